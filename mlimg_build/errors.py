@@ -1,0 +1,132 @@
+"""Every error that mlimg raises on purpose, and the problem they carry.
+
+MlimgError                  a problem that the user can do something about; the CLI shows it and exits 1
+├── SpecError               a file written by people is wrong: spec, backend, mapping (all problems at once)
+├── WordNetError            a WordNet release cannot be read, or an id is not in it
+├── SourceError             a source as a whole cannot be read; a single bad image is a row, not an error
+├── LabelError              labels contradict each other where the spec forbids it, or a hierarchy has a cycle
+├── ImageError              an image cannot be proved whole; the build turns it into the row's status
+├── DatasetError            a dataset cannot be opened, or is not what it says
+│   └── DamagedDataset      bytes differ from their digest (names shard and image)
+├── BackendError            the cluster of a backend cannot be used
+└── BuildError              a build cannot go on
+    ├── LockMismatch        --locked and something would change (exit 3)
+    └── Interrupted         stopped by the user; a rerun goes on from here (exit 130)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "BackendError",
+    "BuildError",
+    "DamagedDataset",
+    "DatasetError",
+    "ImageError",
+    "Interrupted",
+    "LabelError",
+    "LockMismatch",
+    "MlimgError",
+    "Place",
+    "Problem",
+    "SourceError",
+    "SpecError",
+    "WordNetError",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a text file: `line` and `column` count from 1, `width` is the length to underline."""
+
+    file: str
+    line: int
+    column: int
+    width: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: a stable code, one sentence without a full stop, where, and what to do about it."""
+
+    code: str
+    message: str
+    place: Place | None = None
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        hint = f"\nhint: {self.hint}" if self.hint else ""
+        return f"{where}{self.severity}[{self.code}]: {self.message}{hint}"
+
+
+class MlimgError(Exception):
+    """One or more problems that end the command; `exit_code` is the process's exit status."""
+
+    exit_code = 1
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[MlimgError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+    @property
+    def code(self) -> str:
+        return self.problems[0].code
+
+
+class SpecError(MlimgError):
+    """A file written by people is wrong; holds every problem of the file, sorted by place."""
+
+
+class WordNetError(MlimgError):
+    """A WordNet release cannot be read, or an id does not exist in it."""
+
+
+class SourceError(MlimgError):
+    """A source as a whole cannot be read."""
+
+
+class LabelError(MlimgError):
+    """Labels contradict each other where the spec forbids it, or a hierarchy has a cycle."""
+
+
+class ImageError(MlimgError):
+    """An image cannot be proved whole; `code` is the status that its row gets."""
+
+
+class DatasetError(MlimgError):
+    """A dataset cannot be opened, or is not what it says."""
+
+
+class DamagedDataset(DatasetError):
+    """Stored bytes differ from their digest."""
+
+
+class BackendError(MlimgError):
+    """The cluster of a backend cannot be used."""
+
+
+class BuildError(MlimgError):
+    """A build cannot go on."""
+
+
+class LockMismatch(BuildError):
+    """The lock says something else than what would be built."""
+
+    exit_code = 3
+
+
+class Interrupted(BuildError):
+    """Stopped by the user; what is done is recorded and a rerun goes on from there."""
+
+    exit_code = 130
