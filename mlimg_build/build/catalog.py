@@ -1,0 +1,276 @@
+"""The catalog of a source: its images in hash order, its statements, its categories; made once, kept, digested."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.build.columns import digest_columns, hash_names, open_batches, write_batches
+from mlimg_build.build.store import write_synced
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
+from mlimg_build.sources.listing import walk
+from mlimg_build.spec import without_paths
+
+__all__ = ["Catalog", "catalog"]
+
+FORMAT = 1
+IMAGE_COLUMNS = [field.name for field in IMAGES if field.name != "mtime"]
+STATEMENTS = pa.schema(
+    [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float32()), ("record", pa.int64())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """One source as tables: `images` has the columns of `IMAGES` with `key` and `draw`, sorted by key.
+
+    `statements` has `key` (of the image), `category` (a position in `categories`), `confidence` and `record`,
+    sorted; `digest` covers all of it but the times of change.
+    """
+
+    name: str
+    digest: str
+    categories: tuple[Category, ...]
+    complete: bool
+    lists: tuple[str, ...]
+    files: dict[str, str]  # file name → sha256
+    notes: Notes
+    images: pa.Table
+    statements: pa.Table
+
+
+def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
+    """The catalog of a source, from `folder` where nothing changed since it was made, else made anew.
+
+    Raises `SourceError` where the source as a whole cannot be read or holds nothing.
+    """
+    signature = _signature(source, part)
+    place = folder / name
+    try:
+        record = json.loads((place / "catalog.json").read_text())
+        if record["signature"] == signature:
+            return _load(place, record)
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        pass
+    return _make(name, source, place, signature)
+
+
+def _signature(source: Source, part: Any) -> str:
+    """A digest of names, sizes and times of change: says only whether to look again, so it is in no key."""
+    digest = hashlib.sha256(json.dumps([FORMAT, without_paths(part)], sort_keys=True, default=str).encode())
+    for path in source.files:
+        if path.is_file():
+            status = path.stat()
+            digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns};".encode())
+    if source.root is not None and source.root.is_dir():
+        digest.update(f"{source.root};".encode())
+        for file in walk(source.root):
+            digest.update(f"{file.path}:{file.size}:{file.mtime};".encode())
+    return digest.hexdigest()
+
+
+def _load(place: Path, record: dict[str, Any]) -> Catalog:
+    notes = Notes()
+    notes.counts.update(record["notes"])
+    notes.examples.update(record["examples"])
+    return Catalog(
+        name=record["name"],
+        digest=record["digest"],
+        categories=tuple(Category(*row) for row in record["categories"]),
+        complete=record["complete"],
+        lists=tuple(record["lists"]),
+        files=record["files"],
+        notes=notes,
+        images=open_batches(place / "images.arrow").read_all(),
+        statements=open_batches(place / "statements.arrow").read_all(),
+    )
+
+
+def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
+    notes = Notes()
+    gathered = _Gathered(name, [category.id for category in source.categories()])
+    for batch in source.scan(notes):
+        if batch.images is not None:
+            gathered.add_images(batch.images)
+        if batch.labels is not None:
+            gathered.add_labels(batch.labels)
+    images, statements = gathered.images(notes), gathered.statements()
+    if not len(images) or not len(statements):
+        what = "image" if not len(images) else "label"
+        raise SourceError(
+            Problem("source-empty", f"source {name} has no {what} that can be used", hint=_why_empty(notes))
+        )
+    categories = tuple(_categories(source, gathered.category_ids))
+    statements = _in_order(statements, gathered.category_ids, categories)
+    files = {path.name: _file_digest(path) for path in source.files}
+    digest = hashlib.sha256(
+        json.dumps(
+            {
+                "images": digest_columns(images, IMAGE_COLUMNS),
+                "statements": digest_columns(statements, STATEMENTS.names),
+                "categories": [(category.id, category.name, category.wnid) for category in categories],
+            }
+        ).encode()
+    ).hexdigest()
+    record = {
+        "signature": signature,
+        "name": name,
+        "digest": digest,
+        "categories": [(category.id, category.name, category.wnid) for category in categories],
+        "complete": source.complete,
+        "lists": [path.name for path in source.lists],
+        "files": files,
+        "notes": dict(notes.counts),
+        "examples": notes.examples,
+    }
+    _keep(place, record, images, statements)
+    return _load(place, record)
+
+
+class _Gathered:
+    """What a scan has brought so far."""
+
+    def __init__(self, source: str, declared: Sequence[str]) -> None:
+        self.prefix = f"{source}/"
+        self.category_ids: dict[str, int] = {key: i for i, key in enumerate(declared)}
+        self._images: list[pa.RecordBatch] = []
+        self._keys: list[npt.NDArray[np.uint64]] = []
+        self._draws: list[npt.NDArray[np.uint64]] = []
+        self._known: npt.NDArray[np.uint64] | None = None
+        self._statements: list[pa.RecordBatch] = []
+
+    def add_images(self, batch: pa.RecordBatch) -> None:
+        keys, draws = hash_names(self.prefix, batch.column("name").to_pylist())
+        self._images.append(batch)
+        self._keys.append(keys)
+        self._draws.append(draws)
+        self._known = None
+
+    def add_labels(self, batch: pa.RecordBatch) -> None:
+        names = batch.column("name").dictionary_encode()
+        distinct = names.dictionary.to_pylist()
+        keys, _ = hash_names(self.prefix, distinct)
+        self._add_missing(keys, distinct)
+        categories = batch.column("category").dictionary_encode()
+        numbers = np.array(
+            [self.category_ids.setdefault(key, len(self.category_ids)) for key in categories.dictionary.to_pylist()],
+            dtype=np.int32,
+        )
+        self._statements.append(
+            pa.record_batch(
+                [
+                    pa.array(keys[names.indices.to_numpy()]),
+                    pa.array(numbers[categories.indices.to_numpy()]),
+                    batch.column("confidence"),
+                    batch.column("record"),
+                ],
+                schema=STATEMENTS,
+            )
+        )
+
+    def _add_missing(self, keys: npt.NDArray[np.uint64], names: list[str]) -> None:
+        """Images that only labels name get a row whose bytes are missing."""
+        if self._known is None:
+            self._known = np.sort(np.concatenate(self._keys)) if self._keys else np.array([], np.uint64)
+        at = np.minimum(np.searchsorted(self._known, keys), max(len(self._known) - 1, 0))
+        known = self._known[at] == keys if len(self._known) else np.zeros(len(keys), dtype=bool)
+        if not known.all():
+            absent = [name for name, there in zip(names, known, strict=True) if not there]
+            self.add_images(_missing(absent))
+
+    def images(self, notes: Notes) -> pa.Table:
+        table = pa.Table.from_batches(self._images, IMAGES)
+        keys = np.concatenate(self._keys) if self._keys else np.array([], np.uint64)
+        draws = np.concatenate(self._draws) if self._draws else np.array([], np.uint64)
+        table = table.append_column("key", pa.array(keys)).append_column("draw", pa.array(draws))
+        table = table.sort_by([("key", "ascending"), ("status", "ascending"), ("path", "ascending")]).combine_chunks()
+        keys = np.sort(keys)
+        twice = np.zeros(len(keys), dtype=bool)
+        twice[1:] = keys[1:] == keys[:-1]
+        if not twice.any():
+            return table
+        names = table.column("name")
+        for i in np.flatnonzero(twice):
+            if names[int(i)].as_py() != names[int(i) - 1].as_py():
+                raise SourceError(
+                    Problem("id-collision", f"{names[int(i)]} and {names[int(i) - 1]} have one hash", hint="rename one of the images")
+                )
+            notes.add("image-twice", names[int(i)].as_py())
+        return table.filter(pa.array(~twice))
+
+    def statements(self) -> pa.Table:
+        return pa.Table.from_batches(self._statements, STATEMENTS)
+
+
+def _missing(names: list[str]) -> pa.RecordBatch:
+    n = len(names)
+    values: dict[str, list[Any]] = {
+        "name": names,
+        "path": names,
+        "offset": [WHOLE_FILE] * n,
+        "size": [-1] * n,
+        "status": ["missing"] * n,
+        "licence": [""] * n,
+        "author": [""] * n,
+        "mtime": [0] * n,
+    }
+    return pa.record_batch([pa.array(values[field.name], field.type) for field in IMAGES], schema=IMAGES)
+
+
+def _categories(source: Source, ids: dict[str, int]) -> Iterator[Category]:
+    """The declared categories in their order, then those that only labels name, sorted."""
+    declared = {category.id: category for category in source.categories()}
+    yield from declared.values()
+    for key in sorted(ids.keys() - declared.keys()):
+        yield Category(key, "")
+
+
+def _in_order(statements: pa.Table, ids: dict[str, int], categories: Sequence[Category]) -> pa.Table:
+    """Sorted by image, category, confidence and record, one of each (image, category, confidence)."""
+    final = np.empty(len(ids), dtype=np.int32)
+    for position, category in enumerate(categories):
+        if category.id in ids:
+            final[ids[category.id]] = position
+    key, number, confidence, row = (statements.column(name).to_numpy() for name in STATEMENTS.names)
+    number = final[number]
+    order = np.lexsort((row, confidence, number, key))
+    key, number, confidence, row = key[order], number[order], confidence[order], row[order]
+    again = (key[1:] == key[:-1]) & (number[1:] == number[:-1]) & (confidence[1:] == confidence[:-1])
+    first = np.concatenate([[True], ~again])
+    return pa.table([column[first] for column in (key, number, confidence, row)], schema=STATEMENTS)
+
+
+def _why_empty(notes: Notes) -> str:
+    if not notes.counts:
+        return "look at its folder and its lists"
+    return "passed over: " + ", ".join(f"{count} {code} (such as {notes.examples[code][0]})" for code, count in notes.counts.most_common(3))
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _keep(place: Path, record: dict[str, Any], images: pa.Table, statements: pa.Table) -> None:
+    temporary = place.with_name(f".{place.name}-{uuid4().hex}")
+    temporary.mkdir(parents=True)
+    try:
+        write_batches(temporary / "images.arrow", images.schema, images.to_batches())
+        write_batches(temporary / "statements.arrow", statements.schema, statements.to_batches())
+        write_synced(temporary / "catalog.json", json.dumps(record).encode())
+        shutil.rmtree(place, ignore_errors=True)
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,34 @@
+"""Rows of a sparse matrix for many categories at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+__all__ = ["Expansion", "expand"]
+
+
+class Expansion(NamedTuple):
+    """For each related category: the position that it was reached from, itself, and the value (hops)."""
+
+    origin: npt.NDArray[np.int64]
+    category: npt.NDArray[np.int32]
+    hops: npt.NDArray[np.int32]
+
+
+def expand(relation: sparse.csr_array, categories: npt.NDArray[np.int32]) -> Expansion:
+    """Every entry of the matrix rows `categories[i]`, in order of i.
+
+    >>> up = sparse.csr_array(np.array([[0, 1, 2], [0, 0, 1], [0, 0, 0]], dtype=np.int32))
+    >>> [column.tolist() for column in expand(up, np.array([1, 0], dtype=np.int32))]
+    [[0, 1, 1], [2, 1, 2], [1, 1, 2]]
+    """
+    start = relation.indptr[categories].astype(np.int64)
+    count = relation.indptr[categories + 1].astype(np.int64) - start
+    origin = np.repeat(np.arange(len(categories)), count)
+    within = np.arange(len(origin)) - np.repeat(np.cumsum(count) - count, count)
+    at = np.repeat(start, count) + within
+    return Expansion(origin, relation.indices[at].astype(np.int32), relation.data[at].astype(np.int32))

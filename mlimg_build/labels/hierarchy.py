@@ -1,0 +1,146 @@
+"""Which category is above which: a DAG, or a tree from a file, over the categories of a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mlimg_build.errors import LabelError, Problem
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["Hierarchy", "from_graph", "from_pairs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """The strict order of n categories.
+
+    `parents` is bool[n, n], child row and parent column, without an edge that longer paths imply. `hops` is
+    int32[n, n] with the fewest edges from a category up to each of its ancestors; where there is an entry, the
+    column is an ancestor of the row. `down` is its transpose: the descendants of each category.
+    """
+
+    parents: sparse.csr_array
+    hops: sparse.csr_array
+    down: sparse.csr_array
+
+    def __len__(self) -> int:
+        return int(self.hops.shape[0])
+
+    @property
+    def pairs(self) -> int:
+        """The number of (category, ancestor) pairs that the hierarchy implies."""
+        return int(self.hops.nnz)
+
+    @property
+    def roots(self) -> npt.NDArray[np.int64]:
+        """The categories without a parent."""
+        return np.flatnonzero(np.diff(self.parents.indptr) == 0)
+
+    @property
+    def depths(self) -> npt.NDArray[np.int64]:
+        """The longest path from each category up to a root, in edges; int64[n]."""
+        depth = np.zeros(len(self), dtype=np.int64)
+        for _ in range(len(self)):
+            edges = self.parents.tocoo()
+            deeper = depth.copy()
+            np.maximum.at(deeper, edges.row, depth[edges.col] + 1)
+            if np.array_equal(deeper, depth):
+                break
+            depth = deeper
+        return depth
+
+    def path(self, low: int, high: int) -> list[int]:
+        """A shortest chain of parents from `low` up to `high`, both included; the lowest index where there is a choice."""
+        chain = [low]
+        while chain[-1] != high:
+            parents = self.parents.indices[self.parents.indptr[chain[-1]] : self.parents.indptr[chain[-1] + 1]]
+            nearest = min((self._hops(int(parent), high), int(parent)) for parent in parents)
+            if nearest[0] == len(self):
+                raise KeyError(f"{high} is no ancestor of {low}")
+            chain.append(nearest[1])
+        return chain
+
+    def _hops(self, low: int, high: int) -> int:
+        if low == high:
+            return 0
+        row = slice(self.hops.indptr[low], self.hops.indptr[low + 1])
+        at = np.flatnonzero(self.hops.indices[row] == high)
+        return int(self.hops.data[row][at[0]]) if len(at) else len(self)
+
+
+def from_graph(
+    graph: NounGraph,
+    wnids: Sequence[str],
+    relations: Sequence[str] = ("hypernym", "instance_hypernym"),
+    extra: Sequence[tuple[str, str]] = (),
+) -> Hierarchy:
+    """The order of WordNet restricted to `wnids`: an ancestor may be reached through synsets outside of them.
+
+    `extra` adds (child, parent) pairs, such as parts and their wholes. Raises `WordNetError` for an id that the
+    release lacks and for a cycle, which the message spells out.
+    """
+    if not wnids:
+        return _from_closure(sparse.csr_array((0, 0), dtype=bool))
+    where = np.array([graph.index(wnid) for wnid in wnids])
+    closure = graph.closure(tuple(relations), extra) if relations else graph.closure((), extra)
+    return _from_closure(sparse.csr_array(closure[where][:, where]))
+
+
+def from_pairs(wnids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Hierarchy:
+    """The order that (child, parent) pairs span, restricted to `wnids`; other ids may lie on the way.
+
+    Raises `LabelError` for a cycle.
+    """
+    nodes = sorted({*wnids, *(node for pair in pairs for node in pair)})
+    at = {node: i for i, node in enumerate(nodes)}
+    rows = [at[child] for child, _ in pairs]
+    columns = [at[parent] for _, parent in pairs]
+    edges = sparse.csr_array((np.ones(len(pairs), dtype=bool), (rows, columns)), shape=(len(nodes), len(nodes)))
+    closure = edges
+    while True:
+        longer = sparse.csr_array(closure + closure @ edges)
+        if longer.nnz == closure.nnz:
+            break
+        closure = longer
+    loops = np.flatnonzero(closure.diagonal())
+    if len(loops):
+        raise LabelError(
+            Problem(
+                "cycle",
+                f"the tree of categories goes round in a circle through {', '.join(nodes[i] for i in loops[:8])}",
+                hint="give each category one parent that is more general than itself",
+            )
+        )
+    where = np.array([at[wnid] for wnid in wnids], dtype=np.int64)
+    return _from_closure(sparse.csr_array(closure[where][:, where]))
+
+
+def _from_closure(closure: sparse.csr_array) -> Hierarchy:
+    closure = sparse.csr_array(closure, dtype=bool)
+    counted = closure.astype(np.int32)
+    implied = sparse.csr_array(counted @ counted) > 0  # reached through a category between
+    parents = sparse.csr_array(closure > closure.multiply(implied))
+    hops = _hops(parents)
+    down = sparse.csr_array(hops.T)
+    for matrix in (parents, hops, down):
+        matrix.sum_duplicates()
+        matrix.sort_indices()
+    return Hierarchy(parents, hops, down)
+
+
+def _hops(parents: sparse.csr_array) -> sparse.csr_array:
+    """int32[n, n]: the fewest edges from row to column, by a breadth-first search from all rows at once."""
+    step = parents.astype(np.int32)
+    total, front, distance = step.copy(), step, 1
+    while front.nnz:
+        distance += 1
+        reached = sparse.csr_array(front @ step) > 0
+        known = total > 0
+        front = sparse.csr_array(reached > reached.multiply(known)).astype(np.int32)
+        total = sparse.csr_array(total + front * distance)
+    return total

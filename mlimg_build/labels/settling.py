@@ -1,0 +1,76 @@
+"""Contradictions: a category said to be absent from an image, and something below it said to be there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.labels.expanding import expand
+from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
+
+__all__ = ["Contradictions", "Policy", "settle"]
+
+Policy = Literal["prefer_verified", "drop", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradictions:
+    """Pairs of statements that cannot both be true, sorted; positions into the statements that were given.
+
+    `kept` is +1 where the presence stands, -1 where the absence stands, 0 where neither does.
+    """
+
+    absent: npt.NDArray[np.int64]
+    present: npt.NDArray[np.int64]
+    kept: npt.NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.absent)
+
+
+def settle(statements: Statements, hierarchy: Hierarchy, policy: Policy) -> tuple[Statements, Contradictions]:
+    """The statements that stand, and the contradictions that cost the others.
+
+    A statement that *a* is absent contradicts a statement that *p* is present in the same image where *a* is *p*
+    or an ancestor of *p*. Statements are settled, not labels, so what remains can be implied without a conflict.
+    Under `prefer_verified` people beat machines, and where people disagree the presence stands: it was seen.
+    An absence refuted so refutes nothing itself. `drop` lets neither stand; `error` marks pairs like `drop`,
+    and the caller stops.
+    """
+    absent, present = _clashes(statements, hierarchy)
+    verified = statements.verified
+    refuted = np.zeros(len(statements), dtype=bool)
+    kept = np.zeros(len(absent), dtype=np.int8)
+    if policy == "prefer_verified":
+        refuted[absent[verified[present]]] = True
+        kept = np.where(refuted[absent], PRESENT, ABSENT).astype(np.int8)
+        refuted[present[kept == ABSENT]] = True
+    else:
+        refuted[absent] = True
+        refuted[present] = True
+    return statements.take(~refuted), Contradictions(absent, present, kept)
+
+
+def _clashes(statements: Statements, hierarchy: Hierarchy) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions of every (absence, presence) pair of one image in which the absence is the presence or above it."""
+    absences = np.flatnonzero(statements.state == ABSENT)
+    presences = np.flatnonzero(statements.state == PRESENT)
+    presences = presences[np.isin(statements.image[presences], statements.image[absences])]
+    n = np.int64(max(len(hierarchy), 1))
+    up = expand(hierarchy.hops, statements.category[presences])
+    at = np.concatenate([np.arange(len(presences)), up.origin])
+    above = np.concatenate([statements.category[presences], up.category])
+    keys = statements.image[presences][at] * n + above
+    denied = statements.image[absences] * n + statements.category[absences]
+    order = np.argsort(denied, kind="stable")
+    low = np.searchsorted(denied[order], keys, side="left")
+    count = np.searchsorted(denied[order], keys, side="right") - low
+    present = presences[np.repeat(at, count)]
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    absent = absences[order[np.repeat(low, count) + within]]
+    sort = np.lexsort((statements.category[present], statements.category[absent], statements.image[absent]))
+    return absent[sort], present[sort]

@@ -1,0 +1,165 @@
+"""The categories of a dataset: which synsets stay, and which source category goes into which."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.errors import Problem, WordNetError
+from mlimg_build.labels.mapping import Decision
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["FATES", "Placed", "Thresholds", "Vocabulary", "gather"]
+
+FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed")
+"""What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the spec
+excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A decision with what became of it: `wnid` after joins, `fate`, and the images that state it present."""
+
+    decision: Decision
+    wnid: str | None
+    fate: str
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The categories, sorted by id, and the source categories in the order given, each with its fate."""
+
+    wnids: tuple[str, ...]
+    placed: tuple[Placed, ...]
+
+    def __len__(self) -> int:
+        return len(self.wnids)
+
+    @property
+    def category_of(self) -> npt.NDArray[np.int32]:
+        """int32[source categories]: the position in `wnids` that each goes into, -1 where its labels do not count."""
+        at = {wnid: i for i, wnid in enumerate(self.wnids)}
+        return np.array(
+            [at.get(placed.wnid or "", -1) if placed.fate == "used" else -1 for placed in self.placed], dtype=np.int32
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a category must have to stay."""
+
+    per_source: Mapping[str, int]  # source name → fewest images that a category of it must be present in
+    merged: int = 0  # the same after merging
+
+
+def gather(
+    decisions: Sequence[Decision],
+    images: Sequence[int],
+    graph: NounGraph,
+    *,
+    thresholds: Thresholds,
+    present: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
+    join: Mapping[str, Sequence[str]] | None = None,
+    excluded: Collection[tuple[str, str]] = (),
+    exclude: Collection[str] = (),
+    include: Sequence[str] = (),
+    ancestors: str = "none",
+    drop_unreviewed: bool = False,
+) -> Vocabulary:
+    """The vocabulary that the decisions make.
+
+    `images[i]` counts the images that state category i present; `present` holds those statements as (image, source
+    category) columns and is needed for a threshold after merging. `excluded` are (source, category) pairs, `exclude` WordNet ids. `include` adds ids, `ancestors`
+    adds WordNet ancestors: "common" those in which two branches of the vocabulary meet, "all" every one. Raises
+    `WordNetError` for an id of the spec that the release lacks.
+    """
+    into = {old: new for new, olds in (join or {}).items() for old in olds}
+    _require_known([*into, *into.values(), *exclude, *include], graph)
+    placed = [
+        _place(decision, count, into, thresholds, excluded, exclude, drop_unreviewed)
+        for decision, count in zip(decisions, images, strict=True)
+    ]
+    if thresholds.merged:
+        merged = _merged_counts(placed, present or (np.array([], np.int64), np.array([], np.int32)))
+        placed = [
+            replace(row, fate="rare") if row.fate == "used" and merged[row.wnid or ""] < thresholds.merged else row
+            for row in placed
+        ]
+    wnids = {row.wnid for row in placed if row.fate == "used" and row.wnid}
+    wnids |= set(include) - set(exclude)
+    wnids |= _above(wnids, graph, ancestors) - set(exclude)
+    return Vocabulary(tuple(sorted(wnids)), tuple(placed))
+
+
+def _place(
+    decision: Decision,
+    images: int,
+    into: Mapping[str, str],
+    thresholds: Thresholds,
+    excluded: Collection[tuple[str, str]],
+    exclude: Collection[str],
+    drop_unreviewed: bool,
+) -> Placed:
+    wnid = into.get(decision.wnid, decision.wnid) if decision.wnid else None
+    if (decision.source, decision.id) in excluded or (wnid is not None and wnid in exclude):
+        fate = "excluded"
+    elif wnid is None:
+        fate = "dropped" if decision.method == "file" else "unresolved"
+    elif drop_unreviewed and decision.method in ("synonym", "lemma"):
+        fate = "unreviewed"
+    elif images < thresholds.per_source.get(decision.source, 0):
+        fate = "rare"
+    else:
+        fate = "used"
+    return Placed(decision, wnid, fate, images)
+
+
+def _merged_counts(
+    placed: Sequence[Placed], present: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+) -> dict[str, int]:
+    """The distinct images of every id that source categories were merged into."""
+    wnids = sorted({row.wnid for row in placed if row.wnid})
+    at = {wnid: i for i, wnid in enumerate(wnids)}
+    merged = np.array([at.get(row.wnid or "", -1) if row.fate == "used" else -1 for row in placed], dtype=np.int64)
+    image, category = present
+    group = merged[category]
+    pairs = np.unique((image * np.int64(len(wnids)) + group)[group >= 0])
+    counted = np.bincount(pairs % max(len(wnids), 1), minlength=len(wnids))
+    return dict(zip(wnids, counted.tolist(), strict=True))
+
+
+def _above(wnids: Collection[str], graph: NounGraph, which: str) -> set[str]:
+    """Ancestors of the vocabulary: none, all, or those that have two branches of it below them."""
+    if which == "none" or not wnids:
+        return set()
+    lines = {wnid: set(graph.ancestors(wnid)) for wnid in wnids}
+    every = set().union(*lines.values())
+    if which == "all":
+        return every - set(wnids)
+    below: dict[str, set[str]] = {wnid: set() for wnid in every}
+    for wnid, line in lines.items():
+        for ancestor in line:
+            below[ancestor].add(wnid)
+    # an ancestor that holds the same categories as one nearer to them says nothing that the nearer does not
+    nearest: dict[frozenset[str], str] = {}
+    for ancestor in sorted(every, key=lambda wnid: (-len(graph.ancestors(wnid)), wnid)):
+        held = frozenset(below[ancestor])
+        if len(held) > 1 and not any(held == {wnid} | below.get(wnid, set()) for wnid in held):
+            nearest.setdefault(held, ancestor)
+    return set(nearest.values()) - set(wnids)
+
+
+def _require_known(wnids: Sequence[str], graph: NounGraph) -> None:
+    unknown = sorted({wnid for wnid in wnids if wnid not in graph})
+    if unknown:
+        raise WordNetError(
+            Problem(
+                "unknown-synset",
+                f"WordNet {graph.release} has no noun {', '.join(unknown[:10])}, which the spec's vocabulary names",
+                hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
+            )
+        )

@@ -1,0 +1,45 @@
+"""Sources: where images and labels come from. A format is one file here and one line in `SOURCES`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlimg_build.sources.dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.folder import Folder
+from mlimg_build.sources.imagenet import ImageNet
+from mlimg_build.sources.ml_images import MLImages
+from mlimg_build.sources.open_images import OpenImages
+from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Batch, Category, Notes, Source, place_of
+from mlimg_build.sources.reading import Bytes
+from mlimg_build.sources.table import Table
+
+__all__ = [
+    "IMAGES",
+    "LABELS",
+    "SOURCES",
+    "WHOLE_FILE",
+    "Batch",
+    "Bytes",
+    "Category",
+    "Dictionary",
+    "Notes",
+    "Source",
+    "open_source",
+    "place_of",
+    "read_dictionary",
+]
+
+SOURCES: dict[str, type[Any]] = {
+    "folder": Folder,
+    "imagenet": ImageNet,
+    "ml_images": MLImages,
+    "open_images": OpenImages,
+    "table": Table,
+}
+"""The formats by the `type` that a spec gives."""
+
+
+def open_source(name: str, part: Any) -> Source:
+    """The source of a spec's `sources.NAME`; nothing is read yet."""
+    source: Source = SOURCES[part.type](name, part)
+    return source

@@ -1,0 +1,59 @@
+"""A folder of folders: the first level's names are the categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.listing import image_rows, images_only, require_folder, shows, stem, unique_names, walk
+from mlimg_build.sources.protocol import Batch, Category, Notes
+from mlimg_build.spec import FolderSource
+
+__all__ = ["Folder"]
+
+
+class Folder:
+    """Every image below `cats/` shows the category of the name `cats`."""
+
+    complete = False
+
+    def __init__(self, name: str, part: FolderSource) -> None:
+        self.name = name
+        self.part = part
+        self.root: Path | None = part.images
+        self.lists: tuple[Path, ...] = ()
+        self.files: tuple[Path, ...] = ()
+
+    def categories(self) -> Iterator[Category]:
+        """One a folder of the first level; its name is looked up with `_` read as a space."""
+        require_folder(self.part.images, f"the folder of source {self.name}")
+        for path in sorted(self.part.images.iterdir()):
+            if path.is_dir() and not path.name.startswith("."):
+                yield Category(path.name, path.name.replace("_", " "))
+
+    def scan(self, notes: Notes) -> Iterator[Batch]:
+        """One batch a folder of the first level."""
+        require_folder(self.part.images, f"the folder of source {self.name}")
+        found = 0
+        files = images_only(walk(self.part.images), notes)
+        for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
+            listed = list(group)
+            if listed[0].path == category:
+                notes.add("image-outside-a-category", category, len(listed))
+                continue
+            paths = [file.path for file in listed]
+            images = image_rows(
+                unique_names([stem(path) for path in paths], paths), listed, self.part.licence, self.part.author
+            )
+            found += len(listed)
+            yield Batch(images, shows(category, images))
+        if not found:
+            raise SourceError(
+                Problem(
+                    "source-empty",
+                    f"source {self.name}: no image in a category's folder below {self.part.images}",
+                    hint="expected CATEGORY/IMAGE.jpg below `images`",
+                )
+            )

@@ -1,0 +1,108 @@
+"""ImageNet's archive: one folder a synset, or one tar a synset that is read in place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.listing import image_rows, images_only, require_folder, shows, stem, unique_names, walk
+from mlimg_build.sources.protocol import IMAGES, Batch, Category, Notes
+from mlimg_build.sources.tars import members
+from mlimg_build.spec import ImageNetSource
+
+__all__ = ["ImageNet"]
+
+WNID = re.compile(r"n\d{8}")
+
+
+class ImageNet:
+    """Every image below `n01440764/` or in `n01440764.tar` shows that synset."""
+
+    complete = False
+
+    def __init__(self, name: str, part: ImageNetSource) -> None:
+        self.name = name
+        self.part = part
+        self.root: Path | None = part.images
+        self.lists: tuple[Path, ...] = ()
+        self.files: tuple[Path, ...] = ()
+
+    def categories(self) -> Iterator[Category]:
+        """One a synset folder or tar, whether or not it holds images."""
+        for wnid in sorted(self._places(Notes())):
+            yield Category(wnid, "", wnid)
+
+    def scan(self, notes: Notes) -> Iterator[Batch]:
+        """One batch a synset."""
+        places = self._places(notes)
+        if not places:
+            raise SourceError(
+                Problem(
+                    "source-empty",
+                    f"source {self.name}: no folder or tar named like n01440764 in {self.part.images}",
+                    hint="`images` is the folder that holds the synsets' folders or tars",
+                )
+            )
+        for wnid, path in sorted(places.items()):
+            images = self._tar(wnid, path, notes) if path.suffix == ".tar" else self._folder(wnid, notes)
+            yield Batch(images, shows(wnid, images))
+
+    def _places(self, notes: Notes) -> dict[str, Path]:
+        require_folder(self.part.images, f"the folder of source {self.name}")
+        places: dict[str, Path] = {}
+        for path in sorted(self.part.images.iterdir()):
+            wnid = path.stem if path.suffix == ".tar" else path.name
+            if not WNID.fullmatch(wnid) or not (path.is_dir() or path.suffix == ".tar"):
+                if not path.name.startswith("."):
+                    notes.add("not-a-synset", path.name)
+                continue
+            if wnid in places:
+                raise SourceError(
+                    Problem(
+                        "folder-and-tar",
+                        f"source {self.name}: {wnid} is there both as a folder and as a tar",
+                        hint="its images would count twice; move one of the two away",
+                    )
+                )
+            places[wnid] = path
+        return places
+
+    def _folder(self, wnid: str, notes: Notes) -> pa.RecordBatch:
+        files = list(images_only(walk(self.part.images, wnid), notes))
+        paths = [file.path for file in files]
+        names = unique_names([_name(wnid, path) for path in paths], paths)
+        return image_rows(names, files, self.part.licence, self.part.author)
+
+    def _tar(self, wnid: str, path: Path, notes: Notes) -> pa.RecordBatch:
+        mtime = path.stat().st_mtime_ns
+        found = members(path, notes)
+        inside = [member.name for member in found]
+        names = unique_names([_name(wnid, name) for name in inside], [f"{wnid}/{name}" for name in inside])
+        n = len(found)
+        return pa.record_batch(
+            [
+                pa.array(names, pa.string()),
+                pa.array([path.name] * n, pa.string()),
+                pa.array([member.offset for member in found], pa.int64()),
+                pa.array([member.size for member in found], pa.int64()),
+                pa.array(["" if member.whole else "truncated" for member in found], pa.string()),
+                pa.array([self.part.licence] * n, pa.string()),
+                pa.array([self.part.author] * n, pa.string()),
+                pa.array([mtime] * n, pa.int64()),
+            ],
+            schema=IMAGES,
+        )
+
+
+def _name(wnid: str, path: str) -> str:
+    """ImageNet's own name where the file has one, else the path below the synset.
+
+    >>> _name("n01440764", "n01440764/n01440764_10026.JPEG"), _name("n01440764", "n01440764/a/7.jpg")
+    ('n01440764_10026', 'n01440764/a/7')
+    """
+    base = stem(path.rsplit("/", 1)[-1])
+    return base if base.startswith(f"{wnid}_") else f"{wnid}/{stem(path.removeprefix(f'{wnid}/'))}"

@@ -1,0 +1,96 @@
+"""The published lists of Tencent ML-Images: `path-or-URL<TAB>index:confidence…`, and the dictionary they index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.archive import Archive
+from mlimg_build.sources.dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.listing import require_folder
+from mlimg_build.sources.lists import confidences, read_lines, require_file
+from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
+from mlimg_build.spec import MLImagesSource
+
+__all__ = ["MLImages"]
+
+IGNORED = -1.0  # the training code's mark for "do not count this label"; no published row has it
+
+
+class MLImages:
+    """Published rows as they are: their labels already hold the ancestors that their authors added."""
+
+    complete = True
+
+    def __init__(self, name: str, part: MLImagesSource) -> None:
+        self.name = name
+        self.part = part
+        self.root: Path | None = part.images
+        self.lists: tuple[Path, ...] = tuple(part.lists)
+        self.files: tuple[Path, ...] = (*self.lists, part.dictionary)
+
+    def categories(self) -> Iterator[Category]:
+        """All categories of the dictionary, in its order."""
+        dictionary = self._dictionary()
+        for wnid, name in zip(dictionary.wnids, dictionary.names, strict=True):
+            yield Category(wnid, name, wnid)
+
+    def scan(self, notes: Notes) -> Iterator[Batch]:
+        """Batches of rows; the bytes of a URL are not fetched, of a path are looked for below `images`."""
+        wnids = pa.array(self._dictionary().wnids)
+        if self.root is not None:
+            require_folder(self.root, f"the image folder of source {self.name}")
+        archive = Archive(self.root, notes)
+        rows = 0
+        for i, path in enumerate(self.lists):
+            for lines, numbers in read_lines(path, f"a list of source {self.name}", notes):
+                rows += len(lines)
+                yield self._batch(lines, numbers, i, wnids, archive, notes)
+        if not rows:
+            raise SourceError(Problem("list-empty", f"the lists of source {self.name} have no row", hint="get them again"))
+
+    def _dictionary(self) -> Dictionary:
+        require_file(self.part.dictionary, f"the dictionary of source {self.name}")
+        return read_dictionary(self.part.dictionary)
+
+    def _batch(
+        self, lines: pa.Array, numbers: np.ndarray, i: int, wnids: pa.Array, archive: Archive, notes: Notes
+    ) -> Batch:
+        file = self.lists[i].name
+        fields = pc.split_pattern(lines, "\t")
+        names = pc.list_element(fields, 0)
+        images = archive.rows(names.to_pylist(), self.part.licence, self.part.author)
+        row = pc.list_parent_indices(fields).to_numpy()
+        flat = pc.list_flatten(fields)
+        label = np.ones(len(flat), dtype=bool)
+        label[fields.offsets.to_numpy()[:-1] - fields.offsets[0].as_py()] = False  # the first field is the image
+        label &= pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
+        row, flat = row[label], flat.filter(pa.array(label))
+        pairs = pc.extract_regex(flat, r"^(?P<index>\d{1,9}):(?P<confidence>.*)$")
+        good = pc.is_valid(pairs).to_numpy(zero_copy_only=False)
+        index = pc.fill_null(pc.struct_field(pairs, "index"), "999999999").cast(pa.int64()).to_numpy()
+        good &= index < len(wnids)
+        for at in np.flatnonzero(~good):
+            notes.add("bad-label", f"{file}:{numbers[row[at]]}: {flat[int(at)].as_py()!r}")
+        row, index, pairs = row[good], index[good], pairs.filter(pa.array(good))
+        stated = pc.struct_field(pairs, "confidence")
+        values, good = confidences(stated, numbers[row], file, notes, lowest=IGNORED)
+        ignored = good & (values < 0)
+        if ignored.any():
+            notes.add("ignored-label", f"{file}:{numbers[row[ignored][0]]}", int(ignored.sum()))
+        good &= values >= 0
+        labels = pa.record_batch(
+            [
+                names.take(pa.array(row[good])),
+                wnids.take(pa.array(index[good])),
+                pa.array(values[good], pa.float32()),
+                pa.array(record(i, numbers[row[good]]), pa.int64()),
+            ],
+            schema=LABELS,
+        )
+        return Batch(images, labels)

@@ -1,0 +1,115 @@
+"""What a source is: its categories, its images and labels as a stream of record batches, its files.
+
+An image is *named* within its source; `SOURCE/NAME` is its id in the dataset. Where its bytes lie is a path
+relative to the source's `root` (or a URL), and for a member of a tar the offset and size inside it, so that
+nothing of the machine gets into a catalog.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["IMAGES", "LABELS", "WHOLE_FILE", "Batch", "Category", "Notes", "Source", "place_of", "record"]
+
+WHOLE_FILE = -1  # offset of an image that is a file of its own
+
+IMAGES = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # unique in the source
+        pa.field("path", pa.string(), nullable=False),  # below the root, or a URL
+        pa.field("offset", pa.int64(), nullable=False),  # in a tar; WHOLE_FILE for a file of its own
+        pa.field("size", pa.int64(), nullable=False),  # bytes; -1 when not known
+        pa.field("status", pa.string(), nullable=False),  # "" or why the bytes cannot be had
+        pa.field("licence", pa.string(), nullable=False),
+        pa.field("author", pa.string(), nullable=False),
+        pa.field("mtime", pa.int64(), nullable=False),  # a hint to look again; in no key and no digest
+    ]
+)
+"""One row an image. `status` is "", "missing", "truncated" or "not_fetched"."""
+
+LABELS = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # of the image
+        pa.field("category", pa.string(), nullable=False),  # the source's own category id
+        pa.field("confidence", pa.float32(), nullable=False),  # 1 present, 0 absent, between: machine-made
+        pa.field("record", pa.int64(), nullable=False),  # see `record`; 0 without a list
+    ]
+)
+"""One row a statement of the source about an image."""
+
+
+def record(number: int, rows: np.ndarray) -> np.ndarray:
+    """Where statements stand: the number of the list file in the upper bits, the row in the lower 40.
+
+    >>> place_of(int(record(2, np.array([17]))[0]))
+    (2, 17)
+    """
+    return (np.int64(number) << np.int64(40)) + rows.astype(np.int64)
+
+
+def place_of(record: int) -> tuple[int, int]:
+    """The number of the list file and the row in it, as `record` packed them."""
+    return record >> 40, record & ((1 << 40) - 1)
+
+
+class Batch(NamedTuple):
+    """A piece of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both."""
+
+    images: pa.RecordBatch | None
+    labels: pa.RecordBatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A category as its source names it; `wnid` only where the source itself speaks WordNet."""
+
+    id: str
+    name: str
+    wnid: str | None = None
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was passed over while reading, counted by code, with the first few examples of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    kept: int = 20
+
+    def add(self, code: str, example: str, count: int = 1) -> None:
+        self.counts[code] += count
+        listed = self.examples.setdefault(code, [])
+        if len(listed) < self.kept:
+            listed.append(example)
+
+
+class Source(Protocol):
+    """One place that images and labels come from. Adding a format: one file and one line in `SOURCES`."""
+
+    complete: bool
+    """True where the categories are a vocabulary of their own, kept even where no image has them."""
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the paths of `IMAGES` are relative to."""
+
+    @property
+    def lists(self) -> tuple[Path, ...]:
+        """The files of labels, in the order that `record` counts their rows."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file outside `root` whose bytes decide the catalog (the lists, descriptions, rights)."""
+
+    def categories(self) -> Iterator[Category]:
+        """The categories that the source declares; those that only its labels name may be left out."""
+
+    def scan(self, notes: Notes) -> Iterator[Batch]:
+        """The images and labels, in any order; raises `SourceError` where the source as a whole is unreadable."""
