@@ -1,0 +1,69 @@
+"""`mlimg check`: everything that is wrong with a spec and shows without reading a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlimg_build.errors import Problem, SpecError
+from mlimg_build.spec import LoadedSpec, file_paths
+from mlimg_build.wordnet import NounGraph, load
+
+__all__ = ["check_ids", "load_wordnet", "missing_paths"]
+
+
+def load_wordnet(loaded: LoadedSpec) -> NounGraph:
+    """The release of WordNet that a spec names, else the one that ships. Raises `WordNetError` at the spec's place."""
+    wanted = loaded.spec.wordnet
+    return load(wanted.path) if wanted else load()
+
+
+def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
+    """Raises `SpecError` with every WordNet id of the spec that the release lacks, each at its place."""
+    problems = [
+        Problem(
+            "unknown-synset",
+            f"WordNet {graph.release} has no noun {wnid}",
+            loaded.place(*place),
+            hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
+        )
+        for place, wnid in _ids(loaded)
+        if wnid not in graph
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def missing_paths(loaded: LoadedSpec) -> list[Problem]:
+    """One error for every file or folder that the spec names and that is not there, at its place."""
+    found = []
+    for place, path, kind in file_paths(loaded):
+        there = path.is_dir() if kind == "folder" else path.is_file()
+        if not there:
+            what = "does not exist" if not path.exists() else f"is not a {kind}"
+            found.append(
+                Problem(
+                    "path-missing",
+                    f"{kind} {what}: {path}",
+                    loaded.place(*place),
+                    hint=_hint(path),
+                )
+            )
+    return found
+
+
+def _hint(path: Path) -> str:
+    parent = path.parent
+    while not parent.exists():
+        parent = parent.parent
+    return f"correct the path or set its variable; the nearest folder that exists is {parent}"
+
+
+def _ids(loaded: LoadedSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    vocabulary = loaded.spec.vocabulary
+    for into, olds in vocabulary.join.items():
+        yield ("vocabulary", "join", into), into
+        yield from ((("vocabulary", "join", into, i), old) for i, old in enumerate(olds))
+    yield from ((("vocabulary", "include", i), wnid) for i, wnid in enumerate(vocabulary.include))
+    if not isinstance(vocabulary.exclude, Path):
+        yield from ((("vocabulary", "exclude", i), wnid) for i, wnid in enumerate(vocabulary.exclude))

@@ -1,0 +1,238 @@
+"""The facts of a collection: where each source category goes, which categories there are, what is above what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mlimg_build.build.catalog import Catalog
+from mlimg_build.build.decisions import read_ids, read_parts, read_reviewed
+from mlimg_build.errors import LabelError, Problem, SpecError
+from mlimg_build.labels import Decision, Hierarchy, Named, Thresholds, Vocabulary, decide, from_graph, from_pairs, gather
+from mlimg_build.sources import read_dictionary
+from mlimg_build.spec import LoadedSpec
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["Facts", "SourceCategory", "counts", "establish", "load_hierarchy", "save_hierarchy"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCategory:
+    """One row of the mappings: a category of a source, by the numbers of both."""
+
+    source: int
+    number: int  # in the catalog's own list
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was decided for the whole collection; everything after it looks at one image at a time.
+
+    `rows[i]` is the source category that `vocabulary.placed[i]` speaks of; `positions[s]` turns the category numbers
+    of source s into these positions (-1 where a category of the source is of no interest).
+    """
+
+    vocabulary: Vocabulary
+    hierarchy: Hierarchy
+    rows: tuple[SourceCategory, ...]
+    positions: tuple[npt.NDArray[np.int32], ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the categories and the hierarchy: what the labels of an image follow from; hex."""
+        digest = hashlib.sha256("\n".join(self.vocabulary.wnids).encode())
+        for matrix in (self.hierarchy.parents, self.hierarchy.hops):
+            for part in (matrix.indptr, matrix.indices, matrix.data):
+                digest.update(np.ascontiguousarray(part).astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph) -> Facts:
+    """The facts that a spec and the catalogs of its sources make.
+
+    Raises `SpecError` for a mapping, list or tree that cannot be read or (where the spec says so) unreviewed or
+    unresolved names, `WordNetError` for ids that the release lacks, `LabelError` for an empty vocabulary.
+    """
+    spec = loaded.spec
+    named, rows, positions = _used(catalogs)
+    wanted = spec.vocabulary.mapping
+    reviewed = read_reviewed(wanted.file, spec.sources, graph) if wanted.file else {}
+    decisions = decide(named, graph, reviewed=reviewed, synonyms="synonyms" in spec.vocabulary.merge)
+    per_source = [counts(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
+    excluded = {
+        (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
+    }
+    vocabulary = gather(
+        decisions,
+        [int(per_source[row.source][row.number]) for row in rows],
+        graph,
+        thresholds=Thresholds(
+            {catalog.name: spec.sources[catalog.name].min_images_per_category for catalog in catalogs},
+            spec.vocabulary.min_images_per_category,
+        ),
+        present=_present(loaded, catalogs, positions) if spec.vocabulary.min_images_per_category else None,
+        join=spec.vocabulary.join,
+        excluded=excluded,
+        exclude=read_ids(spec.vocabulary.exclude),
+        include=spec.vocabulary.include,
+        ancestors=spec.vocabulary.ancestors,
+        drop_unreviewed=wanted.unreviewed == "drop",
+    )
+    if not len(vocabulary):
+        raise LabelError(
+            Problem(
+                "no-category",
+                "no category is left",
+                loaded.place("vocabulary"),
+                hint="`mlimg check` lists the names that nothing resolves; look also at thresholds and exclusions",
+            )
+        )
+    warnings = [*_unresolved(loaded, decisions), *_unreviewed(loaded, decisions)]
+    errors = [problem for problem in warnings if problem.severity == "error"]
+    if errors:
+        raise SpecError(errors)
+    return Facts(vocabulary, _hierarchy(loaded, vocabulary, graph), tuple(rows), tuple(positions), tuple(warnings))
+
+
+def counts(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
+    """int64[categories]: the images in which a source states each of its categories present."""
+    confidence = catalog.statements.column("confidence").to_numpy()
+    category = catalog.statements.column("category").to_numpy()
+    key = catalog.statements.column("key").to_numpy()
+    present = (confidence > 0) & (confidence >= np.float32(min_confidence))
+    key, category = key[present], category[present]
+    again = np.zeros(len(key), dtype=bool)  # sorted by image and category, so repeats are neighbours
+    again[1:] = (key[1:] == key[:-1]) & (category[1:] == category[:-1])
+    return np.bincount(category[~again], minlength=len(catalog.categories)).astype(np.int64)
+
+
+def _used(
+    catalogs: Sequence[Catalog],
+) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
+    """The categories that a statement names, or that a source declares as a vocabulary of its own."""
+    named: list[Named] = []
+    rows: list[SourceCategory] = []
+    positions = []
+    for source, catalog in enumerate(catalogs):
+        stated = np.zeros(len(catalog.categories), dtype=bool)
+        stated[catalog.statements.column("category").to_numpy()] = True
+        position = np.full(len(catalog.categories), -1, dtype=np.int32)
+        for number, category in enumerate(catalog.categories):
+            if stated[number] or catalog.complete:
+                position[number] = len(rows)
+                rows.append(SourceCategory(source, number))
+                named.append(Named(catalog.name, category.id, category.name, _wnid(category.id, category.wnid)))
+        positions.append(position)
+    return named, rows, positions
+
+
+def _wnid(key: str, wnid: str | None) -> str | None:
+    """The id that a source gives, also where a folder or a table simply names its categories by ids."""
+    return wnid or (key if len(key) == 9 and key[0] == "n" and key[1:].isdigit() else None)
+
+
+def _present(
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], positions: Sequence[npt.NDArray[np.int32]]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """(image, source category) of every statement of presence; images are told apart by their keys."""
+    images, categories = [], []
+    for catalog, position in zip(catalogs, positions, strict=True):
+        confidence = catalog.statements.column("confidence").to_numpy()
+        least = np.float32(loaded.spec.sources[catalog.name].min_confidence)
+        kept = (confidence > 0) & (confidence >= least)
+        images.append(catalog.statements.column("key").to_numpy()[kept])
+        categories.append(position[catalog.statements.column("category").to_numpy()[kept]])
+    _, image = np.unique(np.concatenate(images), return_inverse=True)
+    return image.astype(np.int64), np.concatenate(categories)
+
+
+def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:
+    wanted = loaded.spec.hierarchy
+    if wanted.parents != "all":
+        dictionary = read_dictionary(wanted.parents.tree)
+        pairs = [
+            (child, dictionary.wnids[parent])
+            for child, parent in zip(dictionary.wnids, dictionary.parents, strict=True)
+            if parent >= 0
+        ]
+        return from_pairs(vocabulary.wnids, pairs)
+    relations = [name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"]
+    parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
+    return from_graph(graph, vocabulary.wnids, relations, parts)
+
+
+def _unresolved(loaded: LoadedSpec, decisions: Sequence[Decision]) -> Iterator[Problem]:
+    policy = loaded.spec.vocabulary.mapping.unresolved
+    if policy != "drop":
+        yield from _listed(
+            loaded,
+            "unresolved-name",
+            [decision for decision in decisions if decision.method == "unresolved"],
+            "no noun of WordNet is called",
+            "decide in the file of `vocabulary.mapping.file`: source,category,wnid",
+            "unresolved",
+            policy,
+        )
+
+
+def _unreviewed(loaded: LoadedSpec, decisions: Sequence[Decision]) -> Iterator[Problem]:
+    policy = loaded.spec.vocabulary.mapping.unreviewed
+    if policy in ("warn", "error"):
+        yield from _listed(
+            loaded,
+            "unreviewed-name",
+            [decision for decision in decisions if decision.method in ("synonym", "lemma") and decision.alternatives],
+            "several nouns of WordNet are called",
+            "decide in the file of `vocabulary.mapping.file`, or set `vocabulary.mapping.unreviewed: accept`",
+            "unreviewed",
+            policy,
+        )
+
+
+def _listed(
+    loaded: LoadedSpec, code: str, decisions: Sequence[Decision], what: str, hint: str, field: str, policy: str
+) -> Iterator[Problem]:
+    for source in dict.fromkeys(decision.source for decision in decisions):
+        names = [f"{decision.name or decision.id!r}" for decision in decisions if decision.source == source]
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        yield Problem(
+            code,
+            f"source {source}: {what} {', '.join(names[:8])}{more}",
+            loaded.place("vocabulary", "mapping", field),
+            hint,
+            "error" if policy == "error" else "warning",
+        )
+
+
+def save_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
+    """Writes the hops and parents of a hierarchy for the workers."""
+    with path.open("wb") as stream:
+        np.savez(
+            stream,
+            n=len(hierarchy),
+            **{
+                f"{name}_{part}": getattr(getattr(hierarchy, name), part)
+                for name in ("parents", "hops")
+                for part in ("indptr", "indices", "data")
+            },
+        )
+
+
+def load_hierarchy(path: Path) -> Hierarchy:
+    """The hierarchy that `save_hierarchy` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        n = int(arrays["n"])
+        parents, hops = (
+            sparse.csr_array(tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr")), shape=(n, n))
+            for name in ("parents", "hops")
+        )
+    down = sparse.csr_array(hops.T)
+    down.sort_indices()
+    return Hierarchy(parents, hops, down)

@@ -1,0 +1,286 @@
+"""What a build will do, and why: everything is decided here, once, before any worker starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+from mlimg_build.build.catalog import Catalog, catalog
+from mlimg_build.build.checking import missing_paths
+from mlimg_build.build.facts import Facts, establish, save_hierarchy
+from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
+from mlimg_build.build.columns import open_batches
+from mlimg_build.build.store import Key, Store
+from mlimg_build.dataset import Layout
+from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
+from mlimg_build.labels import settle
+from mlimg_build.sources import open_source
+from mlimg_build.spec import LoadedSpec, without_paths
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
+
+IMAGES_FORMAT = 1
+LABELS_FORMAT = 1
+ROWS_FORMAT = 1
+LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter than its scheduling
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One shard of the dataset and the keys of its two results, with what is there already."""
+
+    shard: Shard
+    images: Key
+    labels: Key
+    images_cached: bool
+    labels_cached: bool
+    why: str  # why its images are (re)made; "" where cached
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A build decided in full: facts, rows, and the work on each shard. `fraction` has cut `work` already."""
+
+    loaded: LoadedSpec
+    graph: NounGraph
+    catalogs: tuple[Catalog, ...]
+    facts: Facts
+    rows: Rows
+    rows_folder: Path
+    hierarchy_file: Path
+    layout: Layout
+    fraction: float
+    work: tuple[Work, ...]
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return (*self.loaded.warnings, *self.facts.warnings)
+
+    @property
+    def tasks(self) -> int:
+        """The number of Dask tasks that are left."""
+        packed = sum(not work.images_cached for work in self.work)
+        labelled = sum(work.images_cached and not work.labels_cached for work in self.work)
+        return packed + math.ceil(labelled / LABELS_PER_TASK)
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in numbers, for people and for `--json`."""
+        todo = [work for work in self.work if not work.images_cached]
+        return {
+            "name": self.loaded.spec.name,
+            "version": self.loaded.spec.version,
+            "fraction": self.fraction,
+            "sources": {
+                item.name: {
+                    "images": len(item.images),
+                    "statements": len(item.statements),
+                    "digest": item.digest,
+                    "passed_over": dict(item.notes.counts),
+                }
+                for item in self.catalogs
+            },
+            "categories": len(self.facts.vocabulary),
+            "mapping": dict(Counter(row.decision.method for row in self.facts.vocabulary.placed)),
+            "fates": dict(Counter(row.fate for row in self.facts.vocabulary.placed)),
+            "implied_pairs": self.facts.hierarchy.pairs,
+            "images": sum(work.shard.images for work in self.work),
+            "bytes": sum(work.shard.bytes for work in self.work),
+            "images_without_label": self.rows.dropped,
+            "labels_below_confidence": self.rows.below,
+            "shards": len(self.work),
+            "image_shards_cached": sum(work.images_cached for work in self.work),
+            "label_shards_cached": sum(work.labels_cached for work in self.work),
+            "images_to_read": sum(work.shard.images for work in todo),
+            "bytes_to_read": sum(work.shard.bytes for work in todo),
+            "tasks": self.tasks,
+            "why": dict(Counter(work.why for work in todo)),
+        }
+
+
+def make_plan(
+    loaded: LoadedSpec,
+    graph: NounGraph,
+    store: Store,
+    fraction: float = 1.0,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Plan:
+    """The plan of a build; reads the sources' lists and folders where they changed, but no image.
+
+    Raises every error of a spec that only its sources show: `SpecError`, `SourceError`, `WordNetError`, `LabelError`.
+    """
+    absent = [problem for problem in missing_paths(loaded) if problem.severity == "error"]
+    if absent:
+        raise SpecError(absent)
+    catalogs = tuple(_catalogs(loaded, store, progress))
+    progress("placing categories")
+    facts = establish(loaded, catalogs, graph)
+    progress("ordering images")
+    rows_key = _rows_key(loaded, catalogs, facts)
+    if not store.has(rows_key):
+        with store.create(rows_key) as (folder, notes):
+            notes.update(lay_out(loaded.spec, catalogs, facts, folder).record())
+            save_hierarchy(folder / "hierarchy.npz", facts.hierarchy)
+    entry = store.entry(rows_key)
+    assert entry is not None  # noqa: S101  it was made just above
+    rows, folder = Rows.from_record(entry["notes"]), store.path(rows_key)
+    if loaded.spec.annotation.conflicts == "error":
+        _refuse_contradictions(loaded, catalogs, facts, folder, rows)
+    spec = loaded.spec
+    layout = Layout(
+        images_per_shard=spec.dataset.images_per_shard,
+        chunk_bytes=spec.dataset.chunk_bytes,
+        shard_bytes=spec.dataset.shard_bytes,
+        id_bytes=rows.id_bytes,
+        author_bytes=rows.author_bytes,
+        source_digest=spec.images.encoding != "original",
+    )
+    last = _last(store)
+    work = []
+    for split in dict.fromkeys(shard.split for shard in rows.shards):
+        shards = rows.of(split)
+        for shard in shards[: max(1, math.ceil(fraction * len(shards)))]:
+            work.append(_work(shard, loaded, facts, layout, store, last))
+    return Plan(
+        loaded, graph, catalogs, facts, rows, folder, folder / "hierarchy.npz", layout, fraction, tuple(work)
+    )
+
+
+def remember(store: Store, plan: Plan) -> None:
+    """Notes which results each shard had, so that the next plan can say what changed."""
+    slots = {f"{work.shard.split}/{work.shard.number}": work.images.digest for work in plan.work}
+    (store.root / "last.json").write_text(json.dumps(slots))
+
+
+def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None]) -> Sequence[Catalog]:
+    """All catalogs; a problem in one source does not hide those of the others."""
+    made, problems = [], []
+    for name, part in loaded.spec.sources.items():
+        progress(f"reading source {name}")
+        try:
+            made.append(catalog(name, open_source(name, part), part, store.root / "catalog"))
+        except MlimgError as error:
+            place = loaded.place("sources", name)
+            problems += [
+                Problem(problem.code, problem.message, problem.place or place, problem.hint) for problem in error.problems
+            ]
+            kind = type(error)
+    if problems:
+        raise kind(problems)
+    return made
+
+
+def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> Key:
+    spec = loaded.spec
+    placing = hashlib.sha256(facts.vocabulary.category_of.astype("<i4").tobytes())
+    times = hashlib.sha256()
+    for item, position in zip(catalogs, facts.positions, strict=True):
+        placing.update(position.astype("<i4").tobytes())
+        times.update(item.images.column("mtime").to_numpy().astype("<i8").tobytes())
+    parts = {
+        "catalogs": {item.name: item.digest for item in catalogs},
+        "order": [item.name for item in catalogs],
+        "facts": facts.digest,
+        "placing": placing.hexdigest(),
+        "min_confidence": {name: source.min_confidence for name, source in spec.sources.items()},
+        "splits": {name: source.split for name, source in spec.sources.items()},
+        "validation": spec.split.validation,
+        "unlabelled": spec.annotation.unlabelled,
+        "images_per_shard": spec.dataset.images_per_shard,
+    }
+    return Key("rows", ROWS_FORMAT, parts, hint=times.hexdigest()[:16])
+
+
+def _work(
+    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, str]
+) -> Work:
+    spec = loaded.spec
+    sizes = {
+        "images_per_shard": layout.images_per_shard,
+        "chunk_bytes": layout.chunk_bytes,
+        "shard_bytes": layout.shard_bytes,
+        "id_bytes": layout.id_bytes,
+        "author_bytes": layout.author_bytes,
+    }
+    images = Key(
+        "images", IMAGES_FORMAT, {"rows": shard.image_rows, "images": without_paths(spec.images), "layout": sizes}, shard.hint
+    )
+    labels = Key(
+        "labels",
+        LABELS_FORMAT,
+        {
+            "rows": shard.label_rows,
+            "images": shard.images,
+            "facts": facts.digest,
+            "annotation": without_paths(spec.annotation),
+            "sources": [row.source for row in facts.rows],
+            "layout": {**sizes, "source_digest": layout.source_digest},
+        },
+    )
+    cached = store.has(images)
+    why = "" if cached else _why(images, store, last.get(f"{shard.split}/{shard.number}"))
+    return Work(shard, images, labels, cached, store.has(labels), why)
+
+
+def _why(key: Key, store: Store, before: str | None) -> str:
+    """Why a shard of images is not there: the first part of its key that differs from what was built last."""
+    if store.entry(key) is not None:
+        return "its files were touched since"
+    old = store.root / key.stage / (before or "")[:2] / (before or "") / "entry.json"
+    try:
+        parts = json.loads(old.read_text())["parts"]
+    except (OSError, ValueError):
+        return "not built yet"
+    if parts["images"] != key.parts["images"]:
+        changed = [name for name in key.parts["images"] if parts["images"].get(name) != key.parts["images"][name]]
+        return f"images.{changed[0]} changed" if changed else "images changed"
+    if parts["layout"] != key.parts["layout"]:
+        changed = [name for name in key.parts["layout"] if parts["layout"].get(name) != key.parts["layout"][name]]
+        return f"{changed[0]} changed" if changed else "the layout changed"
+    return "other images belong in it"
+
+
+def _last(store: Store) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((store.root / "last.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _refuse_contradictions(
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, rows: Rows
+) -> None:
+    """Raises `LabelError` with the first contradictions, where the spec says that there must be none."""
+    found, listed = 0, []
+    for split in dict.fromkeys(shard.split for shard in rows.shards):
+        batches = open_batches(folder / f"{split}.arrow")
+        for number in range(batches.num_record_batches):
+            batch = batches.get_batch(number)
+            statements = statements_of(batch)
+            _, clashes = settle(statements, facts.hierarchy, "error")
+            found += len(clashes)
+            for absent, present in zip(clashes.absent[: 10 - len(listed)], clashes.present, strict=False):
+                wnids = facts.vocabulary.wnids
+                listed.append(
+                    f"{batch.column('id')[int(statements.image[absent])]}: {wnids[statements.category[absent]]} absent, "
+                    f"{wnids[statements.category[present]]} present"
+                )
+    if found:
+        raise LabelError(
+            Problem(
+                "contradiction",
+                f"{found} statements contradict each other, and the spec allows none; the first: {'; '.join(listed)}",
+                loaded.place("annotation", "conflicts"),
+                hint="settle them with `conflicts: prefer_verified` or `drop`, or correct the sources",
+            )
+        )
+
+

@@ -1,0 +1,214 @@
+"""What a worker does: one task packs the images of one shard, or works out the labels of a few."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlimg_build.build.columns import open_batches
+from mlimg_build.build.facts import load_hierarchy
+from mlimg_build.build.rows import statements_of
+from mlimg_build.build.store import Key, Store
+from mlimg_build.dataset import ContradictionColumns, ImagesWriter, LabelColumns, Layout, StoredImage, write_labels
+from mlimg_build.images import BadImage, Status, check
+from mlimg_build.labels import Hierarchy, Policy, Statements, imply, settle
+from mlimg_build.labels.settling import Contradictions
+from mlimg_build.sources import Bytes
+
+__all__ = ["LabelRules", "PackImages", "Task", "run"]
+
+TOPIC = "mlimg"
+NO_DIGEST = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class PackImages:
+    """Read, prove and store the images of one shard."""
+
+    store: Path
+    key: Key
+    rows: Path
+    number: int
+    roots: tuple[Path | None, ...]
+    layout: Layout
+    max_pixels: int
+    encoding: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRules:
+    """Work out the labels of one shard."""
+
+    store: Path
+    key: Key
+    rows: Path
+    number: int
+    hierarchy: Path
+    layout: Layout
+    source_of: tuple[int, ...]  # of each source category
+    positives: bool
+    negatives: bool
+    machine_levels: int | None
+    conflicts: Policy
+
+
+Task = Sequence[PackImages | LabelRules]
+
+
+def run(task: Task) -> dict[str, int]:
+    """Every result of the task is in the store; returns images packed, shards labelled and the peak memory in bytes."""
+    images = labels = 0
+    tell = _teller()
+    for job in task:
+        if isinstance(job, PackImages):
+            images += _pack(job, tell)
+        else:
+            _label(job)
+            labels += 1
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"images": images, "labels": labels, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+
+
+def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
+    batch = open_batches(job.rows).get_batch(job.number)
+    readers = [Bytes(root) if root else None for root in job.roots]
+    failures: list[tuple[str, str, str]] = []
+    try:
+        with Store(job.store).create(job.key) as (folder, notes), ImagesWriter(folder, job.layout) as writer:
+            for row in batch.select(["id", "source", "path", "offset", "size", "status", "licence", "author"]).to_pylist():
+                image, reason = _image(row, readers[row["source"]], job)
+                writer.add(image)
+                if reason is not None:
+                    failures.append((image.id, Status(image.status).name, reason))
+                tell(1, len(image.data), int(reason is not None))
+            notes["failures"] = failures
+    finally:
+        tell(0, 0, 0)
+        for reader in readers:
+            if reader:
+                reader.close()
+    return len(batch)
+
+
+def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[StoredImage, str | None]:
+    """The row of one image, with its bytes or with the status and the reason why it has none."""
+    reason: str | None
+    try:
+        checked = check(_read(row, reader), job.max_pixels, job.encoding)
+    except BadImage as error:
+        status, reason = error.status, error.reason
+    else:
+        return (
+            StoredImage(
+                id=row["id"],
+                source=row["source"],
+                status=Status.ok,
+                data=checked.data,
+                height=checked.height,
+                width=checked.width,
+                digest=checked.digest,
+                licence=row["licence"],
+                author=row["author"],
+                source_digest=checked.source_digest,
+            ),
+            None,
+        )
+    failed = StoredImage(row["id"], row["source"], status, b"", 0, 0, NO_DIGEST, row["licence"], row["author"])
+    return failed, reason
+
+
+def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
+    if row["status"]:
+        status = Status[row["status"]]
+        raise BadImage.because(status, status.meaning)
+    if reader is None:
+        raise BadImage.because(Status.missing, "the source names no folder of images")
+    try:
+        data = reader.read(row["path"], row["offset"], row["size"])
+    except FileNotFoundError as error:
+        raise BadImage.because(Status.missing, "the file was listed and is gone") from error
+    except OSError as error:
+        raise BadImage.because(Status.unreadable, error.strerror or type(error).__name__) from error
+    if row["offset"] >= 0 and len(data) < row["size"]:
+        raise BadImage.because(Status.truncated, f"the tar ends {row['size'] - len(data)} bytes before the image does")
+    return data
+
+
+def _label(job: LabelRules) -> None:
+    batch = open_batches(job.rows).get_batch(job.number)
+    hierarchy = _hierarchy(str(job.hierarchy))
+    statements = statements_of(batch)
+    standing, clashes = settle(statements, hierarchy, job.conflicts)
+    table = imply(
+        standing,
+        hierarchy,
+        positives=job.positives,
+        negatives=job.negatives,
+        machine_levels=job.machine_levels,
+    )
+    source_of = np.array(job.source_of, dtype=np.uint16)
+    labels = LabelColumns(
+        counts=table.counts(len(batch)),
+        source=source_of[table.mapping],
+        **{
+            field.name: getattr(table, field.name)
+            for field in fields(LabelColumns)
+            if field.name not in ("counts", "source")
+        },
+    )
+    with Store(job.store).create(job.key) as (folder, notes):
+        write_labels(folder, job.layout, labels, _contradictions(statements, clashes, len(batch)))
+        states = [np.bincount(table.category[table.state == state], minlength=len(hierarchy)) for state in (1, -1)]
+        used = np.flatnonzero(states[0] + states[1])
+        np.save(folder / "counts.npy", np.stack([used, states[0][used], states[1][used]]).astype("<i8"))
+        notes["contradictions"] = len(clashes)
+
+
+def _contradictions(statements: Statements, clashes: Contradictions, images: int) -> ContradictionColumns:
+    absent, present = statements.take(clashes.absent), statements.take(clashes.present)
+    return ContradictionColumns(
+        counts=np.bincount(absent.image, minlength=images).astype(np.int64),
+        absent=absent.category,
+        present=present.category,
+        absent_mapping=absent.mapping,
+        present_mapping=present.mapping,
+        absent_record=absent.record,
+        present_record=present.record,
+        kept=clashes.kept,
+    )
+
+
+@lru_cache(maxsize=1)
+def _hierarchy(path: str) -> Hierarchy:
+    return load_hierarchy(Path(path))
+
+
+def _teller(every: float = 0.3) -> Callable[[int, int, int], None]:
+    """A function that adds up images, bytes and failures and tells the driver now and then; (0, 0, 0) tells at once."""
+    try:
+        from distributed import get_worker  # noqa: PLC0415  a worker has it loaded; a test calls without one
+
+        worker = get_worker()
+    except (ImportError, ValueError):
+        return lambda images, size, failed: None
+    waiting = np.zeros(3, dtype=np.int64)
+    told = time.monotonic()
+
+    def tell(images: int, size: int, failed: int) -> None:
+        nonlocal told
+        waiting[:] += (images, size, failed)
+        now = time.monotonic()
+        if waiting[0] and (images == 0 or now - told > every):
+            worker.log_event(TOPIC, waiting.tolist())
+            waiting[:] = 0
+            told = now
+
+    return tell
