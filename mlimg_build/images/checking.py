@@ -1,0 +1,42 @@
+"""What the build asks of every image: is it whole, which bytes are stored, and their digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from mlimg_build.images.encoding import encode
+from mlimg_build.images.proof import Proof
+from mlimg_build.images.proving import prove
+
+__all__ = ["Checked", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An image that goes into a dataset.
+
+    `digest` is the sha256 (32 bytes) of `data`, the bytes that are stored; `source_digest` that of the
+    original. `width` and `height` are those of the stored image as displayed, in pixels; `proof` speaks of
+    the original.
+    """
+
+    proof: Proof
+    data: bytes
+    digest: bytes
+    source_digest: bytes
+    width: int
+    height: int
+
+
+def check(data: bytes, max_pixels: int, encoding: tuple[int, int] | None) -> Checked:
+    """The image is whole and ready to be stored: as it is, or re-encoded to (short side, quality).
+
+    Raises BadImage, whose `status` is what the image's row gets.
+    """
+    proof = prove(data, max_pixels)
+    source_digest = sha256(data).digest()
+    if encoding is None:
+        return Checked(proof, data, source_digest, source_digest, proof.width, proof.height)
+    stored, width, height = encode(data, proof, *encoding)
+    return Checked(proof, stored, sha256(stored).digest(), source_digest, width, height)

@@ -1,0 +1,88 @@
+"""Images made smaller, as JPEG.
+
+The result depends on the bytes, the two settings and the versions of libjpeg-turbo and Pillow, and on
+nothing else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from mlimg_build.images import gif, jpeg, png, webp
+from mlimg_build.images.proof import Proof
+from mlimg_build.images.status import BadImage, Status
+
+__all__ = ["encode"]
+
+_Turn = Image.Transpose
+_TURNS = {
+    2: _Turn.FLIP_LEFT_RIGHT,
+    3: _Turn.ROTATE_180,
+    4: _Turn.FLIP_TOP_BOTTOM,
+    5: _Turn.TRANSPOSE,
+    6: _Turn.ROTATE_270,
+    7: _Turn.TRANSVERSE,
+    8: _Turn.ROTATE_90,
+}
+_READERS = {"png": png.pixels, "gif": gif.pixels, "webp": webp.pixels}
+_MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
+
+
+def encode(data: bytes, proof: Proof, short_side: int, quality: int) -> tuple[bytes, int, int]:
+    """The proved image as a JPEG whose short side is at most `short_side` pixels, with its width and height.
+
+    The EXIF orientation is applied and no metadata are kept. An image is never enlarged; the long side is
+    rounded to the nearest pixel. Greyscale stays greyscale, everything else becomes RGB with colours at
+    half resolution (4:2:0). 16-bit samples keep their upper byte, transparency is laid on white, CMYK is
+    taken as Adobe writes it, colour profiles are not applied. Resizing is bicubic with antialiasing; a
+    JPEG is decoded at a half or less before it where that is still twice as large as the result.
+
+    `quality` is libjpeg's, 1 to 100. Raises ValueError for settings out of range, BadImage
+    (too_many_pixels) where a side is longer than a JPEG can be.
+    """
+    if short_side < 1 or not 1 <= quality <= 100:
+        raise ValueError("short_side must be positive and quality from 1 to 100")
+    width, height = _fitted(proof.width, proof.height, short_side)
+    if max(width, height) > _MAX_SIDE:
+        reason = f"a side of {max(width, height)} pixels is more than the {_MAX_SIDE} of a JPEG"
+        raise BadImage.because(Status.too_many_pixels, reason)
+    lying = (height, width) if proof.orientation >= 5 else (width, height)
+    image = _decoded(data, proof, lying)
+    if image.size != lying:
+        image = image.resize(lying, Image.Resampling.BICUBIC)
+    if proof.orientation in _TURNS:
+        image = image.transpose(_TURNS[proof.orientation])
+    array: NDArray[np.uint8] = np.ascontiguousarray(image).reshape(height, width, -1)
+    space, sampling = ("GRAY", "Gray") if image.mode == "L" else ("RGB", "420")
+    return bytes(simplejpeg.encode_jpeg(array, quality, space, sampling)), width, height
+
+
+def _fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height with the short side at most `short_side` and the same shape.
+
+    >>> _fitted(500, 375, 256), _fitted(100, 300, 256)
+    ((341, 256), (100, 300))
+    """
+    short = min(width, height)
+    if short <= short_side:
+        return width, height
+    return (width * short_side + short // 2) // short, (height * short_side + short // 2) // short
+
+
+def _decoded(data: bytes, proof: Proof, size: tuple[int, int]) -> Image.Image:
+    """The pixels in mode L or RGB, at least as large as `size` and not yet turned."""
+    if proof.format == "jpeg":
+        array = jpeg.pixels(data, proof.mode == "L", 2 * size[0], 2 * size[1])
+        return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    image = _READERS[proof.format](data)
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    grey = image.mode in {"1", "L", "LA"}
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("L" if grey else "RGB")

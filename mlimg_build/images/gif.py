@@ -1,0 +1,85 @@
+"""GIF: the first frame, whole.
+
+The frame that is used is the frame that is proved: a GIF whose second frame is cut, or whose trailer is
+missing, is whole. Source: CompuServe GIF89a, 17 to 27.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from PIL import Image
+from PIL.GifImagePlugin import GifImageFile
+
+from mlimg_build.images.pillow import load
+from mlimg_build.images.proof import Proof, proved, within
+from mlimg_build.images.status import BadImage, Status
+
+__all__ = ["SIGNATURES", "pixels", "prove"]
+
+SIGNATURES = (b"GIF87a", b"GIF89a")
+_EXTENSION, _IMAGE = 0x21, 0x2C
+_CONTROL = 0xF9
+
+
+def prove(data: bytes, max_pixels: int) -> Proof:
+    """The first frame of the GIF is whole, down to the end of its data blocks; or BadImage is raised.
+
+    The size is that of the screen, enlarged to hold the frame where the frame reaches over it.
+    """
+    width, height, plain = _first_frame(data, max_pixels)
+    return proved("gif", width, height, load(GifImageFile, plain).mode, orientation=1)
+
+
+def pixels(data: bytes) -> Image.Image:
+    """The first frame of a GIF that has been proved."""
+    return load(GifImageFile, _first_frame(data, max_pixels=1 << 62)[2])
+
+
+def _first_frame(data: bytes, max_pixels: int) -> tuple[int, int, bytes]:
+    """Width, height and a GIF that holds the first frame only."""
+    if len(data) < 13:
+        raise _cut()
+    screen_width, screen_height, flags = struct.unpack_from("<HHB", data, 6)
+    at = start = 13 + _table(flags)
+    control = b""
+    while (kind := _byte(data, at)) == _EXTENSION:
+        end = _blocks(data, at + 2)
+        if _byte(data, at + 1) == _CONTROL:
+            control = data[at:end]
+        at = end
+    if kind != _IMAGE:
+        raise BadImage.because(Status.corrupt, f"the GIF has no image at byte {at} where one must begin")
+    if at + 10 > len(data):
+        raise _cut()
+    left, top, wide, high, local = struct.unpack_from("<HHHHB", data, at + 1)
+    width, height = max(screen_width, left + wide), max(screen_height, top + high)
+    within(wide, high, max_pixels)
+    within(width, height, max_pixels)
+    end = _blocks(data, at + 10 + _table(local) + 1)
+    if max(width, height) > 0xFFFF:
+        raise BadImage.because(Status.corrupt, "the GIF's first frame lies outside any screen")
+    screen = b"GIF89a" + struct.pack("<HH", width, height)
+    return width, height, b"".join([screen, data[10:start], control, data[at:end], b";"])
+
+
+def _table(flags: int) -> int:
+    """Length in bytes of the colour table that the flags announce."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _blocks(data: bytes, at: int) -> int:
+    """The position after a chain of data blocks."""
+    while size := _byte(data, at):
+        at += 1 + size
+    return at + 1
+
+
+def _byte(data: bytes, at: int) -> int:
+    if at >= len(data):
+        raise _cut()
+    return data[at]
+
+
+def _cut() -> BadImage:
+    return BadImage.because(Status.truncated, "the GIF ends inside its first frame")

@@ -1,0 +1,115 @@
+"""JPEG: a strict decode of everything, at an eighth of the size.
+
+Neither the header nor Pillow proves a JPEG: `verify()` passes a file cut in half and a full load passes a
+file with 2 KB zeroed in mid-scan, because libjpeg only warns. libjpeg-turbo run strictly makes its warnings
+errors. Asking for grey at 1/8 skips the inverse DCT, the upsampling and the colours, and still reads every
+Huffman code of every component and scan, which is all that can be wrong: over a corpus of damaged
+photographs it refused exactly the files that a strict decode in full refused, in half the time.
+
+JPEG has no checksums: no decoder can see a changed byte that keeps the number of blocks in the scan.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL.JpegImagePlugin import JpegImageFile
+
+from mlimg_build.images.markers import Frame, Header, header
+from mlimg_build.images.pillow import load
+from mlimg_build.images.proof import Proof, proved, within
+from mlimg_build.images.status import BadImage, Status
+from mlimg_build.images.zeros import zeroed
+
+__all__ = ["pixels", "prove"]
+
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_PROCESSES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # sequential and progressive, Huffman and arithmetic
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
+_MAX_SCANS = 500  # libjpeg-turbo's own limit against files that are small and take minutes
+_CUT = "Premature end of JPEG file"
+_UNNAMED_SAMPLING = "Could not determine subsampling"
+
+
+def prove(data: bytes, max_pixels: int) -> Proof:
+    """The JPEG's first image decodes whole from its first to its last marker; or BadImage is raised.
+
+    Bytes after the end marker are allowed (MPO, appended data). A missing end marker is truncated, even if
+    the scan is complete: whether it is cannot be known of a progressive file, and a strict reader refuses
+    such a file.
+    """
+    head = header(data)
+    _readable(head.frame)
+    within(head.frame.width, head.frame.height, max_pixels)
+    if head.frame.process in _PROGRESSIVE and data.count(b"\xff\xda", head.scan) > _MAX_SCANS:
+        raise BadImage.because(Status.corrupt, f"the JPEG has more than {_MAX_SCANS} scans")
+    if (at := zeroed(data, head)) is not None:
+        raise BadImage.because(Status.corrupt, f"the JPEG's image data are zeros from byte {at}")
+    said = _strictly(data)
+    if said and _UNNAMED_SAMPLING not in said:
+        said = _second_opinion(data, head, said)
+    if _UNNAMED_SAMPLING in said:
+        # TurboJPEG has no name for this sampling; Pillow decodes it and sees a cut, if not damage inside
+        load(JpegImageFile, head.plain() + data[head.scan :])
+    elif said:
+        ends = data.find(b"\xff\xd9", head.scan) >= 0 and not said.startswith(_CUT)
+        status = Status.corrupt if ends else Status.truncated
+        raise BadImage.because(status, f"the JPEG does not decode: {said}")
+    frame = head.frame
+    return proved("jpeg", frame.width, frame.height, _MODES[frame.components], head.orientation)
+
+
+def pixels(data: bytes, grey: bool, min_width: int, min_height: int) -> NDArray[np.uint8]:
+    """The pixels of a JPEG that has been proved, uint8[height, width, 1 or 3], as they lie in the file.
+
+    Decoded at the smallest size of at most one half that holds `min_width` x `min_height`, else in full.
+    """
+    space = "GRAY" if grey else "RGB"
+    try:
+        return np.asarray(
+            simplejpeg.decode_jpeg(
+                data, space, min_height=min_height, min_width=min_width, min_factor=2.0, strict=False
+            )
+        )
+    except ValueError:
+        head = header(data)
+        image = load(JpegImageFile, head.plain() + data[head.scan :]).convert("L" if grey else "RGB")
+        return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def _readable(frame: Frame) -> None:
+    if frame.process not in _PROCESSES:
+        reason = f"a JPEG of the process SOF{frame.process - 0xC0} is not read"
+        raise BadImage.because(Status.unrecognised, reason)
+    if frame.precision != 8:
+        raise BadImage.because(Status.unrecognised, f"a JPEG of {frame.precision} bits a sample is not read")
+    if frame.components not in _MODES:
+        raise BadImage.because(Status.unrecognised, f"a JPEG of {frame.components} components is not read")
+
+
+def _strictly(data: bytes) -> str:
+    """What libjpeg-turbo has against the file, or nothing."""
+    try:
+        simplejpeg.decode_jpeg(
+            data, "GRAY", fastdct=True, fastupsample=True, min_height=1, min_width=1, strict=True
+        )
+    except MemoryError as error:
+        reason = "the pixels need more memory than there is"
+        raise BadImage.because(Status.too_many_pixels, reason) from error
+    # the binding raises ValueError for libjpeg's words and others for what it does not expect itself
+    except Exception as error:
+        return " ".join(str(error).split())[:120] or type(error).__name__
+    return ""
+
+
+def _second_opinion(data: bytes, head: Header, said: str) -> str:
+    """What remains of `said` once the header is rid of what libjpeg warns of and every decoder reads.
+
+    Such are an unknown JFIF revision or Adobe transform, bytes between segments, and scan parameters that a
+    sequential decoder ignores. libjpeg reports only its first warning, so the file is decoded again without
+    them.
+    """
+    if said.startswith(_CUT):
+        return said
+    return _strictly(head.plain() + data[head.scan :])
