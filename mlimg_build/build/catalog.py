@@ -27,6 +27,7 @@ __all__ = ["Catalog", "catalog"]
 
 FORMAT = 1
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name != "mtime"]
+LATER = ("min_confidence", "min_images_per_category", "exclude", "split")  # read when facts and rows are made
 STATEMENTS = pa.schema(
     [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float32()), ("record", pa.int64())]
 )
@@ -69,7 +70,8 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
 
 def _signature(source: Source, part: Any) -> str:
     """A digest of names, sizes and times of change: says only whether to look again, so it is in no key."""
-    digest = hashlib.sha256(json.dumps([FORMAT, without_paths(part)], sort_keys=True, default=str).encode())
+    told = {key: value for key, value in without_paths(part).items() if key not in LATER}
+    digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
     for path in source.files:
         if path.is_file():
             status = path.stat()

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,15 +95,22 @@ class Store:
             shutil.rmtree(self.root / "tmp", ignore_errors=True)
             yield
 
-    def prune(self, stage: str) -> int:
-        """Removes results of a stage whose files no dataset links to; returns how many."""
+    def prune(self, kept: Iterable[Key]) -> int:
+        """Removes the results of the stages of `kept` that are neither kept nor linked by a dataset; returns how many."""
+        keys = list(kept)
+        paths = {self.path(key) for key in keys}
         removed = 0
-        for entry in (self.root / stage).glob(f"*/*/{ENTRY}"):
-            files = (path for path in entry.parent.rglob("c/**/*") if path.is_file())
-            if all(path.stat().st_nlink == 1 for path in files):
-                shutil.rmtree(entry.parent, ignore_errors=True)
-                removed += 1
+        for stage in {key.stage for key in keys}:
+            for entry in (self.root / stage).glob(f"*/*/{ENTRY}"):
+                if entry.parent not in paths and not _linked(entry.parent):
+                    shutil.rmtree(entry.parent, ignore_errors=True)
+                    removed += 1
         return removed
+
+
+def _linked(folder: Path) -> bool:
+    """Says whether another folder, a dataset, links to files of this one."""
+    return any(path.stat().st_nlink > 1 for path in folder.rglob("*") if path.is_file())
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -11,6 +11,8 @@ from scipy import sparse
 
 from mlimg_build.errors import LabelError, Problem
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.closure import find_cycle, transitive_closure
+from mlimg_build.wordnet.closure import from_pairs as matrix_of
 
 __all__ = ["Hierarchy", "from_graph", "from_pairs"]
 
@@ -87,7 +89,7 @@ def from_graph(
     if not wnids:
         return _from_closure(sparse.csr_array((0, 0), dtype=bool))
     where = np.array([graph.index(wnid) for wnid in wnids])
-    closure = graph.closure(tuple(relations), extra) if relations else graph.closure((), extra)
+    closure = graph.closure(tuple(relations), extra)
     return _from_closure(sparse.csr_array(closure[where][:, where]))
 
 
@@ -98,24 +100,17 @@ def from_pairs(wnids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Hierar
     """
     nodes = sorted({*wnids, *(node for pair in pairs for node in pair)})
     at = {node: i for i, node in enumerate(nodes)}
-    rows = [at[child] for child, _ in pairs]
-    columns = [at[parent] for _, parent in pairs]
-    edges = sparse.csr_array((np.ones(len(pairs), dtype=bool), (rows, columns)), shape=(len(nodes), len(nodes)))
-    closure = edges
-    while True:
-        longer = sparse.csr_array(closure + closure @ edges)
-        if longer.nnz == closure.nnz:
-            break
-        closure = longer
-    loops = np.flatnonzero(closure.diagonal())
-    if len(loops):
+    edges = np.array([(at[child], at[parent]) for child, parent in pairs], dtype=np.int32).reshape(-1, 2)
+    matrix = matrix_of(edges, len(nodes))
+    if cycle := find_cycle(matrix):
         raise LabelError(
             Problem(
                 "cycle",
-                f"the tree of categories goes round in a circle through {', '.join(nodes[i] for i in loops[:8])}",
+                f"the tree of categories goes round in a circle: {' → '.join(nodes[i] for i in cycle)}",
                 hint="give each category one parent that is more general than itself",
             )
         )
+    closure = transitive_closure(matrix)
     where = np.array([at[wnid] for wnid in wnids], dtype=np.int64)
     return _from_closure(sparse.csr_array(closure[where][:, where]))
 

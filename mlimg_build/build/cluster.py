@@ -1,0 +1,84 @@
+"""The Dask cluster that a backend names: a local one that comes and goes with the build, or one that is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from mlimg_build.errors import BackendError, Problem
+from mlimg_build.spec import Backend
+
+__all__ = ["connected"]
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
+    """A client of the backend's cluster with at least one worker; a local cluster keeps its scratch files in `scratch`.
+
+    Raises `BackendError` where a scheduler cannot be reached, has no worker, or runs other versions of mlimg.
+    """
+    settings: dict[str, Any] = {
+        "distributed.scheduler.allowed-failures": 3,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.admin.system-monitor.gil.enabled": False,
+        "temporary-directory": str(scratch),
+    }
+    with dask.config.set(settings):
+        if backend.cluster.type == "local":
+            yield from _local(backend)
+        else:
+            yield from _remote(backend)
+
+
+def _local(backend: Backend) -> Iterator[Client]:
+    cluster = LocalCluster(
+        n_workers=backend.cluster.workers,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=backend.cluster.memory or "auto",
+        host=LOOPBACK,
+        dashboard_address=None,
+        worker_dashboard_address=f"{LOOPBACK}:0",
+        scheduler_kwargs={"http_prefix": "", "dashboard_address": f"{LOOPBACK}:0"},
+        silence_logs=logging.CRITICAL,
+    )
+    try:
+        with Client(cluster) as client:
+            yield client
+    finally:
+        cluster.close()
+
+
+def _remote(backend: Backend) -> Iterator[Client]:
+    address, timeout = backend.cluster.address, backend.cluster.timeout_seconds
+    try:
+        client = Client(address, timeout=timeout)
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            Problem(
+                "scheduler-unreachable",
+                f"no Dask scheduler answers at {address}",
+                hint=f"start one with `dask scheduler`, or correct `cluster.address`; it was tried for {timeout} s",
+            )
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError as error:
+            raise BackendError(
+                Problem(
+                    "no-worker",
+                    f"the scheduler at {address} has no worker",
+                    hint="start some with `dask worker --nthreads 1 ADDRESS`, where mlimg is installed",
+                )
+            ) from error
+        yield client

@@ -1,0 +1,159 @@
+"""From a spec to a dataset: plan, run, finish, lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlimg_build.build.checking import check_ids, load_wordnet
+from mlimg_build.build.finishing import as_csv, failures, finish
+from mlimg_build.build.lock import write_lock
+from mlimg_build.build.planning import Plan, make_plan, remember
+from mlimg_build.build.store import Store, write_synced
+from mlimg_build.spec import Backend, LoadedSpec
+
+__all__ = ["Built", "Silent", "Watcher", "build", "dataset_path", "lock", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build left: the dataset and its digest, the lock, the list of failures (None where there is none)."""
+
+    dataset: Path
+    digest: str
+    lock: Path
+    failures: Path | None
+    failed: dict[str, int]  # status → images
+    images: int
+    read: int  # images that this run read
+    seconds: float  # that the tasks took
+    workers: int
+    peak_memory: int  # of a worker, bytes
+    summary: dict[str, Any]
+
+
+class Watcher(Protocol):
+    """Follows a build."""
+
+    def step(self, message: str) -> None:
+        """Hears what is being done."""
+
+    def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
+        """Hears what is left, and returns what hears of each `Progress`."""
+
+
+class Silent:
+    """Follows a build and says nothing."""
+
+    def step(self, message: str) -> None:
+        """Says nothing."""
+
+    def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
+        """Returns what says nothing."""
+        return lambda done: None
+
+
+def dataset_path(loaded: LoadedSpec, out: Path, fraction: float) -> Path:
+    """Where a build leaves its dataset; a fraction never lands on the whole."""
+    part = "" if fraction >= 1 else f"-{fraction:g}"
+    return out / f"{loaded.spec.name}{part}.zarr"
+
+
+def plan(
+    loaded: LoadedSpec, out: Path, fraction: float = 1.0, progress: Callable[[str], None] = lambda message: None
+) -> Plan:
+    """The plan of a build into `out`."""
+    store = _store(loaded, out)
+    with store.held():
+        return _plan(loaded, store, fraction, progress)
+
+
+def lock(loaded: LoadedSpec, out: Path, folder: Path, progress: Callable[[str], None] = lambda message: None) -> Plan:
+    """Writes the lock of a spec into `folder` without building anything; shards that `out` has are listed."""
+    store = _store(loaded, out)
+    with store.held():
+        made = _plan(loaded, store, 1.0, progress)
+        write_lock(made, store, folder, _digest_at(dataset_path(loaded, out, 1.0), made))
+    return made
+
+
+def build(
+    loaded: LoadedSpec,
+    out: Path,
+    backend: Backend,
+    fraction: float = 1.0,
+    watcher: Watcher | None = None,
+) -> Built:
+    """The dataset of a spec, in `out`; results that are there already are not made again.
+
+    The watcher's `step` hears of each step, and its `follow`, given the images and tasks that are left, returns what
+    hears of each `Progress`. Raises `MlimgError`; what was finished until then is kept for the next run.
+    """
+    store = _store(loaded, out)
+    with store.held():
+        watcher = watcher or Silent()
+        made = _plan(loaded, store, fraction, watcher.step)
+        seconds, workers, peak, read = 0.0, 0, 0, 0
+        if made.tasks:
+            from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
+            from mlimg_build.build.running import execute  # noqa: PLC0415
+
+            watcher.step("starting workers")
+            with ExitStack() as stack:
+                client = stack.enter_context(connected(backend, store.root / "tmp"))
+                images = sum(work.shard.images for work in made.work if not work.images_cached)
+                outcome = execute(made, store, client, watcher.follow(images, made.tasks))
+            seconds, workers, peak, read = outcome.seconds, outcome.workers, outcome.peak_memory, outcome.images
+        watcher.step("assembling the dataset")
+        path = dataset_path(loaded, out, fraction)
+        digest = finish(made, store, path)
+        folder = path.with_suffix(".lock")
+        write_lock(made, store, folder, digest if fraction >= 1 else None)
+        listed = list(failures(made, store))
+        report = path.with_suffix(".failures.csv")
+        if listed:
+            write_synced(report, as_csv(("image", "status", "reason"), iter(listed)))
+        else:
+            report.unlink(missing_ok=True)
+        remember(store, made)
+        if fraction >= 1:
+            store.prune(key for work in made.work for key in (work.images, work.labels))
+    failed: dict[str, int] = {}
+    for _, status, _reason in listed:
+        failed[status] = failed.get(status, 0) + 1
+    return Built(
+        dataset=path,
+        digest=digest,
+        lock=folder,
+        failures=report if listed else None,
+        failed=failed,
+        images=sum(work.shard.images for work in made.work),
+        read=read,
+        seconds=seconds,
+        workers=workers,
+        peak_memory=peak,
+        summary=made.summary(),
+    )
+
+
+def _store(loaded: LoadedSpec, out: Path) -> Store:
+    return Store(out.absolute() / ".mlimg" / loaded.spec.name)
+
+
+def _plan(loaded: LoadedSpec, store: Store, fraction: float, progress: Callable[[str], None]) -> Plan:
+    graph = load_wordnet(loaded)
+    check_ids(loaded, graph)
+    return make_plan(loaded, graph, store, fraction, progress)
+
+
+def _digest_at(path: Path, made: Plan) -> str | None:
+    """The digest of a dataset that was built from this very plan, None where there is none."""
+    from mlimg_build.dataset import open_dataset  # noqa: PLC0415  zarr is slow to load
+
+    if any(not (work.images_cached and work.labels_cached) for work in made.work) or not path.exists():
+        return None
+    with open_dataset(path) as dataset:
+        return dataset.digest if dataset.attributes["spec_digest"] == made.loaded.digest else None

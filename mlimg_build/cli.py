@@ -1,0 +1,254 @@
+"""`mlimg`: one function a verb. stdout carries data, stderr progress; every error is shown with what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mlimg_build import __version__
+from mlimg_build.errors import MlimgError
+
+if TYPE_CHECKING:
+    from mlimg_build.spec import LoadedSpec
+
+app = typer.Typer(
+    name="mlimg",
+    help="One YAML spec in, a reproducible image dataset out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+wordnet = typer.Typer(help="WordNet's nouns.", no_args_is_help=True)
+app.add_typer(wordnet, name="wordnet")
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, NAME.zarr.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where datasets and the cache go.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Fraction = Annotated[
+    float, typer.Option("--fraction", metavar="F", help="Build the first shards only: 0.01 is 1 %, at least one shard.")
+]
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits: 0 done, 1 handled failure, 2 usage, 3 lock differs, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(standalone_mode=True)
+    except MlimgError as error:
+        from mlimg_build import terminal
+
+        terminal.show_problems(error.problems)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _terminated(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mlimg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """One YAML spec in, a reproducible image dataset out."""
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("spec.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented spec to start from."""
+    from mlimg_build.errors import Problem, SpecError
+    from mlimg_build.spec import init_text
+
+    if path.exists() and not force:
+        raise SpecError(Problem("spec-exists", f"{path} exists already", hint="give another name, or --force"))
+    path.write_text(init_text(path.stem), encoding="utf-8")
+    print(f"wrote {path}; next: mlimg check {path}", file=sys.stderr)
+
+
+@app.command()
+def check(spec: SpecFile, as_json: AsJson = False) -> None:
+    """Show every problem of a spec, without reading its sources."""
+    from dataclasses import replace
+
+    from mlimg_build import terminal
+    from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
+
+    loaded = _load(spec)
+    check_ids(loaded, load_wordnet(loaded))
+    warnings = [*loaded.warnings, *(replace(problem, severity="warning") for problem in missing_paths(loaded))]
+    terminal.show_problems(warnings)
+    if as_json:
+        _print_json({"name": loaded.spec.name, "digest": loaded.digest, "warnings": [str(problem) for problem in warnings]})
+    else:
+        print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {len(loaded.spec.sources)} sources, no errors")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors."""
+    from mlimg_build.spec import json_schema
+
+    _print_json(json_schema())
+
+
+@app.command()
+def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_json: AsJson = False) -> None:
+    """Show what a build would do, and why."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import plan as make
+
+    _check_fraction(fraction)
+    with terminal.Watcher() as watcher:
+        made = make(_load(spec), out, fraction, watcher.step)
+    terminal.show_problems(made.warnings)
+    if as_json:
+        _print_json(made.summary())
+    else:
+        terminal.show_plan(made.summary())
+
+
+@app.command()
+def lock(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="The lock; default NAME.lock beside the spec.")] = None,
+) -> None:
+    """Write what is decided from the sources, to be reviewed and kept in git; builds nothing."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import lock as write
+
+    loaded = _load(spec)
+    folder = to or spec.with_name(f"{loaded.spec.name}.lock")
+    with terminal.Watcher() as watcher:
+        made = write(loaded, out, folder, watcher.step)
+    terminal.show_problems(made.warnings)
+    print(folder)
+
+
+@app.command()
+def build(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    backend: Annotated[
+        Path | None, typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here.")
+    ] = None,
+    fraction: Fraction = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Build the dataset of a spec; what is there already is not made again."""
+    from dataclasses import asdict
+
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import build as compile_spec
+    from mlimg_build.spec import load_backend
+
+    _check_fraction(fraction)
+    loaded = _load(spec)
+    cluster = load_backend(backend)
+    with terminal.Watcher() as watcher:
+        built = compile_spec(loaded, out, cluster, fraction, watcher)
+    if as_json:
+        _print_json({key: str(value) if isinstance(value, Path) else value for key, value in asdict(built).items()})
+    else:
+        terminal.show_built(built)
+
+
+@app.command()
+def why(
+    dataset: Dataset,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The id of an image, or the end of one.")],
+    category: Annotated[str | None, typer.Argument(metavar="CATEGORY", help="A WordNet id or a name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the labels of an image came about: source row, mapping, implication, each with its spec line."""
+    from mlimg_build import terminal
+    from mlimg_build.build.explaining import explain
+
+    told = explain(dataset, image, category)
+    if as_json:
+        _print_json(told)
+    else:
+        terminal.show_why(told)
+
+
+@app.command()
+def verify(dataset: Dataset, as_json: AsJson = False) -> None:
+    """Check every digest of a dataset; names the shard and the image at fault."""
+    from dataclasses import asdict
+
+    from mlimg_build import terminal
+    from mlimg_build.dataset import verify as check_digests
+
+    with terminal.counting("verifying") as advance:
+        found = check_digests(dataset, advance)
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        terminal.show_verified(dataset, found)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(dataset: Dataset, as_json: AsJson = False) -> None:
+    """Show what a dataset holds."""
+    from mlimg_build import terminal
+    from mlimg_build.dataset import info as describe
+
+    described = describe(dataset)
+    if as_json:
+        _print_json(described)
+    else:
+        terminal.show_info(described)
+
+
+@wordnet.command("compile")
+def compile_wordnet(
+    corpus: Annotated[Path, typer.Argument(metavar="DIR", help="An NLTK corpus folder, or /usr/share/wordnet of Debian.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")] = Path("wordnet-nouns.npz"),
+) -> None:
+    """Compile the nouns of a WordNet release into one file that specs can name."""
+    from mlimg_build.wordnet import compile_corpus, save
+
+    graph = compile_corpus(corpus)
+    save(graph, to)
+    print(f"WordNet {graph.release}: {len(graph)} noun synsets, digest {graph.digest}", file=sys.stderr)
+    print(to)
+
+
+def _load(path: Path) -> LoadedSpec:
+    from mlimg_build.spec import load_spec
+
+    return load_spec(path)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction <= 1:
+        raise typer.BadParameter(f"{fraction:g} is not above 0 and at most 1", param_hint="--fraction")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

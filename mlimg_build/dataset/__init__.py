@@ -1,0 +1,50 @@
+"""The Zarr dataset: shards are written as artefacts, assembled, read, verified and described."""
+
+from .assembling import assemble
+from .columns import (
+    Artefacts,
+    CategoryColumns,
+    ContradictionColumns,
+    ImagesResult,
+    LabelColumns,
+    MappingColumns,
+    StoredImage,
+)
+from .describing import info
+from .digests import order_key
+from .layout import FORMAT, Layout
+from .reading import Dataset, open_dataset
+from .records import Categories, Contradiction, Image, Label, Mapped, Mappings
+from .splits import Split, View
+from .verifying import Finding, Verification, verify
+from .writing import ImagesWriter, write_labels
+
+__all__ = [
+    "FORMAT",
+    "Artefacts",
+    "Categories",
+    "CategoryColumns",
+    "Contradiction",
+    "ContradictionColumns",
+    "Dataset",
+    "Finding",
+    "Image",
+    "ImagesResult",
+    "ImagesWriter",
+    "Label",
+    "LabelColumns",
+    "Layout",
+    "Mapped",
+    "MappingColumns",
+    "Mappings",
+    "Split",
+    "StoredImage",
+    "Verification",
+    "View",
+    "assemble",
+    "info",
+    "open_dataset",
+    "order_key",
+    "verify",
+    "write_labels",
+]

@@ -1,0 +1,103 @@
+"""Zarr arrays made with every setting spelled out, so that nobody's Zarr configuration changes a byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, ZstdCodec
+
+from .layout import ENTRIES_PER_CHUNK, Column, Layout
+from .text import ENCODING
+
+__all__ = ["create_columns", "create_data", "create_group", "create_ragged", "create_table"]
+
+ZSTD_LEVEL = 3
+
+
+def create_group(path: Path, attributes: dict[str, Any] | None = None) -> None:
+    """`path` is a Zarr v3 group with these attributes."""
+    zarr.create_group(store=str(path), zarr_format=3, attributes=attributes or {})
+
+
+def create_columns(
+    group: Path,
+    schema: tuple[Column, ...],
+    rows: int,
+    chunk_rows: int,
+    values: dict[str, NDArray[Any]] | None = None,
+) -> None:
+    """`group` holds an array [rows] or [rows, width] a column, in chunks of `chunk_rows` whole rows.
+
+    With `values` the arrays are filled; without, they are metadata to which chunk files are added.
+    """
+    for column in schema:
+        tail = () if column.width is None else (column.width,)
+        array = _create(group / column.name, (rows, *tail), (chunk_rows, *tail), column)
+        if values is not None:
+            array[...] = values[column.name]
+
+
+def create_table(group: Path, schema: tuple[Column, ...], columns: list[tuple[str, NDArray[Any]]]) -> None:
+    """`group` holds every column whole, in one chunk each; the columns may differ in length."""
+    create_group(group)
+    for column, (_, values) in zip(schema, columns, strict=True):
+        chunks = tuple(max(1, size) for size in values.shape)
+        _create(group / column.name, values.shape, chunks, column)[...] = values
+
+
+def create_ragged(
+    group: Path,
+    schema: tuple[Column, ...],
+    shape: tuple[int, int],
+    values: dict[str, NDArray[Any]] | None = None,
+) -> None:
+    """`group` holds an array [shard, entry] a column; `values`, if given, fill row 0."""
+    for column in schema:
+        array = _create(group / column.name, shape, (1, ENTRIES_PER_CHUNK), column)
+        if values is not None and shape[1]:
+            array[0, :] = values[column.name]
+
+
+def create_data(group: Path, shape: tuple[int, int], layout: Layout) -> None:
+    """`group` holds the metadata of `data` [shard, byte], whose files StreamWriter writes."""
+    zarr.create_array(
+        store=str(group / "data"),
+        shape=shape,
+        dtype="uint8",
+        chunks=(1, layout.chunk_bytes),
+        shards=(1, layout.shard_bytes),
+        serializer=BytesCodec(endian=None),
+        compressors=None,
+        dimension_names=("shard", "byte"),
+        **_FIXED,
+    )
+
+
+_FIXED: dict[str, Any] = {
+    "fill_value": 0,
+    "filters": None,
+    "order": None,
+    "zarr_format": 3,
+    "chunk_key_encoding": {"name": "default", "separator": "/"},
+    "config": {"order": "C", "write_empty_chunks": False},
+}
+
+
+def _create(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], column: Column) -> zarr.Array[Any]:
+    dtype = np.dtype(column.dtype)
+    return zarr.create_array(
+        store=str(path),
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        shards=None,
+        serializer=BytesCodec(endian=None if dtype.itemsize == 1 else "little"),
+        # the checksum turns a flipped bit into an error instead of a wrong label
+        compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
+        attributes={"encoding": ENCODING} if column.text else {},
+        **_FIXED,
+    )

@@ -1,0 +1,215 @@
+"""Artefacts become a dataset: their chunk files are linked in as rows, with metadata written around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DatasetError, Problem
+
+from .arrays import create_columns, create_data, create_group, create_ragged, create_table
+from .columns import Artefacts, CategoryColumns, MappingColumns, column_arrays
+from .counting import split_counts
+from .digests import attributes_digest, columns_digest, dataset_digest
+from .durable import explaining_full_disk
+from .layout import (
+    CATEGORY_COLUMNS,
+    CONTRADICTION_COLUMNS,
+    FORMAT,
+    LABEL_COLUMNS,
+    MAPPING_COLUMNS,
+    SHARD_COLUMNS,
+    SPAN_COLUMNS,
+    Layout,
+    image_columns,
+)
+from .replacing import replacing
+from .writing import layout_record, read_result
+
+__all__ = ["assemble"]
+
+Shard = tuple[Artefacts, dict[str, Any], dict[str, Any]]
+
+
+def assemble(
+    path: Path,
+    *,
+    layout: Layout,
+    splits: Mapping[str, Sequence[Artefacts]],
+    categories: CategoryColumns,
+    mappings: MappingColumns,
+    attributes: dict[str, Any],
+    tables: dict[str, list[str]],
+) -> str:
+    """`path` is the dataset of these shards, complete and on the disk; gives its digest (hex).
+
+    Chunk files are hard links to the artefacts' (copies across file systems). A dataset at `path` is replaced
+    in one rename and only when the new one is complete; after any failure it is untouched and nothing is left
+    over.
+    `attributes` joins those of the root; `tables` gives the names behind the codes: `rules`, `sources`,
+    `licences`, `statuses`, `methods`.
+
+    Raises:
+        DatasetError: `not-replaceable` where `path` is something else than a dataset, `artefact-unfinished`,
+            `artefact-damaged`, `artefact-mismatch`, `code-unknown`, `images-unordered`, `disk-full`.
+    """
+    path = Path(path).absolute()
+    _refuse_strangers(path)
+    shards = {name: [_load(pair, layout) for pair in pairs] for name, pairs in splits.items()}
+    for name, rows in shards.items():
+        _check_order(name, rows, layout)
+    _check_codes(shards, mappings, tables)
+    category_arrays = column_arrays(categories, CATEGORY_COLUMNS)
+    mapping_arrays = column_arrays(mappings, MAPPING_COLUMNS)
+    digest = dataset_digest(
+        tables=tables,
+        categories=columns_digest(category_arrays),
+        mappings=columns_digest(mapping_arrays),
+        splits={
+            name: (
+                layout.images_per_shard,
+                [(images["digest"], labels["digest"]) for _, images, labels in rows],
+            )
+            for name, rows in shards.items()
+        },
+    )
+    with explaining_full_disk(path), replacing(path) as root:
+        create_table(root / "categories", CATEGORY_COLUMNS, category_arrays)
+        create_table(root / "mappings", MAPPING_COLUMNS, mapping_arrays)
+        for name, rows in shards.items():
+            _write_split(root / name, rows, layout)
+        record: dict[str, Any] = {
+            **attributes,
+            "format": FORMAT,
+            "digest": digest,
+            "layout": layout_record(layout),
+            "tables": tables,
+            "splits": list(shards),
+            "counts": {
+                name: split_counts([images for _, images, _ in rows], [labels for *_, labels in rows], tables)
+                for name, rows in shards.items()
+            },
+        }
+        # the root comes last: without it a directory is no dataset
+        create_group(root, record | {"attributes_digest": attributes_digest(record)})
+    return digest
+
+
+def _load(pair: Artefacts, layout: Layout) -> Shard:
+    images, labels = read_result(Path(pair.images), "images"), read_result(Path(pair.labels), "labels")
+    if images["layout"] != layout_record(layout) or labels["layout"] != layout_record(layout):
+        message = f"{pair.images} or {pair.labels} was written with another layout"
+        raise DatasetError(Problem("artefact-mismatch", message, hint="write the artefacts again"))
+    if images["images"] != labels["images"]:
+        message = (
+            f"{pair.images} has {images['images']} images and {pair.labels} labels for {labels['images']}"
+        )
+        raise DatasetError(
+            Problem("artefact-mismatch", message, hint="write both from the same list of images")
+        )
+    return pair, images, labels
+
+
+def _check_order(split: str, rows: Sequence[Shard], layout: Layout) -> None:
+    last = ""
+    for number, (pair, images, _) in enumerate(rows):
+        if images["images"] != layout.images_per_shard and number != len(rows) - 1:
+            message = f"shard {number} of {split} is not full, and only the last one may be"
+            hint = f"put {layout.images_per_shard} images into {pair.images}"
+            raise DatasetError(Problem("artefact-mismatch", message, hint=hint))
+        if images["first"] <= last:
+            message = (
+                f"shard {number} of {split} does not follow the one before it in the order of sha256(id)"
+            )
+            hint = "hand over the shards of a split in order, with each image once"
+            raise DatasetError(Problem("images-unordered", message, hint=hint))
+        last = images["last"]
+
+
+def _check_codes(
+    shards: Mapping[str, Sequence[Shard]], mappings: MappingColumns, tables: dict[str, list[str]]
+) -> None:
+    highest = {
+        "sources": int(np.max(mappings.source, initial=-1)),
+        "methods": int(np.max(mappings.method, initial=-1)),
+    }
+    for rows in shards.values():
+        for _, images, labels in rows:
+            for table in ("statuses", "sources", "licences"):
+                highest[table] = max(highest.get(table, -1), *map(int, images[table]))
+            for _, rule, source, _ in labels["tally"]:
+                highest["rules"] = max(highest.get("rules", -1), rule)
+                highest["sources"] = max(highest["sources"], source)
+    for table, code in highest.items():
+        names = tables.get(table, [])
+        if code >= len(names):
+            message = f"code {code} has no name: table {table} has {len(names)} names"
+            raise DatasetError(Problem("code-unknown", message, hint=f"hand over the whole table {table}"))
+
+
+def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
+    count = sum(images["images"] for _, images, _ in rows)
+    per_shard = layout.images_per_shard
+    create_group(group, {"images_per_shard": per_shard, "images": count, "shards": len(rows)})
+    create_group(group / "images")
+    width = max((images["length"] for _, images, _ in rows), default=0)
+    create_data(group / "images", (len(rows), width), layout)
+    create_columns(group / "images", image_columns(layout), count, per_shard)
+    for name, schema in (("labels", LABEL_COLUMNS), ("contradictions", CONTRADICTION_COLUMNS)):
+        create_group(group / name)
+        create_columns(group / name, SPAN_COLUMNS, count, per_shard)
+        width = max((labels["widths"][name] for *_, labels in rows), default=0)
+        create_ragged(group / name, schema, (len(rows), width))
+    table: list[tuple[str, NDArray[Any]]] = [
+        ("images_digest", _digests([images["digest"] for _, images, _ in rows])),
+        ("labels_digest", _digests([labels["digest"] for *_, labels in rows])),
+        ("images", np.array([images["images"] for _, images, _ in rows], "<i8")),
+        ("bytes", np.array([images["length"] for _, images, _ in rows], "<i8")),
+    ]
+    create_table(group / "shards", SHARD_COLUMNS, table)
+    for row, (pair, images, labels) in enumerate(rows):
+        _link(Path(pair.images), images["files"], group / "images", row)
+        _link(Path(pair.labels), labels["files"], group, row)
+
+
+def _digests(digests: Sequence[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(len(digests), 32)
+
+
+def _link(artefact: Path, files: Mapping[str, int], group: Path, row: int) -> None:
+    """Every chunk `ARRAY/c/0…` of the artefact is `ARRAY/c/ROW…` of the group."""
+    for name, size in files.items():
+        array, _, tail = name.partition("/c/0")
+        source, target = artefact / name, group / array / "c" / f"{row}{tail}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if source.stat().st_size != size:
+                raise FileNotFoundError
+            try:
+                os.link(source, target)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(source, target)
+        except FileNotFoundError as error:
+            message = f"{source} is missing or has changed since it was written"
+            hint = "delete the artefact and build again"
+            raise DatasetError(Problem("artefact-damaged", message, hint=hint)) from error
+
+
+def _refuse_strangers(path: Path) -> None:
+    """A dataset or an empty directory may be replaced; anything else belongs to somebody."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    try:
+        known = str(json.loads((path / "zarr.json").read_bytes())["attributes"]["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        known = ""
+    if not known.startswith("mlimg-dataset/"):
+        message = f"{path} exists and is not a dataset, so it is not replaced"
+        raise DatasetError(Problem("not-replaceable", message, hint="choose another place, or move it away"))

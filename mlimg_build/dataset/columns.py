@@ -1,0 +1,155 @@
+"""The values that a caller hands over: one image, and the tables of labels, categories and mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DatasetError, Problem
+
+from .layout import Column
+from .text import pack
+
+__all__ = [
+    "Artefacts",
+    "CategoryColumns",
+    "ContradictionColumns",
+    "ImagesResult",
+    "LabelColumns",
+    "MappingColumns",
+    "StoredImage",
+    "column_arrays",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """One row of a split. A failed image has no bytes and a digest of zeros; its `status` says why.
+
+    `source`, `status` and `licence` are indices into the dataset's tables; `digest` is the sha256 of `data`.
+    """
+
+    id: str
+    source: int
+    status: int
+    data: bytes
+    height: int
+    width: int
+    digest: bytes
+    licence: int
+    author: str
+    source_digest: bytes = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesResult:
+    """What one image artefact holds: content digest (hex), images, bytes of data, images by status code."""
+
+    digest: str
+    images: int
+    bytes: int
+    statuses: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelColumns:
+    """The labels of one shard: image *i* owns the next `counts[i]` entries of every other column.
+
+    `state` is +1 or -1; `category` and `via` index the categories, `mapping` the mappings (-1: none), `rule`
+    and `source` the dataset's tables; `record` is the row of the source's own label list.
+    """
+
+    counts: NDArray[np.int64]
+    category: NDArray[np.int32]
+    state: NDArray[np.int8]
+    confidence: NDArray[np.float32]
+    rule: NDArray[np.uint8]
+    via: NDArray[np.int32]
+    source: NDArray[np.uint16]
+    mapping: NDArray[np.int32]
+    record: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ContradictionColumns:
+    """The contradictions of one shard: *absent* denies what *present* implies.
+
+    `kept` is +1 where the presence stayed, -1 where the absence stayed, 0 where neither did.
+    """
+
+    counts: NDArray[np.int64]
+    absent: NDArray[np.int32]
+    present: NDArray[np.int32]
+    absent_mapping: NDArray[np.int32]
+    present_mapping: NDArray[np.int32]
+    absent_record: NDArray[np.int64]
+    present_record: NDArray[np.int64]
+    kept: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryColumns:
+    """The categories: the parents of *i* are `parent_index[parent_start[i]:parent_start[i + 1]]`.
+
+    `positives` and `negatives` count images; `parent_start` has one value more than there are categories.
+    """
+
+    wnid: Sequence[str]
+    name: Sequence[str]
+    parent_start: NDArray[np.int64]
+    parent_index: NDArray[np.int32]
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingColumns:
+    """One row a source category: which category it became (-1: none), by which method, with what evidence.
+
+    `source` indexes the table `sources`, `method` the table `methods`; `score` is the method's own.
+    """
+
+    source: NDArray[np.uint16]
+    id: Sequence[str]
+    name: Sequence[str]
+    category: NDArray[np.int32]
+    method: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    evidence: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """The two directories that make one shard: `images` from ImagesWriter, `labels` from write_labels."""
+
+    images: Path
+    labels: Path
+
+
+def column_arrays(columns: object, schema: Sequence[Column]) -> list[tuple[str, NDArray[Any]]]:
+    """Every column of `schema`, taken from `columns` by name, in the stored dtype and order.
+
+    Raises:
+        DatasetError: `value-out-of-range` where a number does not fit its column.
+    """
+    return [(column.name, _stored(getattr(columns, column.name), column)) for column in schema]
+
+
+def _stored(values: Any, column: Column) -> NDArray[Any]:
+    if column.text:
+        return pack(values, column.width or 0, column.name)
+    given = np.asarray(values)
+    if given.size == 0:
+        return np.zeros(given.shape, column.dtype)
+    stored = given.astype(column.dtype)
+    if stored.dtype.kind != "f" and not np.array_equal(stored, given):
+        message = f"a value of column {column.name} does not fit {np.dtype(column.dtype).name}"
+        raise DatasetError(
+            Problem("value-out-of-range", message, hint="check the codes and indices handed over")
+        )
+    return stored

@@ -1,0 +1,84 @@
+"""What shards and splits hold, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["label_tally", "split_counts", "tally"]
+
+STATES = {1: "present", -1: "absent"}
+KEPT = {1: "present", -1: "absent", 0: "neither"}
+
+
+def tally(codes: NDArray[Any]) -> dict[int, int]:
+    """How often each code occurs, by code.
+
+    >>> tally(np.array([2, 0, 2]))
+    {0: 1, 2: 2}
+    """
+    return dict(sorted(Counter(codes.tolist()).items()))
+
+
+def label_tally(
+    state: NDArray[np.int8], rule: NDArray[np.uint8], source: NDArray[np.uint16]
+) -> list[tuple[int, int, int, int]]:
+    """How many labels there are of each (state, rule, source): sorted rows (state, rule, source, count).
+
+    >>> label_tally(np.array([1, 1, -1], "i1"), np.array([0, 0, 2], "u1"), np.array([0, 0, 1], "u2"))
+    [(-1, 2, 1, 1), (1, 0, 0, 2)]
+    """
+    keys = np.stack([np.asarray(state, "i8"), np.asarray(rule, "i8"), np.asarray(source, "i8")], axis=1)
+    found, counts = np.unique(keys, axis=0, return_counts=True)
+    return [(*key, count) for key, count in zip(found.tolist(), counts.tolist(), strict=True)]
+
+
+def split_counts(
+    images: Sequence[Mapping[str, Any]],
+    labels: Sequence[Mapping[str, Any]],
+    tables: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """The counts of a split by name: images by status and source, labels by state, rule and source."""
+    return {
+        "shards": len(images),
+        "images": sum(record["images"] for record in images),
+        "bytes": sum(record["length"] for record in images),
+        "statuses": _named((record["statuses"] for record in images), tables["statuses"]),
+        "failed": _named((record["failed"] for record in images), tables["statuses"]),
+        "sources": _named((record["sources"] for record in images), tables["sources"]),
+        "labels": _label_counts([record["tally"] for record in labels], tables),
+        "contradictions": {
+            KEPT[int(code)]: count for code, count in _added(record["kept"] for record in labels).items()
+        },
+    }
+
+
+def _label_counts(
+    tallies: Iterable[Iterable[Sequence[int]]], tables: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    states = dict.fromkeys(STATES.values(), 0)
+    rules: dict[str, dict[str, int]] = {}
+    sources: dict[str, dict[str, int]] = {}
+    for tally in tallies:
+        for code, rule, source, count in tally:
+            state = STATES[code]
+            states[state] += count
+            for group, name in ((rules, tables["rules"][rule]), (sources, tables["sources"][source])):
+                counts = group.setdefault(name, dict.fromkeys(STATES.values(), 0))
+                counts[state] += count
+    return {**states, "rules": dict(sorted(rules.items())), "sources": dict(sorted(sources.items()))}
+
+
+def _added(records: Iterable[Mapping[Any, int]]) -> dict[int, int]:
+    total: Counter[int] = Counter()
+    for record in records:
+        total.update({int(code): count for code, count in record.items()})
+    return dict(sorted(total.items()))
+
+
+def _named(records: Iterable[Mapping[Any, int]], names: Sequence[str]) -> dict[str, int]:
+    return {names[code]: count for code, count in _added(records).items()}

@@ -1,0 +1,79 @@
+"""Digests over content: equal wherever the values are equal, whatever compressed or stored them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .layout import FORMAT
+
+__all__ = ["attributes_digest", "canonical", "columns_digest", "dataset_digest", "order_key"]
+
+
+def canonical(value: object) -> bytes:
+    """`value` as JSON that has one spelling: sorted keys, no spaces, ASCII.
+
+    >>> canonical({"b": 1, "a": ["é"]})
+    b'{"a":["\\\\u00e9"],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def columns_digest(columns: Iterable[tuple[str, NDArray[Any]]]) -> str:
+    """The sha256 (hex) over name, dtype, shape and little-endian bytes of every column, in the order given.
+
+    >>> import numpy as np
+    >>> one = columns_digest([("a", np.array([1, 2], "<i4"))])
+    >>> one == columns_digest([("a", np.array([1, 2], ">i4"))])
+    True
+    >>> one == columns_digest([("a", np.array([1, 2], "<i8"))])
+    False
+    """
+    digest = hashlib.sha256()
+    for name, values in columns:
+        little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        header = canonical({"name": name, "dtype": little.dtype.str, "shape": list(little.shape)})
+        digest.update(len(header).to_bytes(8, "little"))
+        digest.update(header)
+        digest.update(little.tobytes())
+    return digest.hexdigest()
+
+
+def dataset_digest(
+    *,
+    tables: Mapping[str, Sequence[str]],
+    categories: str,
+    mappings: str,
+    splits: Mapping[str, tuple[int, Sequence[tuple[str, str]]]],
+) -> str:
+    """The sha256 (hex) that names a dataset's content.
+
+    `categories` and `mappings` are column digests; a split gives (images_per_shard, [(images, labels), …]).
+    The digest of a shard covers its images through the column of their sha256.
+    """
+    content = {
+        "format": FORMAT,
+        "tables": {name: list(values) for name, values in tables.items()},
+        "categories": categories,
+        "mappings": mappings,
+        "splits": {
+            name: {"images_per_shard": size, "shards": [list(pair) for pair in shards]}
+            for name, (size, shards) in splits.items()
+        },
+    }
+    return hashlib.sha256(canonical(content)).hexdigest()
+
+
+def attributes_digest(attributes: Mapping[str, object]) -> str:
+    """The sha256 (hex) over all root attributes but this one: it guards what no other digest covers."""
+    rest = {name: value for name, value in attributes.items() if name != "attributes_digest"}
+    return hashlib.sha256(canonical(rest)).hexdigest()
+
+
+def order_key(image_id: bytes) -> bytes:
+    """What images of a split are sorted by, so that a prefix is a sample: sha256 of the id's UTF-8 bytes."""
+    return hashlib.sha256(image_id).digest()

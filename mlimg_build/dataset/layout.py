@@ -1,0 +1,158 @@
+"""The shape of a dataset on disk: its format name, its arrays, and the numbers that fix their chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlimg_build.errors import DatasetError, Problem
+
+__all__ = [
+    "CATEGORY_COLUMNS",
+    "CONTRADICTION_COLUMNS",
+    "ENTRIES_PER_CHUNK",
+    "FORMAT",
+    "LABEL_COLUMNS",
+    "MAPPING_COLUMNS",
+    "SHARD_COLUMNS",
+    "SPAN_COLUMNS",
+    "Column",
+    "Layout",
+    "data_codecs",
+    "image_columns",
+]
+
+FORMAT = "mlimg-dataset/1"
+ENTRIES_PER_CHUNK = 65536
+WNID_BYTES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The settings that fix every chunk of a split; two datasets share shards only where these are equal.
+
+    `chunk_bytes` divides `shard_bytes`; `id_bytes` and `author_bytes` are the widths of the text columns;
+    `source_digest` says whether images keep the digest of the file they were re-encoded from.
+
+    >>> Layout(images_per_shard=4096).chunks_per_file
+    512
+    """
+
+    images_per_shard: int
+    chunk_bytes: int = 1 << 20
+    shard_bytes: int = 512 << 20
+    id_bytes: int = 64
+    author_bytes: int = 1
+    source_digest: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = (self.images_per_shard, self.chunk_bytes, self.shard_bytes, self.id_bytes, self.author_bytes)
+        if min(sizes) < 1 or self.shard_bytes % self.chunk_bytes:
+            raise DatasetError(
+                Problem(
+                    "layout-invalid",
+                    f"a dataset cannot be laid out with {self}",
+                    hint="make every size positive and shard_bytes a multiple of chunk_bytes",
+                )
+            )
+
+    @property
+    def chunks_per_file(self) -> int:
+        return self.shard_bytes // self.chunk_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One array: `dtype` is little-endian; `width` is the second axis (None: none, 0: the longest text)."""
+
+    name: str
+    dtype: str
+    width: int | None = None
+    text: bool = False
+
+
+SPAN_COLUMNS = (Column("start", "<u8"), Column("stop", "<u8"))
+
+LABEL_COLUMNS = (
+    Column("category", "<i4"),
+    Column("state", "|i1"),
+    Column("confidence", "<f4"),
+    Column("rule", "|u1"),
+    Column("via", "<i4"),
+    Column("source", "<u2"),
+    Column("mapping", "<i4"),
+    Column("record", "<i8"),
+)
+
+CONTRADICTION_COLUMNS = (
+    Column("absent", "<i4"),
+    Column("present", "<i4"),
+    Column("absent_mapping", "<i4"),
+    Column("present_mapping", "<i4"),
+    Column("absent_record", "<i8"),
+    Column("present_record", "<i8"),
+    Column("kept", "|i1"),
+)
+
+CATEGORY_COLUMNS = (
+    Column("wnid", "|u1", WNID_BYTES, text=True),
+    Column("name", "|u1", 0, text=True),
+    Column("parent_start", "<i8"),
+    Column("parent_index", "<i4"),
+    Column("positives", "<i8"),
+    Column("negatives", "<i8"),
+)
+
+MAPPING_COLUMNS = (
+    Column("source", "<u2"),
+    Column("id", "|u1", 0, text=True),
+    Column("name", "|u1", 0, text=True),
+    Column("category", "<i4"),
+    Column("method", "|u1"),
+    Column("score", "<f4"),
+    Column("evidence", "|u1", 0, text=True),
+)
+
+SHARD_COLUMNS = (
+    Column("images_digest", "|u1", 32),
+    Column("labels_digest", "|u1", 32),
+    Column("images", "<i8"),
+    Column("bytes", "<i8"),
+)
+
+
+def image_columns(layout: Layout) -> tuple[Column, ...]:
+    """The columns that hold one value an image, in the order in which they are digested."""
+    columns = (
+        *SPAN_COLUMNS,
+        Column("id", "|u1", layout.id_bytes, text=True),
+        Column("source", "<u2"),
+        Column("height", "<u4"),
+        Column("width", "<u4"),
+        Column("digest", "|u1", 32),
+        Column("status", "|u1"),
+        Column("licence", "<u2"),
+        Column("author", "|u1", layout.author_bytes, text=True),
+    )
+    return (*columns, Column("source_digest", "|u1", 32)) if layout.source_digest else columns
+
+
+def data_codecs(chunk_bytes: int) -> list[dict[str, object]]:
+    """The codec chain of `images/data` as Zarr v3 metadata: uncompressed chunks, then a checked index.
+
+    Source: Zarr v3 specification, codec `sharding_indexed` 1.0.
+    """
+    index: list[dict[str, object]] = [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "crc32c"},
+    ]
+    return [
+        {
+            "name": "sharding_indexed",
+            "configuration": {
+                "chunk_shape": [1, chunk_bytes],
+                "codecs": [{"name": "bytes"}],
+                "index_codecs": index,
+                "index_location": "end",
+            },
+        }
+    ]

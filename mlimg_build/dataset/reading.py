@@ -1,0 +1,182 @@
+"""A dataset on disk, opened: attributes, tables and splits; safe under threads, forks and pickling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mlimg_build.errors import DatasetError, Problem
+
+from .layout import CATEGORY_COLUMNS, FORMAT, MAPPING_COLUMNS, Layout
+from .records import Categories, Image, Mappings
+from .replacing import is_temporary
+from .splits import Split, unknown_image
+from .stored import read_array
+
+__all__ = ["Dataset", "open_dataset"]
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """The dataset at `path`, opened for reading; nothing but its root is read yet.
+
+    Raises:
+        DatasetError: `dataset-missing`, `dataset-incomplete` (a directory that was still being written),
+            `not-a-dataset`, or `format-unsupported`.
+    """
+    return Dataset(Path(path))
+
+
+class Dataset:
+    """A dataset by split name: `dataset["train"]`, `dataset.train`; also a context manager.
+
+    It may be shared by threads, inherited by a fork, and pickled (the other side opens the same path).
+    """
+
+    def __init__(self, path: Path, expected_digest: str | None = None) -> None:
+        self.path = path.absolute()
+        self._mark = _mark(self.path)
+        self.attributes: dict[str, Any] = _read_root(self.path)
+        self.digest: str = self.attributes["digest"]
+        if expected_digest not in (None, self.digest):
+            raise _replaced(self.path)
+        self.tables: dict[str, list[str]] = self.attributes["tables"]
+        self.layout = Layout(**self.attributes["layout"])
+        self.splits: dict[str, Split] = {
+            name: Split(self, name, _group_attributes(self.path / name)) for name in self.attributes["splits"]
+        }
+        self._closed = False
+
+    def __getitem__(self, split: str) -> Split:
+        if split not in self.splits:
+            hint = f"choose one of: {', '.join(self.splits)}"
+            raise DatasetError(Problem("split-unknown", f"{self.path} has no split {split!r}", hint=hint))
+        return self.splits[split]
+
+    @property
+    def train(self) -> Split:
+        """The split `train`."""
+        return self["train"]
+
+    @property
+    def validation(self) -> Split:
+        """The split `validation`."""
+        return self["validation"]
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the sources, by code."""
+        return self.tables.get("sources", [])
+
+    @property
+    def rules(self) -> list[str]:
+        """The names of the rules, by code."""
+        return self.tables.get("rules", [])
+
+    @cached_property
+    def categories(self) -> Categories:
+        """The categories, read once."""
+        self.check()
+        return Categories({c.name: read_array(self.path / "categories" / c.name) for c in CATEGORY_COLUMNS})
+
+    @cached_property
+    def mappings(self) -> Mappings:
+        """The source categories and what became of them, read once."""
+        self.check()
+        arrays = {c.name: read_array(self.path / "mappings" / c.name) for c in MAPPING_COLUMNS}
+        return Mappings(arrays, self.tables)
+
+    def find(self, image_id: str) -> Image:
+        """The image with this id, whichever split it is in.
+
+        Raises:
+            DatasetError: `image-unknown`.
+        """
+        for split in self.splits.values():
+            row = split.search(image_id)
+            if row is not None:
+                return split[row]
+        raise unknown_image(image_id, str(self.path))
+
+    def check(self) -> None:
+        """The dataset is open, and what lies at its path is still what was opened."""
+        if self._closed:
+            raise DatasetError(Problem("dataset-closed", f"{self.path} was closed", hint="open it again"))
+        if _mark(self.path) != self._mark:
+            raise _replaced(self.path)
+
+    def close(self) -> None:
+        """Files are given back and memory is free; reading raises `dataset-closed`."""
+        self._closed = True
+        for split in self.splits.values():
+            split.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[[Path, str], Dataset], tuple[Path, str]]:
+        return Dataset, (self.path, self.digest)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name}: {len(split)} images" for name, split in self.splits.items())
+        return f"Dataset({str(self.path)!r}, {parts})"
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        state = (path / "zarr.json").stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino, state.st_mtime_ns
+
+
+def _read_root(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise DatasetError(
+            Problem("dataset-missing", f"there is no {path}", hint="check the path, or build it")
+        )
+    if is_temporary(path) or (not (path / "zarr.json").exists() and (path / "categories").exists()):
+        hint = "run the build again, which finishes it"
+        raise DatasetError(Problem("dataset-incomplete", f"{path} was not written to its end", hint=hint))
+    attributes = _group_attributes(path)
+    found = attributes.get("format")
+    if not isinstance(found, str) or not found.startswith("mlimg-dataset/"):
+        raise _no_dataset(path)
+    if found != FORMAT:
+        message = f"{path} has the format {found}, and this version reads {FORMAT}"
+        hint = "build the dataset again, or use the version of mlimg that wrote it"
+        raise DatasetError(Problem("format-unsupported", message, hint=hint))
+    missing = [name for name in ("digest", "tables", "layout", "splits") if name not in attributes]
+    if missing:
+        message = f"the attributes of {path} lack {', '.join(missing)}"
+        raise DatasetError(Problem("dataset-unreadable", message, hint="fetch or build the dataset again"))
+    return attributes
+
+
+def _group_attributes(group: Path) -> dict[str, Any]:
+    try:
+        attributes = json.loads((group / "zarr.json").read_bytes())["attributes"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_dataset(group) from None
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{group / 'zarr.json'} cannot be read: {error}"
+        raise DatasetError(Problem("dataset-unreadable", message, hint="run `mlimg verify`")) from error
+    return dict(attributes)
+
+
+def _no_dataset(path: Path) -> DatasetError:
+    hint = "give the path of a NAME.zarr directory that `mlimg build` made"
+    return DatasetError(Problem("not-a-dataset", f"{path} is not an mlimg dataset", hint=hint))
+
+
+def _replaced(path: Path) -> DatasetError:
+    message = f"{path} was replaced after it was opened"
+    return DatasetError(Problem("dataset-replaced", message, hint="open it again"))

@@ -1,0 +1,160 @@
+"""What a reader gets: images with their labels and contradictions, categories and mappings, all by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DatasetError, Problem
+
+from .text import unpack
+
+if TYPE_CHECKING:
+    from .splits import Split
+
+__all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One statement about an image: `state` is +1 (present) or -1 (verified absent).
+
+    `category` and `via` index the categories, `mapping` the mappings (-1: none); `rule` put the label there,
+    `source` is whose statement it rests on, `record` the row of that source's label list.
+    """
+
+    category: int
+    wnid: str
+    name: str
+    state: int
+    confidence: float
+    rule: str
+    via: int
+    source: str
+    mapping: int
+    record: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """An absence and a presence that exclude each other; `kept`: +1 presence, -1 absence, 0 neither."""
+
+    absent: int
+    present: int
+    absent_mapping: int
+    present_mapping: int
+    absent_record: int
+    present_record: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of a split; its bytes, labels and contradictions are read when they are asked for."""
+
+    row: int
+    id: str
+    split: str
+    source: str
+    height: int
+    width: int
+    digest: str
+    status: str
+    licence: str
+    author: str
+    source_digest: str | None = None
+    _split: Split = field(repr=False, compare=False, kw_only=True)
+
+    @property
+    def data(self) -> bytes:
+        """The stored file; empty where the image failed."""
+        return self._split.read(self.row)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """What is known about the image, in the order of the label table."""
+        return self._split.labels(self.row)
+
+    @property
+    def contradictions(self) -> tuple[Contradiction, ...]:
+        """Which statements about the image excluded each other."""
+        return self._split.contradictions(self.row)
+
+
+class Categories:
+    """The categories in their order: ids, names, parents (indices), positives and negatives (images)."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.wnid: list[str] = unpack(arrays["wnid"])
+        self.names: list[str] = unpack(arrays["name"])
+        self.positives: NDArray[np.int64] = arrays["positives"]
+        self.negatives: NDArray[np.int64] = arrays["negatives"]
+        self.parent_start: NDArray[np.int64] = arrays["parent_start"]
+        self.parent_index: NDArray[np.int32] = arrays["parent_index"]
+
+    def __len__(self) -> int:
+        return len(self.wnid)
+
+    @cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """The indices of each category's parents."""
+        starts, index = self.parent_start.tolist(), self.parent_index.tolist()
+        return tuple(tuple(index[a:b]) for a, b in pairwise(starts))
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {wnid: number for number, wnid in enumerate(self.wnid)}
+
+    def index(self, wnid: str) -> int:
+        """The index of the category with this WordNet id.
+
+        Raises:
+            DatasetError: `category-unknown`.
+        """
+        number = self._numbers.get(wnid)
+        if number is None:
+            hint = "give a WordNet id, such as n02084071, that the dataset holds"
+            raise DatasetError(Problem("category-unknown", f"no category has the id {wnid!r}", hint=hint))
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """One source category and the category it became (-1: none), by which method and with what evidence."""
+
+    source: str
+    id: str
+    name: str
+    category: int
+    method: str
+    score: float
+    evidence: str
+
+
+class Mappings(Sequence[Mapped]):
+    """The source categories in their order; row numbers are what labels call `mapping`."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Sequence[str]]) -> None:
+        self._arrays = arrays
+        self._tables = tables
+
+    def __len__(self) -> int:
+        return len(self._arrays["category"])
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[number] for number in range(*row.indices(len(self)))]
+        values = {name: column[row] for name, column in self._arrays.items()}
+        return Mapped(
+            source=self._tables["sources"][int(values["source"])],
+            method=self._tables["methods"][int(values["method"])],
+            category=int(values["category"]),
+            score=float(values["score"]),
+            **{name: unpack(values[name][None])[0] for name in ("id", "name", "evidence")},
+        )

@@ -1,0 +1,161 @@
+"""The fast path: a stretch of a row of `images/data` with one `pread`, where the shard files allow it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+
+from mlimg_build.errors import DamagedDataset, Problem
+
+from .layout import data_codecs
+from .recent import Recent
+from .stream import ABSENT, index_bytes
+
+__all__ = ["RowStream", "ShardFile"]
+
+OPEN_FILES = 256
+PREAD_LIMIT = 1 << 30
+
+
+class ShardFile:
+    """An open shard file; `stored` is the number of bytes that lie in it end to end, from its first chunk on.
+
+    It is 0 where the file's own index says that chunks are missing, moved or of another length: then only the
+    array API can tell what the bytes are. The file is closed when the last user lets go.
+
+    Raises:
+        DamagedDataset: `shard-truncated` or `shard-index-damaged`.
+    """
+
+    __slots__ = ("_descriptor", "_path", "stored")
+
+    def __init__(self, path: Path, chunk_bytes: int, chunks: int) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.stored = self._measure(chunk_bytes, chunks)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """The descriptor is given back; reading is over."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            self.close()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of the file, which holds at least that many."""
+        data = os.pread(self._descriptor, min(stop - start, PREAD_LIMIT), start)
+        if len(data) == stop - start:
+            return data
+        parts = [data]
+        while data and (start := start + len(data)) < stop:
+            data = os.pread(self._descriptor, min(stop - start, PREAD_LIMIT), start)
+            parts.append(data)
+        if start < stop:
+            raise self._damage(
+                "shard-truncated", f"shard file {self._path} is shorter than when it was opened"
+            )
+        return b"".join(parts)
+
+    def _measure(self, chunk_bytes: int, chunks: int) -> int:
+        size = os.fstat(self._descriptor).st_size
+        tail = index_bytes(chunks)
+        if size < tail:
+            raise self._damage("shard-truncated", f"shard file {self._path} is too short to hold its index")
+        raw = os.pread(self._descriptor, tail, size - tail)
+        if int(google_crc32c.value(raw[:-4])) != int.from_bytes(raw[-4:], "little"):
+            message = f"the index of shard file {self._path} differs from its checksum"
+            raise self._damage("shard-index-damaged", message)
+        index = np.frombuffer(raw[:-4], "<u8").reshape(chunks, 2)
+        stored = int((index[:, 1] != ABSENT).sum())
+        expected = np.full((chunks, 2), ABSENT, "<u8")
+        expected[:stored, 0] = np.arange(stored, dtype="<u8") * np.uint64(chunk_bytes)
+        expected[:stored, 1] = chunk_bytes
+        in_order = np.array_equal(index, expected) and size >= stored * chunk_bytes + tail
+        return stored * chunk_bytes if in_order else 0
+
+    @staticmethod
+    def _damage(code: str, message: str) -> DamagedDataset:
+        return DamagedDataset(Problem(code, message, hint="build the shard again, or fetch it again"))
+
+
+class RowStream:
+    """Reads stretches of the rows of one `images/data`; keeps at most 256 files open.
+
+    `check` is called before a file is opened.
+    """
+
+    def __init__(self, data: Path, check: Callable[[], None]) -> None:
+        self._data = data
+        self._check = check
+        self._files: Recent[tuple[int, int], ShardFile] = Recent(OPEN_FILES, lambda _: 1)
+        self._chunk_bytes, self._shard_bytes = _plain_sizes(data)
+
+    def read(self, row: int, start: int, stop: int) -> bytes | None:
+        """Bytes `start` to `stop` of row `row`, or None where only the array API can tell them.
+
+        Raises:
+            DamagedDataset: where a shard file is cut short or its index differs from its checksum.
+        """
+        size = self._shard_bytes
+        if not size:
+            return None
+        number, begin = divmod(start, size)
+        if stop - start <= size - begin:
+            return self._read_one(row, number, begin, begin + stop - start)
+        parts = []
+        while start < stop:
+            number, begin = divmod(start, size)
+            end = min(size, begin + stop - start)
+            part = self._read_one(row, number, begin, end)
+            if part is None:
+                return None
+            parts.append(part)
+            start += end - begin
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """All files are closed as soon as nobody reads from them."""
+        self._files.clear()
+
+    def _read_one(self, row: int, number: int, start: int, stop: int) -> bytes | None:
+        try:
+            file = self._files.get((row, number), lambda: self._open(row, number))
+        except FileNotFoundError:
+            return None
+        return file.read(start, stop) if stop <= file.stored else None
+
+    def _open(self, row: int, number: int) -> ShardFile:
+        self._check()
+        path = self._data / "c" / str(row) / str(number)
+        return ShardFile(path, self._chunk_bytes, self._shard_bytes // self._chunk_bytes)
+
+
+def _plain_sizes(data: Path) -> tuple[int, int]:
+    """The sizes of chunk and shard in bytes, or (0, 0) where bytes do not lie in the files as they are."""
+    try:
+        metadata = json.loads((data / "zarr.json").read_bytes())
+        chunk_bytes = int(metadata["codecs"][0]["configuration"]["chunk_shape"][1])
+        rows, shard_bytes = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+        plain = (
+            metadata["codecs"] == data_codecs(chunk_bytes)
+            and metadata["data_type"] == "uint8"
+            and metadata["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
+            and not metadata.get("storage_transformers")
+            and rows == 1
+            and shard_bytes % chunk_bytes == 0
+        )
+    except (OSError, ValueError, KeyError, IndexError, TypeError, ZeroDivisionError):
+        return 0, 0
+    return (chunk_bytes, int(shard_bytes)) if plain else (0, 0)

@@ -1,0 +1,241 @@
+"""The images of one split by row, by slice and by id; one `pread` an image."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DamagedDataset, DatasetError, Problem
+
+from .digests import order_key
+from .layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
+from .records import Contradiction, Image, Label
+from .shardfile import RowStream
+from .stored import StoredColumns
+from .text import unpack
+
+if TYPE_CHECKING:
+    from .reading import Dataset
+
+__all__ = ["Split", "View", "unknown_image"]
+
+
+class Split(Sequence[Image]):
+    """The images of one split, in the order of sha256(id): by row, by slice, by id, or one after another."""
+
+    def __init__(self, dataset: Dataset, name: str, attributes: Mapping[str, Any]) -> None:
+        self.dataset = dataset
+        self.name = name
+        group = dataset.path / name
+        self.images_per_shard: int = attributes["images_per_shard"]
+        self.shards: int = attributes["shards"]
+        self._images: int = attributes["images"]
+        self._columns = StoredColumns(group, self.images_per_shard, self._images, dataset.check)
+        self._stream = RowStream(group / "images" / "data", dataset.check)
+
+    def __len__(self) -> int:
+        return self._images
+
+    @overload
+    def __getitem__(self, row: int | str) -> Image: ...
+    @overload
+    def __getitem__(self, row: slice) -> View: ...
+    def __getitem__(self, row: int | str | slice) -> Image | View:
+        if isinstance(row, slice):
+            return View(self, range(self._images)[row])
+        if isinstance(row, str):
+            row = self.find(row)
+        return self._image(self._row(row))
+
+    def __contains__(self, item: object) -> bool:
+        if isinstance(item, Image):
+            item = item.id
+        return isinstance(item, str) and self.search(item) is not None
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self._image(row) for row in range(self._images))
+
+    def read(self, row: int) -> bytes:
+        """The stored file of image `row`: one `pread`, without parsing anything else.
+
+        Raises:
+            IndexError: where there is no such row.
+            DamagedDataset: `shard-truncated`, `shard-index-damaged` or `image-differs`.
+        """
+        shard, offset = divmod(self._row(row), self.images_per_shard)
+        start, stop = self._columns.spans("images", shard)[offset].tolist()
+        if start == stop:
+            return b""
+        data = self._stream.read(shard, start, stop)
+        return self._read_slowly(row, start, stop) if data is None else data
+
+    def column(self, name: str, shard: int) -> NDArray[Any]:
+        """The read-only values of an array, such as `images/height` or `labels/category`, for one shard.
+
+        Arrays of images give one value an image of the shard, others one an entry of the shard's row.
+        """
+        return self._columns.column(name, shard)
+
+    def spans(self, group: str, shard: int) -> NDArray[Any]:
+        """Where each image's part of the shard's row begins and ends: unsigned [images, 2].
+
+        `group` is `images` (of bytes), `labels` or `contradictions` (of entries).
+        """
+        return self._columns.spans(group, shard)
+
+    def find(self, image_id: str) -> int:
+        """The row of the image with this id.
+
+        Raises:
+            DatasetError: `image-unknown`.
+        """
+        row = self.search(image_id)
+        if row is None:
+            raise unknown_image(image_id, self.name)
+        return row
+
+    def search(self, image_id: str) -> int | None:
+        """The row of the image with this id, or None; rows are ordered by sha256(id)."""
+        raw = image_id.encode()
+        key = order_key(raw)
+        shard = bisect_right(range(self.shards), key, key=lambda number: self._key(number, 0)) - 1
+        if shard < 0:
+            return None
+        count = len(self.column("images/id", shard))
+        offset = bisect_left(range(count), key, key=lambda number: self._key(shard, number))
+        found = offset < count and self._raw_id(shard, offset) == raw
+        return shard * self.images_per_shard + offset if found else None
+
+    def labels(self, row: int) -> tuple[Label, ...]:
+        """The labels of image `row`."""
+        categories, tables = self.dataset.categories, self.dataset.tables
+        return tuple(
+            Label(
+                category=entry["category"],
+                wnid=categories.wnid[entry["category"]],
+                name=categories.names[entry["category"]],
+                state=entry["state"],
+                confidence=entry["confidence"],
+                rule=tables["rules"][entry["rule"]],
+                via=entry["via"],
+                source=tables["sources"][entry["source"]],
+                mapping=entry["mapping"],
+                record=entry["record"],
+            )
+            for entry in self._entries("labels", [c.name for c in LABEL_COLUMNS], row)
+        )
+
+    def contradictions(self, row: int) -> tuple[Contradiction, ...]:
+        """The contradictions of image `row`."""
+        names = [c.name for c in CONTRADICTION_COLUMNS]
+        return tuple(Contradiction(**entry) for entry in self._entries("contradictions", names, row))
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """The Zarr array itself, such as `images/data`."""
+        return self._columns.array(name)
+
+    def close(self) -> None:
+        """Files are given back and memory is free."""
+        self._stream.close()
+        self._columns.clear()
+
+    def __reduce__(self) -> tuple[Callable[[Dataset, str], Split], tuple[Dataset, str]]:
+        return _split_of, (self.dataset, self.name)
+
+    def __repr__(self) -> str:
+        return f"Split({self.name!r}, {self._images} images in {self.shards} shards)"
+
+    def _row(self, row: int) -> int:
+        if not -self._images <= row < self._images:
+            raise IndexError(f"row {row} of {self._images} images of {self.name}")
+        return int(row) % self._images
+
+    def _image(self, row: int) -> Image:
+        shard, offset = divmod(row, self.images_per_shard)
+        tables = self.dataset.tables
+        value = {
+            column.name: self.column(f"images/{column.name}", shard)[offset]
+            for column in image_columns(self.dataset.layout)[2:]
+        }
+        return Image(
+            row=row,
+            id=unpack(value["id"][None])[0],
+            split=self.name,
+            source=tables["sources"][int(value["source"])],
+            height=int(value["height"]),
+            width=int(value["width"]),
+            digest=value["digest"].tobytes().hex(),
+            status=tables["statuses"][int(value["status"])],
+            licence=tables["licences"][int(value["licence"])],
+            author=unpack(value["author"][None])[0],
+            source_digest=value["source_digest"].tobytes().hex() if "source_digest" in value else None,
+            _split=self,
+        )
+
+    def _entries(self, group: str, names: list[str], row: int) -> list[dict[str, Any]]:
+        shard, offset = divmod(self._row(row), self.images_per_shard)
+        start, stop = self.spans(group, shard)[offset].tolist()
+        columns = [self.column(f"{group}/{name}", shard)[start:stop].tolist() for name in names]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def _raw_id(self, shard: int, offset: int) -> bytes:
+        raw: bytes = self.column("images/id", shard)[offset].tobytes()
+        return raw.rstrip(b"\0")
+
+    def _key(self, shard: int, offset: int) -> bytes:
+        return order_key(self._raw_id(shard, offset))
+
+    def _read_slowly(self, row: int, start: int, stop: int) -> bytes:
+        """Through Zarr, which takes a lost chunk for zeros: so these bytes are checked against their digest."""
+        shard, offset = divmod(self._row(row), self.images_per_shard)
+        try:
+            data = np.asarray(self._columns.array("images/data")[shard, start:stop]).tobytes()
+        except DatasetError:
+            raise
+        except Exception as error:
+            message = f"the bytes of row {row} of {self.name} cannot be read: {error}"
+            raise DamagedDataset(Problem("image-unreadable", message, hint="run `mlimg verify`")) from error
+        if hashlib.sha256(data).digest() != self.column("images/digest", shard)[offset].tobytes():
+            image = self._raw_id(shard, offset).decode(errors="replace")
+            message = f"the bytes of image {image!r} in shard {shard} of {self.name} differ from their digest"
+            raise DamagedDataset(Problem("image-differs", message, hint="run `mlimg verify`"))
+        return data
+
+
+class View(Sequence[Image]):
+    """Some rows of a split, in some order; slicing gives another view and copies nothing."""
+
+    def __init__(self, split: Split, rows: range) -> None:
+        self.split = split
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, row: int) -> Image: ...
+    @overload
+    def __getitem__(self, row: slice) -> View: ...
+    def __getitem__(self, row: int | slice) -> Image | View:
+        if isinstance(row, slice):
+            return View(self.split, self.rows[row])
+        return self.split[self.rows[row]]
+
+    def __repr__(self) -> str:
+        return f"View({self.split!r}, {self.rows!r})"
+
+
+def _split_of(dataset: Dataset, name: str) -> Split:
+    return dataset[name]
+
+
+def unknown_image(image_id: str, where: str) -> DatasetError:
+    """The error for an id that `where` does not hold."""
+    hint = "ids look like SOURCE/NAME; list some by iterating over a split"
+    return DatasetError(Problem("image-unknown", f"no image of {where} has the id {image_id!r}", hint=hint))

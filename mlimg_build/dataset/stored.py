@@ -1,0 +1,114 @@
+"""Columns of a dataset read shard by shard through Zarr, and the last ones used kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DamagedDataset, Problem
+
+from .recent import Recent
+
+__all__ = ["StoredColumns", "read_array", "spans_of"]
+
+REMEMBERED_BYTES = 256 << 20
+
+
+class StoredColumns:
+    """The arrays of one split by name, such as `images/id` or `labels/category`, one shard at a time.
+
+    Up to 256 MiB of columns stay in memory. `check` is called before anything is read from the disk.
+    """
+
+    def __init__(self, group: Path, images_per_shard: int, images: int, check: Callable[[], None]) -> None:
+        self._group = group
+        self._per_shard = images_per_shard
+        self._images = images
+        self._check = check
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._columns: Recent[tuple[str, int], NDArray[Any]] = Recent(REMEMBERED_BYTES, lambda a: a.nbytes)
+
+    def column(self, name: str, shard: int) -> NDArray[Any]:
+        """The values of array `name` for shard `shard`: one an image, or one an entry of the shard's row.
+
+        Raises:
+            DamagedDataset: `column-unreadable` where the stored chunks cannot be decoded.
+        """
+        return self._columns.get((name, shard), lambda: self._load(name, shard))
+
+    def spans(self, group: str, shard: int) -> NDArray[Any]:
+        """Where each image's part of its row begins and ends: unsigned [images, 2]."""
+
+        def load() -> NDArray[Any]:
+            self._check()
+            values = [self._load(f"{group}/{name}", shard) for name in ("start", "stop")]
+            return spans_of(*values)
+
+        return self._columns.get((f"{group}/spans", shard), load)
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """The Zarr array itself, opened once."""
+        if name not in self._arrays:
+            self._check()
+            self._arrays[name] = _open(self._group / name)
+        return self._arrays[name]
+
+    def clear(self) -> None:
+        """Nothing is remembered."""
+        self._columns.clear()
+        self._arrays = {}
+
+    def _load(self, name: str, shard: int) -> NDArray[Any]:
+        self._check()
+        array = self.array(name)
+        first = shard * self._per_shard
+        try:
+            if name.startswith("images/") or name.endswith(("/start", "/stop")):
+                values = np.asarray(array[first : min(first + self._per_shard, self._images)])
+            else:
+                spans = self.spans(name.partition("/")[0], shard)
+                values = np.asarray(array[shard, : int(spans[-1, 1])])
+        except DamagedDataset:
+            raise
+        except Exception as error:
+            message = f"shard {shard} of {name} cannot be read: {error}"
+            raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error
+        values.flags.writeable = False
+        return values
+
+
+def spans_of(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[Any]:
+    """Starts and stops side by side, in 32 bits where they fit, so that thousands of shards stay in memory.
+
+    >>> spans_of(np.array([0, 5]), np.array([5, 9])).tolist()
+    [[0, 5], [5, 9]]
+    """
+    dtype = np.uint32 if stop.size and int(stop.max()) < 1 << 32 else np.uint64
+    return np.stack([start, stop], axis=1).astype(dtype)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """The whole array at `path`.
+
+    Raises:
+        DamagedDataset: `column-unreadable`.
+    """
+    array = _open(path)
+    try:
+        return np.asarray(array[...])
+    except Exception as error:
+        message = f"array {path.parent.name}/{path.name} cannot be read: {error}"
+        raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error
+
+
+def _open(path: Path) -> zarr.Array[Any]:
+    try:
+        return zarr.open_array(str(path), mode="r", zarr_format=3)
+    except Exception as error:
+        message = f"array {path.parent.name}/{path.name} cannot be opened: {error}"
+        raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error

@@ -1,0 +1,317 @@
+"""Every byte of a dataset against every digest: all that is wrong, with shard and image, in one run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DatasetError, MlimgError
+
+from .counting import label_tally, split_counts, tally
+from .digests import attributes_digest, columns_digest, dataset_digest
+from .layout import (
+    CATEGORY_COLUMNS,
+    CONTRADICTION_COLUMNS,
+    LABEL_COLUMNS,
+    MAPPING_COLUMNS,
+    SHARD_COLUMNS,
+    SPAN_COLUMNS,
+    Column,
+    image_columns,
+)
+from .reading import Dataset, open_dataset
+from .splits import Split
+from .stored import read_array
+from .text import unpack
+
+__all__ = ["Finding", "Verification", "verify"]
+
+FILE_CODES = ("shard-truncated", "shard-index-damaged")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: a stable code, where it is as far as that is known, and a sentence."""
+
+    code: str
+    split: str | None
+    shard: int | None
+    image: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` saw: its findings, and the images, bytes and shards that it read."""
+
+    digest: str | None
+    findings: tuple[Finding, ...]
+    images: int
+    bytes: int
+    shards: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> Verification:
+    """The dataset at `path` is read whole, and what differs from its digests is in `findings`.
+
+    Never raises for damage and never stops at the first. Memory: the columns last read (256 MiB at most) and one image.
+    `progress` is called after every shard with the images read so far and the images of the dataset.
+    """
+    try:
+        dataset = open_dataset(path)
+    except DatasetError as error:
+        found = tuple(Finding(problem.code, None, None, None, problem.message) for problem in error.problems)
+        return Verification(None, found, 0, 0, 0)
+    except Exception as error:
+        message = f"the attributes of {path} cannot be understood: {error!r}"
+        return Verification(None, (Finding("dataset-unreadable", None, None, None, message),), 0, 0, 0)
+    with dataset:
+        return _Verifier(dataset, progress or (lambda done, total: None)).run()
+
+
+class _Verifier:
+    def __init__(self, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
+        self.dataset = dataset
+        self.progress = progress
+        self.findings: list[Finding] = []
+        self.images = self.bytes = self.shards = 0
+
+    def run(self) -> Verification:
+        digests = self._root()
+        total = sum(len(split) for split in self.dataset.splits.values())
+        for split in self.dataset.splits.values():
+            table = digests.get(split.name)
+            self._shapes(split, table)
+            records = []
+            for shard in range(split.shards):
+                records.append(self._shard(split, shard, table))
+                self.shards += 1
+                self.progress(self.images, total)
+            self._counts(split, records)
+        return Verification(self.dataset.digest, tuple(self.findings), self.images, self.bytes, self.shards)
+
+    def _find(
+        self,
+        code: str,
+        message: str,
+        split: str | None = None,
+        shard: int | None = None,
+        image: str | None = None,
+    ) -> None:
+        self.findings.append(Finding(code, split, shard, image, message))
+
+    def _root(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Checks what is not in shards; gives the table of shards of each split that has a readable one."""
+        attributes = self.dataset.attributes
+        if attributes.get("attributes_digest") != attributes_digest(attributes):
+            self._find("attributes-differ", "the attributes of the dataset differ from their digest")
+        parts: dict[str, str] = {}
+        for name, schema in (("categories", CATEGORY_COLUMNS), ("mappings", MAPPING_COLUMNS)):
+            arrays = self._table(self.dataset.path / name, schema, None)
+            if arrays is not None:
+                parts[name] = columns_digest((column.name, arrays[column.name]) for column in schema)
+        tables: dict[str, dict[str, NDArray[Any]]] = {}
+        for split in self.dataset.splits.values():
+            arrays = self._table(self.dataset.path / split.name / "shards", SHARD_COLUMNS, split.name)
+            if arrays is not None:
+                tables[split.name] = arrays
+        if len(parts) == 2 and len(tables) == len(self.dataset.splits):
+            computed = dataset_digest(
+                tables=self.dataset.tables,
+                **parts,
+                splits={
+                    name: (
+                        self.dataset[name].images_per_shard,
+                        list(zip(_hex(table["images_digest"]), _hex(table["labels_digest"]), strict=True)),
+                    )
+                    for name, table in tables.items()
+                },
+            )
+            if computed != self.dataset.digest:
+                message = "names, categories, mappings or the list of shards differ from the dataset's digest"
+                self._find("dataset-differs", message)
+        return tables
+
+    def _table(
+        self, group: Path, schema: tuple[Column, ...], split: str | None
+    ) -> dict[str, NDArray[Any]] | None:
+        arrays: dict[str, NDArray[Any]] = {}
+        for column in schema:
+            try:
+                arrays[column.name] = read_array(group / column.name)
+            except Exception as error:
+                self._find("column-unreadable", _sentence(error), split)
+        return arrays if len(arrays) == len(schema) else None
+
+    def _shapes(self, split: Split, table: dict[str, NDArray[Any]] | None) -> None:
+        """The arrays of a split have the shapes and types that its attributes and its shards ask for."""
+        count, shards = len(split), split.shards
+        if shards != -(-count // split.images_per_shard):
+            message = (
+                f"{split.name} says it has {count} images in {shards} shards of {split.images_per_shard}"
+            )
+            self._find("attributes-differ", message, split.name)
+        if table is not None and (len(table["images"]) != shards or int(table["images"].sum()) != count):
+            message = f"{split.name} does not have the images that its table of shards lists"
+            self._find("attributes-differ", message, split.name)
+        width = int(table["bytes"].max(initial=0)) if table is not None else None
+        self._shape(split, "images/data", (shards, width), "|u1")
+        for group, schema in self._groups():
+            for column in schema:
+                ragged = group != "images" and column not in SPAN_COLUMNS
+                wide = () if column.width is None else (column.width,)
+                self._shape(
+                    split,
+                    f"{group}/{column.name}",
+                    (shards, None) if ragged else (count, *wide),
+                    column.dtype,
+                )
+
+    def _shape(self, split: Split, name: str, shape: tuple[int | None, ...], dtype: str) -> None:
+        try:
+            array = split.array(name)
+            found, kind = array.shape, array.dtype
+        except Exception as error:
+            self._find("column-unreadable", _sentence(error), split.name)
+            return
+        fits = len(found) == len(shape) and all(b in (None, a) for a, b in zip(found, shape, strict=True))
+        if not fits or kind != np.dtype(dtype):
+            message = f"array {split.name}/{name} is {kind}{list(found)}, which is not what was written"
+            self._find("array-shape", message, split.name)
+
+    def _groups(self) -> Iterator[tuple[str, tuple[Column, ...]]]:
+        yield "images", image_columns(self.dataset.layout)
+        yield "labels", (*SPAN_COLUMNS, *LABEL_COLUMNS)
+        yield "contradictions", (*SPAN_COLUMNS, *CONTRADICTION_COLUMNS)
+
+    def _shard(
+        self, split: Split, shard: int, table: dict[str, NDArray[Any]] | None
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Checks one shard; gives what its counts are made from, where it could be read."""
+        read = {
+            group: self._columns(split, shard, group, [column.name for column in schema])
+            for group, schema in self._groups()
+        }
+        images, labels, clashes = read["images"], read["labels"], read["contradictions"]
+        if images is not None:
+            self._digest(split, shard, table, "images", list(images.items()))
+            self._files(split, shard, images)
+        if labels is None or clashes is None:
+            return None
+        parts = [(f"labels/{name}", values) for name, values in labels.items()]
+        parts += [(f"contradictions/{name}", values) for name, values in clashes.items()]
+        self._digest(split, shard, table, "labels", parts)
+        if images is None:
+            return None
+        empty = images["start"] == images["stop"]
+        return (
+            {
+                "images": len(empty),
+                "length": int(images["stop"][-1]),
+                "statuses": tally(images["status"]),
+                "failed": tally(images["status"][empty]),
+                "sources": tally(images["source"]),
+            },
+            {
+                "tally": label_tally(labels["state"], labels["rule"], labels["source"]),
+                "kept": tally(clashes["kept"]),
+            },
+        )
+
+    def _columns(
+        self, split: Split, shard: int, group: str, names: list[str]
+    ) -> dict[str, NDArray[Any]] | None:
+        columns: dict[str, NDArray[Any]] = {}
+        for name in names:
+            try:
+                columns[name] = split.column(f"{group}/{name}", shard)
+            except Exception as error:
+                self._find("column-unreadable", _sentence(error), split.name, shard)
+        return columns if len(columns) == len(names) else None
+
+    def _digest(
+        self,
+        split: Split,
+        shard: int,
+        table: dict[str, NDArray[Any]] | None,
+        kind: str,
+        columns: list[tuple[str, NDArray[Any]]],
+    ) -> None:
+        if table is None or shard >= len(table["images"]):
+            return
+        if columns_digest(columns) == table[f"{kind}_digest"][shard].tobytes().hex():
+            return
+        prefix = "images/" if kind == "images" else ""
+        lost = [
+            f"{prefix}{name}"
+            for name, values in columns
+            if values.size and not (self.dataset.path / split.name / f"{prefix}{name}/c/{shard}").exists()
+        ]
+        missing = f"; there is no chunk of {', '.join(lost)}" if lost else ""
+        message = f"the columns of {kind} in shard {shard} of {split.name} differ from their digest{missing}"
+        self._find(f"{kind}-differ", message, split.name, shard)
+
+    def _files(self, split: Split, shard: int, images: dict[str, NDArray[Any]]) -> None:
+        """The bytes of every image against the image's digest; a broken shard file is one finding."""
+        broken: dict[str, list[str]] = {}
+        names = unpack(images["id"])
+        first = shard * split.images_per_shard
+        for offset, image in enumerate(names):
+            expected = images["digest"][offset].tobytes()
+            self.images += 1
+            try:
+                data = split.read(first + offset)
+            except MlimgError as error:
+                if error.code in FILE_CODES:
+                    broken.setdefault(f"{error.code}\0{error.problems[0].message}", []).append(image)
+                else:
+                    self._find(error.code, _sentence(error), split.name, shard, image)
+                continue
+            except Exception as error:
+                message = f"image {image!r} in shard {shard} of {split.name} cannot be read: {error}"
+                self._find("image-unreadable", message, split.name, shard, image)
+                continue
+            self.bytes += len(data)
+            if not data and expected == bytes(32):
+                continue
+            if hashlib.sha256(data).digest() != expected:
+                message = f"image {image!r} in shard {shard} of {split.name} differs from its digest"
+                self._find("image-differs", message, split.name, shard, image)
+        for key, lost in broken.items():
+            code, _, message = key.partition("\0")
+            message = f"{message}, so {len(lost)} images from {lost[0]!r} on cannot be read"
+            self._find(code, message, split.name, shard, lost[0])
+
+    def _counts(self, split: Split, records: list[tuple[dict[str, Any], dict[str, Any]] | None]) -> None:
+        whole = [record for record in records if record is not None]
+        if len(whole) != len(records):
+            return
+        try:
+            computed = split_counts([a for a, _ in whole], [b for _, b in whole], self.dataset.tables)
+            known = self.dataset.attributes["counts"][split.name]
+        except (LookupError, TypeError) as error:
+            self._find(
+                "counts-differ", f"the counts of {split.name} cannot be compared: {error!r}", split.name
+            )
+            return
+        if computed != known:
+            self._find("counts-differ", f"the counts of {split.name} are not those of its shards", split.name)
+
+
+def _hex(digests: NDArray[Any]) -> list[str]:
+    return [row.tobytes().hex() for row in digests]
+
+
+def _sentence(error: Exception) -> str:
+    return error.problems[0].message if isinstance(error, MlimgError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,222 @@
+"""One shard's artefacts: small directories that tasks write anywhere and `assemble` links into a dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DatasetError, Problem
+
+from .arrays import create_columns, create_data, create_group, create_ragged
+from .columns import ContradictionColumns, ImagesResult, LabelColumns, StoredImage, column_arrays
+from .counting import label_tally, tally
+from .digests import columns_digest, order_key
+from .durable import explaining_full_disk, save_json, sync_tree
+from .layout import CONTRADICTION_COLUMNS, FORMAT, LABEL_COLUMNS, SPAN_COLUMNS, Column, Layout, image_columns
+from .stream import StreamWriter
+from .text import encode
+
+__all__ = ["RESULT", "ImagesWriter", "read_result", "write_labels"]
+
+RESULT = "result.json"
+
+
+class ImagesWriter:
+    """Context manager that leaves in `directory` one row of `images/`, and what it holds in `.result`.
+
+    Images come in the order of `sha256(id)`, at most `layout.images_per_shard` of them. Memory: one chunk and
+    one image, besides the small columns. After an exception the directory is unfinished and the caller's to
+    delete.
+    """
+
+    def __init__(self, directory: Path, layout: Layout) -> None:
+        self._directory = Path(directory)
+        self._layout = layout
+        self._rows: list[tuple[Any, ...]] = []
+        self._keys: list[bytes] = []
+        self._bytes = 0
+        self._stream = StreamWriter(self._directory / "data", layout.chunk_bytes, layout.chunks_per_file)
+        self._result: ImagesResult | None = None
+
+    @property
+    def result(self) -> ImagesResult:
+        """What was written; there is one only after a clean exit."""
+        if self._result is None:
+            raise DatasetError(Problem("shard-unfinished", f"{self._directory} is not finished"))
+        return self._result
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with explaining_full_disk(self._directory):
+                    self._result = self._finish()
+        finally:
+            self._stream.abandon()
+
+    def add(self, image: StoredImage) -> None:
+        """The image is the next row.
+
+        Raises:
+            DatasetError: `shard-too-full`, `images-unordered` (also for a repeated id), `text-too-long`,
+                `text-has-zero`, `digest-length`, or `disk-full`.
+        """
+        layout = self._layout
+        raw_id = encode(image.id, layout.id_bytes, "id")
+        author = encode(image.author, layout.author_bytes, "author")
+        key = order_key(raw_id)
+        if len(self._rows) == layout.images_per_shard:
+            message = f"{image.id!r} is one image more than the {layout.images_per_shard} of a shard"
+            raise DatasetError(Problem("shard-too-full", message, hint="begin the next shard"))
+        if self._keys and key <= self._keys[-1]:
+            message = f"image {image.id!r} does not follow the one before it in the order of sha256(id)"
+            hint = "sort the images of a split by the sha256 of their ids, and give each id once"
+            raise DatasetError(Problem("images-unordered", message, hint=hint))
+        if len(image.digest) != 32 or len(image.source_digest) != 32:
+            message = f"a digest of image {image.id!r} is not 32 bytes long"
+            raise DatasetError(Problem("digest-length", message, hint="hand over the raw sha256"))
+        start = self._stream.length
+        with explaining_full_disk(self._directory):
+            self._stream.write(image.data)
+        self._keys.append(key)
+        self._rows.append(
+            (
+                *(start, self._stream.length, raw_id, image.source, image.height, image.width),
+                *(image.digest, image.status, image.licence, author, image.source_digest),
+            )
+        )
+
+    def _finish(self) -> ImagesResult:
+        if not self._rows:
+            raise DatasetError(
+                Problem("shard-empty", f"{self._directory} got no images", hint="plan fewer shards")
+            )
+        self._stream.close()
+        schema, count = image_columns(self._layout), len(self._rows)
+        parts = list(zip(*self._rows, strict=True))
+        values = {
+            column.name: _column(part, column)
+            for column, part in zip(schema, parts[: len(schema)], strict=True)
+        }
+        create_group(self._directory)
+        create_data(self._directory, (1, self._stream.length), self._layout)
+        create_columns(self._directory, schema, count, self._layout.images_per_shard, values)
+        empty = values["start"] == values["stop"]
+        digest = columns_digest((column.name, values[column.name]) for column in schema)
+        statuses = tally(values["status"])
+        extra = {
+            "length": self._stream.length,
+            "statuses": statuses,
+            "failed": tally(values["status"][empty]),
+            "sources": tally(values["source"]),
+            "licences": tally(values["licence"]),
+            "first": self._keys[0].hex(),
+            "last": self._keys[-1].hex(),
+        }
+        _save_result(self._directory, "images", self._layout, digest=digest, images=count, extra=extra)
+        return ImagesResult(digest, count, self._stream.length, dict(statuses))
+
+
+def write_labels(
+    directory: Path, layout: Layout, labels: LabelColumns, contradictions: ContradictionColumns
+) -> str:
+    """`directory` holds one row of `labels/` and of `contradictions/`; gives their content digest (hex).
+
+    Raises:
+        DatasetError: `columns-unequal` where lengths differ, `state-invalid`, `value-out-of-range`,
+            `disk-full`.
+    """
+    directory = Path(directory)
+    count = len(labels.counts)
+    if len(contradictions.counts) != count or not 0 < count <= layout.images_per_shard:
+        message = (
+            f"labels for {count} and contradictions for {len(contradictions.counts)} images make no shard"
+        )
+        hint = f"give both for the same 1 to {layout.images_per_shard} images"
+        raise DatasetError(Problem("columns-unequal", message, hint=hint))
+    if not np.isin(np.asarray(labels.state), (-1, 1)).all():
+        hint = "leave unknown labels out"
+        raise DatasetError(Problem("state-invalid", "a label's state is neither +1 nor -1", hint=hint))
+    with explaining_full_disk(directory):
+        create_group(directory)
+        parts: list[tuple[str, NDArray[Any]]] = []
+        widths = {}
+        for name, columns, schema in (
+            ("labels", labels, LABEL_COLUMNS),
+            ("contradictions", contradictions, CONTRADICTION_COLUMNS),
+        ):
+            spans, values = _spans(columns.counts), dict(column_arrays(columns, schema))
+            width = widths[name] = int(spans["stop"][-1])
+            if any(len(column) != width for column in values.values()):
+                message = f"a column of {name} does not have the {width} entries that the counts add up to"
+                hint = "hand over columns of one length"
+                raise DatasetError(Problem("columns-unequal", message, hint=hint))
+            create_group(directory / name)
+            create_columns(directory / name, SPAN_COLUMNS, count, layout.images_per_shard, spans)
+            create_ragged(directory / name, schema, (1, width), values)
+            parts.extend((f"{name}/{column}", array) for column, array in (spans | values).items())
+        digest = columns_digest(parts)
+        extra = {
+            "widths": widths,
+            "tally": label_tally(labels.state, labels.rule, labels.source),
+            "kept": tally(np.asarray(contradictions.kept)),
+        }
+        _save_result(directory, "labels", layout, digest=digest, images=count, extra=extra)
+    return digest
+
+
+def read_result(directory: Path, kind: str) -> dict[str, Any]:
+    """What the writer of an artefact recorded when it was finished.
+
+    Raises:
+        DatasetError: `artefact-unfinished` where there is no record, or none of this kind and format.
+    """
+    try:
+        result: dict[str, Any] = json.loads((directory / RESULT).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        result = {}
+    if result.get("kind") != kind or result.get("format") != FORMAT:
+        message = f"{directory} is not a finished artefact of {kind}"
+        raise DatasetError(Problem("artefact-unfinished", message, hint="delete it and build again"))
+    return result
+
+
+def _save_result(
+    directory: Path, kind: str, layout: Layout, *, digest: str, images: int, extra: dict[str, Any]
+) -> None:
+    files = {name: size for name, size in sync_tree(directory).items() if not name.endswith("zarr.json")}
+    record = {"kind": kind, "format": FORMAT, "digest": digest, "images": images, "files": files, **extra}
+    save_json(directory / RESULT, record | {"layout": layout_record(layout)})
+
+
+def layout_record(layout: Layout) -> dict[str, int | bool]:
+    """The layout as JSON."""
+    return {name: getattr(layout, name) for name in Layout.__dataclass_fields__}
+
+
+def _spans(counts: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    lengths = np.asarray(counts, np.int64)
+    stop = np.cumsum(lengths)
+    return {"start": (stop - lengths).astype("<u8"), "stop": stop.astype("<u8")}
+
+
+def _column(values: tuple[Any, ...], column: Column) -> NDArray[Any]:
+    if column.width is None:
+        return column_arrays(_Single(values), (Column("values", column.dtype),))[0][1]
+    joined = b"".join(value.ljust(column.width, b"\0") for value in values)
+    return np.frombuffer(joined, np.uint8).reshape(len(values), column.width)
+
+
+class _Single:
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self.values = values

@@ -1,0 +1,127 @@
+"""Backends: where a build runs. Nothing here changes a result."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+
+from mlimg_build.errors import Problem, SpecError
+from mlimg_build.spec.reading import read_model, read_text
+from mlimg_build.spec.scalars import shown
+from mlimg_build.spec.spelling import listed, nearest
+from mlimg_build.spec.values import Bytes, Number, Part, Whole, refusal, tag_of
+
+__all__ = ["Backend", "LocalCluster", "SchedulerCluster", "load_backend", "shipped_backends"]
+
+ADDRESS = re.compile(r"(tcp|tls|ws|wss)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
+TYPES = ("local", "scheduler")
+
+
+def _address(value: str) -> str:
+    if ADDRESS.fullmatch(value):
+        return value
+    raise refusal(
+        "wrong-value", f"expected the address of a Dask scheduler, found {shown(value)}", "tcp://host:8786"
+    )
+
+
+class LocalCluster(Part):
+    """Worker processes on this machine, listening on 127.0.0.1 only."""
+
+    type: Literal["local"] = Field(default="local", description="worker processes on this machine")
+    workers: Whole | None = Field(
+        default=None, ge=1, le=4096, description="worker processes; null for one a core"
+    )
+    memory: Bytes | None = Field(
+        default=None, description='memory of a worker, such as "4 GiB"; null for an equal share'
+    )
+
+
+class SchedulerCluster(Part):
+    """A Dask cluster that runs already."""
+
+    type: Literal["scheduler"] = Field(description="a Dask cluster that runs already")
+    address: Annotated[str, AfterValidator(_address)] = Field(
+        description="address of its scheduler: tcp://host:8786"
+    )
+    timeout_seconds: Number = Field(default=30.0, gt=0, description="seconds to wait for the scheduler")
+
+
+def _known_type(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "type" not in value:
+        raise refusal(
+            "missing-key", '"type" is missing', f"write the kind of cluster: type: {listed(TYPES, 'or')}"
+        )
+    given = value["type"]
+    if isinstance(given, str) and given in TYPES:
+        return value
+    near = nearest(given, TYPES) if isinstance(given, str) else None
+    hint = f'did you mean "{near}"?' if near else "the kind of cluster decides which other keys it has"
+    raise refusal("wrong-value", f"expected {listed(TYPES, 'or')}, found {shown(given)}", hint, at=("type",))
+
+
+def _type_tag(value: Any) -> str:
+    given = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return tag_of("scheduler" if given == "scheduler" else "local")
+
+
+class Backend(Part):
+    """Where a build runs."""
+
+    backend: Literal[1] = Field(default=1, description="version of this language: 1")
+    cluster: Annotated[
+        Annotated[LocalCluster, Tag("<local>")] | Annotated[SchedulerCluster, Tag("<scheduler>")],
+        Discriminator(_type_tag),
+        BeforeValidator(_known_type),
+    ] = Field(default_factory=LocalCluster, description="the Dask cluster that runs the tasks")
+
+
+def load_backend(path: Path | None, variables: Mapping[str, str] | None = None) -> Backend:
+    """The backend in the file at `path`, or the shipped profile of that bare name; local workers for None.
+
+    `variables` are the environment unless given. Raises `SpecError` with all problems, sorted by place.
+    """
+    if path is None:
+        return Backend()
+    variables = os.environ if variables is None else variables
+    if not path.exists() and path.name == str(path):
+        profiles = shipped_backends()
+        if path.name in profiles:
+            return _parse(profiles[path.name], f"{path.name}.yaml", Path(), variables)
+        near = nearest(path.name, profiles)
+        hint = (
+            f'did you mean "{near}"?'
+            if near
+            else f"name a file, or a shipped backend: {listed(profiles, 'or')}"
+        )
+        raise SpecError(Problem("backend-missing", f"there is no backend {path}", hint=hint))
+    try:
+        text = read_text(path, "backend")
+    except SpecError as error:
+        if error.code != "spec-missing":
+            raise
+        hint = f"check the path, or name a shipped backend: {listed(shipped_backends(), 'or')}"
+        raise SpecError(Problem("backend-missing", f"there is no backend {path}", hint=hint)) from None
+    return _parse(text, str(path), path.parent, variables)
+
+
+def shipped_backends() -> dict[str, str]:
+    """The text of every profile that ships, by name, sorted."""
+    folder = files("mlimg_build.backends")
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".yaml")]
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text("utf-8")
+        for entry in sorted(found, key=lambda e: e.name)
+    }
+
+
+def _parse(text: str, file: str, directory: Path, variables: Mapping[str, str]) -> Backend:
+    return read_model(Backend, text, file, directory, variables)[0]

@@ -1,0 +1,76 @@
+"""What must fit together in a spec; read from the data, so that it is said beside other problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlimg_build.spec.scalars import shown
+from mlimg_build.spec.spelling import listed, nearest
+from mlimg_build.spec.wording import Finding
+
+__all__ = ["check_spec"]
+
+
+def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
+    """What does not fit together; parts of a wrong type are left to the models."""
+    yield from _transfer(data)
+    vocabulary = data.get("vocabulary")
+    if isinstance(vocabulary, dict):
+        yield from _joins(vocabulary)
+        yield from _included(vocabulary)
+
+
+def _transfer(data: dict[str, Any]) -> Iterator[Finding]:
+    transfer, sources = data.get("transfer"), data.get("sources")
+    if not isinstance(transfer, dict):
+        return
+    if data.get("training") is None:
+        message = "transfer needs a trained network, and there is no training"
+        yield Finding(
+            "missing-key", message, ("transfer",), "add training: {} for the published recipe", True
+        )
+    name = transfer.get("source")
+    if isinstance(name, str) and isinstance(sources, dict) and name not in sources:
+        near = nearest(name, sources)
+        names = f"the sources are {listed(sources)}" if sources else "there are no sources"
+        hint = f'did you mean "{near}"?' if near else names
+        yield Finding("unknown-source", f"there is no source {shown(name)}", ("transfer", "source"), hint)
+
+
+def _joins(vocabulary: dict[str, Any]) -> Iterator[Finding]:
+    join = vocabulary.get("join")
+    if not isinstance(join, dict):
+        return
+    into: dict[str, str] = {}
+    for key, joined in join.items():
+        for i, wnid in enumerate(joined if isinstance(joined, tuple) else ()):
+            path = ("vocabulary", "join", key, i)
+            if not isinstance(wnid, str):
+                continue
+            if wnid == key:
+                yield Finding(
+                    "bad-join", f"{shown(wnid)} is joined into itself", path, "remove it from the list"
+                )
+            elif wnid in into:
+                message = f"{shown(wnid)} is joined twice: into {into[wnid]} and {key}"
+                yield Finding("bad-join", message, path, "keep one of the two")
+            elif wnid in join:
+                message = f"{shown(wnid)} is joined into {key}, and others are joined into it"
+                yield Finding(
+                    "bad-join", message, path, f"join the others into {key} as well: joins make no chains"
+                )
+            into.setdefault(wnid, key)
+
+
+def _included(vocabulary: dict[str, Any]) -> Iterator[Finding]:
+    include, exclude = vocabulary.get("include"), vocabulary.get("exclude")
+    if not isinstance(include, tuple) or not isinstance(exclude, tuple):
+        return
+    excluded = {wnid for wnid in exclude if isinstance(wnid, str)}
+    for i, wnid in enumerate(include):
+        if isinstance(wnid, str) and wnid in excluded:
+            path = ("vocabulary", "include", i)
+            yield Finding(
+                "bad-include", f"{shown(wnid)} is both included and excluded", path, "keep one of the two"
+            )

@@ -1,0 +1,81 @@
+"""Specs: read, checked, and able to say where each of their values is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlimg_build.errors import Place, Problem
+from mlimg_build.spec.canonical import digest_of
+from mlimg_build.spec.checks import check_spec
+from mlimg_build.spec.document import Document
+from mlimg_build.spec.models import Spec
+from mlimg_build.spec.paths import PathUse, paths_of
+from mlimg_build.spec.reading import read_model, read_text
+
+__all__ = ["LoadedSpec", "file_paths", "load_spec", "parse_spec"]
+
+BARE_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """A spec that has no errors, with its text.
+
+    `path` is as given; `text` as written, before variables; `digest` the sha256 (hex) of the canonical
+    JSON of the document before variables, so neither comments, layout nor the paths of a machine change it.
+    """
+
+    spec: Spec
+    path: str
+    text: str
+    digest: str
+    warnings: tuple[Problem, ...]
+    document: Document = field(repr=False, compare=False)
+
+    def place(self, *path: str | int) -> Place:
+        """Where the value at `path` is written, or its nearest ancestor that is.
+
+        A value that spans lines is shown by its key. `loaded.place("sources", "flickr", "images")`.
+        """
+        return self.document.value_place(path)
+
+
+def load_spec(path: Path, variables: Mapping[str, str] | None = None) -> LoadedSpec:
+    """The spec in the file at `path`; `variables` are the environment unless given.
+
+    Raises `SpecError` with all problems of the file, sorted by place.
+    """
+    text = read_text(path, "spec")
+    return parse_spec(text, str(path), path.parent, os.environ if variables is None else variables)
+
+
+def parse_spec(text: str, file: str, directory: Path, variables: Mapping[str, str]) -> LoadedSpec:
+    """The spec that `text` holds; `file` names it in problems, relative paths are below `directory`.
+
+    Raises `SpecError` with all problems of the text, sorted by place.
+    """
+    spec, document = read_model(Spec, text, file, directory, variables, check=check_spec)
+    return LoadedSpec(spec, file, text, digest_of(document.data), tuple(_warnings(spec, document)), document)
+
+
+def file_paths(loaded: LoadedSpec) -> list[PathUse]:
+    """Every path that the spec names: where in the spec, the absolute path, and "file" or "folder"."""
+    return paths_of(loaded.spec)
+
+
+def _warnings(spec: Spec, document: Document) -> Iterator[Problem]:
+    for where, _, _ in paths_of(spec):
+        written = document.written.get(where) or document.written.get(where[:-1]) or ""
+        place = document.value_place(where)
+        if written.startswith("~"):
+            message = "~ is not the home folder here but a name"
+            yield Problem("path-tilde", message, place, "write ${HOME} instead", "warning")
+        if bare := BARE_VARIABLE.search(written.replace("$$", "")):
+            message = f"{bare[0]} is not replaced: variables need braces"
+            yield Problem(
+                "bare-variable", message, place, f"write ${{{bare[0][1:]}}}, or $$ for a dollar", "warning"
+            )

@@ -1,0 +1,249 @@
+"""The spec as frozen models: what a person may write, and what is assumed where nothing is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
+
+from mlimg_build.spec.sources import Source, WnidList
+from mlimg_build.spec.training import Training, Transfer
+from mlimg_build.spec.values import (
+    Bytes,
+    File,
+    OptionalFile,
+    Part,
+    Share,
+    Slug,
+    Version,
+    Whole,
+    Wnid,
+    distinct,
+    refusal,
+    tag_of,
+)
+
+__all__ = [
+    "Annotation",
+    "DatasetPart",
+    "Hierarchy",
+    "Images",
+    "Mapping",
+    "Reencode",
+    "Relations",
+    "Spec",
+    "Split",
+    "Tree",
+    "Vocabulary",
+    "WordNetFile",
+]
+
+WORD_TAG, OTHER_TAG = tag_of("word"), tag_of("other")
+
+
+def _word_or_mapping(value: Any) -> str:
+    return OTHER_TAG if isinstance(value, dict | Part) else WORD_TAG
+
+
+def _word_or_number(value: Any) -> str:
+    number = isinstance(value, int | float) or (isinstance(value, str) and value.isdigit())
+    return OTHER_TAG if number else WORD_TAG
+
+
+class WordNetFile(Part):
+    """Another release of WordNet than the shipped 3.0."""
+
+    path: File = Field(description="file that `mlimg wordnet compile` wrote")
+
+
+class Mapping(Part):
+    """Source categories → WordNet ids."""
+
+    file: OptionalFile = Field(
+        default=None, description="CSV of decisions made by people; they win over the rules"
+    )
+    unreviewed: Literal["accept", "warn", "error", "drop"] = Field(
+        default="accept", description="what happens to a category whose id a rule found and nobody confirmed"
+    )
+    unresolved: Literal["warn", "error", "drop"] = Field(
+        default="warn", description="what is said of a category for which nothing was found; it is never used"
+    )
+
+
+class Vocabulary(Part):
+    """Which categories the dataset has, and which source categories are the same."""
+
+    merge: tuple[Literal["same_id", "synonyms"], ...] = Field(
+        default=("same_id", "synonyms"),
+        description="when two source categories are one: same WordNet id; names of one synset",
+    )
+    join: dict[Wnid, tuple[Wnid, ...]] = Field(
+        default={},
+        description="further joins: the ids of each list become the category that the list stands under",
+    )
+    mapping: Mapping = Field(
+        default_factory=Mapping, description="how source categories get their WordNet ids"
+    )
+    include: tuple[Wnid, ...] = Field(
+        default=(), description="WordNet ids that are categories even if no image states them"
+    )
+    ancestors: Literal["none", "common", "all"] = Field(
+        default="none",
+        description="WordNet ancestors that become categories: none, all, or those where branches meet",
+    )
+    exclude: WnidList = Field(
+        default=(),
+        description="WordNet ids that are no categories: a list, or a text file, one id a line, # comments",
+    )
+    min_images_per_category: Whole = Field(
+        default=0, ge=0, description="categories with fewer images after merging are not used"
+    )
+
+    @field_validator("merge")
+    @classmethod
+    def _by_id(cls, merge: tuple[str, ...]) -> tuple[str, ...]:
+        distinct(merge, "merge")
+        if "same_id" not in merge:
+            sentence = 'merge does not have "same_id": a category is its WordNet id'
+            raise refusal("wrong-value", sentence, "write merge: [same_id] or merge: [same_id, synonyms]")
+        return merge
+
+
+class Relations(Part):
+    """Which relations of WordNet make a category imply another."""
+
+    hypernym: Literal["all", "none"] = Field(default="all", description="a kind of: dog → canine")
+    instance_hypernym: Literal["all", "none"] = Field(
+        default="all", description="an instance of: Danube → river"
+    )
+    part_holonym: OptionalFile = Field(
+        default=None, description="a part of: CSV of the pairs part,whole that are allowed; none without it"
+    )
+
+
+class Tree(Part):
+    """A hierarchy from a file."""
+
+    tree: File = Field(description="file with one parent a category, as in the published dictionary")
+
+
+class Hierarchy(Part):
+    """Which category implies which."""
+
+    relations: Relations = Field(default_factory=Relations, description="relations of WordNet that imply")
+    parents: Annotated[
+        Annotated[Literal["all"], Tag(WORD_TAG)] | Annotated[Tree, Tag(OTHER_TAG)],
+        Discriminator(_word_or_mapping),
+    ] = Field(
+        default="all", description="all parents that WordNet has, or {tree: FILE} for one parent a category"
+    )
+
+
+class Annotation(Part):
+    """What the labels imply."""
+
+    positives: Literal["ancestors", "none"] = Field(
+        default="ancestors", description="what a present category makes present: its ancestors, or nothing"
+    )
+    negatives: Literal["descendants", "none"] = Field(
+        default="descendants", description="what a verified absence makes absent: its descendants, or nothing"
+    )
+    machine_levels: Annotated[
+        Annotated[Literal["all"], Tag(WORD_TAG)] | Annotated[Whole, Field(ge=0), Tag(OTHER_TAG)],
+        Discriminator(_word_or_number),
+    ] = Field(
+        default="all",
+        description="levels of ancestors that a label of confidence below 1 implies: all, or a number",
+    )
+    conflicts: Literal["prefer_verified", "drop", "error"] = Field(
+        default="prefer_verified", description="what happens to a label that is both present and absent"
+    )
+    unlabelled: Literal["drop", "keep"] = Field(
+        default="drop", description="what happens to an image with no label left"
+    )
+
+
+class Reencode(Part):
+    """Images are made smaller and encoded again as JPEG."""
+
+    short_side: Whole = Field(
+        ge=16, le=65_535, description="pixels of the shorter side; no image is enlarged"
+    )
+    quality: Whole = Field(default=90, ge=1, le=100, description="JPEG quality")
+
+
+class Images(Part):
+    """How images are checked and stored."""
+
+    encoding: Annotated[
+        Annotated[Literal["original"], Tag(WORD_TAG)] | Annotated[Reencode, Tag(OTHER_TAG)],
+        Discriminator(_word_or_mapping),
+    ] = Field(
+        default="original",
+        description="original keeps every byte; {short_side, quality} makes JPEGs of that size",
+    )
+    max_pixels: Whole = Field(default=100_000_000, ge=1, description="images of more pixels are not decoded")
+
+
+class Split(Part):
+    """How images are divided."""
+
+    validation: Share = Field(
+        default=0.0, lt=1, description="share of the images that go to validation, drawn by their id"
+    )
+
+
+class DatasetPart(Part):
+    """The shape of the dataset."""
+
+    images_per_shard: Whole = Field(
+        default=4096, ge=1, le=1_000_000, description="images of one row of the dataset"
+    )
+    chunk_bytes: Bytes = Field(
+        default=2**20, description='bytes of a Zarr chunk, a number or text like "1 MiB"'
+    )
+    shard_bytes: Bytes = Field(
+        default=512 * 2**20,
+        validate_default=True,
+        description="bytes of a Zarr shard, a multiple of chunk_bytes",
+    )
+
+    @field_validator("shard_bytes")
+    @classmethod
+    def _whole_chunks(cls, value: int, info: ValidationInfo) -> int:
+        chunk = info.data.get("chunk_bytes")
+        if chunk and value % chunk:
+            sentence = f"a shard of {value:,} bytes is not a whole number of chunks of {chunk:,} bytes"
+            raise refusal(
+                "wrong-value",
+                sentence,
+                f"take a multiple of chunk_bytes, such as {max(1, value // chunk) * chunk}",
+            )
+        return value
+
+
+class Spec(Part):
+    """One dataset and its model: sources, categories, labels, images, training."""
+
+    mlimg: Literal[1] = Field(description="version of this language: 1")
+    name: Slug = Field(description="name of the dataset: lower-case letters, digits, dots, - and _")
+    version: Version = Field(description="version of the dataset, by semver.org: 1.0.0")
+    description: str = Field(default="", description="what the dataset is, for people")
+    wordnet: WordNetFile | None = Field(
+        default=None, description="another release of WordNet than the shipped 3.0"
+    )
+    sources: dict[Slug, Source] = Field(
+        min_length=1, description="where images and labels come from, by name"
+    )
+    vocabulary: Vocabulary = Field(default_factory=Vocabulary, description="which categories there are")
+    hierarchy: Hierarchy = Field(default_factory=Hierarchy, description="which category implies which")
+    annotation: Annotation = Field(default_factory=Annotation, description="what the labels imply")
+    images: Images = Field(default_factory=Images, description="how images are checked and stored")
+    split: Split = Field(
+        default_factory=Split, description="how images are divided into training and validation"
+    )
+    dataset: DatasetPart = Field(default_factory=DatasetPart, description="the shape of the dataset")
+    training: Training | None = Field(default=None, description="how the network is trained; none without it")
+    transfer: Transfer | None = Field(
+        default=None, description="how the trained network is tuned to one source"
+    )

@@ -1,0 +1,67 @@
+"""The paths of a spec: which they are, and the spec without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from mlimg_build.spec.values import Kind
+
+__all__ = ["PathUse", "paths_of", "without_paths"]
+
+PathUse = tuple[tuple[str | int, ...], Path, Literal["file", "folder"]]
+
+
+def paths_of(model: BaseModel) -> list[PathUse]:
+    """Every path in the model: the keys that lead to it, the path, what it must lead to."""
+    return list(_uses(model, (), "file"))
+
+
+def without_paths(model: BaseModel) -> dict[str, Any]:
+    """The model as plain JSON types, with all defaults and without paths: a key holds no path of a machine.
+
+    Whoever makes a key of it adds the digests of the files that the paths lead to.
+    """
+    return {key: _plain(value) for key, value in model if not _is_path(value)}
+
+
+def _uses(value: Any, where: tuple[str | int, ...], kind: Literal["file", "folder"]) -> Iterator[PathUse]:
+    if isinstance(value, Path):
+        yield where, value, kind
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _uses(getattr(value, name), (*where, name), _kind(field))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _uses(item, (*where, key), kind)
+    elif isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from _uses(item, (*where, i), kind)
+
+
+def _kind(field: FieldInfo) -> Literal["file", "folder"]:
+    notes = [
+        *field.metadata,
+        *(get_args(field.annotation)[1:] if get_origin(field.annotation) is Annotated else ()),
+    ]
+    return next((note.kind for note in notes if isinstance(note, Kind)), "file")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, Path) or (
+        isinstance(value, tuple) and any(isinstance(item, Path) for item in value)
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return without_paths(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if not _is_path(item)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

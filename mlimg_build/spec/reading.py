@@ -1,0 +1,92 @@
+"""A file → its document → a model, with every problem of the file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.spec.document import BIGGEST, Document, read_document, too_big
+from mlimg_build.spec.wording import Finding, finding_of
+
+__all__ = ["read_model", "read_text"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file written by people, without a byte order mark.
+
+    Raises `SpecError`: `spec-missing`, `spec-unreadable`, `yaml-too-big`, `yaml-not-utf8`.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(BIGGEST + 4)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SpecError(
+            Problem(
+                "spec-missing",
+                f"there is no {what} {path}",
+                hint="check the path; mlimg init writes a spec to start from",
+            )
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SpecError(
+            Problem(
+                "spec-unreadable",
+                f"the {what} {path} cannot be read: {reason}",
+                hint="name a file that you may read",
+            )
+        ) from None
+    if len(content) > BIGGEST:
+        raise SpecError(too_big(str(path)))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", "replace").split("\n")
+        place = Place(str(path), len(before), len(before[-1]) + 1)
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        raise SpecError(Problem("yaml-not-utf8", message, place, "save the file as UTF-8")) from None
+
+
+def read_model(
+    model: type[Model],
+    text: str,
+    file: str,
+    directory: Path,
+    variables: Mapping[str, str],
+    *,
+    check: Callable[[dict[str, Any]], Iterable[Finding]] = lambda data: (),
+) -> tuple[Model, Document]:
+    """The model that the text holds; relative paths are below `directory`.
+
+    Raises `SpecError` with every problem of the text, sorted by place.
+    """
+    document = read_document(text, file)
+    data, faulty = document.substituted(variables)
+    findings = list(check(data))
+    result: Model | None = None
+    try:
+        result = model.model_validate(data, context={"directory": directory.absolute()})
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            bare = finding_of(detail, model, None)
+            written = document.written.get(bare.path)
+            findings.append(finding_of(detail, model, written) if written is not None else bare)
+    problems = {*document.problems}
+    for finding in findings:
+        if finding.path not in faulty:
+            place = (document.key_place if finding.at_key else document.value_place)(finding.path)
+            problems.add(Problem(finding.code, finding.message, place, finding.hint or None))
+    if problems or result is None:
+        raise SpecError(sorted(problems, key=_by_place))
+    return result, document
+
+
+def _by_place(problem: Problem) -> tuple[int, int, str, str]:
+    place = problem.place or Place("", 0, 0)
+    return place.line, place.column, problem.code, problem.message

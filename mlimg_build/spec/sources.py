@@ -1,0 +1,191 @@
+"""Sources of a spec: one model a format, told apart by `type`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+
+from mlimg_build.spec.scalars import shown
+from mlimg_build.spec.spelling import listed, nearest
+from mlimg_build.spec.values import (
+    File,
+    Files,
+    Folder,
+    Kind,
+    OnePath,
+    OptionalFile,
+    OptionalFolder,
+    Part,
+    Share,
+    Whole,
+    Wnid,
+    refusal,
+    tag_of,
+)
+
+__all__ = [
+    "CategoryIds",
+    "Columns",
+    "FolderSource",
+    "ImageNetSource",
+    "MLImagesSource",
+    "OpenImagesSource",
+    "Source",
+    "TableSource",
+    "WnidList",
+]
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+LIST_TAG, FILE_TAG = tag_of("list"), tag_of("file")
+
+
+def _list_or_file(value: Any) -> str:
+    return LIST_TAG if isinstance(value, tuple | list | dict) else FILE_TAG
+
+
+TextFile = Annotated[OnePath, Tag(FILE_TAG)]
+CategoryIds = Annotated[
+    Annotated[tuple[str, ...], Tag(LIST_TAG)] | TextFile, Discriminator(_list_or_file), Kind("file")
+]
+WnidList = Annotated[
+    Annotated[tuple[Wnid, ...], Tag(LIST_TAG)] | TextFile, Discriminator(_list_or_file), Kind("file")
+]
+
+
+class CommonSource(Part):
+    """What every source has."""
+
+    licence: str = Field(default="", description="licence of the images that state none of their own")
+    author: str = Field(default="", description="author of the images that state none of their own")
+    min_confidence: Share = Field(default=0.0, description="labels of lower confidence are not read; 0 to 1")
+    min_images_per_category: Whole = Field(
+        default=0, ge=0, description="categories with fewer images in this source are not used"
+    )
+    exclude: CategoryIds = Field(
+        default=(),
+        description="ids of this source's categories that are not used: a list, or a text file of one id a "
+        "line with # comments",
+    )
+    split: Literal["auto", "train", "validation"] = Field(
+        default="auto", description="where the images go; auto draws by the spec's split"
+    )
+
+
+class ImageNetSource(CommonSource):
+    """ImageNet: folders or tar files named by WordNet id."""
+
+    type: Literal["imagenet"] = Field(description="the format: imagenet")
+    images: Folder = Field(
+        description="folder that holds n01440764/*.JPEG or n01440764.tar; tars are read in place"
+    )
+
+
+class OpenImagesSource(CommonSource):
+    """Open Images: label CSVs, class descriptions and a folder of images."""
+
+    type: Literal["open_images"] = Field(description="the format: open_images")
+    images: Folder = Field(description="folder of images named IMAGE_ID.jpg")
+    labels: Files = Field(
+        description="CSVs with ImageID, Source, LabelName, Confidence: 1 is verified present, 0 verified "
+        "absent, between machine-made"
+    )
+    classes: File = Field(
+        description="class descriptions: CSV of category id and name, with or without header"
+    )
+    rights: OptionalFile = Field(
+        default=None, description="Open Images' image CSV with ImageID, License, Author"
+    )
+
+
+class MLImagesSource(CommonSource):
+    """Tencent ML-Images: published lists of paths or URLs, with the dictionary."""
+
+    type: Literal["ml_images"] = Field(description="the format: ml_images")
+    lists: Files = Field(description="lists of `path-or-URL TAB index:confidence …`, one image a line")
+    dictionary: File = Field(
+        description="dictionary_and_semantic_hierarchy.txt: index, WordNet id, parent, names"
+    )
+    images: OptionalFolder = Field(
+        default=None, description="folder below which the relative paths of the lists lie"
+    )
+
+
+class FolderSource(CommonSource):
+    """Folders named by category."""
+
+    type: Literal["folder"] = Field(description="the format: folder")
+    images: Folder = Field(
+        description="folder of folders; a folder's name is the category of the images in it"
+    )
+
+
+class Columns(Part):
+    """Names of a table's columns."""
+
+    image: str = Field(
+        default="image", min_length=1, description="column of the image's path, below `images`"
+    )
+    labels: str = Field(default="labels", min_length=1, description="column of the image's categories")
+    confidence: str | None = Field(
+        default=None, min_length=1, description="column of the labels' confidences, 0 to 1"
+    )
+    licence: str | None = Field(default=None, min_length=1, description="column of the image's licence")
+    author: str | None = Field(default=None, min_length=1, description="column of the image's author")
+
+
+class TableSource(CommonSource):
+    """A table, CSV, TSV or Parquet, of images and their labels."""
+
+    type: Literal["table"] = Field(description="the format: table")
+    table: File = Field(description="table of images and labels: .csv, .tsv or .parquet")
+    images: Folder = Field(description="folder below which the paths of the table lie")
+    columns: Columns = Field(default_factory=Columns, description="names of the table's columns")
+    separator: str = Field(
+        default="|",
+        min_length=1,
+        description="text between several labels in one cell, and between their confidences",
+    )
+
+    @field_validator("table")
+    @classmethod
+    def _known_format(cls, table: Path) -> Path:
+        if table.suffix.lower() in TABLE_SUFFIXES:
+            return table
+        hint = f"write the table as {listed(TABLE_SUFFIXES, 'or')}"
+        raise refusal("wrong-value", f"{shown(table.name)} is not the name of a table", hint)
+
+
+TYPES = ("folder", "imagenet", "ml_images", "open_images", "table")
+
+
+def _known_type(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    choices = listed(TYPES, "or")
+    if "type" not in value:
+        raise refusal("missing-key", '"type" is missing', f"write the format of the source: type: {choices}")
+    given = value["type"]
+    if isinstance(given, str) and given in TYPES:
+        return value
+    near = nearest(given, TYPES) if isinstance(given, str) else None
+    hint = f'did you mean "{near}"?' if near else "the format of a source decides which other keys it has"
+    raise refusal("wrong-value", f"expected {choices}, found {shown(given)}", hint, at=("type",))
+
+
+def _type_tag(value: Any) -> str:
+    given = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return tag_of(str(given)) if given in TYPES else tag_of("folder")
+
+
+Source = Annotated[
+    Annotated[FolderSource, Tag("<folder>")]
+    | Annotated[ImageNetSource, Tag("<imagenet>")]
+    | Annotated[MLImagesSource, Tag("<ml_images>")]
+    | Annotated[OpenImagesSource, Tag("<open_images>")]
+    | Annotated[TableSource, Tag("<table>")],
+    Discriminator(_type_tag),
+    BeforeValidator(_known_type),
+]
+"""A source of a spec, by its `type`."""

@@ -1,0 +1,252 @@
+"""What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from mlimg_build.errors import Problem
+
+if TYPE_CHECKING:
+    from mlimg_build.build.compiling import Built
+    from mlimg_build.dataset import Verification
+
+__all__ = ["Watcher", "counting", "show_built", "show_info", "show_plan", "show_problems", "show_verified", "show_why", "size"]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> size(123), size(5_400_000)
+    ('123 B', '5.1 MiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def show_problems(problems: Iterable[Problem]) -> None:
+    """Writes every problem to stderr with its place and what to do about it."""
+    from mlimg_build.spec import render  # noqa: PLC0415  pydantic is slow to load
+
+    listed = list(problems)
+    for problem in listed:
+        shown = Text(render(problem, _text_of))
+        shown.highlight_regex(r"^error\[[^\]]*\]", "bold red")
+        shown.highlight_regex(r"^warning\[[^\]]*\]", "bold yellow")
+        shown.highlight_regex(r"(?m)^hint:", "bold cyan")
+        shown.highlight_regex(r"(?m)\^+$", "red")
+        err.print(shown)
+        err.print()
+    errors = sum(problem.severity == "error" for problem in listed)
+    if errors > 1:
+        err.print(f"{errors} problems")
+
+
+def _text_of(file: str) -> str | None:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+class Watcher:
+    """Follows a build: a live bar on a terminal, a plain line every few seconds elsewhere. A context manager."""
+
+    every = 5.0  # seconds between plain lines
+
+    def __init__(self) -> None:
+        self.live = err.is_terminal
+        self.bars = Progress(
+            TextColumn("{task.description:>10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[more]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=False,
+        )
+        self.status = err.status("") if self.live else None
+        self.counted = [0, 0, 0, 0]
+        self.started = self.told = time.monotonic()
+        self.images = self.shards = 0
+
+    def __enter__(self) -> Watcher:
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.status:
+            self.status.stop()
+        self.bars.stop()
+
+    def step(self, message: str) -> None:
+        """Says what is being done."""
+        if self.status:
+            if message == "assembling the dataset":
+                self.bars.stop()
+            self.status.update(message)
+            self.status.start()
+        else:
+            err.print(message)
+
+    def follow(self, images: int, shards: int) -> Callable[[Any], None]:
+        """Gives the function that hears of each `Progress` of the tasks that are left."""
+        self.images, self.shards = images, shards
+        self.started = self.told = time.monotonic()
+        if self.live:
+            if self.status:
+                self.status.stop()
+            self._image_bar = self.bars.add_task("images", total=images, more="")
+            self._shard_bar = self.bars.add_task("tasks", total=shards, more="")
+            self.bars.start()
+        return self._hear
+
+    def _hear(self, done: Any) -> None:
+        for i, count in enumerate((done.images, done.bytes, done.failed, done.shards)):
+            self.counted[i] += count
+        images, stored, failed, shards = self.counted
+        now = time.monotonic()
+        rate = images / max(now - self.started, 1e-9)
+        more = f"{rate:,.0f} images/s, {size(stored)}" + (f", {failed} without bytes" if failed else "")
+        if self.live:
+            self.bars.update(self._image_bar, completed=images, more=more)
+            self.bars.update(self._shard_bar, completed=shards)
+        elif now - self.told >= self.every or (done.shards and shards == self.shards):
+            self.told = now
+            err.print(f"{images:,} of {self.images:,} images, {shards} of {self.shards} tasks, {more}")
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function (done, total) that draws a bar on a terminal and is silent elsewhere."""
+    with Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=not err.is_terminal) as bars:
+        bar = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def show_plan(summary: dict[str, Any]) -> None:
+    """Prints what a build would do, and why."""
+    part = "" if summary["fraction"] >= 1 else f", fraction {summary['fraction']:g}"
+    out.print(f"[bold]{summary['name']} {summary['version']}[/bold]{part}\n")
+    table = _table("source", "images", "statements", "passed over", right=("images", "statements"))
+    for name, source in summary["sources"].items():
+        passed = ", ".join(f"{count} {code}" for code, count in source["passed_over"].items())
+        table.add_row(name, f"{source['images']:,}", f"{source['statements']:,}", passed)
+    out.print(table)
+    mapped = ", ".join(f"{count} {method}" for method, count in summary["mapping"].items())
+    out.print(f"\ncategories  {summary['categories']:,}, {summary['implied_pairs']:,} implied pairs")
+    out.print(f"mapped by   {mapped}")
+    unused = {fate: count for fate, count in summary["fates"].items() if fate != "used"}
+    if unused:
+        out.print(f"not used    {', '.join(f'{count} {fate}' for fate, count in unused.items())}")
+    if summary["images_without_label"]:
+        out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
+    shards, cached = summary["shards"], summary["image_shards_cached"]
+    out.print(f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source")
+    out.print(f"cached      images of {cached} shards, labels of {summary['label_shards_cached']}")
+    todo = f"{summary['tasks']} tasks, {summary['images_to_read']:,} images and {size(summary['bytes_to_read'])} to read"
+    out.print(f"to do       {todo if summary['tasks'] else 'nothing but to assemble the dataset'}")
+    for reason, count in summary["why"].items():
+        out.print(f"because     {count} shards: {reason}")
+
+
+def show_built(built: Built) -> None:
+    """Prints the path of the dataset on stdout, and what was done on stderr."""
+    if built.seconds:
+        rate = f", {built.read / built.seconds:,.0f} images/s" if built.read else ""
+        err.print(
+            f"read {built.read:,} images in {built.seconds:.1f} s with {built.workers} workers{rate}, "
+            f"at most {size(built.peak_memory)} a worker"
+        )
+    else:
+        err.print("everything was there already")
+    if built.failed:
+        listed = ", ".join(f"{count} {status}" for status, count in sorted(built.failed.items()))
+        err.print(f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}")
+    err.print(f"{built.images:,} images, digest {built.digest}")
+    out.print(str(built.dataset))
+
+
+def show_why(told: dict[str, Any]) -> None:
+    """Prints an image's labels, each with the chain that led to it."""
+    about = f"{told['split']} row {told['row']}, {told['status']}, {told['width']} × {told['height']}"
+    rights = ", ".join(text for text in (told["licence"], told["author"]) if text)
+    tree = Tree(Text.assemble((told["image"], "bold"), f"  {about}{', ' + rights if rights else ''}"))
+    for label in told["labels"]:
+        colour = "green" if label["state"] == "present" else "red"
+        certain = "" if label["confidence"] >= 1 else f" {label['confidence']:g}"
+        branch = tree.add(
+            Text.assemble((f"{label['state']}{certain}", colour), f"  {label['name']} {label['wnid']}  ", (label["rule"], "dim"))
+        )
+        _chain(branch, label["chain"])
+    for clash in told["contradictions"]:
+        branch = tree.add(Text.assemble(("contradiction", "yellow"), f"  {clash['text']}  ", (clash["place"], "dim")))
+        _chain(branch, [*clash["absent"], *clash["present"]])
+    if "unknown" in told:
+        tree.add(Text.assemble(("unknown", "yellow"), f"  {told['unknown']}"))
+    out.print(tree)
+
+
+def _chain(branch: Tree, chain: Iterable[dict[str, str]]) -> None:
+    for step in chain:
+        branch.add(Text.assemble((f"{step['step']:12}", "cyan"), step["text"], "  ", (step["place"], "dim")))
+
+
+def show_verified(path: Path, found: Verification) -> None:
+    """Prints what is wrong with a dataset, or that nothing is."""
+    for finding in found.findings:
+        where = "/".join(str(part) for part in (finding.split, finding.shard) if part is not None)
+        whose = f" {finding.image}" if finding.image else ""
+        out.print(f"{finding.code}: {where}{whose}: {finding.message}" if where else f"{finding.code}: {finding.message}")
+    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
+    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
+
+
+def show_info(told: dict[str, Any]) -> None:
+    """Prints what a dataset holds."""
+    attributes, labels, categories = told["attributes"], told["labels"], told["categories"]
+    out.print(f"[bold]{told['path']}[/bold]  {attributes['name']} {attributes['version']}\n")
+    failed = ", ".join(f"{count} {status}" for status, count in told["failed"].items())
+    rows = {
+        "images": f"{told['images']:,} in {told['shards']} shards, {size(told['bytes'])}",
+        "no bytes": failed or "none",
+        "splits": ", ".join(f"{name} {part['images']:,}" for name, part in told["splits"].items()),
+        "sources": ", ".join(f"{name} {count:,}" for name, count in told["sources"].items()),
+        "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
+        "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
+        "contradictions": f"{attributes['contradictions']:,}",
+        "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images, {categories['roots']} roots",
+        "digest": told["digest"],
+        "WordNet": f"{attributes['wordnet']['release']}, {attributes['wordnet']['digest']}",
+        "spec": f"{attributes['spec_file']}, {attributes['spec_digest']}",
+    }
+    for name, text in rows.items():
+        out.print(f"{name:15} {text}")
+    table = _table("\nlargest categories", "\npresent", "\nabsent", right=("\npresent", "\nabsent"))
+    for row in categories["top"]:
+        table.add_row(f"{row['name']} {row['wnid']}", f"{row['positives']:,}", f"{row['negatives']:,}")
+    out.print(table)
