@@ -191,7 +191,7 @@ def why(
     if as_json:
         _print_json(told)
     else:
-        terminal.show_why(told)
+        terminal.show_why(told, whole=category is None)
 
 
 @app.command()

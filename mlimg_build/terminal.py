@@ -22,8 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher", "counting", "show_built", "show_info", "show_plan", "show_problems", "show_verified", "show_why", "size"]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+WIDE = 100_000  # a pipe has no width, and a line that is cut or folded there cannot be searched
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 
 def size(count: float) -> str:
@@ -191,29 +199,41 @@ def show_built(built: Built) -> None:
     out.print(str(built.dataset))
 
 
-def show_why(told: dict[str, Any]) -> None:
-    """Prints an image's labels, each with the chain that led to it."""
+def show_why(told: dict[str, Any], whole: bool) -> None:
+    """Prints how an image's labels came about: statement by statement for a `whole` image, else each chain in full."""
     about = f"{told['split']} row {told['row']}, {told['status']}, {told['width']} × {told['height']}"
     rights = ", ".join(text for text in (told["licence"], told["author"]) if text)
     tree = Tree(Text.assemble((told["image"], "bold"), f"  {about}{', ' + rights if rights else ''}"))
-    for label in told["labels"]:
-        colour = "green" if label["state"] == "present" else "red"
-        certain = "" if label["confidence"] >= 1 else f" {label['confidence']:g}"
-        branch = tree.add(
-            Text.assemble((f"{label['state']}{certain}", colour), f"  {label['name']} {label['wnid']}  ", (label["rule"], "dim"))
-        )
+    stated = [label for label in told["labels"] if label["rule"] == "stated" or not whole]
+    for label in sorted(stated, key=lambda label: label["state"] != "present") if whole else stated:
+        branch = tree.add(_headed(label))
         _chain(branch, label["chain"])
+        implied = [other for other in told["labels"] if whole and other["via"] == label["wnid"] and other is not label]
+        if implied:
+            names = ", ".join(other["name"] for other in implied)
+            place = implied[0]["chain"][-1]["place"]
+            branch.add(_line("implication", f"{label['state']} too: {names}", place))
     for clash in told["contradictions"]:
         branch = tree.add(Text.assemble(("contradiction", "yellow"), f"  {clash['text']}  ", (clash["place"], "dim")))
         _chain(branch, [*clash["absent"], *clash["present"]])
-    if "unknown" in told:
-        tree.add(Text.assemble(("unknown", "yellow"), f"  {told['unknown']}"))
+    for text in told["unknown"]:
+        tree.add(Text.assemble(("unknown", "yellow"), f"  {text}"))
     out.print(tree)
+
+
+def _headed(label: dict[str, Any]) -> Text:
+    colour = "bold green" if label["state"] == "present" else "bold red"
+    certain = "" if label["confidence"] >= 1 else f" {label['confidence']:g}"
+    return Text.assemble((f"{label['state']}{certain}", colour), f"  {label['name']} {label['wnid']}")
 
 
 def _chain(branch: Tree, chain: Iterable[dict[str, str]]) -> None:
     for step in chain:
-        branch.add(Text.assemble((f"{step['step']:12}", "cyan"), step["text"], "  ", (step["place"], "dim")))
+        branch.add(_line(step["step"], step["text"], step["place"]))
+
+
+def _line(step: str, text: str, place: str) -> Text:
+    return Text.assemble((f"{step:<11} ", "cyan"), text, "  ", (place, "dim"))
 
 
 def show_verified(path: Path, found: Verification) -> None:

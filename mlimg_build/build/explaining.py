@@ -10,6 +10,7 @@ from typing import Any
 from mlimg_build.dataset import Dataset, Image, Label, open_dataset
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.sources import place_of
+from mlimg_build.spec import nearest
 from mlimg_build.spec.document import Document, read_document
 
 __all__ = ["explain"]
@@ -19,7 +20,7 @@ METHOD_TEXT = {
     "same_id": "the source gives the WordNet id",
     "file": "decided in the mapping file",
     "synonym": "a lemma of a category that another source has by id",
-    "lemma": "a lemma; its first sense that fits",
+    "lemma": "a lemma, taken in its first sense",
 }
 METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
     "same_id": ("vocabulary", "merge"),
@@ -59,8 +60,8 @@ class _Explained:
         self.document: Document = read_document(dataset.attributes["spec"], dataset.attributes["spec_file"])
 
     def told(self, category: str | None) -> dict[str, Any]:
-        chosen = self._category(category) if category else None
-        labels = [label for label in self.image.labels if chosen is None or label.category == chosen]
+        chosen = self._named_by(category) if category else None
+        labels = [label for label in self.image.labels if chosen is None or label.category in chosen]
         told: dict[str, Any] = {
             "image": self.image.id,
             "split": self.image.split,
@@ -73,25 +74,21 @@ class _Explained:
             "labels": [self._label(label) for label in labels],
             "contradictions": self._contradictions(chosen),
         }
-        if chosen is not None and not labels:
-            told["unknown"] = self._unknown(chosen)
+        known = {label.category for label in labels}
+        told["unknown"] = [self._unknown(number) for number in chosen or () if number not in known]
         return told
 
-    def _category(self, text: str) -> int:
+    def _named_by(self, text: str) -> list[int]:
+        """The categories of an id or a name; a name may be that of several."""
         if text in self.categories.wnid:
-            return self.categories.index(text)
+            return [self.categories.index(text)]
         wanted = text.casefold().replace("_", " ")
         found = [i for i, name in enumerate(self.categories.names) if name.casefold() == wanted]
-        if len(found) == 1:
-            return found[0]
-        ids = ", ".join(self.categories.wnid[i] for i in found)
-        raise DatasetError(
-            Problem(
-                "category-unknown" if not found else "category-ambiguous",
-                f"no category is called {text!r}" if not found else f"several categories are called {text!r}: {ids}",
-                hint="give its WordNet id; `categories.csv` in the lock lists them",
-            )
-        )
+        if not found:
+            near = nearest(wanted, self.categories.names)
+            hint = f'did you mean "{near}"?' if near else "`categories.csv` in the lock lists the categories"
+            raise DatasetError(Problem("category-unknown", f"no category is called {text!r}", hint=hint))
+        return found
 
     def _named(self, category: int) -> str:
         return f"{self.categories.names[category]} {self.categories.wnid[category]}"
@@ -132,11 +129,11 @@ class _Explained:
             {"step": "mapping", "text": placed, "place": self._place(*METHOD_PLACE[row.method])},
         ]
 
-    def _contradictions(self, category: int | None) -> list[dict[str, Any]]:
+    def _contradictions(self, chosen: list[int] | None) -> list[dict[str, Any]]:
         told = []
         for clash in self.image.contradictions:
             touched = {clash.absent, *self._path(clash.present, clash.absent)}
-            if category is not None and category not in touched and clash.absent not in self._above(category):
+            if chosen is not None and not any(i in touched or clash.absent in self._above(i) for i in chosen):
                 continue
             kept = {1: "the presence stands", -1: "the absence stands", 0: "neither stands"}[clash.kept]
             told.append(

@@ -137,8 +137,8 @@ def _check_codes(
     shards: Mapping[str, Sequence[Shard]], mappings: MappingColumns, tables: dict[str, list[str]]
 ) -> None:
     highest = {
-        "sources": int(np.max(mappings.source, initial=-1)),
-        "methods": int(np.max(mappings.method, initial=-1)),
+        "sources": int(np.max(np.asarray(mappings.source, np.int64), initial=-1)),
+        "methods": int(np.max(np.asarray(mappings.method, np.int64), initial=-1)),
     }
     for rows in shards.values():
         for _, images, labels in rows:

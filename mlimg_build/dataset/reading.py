@@ -44,10 +44,16 @@ class Dataset:
         if expected_digest not in (None, self.digest):
             raise _replaced(self.path)
         self.tables: dict[str, list[str]] = self.attributes["tables"]
-        self.layout = Layout(**self.attributes["layout"])
-        self.splits: dict[str, Split] = {
-            name: Split(self, name, _group_attributes(self.path / name)) for name in self.attributes["splits"]
-        }
+        try:
+            self.layout = Layout(**self.attributes["layout"])
+            self.splits: dict[str, Split] = {
+                name: Split(self, name, _group_attributes(self.path / name))
+                for name in self.attributes["splits"]
+            }
+        except (FileNotFoundError, KeyError, TypeError) as error:
+            message = f"the attributes of {path} cannot be understood: {error!r}"
+            hint = "fetch or build the dataset again"
+            raise DatasetError(Problem("dataset-unreadable", message, hint=hint)) from error
         self._closed = False
 
     def __getitem__(self, split: str) -> Split:
@@ -146,7 +152,10 @@ def _read_root(path: Path) -> dict[str, Any]:
     if is_temporary(path) or (not (path / "zarr.json").exists() and (path / "categories").exists()):
         hint = "run the build again, which finishes it"
         raise DatasetError(Problem("dataset-incomplete", f"{path} was not written to its end", hint=hint))
-    attributes = _group_attributes(path)
+    try:
+        attributes = _group_attributes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_dataset(path) from None
     found = attributes.get("format")
     if not isinstance(found, str) or not found.startswith("mlimg-dataset/"):
         raise _no_dataset(path)
@@ -164,8 +173,6 @@ def _read_root(path: Path) -> dict[str, Any]:
 def _group_attributes(group: Path) -> dict[str, Any]:
     try:
         attributes = json.loads((group / "zarr.json").read_bytes())["attributes"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise _no_dataset(group) from None
     except (ValueError, KeyError, TypeError) as error:
         message = f"{group / 'zarr.json'} cannot be read: {error}"
         raise DatasetError(Problem("dataset-unreadable", message, hint="run `mlimg verify`")) from error

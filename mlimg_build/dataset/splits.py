@@ -192,7 +192,7 @@ class Split(Sequence[Image]):
         return order_key(self._raw_id(shard, offset))
 
     def _read_slowly(self, row: int, start: int, stop: int) -> bytes:
-        """Through Zarr, which takes a lost chunk for zeros: so these bytes are checked against their digest."""
+        """Through Zarr, which takes a lost chunk for zeros: so these bytes are checked by digest."""
         shard, offset = divmod(self._row(row), self.images_per_shard)
         try:
             data = np.asarray(self._columns.array("images/data")[shard, start:stop]).tobytes()

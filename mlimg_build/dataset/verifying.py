@@ -74,7 +74,7 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
         found = tuple(Finding(problem.code, None, None, None, problem.message) for problem in error.problems)
         return Verification(None, found, 0, 0, 0)
     except Exception as error:
-        message = f"the attributes of {path} cannot be understood: {error!r}"
+        message = f"{path} cannot be opened: {error!r}"
         return Verification(None, (Finding("dataset-unreadable", None, None, None, message),), 0, 0, 0)
     with dataset:
         return _Verifier(dataset, progress or (lambda done, total: None)).run()

@@ -133,24 +133,28 @@ def _merged_counts(
 
 
 def _above(wnids: Collection[str], graph: NounGraph, which: str) -> set[str]:
-    """Ancestors of the vocabulary: none, all, or those that have two branches of it below them."""
+    """Ancestors of the vocabulary: none, all, or those in which two branches of it meet.
+
+    An ancestor that holds the same categories as one nearer to them, or just a category and what is below it, says
+    nothing new and is no meeting of branches.
+    """
     if which == "none" or not wnids:
         return set()
-    lines = {wnid: set(graph.ancestors(wnid)) for wnid in wnids}
-    every = set().union(*lines.values())
+    closure = graph.closure()
+    chosen = graph.indices(sorted(wnids))
+    above = closure[chosen].tocsc()
+    every = np.flatnonzero(np.diff(above.indptr))
     if which == "all":
-        return every - set(wnids)
-    below: dict[str, set[str]] = {wnid: set() for wnid in every}
-    for wnid, line in lines.items():
-        for ancestor in line:
-            below[ancestor].add(wnid)
-    # an ancestor that holds the same categories as one nearer to them says nothing that the nearer does not
-    nearest: dict[frozenset[str], str] = {}
-    for ancestor in sorted(every, key=lambda wnid: (-len(graph.ancestors(wnid)), wnid)):
-        held = frozenset(below[ancestor])
-        if len(held) > 1 and not any(held == {wnid} | below.get(wnid, set()) for wnid in held):
-            nearest.setdefault(held, ancestor)
-    return set(nearest.values()) - set(wnids)
+        return {graph.wnid(int(i)) for i in every} - set(wnids)
+    row_of = {int(node): row for row, node in enumerate(chosen)}
+    held = {int(node): frozenset(above.indices[above.indptr[node] : above.indptr[node + 1]].tolist()) for node in every}
+    said = {below | {row_of[node]} for node, below in held.items() if node in row_of}
+    depth = np.diff(closure.indptr)
+    nearest: dict[frozenset[int], int] = {}
+    for node in sorted(held, key=lambda node: (-depth[node], node)):
+        if node not in row_of and len(held[node]) > 1 and held[node] not in said:
+            nearest.setdefault(held[node], node)
+    return {graph.wnid(node) for node in nearest.values()}
 
 
 def _require_known(wnids: Sequence[str], graph: NounGraph) -> None:

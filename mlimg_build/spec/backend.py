@@ -15,7 +15,7 @@ from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec.reading import read_model, read_text
 from mlimg_build.spec.scalars import shown
 from mlimg_build.spec.spelling import listed, nearest
-from mlimg_build.spec.values import Bytes, Number, Part, Whole, refusal, tag_of
+from mlimg_build.spec.values import Bytes, Number, Part, Whole, known_type, refusal, tag_of
 
 __all__ = ["Backend", "LocalCluster", "SchedulerCluster", "load_backend", "shipped_backends"]
 
@@ -54,18 +54,7 @@ class SchedulerCluster(Part):
 
 
 def _known_type(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    if "type" not in value:
-        raise refusal(
-            "missing-key", '"type" is missing', f"write the kind of cluster: type: {listed(TYPES, 'or')}"
-        )
-    given = value["type"]
-    if isinstance(given, str) and given in TYPES:
-        return value
-    near = nearest(given, TYPES) if isinstance(given, str) else None
-    hint = f'did you mean "{near}"?' if near else "the kind of cluster decides which other keys it has"
-    raise refusal("wrong-value", f"expected {listed(TYPES, 'or')}, found {shown(given)}", hint, at=("type",))
+    return known_type(value, TYPES, "cluster")
 
 
 def _type_tag(value: Any) -> str:

@@ -1,35 +1,17 @@
-"""YAML text → plain data that knows where each of its keys and values stands."""
+"""The plain data of one file, which knows where each of its keys and values stands."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.spec.scalars import resolve
-from mlimg_build.spec.syntax import TooDeep, explain
+from mlimg_build.errors import Place, Problem
 from mlimg_build.spec.variables import substitute
 
-__all__ = ["BIGGEST", "Document", "Path", "read_document"]
+__all__ = ["Document", "Path"]
 
 Path = tuple[str | int, ...]
-
-BIGGEST = 1 << 20  # bytes of a file written by people
-DEEPEST = 32  # levels of nesting
-MOST_ALIASED = 10_000  # values that aliases may repeat
-LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-TEXT_TAG = "tag:yaml.org,2002:str"
-PLAIN_WORD = "plain"  # the tag of a word that is neither quoted nor tagged
-TAGS = {PLAIN_WORD, TEXT_TAG, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
-KINDS = {
-    yaml.ScalarNode: TEXT_TAG,
-    yaml.SequenceNode: "tag:yaml.org,2002:seq",
-    yaml.MappingNode: "tag:yaml.org,2002:map",
-}
 
 
 @dataclass(slots=True)
@@ -42,6 +24,7 @@ class Document:
     values: dict[Path, Place] = field(default_factory=dict)
     written: dict[Path, str] = field(default_factory=dict)  # scalars as they stand in the file
     problems: list[Problem] = field(default_factory=list)
+    faulty: set[Path] = field(default_factory=set)  # values of which nothing more is to be said
 
     def key_place(self, path: Path) -> Place:
         """Where the key at `path` stands; for an entry of a list, the entry; else its nearest ancestor."""
@@ -54,12 +37,8 @@ class Document:
                 return self.values[path[:end]]
         return Place(self.file, 1, 1)
 
-    def substituted(self, variables: Mapping[str, str]) -> tuple[dict[str, Any], set[Path]]:
-        """The data with variables replaced and lists as tuples, and the paths of values where that fails.
-
-        Their problems are added to `problems`.
-        """
-        faulty: set[Path] = set()
+    def substituted(self, variables: Mapping[str, str]) -> Any:
+        """The data with variables replaced and lists as tuples; what fails is added to `problems`."""
 
         def replaced(value: Any, path: Path) -> Any:
             if isinstance(value, dict):
@@ -70,200 +49,8 @@ class Document:
                 return value
             text, faults = substitute(value, variables)
             for fault in faults:
-                faulty.add(path)
+                self.faulty.add(path)
                 self.problems.append(Problem(fault.code, fault.message, self.value_place(path), fault.hint))
             return text
 
-        return replaced(self.data, ()), faulty
-
-
-def read_document(text: str, file: str) -> Document:
-    """The document that `text` holds; duplicate keys, tags and merge keys are in its `problems`.
-
-    Numbers, booleans and null follow YAML 1.2. Raises `SpecError` where there is nothing to go on with:
-    broken syntax, no mapping, more than 1 MiB or 32 levels, aliases that repeat more than 10,000 values.
-    """
-    if len(text.encode("utf-8", "surrogatepass")) > BIGGEST:
-        raise SpecError(too_big(file))
-    try:
-        root = _Composer(text).get_single_node()
-    except (yaml.YAMLError, TooDeep, ValueError, OverflowError) as error:
-        raise SpecError(explain(error, text, file, DEEPEST)) from None
-    document = Document(file)
-    if root is None:
-        raise SpecError(
-            Problem(
-                "yaml-empty",
-                "the file says nothing",
-                Place(file, 1, 1),
-                "mlimg init writes a spec to start from",
-            )
-        )
-    if not isinstance(root, yaml.MappingNode):
-        place = _span(root, file, LINE_BREAK.split(text))
-        what = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
-        raise SpecError(
-            Problem(
-                "yaml-not-a-mapping",
-                f"expected a mapping of keys to values, found {what}",
-                place,
-                "write `key: value`",
-            )
-        )
-    document.data = _Walk(document, LINE_BREAK.split(text)).value(root, (), 0)
-    return document
-
-
-def too_big(file: str) -> Problem:
-    """The problem of a file beyond 1 MiB."""
-    return Problem(
-        "yaml-too-big",
-        "the file is bigger than 1 MiB",
-        Place(file, 1, 1),
-        "move long lists to text files and name these",
-    )
-
-
-class _Composer(yaml.SafeLoader):
-    """PyYAML's tree of nodes, refused beyond a depth at which recursion would fail."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.depth > DEEPEST:
-            raise TooDeep(self.peek_event().start_mark)  # type: ignore[no-untyped-call]
-        self.depth += 1
-        node: yaml.Node | None = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """The tag of a node without one: PyYAML's own would follow YAML 1.1."""
-        return PLAIN_WORD if kind is yaml.ScalarNode and implicit[0] else KINDS[kind]
-
-
-class _Walk:
-    """Nodes → data; fills the document's places and problems."""
-
-    def __init__(self, document: Document, lines: list[str]) -> None:
-        self.document = document
-        self.lines = lines
-        self.seen: set[int] = set()
-        self.aliased = 0  # values repeated so far
-        self.inside = 0  # aliases that the walk is below of
-
-    def value(self, node: yaml.Node, path: Path, depth: int) -> Any:
-        again = id(node) in self.seen
-        self.seen.add(id(node))
-        self.inside += again
-        self.aliased += self.inside > 0
-        if self.aliased > MOST_ALIASED or (again and depth > DEEPEST):
-            place = self.document.value_place(path)
-            message = f"aliases repeat more than {MOST_ALIASED:,} values"
-            if depth > DEEPEST:
-                message = "an alias leads back into itself or too deep"
-            raise SpecError(
-                Problem("yaml-aliases", message, place, "write the values out, or move them to a text file")
-            )
-        if node.tag not in TAGS:
-            self._problem(
-                "yaml-tag",
-                f"the tag {_short(node.tag)} is not allowed",
-                node,
-                "remove the tag: values are plain data",
-            )
-        self._mark(node, path)
-        result = self._data(node, path, depth)
-        self.inside -= again
-        return result
-
-    def _data(self, node: yaml.Node, path: Path, depth: int) -> Any:
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
-        self.document.written[path] = node.value
-        if _halved(node.value):
-            self._problem(
-                "yaml-syntax",
-                "half of a character",
-                node,
-                "write the character itself instead of \\u escapes",
-            )
-            return ""
-        return resolve(node.value) if node.tag == PLAIN_WORD else node.value
-
-    def _mapping(self, node: yaml.MappingNode, path: Path, depth: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._problem(
-                    "yaml-syntax",
-                    "a key must be text",
-                    key_node,
-                    "write `key: value`; text with { or [ needs quotes",
-                )
-                continue
-            key = key_node.value
-            here = (*path, key)
-            if key == "<<" and key_node.style is None:
-                self._problem(
-                    "yaml-merge-key",
-                    "merge keys are not part of this language",
-                    key_node,
-                    "write the keys out",
-                )
-                continue
-            if _halved(key):
-                self._problem(
-                    "yaml-syntax",
-                    "half of a character",
-                    key_node,
-                    "write the character itself instead of \\u escapes",
-                )
-                continue
-            if key in result:
-                first = self.document.keys[here].line
-                hint = f"it is first written on line {first}; keep one of them"
-                self._problem(
-                    "yaml-duplicate-key", f'the key "{_short(key)}" is written twice', key_node, hint
-                )
-                continue
-            self.document.keys[here] = self.place(key_node)
-            result[key] = self.value(value_node, here, depth + 1)
-        return result
-
-    def _mark(self, node: yaml.Node, path: Path) -> None:
-        place = self.place(node)
-        key = self.document.keys.get(path)
-        many_lines = node.end_mark.line > node.start_mark.line and not isinstance(node, yaml.ScalarNode)
-        empty = node.start_mark.index == node.end_mark.index
-        # what spans lines, or is not written at all, is best shown by its key
-        self.document.values[path] = key if key is not None and (many_lines or empty) else place
-
-    def place(self, node: yaml.Node) -> Place:
-        return _span(node, self.document.file, self.lines)
-
-    def _problem(self, code: str, message: str, node: yaml.Node, hint: str) -> None:
-        self.document.problems.append(Problem(code, message, self.place(node), hint))
-
-
-def _span(node: yaml.Node, file: str, lines: list[str]) -> Place:
-    """The place of a node, underlined to its end or to the end of its first line."""
-    start, end = node.start_mark, node.end_mark
-    if end.line == start.line:
-        width = end.column - start.column
-    elif isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
-        return _span(node.value[0][0], file, lines)
-    else:
-        width = len(lines[start.line].rstrip()) - start.column if start.line < len(lines) else 1
-    return Place(file, start.line + 1, start.column + 1, max(1, width))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _halved(text: str) -> bool:
-    """Whether the text holds a lone surrogate, which no file can."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+        return replaced(self.data, ())

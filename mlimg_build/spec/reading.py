@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.spec.document import BIGGEST, Document, read_document, too_big
+from mlimg_build.spec.composing import BIGGEST, read_document, too_big
+from mlimg_build.spec.document import Document
 from mlimg_build.spec.wording import Finding, finding_of
 
 __all__ = ["read_model", "read_text"]
@@ -67,7 +68,7 @@ def read_model(
     Raises `SpecError` with every problem of the text, sorted by place.
     """
     document = read_document(text, file)
-    data, faulty = document.substituted(variables)
+    data = document.substituted(variables)
     findings = list(check(data))
     result: Model | None = None
     try:
@@ -77,11 +78,16 @@ def read_model(
             bare = finding_of(detail, model, None)
             written = document.written.get(bare.path)
             findings.append(finding_of(detail, model, written) if written is not None else bare)
+    # a typo in a key that must be there is one mistake, not two
+    meant = {(finding.path[:-1], finding.key) for finding in findings if finding.code == "unknown-key"}
     problems = {*document.problems}
     for finding in findings:
-        if finding.path not in faulty:
-            place = (document.key_place if finding.at_key else document.value_place)(finding.path)
-            problems.add(Problem(finding.code, finding.message, place, finding.hint or None))
+        if finding.path in document.faulty or (
+            finding.code != "unknown-key" and (finding.path, finding.key) in meant
+        ):
+            continue
+        place = (document.key_place if finding.at_key else document.value_place)(finding.path)
+        problems.add(Problem(finding.code, finding.message, place, finding.hint or None))
     if problems or result is None:
         raise SpecError(sorted(problems, key=_by_place))
     return result, document

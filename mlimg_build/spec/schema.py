@@ -48,7 +48,7 @@ def _opened(node: Any, *, open_const: bool = False) -> Any:
         if key in ("properties", "$defs", "patternProperties"):  # below these, keys are names
             result[key] = {name: _opened(item) for name, item in value.items()}
         elif key != "title":
-            result[WORDS.get(key, key)] = value if key in AS_IS else _opened(value)
+            result[WORDS.get(str(key), str(key))] = value if key in AS_IS else _opened(value)
     if "patternProperties" in result:
         result["additionalProperties"] = False
     closed = result.get("type") in ("integer", "number", "boolean") or "pattern" in result or "enum" in result

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from mlimg_build.spec.scalars import shown
-from mlimg_build.spec.spelling import listed, nearest
+from mlimg_build.spec.spelling import listed
 from mlimg_build.spec.values import (
     File,
     Files,
@@ -21,6 +21,7 @@ from mlimg_build.spec.values import (
     Share,
     Whole,
     Wnid,
+    known_type,
     refusal,
     tag_of,
 )
@@ -161,17 +162,7 @@ TYPES = ("folder", "imagenet", "ml_images", "open_images", "table")
 
 
 def _known_type(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    choices = listed(TYPES, "or")
-    if "type" not in value:
-        raise refusal("missing-key", '"type" is missing', f"write the format of the source: type: {choices}")
-    given = value["type"]
-    if isinstance(given, str) and given in TYPES:
-        return value
-    near = nearest(given, TYPES) if isinstance(given, str) else None
-    hint = f'did you mean "{near}"?' if near else "the format of a source decides which other keys it has"
-    raise refusal("wrong-value", f"expected {choices}, found {shown(given)}", hint, at=("type",))
+    return known_type(value, TYPES, "source")
 
 
 def _type_tag(value: Any) -> str:

@@ -79,8 +79,8 @@ class TooDeep(Exception):  # noqa: N818 -- never leaves the package
         self.mark = mark
 
 
-def explain(error: Exception, text: str, file: str, deepest: int) -> Problem:
-    """The problem that an exception of PyYAML means; its place is in `text`."""
+def explain(error: Exception, text: str, file: str, deepest: int, reached: yaml.Mark | None) -> Problem:
+    """The problem that an exception of PyYAML means; `reached` is where it stopped, for those that do not say."""
     if isinstance(error, TooDeep):
         return Problem(
             "yaml-too-deep",
@@ -98,9 +98,9 @@ def explain(error: Exception, text: str, file: str, deepest: int) -> Problem:
             "remove it; it is invisible in most editors",
         )
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem(
-            "yaml-syntax", f"not YAML: {error}", Place(file, 1, 1), "look for \\U escapes of no character"
-        )
+        # ValueError and OverflowError come from the number of an escape or of a %YAML line
+        hint = "correct the escape, or write the character itself"
+        return Problem("yaml-syntax", "a number here stands for no character", _place(reached, file), hint)
     said = f"{error.context or ''} {error.problem or ''}".strip()
     for pattern, sentence, hint, at_start in SENTENCES:
         if re.search(pattern, said, re.DOTALL):

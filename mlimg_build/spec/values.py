@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mlimg_build.spec.scalars import resolve, shown
+from mlimg_build.spec.spelling import listed, nearest
 from mlimg_build.spec.variables import Substituted
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "distinct",
     "increasing",
     "is_slug",
+    "known_type",
     "refusal",
     "tag_of",
 ]
@@ -89,6 +91,24 @@ def refusal(
 ) -> PydanticCustomError:
     """The error by which a validator refuses a value; `at` leads from the value to the part at fault."""
     return PydanticCustomError(code, "{sentence}", {"sentence": sentence, "hint": hint, "at": at})
+
+
+def known_type(value: Any, types: tuple[str, ...], what: str) -> Any:
+    """The value, if its `type` is one of `types`, or if it is no mapping at all; else a refusal."""
+    if not isinstance(value, dict):
+        return value
+    if "type" not in value:
+        typo = nearest("type", (key for key in value if isinstance(key, str)))
+        hint = f"write the kind of {what}: type: {listed(types, 'or')}"
+        raise refusal(
+            "missing-key", '"type" is missing', f'did you mean "type" by "{typo}"?' if typo else hint
+        )
+    given = value["type"]
+    if isinstance(given, str) and given in types:
+        return value
+    near = nearest(given, types) if isinstance(given, str) else None
+    hint = f'did you mean "{near}"?' if near else f"the kind of {what} decides which other keys it has"
+    raise refusal("wrong-value", f"expected {listed(types, 'or')}, found {shown(given)}", hint, at=("type",))
 
 
 def tag_of(name: str) -> str:

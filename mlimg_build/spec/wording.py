@@ -38,13 +38,17 @@ TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false
 
 
 class Finding(NamedTuple):
-    """A problem before it has a place: `path` in the data, shown at its key or at its value."""
+    """A problem before it has a place: `path` in the data, shown at its key or at its value.
+
+    `key` is the one that is missing, or that an unknown one was probably meant to be.
+    """
 
     code: str
     message: str
     path: Path
     hint: str
     at_key: bool = False
+    key: str | None = None
 
 
 def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) -> Finding:
@@ -62,8 +66,9 @@ def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) 
     if "sentence" in context:
         code = "wrong-value" if kind == "value_error" else kind
         at = tuple(context.get("at", ()))
+        key = "type" if kind == "missing-key" else None
         on_key = loc[-1:] == ("[key]",) or kind == "missing-key"
-        return Finding(code, context["sentence"], path + at, context.get("hint") or about, on_key)
+        return Finding(code, context["sentence"], path + at, context.get("hint") or about, on_key, key)
     if kind in EXPECTED:
         message = f"expected {EXPECTED[kind]}, found {_found(value, written)}"
         return Finding("wrong-type", message, path, _type_hint(kind, value, written) or about)
@@ -88,7 +93,7 @@ def _unknown_key(path: Path, known: list[str]) -> Finding:
     hint = (
         f'did you mean "{near}"?' if near else f"the keys here are {listed(known)}" if known else "remove it"
     )
-    return Finding("unknown-key", f"there is no key {shown(key)} here", path, hint, True)
+    return Finding("unknown-key", f"there is no key {shown(key)} here", path, hint, True, near)
 
 
 def _not_a_choice(path: Path, value: Any, written: str | None, expected: str, about: str) -> Finding:
