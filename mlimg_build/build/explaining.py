@@ -11,7 +11,8 @@ from mlimg_build.dataset import Dataset, Image, Label, open_dataset
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.sources import place_of
 from mlimg_build.spec import nearest
-from mlimg_build.spec.document import Document, read_document
+from mlimg_build.spec.composing import read_document
+from mlimg_build.spec.document import Document
 
 __all__ = ["explain"]
 

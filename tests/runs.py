@@ -1,0 +1,56 @@
+"""What tests of builds share: backends, trees of files, a cluster that is not the build's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mlimg_build.spec import Backend, LocalCluster
+
+
+def backend(workers: int = 1) -> Backend:
+    """A local cluster of so many workers."""
+    return Backend(cluster=LocalCluster(workers=workers))
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+class external_cluster:  # noqa: N801  read as a function
+    """A Dask scheduler and a worker of their own, as a person would start them, on the loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "scheduler.json"
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> str:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        dask = str(Path(sys.executable).with_name("dask"))
+        self.processes.append(
+            subprocess.Popen(
+                [dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)],
+                **quiet,  # type: ignore[call-overload]
+            )
+        )
+        deadline = time.monotonic() + 30
+        while not self.file.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        address: str = json.loads(self.file.read_text())["address"]
+        self.processes.append(
+            subprocess.Popen(
+                [dask, "worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--nworkers", "1", "--no-dashboard", "--local-directory", str(self.folder)],
+                **quiet,  # type: ignore[call-overload]
+            )
+        )
+        return address
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+            process.wait(30)
