@@ -42,7 +42,7 @@ def read_document(text: str, file: str) -> Document:
         loader = _Composer(text)
         root = loader.get_single_node()
     except (yaml.YAMLError, TooDeep, ValueError, OverflowError) as error:
-        reached = loader.get_mark() if loader else None  # type: ignore[no-untyped-call]
+        reached = loader.get_mark() if loader else None
         raise SpecError(explain(error, text, file, DEEPEST, reached)) from None
     document = Document(file)
     if root is None:

@@ -82,9 +82,8 @@ def read_model(
     meant = {(finding.path[:-1], finding.key) for finding in findings if finding.code == "unknown-key"}
     problems = {*document.problems}
     for finding in findings:
-        if finding.path in document.faulty or (
-            finding.code != "unknown-key" and (finding.path, finding.key) in meant
-        ):
+        explained = finding.code == "missing-key" and (finding.path, finding.key) in meant
+        if explained or finding.path in document.faulty:
             continue
         place = (document.key_place if finding.at_key else document.value_place)(finding.path)
         problems.add(Problem(finding.code, finding.message, place, finding.hint or None))

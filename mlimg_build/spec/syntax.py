@@ -80,7 +80,7 @@ class TooDeep(Exception):  # noqa: N818 -- never leaves the package
 
 
 def explain(error: Exception, text: str, file: str, deepest: int, reached: yaml.Mark | None) -> Problem:
-    """The problem that an exception of PyYAML means; `reached` is where it stopped, for those that do not say."""
+    """The problem that an exception of PyYAML means; `reached` is where it stopped."""
     if isinstance(error, TooDeep):
         return Problem(
             "yaml-too-deep",

@@ -60,9 +60,8 @@ def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) 
     if kind == "extra_forbidden":
         return _unknown_key(path, keys_at(root, loc[:-1]))
     if kind == "missing":
-        return Finding(
-            "missing-key", f'"{path[-1]}" is missing', path[:-1], f"add {about}" if about else "add it", True
-        )
+        message, hint = f'"{path[-1]}" is missing', f"add {about}" if about else "add it"
+        return Finding("missing-key", message, path[:-1], hint, True, str(path[-1]))
     if "sentence" in context:
         code = "wrong-value" if kind == "value_error" else kind
         at = tuple(context.get("at", ()))
