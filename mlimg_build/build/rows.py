@@ -22,7 +22,7 @@ from mlimg_build.spec import Spec
 
 __all__ = ["SPLITS", "Rows", "Shard", "lay_out", "statements_of"]
 
-SPLITS = ("train", "validation")
+SPLITS = ("train", "validation", "transfer", "transfer_validation")
 TEXT_STEP = 16  # text columns grow in steps, so that one longer id does not change every shard
 
 IMAGE_FIELDS: list[tuple[str, pa.DataType]] = [

@@ -69,8 +69,8 @@ class CommonSource(Part):
         description="ids of this source's categories that are not used: a list, or a text file of one id a "
         "line with # comments",
     )
-    split: Literal["auto", "train", "validation"] = Field(
-        default="auto", description="where the images go; auto draws by the spec's split"
+    split: Literal["auto", "train", "validation", "transfer", "transfer_validation"] = Field(
+        default="auto", description="where the images go; auto draws between train and validation by the spec's split"
     )
 
 

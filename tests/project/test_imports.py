@@ -1,0 +1,99 @@
+"""The packages import in one direction only, and light things stay light."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "mlimg_build"
+ALLOWED = {
+    "errors": set(),
+    "spec": {"errors"},
+    "wordnet": {"errors"},
+    "labels": {"errors", "wordnet"},
+    "sources": {"errors", "spec"},
+    "images": {"errors"},
+    "dataset": {"errors"},
+    "build": {"errors", "spec", "wordnet", "labels", "sources", "images", "dataset"},
+    "terminal": {"errors", "spec", "build", "dataset"},
+    "cli": {"errors", "spec", "wordnet", "build", "dataset", "terminal"},
+    "__init__": set(),
+}
+FOREIGN = {  # packages that only some may touch
+    "torch": set(),
+    "torchvision": set(),
+    "dask": {"build"},
+    "distributed": {"build"},
+    "zarr": {"dataset"},
+    "nltk": {"wordnet"},
+    "pydantic": {"spec"},
+    "yaml": {"spec", "build"},
+    "rich": {"terminal"},
+    "typer": {"cli"},
+    "PIL": {"images"},
+    "simplejpeg": {"images"},
+}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """(package, file) of every module; a file at the top is a package of its own."""
+    return [(path.relative_to(ROOT).parts[0].removesuffix(".py"), path) for path in sorted(ROOT.rglob("*.py"))]
+
+
+def imports(path: Path) -> set[str]:
+    """The absolute names of everything that a file imports, wherever in the file."""
+    found: set[str] = set()
+    package = ["mlimg_build", *path.relative_to(ROOT).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {prefix, *(f"{prefix}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize(("package", "path"), modules(), ids=lambda value: str(value).rsplit("mlimg_build/", 1)[-1])
+def test_a_module_imports_only_what_the_design_allows(package: str, path: Path) -> None:
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "mlimg_build" and len(parts) > 1 and (ROOT / parts[1]).is_dir() | (ROOT / f"{parts[1]}.py").is_file():
+            assert parts[1] in ALLOWED[package] | {package}, f"{path} imports {name}"
+        if parts[0] in FOREIGN:
+            assert package in FOREIGN[parts[0]], f"{path} imports {name}"
+
+
+def test_only_the_command_line_prints() -> None:
+    for package, path in modules():
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        printing = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+        assert not printing or package == "cli", path
+
+
+@pytest.mark.parametrize("name", ["spec", "wordnet", "labels", "sources", "images", "dataset"])
+def test_a_package_names_what_it_offers_and_has_it(name: str) -> None:
+    package = importlib.import_module(f"mlimg_build.{name}")
+    assert len(set(package.__all__)) == len(package.__all__)
+    assert all(hasattr(package, offered) for offered in package.__all__)
+    assert package.__doc__
+
+
+def test_help_answers_at_once() -> None:
+    command = [str(Path(sys.executable).with_name("mlimg")), "--help"]
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        taken.append(time.perf_counter() - start)
+    assert sorted(taken)[0] < 0.4
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import mlimg_build.cli"], capture_output=True, text=True, check=True
+    ).stderr
+    assert not any(f" {heavy}\n" in loaded for heavy in ("numpy", "zarr", "dask", "pyarrow", "pydantic", "scipy"))

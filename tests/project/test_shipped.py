@@ -1,0 +1,47 @@
+"""What ships with the project is in order: specs, their schema, the constraints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlimg_build.build.checking import check_ids, load_wordnet
+from mlimg_build.spec import json_schema, load_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECS = sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("examples/*/quickstart.yaml")])
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
+def test_a_shipped_spec_is_right_and_names_its_schema(path: Path) -> None:
+    loaded = load_spec(path, {})
+    check_ids(loaded, load_wordnet(loaded))
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (path.parent / first.split("=", 1)[1]).resolve() == (ROOT / "specs" / "schema.json").resolve()
+
+
+def test_the_schema_beside_the_specs_is_the_one_that_the_command_prints() -> None:
+    assert json.loads((ROOT / "specs" / "schema.json").read_text()) == json_schema()
+
+
+def test_the_constraints_name_versions_and_no_host() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert len(lines) > 40
+    assert all("==" in line and "/" not in line and "@" not in line for line in lines)
+
+
+def test_check_takes_under_a_second() -> None:
+    command = [str(Path(sys.executable).with_name("mlimg")), "check", str(ROOT / "specs" / "ml-images.yaml")]
+    import time
+
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < 1
