@@ -33,7 +33,10 @@ Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, NAM
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where datasets and the cache go.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Fraction = Annotated[
-    float, typer.Option("--fraction", metavar="F", help="Build the first shards only: 0.01 is 1 %, at least one shard.")
+    float,
+    typer.Option(
+        "--fraction", metavar="F", help="Build the first shards only: 0.01 is 1 %, at least one shard."
+    ),
 ]
 
 
@@ -68,7 +71,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """One YAML spec in, a reproducible image dataset out."""
 
@@ -83,7 +88,9 @@ def init(
     from mlimg_build.spec import init_text
 
     if path.exists() and not force:
-        raise SpecError(Problem("spec-exists", f"{path} exists already", hint="give another name, or --force"))
+        raise SpecError(
+            Problem("spec-exists", f"{path} exists already", hint="give another name, or --force")
+        )
     path.write_text(init_text(path.stem), encoding="utf-8")
     print(f"wrote {path}; next: mlimg check {path}", file=sys.stderr)
 
@@ -98,12 +105,23 @@ def check(spec: SpecFile, as_json: AsJson = False) -> None:
 
     loaded = _load(spec)
     check_ids(loaded, load_wordnet(loaded))
-    warnings = [*loaded.warnings, *(replace(problem, severity="warning") for problem in missing_paths(loaded))]
+    warnings = [
+        *loaded.warnings,
+        *(replace(problem, severity="warning") for problem in missing_paths(loaded)),
+    ]
     terminal.show_problems(warnings)
     if as_json:
-        _print_json({"name": loaded.spec.name, "digest": loaded.digest, "warnings": [str(problem) for problem in warnings]})
+        _print_json(
+            {
+                "name": loaded.spec.name,
+                "digest": loaded.digest,
+                "warnings": [str(problem) for problem in warnings],
+            }
+        )
     else:
-        print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {len(loaded.spec.sources)} sources, no errors")
+        print(
+            f"{spec}: {loaded.spec.name} {loaded.spec.version}, {len(loaded.spec.sources)} sources, no errors"
+        )
 
 
 @app.command()
@@ -134,7 +152,9 @@ def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_
 def lock(
     spec: SpecFile,
     out: Out = Path("build"),
-    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="The lock; default NAME.lock beside the spec.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="The lock; default NAME.lock beside the spec.")
+    ] = None,
 ) -> None:
     """Write what is decided from the sources, to be reviewed and kept in git; builds nothing."""
     from mlimg_build import terminal
@@ -153,7 +173,8 @@ def build(
     spec: SpecFile,
     out: Out = Path("build"),
     backend: Annotated[
-        Path | None, typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here.")
+        Path | None,
+        typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
     ] = None,
     fraction: Fraction = 1.0,
     as_json: AsJson = False,
@@ -171,7 +192,9 @@ def build(
     with terminal.Watcher() as watcher:
         built = compile_spec(loaded, out, cluster, fraction, watcher)
     if as_json:
-        _print_json({key: str(value) if isinstance(value, Path) else value for key, value in asdict(built).items()})
+        _print_json(
+            {key: str(value) if isinstance(value, Path) else value for key, value in asdict(built).items()}
+        )
     else:
         terminal.show_built(built)
 
@@ -179,8 +202,10 @@ def build(
 @app.command()
 def why(
     dataset: Dataset,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The id of an image, or the end of one.")],
-    category: Annotated[str | None, typer.Argument(metavar="CATEGORY", help="A WordNet id or a name.")] = None,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The id of an image, with or without its source.")],
+    category: Annotated[
+        str | None, typer.Argument(metavar="CATEGORY", help="A WordNet id or a name.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how the labels of an image came about: source row, mapping, implication, each with its spec line."""
@@ -227,8 +252,12 @@ def info(dataset: Dataset, as_json: AsJson = False) -> None:
 
 @wordnet.command("compile")
 def compile_wordnet(
-    corpus: Annotated[Path, typer.Argument(metavar="DIR", help="An NLTK corpus folder, or /usr/share/wordnet of Debian.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")] = Path("wordnet-nouns.npz"),
+    corpus: Annotated[
+        Path, typer.Argument(metavar="DIR", help="An NLTK corpus folder, or /usr/share/wordnet of Debian.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")] = Path(
+        "wordnet-nouns.npz"
+    ),
 ) -> None:
     """Compile the nouns of a WordNet release into one file that specs can name."""
     from mlimg_build.wordnet import compile_corpus, save

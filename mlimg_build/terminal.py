@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -20,7 +27,17 @@ if TYPE_CHECKING:
     from mlimg_build.build.compiling import Built
     from mlimg_build.dataset import Verification
 
-__all__ = ["Watcher", "counting", "show_built", "show_info", "show_plan", "show_problems", "show_verified", "show_why", "size"]
+__all__ = [
+    "Watcher",
+    "counting",
+    "show_built",
+    "show_info",
+    "show_plan",
+    "show_problems",
+    "show_verified",
+    "show_why",
+    "size",
+]
 
 WIDE = 100_000  # a pipe has no width, and a line that is cut or folded there cannot be searched
 
@@ -144,7 +161,14 @@ class Watcher:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Gives a function (done, total) that draws a bar on a terminal and is silent elsewhere."""
-    with Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=err, transient=True, disable=not err.is_terminal) as bars:
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as bars:
         bar = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)
 
@@ -174,10 +198,13 @@ def show_plan(summary: dict[str, Any]) -> None:
     if summary["images_without_label"]:
         out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
     shards, cached = summary["shards"], summary["image_shards_cached"]
-    out.print(f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source")
+    out.print(
+        f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source"
+    )
     out.print(f"cached      images of {cached} shards, labels of {summary['label_shards_cached']}")
-    todo = f"{summary['tasks']} tasks, {summary['images_to_read']:,} images and {size(summary['bytes_to_read'])} to read"
-    out.print(f"to do       {todo if summary['tasks'] else 'nothing but to assemble the dataset'}")
+    reading = f"{summary['images_to_read']:,} images and {size(summary['bytes_to_read'])} to read"
+    todo = f"{summary['tasks']} tasks, {reading}" if summary["tasks"] else "nothing but to assemble the dataset"
+    out.print(f"to do       {todo}")
     for reason, count in summary["why"].items():
         out.print(f"because     {count} shards: {reason}")
 
@@ -194,7 +221,9 @@ def show_built(built: Built) -> None:
         err.print("everything was there already")
     if built.failed:
         listed = ", ".join(f"{count} {status}" for status, count in sorted(built.failed.items()))
-        err.print(f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}")
+        err.print(
+            f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}"
+        )
     err.print(f"{built.images:,} images, digest {built.digest}")
     out.print(str(built.dataset))
 
@@ -208,13 +237,19 @@ def show_why(told: dict[str, Any], whole: bool) -> None:
     for label in sorted(stated, key=lambda label: label["state"] != "present") if whole else stated:
         branch = tree.add(_headed(label))
         _chain(branch, label["chain"])
-        implied = [other for other in told["labels"] if whole and other["via"] == label["wnid"] and other is not label]
+        implied = [
+            other
+            for other in told["labels"]
+            if whole and other["via"] == label["wnid"] and other is not label
+        ]
         if implied:
             names = ", ".join(other["name"] for other in implied)
             place = implied[0]["chain"][-1]["place"]
             branch.add(_line("implication", f"{label['state']} too: {names}", place))
     for clash in told["contradictions"]:
-        branch = tree.add(Text.assemble(("contradiction", "yellow"), f"  {clash['text']}  ", (clash["place"], "dim")))
+        branch = tree.add(
+            Text.assemble(("contradiction", "yellow"), f"  {clash['text']}  ", (clash["place"], "dim"))
+        )
         _chain(branch, [*clash["absent"], *clash["present"]])
     for text in told["unknown"]:
         tree.add(Text.assemble(("unknown", "yellow"), f"  {text}"))
@@ -241,7 +276,11 @@ def show_verified(path: Path, found: Verification) -> None:
     for finding in found.findings:
         where = "/".join(str(part) for part in (finding.split, finding.shard) if part is not None)
         whose = f" {finding.image}" if finding.image else ""
-        out.print(f"{finding.code}: {where}{whose}: {finding.message}" if where else f"{finding.code}: {finding.message}")
+        out.print(
+            f"{finding.code}: {where}{whose}: {finding.message}"
+            if where
+            else f"{finding.code}: {finding.message}"
+        )
     verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
     out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
 
@@ -259,7 +298,7 @@ def show_info(told: dict[str, Any]) -> None:
         "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
         "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
         "contradictions": f"{attributes['contradictions']:,}",
-        "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images, {categories['roots']} roots",
+        "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images",
         "digest": told["digest"],
         "WordNet": f"{attributes['wordnet']['release']}, {attributes['wordnet']['digest']}",
         "spec": f"{attributes['spec_file']}, {attributes['spec_digest']}",

@@ -8,7 +8,12 @@ from importlib.resources import files
 
 from PIL import Image
 
-PHOTOGRAPHS = {"chelsea": "chelsea.png", "rocket": "rocket.jpg", "coffee": "coffee.png", "motorcycle": "motorcycle_left.png"}
+PHOTOGRAPHS = {
+    "chelsea": "chelsea.png",
+    "rocket": "rocket.jpg",
+    "coffee": "coffee.png",
+    "motorcycle": "motorcycle_left.png",
+}
 
 
 def crops(name: str, count: int, side: int = 96) -> list[bytes]:

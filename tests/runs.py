@@ -18,7 +18,9 @@ def backend(workers: int = 1) -> Backend:
 
 def tree(root: Path) -> dict[str, bytes]:
     """Every file below a folder, by its path."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
 
 
 class external_cluster:  # noqa: N801  read as a function
@@ -34,7 +36,17 @@ class external_cluster:  # noqa: N801  read as a function
         dask = str(Path(sys.executable).with_name("dask"))
         self.processes.append(
             subprocess.Popen(
-                [dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file)],
+                [
+                    dask,
+                    "scheduler",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    "0",
+                    "--no-dashboard",
+                    "--scheduler-file",
+                    str(self.file),
+                ],
                 **quiet,  # type: ignore[call-overload]
             )
         )
@@ -44,7 +56,20 @@ class external_cluster:  # noqa: N801  read as a function
         address: str = json.loads(self.file.read_text())["address"]
         self.processes.append(
             subprocess.Popen(
-                [dask, "worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--nworkers", "1", "--no-dashboard", "--local-directory", str(self.folder)],
+                [
+                    dask,
+                    "worker",
+                    address,
+                    "--host",
+                    "127.0.0.1",
+                    "--nthreads",
+                    "1",
+                    "--nworkers",
+                    "1",
+                    "--no-dashboard",
+                    "--local-directory",
+                    str(self.folder),
+                ],
                 **quiet,  # type: ignore[call-overload]
             )
         )

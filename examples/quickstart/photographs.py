@@ -3,8 +3,8 @@
     python photographs.py data
 
 `data/synsets/` is laid out like ImageNet, a folder a WordNet id; `data/crowd/` is laid out like Open Images, with
-labels that people verified as present (1) or absent (0) and labels of a machine (a fraction). Everything is cropped from
-ten real photographs, the same crops on every machine.
+labels that people verified as present (1) or absent (0) and labels of a machine (a fraction). All is cropped from ten
+real photographs, the same crops on every machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import random
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def make(folder: Path) -> None:
     """Writes both sources below `folder`."""
     synsets, crowd = folder / "synsets", folder / "crowd"
     (crowd / "images").mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for key, (package, name, wnid, _) in PHOTOGRAPHS.items():
         with Image.open(str(files(package) / name)) as opened:
             photograph = opened.convert("RGB")
@@ -87,7 +88,7 @@ def make(folder: Path) -> None:
     write_csv(crowd / "classes.csv", ("LabelName", "DisplayName"), list(CLASSES.items()))
 
 
-def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Writes a CSV."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])

@@ -14,7 +14,6 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mlimg_build.build.columns import digest_columns, hash_names, open_batches, write_batches
 from mlimg_build.build.store import write_synced
@@ -167,7 +166,10 @@ class _Gathered:
         self._add_missing(keys, distinct)
         categories = batch.column("category").dictionary_encode()
         numbers = np.array(
-            [self.category_ids.setdefault(key, len(self.category_ids)) for key in categories.dictionary.to_pylist()],
+            [
+                self.category_ids.setdefault(key, len(self.category_ids))
+                for key in categories.dictionary.to_pylist()
+            ],
             dtype=np.int32,
         )
         self._statements.append(
@@ -197,7 +199,9 @@ class _Gathered:
         keys = np.concatenate(self._keys) if self._keys else np.array([], np.uint64)
         draws = np.concatenate(self._draws) if self._draws else np.array([], np.uint64)
         table = table.append_column("key", pa.array(keys)).append_column("draw", pa.array(draws))
-        table = table.sort_by([("key", "ascending"), ("status", "ascending"), ("path", "ascending")]).combine_chunks()
+        table = table.sort_by(
+            [("key", "ascending"), ("status", "ascending"), ("path", "ascending")]
+        ).combine_chunks()
         keys = np.sort(keys)
         twice = np.zeros(len(keys), dtype=bool)
         twice[1:] = keys[1:] == keys[:-1]
@@ -207,7 +211,11 @@ class _Gathered:
         for i in np.flatnonzero(twice):
             if names[int(i)].as_py() != names[int(i) - 1].as_py():
                 raise SourceError(
-                    Problem("id-collision", f"{names[int(i)]} and {names[int(i) - 1]} have one hash", hint="rename one of the images")
+                    Problem(
+                        "id-collision",
+                        f"{names[int(i)]} and {names[int(i) - 1]} have one hash",
+                        hint="rename one of the images",
+                    )
                 )
             notes.add("image-twice", names[int(i)].as_py())
         return table.filter(pa.array(~twice))
@@ -257,7 +265,9 @@ def _in_order(statements: pa.Table, ids: dict[str, int], categories: Sequence[Ca
 def _why_empty(notes: Notes) -> str:
     if not notes.counts:
         return "look at its folder and its lists"
-    return "passed over: " + ", ".join(f"{count} {code} (such as {notes.examples[code][0]})" for code, count in notes.counts.most_common(3))
+    return "passed over: " + ", ".join(
+        f"{count} {code} (such as {notes.examples[code][0]})" for code, count in notes.counts.most_common(3)
+    )
 
 
 def _file_digest(path: Path) -> str:

@@ -12,7 +12,8 @@ import dask
 from distributed import Client, LocalCluster
 
 from mlimg_build.errors import BackendError, Problem
-from mlimg_build.spec import Backend
+from mlimg_build.spec import Backend, SchedulerCluster
+from mlimg_build.spec import LocalCluster as LocalWorkers
 
 __all__ = ["connected"]
 
@@ -33,18 +34,18 @@ def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
         "temporary-directory": str(scratch),
     }
     with dask.config.set(settings):
-        if backend.cluster.type == "local":
-            yield from _local(backend)
+        if isinstance(backend.cluster, LocalWorkers):
+            yield from _local(backend.cluster)
         else:
-            yield from _remote(backend)
+            yield from _remote(backend.cluster)
 
 
-def _local(backend: Backend) -> Iterator[Client]:
+def _local(wanted: LocalWorkers) -> Iterator[Client]:
     cluster = LocalCluster(
-        n_workers=backend.cluster.workers,
+        n_workers=wanted.workers,
         threads_per_worker=1,
         processes=True,
-        memory_limit=backend.cluster.memory or "auto",
+        memory_limit=wanted.memory or "auto",
         host=LOOPBACK,
         dashboard_address=None,
         worker_dashboard_address=f"{LOOPBACK}:0",
@@ -58,8 +59,8 @@ def _local(backend: Backend) -> Iterator[Client]:
         cluster.close()
 
 
-def _remote(backend: Backend) -> Iterator[Client]:
-    address, timeout = backend.cluster.address, backend.cluster.timeout_seconds
+def _remote(wanted: SchedulerCluster) -> Iterator[Client]:
+    address, timeout = wanted.address, wanted.timeout_seconds
     try:
         client = Client(address, timeout=timeout)
     except (OSError, ValueError) as error:

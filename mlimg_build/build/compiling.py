@@ -63,7 +63,10 @@ def dataset_path(loaded: LoadedSpec, out: Path, fraction: float) -> Path:
 
 
 def plan(
-    loaded: LoadedSpec, out: Path, fraction: float = 1.0, progress: Callable[[str], None] = lambda message: None
+    loaded: LoadedSpec,
+    out: Path,
+    fraction: float = 1.0,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Plan:
     """The plan of a build into `out`."""
     store = _store(loaded, out)
@@ -71,7 +74,9 @@ def plan(
         return _plan(loaded, store, fraction, progress)
 
 
-def lock(loaded: LoadedSpec, out: Path, folder: Path, progress: Callable[[str], None] = lambda message: None) -> Plan:
+def lock(
+    loaded: LoadedSpec, out: Path, folder: Path, progress: Callable[[str], None] = lambda message: None
+) -> Plan:
     """Writes the lock of a spec into `folder` without building anything; shards that `out` has are listed."""
     store = _store(loaded, out)
     with store.held():
@@ -106,7 +111,12 @@ def build(
                 client = stack.enter_context(connected(backend, store.root / "tmp"))
                 images = sum(work.shard.images for work in made.work if not work.images_cached)
                 outcome = execute(made, store, client, watcher.follow(images, made.tasks))
-            seconds, workers, peak, read = outcome.seconds, outcome.workers, outcome.peak_memory, outcome.images
+            seconds, workers, peak, read = (
+                outcome.seconds,
+                outcome.workers,
+                outcome.peak_memory,
+                outcome.images,
+            )
         watcher.step("assembling the dataset")
         path = dataset_path(loaded, out, fraction)
         digest = finish(made, store, path)
@@ -115,7 +125,7 @@ def build(
         listed = list(failures(made, store))
         report = path.with_suffix(".failures.csv")
         if listed:
-            write_synced(report, as_csv(("image", "status", "reason"), iter(listed)))
+            write_synced(report, as_csv(("image", "status", "reason"), listed))
         else:
             report.unlink(missing_ok=True)
         remember(store, made)

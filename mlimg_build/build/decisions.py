@@ -54,7 +54,9 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
         pair = (row["part"], row["whole"])
         unknown = [wnid for wnid in pair if wnid not in graph]
         if unknown:
-            problems.append(Problem("unknown-synset", f"WordNet {graph.release} has no noun {unknown[0]}", place))
+            problems.append(
+                Problem("unknown-synset", f"WordNet {graph.release} has no noun {unknown[0]}", place)
+            )
         elif not known[graph.index(pair[0]), graph.index(pair[1])]:
             message = f"in WordNet {graph.name(pair[0])} is no part of {graph.name(pair[1])}"
             problems.append(Problem("not-a-part", message, place, "a row is part,whole"))
@@ -70,7 +72,9 @@ def _table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int,
     absent = [name for name in columns if name not in (reader.fieldnames or ())]
     if absent:
         message = f"{what} has no column {', '.join(absent)}"
-        raise SpecError(Problem("column-missing", message, Place(str(path), 1, 1), f"expected {','.join(columns)}"))
+        raise SpecError(
+            Problem("column-missing", message, Place(str(path), 1, 1), f"expected {','.join(columns)}")
+        )
     for row in reader:
         yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
 
@@ -80,5 +84,9 @@ def _text(path: Path, what: str) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(
-            Problem("list-unreadable", f"{what} cannot be read: {path}: {error}", hint="correct its path, or write it as UTF-8")
+            Problem(
+                "list-unreadable",
+                f"{what} cannot be read: {path}: {error}",
+                hint="correct its path, or write it as UTF-8",
+            )
         ) from error

@@ -1,4 +1,4 @@
-"""Why an image has a label: the source's row, the mapping of its category, what that implies, each with its spec line."""
+"""Why an image has a label: the source's row, the mapping, the implication, each with its line in the spec."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
 def explain(path: Path, image: str, category: str | None = None) -> dict[str, Any]:
     """The labels of an image (or the one asked for), each with its chain; JSON-able.
 
-    `image` is an id or the unique end of one, `category` a WordNet id or a name. Raises `DatasetError` where there is no
-    such image or category, or several.
+    `image` is an id, with or without its source, `category` a WordNet id or a name. Raises `DatasetError` where there
+    is no such image or category.
     """
     with open_dataset(path) as dataset:
         return _Explained(dataset, _find(dataset, image)).told(category)
@@ -120,7 +120,11 @@ class _Explained:
         source = self.dataset.attributes["sources"][row.source]
         name = f" {row.name!r}" if row.name and row.name != row.id else ""
         number, line = place_of(record)
-        where = f"{source['lists'][number]}:{line}" if record else f"the place of {self.image.id} in the folders of {row.source}"
+        where = (
+            f"{source['lists'][number]}:{line}"
+            if record
+            else f"the place of {self.image.id} in the folders of {row.source}"
+        )
         how = "verified" if confidence >= 1 else f"by a machine, {confidence:.3g}"
         said = f"{where} says {row.id}{name} is {STATES[state]} ({how})"
         evidence = f"; {row.evidence}" if row.evidence else ""
@@ -137,12 +141,15 @@ class _Explained:
             if chosen is not None and not any(i in touched or clash.absent in self._above(i) for i in chosen):
                 continue
             kept = {1: "the presence stands", -1: "the absence stands", 0: "neither stands"}[clash.kept]
+            absent, present = self._named(clash.absent), self._named(clash.present)
             told.append(
                 {
-                    "text": f"{self._named(clash.absent)} is said to be absent, {self._named(clash.present)} present; {kept}",
+                    "text": f"{absent} said to be absent, {present} present; {kept}",
                     "place": self._place("annotation", "conflicts"),
                     "absent": self._statement(clash.absent_mapping, clash.absent_record, -1, 1.0),
-                    "present": self._statement(clash.present_mapping, clash.present_record, 1, 1.0)[:1],
+                    "present": self._statement(
+                        clash.present_mapping, clash.present_record, 1, clash.confidence
+                    ),
                 }
             )
         return told
@@ -157,7 +164,11 @@ class _Explained:
         """The line of the spec; of a rule that the spec does not write, the default is said."""
         place = self.document.key_place(path)
         written = path in self.document.keys
-        return f"{place.file}:{place.line}" if written else f"{place.file}, {'.'.join(map(str, path))} by default"
+        return (
+            f"{place.file}:{place.line}"
+            if written
+            else f"{place.file}, {'.'.join(map(str, path))} by default"
+        )
 
     def _above(self, category: int) -> set[int]:
         found: set[int] = set()

@@ -14,7 +14,17 @@ from scipy import sparse
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_ids, read_parts, read_reviewed
 from mlimg_build.errors import LabelError, Problem, SpecError
-from mlimg_build.labels import Decision, Hierarchy, Named, Thresholds, Vocabulary, decide, from_graph, from_pairs, gather
+from mlimg_build.labels import (
+    Decision,
+    Hierarchy,
+    Named,
+    Thresholds,
+    Vocabulary,
+    decide,
+    from_graph,
+    from_pairs,
+    gather,
+)
 from mlimg_build.sources import read_dictionary
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import NounGraph
@@ -98,7 +108,9 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
     errors = [problem for problem in warnings if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
-    return Facts(vocabulary, _hierarchy(loaded, vocabulary, graph), tuple(rows), tuple(positions), tuple(warnings))
+    return Facts(
+        vocabulary, _hierarchy(loaded, vocabulary, graph), tuple(rows), tuple(positions), tuple(warnings)
+    )
 
 
 def counts(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
@@ -128,7 +140,9 @@ def _used(
             if stated[number] or catalog.complete:
                 position[number] = len(rows)
                 rows.append(SourceCategory(source, number))
-                named.append(Named(catalog.name, category.id, category.name, _wnid(category.id, category.wnid)))
+                named.append(
+                    Named(catalog.name, category.id, category.name, _wnid(category.id, category.wnid))
+                )
         positions.append(position)
     return named, rows, positions
 
@@ -163,7 +177,9 @@ def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> 
             if parent >= 0
         ]
         return from_pairs(vocabulary.wnids, pairs)
-    relations = [name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"]
+    relations = [
+        name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
+    ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
     return from_graph(graph, vocabulary.wnids, relations, parts)
 
@@ -188,7 +204,11 @@ def _unreviewed(loaded: LoadedSpec, decisions: Sequence[Decision]) -> Iterator[P
         yield from _listed(
             loaded,
             "unreviewed-name",
-            [decision for decision in decisions if decision.method in ("synonym", "lemma") and decision.alternatives],
+            [
+                decision
+                for decision in decisions
+                if decision.method in ("synonym", "lemma") and decision.alternatives
+            ],
             "several nouns of WordNet are called",
             "decide in the file of `vocabulary.mapping.file`, or set `vocabulary.mapping.unreviewed: accept`",
             "unreviewed",
@@ -197,7 +217,13 @@ def _unreviewed(loaded: LoadedSpec, decisions: Sequence[Decision]) -> Iterator[P
 
 
 def _listed(
-    loaded: LoadedSpec, code: str, decisions: Sequence[Decision], what: str, hint: str, field: str, policy: str
+    loaded: LoadedSpec,
+    code: str,
+    decisions: Sequence[Decision],
+    what: str,
+    hint: str,
+    field: str,
+    policy: str,
 ) -> Iterator[Problem]:
     for source in dict.fromkeys(decision.source for decision in decisions):
         names = [f"{decision.name or decision.id!r}" for decision in decisions if decision.source == source]
@@ -230,7 +256,9 @@ def load_hierarchy(path: Path) -> Hierarchy:
     with np.load(path, allow_pickle=False) as arrays:
         n = int(arrays["n"])
         parents, hops = (
-            sparse.csr_array(tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr")), shape=(n, n))
+            sparse.csr_array(
+                tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr")), shape=(n, n)
+            )
             for name in ("parents", "hops")
         )
     down = sparse.csr_array(hops.T)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ def finish(plan: Plan, store: Store, path: Path) -> str:
     parents = plan.facts.hierarchy.parents
     splits: dict[str, list[Artefacts]] = {}
     for work in plan.work:
-        splits.setdefault(work.shard.split, []).append(Artefacts(store.path(work.images), store.path(work.labels)))
+        splits.setdefault(work.shard.split, []).append(
+            Artefacts(store.path(work.images), store.path(work.labels))
+        )
     return assemble(
         path,
         layout=plan.layout,
@@ -129,12 +131,10 @@ def _noted(store: Store, key: Any, name: str) -> int:
     return int(entry["notes"][name]) if entry else 0
 
 
-def as_csv(header: Sequence[str], rows: Iterator[Sequence[Any]]) -> bytes:
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """A CSV with one fact a line."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
     return stream.getvalue().encode()
-
-

@@ -48,7 +48,10 @@ def _files(plan: Plan, store: Store, dataset: str | None) -> Iterator[tuple[str,
     yield "categories.csv", as_csv(("wnid", "name", "parents", "from"), _categories(plan))
     columns = ("source", "category", "name", "wnid", "method", "fate", "images", "alternatives")
     yield "mappings.csv", as_csv(columns, _mappings(plan))
-    yield "shards.csv", as_csv(("split", "shard", "images", "images_digest", "labels_digest"), _shards(plan, store))
+    yield (
+        "shards.csv",
+        as_csv(("split", "shard", "images", "images_digest", "labels_digest"), _shards(plan, store)),
+    )
 
 
 def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
@@ -110,5 +113,3 @@ def _shards(plan: Plan, store: Store) -> Iterator[tuple[Any, ...]]:
             images = read_result(store.path(work.images), "images")
             labels = read_result(store.path(work.labels), "labels")
             yield work.shard.split, work.shard.number, work.shard.images, images["digest"], labels["digest"]
-
-

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from mlimg_build.build.catalog import Catalog, catalog
 from mlimg_build.build.checking import missing_paths
+from mlimg_build.build.columns import open_batches
 from mlimg_build.build.facts import Facts, establish, save_hierarchy
 from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
-from mlimg_build.build.columns import open_batches
 from mlimg_build.build.store import Key, Store
 from mlimg_build.dataset import Layout
 from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
@@ -169,7 +168,8 @@ def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None])
         except MlimgError as error:
             place = loaded.place("sources", name)
             problems += [
-                Problem(problem.code, problem.message, problem.place or place, problem.hint) for problem in error.problems
+                Problem(problem.code, problem.message, problem.place or place, problem.hint)
+                for problem in error.problems
             ]
             kind = type(error)
     if problems:
@@ -210,7 +210,10 @@ def _work(
         "author_bytes": layout.author_bytes,
     }
     images = Key(
-        "images", IMAGES_FORMAT, {"rows": shard.image_rows, "images": without_paths(spec.images), "layout": sizes}, shard.hint
+        "images",
+        IMAGES_FORMAT,
+        {"rows": shard.image_rows, "images": without_paths(spec.images), "layout": sizes},
+        shard.hint,
     )
     labels = Key(
         "labels",
@@ -239,10 +242,14 @@ def _why(key: Key, store: Store, before: str | None) -> str:
     except (OSError, ValueError):
         return "not built yet"
     if parts["images"] != key.parts["images"]:
-        changed = [name for name in key.parts["images"] if parts["images"].get(name) != key.parts["images"][name]]
+        changed = [
+            name for name in key.parts["images"] if parts["images"].get(name) != key.parts["images"][name]
+        ]
         return f"images.{changed[0]} changed" if changed else "images changed"
     if parts["layout"] != key.parts["layout"]:
-        changed = [name for name in key.parts["layout"] if parts["layout"].get(name) != key.parts["layout"][name]]
+        changed = [
+            name for name in key.parts["layout"] if parts["layout"].get(name) != key.parts["layout"][name]
+        ]
         return f"{changed[0]} changed" if changed else "the layout changed"
     return "other images belong in it"
 
@@ -259,7 +266,8 @@ def _refuse_contradictions(
     loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, rows: Rows
 ) -> None:
     """Raises `LabelError` with the first contradictions, where the spec says that there must be none."""
-    found, listed = 0, []
+    found = 0
+    listed: list[str] = []
     for split in dict.fromkeys(shard.split for shard in rows.shards):
         batches = open_batches(folder / f"{split}.arrow")
         for number in range(batches.num_record_batches):
@@ -267,12 +275,11 @@ def _refuse_contradictions(
             statements = statements_of(batch)
             _, clashes = settle(statements, facts.hierarchy, "error")
             found += len(clashes)
+            wnids = facts.vocabulary.wnids
             for absent, present in zip(clashes.absent[: 10 - len(listed)], clashes.present, strict=False):
-                wnids = facts.vocabulary.wnids
-                listed.append(
-                    f"{batch.column('id')[int(statements.image[absent])]}: {wnids[statements.category[absent]]} absent, "
-                    f"{wnids[statements.category[present]]} present"
-                )
+                image = batch.column("id")[int(statements.image[absent])]
+                denied, stated = wnids[statements.category[absent]], wnids[statements.category[present]]
+                listed.append(f"{image}: {denied} absent, {stated} present")
     if found:
         raise LabelError(
             Problem(
@@ -282,5 +289,3 @@ def _refuse_contradictions(
                 hint="settle them with `conflicts: prefer_verified` or `drop`, or correct the sources",
             )
         )
-
-

@@ -107,7 +107,9 @@ def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path)
     order = np.argsort(key, kind="stable")
     order = order[kept[order]]
     if (key[order][1:] == key[order][:-1]).any():
-        raise BuildError(Problem("id-collision", "two image ids have one hash", hint="rename one of the sources"))
+        raise BuildError(
+            Problem("id-collision", "two image ids have one hash", hint="rename one of the sources")
+        )
     licences = _licences(catalogs)
     images = _images(catalogs, licences)
     mtimes = np.concatenate([catalog.images.column("mtime").to_numpy() for catalog in catalogs])
@@ -150,7 +152,9 @@ def _statements(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> tuple[
         certain = (confidence == 0) | (confidence >= np.float32(spec.sources[catalog.name].min_confidence))
         below += int((~certain).sum())
         kept = certain & (category >= 0)
-        image = start + np.searchsorted(catalog.images.column("key").to_numpy(), table.column("key").to_numpy()[kept])
+        image = start + np.searchsorted(
+            catalog.images.column("key").to_numpy(), table.column("key").to_numpy()[kept]
+        )
         absent = confidence[kept] == 0
         columns.append(
             [

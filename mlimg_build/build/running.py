@@ -80,7 +80,7 @@ def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress
         for future in futures:
             try:
                 result = future.result()
-            except Exception as error:  # noqa: BLE001  whatever a worker raised is reported with its shard
+            except Exception as error:  # whatever a worker raised is reported with its shard
                 problems += _problems(error)
             else:
                 done += result["images"]
@@ -90,9 +90,11 @@ def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress
             for task in _next(waiting, 1):
                 futures.add(_submit(client, task))
     except KeyboardInterrupt as stop:
-        client.cancel([future for future in futures.futures], force=True)
+        client.cancel(list(futures.futures), force=True)
         raise Interrupted(
-            Problem("interrupted", "the build was stopped", hint="run the same command again to go on from here")
+            Problem(
+                "interrupted", "the build was stopped", hint="run the same command again to go on from here"
+            )
         ) from stop
     finally:
         client.unsubscribe_topic(TOPIC)
@@ -105,7 +107,7 @@ def _next(tasks: Any, count: int) -> list[Task]:
     return [task for _, task in zip(range(count), tasks, strict=False)]
 
 
-def _submit(client: Client, task: Task) -> Future:
+def _submit(client: Client, task: Task) -> Future[dict[str, int]]:
     return client.submit(run, task, pure=False, retries=0)
 
 
@@ -120,11 +122,17 @@ def _problems(error: Exception) -> Sequence[Problem]:
         return [Problem("worker-killed", "a shard killed the workers that tried it, four times", hint=hint)]
     if isinstance(error, OSError):
         raise BuildError(
-            Problem("worker-failed", f"a worker could not read or write: {error}", hint="workers must see the sources and --out under the same paths")
+            Problem(
+                "worker-failed",
+                f"a worker could not read or write: {error}",
+                hint="workers must see the sources and --out under the same paths",
+            )
         ) from error
     logging.getLogger(__name__).debug("a task failed", exc_info=error)
     message = f"a shard failed with {type(error).__name__}: {error}"
-    return [Problem("shard-failed", message, hint="this is a defect of mlimg; please report it with the message")]
+    return [
+        Problem("shard-failed", message, hint="this is a defect of mlimg; please report it with the message")
+    ]
 
 
 def _images(plan: Plan, store: Store, work: Work) -> PackImages:

@@ -70,7 +70,13 @@ class Store:
         notes: dict[str, Any] = {}
         try:
             yield temporary, notes
-            record = {"stage": key.stage, "format": key.format, "parts": key.parts, "hint": key.hint, "notes": notes}
+            record = {
+                "stage": key.stage,
+                "format": key.format,
+                "parts": key.parts,
+                "hint": key.hint,
+                "notes": notes,
+            }
             write_synced(temporary / ENTRY, json.dumps(record, sort_keys=True).encode())
             final = self.path(key)
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -90,13 +96,17 @@ class Store:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise BuildError(
-                    Problem("build-running", f"another build writes to {self.root.parent}", hint="wait for it, or give another --out")
+                    Problem(
+                        "build-running",
+                        f"another build writes to {self.root.parent}",
+                        hint="wait for it, or give another --out",
+                    )
                 ) from error
             shutil.rmtree(self.root / "tmp", ignore_errors=True)
             yield
 
     def prune(self, kept: Iterable[Key]) -> int:
-        """Removes the results of the stages of `kept` that are neither kept nor linked by a dataset; returns how many."""
+        """Removes results that are neither kept nor linked by a dataset, of the stages of `kept`; returns how many."""
         keys = list(kept)
         paths = {self.path(key) for key in keys}
         removed = 0

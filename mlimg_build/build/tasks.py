@@ -17,8 +17,15 @@ from mlimg_build.build.columns import open_batches
 from mlimg_build.build.facts import load_hierarchy
 from mlimg_build.build.rows import statements_of
 from mlimg_build.build.store import Key, Store
-from mlimg_build.dataset import ContradictionColumns, ImagesWriter, LabelColumns, Layout, StoredImage, write_labels
-from mlimg_build.images import BadImage, Status, check
+from mlimg_build.dataset import (
+    ContradictionColumns,
+    ImagesWriter,
+    LabelColumns,
+    Layout,
+    StoredImage,
+    write_labels,
+)
+from mlimg_build.images import STATUSES, BadImage, Status, check
 from mlimg_build.labels import Hierarchy, Policy, Statements, imply, settle
 from mlimg_build.labels.settling import Contradictions
 from mlimg_build.sources import Bytes
@@ -74,7 +81,11 @@ def run(task: Task) -> dict[str, int]:
             _label(job)
             labels += 1
     unit = 1 if sys.platform == "darwin" else 1024
-    return {"images": images, "labels": labels, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    return {
+        "images": images,
+        "labels": labels,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+    }
 
 
 def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
@@ -83,11 +94,13 @@ def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
     failures: list[tuple[str, str, str]] = []
     try:
         with Store(job.store).create(job.key) as (folder, notes), ImagesWriter(folder, job.layout) as writer:
-            for row in batch.select(["id", "source", "path", "offset", "size", "status", "licence", "author"]).to_pylist():
+            for row in batch.select(
+                ["id", "source", "path", "offset", "size", "status", "licence", "author"]
+            ).to_pylist():
                 image, reason = _image(row, readers[row["source"]], job)
                 writer.add(image)
                 if reason is not None:
-                    failures.append((image.id, Status(image.status).name, reason))
+                    failures.append((image.id, STATUSES[image.status].name, reason))
                 tell(1, len(image.data), int(reason is not None))
             notes["failures"] = failures
     finally:
@@ -121,7 +134,9 @@ def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[
             ),
             None,
         )
-    failed = StoredImage(row["id"], row["source"], status, b"", 0, 0, NO_DIGEST, row["licence"], row["author"])
+    failed = StoredImage(
+        row["id"], row["source"], status, b"", 0, 0, NO_DIGEST, row["licence"], row["author"]
+    )
     return failed, reason
 
 
@@ -138,7 +153,9 @@ def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
     except OSError as error:
         raise BadImage.because(Status.unreadable, error.strerror or type(error).__name__) from error
     if row["offset"] >= 0 and len(data) < row["size"]:
-        raise BadImage.because(Status.truncated, f"the tar ends {row['size'] - len(data)} bytes before the image does")
+        raise BadImage.because(
+            Status.truncated, f"the tar ends {row['size'] - len(data)} bytes before the image does"
+        )
     return data
 
 
@@ -166,7 +183,9 @@ def _label(job: LabelRules) -> None:
     )
     with Store(job.store).create(job.key) as (folder, notes):
         write_labels(folder, job.layout, labels, _contradictions(statements, clashes, len(batch)))
-        states = [np.bincount(table.category[table.state == state], minlength=len(hierarchy)) for state in (1, -1)]
+        states = [
+            np.bincount(table.category[table.state == state], minlength=len(hierarchy)) for state in (1, -1)
+        ]
         used = np.flatnonzero(states[0] + states[1])
         np.save(folder / "counts.npy", np.stack([used, states[0][used], states[1][used]]).astype("<i8"))
         notes["contradictions"] = len(clashes)
@@ -182,6 +201,7 @@ def _contradictions(statements: Statements, clashes: Contradictions, images: int
         present_mapping=present.mapping,
         absent_record=absent.record,
         present_record=present.record,
+        confidence=present.confidence,
         kept=clashes.kept,
     )
 

@@ -79,7 +79,8 @@ class LabelColumns:
 class ContradictionColumns:
     """The contradictions of one shard: *absent* denies what *present* implies.
 
-    `kept` is +1 where the presence stayed, -1 where the absence stayed, 0 where neither did.
+    `confidence` is that of the presence. `kept` is +1 where the presence stayed, -1 where the absence stayed, 0 where
+    neither did.
     """
 
     counts: NDArray[np.int64]
@@ -89,6 +90,7 @@ class ContradictionColumns:
     present_mapping: NDArray[np.int32]
     absent_record: NDArray[np.int64]
     present_record: NDArray[np.int64]
+    confidence: NDArray[np.float32]
     kept: NDArray[np.int8]
 
 

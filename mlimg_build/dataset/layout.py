@@ -90,6 +90,7 @@ CONTRADICTION_COLUMNS = (
     Column("present_mapping", "<i4"),
     Column("absent_record", "<i8"),
     Column("present_record", "<i8"),
+    Column("confidence", "<f4"),
     Column("kept", "|i1"),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class Contradiction:
     present_mapping: int
     absent_record: int
     present_record: int
+    confidence: float
     kept: int
 
 
@@ -147,7 +148,11 @@ class Mappings(Sequence[Mapped]):
     def __len__(self) -> int:
         return len(self._arrays["category"])
 
-    def __getitem__(self, row: Any) -> Any:
+    @overload
+    def __getitem__(self, row: int) -> Mapped: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Mapped]: ...
+    def __getitem__(self, row: int | slice) -> Mapped | list[Mapped]:
         if isinstance(row, slice):
             return [self[number] for number in range(*row.indices(len(self)))]
         values = {name: column[row] for name, column in self._arrays.items()}

@@ -69,10 +69,13 @@ class StoredColumns:
         first = shard * self._per_shard
         try:
             if name.startswith("images/") or name.endswith(("/start", "/stop")):
-                values = np.asarray(array[first : min(first + self._per_shard, self._images)])
+                count = min(self._per_shard, self._images - first)
+                values = np.asarray(array[first : first + count])
             else:
-                spans = self.spans(name.partition("/")[0], shard)
-                values = np.asarray(array[shard, : int(spans[-1, 1])])
+                count = int(self.spans(name.partition("/")[0], shard)[-1, 1])
+                values = np.asarray(array[shard, :count])
+            if len(values) != count:
+                raise ValueError(f"it has {len(values)} of {count} values")
         except DamagedDataset:
             raise
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,7 +73,8 @@ class StreamWriter:
     def abandon(self) -> None:
         """The open file, if any, is closed as it is."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # closing flushes, and the disk may be full
+                self._file.close()
             self._file = None
 
     def _put(self, chunk: memoryview) -> None:

@@ -65,7 +65,8 @@ class Verification:
 def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> Verification:
     """The dataset at `path` is read whole, and what differs from its digests is in `findings`.
 
-    Never raises for damage and never stops at the first. Memory: the columns last read (256 MiB at most) and one image.
+    Never raises for damage and never stops at the first. Memory: the columns last read (256 MiB at
+    most) and one image.
     `progress` is called after every shard with the images read so far and the images of the dataset.
     """
     try:
@@ -93,9 +94,13 @@ class _Verifier:
         for split in self.dataset.splits.values():
             table = digests.get(split.name)
             self._shapes(split, table)
-            records = []
+            records: list[tuple[dict[str, Any], dict[str, Any]] | None] = []
             for shard in range(split.shards):
-                records.append(self._shard(split, shard, table))
+                try:
+                    records.append(self._shard(split, shard, table))
+                except Exception as error:
+                    records.append(None)
+                    self._find("shard-unreadable", _sentence(error), split.name, shard)
                 self.shards += 1
                 self.progress(self.images, total)
             self._counts(split, records)
@@ -256,7 +261,7 @@ class _Verifier:
         lost = [
             f"{prefix}{name}"
             for name, values in columns
-            if values.size and not (self.dataset.path / split.name / f"{prefix}{name}/c/{shard}").exists()
+            if values.size and not _exists(self.dataset.path / split.name / f"{prefix}{name}/c/{shard}")
         ]
         missing = f"; there is no chunk of {', '.join(lost)}" if lost else ""
         message = f"the columns of {kind} in shard {shard} of {split.name} differ from their digest{missing}"
@@ -307,6 +312,10 @@ class _Verifier:
             return
         if computed != known:
             self._find("counts-differ", f"the counts of {split.name} are not those of its shards", split.name)
+
+
+def _exists(chunks: Path) -> bool:
+    return chunks.is_file() or (chunks.is_dir() and any(chunks.iterdir()))
 
 
 def _hex(digests: NDArray[Any]) -> list[str]:

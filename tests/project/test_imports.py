@@ -43,7 +43,9 @@ FOREIGN = {  # packages that only some may touch
 
 def modules() -> list[tuple[str, Path]]:
     """(package, file) of every module; a file at the top is a package of its own."""
-    return [(path.relative_to(ROOT).parts[0].removesuffix(".py"), path) for path in sorted(ROOT.rglob("*.py"))]
+    return [
+        (path.relative_to(ROOT).parts[0].removesuffix(".py"), path) for path in sorted(ROOT.rglob("*.py"))
+    ]
 
 
 def imports(path: Path) -> set[str]:
@@ -60,11 +62,17 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("package", "path"), modules(), ids=lambda value: str(value).rsplit("mlimg_build/", 1)[-1])
+@pytest.mark.parametrize(
+    ("package", "path"), modules(), ids=lambda value: str(value).rsplit("mlimg_build/", 1)[-1]
+)
 def test_a_module_imports_only_what_the_design_allows(package: str, path: Path) -> None:
     for name in imports(path):
         parts = name.split(".")
-        if parts[0] == "mlimg_build" and len(parts) > 1 and (ROOT / parts[1]).is_dir() | (ROOT / f"{parts[1]}.py").is_file():
+        if (
+            parts[0] == "mlimg_build"
+            and len(parts) > 1
+            and (ROOT / parts[1]).is_dir() | (ROOT / f"{parts[1]}.py").is_file()
+        ):
             assert parts[1] in ALLOWED[package] | {package}, f"{path} imports {name}"
         if parts[0] in FOREIGN:
             assert package in FOREIGN[parts[0]], f"{path} imports {name}"
@@ -94,6 +102,11 @@ def test_help_answers_at_once() -> None:
         taken.append(time.perf_counter() - start)
     assert sorted(taken)[0] < 0.4
     loaded = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import mlimg_build.cli"], capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "-c", "import mlimg_build.cli"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stderr
-    assert not any(f" {heavy}\n" in loaded for heavy in ("numpy", "zarr", "dask", "pyarrow", "pydantic", "scipy"))
+    assert not any(
+        f" {heavy}\n" in loaded for heavy in ("numpy", "zarr", "dask", "pyarrow", "pydantic", "scipy")
+    )

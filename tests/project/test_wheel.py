@@ -28,7 +28,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, listed.decode().split("\0")):
         source, target = ROOT / name, copy / name
-        if source.is_file() and name.split("/")[0] in ("mlimg_build", "backends", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        if source.is_file() and name.split("/")[0] in (
+            "mlimg_build",
+            "backends",
+            "pyproject.toml",
+            "README.md",
+            "LICENSE",
+            "NOTICE",
+        ):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
     out = tmp_path_factory.mktemp("wheel")
@@ -41,14 +48,18 @@ def test_the_top_level_is_mlimg_build_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"mlimg_build"}
-    assert {"mlimg_build/py.typed", "mlimg_build/backends/local.yaml", "mlimg_build/spec/init.yaml"} <= set(names)
+    assert {"mlimg_build/py.typed", "mlimg_build/backends/local.yaml", "mlimg_build/spec/init.yaml"} <= set(
+        names
+    )
     assert any(name.endswith("licenses/NOTICE") for name in names)
 
 
 def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    listed = subprocess.run(["git", "ls-files", "mlimg_build"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "mlimg_build"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     modules = {name for name in listed.stdout.splitlines() if name.endswith((".py", ".npz", ".yaml"))}
     assert modules <= names
 
@@ -68,5 +79,7 @@ def test_profiles_and_wordnet_are_found_from_the_wheel(wheel: Path, tmp_path: Pa
 
 
 def test_profiles_and_wordnet_are_found_from_an_editable_install(tmp_path: Path) -> None:
-    found = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, cwd=tmp_path)
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert found.stdout.splitlines()[1:] == ["['local', 'scheduler'] local", "82115"]
