@@ -64,7 +64,7 @@ def test_damaged_images_keep_their_rows_and_their_labels(copy: Path, built: obje
     with open_dataset(made.dataset) as dataset:
         image = dataset.find("synsets/n02121620_1")
         assert (image.status, image.data) == ("corrupt", b"")
-        assert {label.wnid for label in image.labels} >= {"n02121620", "n00001740"}
+        assert {label.wnid for label in image.labels} >= {"n02121620", "n00015388"}
         assert sum(bool(image.data) for image in dataset.train) == 97
     assert made.peak_memory < 1 << 30
 
