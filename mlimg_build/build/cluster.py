@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +44,47 @@ def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
 
 
 def _local(wanted: LocalWorkers) -> Iterator[Client]:
-    cluster = LocalCluster(
-        n_workers=wanted.workers,
-        threads_per_worker=1,
-        processes=True,
-        memory_limit=wanted.memory or "auto",
-        host=LOOPBACK,
-        dashboard_address=None,
-        worker_dashboard_address=f"{LOOPBACK}:0",
-        scheduler_kwargs={"http_prefix": "", "dashboard_address": f"{LOOPBACK}:0"},
-        silence_logs=logging.CRITICAL,
-    )
+    with uninterrupted():
+        cluster = LocalCluster(
+            n_workers=wanted.workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=wanted.memory or "auto",
+            host=LOOPBACK,
+            dashboard_address=None,
+            worker_dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
+            silence_logs=logging.CRITICAL,
+        )
+        client = Client(cluster)
     try:
-        with Client(cluster) as client:
-            yield client
+        yield client
     finally:
-        cluster.close()
+        with uninterrupted():
+            client.close()
+            cluster.close()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C and SIGTERM back until the end: a cluster that is half started or half closed cannot be tidied up.
+
+    Ctrl-C is blocked, not caught: a terminal sends it to the workers too, and what starts in here never hears it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    resource_tracker.ensure_running()  # when it starts, it lets Ctrl-C through again
+    held: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _remote(wanted: SchedulerCluster) -> Iterator[Client]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from mlimg_build.build.finishing import as_csv, failures, finish
 from mlimg_build.build.lock import write_lock
 from mlimg_build.build.planning import Plan, make_plan, remember
 from mlimg_build.build.store import Store, write_synced
+from mlimg_build.errors import Interrupted, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 
 __all__ = ["Built", "Silent", "Watcher", "build", "dataset_path", "lock", "plan"]
@@ -107,8 +108,7 @@ def build(
             from mlimg_build.build.running import execute  # noqa: PLC0415
 
             watcher.step("starting workers")
-            with ExitStack() as stack:
-                client = stack.enter_context(connected(backend, store.root / "tmp"))
+            with interruptible(), connected(backend, store.root / "tmp") as client:
                 images = sum(work.shard.images for work in made.work if not work.images_cached)
                 outcome = execute(made, store, client, watcher.follow(images, made.tasks))
             seconds, workers, peak, read = (
@@ -147,6 +147,16 @@ def build(
         peak_memory=peak,
         summary=made.summary(),
     )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM into `Interrupted`, which says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        hint = "run the same command again to go on from here"
+        raise Interrupted(Problem("interrupted", "the build was stopped", hint=hint)) from stop
 
 
 def _store(loaded: LoadedSpec, out: Path) -> Store:

@@ -13,7 +13,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, Work
 from mlimg_build.build.store import Store
 from mlimg_build.build.tasks import TOPIC, LabelRules, PackImages, Task, run
-from mlimg_build.errors import BuildError, DatasetError, Interrupted, MlimgError, Problem
+from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem
 from mlimg_build.sources import open_source
 
 __all__ = ["Outcome", "Progress", "execute", "tasks_of"]
@@ -60,7 +60,7 @@ def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress
     """Every result of the plan is in the store.
 
     A task that fails costs only its own shard: the others are finished first. Raises the error of a full disk at
-    once, `BuildError` with every other failure at the end, `Interrupted` when the user stops it.
+    once, `BuildError` with every other failure at the end.
     """
     todo = tasks_of(plan, store)
     started = time.monotonic()
@@ -89,13 +89,9 @@ def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress
             future.release()
             for task in _next(waiting, 1):
                 futures.add(_submit(client, task))
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         client.cancel(list(futures.futures), force=True)
-        raise Interrupted(
-            Problem(
-                "interrupted", "the build was stopped", hint="run the same command again to go on from here"
-            )
-        ) from stop
+        raise
     finally:
         client.unsubscribe_topic(TOPIC)
     if problems:

@@ -215,3 +215,26 @@ def test_everything_runs_where_torch_is_missing(collection: Path, tmp_path: Path
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "l" / "mappings.csv").is_file()
+
+
+def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_path: Path) -> None:
+    import psutil
+
+    class Listening:
+        def __init__(self) -> None:
+            self.addresses: set[str] = set()
+
+        def step(self, message: str) -> None:
+            """Nothing is to be said."""
+
+        def follow(self, images: int, tasks: int) -> Callable[[object], None]:
+            me = psutil.Process()
+            for process in (me, *me.children(recursive=True)):
+                for connection in process.net_connections("inet"):
+                    if connection.status == psutil.CONN_LISTEN:
+                        self.addresses.add(connection.laddr.ip)
+            return lambda done: None
+
+    seen = Listening()
+    build(spec, tmp_path, backend(), watcher=seen)
+    assert seen.addresses == {"127.0.0.1"}

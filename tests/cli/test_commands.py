@@ -1,0 +1,192 @@
+"""The command line as people and scripts see it: data on stdout, the rest on stderr, exit codes that mean something."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from photographs import crops
+
+from mlimg_build.dataset import open_dataset
+
+MLIMG = str(Path(sys.executable).with_name("mlimg"))
+THREE_MISTAKES = """\
+mlimg: 1
+name: Two Words
+version: 1.0.0
+sources:
+  cats:
+    type: folder
+    images: photographs
+    min_confidense: 0.5
+images: {max_pixels: many}
+"""
+
+
+def mlimg(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """One run of the command."""
+    command = [MLIMG, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photographs by name, a spec that `init` wrote, and the dataset built from it."""
+    root = tmp_path_factory.mktemp("project")
+    for name, folder in (("chelsea", "tabby cat"), ("rocket", "rocket"), ("coffee", "espresso")):
+        (root / "images" / folder).mkdir(parents=True)
+        for i, data in enumerate(crops(name, 12)):
+            (root / "images" / folder / f"{i}.jpg").write_bytes(data)
+    assert mlimg("init", "mine.yaml", cwd=root).returncode == 0
+    done = mlimg("build", "mine.yaml", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_build_prints_the_path_of_the_dataset_and_nothing_else(project: Path) -> None:
+    done = mlimg("build", "mine.yaml", cwd=project)
+    assert done.stdout == "build/mine.zarr\n"
+    assert "everything was there already" in done.stderr
+    assert (project / "build" / "mine.lock" / "lock.yaml").is_file()
+
+
+def test_json_is_one_object(project: Path) -> None:
+    for arguments in (
+        ("check", "mine.yaml"),
+        ("plan", "mine.yaml"),
+        ("build", "mine.yaml"),
+        ("info", "build/mine.zarr"),
+        ("verify", "build/mine.zarr"),
+        ("why", "build/mine.zarr", "photographs/rocket/3"),
+    ):
+        done = mlimg(*arguments, "--json", cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert isinstance(json.loads(done.stdout), dict), arguments
+
+
+def test_three_mistakes_are_three_problems_with_places(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(THREE_MISTAKES)
+    done = mlimg("check", "bad.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for place in ("bad.yaml:2:7", "bad.yaml:8:5", "bad.yaml:9:22"):
+        assert place in done.stderr
+    assert "min_confidence" in done.stderr
+    assert "3 problems" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_spec_is_named(tmp_path: Path) -> None:
+    for verb in ("check", "plan", "build", "lock"):
+        done = mlimg(verb, "nowhere.yaml", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "nowhere.yaml" in done.stderr
+        assert "hint:" in done.stderr
+
+
+def test_wrong_usage_exits_with_2(project: Path) -> None:
+    assert mlimg("biuld").returncode == 2
+    assert mlimg("build", "mine.yaml", "--fraction", "0", cwd=project).returncode == 2
+    assert mlimg("why").returncode == 2
+
+
+def test_a_missing_folder_warns_in_check_and_stops_a_build(tmp_path: Path) -> None:
+    assert mlimg("init", "mine.yaml", cwd=tmp_path).returncode == 0
+    done = mlimg("check", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "warning[path-missing]" in done.stderr
+    done = mlimg("build", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error[path-missing]" in done.stderr
+    assert "mine.yaml:" in done.stderr
+
+
+def test_why_knows_absent_present_and_unknown(project: Path) -> None:
+    done = mlimg("why", "build/mine.zarr", "rocket/3", "rocket", cwd=project)
+    assert "present  rocket n04099429" in done.stdout
+    assert "mine.yaml:" in done.stdout
+    done = mlimg("why", "build/mine.zarr", "rocket/3", "tabby", cwd=project)
+    assert "unknown" in done.stdout
+    done = mlimg("why", "build/mine.zarr", "rocket/3", "tabbi", cwd=project)
+    assert done.returncode == 1
+    assert 'did you mean "tabby"?' in done.stderr
+    done = mlimg("why", "build/mine.zarr", "rocket/99", cwd=project)
+    assert done.returncode == 1
+
+
+def test_verify_names_the_shard_and_the_image_of_a_flipped_byte(project: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(project / "build" / "mine.zarr", copy)
+    with open_dataset(copy) as dataset:
+        image = dataset.train[5]
+        start = int(dataset.train.spans("images", 0)[5][0])
+    with (copy / "train/images/data/c/0/0").open("r+b") as stream:
+        stream.seek(start + 100)
+        byte = stream.read(1)[0]
+        stream.seek(start + 100)
+        stream.write(bytes([byte ^ 1]))
+    done = mlimg("verify", copy)
+    assert done.returncode == 1
+    assert image.id in done.stdout
+    assert "train/0" in done.stdout
+
+
+@pytest.mark.parametrize("pause", [0.2, 1.8])
+def test_an_interrupted_build_says_so_and_goes_on(project: Path, tmp_path: Path, pause: float) -> None:
+    process = subprocess.Popen(
+        [MLIMG, "build", str(project / "mine.yaml"), "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "starting workers" in line:
+            break
+    time.sleep(pause)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, told = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("the build was done before it could be interrupted")
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert not (tmp_path / "mine.zarr").exists()
+    assert mlimg("build", project / "mine.yaml", "--out", tmp_path).returncode == 0
+
+
+def test_a_lock_is_written_without_building(project: Path, tmp_path: Path) -> None:
+    done = mlimg("lock", project / "mine.yaml", "--out", tmp_path / "out", "--to", tmp_path / "mine.lock")
+    assert done.returncode == 0, done.stderr
+    files = sorted(path.name for path in (tmp_path / "mine.lock").iterdir())
+    assert files == ["categories.csv", "lock.yaml", "mappings.csv", "shards.csv"]
+    text = "".join(path.read_text() for path in (tmp_path / "mine.lock").iterdir())
+    assert str(tmp_path) not in text
+    assert str(project) not in text
+    built = project / "build" / "mine.lock"
+    assert (tmp_path / "mine.lock" / "mappings.csv").read_text() == (built / "mappings.csv").read_text()
+
+
+def test_wordnet_compile_makes_the_shipped_file_again(tmp_path: Path) -> None:
+    corpus = Path("/usr/share/wordnet")
+    if not (corpus / "data.noun").is_file():
+        pytest.skip("the Debian package wordnet-base is not installed")
+    done = mlimg("wordnet", "compile", corpus, "--to", tmp_path / "nouns.npz")
+    assert done.returncode == 0, done.stderr
+    assert "82115 noun synsets" in done.stderr
+    assert done.stdout.strip() == str(tmp_path / "nouns.npz")
+
+
+def test_init_does_not_replace_a_file(project: Path) -> None:
+    before = (project / "mine.yaml").read_text()
+    done = mlimg("init", "mine.yaml", cwd=project)
+    assert done.returncode == 1
+    assert (project / "mine.yaml").read_text() == before
