@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from mlimg_build import __version__
-from mlimg_build.errors import MlimgError
+from mlimg_build.errors import MlimgError, Problem
 
 if TYPE_CHECKING:
     from mlimg_build.spec import LoadedSpec
@@ -53,10 +54,28 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        from mlimg_build import terminal
+
+        terminal.show_problems([_as_problem(error)])
+        sys.exit(1)
     sys.exit(0)
+
+
+def _as_problem(error: OSError) -> Problem:
+    """What the operating system refused, for people."""
+    what = error.strerror or str(error)
+    where = f": {error.filename}" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return Problem(
+            "disk-full", f"the disk is full{where}", hint="free some space and run the same command again"
+        )
+    return Problem(
+        "system-error", f"{what[:1].lower()}{what[1:]}{where}", hint="check the path and its permissions"
+    )
 
 
 def _terminated(signum: int, frame: object) -> NoReturn:
@@ -84,7 +103,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented spec to start from."""
-    from mlimg_build.errors import Problem, SpecError
+    from mlimg_build.errors import SpecError
     from mlimg_build.spec import init_text
 
     if path.exists() and not force:
@@ -191,6 +210,7 @@ def build(
     cluster = load_backend(backend)
     with terminal.Watcher() as watcher:
         built = compile_spec(loaded, out, cluster, fraction, watcher)
+    terminal.show_problems(built.warnings)
     if as_json:
         _print_json(
             {key: str(value) if isinstance(value, Path) else value for key, value in asdict(built).items()}
@@ -202,7 +222,9 @@ def build(
 @app.command()
 def why(
     dataset: Dataset,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The id of an image, with or without its source.")],
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="The id of an image, with or without its source.")
+    ],
     category: Annotated[
         str | None, typer.Argument(metavar="CATEGORY", help="A WordNet id or a name.")
     ] = None,

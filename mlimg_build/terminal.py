@@ -203,10 +203,13 @@ def show_plan(summary: dict[str, Any]) -> None:
     )
     out.print(f"cached      images of {cached} shards, labels of {summary['label_shards_cached']}")
     reading = f"{summary['images_to_read']:,} images and {size(summary['bytes_to_read'])} to read"
-    todo = f"{summary['tasks']} tasks, {reading}" if summary["tasks"] else "nothing but to assemble the dataset"
+    todo = (
+        f"{summary['tasks']} tasks, {reading}" if summary["tasks"] else "nothing but to assemble the dataset"
+    )
     out.print(f"to do       {todo}")
-    for reason, count in summary["why"].items():
-        out.print(f"because     {count} shards: {reason}")
+    for what, reasons in summary["why"].items():
+        for reason, count in reasons.items():
+            out.print(f"because     {what} of {count} shards: {reason}")
 
 
 def show_built(built: Built) -> None:

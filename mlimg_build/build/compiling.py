@@ -34,6 +34,7 @@ class Built:
     workers: int
     peak_memory: int  # of a worker, bytes
     summary: dict[str, Any]
+    warnings: tuple[Problem, ...]
 
 
 class Watcher(Protocol):
@@ -146,6 +147,7 @@ def build(
         workers=workers,
         peak_memory=peak,
         summary=made.summary(),
+        warnings=made.warnings,
     )
 
 

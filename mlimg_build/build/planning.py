@@ -16,7 +16,7 @@ from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.columns import open_batches
 from mlimg_build.build.facts import Facts, establish, save_hierarchy
 from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
-from mlimg_build.build.store import Key, Store
+from mlimg_build.build.store import ENTRY, Key, Store
 from mlimg_build.dataset import Layout
 from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
 from mlimg_build.labels import settle
@@ -29,6 +29,14 @@ __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 IMAGES_FORMAT = 1
 LABELS_FORMAT = 1
 ROWS_FORMAT = 1
+WHY = {  # what a part of a key that differs says to people, the most telling first
+    "images": "other images belong in it",
+    "annotation": "annotation changed",
+    "layout": "dataset changed",
+    "facts": "the categories or what they imply changed",
+    "rows": "other rows of the sources belong in it",
+    "sources": "the order of the sources changed",
+}
 LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter than its scheduling
 
 
@@ -39,9 +47,18 @@ class Work:
     shard: Shard
     images: Key
     labels: Key
-    images_cached: bool
-    labels_cached: bool
-    why: str  # why its images are (re)made; "" where cached
+    why_images: str  # why its images are made; "" where they are there
+    why_labels: str
+
+    @property
+    def images_cached(self) -> bool:
+        """Whether nothing is to be done for the images."""
+        return not self.why_images
+
+    @property
+    def labels_cached(self) -> bool:
+        """Whether nothing is to be done for the labels."""
+        return not self.why_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,10 @@ class Plan:
             "images_to_read": sum(work.shard.images for work in todo),
             "bytes_to_read": sum(work.shard.bytes for work in todo),
             "tasks": self.tasks,
-            "why": dict(Counter(work.why for work in todo)),
+            "why": {
+                "images": dict(Counter(work.why_images for work in self.work if work.why_images)),
+                "labels": dict(Counter(work.why_labels for work in self.work if work.why_labels)),
+            },
         }
 
 
@@ -154,7 +174,10 @@ def make_plan(
 
 def remember(store: Store, plan: Plan) -> None:
     """Notes which results each shard had, so that the next plan can say what changed."""
-    slots = {f"{work.shard.split}/{work.shard.number}": work.images.digest for work in plan.work}
+    slots = {
+        f"{work.shard.split}/{work.shard.number}": (work.images.digest, work.labels.digest)
+        for work in plan.work
+    }
     (store.root / "last.json").write_text(json.dumps(slots))
 
 
@@ -199,7 +222,7 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
 
 
 def _work(
-    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, str]
+    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, list[str]]
 ) -> Work:
     spec = loaded.spec
     sizes = {
@@ -227,36 +250,31 @@ def _work(
             "layout": {**sizes, "source_digest": layout.source_digest},
         },
     )
-    cached = store.has(images)
-    why = "" if cached else _why(images, store, last.get(f"{shard.split}/{shard.number}"))
-    return Work(shard, images, labels, cached, store.has(labels), why)
+    before = last.get(f"{shard.split}/{shard.number}", ["", ""])
+    return Work(shard, images, labels, _why(images, store, before[0]), _why(labels, store, before[1]))
 
 
 def _why(key: Key, store: Store, before: str | None) -> str:
-    """Why a shard of images is not there: the first part of its key that differs from what was built last."""
+    """Why a result is not there: the first part of its key that differs from what was built last; "" where it is."""
+    if store.has(key):
+        return ""
     if store.entry(key) is not None:
         return "its files were touched since"
-    old = store.root / key.stage / (before or "")[:2] / (before or "") / "entry.json"
     try:
-        parts = json.loads(old.read_text())["parts"]
+        old = json.loads((store.folder(key.stage, before or "-") / ENTRY).read_text())["parts"]
     except (OSError, ValueError):
         return "not built yet"
-    if parts["images"] != key.parts["images"]:
-        changed = [
-            name for name in key.parts["images"] if parts["images"].get(name) != key.parts["images"][name]
-        ]
-        return f"images.{changed[0]} changed" if changed else "images changed"
-    if parts["layout"] != key.parts["layout"]:
-        changed = [
-            name for name in key.parts["layout"] if parts["layout"].get(name) != key.parts["layout"][name]
-        ]
-        return f"{changed[0]} changed" if changed else "the layout changed"
-    return "other images belong in it"
+    for name, said in WHY.items():
+        if name in key.parts and old.get(name) != key.parts[name]:
+            fields = key.parts[name] if isinstance(key.parts[name], dict) else {}
+            changed = [field for field in fields if old[name].get(field) != fields[field]]
+            return f"{name}.{changed[0]} changed" if changed else said
+    return "the format changed"
 
 
-def _last(store: Store) -> dict[str, str]:
+def _last(store: Store) -> dict[str, list[str]]:
     try:
-        found: dict[str, str] = json.loads((store.root / "last.json").read_text())
+        found: dict[str, list[str]] = json.loads((store.root / "last.json").read_text())
     except (OSError, ValueError):
         return {}
     return found

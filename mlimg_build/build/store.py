@@ -16,7 +16,7 @@ from uuid import uuid4
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["Key", "Store"]
+__all__ = ["ENTRY", "Key", "Store"]
 
 ENTRY = "entry.json"
 
@@ -47,7 +47,11 @@ class Store:
 
     def path(self, key: Key) -> Path:
         """Where the result of `key` lies, or will."""
-        return self.root / key.stage / key.digest[:2] / key.digest
+        return self.folder(key.stage, key.digest)
+
+    def folder(self, stage: str, digest: str) -> Path:
+        """The same for the digest of a key."""
+        return self.root / stage / digest[:2] / digest
 
     def has(self, key: Key) -> bool:
         """Says whether the result is there and nothing hints that its sources changed since."""

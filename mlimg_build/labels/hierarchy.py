@@ -21,9 +21,10 @@ __all__ = ["Hierarchy", "from_graph", "from_pairs"]
 class Hierarchy:
     """The strict order of n categories.
 
-    `parents` is bool[n, n], child row and parent column, without an edge that longer paths imply. `hops` is
-    int32[n, n] with the fewest edges from a category up to each of its ancestors; where there is an entry, the
-    column is an ancestor of the row. `down` is its transpose: the descendants of each category.
+    `parents` is bool[n, n], child row and parent column, without an edge that longer paths imply (the
+    transitive reduction; Aho, Garey, Ullman 1972). `hops` is int32[n, n] with the fewest of these edges from
+    a category up to each of its ancestors; where there is an entry, the column is an ancestor of the row.
+    `down` is its transpose: the descendants of each category.
     """
 
     parents: sparse.csr_array
@@ -47,32 +48,36 @@ class Hierarchy:
     def depths(self) -> npt.NDArray[np.int64]:
         """The longest path from each category up to a root, in edges; int64[n]."""
         depth = np.zeros(len(self), dtype=np.int64)
+        child = np.repeat(np.arange(len(self)), np.diff(self.parents.indptr))
         for _ in range(len(self)):
-            edges = self.parents.tocoo()
             deeper = depth.copy()
-            np.maximum.at(deeper, edges.row, depth[edges.col] + 1)
+            np.maximum.at(deeper, child, depth[self.parents.indices] + 1)
             if np.array_equal(deeper, depth):
                 break
             depth = deeper
         return depth
 
     def path(self, low: int, high: int) -> list[int]:
-        """A shortest chain of parents from `low` up to `high`, both included; the lowest index where there is a choice."""
+        """A shortest chain of parents from `low` up to `high`, both included; the lowest index of equals.
+
+        Raises `KeyError` where `high` is neither `low` nor above it.
+        """
+        if self._hops(low, high) is None:
+            raise KeyError(f"{high} is no ancestor of {low}")
         chain = [low]
         while chain[-1] != high:
-            parents = self.parents.indices[self.parents.indptr[chain[-1]] : self.parents.indptr[chain[-1] + 1]]
-            nearest = min((self._hops(int(parent), high), int(parent)) for parent in parents)
-            if nearest[0] == len(self):
-                raise KeyError(f"{high} is no ancestor of {low}")
-            chain.append(nearest[1])
+            start, stop = self.parents.indptr[chain[-1]], self.parents.indptr[chain[-1] + 1]
+            parents = self.parents.indices[start:stop].tolist()
+            left = [(hops, parent) for parent in parents if (hops := self._hops(parent, high)) is not None]
+            chain.append(min(left)[1])
         return chain
 
-    def _hops(self, low: int, high: int) -> int:
+    def _hops(self, low: int, high: int) -> int | None:
         if low == high:
             return 0
         row = slice(self.hops.indptr[low], self.hops.indptr[low + 1])
         at = np.flatnonzero(self.hops.indices[row] == high)
-        return int(self.hops.data[row][at[0]]) if len(at) else len(self)
+        return int(self.hops.data[row][at[0]]) if len(at) else None
 
 
 def from_graph(
@@ -83,8 +88,8 @@ def from_graph(
 ) -> Hierarchy:
     """The order of WordNet restricted to `wnids`: an ancestor may be reached through synsets outside of them.
 
-    `extra` adds (child, parent) pairs, such as parts and their wholes. Raises `WordNetError` for an id that the
-    release lacks and for a cycle, which the message spells out.
+    `extra` adds (child, parent) pairs, such as parts and their wholes. Raises `WordNetError` "unknown-synset"
+    for an id that the release lacks and "cycle" with the path that goes round.
     """
     if not wnids:
         return _from_closure(sparse.csr_array((0, 0), dtype=bool))
@@ -96,7 +101,7 @@ def from_graph(
 def from_pairs(wnids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Hierarchy:
     """The order that (child, parent) pairs span, restricted to `wnids`; other ids may lie on the way.
 
-    Raises `LabelError` for a cycle.
+    A category that no pair names is a root. Raises `LabelError` "cycle" with the path that goes round.
     """
     nodes = sorted({*wnids, *(node for pair in pairs for node in pair)})
     at = {node: i for i, node in enumerate(nodes)}
@@ -116,7 +121,6 @@ def from_pairs(wnids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Hierar
 
 
 def _from_closure(closure: sparse.csr_array) -> Hierarchy:
-    closure = sparse.csr_array(closure, dtype=bool)
     counted = closure.astype(np.int32)
     implied = sparse.csr_array(counted @ counted) > 0  # reached through a category between
     parents = sparse.csr_array(closure > closure.multiply(implied))

@@ -21,8 +21,8 @@ STATED, ANCESTORS, DESCENDANTS = range(3)
 class LabelTable:
     """The labels of images, sorted by image and category, at most one for each; unknown is not stored.
 
-    `state` is +1 present, -1 verified absent. `rule` is a position in `RULES`, `via` the stated category that the
-    label came through (itself where stated), `mapping` and `record` the statement that it rests on.
+    `state` is +1 present, -1 verified absent. `rule` is a position in `RULES`, `via` the stated category that
+    the label came through (itself where stated), `mapping` and `record` the statement that it rests on.
     """
 
     image: npt.NDArray[np.int64]
@@ -54,9 +54,9 @@ def imply(
 
     A presence implies every ancestor, an absence every descendant, with the confidence of the statement. A
     machine's presence (confidence below 1) implies ancestors up to `machine_levels` hops away; None is all of
-    them, 1 (the parents only) imitates the published ML-Images. Where several statements give one label, the
-    most confident wins, then the nearest, then the lowest category, source category and record, so that the
-    result does not depend on the order of rows or sources.
+    them, 0 none, 1 (the parents only) imitates the published ML-Images. Where several statements give one
+    label, the most confident wins, then the nearest, then the lowest category, source category and record, so
+    that the order of rows changes nothing, and the order of sources nothing but which of equals is named.
     """
     position = np.arange(len(statements))
     parts = [(position, statements.category, np.zeros(len(statements), np.int32), STATED)]
@@ -70,19 +70,7 @@ def imply(
     rule = np.concatenate([np.full(len(part[0]), part[3], np.uint8) for part in parts])
     via = statements.category[origin]
     key = statements.image[origin] * np.int64(max(len(hierarchy), 1)) + category
-    order = np.lexsort(
-        (
-            statements.record[origin],
-            statements.mapping[origin],
-            via,
-            hops,
-            -statements.confidence[origin],
-            key,
-        )
-    )
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = key[order][1:] != key[order][:-1]
-    won = order[first]
+    won = _first(key, _precedence(statements, origin, hops))
     origin = origin[won]
     return LabelTable(
         image=statements.image[origin],
@@ -107,3 +95,30 @@ def _reach(
         return origin, reached.category, reached.hops, rule
     near = statements.verified[origin] | (reached.hops <= machine_levels)
     return origin[near], reached.category[near], reached.hops[near], rule
+
+
+def _precedence(
+    statements: Statements, origin: npt.NDArray[np.int64], hops: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """A number for each label, lowest first: by confidence, hops, category, source category and record."""
+    order = np.lexsort((statements.record, statements.mapping, statements.category))
+    turn = np.empty(len(order), dtype=np.int64)
+    turn[order] = np.arange(len(order))
+    _, doubt = np.unique(-statements.confidence, return_inverse=True)
+    farthest = int(hops.max(initial=0)) + 1
+    ranked: npt.NDArray[np.int64] = (doubt[origin] * farthest + hops) * len(statements) + turn[origin]
+    return ranked
+
+
+def _first(key: npt.NDArray[np.int64], precedence: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of the positions of each key the one of lowest precedence; sorted by key.
+
+    >>> _first(np.array([7, 5, 7]), np.array([2, 9, 1])).tolist()
+    [1, 2]
+    """
+    order = np.argsort(key, kind="stable")  # the parts are all but sorted, which this sort exploits
+    key, precedence = key[order], precedence[order]
+    start = np.flatnonzero(np.diff(key, prepend=-1))
+    lowest = np.minimum.reduceat(precedence, start)
+    won: npt.NDArray[np.int64] = order[precedence == np.repeat(lowest, np.diff(start, append=len(key)))]
+    return won

@@ -12,8 +12,8 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["METHODS", "Decision", "Named", "decide", "spellings"]
 
 METHODS = ("same_id", "file", "synonym", "lemma", "unresolved")
-"""How a category was placed: the source gave the id; a mapping file says so; its name is a lemma of a synset that a
-source gave by id; its name is a lemma, and the first sense was taken; nothing fits."""
+"""How a category was placed: the source gave the id; a mapping file says so; its name is a lemma of a synset
+that another category has by id; its name is a lemma, and the first sense was taken; nothing fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The synset of a source category (None where nothing fits), how it was found and what else it could be."""
+    """The synset of a source category (None where nothing fits), how it was found, what else it could be."""
 
     source: str
     id: str
@@ -40,21 +40,24 @@ class Decision:
 
 
 def spellings(name: str) -> Iterator[str]:
-    """The forms under which a name is looked up, the likeliest first.
+    """The forms under which a name is looked up, the likeliest first; underscores are spaces.
 
     >>> list(spellings("Crane (bird)"))
     ['Crane (bird)', 'Crane']
     >>> list(spellings("T-shirt"))
     ['T-shirt', 'T shirt', 'Tshirt']
+    >>> list(spellings("cell_phone"))
+    ['cell phone', 'cell-phone', 'cellphone']
     """
-    bare = re.sub(r"\s*\([^)]*\)", "", name).strip()
-    forms = [name.strip(), bare]
-    for form in (name.strip(), bare):
+    whole = " ".join(name.replace("_", " ").split())
+    bare = re.sub(r"\s*\([^)]*\)", "", whole).strip()
+    forms = [whole, bare]
+    for form in (whole, bare):
         if "-" in form:
             forms += [form.replace("-", " "), form.replace("-", "")]
         if " " in form and "(" not in form:
             forms += [form.replace(" ", "-"), form.replace(" ", "")]
-    yield from dict.fromkeys(form for form in forms if form)
+    yield from dict.fromkeys(tidy for form in forms if (tidy := " ".join(form.split())))
 
 
 def decide(
@@ -66,15 +69,15 @@ def decide(
 ) -> list[Decision]:
     """One decision a category, in the order given; it does not depend on that order.
 
-    `reviewed` maps (source, category id) to the id that people chose, None to leave the category out; it wins over
-    everything. A name goes through WordNet's lemmas in its `spellings`, then in their base forms. With `synonyms`, a
-    sense that another category has by id is preferred to the first sense. Raises `WordNetError` with every id
-    that the release lacks.
+    `reviewed` maps (source, category id) to the id that people chose, None to leave the category out; it wins
+    over everything. A name goes through WordNet's lemmas in its `spellings`, then in their base forms. With
+    `synonyms`, a sense that another category of the list has by id is preferred to the first sense. Raises
+    `WordNetError` "unknown-synset" with every id that the release lacks.
     """
     reviewed = reviewed or {}
-    _require_known([named for named in categories if (named.source, named.id) not in reviewed], graph)
-    _require_known([Named(*key, "", wnid) for key, wnid in reviewed.items() if wnid], graph)
-    by_id = {named.wnid for named in categories if named.wnid} | {wnid for wnid in reviewed.values() if wnid}
+    stated = {(named.source, named.id): named.wnid for named in categories}
+    _require_known({**stated, **reviewed}, graph)
+    by_id = {chosen for key, wnid in stated.items() if (chosen := reviewed.get(key, wnid)) is not None}
     return [_decide(named, graph, reviewed, by_id if synonyms else ()) for named in categories]
 
 
@@ -86,35 +89,41 @@ def _decide(
         return Decision(*key, named.name, reviewed[key], "file")
     if named.wnid is not None:
         return Decision(*key, named.name, named.wnid, "same_id")
-    form, senses = _senses(named.name or named.id, graph)
-    if not senses:
+    form_of = _senses(named.name or named.id, graph)
+    if not form_of:
         return Decision(*key, named.name, None, "unresolved")
-    shared = [wnid for wnid in senses if wnid in by_id]
-    chosen = shared[0] if shared else senses[0]
-    others = tuple(wnid for wnid in senses if wnid != chosen)
-    return Decision(*key, named.name, chosen, "synonym" if shared else "lemma", form, others)
+    shared = [wnid for wnid in form_of if wnid in by_id]
+    chosen = shared[0] if shared else next(iter(form_of))
+    others = tuple(wnid for wnid in form_of if wnid != chosen)
+    return Decision(*key, named.name, chosen, "synonym" if shared else "lemma", form_of[chosen], others)
 
 
-def _senses(name: str, graph: NounGraph) -> tuple[str, tuple[str, ...]]:
+def _senses(name: str, graph: NounGraph) -> dict[str, str]:
+    """The synsets that a name may mean, the likeliest first, each with the form that has it; {} for none."""
     for form in spellings(name):
         if senses := graph.senses(form):
-            return form, senses
+            return dict.fromkeys(senses, form)
     for form in spellings(name):
-        for base in graph.morphy(form):
-            if senses := graph.senses(base):
-                return base, senses
-    return "", ()
+        found: dict[str, str] = {}
+        for base in graph.morphy(form):  # one form may have several: axes are of an ax or of an axis
+            for wnid in graph.senses(base):
+                found.setdefault(wnid, base)
+        if found:
+            return found
+    return {}
 
 
-def _require_known(categories: Sequence[Named], graph: NounGraph) -> None:
-    unknown = [named for named in categories if named.wnid is not None and named.wnid not in graph]
+def _require_known(given: Mapping[tuple[str, str], str | None], graph: NounGraph) -> None:
+    unknown = sorted(
+        {(source, wnid) for (source, _), wnid in given.items() if wnid is not None and wnid not in graph}
+    )
     if unknown:
-        listed = ", ".join(f"{named.wnid} ({named.source})" for named in unknown[:10])
-        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
         raise WordNetError(
             Problem(
                 "unknown-synset",
-                f"WordNet {graph.release} has no noun {listed}{more}",
-                hint="the ids are of another release (set `wordnet: {path: …}`), or list them under `exclude`",
+                f"WordNet {graph.release} has no noun "
+                + ", ".join(f"{wnid} ({source})" for source, wnid in unknown),
+                hint="set `wordnet: {path: …}` to the release that the ids are of, or decide about their"
+                " categories in the file of `vocabulary.mapping.file` (no id leaves a category out)",
             )
         )

@@ -19,9 +19,10 @@ Policy = Literal["prefer_verified", "drop", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Contradictions:
-    """Pairs of statements that cannot both be true, sorted; positions into the statements that were given.
+    """Pairs of statements that cannot both be true: positions into the statements that were given.
 
-    `kept` is +1 where the presence stands, -1 where the absence stands, 0 where neither does.
+    Sorted by image, absent category, present category, then source category and record of both, then falling
+    confidence. `kept` is +1 where the presence stands, -1 where the absence stands, 0 where neither does.
     """
 
     absent: npt.NDArray[np.int64]
@@ -35,11 +36,11 @@ class Contradictions:
 def settle(statements: Statements, hierarchy: Hierarchy, policy: Policy) -> tuple[Statements, Contradictions]:
     """The statements that stand, and the contradictions that cost the others.
 
-    A statement that *a* is absent contradicts a statement that *p* is present in the same image where *a* is *p*
-    or an ancestor of *p*. Statements are settled, not labels, so what remains can be implied without a conflict.
-    Under `prefer_verified` people beat machines, and where people disagree the presence stands: it was seen.
-    An absence refuted so refutes nothing itself. `drop` lets neither stand; `error` marks pairs like `drop`,
-    and the caller stops.
+    A statement that *a* is absent contradicts a statement that *p* is present in the same image where *a* is
+    *p* or an ancestor of *p*. Statements are settled, not labels, so what remains can be implied without a
+    conflict. Under `prefer_verified` people beat machines, and where people disagree the presence stands: it
+    was seen. An absence refuted so refutes nothing itself. `drop` lets neither stand; `error` marks pairs
+    like `drop`, and the caller stops.
     """
     absent, present = _clashes(statements, hierarchy)
     verified = statements.verified
@@ -55,8 +56,10 @@ def settle(statements: Statements, hierarchy: Hierarchy, policy: Policy) -> tupl
     return statements.take(~refuted), Contradictions(absent, present, kept)
 
 
-def _clashes(statements: Statements, hierarchy: Hierarchy) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions of every (absence, presence) pair of one image in which the absence is the presence or above it."""
+def _clashes(
+    statements: Statements, hierarchy: Hierarchy
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Every pair of an absence and a presence in one image in which the absent is the present or above it."""
     absences = np.flatnonzero(statements.state == ABSENT)
     presences = np.flatnonzero(statements.state == PRESENT)
     presences = presences[np.isin(statements.image[presences], statements.image[absences])]
@@ -72,5 +75,16 @@ def _clashes(statements: Statements, hierarchy: Hierarchy) -> tuple[npt.NDArray[
     present = presences[np.repeat(at, count)]
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     absent = absences[order[np.repeat(low, count) + within]]
-    sort = np.lexsort((statements.category[present], statements.category[absent], statements.image[absent]))
+    sort = np.lexsort(
+        (
+            -statements.confidence[present],
+            statements.record[present],
+            statements.mapping[present],
+            statements.record[absent],
+            statements.mapping[absent],
+            statements.category[present],
+            statements.category[absent],
+            statements.image[absent],
+        )
+    )
     return absent[sort], present[sort]

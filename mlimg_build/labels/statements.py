@@ -18,8 +18,9 @@ ABSENT = -1
 class Statements:
     """One element a statement, sorted by image; all arrays have the same length.
 
-    `state` is +1 or -1. `confidence` is 1 for a statement that people verified, present or absent, and a fraction
-    for a machine's. `mapping` is the source category that was named, `record` the row that named it.
+    `state` is +1 or -1. `confidence` is 1 for a statement that people verified and a fraction for a
+    machine's; an absence is always verified. `mapping` is the source category that was named, `record` the
+    row that named it.
     """
 
     image: npt.NDArray[np.int64]

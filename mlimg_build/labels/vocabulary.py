@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,10 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["FATES", "Placed", "Thresholds", "Vocabulary", "gather"]
 
 FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed")
-"""What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the spec
-excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones."""
+"""What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the
+spec excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones."""
+
+Ancestors = Literal["none", "common", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,10 @@ class Vocabulary:
 
     @property
     def category_of(self) -> npt.NDArray[np.int32]:
-        """int32[source categories]: the position in `wnids` that each goes into, -1 where its labels do not count."""
+        """int32[source categories]: the position in `wnids` of each, -1 where its labels do not count."""
         at = {wnid: i for i, wnid in enumerate(self.wnids)}
-        return np.array(
-            [at.get(placed.wnid or "", -1) if placed.fate == "used" else -1 for placed in self.placed], dtype=np.int32
-        )
+        used = (placed.wnid if placed.fate == "used" else None for placed in self.placed)
+        return np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +69,69 @@ def gather(
     excluded: Collection[tuple[str, str]] = (),
     exclude: Collection[str] = (),
     include: Sequence[str] = (),
-    ancestors: str = "none",
+    ancestors: Ancestors = "none",
     drop_unreviewed: bool = False,
 ) -> Vocabulary:
     """The vocabulary that the decisions make.
 
-    `images[i]` counts the images that state category i present; `present` holds those statements as (image, source
-    category) columns and is needed for a threshold after merging. `excluded` are (source, category) pairs, `exclude` WordNet ids. `include` adds ids, `ancestors`
-    adds WordNet ancestors: "common" those in which two branches of the vocabulary meet, "all" every one. Raises
-    `WordNetError` for an id of the spec that the release lacks.
+    `images[i]` counts the images that state category i present; `present` holds those statements as (image,
+    source category) columns and is needed for a threshold after merging. `join` maps an id to those that
+    become it (no chains). `excluded` are (source, category id) pairs, `exclude` WordNet ids; they win over
+    all else. `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches of
+    the vocabulary meet, "all" every one; the threshold after merging does not take away what these add.
+    Raises `WordNetError` "unknown-synset" with every id of the spec that the release lacks, `ValueError`
+    where `present` is needed and not given.
     """
     into = {old: new for new, olds in (join or {}).items() for old in olds}
     _require_known([*into, *into.values(), *exclude, *include], graph)
     placed = [
-        _place(decision, count, into, thresholds, excluded, exclude, drop_unreviewed)
+        _place(
+            decision,
+            count,
+            into,
+            fewest=thresholds.per_source.get(decision.source, 0),
+            excluded=(decision.source, decision.id) in excluded,
+            exclude=exclude,
+            drop_unreviewed=drop_unreviewed,
+        )
         for decision, count in zip(decisions, images, strict=True)
     ]
-    if thresholds.merged:
-        merged = _merged_counts(placed, present or (np.array([], np.int64), np.array([], np.int32)))
-        placed = [
-            replace(row, fate="rare") if row.fate == "used" and merged[row.wnid or ""] < thresholds.merged else row
-            for row in placed
-        ]
     wnids = {row.wnid for row in placed if row.fate == "used" and row.wnid}
-    wnids |= set(include) - set(exclude)
-    wnids |= _above(wnids, graph, ancestors) - set(exclude)
-    return Vocabulary(tuple(sorted(wnids)), tuple(placed))
+    if thresholds.merged:
+        if present is None:
+            raise ValueError("a threshold after merging needs the statements of presence")
+        merged = _merged_counts(placed, *present)
+        wnids = {wnid for wnid in wnids if merged[wnid] >= thresholds.merged}
+    left_out = {*exclude, *into}
+    wnids |= {into.get(wnid, wnid) for wnid in include} - left_out
+    wnids |= _above(wnids, graph, ancestors) - left_out
+    return Vocabulary(
+        tuple(sorted(wnids)),
+        tuple(
+            replace(row, fate="rare") if row.fate == "used" and row.wnid not in wnids else row
+            for row in placed
+        ),
+    )
 
 
 def _place(
     decision: Decision,
     images: int,
     into: Mapping[str, str],
-    thresholds: Thresholds,
-    excluded: Collection[tuple[str, str]],
+    *,
+    fewest: int,
+    excluded: bool,
     exclude: Collection[str],
     drop_unreviewed: bool,
 ) -> Placed:
     wnid = into.get(decision.wnid, decision.wnid) if decision.wnid else None
-    if (decision.source, decision.id) in excluded or (wnid is not None and wnid in exclude):
+    if excluded or (wnid is not None and wnid in exclude):
         fate = "excluded"
     elif wnid is None:
         fate = "dropped" if decision.method == "file" else "unresolved"
     elif drop_unreviewed and decision.method in ("synonym", "lemma"):
         fate = "unreviewed"
-    elif images < thresholds.per_source.get(decision.source, 0):
+    elif images < fewest:
         fate = "rare"
     else:
         fate = "used"
@@ -119,40 +139,42 @@ def _place(
 
 
 def _merged_counts(
-    placed: Sequence[Placed], present: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+    placed: Sequence[Placed], image: npt.NDArray[np.int64], category: npt.NDArray[np.int32]
 ) -> dict[str, int]:
-    """The distinct images of every id that source categories were merged into."""
-    wnids = sorted({row.wnid for row in placed if row.wnid})
+    """The distinct images of every id that used source categories were merged into."""
+    wnids = sorted({row.wnid for row in placed if row.fate == "used" and row.wnid})
     at = {wnid: i for i, wnid in enumerate(wnids)}
-    merged = np.array([at.get(row.wnid or "", -1) if row.fate == "used" else -1 for row in placed], dtype=np.int64)
-    image, category = present
+    used = (row.wnid if row.fate == "used" else None for row in placed)
+    merged = np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int64)
     group = merged[category]
     pairs = np.unique((image * np.int64(len(wnids)) + group)[group >= 0])
     counted = np.bincount(pairs % max(len(wnids), 1), minlength=len(wnids))
     return dict(zip(wnids, counted.tolist(), strict=True))
 
 
-def _above(wnids: Collection[str], graph: NounGraph, which: str) -> set[str]:
+def _above(wnids: Collection[str], graph: NounGraph, which: Ancestors) -> set[str]:
     """Ancestors of the vocabulary: none, all, or those in which two branches of it meet.
 
-    An ancestor that holds the same categories as one nearer to them, or just a category and what is below it, says
-    nothing new and is no meeting of branches.
+    An ancestor that holds the same categories as one below it, or just a category and what is below that,
+    says nothing new and is no meeting of branches. Of several nearest ones the one with most ancestors is
+    taken, then the lowest id.
     """
     if which == "none" or not wnids:
         return set()
     closure = graph.closure()
     chosen = graph.indices(sorted(wnids))
     above = closure[chosen].tocsc()
-    every = np.flatnonzero(np.diff(above.indptr))
+    every = np.flatnonzero(np.diff(above.indptr)).tolist()
     if which == "all":
-        return {graph.wnid(int(i)) for i in every} - set(wnids)
-    row_of = {int(node): row for row, node in enumerate(chosen)}
-    held = {int(node): frozenset(above.indices[above.indptr[node] : above.indptr[node + 1]].tolist()) for node in every}
-    said = {below | {row_of[node]} for node, below in held.items() if node in row_of}
-    depth = np.diff(closure.indptr)
+        return {graph.wnid(node) for node in every} - set(wnids)
+    start, rows = above.indptr.tolist(), above.indices.tolist()
+    held = {node: frozenset(rows[start[node] : start[node + 1]]) for node in every}
+    row_of = {node: row for row, node in enumerate(chosen.tolist())}
+    said = {held[node] | {row_of[node]} for node in held if node in row_of}
+    depth = np.diff(closure.indptr).tolist()
     nearest: dict[frozenset[int], int] = {}
-    for node in sorted(held, key=lambda node: (-depth[node], node)):
-        if node not in row_of and len(held[node]) > 1 and held[node] not in said:
+    for node in sorted(held.keys() - row_of.keys(), key=lambda node: (-depth[node], node)):
+        if len(held[node]) > 1 and held[node] not in said:
             nearest.setdefault(held[node], node)
     return {graph.wnid(node) for node in nearest.values()}
 
@@ -163,7 +185,7 @@ def _require_known(wnids: Sequence[str], graph: NounGraph) -> None:
         raise WordNetError(
             Problem(
                 "unknown-synset",
-                f"WordNet {graph.release} has no noun {', '.join(unknown[:10])}, which the spec's vocabulary names",
+                f"WordNet {graph.release} has no noun {', '.join(unknown)}, named by the spec's vocabulary",
                 hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
             )
         )

@@ -1,0 +1,20 @@
+"""WordNet, and the published categories as a DAG and as the tree of their file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from label_world import Published
+
+from mlimg_build.wordnet import NounGraph, load
+
+
+@pytest.fixture(scope="session")
+def wordnet() -> NounGraph:
+    return load()
+
+
+@pytest.fixture(scope="session")
+def published(shared_data: Path, wordnet: NounGraph) -> Published:
+    return Published.read(shared_data / "ml-images", wordnet)

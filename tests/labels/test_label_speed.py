@@ -1,0 +1,46 @@
+"""How fast labels are worked out, over the DAG of the published categories."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import pytest
+from label_world import Published
+
+from mlimg_build.labels import ABSENT, PRESENT, Statements, imply, settle
+
+IMAGES, BLOCK = 40 * 4096, 4096
+
+
+def block(rng: np.random.Generator, leaves: np.ndarray, categories: int) -> Statements:
+    """A leaf present on every image, and something absent on one in a hundred."""
+    few = BLOCK // 100
+    category = np.concatenate([rng.choice(leaves, BLOCK), rng.integers(0, categories, few)])
+    return Statements.of(
+        np.concatenate([np.arange(BLOCK), rng.integers(0, BLOCK, few)]),
+        category,
+        np.repeat([PRESENT, ABSENT], [BLOCK, few]),
+        np.ones(BLOCK + few),
+        category,
+        np.arange(BLOCK + few),
+    )
+
+
+@pytest.mark.bench
+def test_a_core_labels_a_hundred_thousand_images_a_second(
+    published: Published, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dag = published.dag
+    leaves = np.flatnonzero(np.diff(dag.down.indptr) == 0)
+    rng = np.random.default_rng(0)
+    blocks = [block(rng, leaves, len(dag)) for _ in range(IMAGES // BLOCK)]
+    begin = time.perf_counter()
+    labels = sum(len(imply(settle(said, dag, "prefer_verified")[0], dag)) for said in blocks)
+    rate = IMAGES / (time.perf_counter() - begin)
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{IMAGES} images settled and implied: {rate:,.0f}/s, {labels / IMAGES:.1f} labels an image\n"
+        )
+    assert rate > 100_000
