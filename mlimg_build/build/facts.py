@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import sparse
 
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_ids, read_parts, read_reviewed
+from mlimg_build.build.doubts import doubts
 from mlimg_build.errors import LabelError, Problem, SpecError
 from mlimg_build.labels import (
     Decision,
@@ -74,11 +75,11 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
     named, rows, positions = _used(catalogs)
     wanted = spec.vocabulary.mapping
     reviewed = read_reviewed(wanted.file, spec.sources, graph) if wanted.file else {}
-    decisions = decide(named, graph, reviewed=reviewed, synonyms="synonyms" in spec.vocabulary.merge)
-    per_source = [counts(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     excluded = {
         (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
     }
+    decisions = _decisions(named, excluded, graph, reviewed, "synonyms" in spec.vocabulary.merge)
+    per_source = [counts(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     vocabulary = gather(
         decisions,
         [int(per_source[row.source][row.number]) for row in rows],
@@ -104,13 +105,31 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
                 hint="`mlimg check` lists the names that nothing resolves; look also at thresholds and exclusions",
             )
         )
-    warnings = [*_unresolved(loaded, decisions), *_unreviewed(loaded, decisions)]
+    warnings = list(doubts(loaded, vocabulary.placed))
     errors = [problem for problem in warnings if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
     return Facts(
         vocabulary, _hierarchy(loaded, vocabulary, graph), tuple(rows), tuple(positions), tuple(warnings)
     )
+
+
+def _decisions(
+    named: Sequence[Named],
+    excluded: Collection[tuple[str, str]],
+    graph: NounGraph,
+    reviewed: Mapping[tuple[str, str], str | None],
+    synonyms: bool,
+) -> list[Decision]:
+    """A decision for every category; what a source excludes is not looked up, so its id may be any."""
+    wanted = [category for category in named if (category.source, category.id) not in excluded]
+    decided = iter(decide(wanted, graph, reviewed=reviewed, synonyms=synonyms))
+    return [
+        Decision(category.source, category.id, category.name, None, "unresolved")
+        if (category.source, category.id) in excluded
+        else next(decided)
+        for category in named
+    ]
 
 
 def counts(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
@@ -170,71 +189,42 @@ def _present(
 def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:
     wanted = loaded.spec.hierarchy
     if wanted.parents != "all":
-        dictionary = read_dictionary(wanted.parents.tree)
-        pairs = [
-            (child, dictionary.wnids[parent])
-            for child, parent in zip(dictionary.wnids, dictionary.parents, strict=True)
-            if parent >= 0
-        ]
-        return from_pairs(vocabulary.wnids, pairs)
+        return _tree(loaded, vocabulary, wanted.parents.tree)
     relations = [
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
-    return from_graph(graph, vocabulary.wnids, relations, parts)
+    return from_graph(graph, vocabulary.wnids, relations, [*parts, *_joined(loaded, graph)])
 
 
-def _unresolved(loaded: LoadedSpec, decisions: Sequence[Decision]) -> Iterator[Problem]:
-    policy = loaded.spec.vocabulary.mapping.unresolved
-    if policy != "drop":
-        yield from _listed(
-            loaded,
-            "unresolved-name",
-            [decision for decision in decisions if decision.method == "unresolved"],
-            "no noun of WordNet is called",
-            "decide in the file of `vocabulary.mapping.file`: source,category,wnid",
-            "unresolved",
-            policy,
-        )
-
-
-def _unreviewed(loaded: LoadedSpec, decisions: Sequence[Decision]) -> Iterator[Problem]:
-    policy = loaded.spec.vocabulary.mapping.unreviewed
-    if policy in ("warn", "error"):
-        yield from _listed(
-            loaded,
-            "unreviewed-name",
+def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:
+    if loaded.spec.hierarchy.relations.part_holonym:
+        message = "a tree from a file holds every parent, so the list of parts would not be read"
+        place = loaded.place("hierarchy", "relations", "part_holonym")
+        raise SpecError(Problem("tree-and-parts", message, place, "remove one of the two"))
+    dictionary = read_dictionary(path)
+    try:
+        return from_pairs(
+            vocabulary.wnids,
             [
-                decision
-                for decision in decisions
-                if decision.method in ("synonym", "lemma") and decision.alternatives
+                (child, dictionary.wnids[parent])
+                for child, parent in zip(dictionary.wnids, dictionary.parents, strict=True)
+                if parent >= 0
             ],
-            "several nouns of WordNet are called",
-            "decide in the file of `vocabulary.mapping.file`, or set `vocabulary.mapping.unreviewed: accept`",
-            "unreviewed",
-            policy,
         )
+    except LabelError as error:
+        place = loaded.place("hierarchy", "parents", "tree")
+        raise LabelError(replace(problem, place=place) for problem in error.problems) from error
 
 
-def _listed(
-    loaded: LoadedSpec,
-    code: str,
-    decisions: Sequence[Decision],
-    what: str,
-    hint: str,
-    field: str,
-    policy: str,
-) -> Iterator[Problem]:
-    for source in dict.fromkeys(decision.source for decision in decisions):
-        names = [f"{decision.name or decision.id!r}" for decision in decisions if decision.source == source]
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        yield Problem(
-            code,
-            f"source {source}: {what} {', '.join(names[:8])}{more}",
-            loaded.place("vocabulary", "mapping", field),
-            hint,
-            "error" if policy == "error" else "warning",
-        )
+def _joined(loaded: LoadedSpec, graph: NounGraph) -> list[tuple[str, str]]:
+    """What was joined into a category implies it, and so does what lies below; not where it lies above it anyway."""
+    return [
+        (old, new)
+        for new, olds in loaded.spec.vocabulary.join.items()
+        for old in olds
+        if old not in graph.ancestors(new)
+    ]
 
 
 def save_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
