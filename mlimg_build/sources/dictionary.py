@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
 
 __all__ = ["Dictionary", "read_dictionary"]
+
+HINT = "expected rows of index, WordNet id, index of the parent and names, with a tab between"
+INDEX = re.compile(r"-1|\d{1,9}", re.ASCII)
+WNID = re.compile(r"n\d{8}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +25,16 @@ class Dictionary:
 
 
 def read_dictionary(path: Path) -> Dictionary:
-    """Reads the published file, with or without its header; raises `SourceError` with every row that is wrong."""
+    """The rows of the published file, header or not; raises `SourceError` with every row that is wrong."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() also splits inside names
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            Problem("dictionary-unreadable", f"the dictionary cannot be read: {path}: {error}", hint="get the published file again")
-        ) from error
+        problem = Problem(
+            "dictionary-unreadable",
+            f"the dictionary cannot be read: {path}: {error}",
+            hint="get the published file again",
+        )
+        raise SourceError(problem) from error
     rows = [(i, line.split("\t")) for i, line in enumerate(lines, start=1) if line.strip()]
     if rows and rows[0][1][0] == "category_index":
         rows = rows[1:]
@@ -34,30 +42,38 @@ def read_dictionary(path: Path) -> Dictionary:
     if problems:
         raise SourceError(problems)
     return Dictionary(
-        tuple(row[1] for _, row in rows), tuple(int(row[2]) for _, row in rows), tuple(row[3] for _, row in rows)
+        wnids=tuple(row[1] for _, row in rows),
+        parents=tuple(int(row[2]) for _, row in rows),
+        names=tuple(row[3].strip() for _, row in rows),
     )
 
 
 def _problems(path: Path, rows: list[tuple[int, list[str]]]) -> list[Problem]:
-    hint = "expected rows of index, WordNet id, index of the parent and names, with a tab between"
     if not rows:
-        return [Problem("dictionary-empty", f"the dictionary has no row: {path}", hint=hint)]
+        return [Problem("dictionary-empty", f"the dictionary has no row: {path}", hint=HINT)]
     found = []
     seen: dict[str, int] = {}
     for index, (line, row) in enumerate(rows):
-        place = Place(str(path), line, 1)
-        if len(row) != 4:
-            found.append(Problem("dictionary-row", f"{len(row)} fields, expected 4", place, hint))
-        elif row[0] != str(index):
-            found.append(Problem("dictionary-row", f"index {row[0]}, expected {index}: rows are numbered from 0", place, hint))
-        elif not _is_index(row[2], len(rows)):
-            found.append(Problem("dictionary-row", f"{row[2]!r} is not the index of a row or -1", place, hint))
-        elif row[1] in seen:
-            found.append(Problem("dictionary-row", f"{row[1]} stands in line {seen[row[1]]} already", place, hint))
+        message = _wrong(row, index, len(rows), seen)
+        if message is not None:
+            found.append(Problem("dictionary-row", message, Place(str(path), line, 1), HINT))
         else:
             seen[row[1]] = line
     return found
 
 
-def _is_index(text: str, count: int) -> bool:
-    return text.removeprefix("-").isdigit() and -1 <= int(text) < count
+def _wrong(row: list[str], index: int, count: int, seen: dict[str, int]) -> str | None:
+    """What is wrong with the row that should have this index, if anything; `seen` has the line of each id."""
+    if len(row) != 4:
+        return f"{len(row)} fields, expected 4"
+    if row[0] != str(index):
+        return f"index {row[0]}, expected {index}: rows are numbered from 0"
+    if not WNID.fullmatch(row[1]):
+        return f"{row[1]!r} is not a WordNet id like n02084071"
+    if row[1] in seen:
+        return f"{row[1]} stands in line {seen[row[1]]} already"
+    if not INDEX.fullmatch(row[2]) or int(row[2]) >= count:
+        return f"{row[2]!r} is not the index of a row or -1"
+    if int(row[2]) == index:
+        return f"{row[1]} is its own parent"
+    return None

@@ -7,7 +7,17 @@ from itertools import groupby
 from pathlib import Path
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.listing import image_rows, images_only, require_folder, shows, stem, unique_names, walk
+from mlimg_build.sources.listing import (
+    image_rows,
+    images_only,
+    is_hidden,
+    is_text,
+    require_folder,
+    shows,
+    stem,
+    unique_names,
+    walk,
+)
 from mlimg_build.sources.protocol import Batch, Category, Notes
 from mlimg_build.spec import FolderSource
 
@@ -30,14 +40,14 @@ class Folder:
         """One a folder of the first level; its name is looked up with `_` read as a space."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         for path in sorted(self.part.images.iterdir()):
-            if path.is_dir() and not path.name.startswith("."):
+            if path.is_dir() and is_text(path.name) and not is_hidden(path.name):
                 yield Category(path.name, path.name.replace("_", " "))
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """One batch a folder of the first level."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
-        files = images_only(walk(self.part.images), notes)
+        files = images_only(walk(self.part.images, notes=notes), notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
             listed = list(group)
             if listed[0].path == category:
@@ -45,7 +55,10 @@ class Folder:
                 continue
             paths = [file.path for file in listed]
             images = image_rows(
-                unique_names([stem(path) for path in paths], paths), listed, self.part.licence, self.part.author
+                unique_names([stem(path) for path in paths], paths),
+                listed,
+                self.part.licence,
+                self.part.author,
             )
             found += len(listed)
             yield Batch(images, shows(category, images))

@@ -9,7 +9,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.listing import image_rows, images_only, require_folder, shows, stem, unique_names, walk
+from mlimg_build.sources.listing import (
+    image_rows,
+    images_only,
+    is_hidden,
+    require_folder,
+    shown,
+    shows,
+    stem,
+    unique_names,
+    walk,
+)
 from mlimg_build.sources.protocol import IMAGES, Batch, Category, Notes
 from mlimg_build.sources.tars import members
 from mlimg_build.spec import ImageNetSource
@@ -48,17 +58,17 @@ class ImageNet:
                 )
             )
         for wnid, path in sorted(places.items()):
-            images = self._tar(wnid, path, notes) if path.suffix == ".tar" else self._folder(wnid, notes)
+            images = self._tar(wnid, path, notes) if path.name != wnid else self._folder(wnid, notes)
             yield Batch(images, shows(wnid, images))
 
     def _places(self, notes: Notes) -> dict[str, Path]:
         require_folder(self.part.images, f"the folder of source {self.name}")
         places: dict[str, Path] = {}
         for path in sorted(self.part.images.iterdir()):
-            wnid = path.stem if path.suffix == ".tar" else path.name
-            if not WNID.fullmatch(wnid) or not (path.is_dir() or path.suffix == ".tar"):
-                if not path.name.startswith("."):
-                    notes.add("not-a-synset", path.name)
+            is_tar = path.suffix == ".tar" and path.is_file()
+            wnid = path.stem if is_tar else path.name
+            if not WNID.fullmatch(wnid) or not (is_tar or path.is_dir()):
+                notes.add("hidden" if is_hidden(path.name) else "not-a-synset", shown(path.name))
                 continue
             if wnid in places:
                 raise SourceError(
@@ -72,7 +82,7 @@ class ImageNet:
         return places
 
     def _folder(self, wnid: str, notes: Notes) -> pa.RecordBatch:
-        files = list(images_only(walk(self.part.images, wnid), notes))
+        files = list(images_only(walk(self.part.images, wnid, notes), notes))
         paths = [file.path for file in files]
         names = unique_names([_name(wnid, path) for path in paths], paths)
         return image_rows(names, files, self.part.licence, self.part.author)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,22 @@ import pyarrow as pa
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Notes
 
-__all__ = ["SUFFIXES", "File", "image_rows", "images_only", "is_image_name", "is_url", "require_folder", "shows", "stem", "unique_names", "walk"]
+__all__ = [
+    "SUFFIXES",
+    "File",
+    "image_rows",
+    "images_only",
+    "is_hidden",
+    "is_image_name",
+    "is_text",
+    "is_url",
+    "require_folder",
+    "shown",
+    "shows",
+    "stem",
+    "unique_names",
+    "walk",
+]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
@@ -42,7 +58,7 @@ def is_url(path: str) -> bool:
     >>> is_url("https://example.org/cat.jpg"), is_url("cats/https.jpg")
     (True, False)
     """
-    return path.startswith(("http://", "https://"))
+    return path.lower().startswith(("http://", "https://"))
 
 
 def stem(path: str) -> str:
@@ -60,51 +76,112 @@ def require_folder(folder: Path, what: str) -> None:
         raise SourceError(
             Problem(
                 "source-missing",
-                f"{what} does not exist: {folder}" if not folder.exists() else f"{what} is not a folder: {folder}",
+                f"{what} does not exist: {folder}"
+                if not folder.exists()
+                else f"{what} is not a folder: {folder}",
                 hint="correct the path, or set the variable that the spec takes it from",
             )
         )
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise SourceError(Problem("source-unreadable", f"{what} may not be read: {folder}", hint="check its permissions"))
+        raise SourceError(
+            Problem("source-unreadable", f"{what} may not be read: {folder}", hint="check its permissions")
+        )
 
 
-def walk(root: Path, below: str = "") -> Iterator[File]:
-    """Yields every file under `root/below` that is not hidden, sorted by path component; links are followed once."""
-    yield from _walk(root, below, frozenset())
+def is_text(name: str) -> bool:
+    """Says whether a file name is UTF-8; names that are not cannot stand in a catalog.
+
+    >>> is_text("Ameisenbär.jpg"), is_text("Ameisenb\\udce4r.jpg")
+    (True, False)
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _walk(root: Path, below: str, seen: frozenset[tuple[int, int]]) -> Iterator[File]:
+def shown(name: str) -> str:
+    """The name as it can be printed.
+
+    >>> shown("Ameisenb\\udce4r.jpg")
+    'Ameisenb\\\\udce4r.jpg'
+    """
+    return name.encode(errors="backslashreplace").decode()
+
+
+def is_hidden(path: str) -> bool:
+    """Says whether a part of the path starts with a dot, as what editors and file managers leave does.
+
+    >>> is_hidden("cats/._1.jpg"), is_hidden("cats/1.jpg"), is_hidden("../cats/1.jpg")
+    (True, False, False)
+    """
+    return any(part.startswith(".") and part != ".." for part in PurePosixPath(path).parts)
+
+
+def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[File]:
+    """Yields every file under `root/below`, sorted by path component.
+
+    Links are followed, but not to a folder that they lie in; a link to nothing is a file of size -1. What is
+    hidden, has a name that is not UTF-8, or is no file (a pipe, a device) is passed over, as is a folder that
+    cannot be listed: each is noted.
+    """
+    yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
+
+
+def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Notes) -> Iterator[File]:
     folder = root / below if below else root
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        return  # a link to a folder above
-    seen |= {(status.st_dev, status.st_ino)}
-    with os.scandir(folder) as entries:
-        listed = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        notes.add("folder-unreadable", f"{below}: {error.strerror}")
+        return
+    if (status.st_dev, status.st_ino) in above:
+        notes.add("link-loop", below)
+        return
+    above |= {(status.st_dev, status.st_ino)}
     for entry in listed:
         path = f"{below}/{entry.name}" if below else entry.name
-        if entry.is_dir():
-            yield from _walk(root, path, seen)
-        else:
-            try:
-                found = entry.stat()
-            except OSError:  # a link to nothing is a file that cannot be read, and gets its row
-                found = entry.stat(follow_symlinks=False)
+        if not is_text(entry.name):
+            notes.add("name-not-utf-8", shown(path))
+            continue
+        if is_hidden(entry.name):
+            notes.add("hidden", path)
+            continue
+        try:
+            found = entry.stat()
+        except OSError:  # a link to nothing, or to itself: gets its row
+            yield File(path, -1, 0)
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            yield from _walk(root, path, above, notes)
+        elif stat.S_ISREG(found.st_mode):
             yield File(path, found.st_size, found.st_mtime_ns)
+        else:
+            notes.add("not-a-plain-file", path)
 
 
 def unique_names(proposed: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Names as proposed, but with the whole path where two files would share one.
+    """Names as proposed, but with the whole path where two files would share one; unique where the paths are.
 
     >>> unique_names(["cat/1", "cat/1", "cat/2"], ["cat/1.jpg", "cat/1.png", "cat/2.jpg"])
     ['cat/1.jpg', 'cat/1.png', 'cat/2']
     """
-    counted = Counter(proposed)
-    return [path if counted[name] > 1 else name for name, path in zip(proposed, paths, strict=True)]
+    names = list(proposed)
+    while True:  # a path may be what another file was to be called: then that one takes its path too
+        counted = Counter(names)
+        chosen = [path if counted[name] > 1 else name for name, path in zip(names, paths, strict=True)]
+        if chosen == names:
+            return names
+        names = chosen
 
 
-def image_rows(names: Sequence[str], files: Sequence[File], licence: str, author: str) -> pa.RecordBatch:
-    """A batch of `IMAGES` for files that are images of their own."""
+def image_rows(
+    names: Sequence[str], files: Sequence[File], licence: str | Sequence[str], author: str | Sequence[str]
+) -> pa.RecordBatch:
+    """A batch of `IMAGES` for files that are images of their own; licence and author are one, or one each."""
     n = len(names)
     return pa.record_batch(
         [
@@ -112,9 +189,9 @@ def image_rows(names: Sequence[str], files: Sequence[File], licence: str, author
             pa.array([file.path for file in files], pa.string()),
             pa.array([WHOLE_FILE] * n, pa.int64()),
             pa.array([file.size for file in files], pa.int64()),
-            pa.array([""] * n, pa.string()),
-            pa.array([licence] * n, pa.string()),
-            pa.array([author] * n, pa.string()),
+            pa.array(["" if file.size >= 0 else "missing" for file in files], pa.string()),
+            pa.array([licence] * n if isinstance(licence, str) else licence, pa.string()),
+            pa.array([author] * n if isinstance(author, str) else author, pa.string()),
             pa.array([file.mtime for file in files], pa.int64()),
         ],
         schema=IMAGES,

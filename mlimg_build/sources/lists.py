@@ -1,8 +1,12 @@
-"""Tables of text read as a stream: every row is either handed on with its number or noted, none stops the rest."""
+"""Tables of text as a stream: every row is handed on with its number or noted, none stops the rest."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from csv import Error as HeaderError
+from csv import reader as read_fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,135 +15,191 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.lines import Block, empty_lines_where, read_blocks, unreadable
 from mlimg_build.sources.protocol import Notes
 
-__all__ = ["confidences", "read_lines", "read_table", "require_file", "text"]
+__all__ = ["confidences", "filled", "missing_columns", "read_table"]
 
-BLOCK = 16 << 20  # bytes read at a time
+NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 
 
-def require_file(path: Path, what: str) -> None:
-    """Raises `SourceError` unless `path` is a file with something in it."""
-    if not path.is_file():
-        raise SourceError(
-            Problem(
-                "list-missing",
-                f"{what} does not exist: {path}" if not path.exists() else f"{what} is not a file: {path}",
-                hint="correct the path, or set the variable that the spec takes it from",
-            )
-        )
-    if path.stat().st_size == 0:
-        raise SourceError(
-            Problem("list-empty", f"{what} is empty: {path}", hint="a download that broke off leaves such a file; get it again")
-        )
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Fields in a row, the positions of those that are wanted, and what stands between them."""
+
+    width: int
+    positions: tuple[int, ...]
+    delimiter: str
+    row: re.Pattern[bytes]
+
+    def is_row(self, line: bytes) -> bool:
+        """Says whether a line ends its row: every quote that opens a field is closed."""
+        line = line.removesuffix(b"\r")
+        return b"\r" not in line and (b'"' not in line or self.row.fullmatch(line) is not None)
+
+
+def _row_pattern(delimiter: str) -> re.Pattern[bytes]:
+    """A row as pyarrow reads it: a quote opens a field at its start only, and what follows a closed one is text."""
+    other = f"[^{re.escape(delimiter)}]"
+    field = f'(?:"(?:[^"]|"")*+"{other}*+|(?!"){other}*+)'
+    return re.compile(f"{field}(?:{re.escape(delimiter)}{field})*+".encode(), re.DOTALL)
 
 
 def read_table(
     path: Path, what: str, notes: Notes, columns: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-    """Yields the named columns of a CSV with header, as UTF-8 text, with the number of each row in the file.
+    """Yields the named columns of a CSV with header, as text, and the number of each row, its line.
 
-    The header is row 1, so the first row of data is row 2, as a spreadsheet counts. Rows with another number of
-    fields, and rows that are not UTF-8, are noted and left out. Raises `SourceError` for a file that is missing,
-    empty, without one of the columns or without a single row.
+    The header is line 1. A row is one line: a quoted field may hold the delimiter, but no line end, so that a
+    quote that is never closed costs its own row and not the rest of the file. Rows with another number of
+    fields, with an open quote, or not in UTF-8 are noted and left out; blank rows are left out. Raises
+    `SourceError` for a file that is missing, empty, without one of the columns, or without a row that can be
+    read.
     """
-    require_file(path, what)
-    skipped: list[int] = []
-
-    def skip(row: csv.InvalidRow) -> str:
-        skipped.append(row.number)
-        notes.add("malformed-row", f"{path.name}:{row.number}: {row.actual_columns} fields, expected {row.expected_columns}")
-        return "skip"
-
+    layout: _Layout | None = None
     rows = 0
-    try:
-        with csv.open_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK),
-            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip, ignore_empty_lines=False),
-            convert_options=csv.ConvertOptions(
-                column_types={name: pa.binary() for name in columns}, strings_can_be_null=False, null_values=[]
-            ),
-        ) as reader:
-            _require_columns(path, what, reader.schema.names, columns)
-            for batch in reader:
-                numbers = _row_numbers(rows + 2, len(batch), skipped)
-                rows = int(numbers[-1]) - 1 if len(numbers) else rows
-                yield text(batch.select(columns), numbers, path.name, notes)
-    except pa.ArrowInvalid as error:
-        raise SourceError(
-            Problem("list-unreadable", f"{what} is not a table that can be read: {path}: {_first_line(error)}", hint="open it in a spreadsheet and look at its first rows")
-        ) from error
+    passed_over = notes.counts.total()
+    for block in read_blocks(path, what, notes):
+        body = block
+        if layout is None:
+            header, body = _header(path, what, block, delimiter)
+            error = missing_columns(path, what, header, columns)
+            if error is not None:
+                raise error
+            positions = tuple(header.index(name) for name in columns)
+            layout = _Layout(len(header), positions, delimiter, _row_pattern(delimiter))
+        if not body.lines:
+            continue
+        found = _rows(body, layout, path, notes)
+        if found is None:
+            raise unreadable(
+                path, what, f"no rows from line {body.first} on", "save it again as a CSV in UTF-8"
+            )
+        batch, numbers = found
+        rows += len(batch)
+        yield pa.record_batch(batch.columns, names=list(columns)), numbers
     if not rows:
-        raise SourceError(Problem("list-empty", f"{what} has a header and no row: {path}", hint="get the file again"))
+        some = notes.counts.total() > passed_over
+        hint = "its rows were passed over; look at the first of them" if some else "get the file again"
+        raise SourceError(
+            Problem("list-empty", f"{what} has a header and no row that can be read: {path}", hint=hint)
+        )
 
 
-def read_lines(path: Path, what: str, notes: Notes) -> Iterator[tuple[pa.Array, np.ndarray]]:
-    """Yields the lines of a text file as UTF-8 strings, with their numbers from 1; empty lines are left out."""
-    require_file(path, what)
-    number = 1
-    with csv.open_csv(
-        path,
-        read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=["line"]),
-        parse_options=csv.ParseOptions(delimiter="\x01", quote_char=False, ignore_empty_lines=False),
-        convert_options=csv.ConvertOptions(column_types={"line": pa.binary()}, strings_can_be_null=False, null_values=[]),
-    ) as reader:
-        for batch in reader:
-            numbers = np.arange(number, number + len(batch))
-            number += len(batch)
-            lines, numbers = text(batch, numbers, path.name, notes)
-            column = lines.column("line")
-            filled = pc.not_equal(column, "")
-            yield column.filter(filled), numbers[filled.to_numpy(zero_copy_only=False)]
+def confidences(
+    column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, ignored: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The confidences as float32[n], and a bool[n], False where the text is no number in [0, 1] (noted).
 
-
-def text(batch: pa.RecordBatch, numbers: np.ndarray, file: str, notes: Notes) -> tuple[pa.RecordBatch, np.ndarray]:
-    """The batch with its binary columns as strings; rows that are not UTF-8 are noted and left out."""
-    try:
-        return pa.record_batch([column.cast(pa.string()) for column in batch.columns], names=batch.schema.names), numbers
-    except pa.ArrowInvalid:
-        good = np.ones(len(batch), dtype=bool)
-        for column in batch.columns:
-            for i, value in enumerate(column.to_pylist()):
-                try:
-                    value.decode()
-                except UnicodeDecodeError:
-                    good[i] = False
-        for i in np.flatnonzero(~good):
-            notes.add("not-utf-8", f"{file}:{numbers[i]}")
-        kept = batch.filter(pa.array(good))
-        return pa.record_batch([column.cast(pa.string()) for column in kept.columns], names=kept.schema.names), numbers[good]
-
-
-def confidences(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, lowest: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """The confidences as float32, and a bool array that is False where the text is no number in [lowest, 1] (noted)."""
+    The value `ignored` is let through as well.
+    """
     stripped = pc.utf8_trim_whitespace(column)
-    numeric = pc.match_substring_regex(stripped, r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
-    filled = pc.if_else(numeric, stripped, "nan")
-    values = filled.cast(pa.float32()).to_numpy(zero_copy_only=False)
-    good = (values >= np.float32(lowest)) & (values <= 1)
+    numeric = pc.if_else(pc.match_substring_regex(stripped, NUMBER), stripped, "nan")
+    values = numeric.cast(pa.float32()).to_numpy(zero_copy_only=False) + np.float32(0)  # -0 becomes 0
+    good = (values >= 0) & (values <= 1)
+    if ignored is not None:
+        good |= values == np.float32(ignored)
     for i in np.flatnonzero(~good):
         notes.add("bad-confidence", f"{file}:{numbers[i]}: {column[int(i)].as_py()!r}")
     return values, good
 
 
-def _row_numbers(first: int, count: int, skipped: list[int]) -> np.ndarray:
-    """Row numbers of `count` rows from `first` on, leaving out the rows that were skipped."""
-    numbers = np.arange(first, first + count + len(skipped))
-    return numbers[~np.isin(numbers, skipped)][:count]
+def filled(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, code: str) -> np.ndarray:
+    """bool[n], False where a cell is empty (noted under `code`)."""
+    good: np.ndarray = pc.not_equal(column, "").to_numpy(zero_copy_only=False)
+    for i in np.flatnonzero(~good):
+        notes.add(code, f"{file}:{numbers[i]}")
+    return good
 
 
-def _require_columns(path: Path, what: str, found: Sequence[str], wanted: Sequence[str]) -> None:
+def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequence[str]) -> SourceError | None:
+    """The error for columns that a table lacks or has twice, if any."""
     absent = [name for name in wanted if name not in found]
-    if absent:
-        raise SourceError(
-            Problem(
-                "column-missing",
-                f"{what} has no column {', '.join(absent)}: {path}",
-                hint=f"its columns are {', '.join(found)}",
-            )
+    twice = [name for name in wanted if found.count(name) > 1]
+    if not absent and not twice:
+        return None
+    problem = f"has no column {', '.join(absent)}" if absent else f"has the column {', '.join(twice)} twice"
+    return SourceError(
+        Problem(
+            "column-missing",
+            f"{what} {problem}: {path}",
+            hint=f"its columns are {', '.join(found) or 'none'}",
         )
+    )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[str], Block]:
+    line, _, rest = block.data.partition(b"\n")
+    if b"\r" in line.removesuffix(b"\r"):
+        raise unreadable(path, what, "its lines end with a bare carriage return", "save it with line feeds")
+    try:
+        names = next(read_fields([line.decode().removesuffix("\r")], delimiter=delimiter), [])
+    except HeaderError as error:
+        raise unreadable(path, what, str(error), "is it a text file?") from error
+    return [name.strip() for name in names], Block(rest, block.first + 1, block.lines - 1)
+
+
+def _rows(
+    block: Block, layout: _Layout, path: Path, notes: Notes
+) -> tuple[pa.RecordBatch, np.ndarray] | None:
+    """The rows of a block and their numbers; None where it cannot be split into rows.
+
+    The lines that are not one row are looked for only where there must be some, as that takes longer than reading.
+    """
+    last = block.data.removesuffix(b"\n").rsplit(b"\n", 1)[-1]
+    bare = block.data.count(b"\r") != block.data.count(b"\r\n")
+    parsed = None if bare or not layout.is_row(last) else _parse(block, layout)
+    if parsed is None:
+        block = empty_lines_where(
+            block,
+            lambda line: not layout.is_row(line),
+            lambda number: notes.add(
+                "malformed-row", f"{path.name}:{number}: a quote is open, or a bare carriage return"
+            ),
+        )
+        parsed = _parse(block, layout)
+    if parsed is None:
+        return None
+    batch, skipped = parsed
+    for row, fields in skipped:
+        notes.add(
+            "malformed-row", f"{path.name}:{block.first + row}: {fields} fields, expected {layout.width}"
+        )
+    numbers = np.delete(np.arange(block.first, block.first + block.lines), [row for row, _ in skipped])
+    empty = np.logical_and.reduce(
+        [pc.equal(column, "").to_numpy(zero_copy_only=False) for column in batch.columns]
+    )
+    return batch.filter(pa.array(~empty)), numbers[~empty]
+
+
+def _parse(block: Block, layout: _Layout) -> tuple[pa.RecordBatch, list[tuple[int, int]]] | None:
+    """The columns of the layout, and (row, fields) of the rows left out; None where rows are not lines."""
+    skipped: list[tuple[int, int]] = []
+
+    def skip(row: csv.InvalidRow) -> str:
+        skipped.append((row.number - 1, row.actual_columns))
+        return "skip"
+
+    names = [str(position) for position in layout.positions]
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(block.data),
+            csv.ReadOptions(
+                use_threads=False,
+                block_size=len(block.data) + 1,  # one block, or its rows have no numbers
+                column_names=[str(i) for i in range(layout.width)],
+            ),
+            csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=skip, ignore_empty_lines=False),
+            csv.ConvertOptions(
+                include_columns=names,
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=False,
+                null_values=[],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows + len(skipped) != block.lines:
+        return None
+    columns = [table.column(name).combine_chunks() for name in names]
+    return pa.record_batch(columns, names=names), skipped

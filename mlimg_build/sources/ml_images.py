@@ -1,4 +1,4 @@
-"""The published lists of Tencent ML-Images: `path-or-URL<TAB>index:confidence…`, and the dictionary they index."""
+"""The published lists of Tencent ML-Images, `path-or-URL<TAB>index:confidence…`, and their dictionary."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.archive import Archive
 from mlimg_build.sources.dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.lines import read_lines, require_file
 from mlimg_build.sources.listing import require_folder
-from mlimg_build.sources.lists import confidences, read_lines, require_file
+from mlimg_build.sources.lists import confidences, filled
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import MLImagesSource
 
@@ -49,41 +50,43 @@ class MLImages:
         rows = 0
         for i, path in enumerate(self.lists):
             for lines, numbers in read_lines(path, f"a list of source {self.name}", notes):
-                rows += len(lines)
-                yield self._batch(lines, numbers, i, wnids, archive, notes)
+                images, labels = self._batch(lines, numbers, i, wnids=wnids, archive=archive, notes=notes)
+                rows += len(images)
+                yield Batch(images, labels)
         if not rows:
-            raise SourceError(Problem("list-empty", f"the lists of source {self.name} have no row", hint="get them again"))
+            raise SourceError(
+                Problem("list-empty", f"the lists of source {self.name} have no row", hint="get them again")
+            )
 
     def _dictionary(self) -> Dictionary:
         require_file(self.part.dictionary, f"the dictionary of source {self.name}")
         return read_dictionary(self.part.dictionary)
 
     def _batch(
-        self, lines: pa.Array, numbers: np.ndarray, i: int, wnids: pa.Array, archive: Archive, notes: Notes
-    ) -> Batch:
+        self, lines: pa.Array, numbers: np.ndarray, i: int, *, wnids: pa.Array, archive: Archive, notes: Notes
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         file = self.lists[i].name
         fields = pc.split_pattern(lines, "\t")
+        named = filled(pc.list_element(fields, 0), numbers, file, notes, "row-without-image")
+        fields, numbers = fields.filter(pa.array(named)), numbers[named]
         names = pc.list_element(fields, 0)
         images = archive.rows(names.to_pylist(), self.part.licence, self.part.author)
-        row = pc.list_parent_indices(fields).to_numpy()
-        flat = pc.list_flatten(fields)
-        label = np.ones(len(flat), dtype=bool)
-        label[fields.offsets.to_numpy()[:-1] - fields.offsets[0].as_py()] = False  # the first field is the image
+        row, flat = pc.list_parent_indices(fields).to_numpy(), pc.list_flatten(fields)
+        label = np.diff(row, prepend=-1) == 0  # the first field of a row is the image
         label &= pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
         row, flat = row[label], flat.filter(pa.array(label))
         pairs = pc.extract_regex(flat, r"^(?P<index>\d{1,9}):(?P<confidence>.*)$")
-        good = pc.is_valid(pairs).to_numpy(zero_copy_only=False)
         index = pc.fill_null(pc.struct_field(pairs, "index"), "999999999").cast(pa.int64()).to_numpy()
-        good &= index < len(wnids)
+        good = pc.is_valid(pairs).to_numpy(zero_copy_only=False) & (index < len(wnids))
         for at in np.flatnonzero(~good):
             notes.add("bad-label", f"{file}:{numbers[row[at]]}: {flat[int(at)].as_py()!r}")
         row, index, pairs = row[good], index[good], pairs.filter(pa.array(good))
         stated = pc.struct_field(pairs, "confidence")
-        values, good = confidences(stated, numbers[row], file, notes, lowest=IGNORED)
-        ignored = good & (values < 0)
+        values, good = confidences(stated, numbers[row], file, notes, ignored=IGNORED)
+        ignored = values == IGNORED
         if ignored.any():
             notes.add("ignored-label", f"{file}:{numbers[row[ignored][0]]}", int(ignored.sum()))
-        good &= values >= 0
+        good &= ~ignored
         labels = pa.record_batch(
             [
                 names.take(pa.array(row[good])),
@@ -93,4 +96,4 @@ class MLImages:
             ],
             schema=LABELS,
         )
-        return Batch(images, labels)
+        return images, labels

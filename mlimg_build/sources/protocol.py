@@ -112,4 +112,4 @@ class Source(Protocol):
         """The categories that the source declares; those that only its labels name may be left out."""
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """The images and labels, in any order; raises `SourceError` where the source as a whole is unreadable."""
+        """The images and labels in any order; raises `SourceError` where the source cannot be read at all."""

@@ -23,14 +23,22 @@ class Bytes:
     def __enter__(self) -> Bytes:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         """The bytes of an image as they are; fewer than `size` where a tar was cut. Raises `OSError`."""
         if offset == WHOLE_FILE:
             return (self.root / path).read_bytes()
-        return os.pread(self._descriptor(path), size, offset)
+        descriptor = self._descriptor(path)
+        end = min(offset + size, os.fstat(descriptor).st_size)  # a damaged size must not claim all memory
+        pieces = []
+        while offset < end and (piece := os.pread(descriptor, end - offset, offset)):
+            pieces.append(piece)
+            offset += len(piece)
+        return b"".join(pieces)
 
     def close(self) -> None:
         """Closes every tar."""
@@ -39,8 +47,9 @@ class Bytes:
 
     def _descriptor(self, path: str) -> int:
         if path not in self._open:
-            if len(self._open) >= self.kept_open:
+            opened = os.open(self.root / path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            while len(self._open) >= self.kept_open:
                 os.close(self._open.popitem(last=False)[1])
-            self._open[path] = os.open(self.root / path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self._open[path] = opened
         self._open.move_to_end(path)
         return self._open[path]

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.archive import Archive
 from mlimg_build.sources.listing import require_folder
-from mlimg_build.sources.lists import confidences, read_table, require_file
+from mlimg_build.sources.lists import confidences, filled, read_table
+from mlimg_build.sources.parquet import read_parquet
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import TableSource
 
@@ -41,101 +40,78 @@ class Table:
         require_folder(self.part.images, f"the image folder of source {self.name}")
         archive = Archive(self.part.images, notes)
         for batch, numbers in self._rows(notes):
-            image = pc.utf8_trim_whitespace(batch.column(0))
-            named = pc.not_equal(image, "").to_numpy(zero_copy_only=False)
-            for i in np.flatnonzero(~named):
-                notes.add("row-without-image", f"{self.part.table.name}:{numbers[i]}")
+            named = filled(
+                pc.utf8_trim_whitespace(batch.column(self.part.columns.image)),
+                numbers,
+                self.part.table.name,
+                notes,
+                "row-without-image",
+            )
             yield self._batch(batch.filter(pa.array(named)), numbers[named], archive, notes)
 
-    def _columns(self) -> list[str]:
-        columns = self.part.columns
-        named = [columns.image, columns.labels, columns.confidence, columns.licence, columns.author]
-        return [name for name in named if name is not None]
-
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-        path, columns, what = self.part.table, self._columns(), f"the table of source {self.name}"
-        if path.suffix.lower() != ".parquet":
-            yield from read_table(path, what, notes, columns, "\t" if path.suffix.lower() == ".tsv" else ",")
-            return
-        require_file(path, what)
-        try:
-            with pq.ParquetFile(path) as file:
-                absent = [name for name in columns if name not in file.schema_arrow.names]
-                if absent:
-                    raise SourceError(
-                        Problem(
-                            "column-missing",
-                            f"{what} has no column {', '.join(absent)}: {path}",
-                            hint=f"its columns are {', '.join(file.schema_arrow.names)}",
-                        )
-                    )
-                if file.metadata.num_rows == 0:
-                    raise SourceError(Problem("list-empty", f"{what} has no row: {path}", hint="get the file again"))
-                first = 1
-                for batch in file.iter_batches(columns=columns):
-                    numbers = np.arange(first, first + len(batch))
-                    first += len(batch)
-                    cells = [_as_text(batch.column(name), self.part.separator) for name in columns]
-                    yield pa.record_batch(cells, names=columns), numbers
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(
-                Problem("list-unreadable", f"{what} is not a Parquet file that can be read: {path}: {error}", hint="write it again")
-            ) from error
+        """The columns that the spec names, each once, and the number of each row: in Parquet from 1."""
+        columns, path, what = self.part.columns, self.part.table, f"the table of source {self.name}"
+        given = [columns.image, columns.labels, columns.confidence, columns.licence, columns.author]
+        named = list(dict.fromkeys(name for name in given if name is not None))
+        if path.suffix.lower() == ".parquet":
+            return read_parquet(path, what, named, lists=[columns.labels, columns.confidence])
+        return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",")
 
     def _batch(self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, notes: Notes) -> Batch:
-        columns, separator = self.part.columns, self.part.separator
+        columns = self.part.columns
         names = pc.utf8_trim_whitespace(batch.column(columns.image))
         images = archive.rows(
             names.to_pylist(),
             self._given(batch, columns.licence, self.part.licence),
             self._given(batch, columns.author, self.part.author),
         )
-        cells = pc.split_pattern(batch.column(columns.labels), separator)
-        row = pc.list_parent_indices(cells).to_numpy()
-        label = pc.utf8_trim_whitespace(pc.list_flatten(cells))
-        values, good = np.ones(len(label), np.float32), np.ones(len(label), dtype=bool)
+        row, label = self._cells(batch.column(columns.labels))
+        stated = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
+        values, good = np.ones(len(label), np.float32), stated
         if columns.confidence is not None:
-            values, good = self._confidences(batch.column(columns.confidence), cells, row, numbers, notes)
-        good &= pc.not_equal(label, "").to_numpy(zero_copy_only=False)
+            where = self._confidence_of(batch.column(columns.confidence), row, numbers, notes)
+            good = stated & (where >= 0)
+            flat = self._cells(batch.column(columns.confidence))[1].take(pa.array(where[good]))
+            values[good], good[good] = confidences(flat, numbers[row[good]], self.part.table.name, notes)
         kept = pa.array(good)
         labels = pa.record_batch(
             [
-                names.take(pa.array(row)).filter(kept),
+                names.take(pa.array(row[good])),
                 label.filter(kept),
-                pa.array(values, pa.float32()).filter(kept),
-                pa.array(record(0, numbers[row]), pa.int64()).filter(kept),
+                pa.array(values[good], pa.float32()),
+                pa.array(record(0, numbers[row[good]]), pa.int64()),
             ],
             schema=LABELS,
         )
         return Batch(images, labels)
 
-    def _confidences(
-        self, column: pa.Array, cells: pa.Array, row: np.ndarray, numbers: np.ndarray, notes: Notes
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """One confidence a label: a cell holds one for all its row's labels, or one each with the same separator."""
-        stated = pc.split_pattern(column, self.part.separator)
-        counts, wanted = pc.list_value_length(stated).to_numpy(), pc.list_value_length(cells).to_numpy()
+    def _cells(self, column: pa.Array) -> tuple[np.ndarray, pa.Array]:
+        """The values in the cells of a column, trimmed, and the row of each."""
+        cells = column if pa.types.is_list(column.type) else pc.split_pattern(column, self.part.separator)
+        values = pc.fill_null(pc.list_flatten(cells), "")
+        return pc.list_parent_indices(cells).to_numpy(), pc.utf8_trim_whitespace(values)
+
+    def _confidence_of(
+        self, column: pa.Array, row: np.ndarray, numbers: np.ndarray, notes: Notes
+    ) -> np.ndarray:
+        """Which of the flat confidences belongs to each label, -1 for none.
+
+        A cell holds one for all its row's labels, or one each with the same separator.
+        """
+        stated = self._cells(column)[0]
+        counts, wanted = (np.bincount(rows, minlength=len(numbers)) for rows in (stated, row))
         fits = (counts == wanted) | (counts == 1)
         for i in np.flatnonzero(~fits):
-            notes.add("confidence-count", f"{self.part.table.name}:{numbers[i]}: {counts[i]} for {wanted[i]} labels")
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        within = np.arange(len(row)) - np.concatenate([[0], np.cumsum(wanted)[:-1]])[row]
-        where = starts[row] + np.where(counts[row] == wanted[row], within, 0)
-        flat = pc.list_flatten(stated)
-        where = np.minimum(where, max(len(flat) - 1, 0))
-        values, good = confidences(flat.take(pa.array(where)), numbers[row], self.part.table.name, notes)
-        return values, good & fits[row]
+            notes.add(
+                "confidence-count", f"{self.part.table.name}:{numbers[i]}: {counts[i]} for {wanted[i]} labels"
+            )
+        starts, firsts = np.cumsum(counts) - counts, np.cumsum(wanted) - wanted
+        within = np.where(counts[row] == 1, 0, np.arange(len(row)) - firsts[row])
+        return np.where(fits[row], starts[row] + within, -1)
 
     @staticmethod
     def _given(batch: pa.RecordBatch, column: str | None, default: str) -> str | list[str]:
         if column is None:
             return default
         return [value.strip() or default for value in batch.column(column).to_pylist()]
-
-
-def _as_text(column: pa.Array, separator: str) -> pa.Array:
-    """A Parquet column as text: numbers are written out, lists are joined."""
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        joined = [separator.join(str(value) for value in cell or ()) for cell in column.to_pylist()]
-        return pa.array(joined, pa.string())
-    return pc.fill_null(column.cast(pa.string()), "")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tarfile
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
-from mlimg_build.sources.listing import is_image_name
+from mlimg_build.sources.listing import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["Member", "members"]
 
+DAMAGED = (tarfile.TarError, ArithmeticError, EOFError, LookupError, OSError, RecursionError, ValueError)
+CHUNK = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside a tar: its bytes are `[offset, offset + size)`; `whole` is False where the tar ends before."""
+    """A file inside a tar, its bytes at `[offset, offset + size)`; not `whole` where the tar ends before."""
 
     name: str
     offset: int
@@ -25,47 +29,86 @@ class Member:
 def members(path: Path, notes: Notes) -> list[Member]:
     """The images of an uncompressed tar in their order; of a tar that is cut, those before the cut.
 
-    The header of every member is read, not its bytes. A damaged or cut tar is noted and costs only what
-    lies behind the damage.
+    The header of every member is read, not its bytes. Names are unique: as in an extraction, the last of a
+    name counts. A damaged or cut tar is noted and costs only what lies behind the damage.
     """
-    found: list[Member] = []
-    length = path.stat().st_size
-    if length == 0:
-        notes.add("tar-empty", path.name)
-        return found
+    found: dict[str, Member] = {}
     try:
-        with tarfile.open(path, "r:", errorlevel=0) as tar:
-            end = _collect(tar, path.name, length, found, notes)
-        if end is not None and not _ends_there(path, end):
-            notes.add("tar-cut", f"{path.name}: cut or damaged behind byte {end}, after {len(found)} images")
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        notes.add("tar-unreadable", f"{path.name}: {error}")
-    return found
+        length = path.stat().st_size
+        if length == 0:
+            notes.add("tar-empty", path.name)
+            return []
+        with tarfile.open(path, "r:") as tar:
+            for member in _headers(tar, path, notes, found):
+                _collect(member, path.name, length, notes, found)
+    except DAMAGED as error:
+        notes.add("tar-unreadable", f"{path.name}: not an uncompressed tar: {error}")
+    return list(found.values())
 
 
-def _collect(tar: tarfile.TarFile, name: str, length: int, found: list[Member], notes: Notes) -> int | None:
-    """Appends the members of an open tar to `found`; returns where the last one ends, None where it was noted."""
-    end = 0
+def _headers(
+    tar: tarfile.TarFile, path: Path, notes: Notes, found: dict[str, Member]
+) -> Iterator[tarfile.TarInfo]:
+    """Yields the header of every member and notes where the tar breaks off before its end."""
+    before = -1
     while True:
         try:
             member = tar.next()
-        except (tarfile.TarError, EOFError) as error:
-            notes.add("tar-cut", f"{name}: {error} after {len(found)} images")
-            return None
+        except DAMAGED as error:
+            notes.add("tar-cut", f"{path.name}: {error} behind byte {before}, after {len(found)} images")
+            return
         if member is None:
-            return end
-        end = member.offset_data + member.size
-        if not member.isfile():
-            continue
-        if not is_image_name(member.name):
-            notes.add("not-an-image-name", f"{name}:{member.name}")
-            continue
-        found.append(Member(member.name.removeprefix("./"), member.offset_data, member.size, end <= length))
-        tar.members.clear()  # the tar's own list would keep every header of a big archive in memory
+            break
+        if member.size < 0 or member.offset <= before:  # tarfile would go round for ever
+            notes.add("tar-cut", f"{path.name}: damaged at byte {member.offset}, after {len(found)} images")
+            return
+        before = member.offset
+        yield member
+        tar.members = []  # type: ignore[attr-defined]  # the tar's own list would keep every header in memory
+    if tar.offset == 0:
+        notes.add("tar-empty", path.name)
+    elif not _ends_at(path, tar.offset):
+        notes.add("tar-cut", f"{path.name}: cut or damaged at byte {tar.offset}, after {len(found)} images")
 
 
-def _ends_there(path: Path, end: int) -> bool:
-    """Says whether the block behind the last member is the zeros that close a tar; tarfile itself does not ask."""
+def _collect(member: tarfile.TarInfo, tar: str, length: int, notes: Notes, found: dict[str, Member]) -> None:
+    """Takes a member that is an image into `found`; notes one that is not."""
+    if member.isdir():
+        return
+    name, where = _plain(member.name), f"{tar}:{shown(member.name)}"
+    if not is_text(member.name):
+        notes.add("name-not-utf-8", where)
+    elif is_hidden(name):
+        notes.add("hidden", where)
+    elif not is_image_name(name):
+        notes.add("not-an-image-name", where)
+    elif member.islnk() and _plain(member.linkname) in found:
+        found[name] = replace(found[_plain(member.linkname)], name=name)
+    elif not member.isreg() or member.issparse():
+        notes.add("not-a-plain-file", where)
+    else:
+        if name in found:
+            notes.add("member-twice", where)
+        whole = member.offset_data + member.size <= length
+        found[name] = Member(name, member.offset_data, member.size, whole)
+
+
+def _plain(name: str) -> str:
+    """The name without `./` and a leading slash.
+
+    >>> _plain("./n01440764/./n01440764_1.JPEG"), _plain("/abs/1.jpg")
+    ('n01440764/n01440764_1.JPEG', 'abs/1.jpg')
+    """
+    return PurePosixPath(name).as_posix().lstrip("/")
+
+
+def _ends_at(path: Path, end: int) -> bool:
+    """Says whether a block of zeros follows at `end` and only zeros after it; tarfile itself does not ask."""
     with path.open("rb") as stream:
-        stream.seek(-(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
-        return stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+        stream.seek(end)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            return False
+        while data := stream.read(CHUNK):
+            if data.count(0) != len(data):
+                return False
+    return True

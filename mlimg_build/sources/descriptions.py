@@ -1,0 +1,44 @@
+"""Open Images' class descriptions: category ids and their names."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.sources.lines import require_file, unreadable
+
+__all__ = ["class_descriptions"]
+
+HINT = "expected rows of LabelName,DisplayName"
+
+
+def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
+    """The `(id, name)` rows of a class description CSV, with or without the header `LabelName,DisplayName`.
+
+    Ids are unique. Raises `SourceError` with every row that is wrong, at its line.
+    """
+    require_file(path, what)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise unreadable(path, what, str(error), "save it as a CSV in UTF-8") from error
+    if rows and rows[0][1][0] == "LabelName":
+        rows = rows[1:]
+    problems = [] if rows else [Problem("descriptions-empty", f"{what} names no class: {path}", hint=HINT)]
+    named: dict[str, tuple[str, int]] = {}
+    for line, row in rows:
+        place = Place(str(path), line, 1)
+        key, name = row[0].strip(), row[1].strip() if len(row) > 1 else ""
+        if len(row) < 2:
+            problems.append(Problem("descriptions-row", f"{key} has no name", place, HINT))
+        elif not key:
+            problems.append(Problem("descriptions-row", f"{name!r} has no id", place, HINT))
+        elif named.setdefault(key, (name, line))[0] != name:
+            message = f"{key} has another name in line {named[key][1]}"
+            problems.append(Problem("descriptions-row", message, place, "keep one of the two rows"))
+    if problems:
+        raise SourceError(problems)
+    return [(key, name) for key, (name, _) in named.items()]

@@ -1,0 +1,128 @@
+"""Text files as blocks of whole lines: damage stays in its line and every line keeps its number."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.protocol import Notes
+
+__all__ = ["Block", "empty_lines_where", "read_blocks", "read_lines", "require_file", "unreadable"]
+
+BLOCK = 16 << 20  # bytes read at a time
+LONGEST = 64 << 20  # bytes of a line; a binary file is not read on and on for the end of its first line
+
+
+class Block(NamedTuple):
+    """Whole lines of UTF-8 text, the number of the first (from 1) and how many they are."""
+
+    data: bytes
+    first: int
+    lines: int
+
+
+def require_file(path: Path, what: str) -> None:
+    """Raises `SourceError` unless `path` is a file that may be read and has something in it."""
+    if not path.is_file():
+        raise SourceError(
+            Problem(
+                "list-missing",
+                f"{what} is not a file: {path}" if path.exists() else f"{what} does not exist: {path}",
+                hint="correct the path, or set the variable that the spec takes it from",
+            )
+        )
+    if not os.access(path, os.R_OK):
+        raise unreadable(path, what, "it may not be read", "check its permissions")
+    if path.stat().st_size == 0:
+        raise SourceError(
+            Problem(
+                "list-empty",
+                f"{what} is empty: {path}",
+                hint="a download that broke off leaves such a file; get it again",
+            )
+        )
+
+
+def unreadable(path: Path, what: str, why: str, hint: str) -> SourceError:
+    """The error for a list that is there and cannot be read."""
+    return SourceError(Problem("list-unreadable", f"{what} cannot be read: {why}: {path}", hint=hint))
+
+
+def read_blocks(path: Path, what: str, notes: Notes) -> Iterator[Block]:
+    """Yields a file as blocks of whole lines, about `BLOCK` bytes each, without a byte-order mark.
+
+    A line that is not UTF-8 is noted and left empty. Raises `SourceError` for a file that is missing or
+    empty, and for a line longer than `LONGEST`.
+    """
+    require_file(path, what)
+    number = 1
+    for data in _whole_lines(path, what):
+        block = Block(data, number, data.count(b"\n") + (not data.endswith(b"\n")))
+        number += block.lines
+        if _is_utf8(data):
+            yield block
+        else:
+            yield empty_lines_where(
+                block, lambda line: not _is_utf8(line), lambda n: notes.add("not-utf-8", f"{path.name}:{n}")
+            )
+
+
+def read_lines(path: Path, what: str, notes: Notes) -> Iterator[tuple[pa.Array, np.ndarray]]:
+    """Yields the lines of a text file as strings, with their numbers from 1; empty lines are left out."""
+    for block in read_blocks(path, what, notes):
+        listed = block.data.split(b"\n")[: block.lines]
+        lines = pc.utf8_rtrim(pa.array(listed, pa.binary()).cast(pa.string()), "\r")
+        filled = pc.not_equal(lines, "")
+        numbers = np.arange(block.first, block.first + block.lines)
+        yield lines.filter(filled), numbers[filled.to_numpy(zero_copy_only=False)]
+
+
+def empty_lines_where(block: Block, bad: Callable[[bytes], bool], tell: Callable[[int], None]) -> Block:
+    """The block with its bad lines left empty; the number of each is told."""
+    listed = block.data.split(b"\n")
+    for i in range(block.lines):
+        if bad(listed[i]):
+            tell(block.first + i)
+            listed[i] = b""
+    return block._replace(data=b"\n".join(listed))
+
+
+def _whole_lines(path: Path, what: str) -> Iterator[bytes]:
+    rest = b""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                stream.seek(0)
+            while data := stream.read(BLOCK):
+                cut = data.rfind(b"\n") + 1
+                if cut:
+                    yield rest + data[:cut]
+                    rest = data[cut:]
+                else:
+                    rest += data
+                if len(rest) > LONGEST:
+                    raise unreadable(
+                        path, what, f"a line is longer than {LONGEST >> 20} MiB", "is it a text file?"
+                    )
+    except OSError as error:
+        raise unreadable(
+            path, what, error.strerror or type(error).__name__, "check the disk or get it again"
+        ) from error
+    if rest:
+        yield rest
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
