@@ -24,7 +24,7 @@ from mlimg_build.spec import without_paths
 
 __all__ = ["Catalog", "catalog"]
 
-FORMAT = 1
+FORMAT = 2
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name != "mtime"]
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split")  # read when facts and rows are made
 STATEMENTS = pa.schema(
@@ -45,7 +45,7 @@ class Catalog:
     categories: tuple[Category, ...]
     complete: bool
     lists: tuple[str, ...]
-    files: dict[str, str]  # file name → sha256
+    files: tuple[tuple[str, str], ...]  # name and sha256 of each file that decided it
     notes: Notes
     images: pa.Table
     statements: pa.Table
@@ -92,7 +92,7 @@ def _load(place: Path, record: dict[str, Any]) -> Catalog:
         categories=tuple(Category(*row) for row in record["categories"]),
         complete=record["complete"],
         lists=tuple(record["lists"]),
-        files=record["files"],
+        files=tuple((name, digest) for name, digest in record["files"]),
         notes=notes,
         images=open_batches(place / "images.arrow").read_all(),
         statements=open_batches(place / "statements.arrow").read_all(),
@@ -115,7 +115,7 @@ def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
         )
     categories = tuple(_categories(source, gathered.category_ids))
     statements = _in_order(statements, gathered.category_ids, categories)
-    files = {path.name: _file_digest(path) for path in source.files}
+    files = [(path.name, _file_digest(path)) for path in source.files]
     digest = hashlib.sha256(
         json.dumps(
             {

@@ -80,7 +80,6 @@ def _mappings(plan: Plan) -> MappingColumns:
         name=[row.decision.name for row in placed],
         category=plan.facts.vocabulary.category_of,
         method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
-        score=np.ones(len(placed), np.float32),
         evidence=[evidence(row) for row in placed],
     )
 

@@ -67,7 +67,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
                 "digest": catalog.digest,
                 "images": len(catalog.images),
                 "statements": len(catalog.statements),
-                "files": dict(sorted(catalog.files.items())),
+                "files": [f"{digest}  {name}" for name, digest in catalog.files],
             }
             for catalog in plan.catalogs
         },

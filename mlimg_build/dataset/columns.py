@@ -113,7 +113,7 @@ class CategoryColumns:
 class MappingColumns:
     """One row a source category: which category it became (-1: none), by which method, with what evidence.
 
-    `source` indexes the table `sources`, `method` the table `methods`; `score` is the method's own.
+    `source` indexes the table `sources`, `method` the table `methods`.
     """
 
     source: NDArray[np.uint16]
@@ -121,7 +121,6 @@ class MappingColumns:
     name: Sequence[str]
     category: NDArray[np.int32]
     method: NDArray[np.uint8]
-    score: NDArray[np.float32]
     evidence: Sequence[str]
 
 

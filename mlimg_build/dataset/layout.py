@@ -109,7 +109,6 @@ MAPPING_COLUMNS = (
     Column("name", "|u1", 0, text=True),
     Column("category", "<i4"),
     Column("method", "|u1"),
-    Column("score", "<f4"),
     Column("evidence", "|u1", 0, text=True),
 )
 

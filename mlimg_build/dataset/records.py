@@ -134,7 +134,6 @@ class Mapped:
     name: str
     category: int
     method: str
-    score: float
     evidence: str
 
 
@@ -160,6 +159,5 @@ class Mappings(Sequence[Mapped]):
             source=self._tables["sources"][int(values["source"])],
             method=self._tables["methods"][int(values["method"])],
             category=int(values["category"]),
-            score=float(values["score"]),
             **{name: unpack(values[name][None])[0] for name in ("id", "name", "evidence")},
         )

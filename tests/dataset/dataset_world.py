@@ -124,7 +124,6 @@ def mappings() -> MappingColumns:
         name=["dog", "Dog", "Ünknown"],
         category=np.array([1, 1, -1], "i4"),
         method=np.array([0, 1, 1], "u1"),
-        score=np.array([1, 0.5, 0], "f4"),
         evidence=["", "lemma dog of n02084071", ""],
     )
 

@@ -95,7 +95,7 @@ def test_categories_and_mappings_come_back(original_dataset: Path) -> None:
         categories.index("n99999999")
     mapped = dataset.mappings[1]
     assert (mapped.source, mapped.id, mapped.name, mapped.category) == ("open_images", "/m/0bt9lr", "Dog", 1)
-    assert (mapped.method, mapped.score, mapped.evidence) == ("lemma", 0.5, "lemma dog of n02084071")
+    assert (mapped.method, mapped.evidence) == ("lemma", "lemma dog of n02084071")
     assert [one.category for one in dataset.mappings] == [1, 1, -1]
     assert dataset.rules == TABLES["rules"]
 
