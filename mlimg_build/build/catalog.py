@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +104,9 @@ def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
     notes = Notes()
     gathered = _Gathered(name, [category.id for category in source.categories()])
     for batch in source.scan(notes):
-        if batch.images is not None:
-            gathered.add_images(batch.images)
+        near = gathered.add_images(batch.images) if batch.images is not None else None
         if batch.labels is not None:
-            gathered.add_labels(batch.labels)
+            gathered.add_labels(batch.labels, near)
     images, statements = gathered.images(notes), gathered.statements()
     if not len(images) or not len(statements):
         what = "image" if not len(images) else "label"
@@ -131,7 +131,7 @@ def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
         "digest": digest,
         "categories": [(category.id, category.name, category.wnid) for category in categories],
         "complete": source.complete,
-        "lists": [path.name for path in source.lists],
+        "lists": _told_apart(source.lists),
         "files": files,
         "notes": dict(notes.counts),
         "examples": notes.examples,
@@ -152,18 +152,22 @@ class _Gathered:
         self._known: npt.NDArray[np.uint64] | None = None
         self._statements: list[pa.RecordBatch] = []
 
-    def add_images(self, batch: pa.RecordBatch) -> None:
+    def add_images(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+        """Adds images and returns their keys."""
         keys, draws = hash_names(self.prefix, batch.column("name").to_pylist())
         self._images.append(batch)
         self._keys.append(keys)
         self._draws.append(draws)
         self._known = None
+        return keys
 
-    def add_labels(self, batch: pa.RecordBatch) -> None:
+    def add_labels(self, batch: pa.RecordBatch, near: npt.NDArray[np.uint64] | None) -> None:
+        """Adds statements; `near` holds the keys of the images that came with them, so that most are found there."""
         names = batch.column("name").dictionary_encode()
         distinct = names.dictionary.to_pylist()
         keys, _ = hash_names(self.prefix, distinct)
-        self._add_missing(keys, distinct)
+        if near is None or not np.isin(keys, near).all():
+            self._add_missing(keys, distinct)
         categories = batch.column("category").dictionary_encode()
         numbers = np.array(
             [
@@ -260,6 +264,12 @@ def _in_order(statements: pa.Table, ids: dict[str, int], categories: Sequence[Ca
     again = (key[1:] == key[:-1]) & (number[1:] == number[:-1]) & (confidence[1:] == confidence[:-1])
     first = np.concatenate([[True], ~again])
     return pa.table([column[first] for column in (key, number, confidence, row)], schema=STATEMENTS)
+
+
+def _told_apart(paths: Sequence[Path]) -> list[str]:
+    """The names of files, with their folders where two have one name."""
+    names = Counter(path.name for path in paths)
+    return [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths]
 
 
 def _why_empty(notes: Notes) -> str:
