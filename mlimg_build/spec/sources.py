@@ -70,7 +70,8 @@ class CommonSource(Part):
         "line with # comments",
     )
     split: Literal["auto", "train", "validation", "transfer", "transfer_validation"] = Field(
-        default="auto", description="where the images go; auto draws between train and validation by the spec's split"
+        default="auto",
+        description="where the images go; auto draws between train and validation by the spec's split",
     )
 
 

@@ -71,7 +71,7 @@ SENTENCES: tuple[tuple[str, str, str, bool], ...] = (
 )
 
 
-class TooDeep(Exception):  # noqa: N818 -- never leaves the package
+class TooDeep(Exception):
     """Nesting beyond what a spec can need; holds the mark where."""
 
     def __init__(self, mark: yaml.Mark) -> None:
