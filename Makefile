@@ -31,7 +31,7 @@ test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
 bench: $(STAMP)  ## measures speed; prints the figures
-	$(BIN)/pytest -m bench -s
+	MLIMG_BENCH=full $(BIN)/pytest -m bench -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

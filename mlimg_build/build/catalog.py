@@ -211,7 +211,7 @@ class _Gathered:
         twice[1:] = keys[1:] == keys[:-1]
         if not twice.any():
             return table
-        names = table.column("name")
+        names, statuses = table.column("name"), table.column("status")
         for i in np.flatnonzero(twice):
             if names[int(i)].as_py() != names[int(i) - 1].as_py():
                 raise SourceError(
@@ -221,7 +221,8 @@ class _Gathered:
                         hint="rename one of the images",
                     )
                 )
-            notes.add("image-twice", names[int(i)].as_py())
+            if statuses[int(i)].as_py() == statuses[int(i) - 1].as_py():  # else labels named it before it came
+                notes.add("image-twice", names[int(i)].as_py())
         return table.filter(pa.array(~twice))
 
     def statements(self) -> pa.Table:
