@@ -55,7 +55,7 @@ def test_a_random_read_is_twenty_times_as_fast_as_zarrs_indexing(
         image_time.append(seconds(lambda row: split[row].data, row))
     fast, slow = statistics.median(ours), statistics.median(theirs)
     with capsys.disabled():
-        print(  # noqa: T201
+        print(
             f"\nrandom read, medians of {len(rows)}: reader {fast * 1e3:.3f} ms, zarr {slow * 1e3:.3f} ms, "
             f"ratio {slow / fast:.0f}; whole Image {statistics.median(image_time) * 1e3:.3f} ms"
         )
@@ -68,5 +68,5 @@ def test_the_small_arrays_of_a_shard_cost_little(tmp_path: Path, capsys: pytest.
     images = [image(i, size=20) for i in ids(4096)]
     costs = [seconds(lambda n: write_shard(tmp_path / str(n), images, layout), n) for n in range(3)]
     with capsys.disabled():
-        print(f"\ntwo artefacts of 4,096 tiny images: median {statistics.median(costs) * 1e3:.0f} ms")  # noqa: T201
+        print(f"\ntwo artefacts of 4,096 tiny images: median {statistics.median(costs) * 1e3:.0f} ms")
     assert statistics.median(costs) < 2
