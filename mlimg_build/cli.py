@@ -123,12 +123,12 @@ def check(spec: SpecFile, as_json: AsJson = False) -> None:
     from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
 
     loaded = _load(spec)
-    check_ids(loaded, load_wordnet(loaded))
     warnings = [
         *loaded.warnings,
         *(replace(problem, severity="warning") for problem in missing_paths(loaded)),
     ]
     terminal.show_problems(warnings)
+    check_ids(loaded, load_wordnet(loaded))
     if as_json:
         _print_json(
             {
@@ -196,6 +196,9 @@ def build(
         typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
     ] = None,
     fraction: Fraction = 1.0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Check the dataset that is there first and mend what is damaged.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build the dataset of a spec; what is there already is not made again."""
@@ -209,7 +212,7 @@ def build(
     loaded = _load(spec)
     cluster = load_backend(backend)
     with terminal.Watcher() as watcher:
-        built = compile_spec(loaded, out, cluster, fraction, watcher)
+        built = compile_spec(loaded, out, cluster, fraction, watcher, repair)
     terminal.show_problems(built.warnings)
     if as_json:
         _print_json(

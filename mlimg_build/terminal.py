@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -43,8 +43,11 @@ WIDE = 100_000  # a pipe has no width, and a line that is cut or folded there ca
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+    """A console that prints text as it is: what stands in brackets in a path is no markup."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.size = ConsoleDimensions(WIDE, 25)
+    return console
 
 
 out = _console(stderr=False)
@@ -119,7 +122,7 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         if self.status:
             self.status.stop()
-        self.bars.stop()
+            self.bars.stop()
 
     def step(self, message: str) -> None:
         """Says what is being done."""
@@ -183,7 +186,7 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
 def show_plan(summary: dict[str, Any]) -> None:
     """Prints what a build would do, and why."""
     part = "" if summary["fraction"] >= 1 else f", fraction {summary['fraction']:g}"
-    out.print(f"[bold]{summary['name']} {summary['version']}[/bold]{part}\n")
+    out.print(Text.assemble((f"{summary['name']} {summary['version']}", "bold"), f"{part}\n"))
     table = _table("source", "images", "statements", "passed over", right=("images", "statements"))
     for name, source in summary["sources"].items():
         passed = ", ".join(f"{count} {code}" for code, count in source["passed_over"].items())
@@ -197,6 +200,8 @@ def show_plan(summary: dict[str, Any]) -> None:
         out.print(f"not used    {', '.join(f'{count} {fate}' for fate, count in unused.items())}")
     if summary["images_without_label"]:
         out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
+    if summary["labels_below_confidence"]:
+        out.print(f"left out    {summary['labels_below_confidence']:,} labels below min_confidence")
     shards, cached = summary["shards"], summary["image_shards_cached"]
     out.print(
         f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source"
@@ -227,6 +232,13 @@ def show_built(built: Built) -> None:
         err.print(
             f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}"
         )
+    left = built.summary["images_without_label"], built.summary["labels_below_confidence"]
+    if any(left):
+        err.print(
+            f"left out: {left[0]:,} images without a label that counts, {left[1]:,} labels below min_confidence"
+        )
+    if built.passed_over:
+        err.print(f"not everything in the sources could be used; see {built.passed_over}")
     err.print(f"{built.images:,} images, digest {built.digest}")
     out.print(str(built.dataset))
 
@@ -286,13 +298,20 @@ def show_verified(path: Path, found: Verification) -> None:
         )
     verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
     out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
+    if not found.ok:
+        err.print("to mend it, run the build that made it with --repair")
 
 
 def show_info(told: dict[str, Any]) -> None:
     """Prints what a dataset holds."""
     attributes, labels, categories = told["attributes"], told["labels"], told["categories"]
-    out.print(f"[bold]{told['path']}[/bold]  {attributes['name']} {attributes['version']}\n")
+    out.print(Text.assemble((told["path"], "bold"), f"  {attributes['name']} {attributes['version']}\n"))
     failed = ", ".join(f"{count} {status}" for status, count in told["failed"].items())
+    passed = [
+        f"{count:,} {code} in {name}"
+        for name, source in attributes["sources"].items()
+        for code, count in source["passed_over"].items()
+    ]
     rows = {
         "images": f"{told['images']:,} in {told['shards']} shards, {size(told['bytes'])}",
         "no bytes": failed or "none",
@@ -301,6 +320,9 @@ def show_info(told: dict[str, Any]) -> None:
         "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
         "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
         "contradictions": f"{attributes['contradictions']:,}",
+        "left out": f"{attributes['images_without_label']:,} images without a label that counts, "
+        f"{attributes['labels_below_confidence']:,} labels below min_confidence",
+        "passed over": ", ".join(passed) or "nothing",
         "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images",
         "digest": told["digest"],
         "WordNet": f"{attributes['wordnet']['release']}, {attributes['wordnet']['digest']}",

@@ -221,7 +221,9 @@ class _Gathered:
                         hint="rename one of the images",
                     )
                 )
-            if statuses[int(i)].as_py() == statuses[int(i) - 1].as_py():  # else labels named it before it came
+            if (
+                statuses[int(i)].as_py() == statuses[int(i) - 1].as_py()
+            ):  # else labels named it before it came
                 notes.add("image-twice", names[int(i)].as_py())
         return table.filter(pa.array(~twice))
 

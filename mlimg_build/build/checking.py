@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from mlimg_build.errors import Problem, SpecError
+from mlimg_build.errors import Problem, SpecError, WordNetError
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.wordnet import NounGraph, load
 
@@ -15,7 +16,13 @@ __all__ = ["check_ids", "load_wordnet", "missing_paths"]
 def load_wordnet(loaded: LoadedSpec) -> NounGraph:
     """The release of WordNet that a spec names, else the one that ships. Raises `WordNetError` at the spec's place."""
     wanted = loaded.spec.wordnet
-    return load(wanted.path) if wanted else load()
+    if wanted is None:
+        return load()
+    try:
+        return load(wanted.path)
+    except WordNetError as error:
+        place = loaded.place("wordnet", "path")
+        raise WordNetError(replace(problem, place=place) for problem in error.problems) from error
 
 
 def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
@@ -38,9 +45,12 @@ def missing_paths(loaded: LoadedSpec) -> list[Problem]:
     """One error for every file or folder that the spec names and that is not there, at its place."""
     found = []
     for place, path, kind in file_paths(loaded):
-        there = path.is_dir() if kind == "folder" else path.is_file()
+        try:
+            there = path.is_dir() if kind == "folder" else path.is_file()
+            what = f"is not a {kind}" if path.exists() else "does not exist"
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            there, what = False, f"cannot be looked at ({error.strerror})"
         if not there:
-            what = "does not exist" if not path.exists() else f"is not a {kind}"
             found.append(
                 Problem(
                     "path-missing",
@@ -53,10 +63,15 @@ def missing_paths(loaded: LoadedSpec) -> list[Problem]:
 
 
 def _hint(path: Path) -> str:
-    parent = path.parent
-    while not parent.exists():
-        parent = parent.parent
+    parent = next(folder for folder in path.parents if _is_folder(folder))
     return f"correct the path or set its variable; the nearest folder that exists is {parent}"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _ids(loaded: LoadedSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:

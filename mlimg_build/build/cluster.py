@@ -110,4 +110,23 @@ def _remote(wanted: SchedulerCluster) -> Iterator[Client]:
                     hint="start some with `dask worker --nthreads 1 ADDRESS`, where mlimg is installed",
                 )
             ) from error
+        found = client.run(version)
+        others = {address: theirs for address, theirs in found.items() if theirs != version()}
+        if others:
+            address, theirs = next(iter(others.items()))
+            raise BackendError(
+                Problem(
+                    "other-version",
+                    f"{len(others)} workers run another mlimg, such as {theirs} at {address}; this is {version()}",
+                    hint="install the same version on every worker: a backend may not change a result",
+                )
+            )
         yield client
+
+
+def version() -> str:
+    """The versions that the bytes of a shard depend on."""
+    import mlimg_build  # noqa: PLC0415  of the worker that runs this
+    from mlimg_build.images import encoder  # noqa: PLC0415
+
+    return f"mlimg {mlimg_build.__version__}, {encoder()}"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlimg_build.build.checking import check_ids, load_wordnet
-from mlimg_build.build.finishing import as_csv, failures, finish
-from mlimg_build.build.lock import write_lock
+from mlimg_build.build.finishing import as_csv, failures, finish, passed_over, plan_digest
+from mlimg_build.build.lock import refuse_strangers, write_lock
 from mlimg_build.build.planning import Plan, make_plan, remember
 from mlimg_build.build.store import Store, write_synced
-from mlimg_build.errors import Interrupted, Problem
+from mlimg_build.dataset import verify
+from mlimg_build.errors import DatasetError, Interrupted, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 
 __all__ = ["Built", "Silent", "Watcher", "build", "dataset_path", "lock", "plan"]
+
+
+DAMAGED = "its digest did not match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Built:
     digest: str
     lock: Path
     failures: Path | None
+    passed_over: Path | None  # what the sources held and could not be used
     failed: dict[str, int]  # status → images
     images: int
     read: int  # images that this run read
@@ -60,7 +65,7 @@ class Silent:
 
 def dataset_path(loaded: LoadedSpec, out: Path, fraction: float) -> Path:
     """Where a build leaves its dataset; a fraction never lands on the whole."""
-    part = "" if fraction >= 1 else f"-{fraction:g}"
+    part = "" if fraction >= 1 else f"@{fraction!r}"  # no name of a dataset holds an @
     return out / f"{loaded.spec.name}{part}.zarr"
 
 
@@ -93,23 +98,32 @@ def build(
     backend: Backend,
     fraction: float = 1.0,
     watcher: Watcher | None = None,
+    repair: bool = False,
 ) -> Built:
     """The dataset of a spec, in `out`; results that are there already are not made again.
+
+    With `repair` every digest of a dataset that is there is checked first, and damaged shards are made again.
 
     The watcher's `step` hears of each step, and its `follow`, given the images and tasks that are left, returns what
     hears of each `Progress`. Raises `MlimgError`; what was finished until then is kept for the next run.
     """
     store = _store(loaded, out)
-    with store.held():
+    path = dataset_path(loaded, out, fraction)
+    folder = path.with_name(f"{path.name.removesuffix('.zarr')}.lock")
+    refuse_strangers(folder)
+    with store.held(), interruptible():
         watcher = watcher or Silent()
         made = _plan(loaded, store, fraction, watcher.step)
+        if repair and path.exists():
+            watcher.step("checking the dataset that is there")
+            made = _without_damage(made, store, path) or made
         seconds, workers, peak, read = 0.0, 0, 0, 0
         if made.tasks:
             from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
             from mlimg_build.build.running import execute  # noqa: PLC0415
 
             watcher.step("starting workers")
-            with interruptible(), connected(backend, store.root / "tmp") as client:
+            with connected(backend, store.root / "tmp") as client:
                 images = sum(work.shard.images for work in made.work if not work.images_cached)
                 outcome = execute(made, store, client, watcher.follow(images, made.tasks))
             seconds, workers, peak, read = (
@@ -119,16 +133,14 @@ def build(
                 outcome.images,
             )
         watcher.step("assembling the dataset")
-        path = dataset_path(loaded, out, fraction)
         digest = finish(made, store, path)
-        folder = path.with_suffix(".lock")
         write_lock(made, store, folder, digest if fraction >= 1 else None)
         listed = list(failures(made, store))
-        report = path.with_suffix(".failures.csv")
-        if listed:
-            write_synced(report, as_csv(("image", "status", "reason"), listed))
-        else:
-            report.unlink(missing_ok=True)
+        report = _report(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)
+        passed = list(passed_over(made))
+        skipped = _report(
+            folder.with_suffix(".passed-over.csv"), ("source", "code", "count", "example"), passed
+        )
         remember(store, made)
         if fraction >= 1:
             store.prune(key for work in made.work for key in (work.images, work.labels))
@@ -139,7 +151,8 @@ def build(
         dataset=path,
         digest=digest,
         lock=folder,
-        failures=report if listed else None,
+        failures=report,
+        passed_over=skipped,
         failed=failed,
         images=sum(work.shard.images for work in made.work),
         read=read,
@@ -175,7 +188,35 @@ def _digest_at(path: Path, made: Plan) -> str | None:
     """The digest of a dataset that was built from this very plan, None where there is none."""
     from mlimg_build.dataset import open_dataset  # noqa: PLC0415  zarr is slow to load
 
-    if any(not (work.images_cached and work.labels_cached) for work in made.work) or not path.exists():
+    if any(not (work.images_cached and work.labels_cached) for work in made.work):
         return None
-    with open_dataset(path) as dataset:
-        return dataset.digest if dataset.attributes["spec_digest"] == made.loaded.digest else None
+    try:
+        with open_dataset(path) as dataset:
+            return dataset.digest if dataset.attributes.get("plan") == plan_digest(made) else None
+    except DatasetError:
+        return None
+
+
+def _without_damage(made: Plan, store: Store, path: Path) -> Plan | None:
+    """The plan with every shard to be made again that a check of the dataset found damaged; None where none was."""
+    damaged = {(found.split, found.shard) for found in verify(path).findings if found.shard is not None}
+    if not damaged:
+        return None
+    work = []
+    for item in made.work:
+        if (item.shard.split, item.shard.number) in damaged:
+            store.drop(item.images)
+            store.drop(item.labels)
+            work.append(replace(item, why_images=DAMAGED, why_labels=DAMAGED))
+        else:
+            work.append(item)
+    return replace(made, work=tuple(work))
+
+
+def _report(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path | None:
+    """A CSV of the rows; none, and no old one, where there are no rows."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return None
+    write_synced(path, as_csv(header, rows))
+    return path

@@ -20,7 +20,7 @@ STATES = {1: "present", -1: "absent"}
 METHOD_TEXT = {
     "same_id": "the source gives the WordNet id",
     "file": "decided in the mapping file",
-    "synonym": "a lemma of a category that another source has by id",
+    "synonym": "a lemma of a category that is here by its id",
     "lemma": "a lemma, taken in its first sense",
 }
 METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
@@ -125,7 +125,7 @@ class _Explained:
             if record
             else f"the place of {self.image.id} in the folders of {row.source}"
         )
-        how = "verified" if confidence >= 1 else f"by a machine, {confidence:.3g}"
+        how = "verified" if confidence >= 1 else f"by a machine, {confidence:.7g}"
         said = f"{where} says {row.id}{name} is {STATES[state]} ({how})"
         evidence = f"; {row.evidence}" if row.evidence else ""
         placed = f"{row.id}{name} is {self._named(row.category)}: {METHOD_TEXT[row.method]}{evidence}"

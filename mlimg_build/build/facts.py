@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,16 +97,17 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
         ancestors=spec.vocabulary.ancestors,
         drop_unreviewed=wanted.unreviewed == "drop",
     )
-    if not len(vocabulary):
-        raise LabelError(
-            Problem(
-                "no-category",
-                "no category is left",
-                loaded.place("vocabulary"),
-                hint="`mlimg check` lists the names that nothing resolves; look also at thresholds and exclusions",
-            )
-        )
     warnings = list(doubts(loaded, vocabulary.placed))
+    if not len(vocabulary):
+        fates = Counter(row.fate for row in vocabulary.placed)
+        listed = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        nothing = Problem(
+            "no-category",
+            f"no category is left of {len(vocabulary.placed)}: {listed}",
+            loaded.place("vocabulary"),
+            hint="decide in the file of `vocabulary.mapping.file`, or look at the thresholds and exclusions",
+        )
+        raise LabelError([nothing, *(replace(problem, severity="error") for problem in warnings)])
     errors = [problem for problem in warnings if problem.severity == "error"]
     if errors:
         raise SpecError(errors)

@@ -14,11 +14,13 @@ import numpy.typing as npt
 import mlimg_build
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
-from mlimg_build.dataset import Artefacts, CategoryColumns, MappingColumns, assemble
+from mlimg_build.dataset import Artefacts, CategoryColumns, MappingColumns, assemble, open_dataset
+from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
 from mlimg_build.labels import METHODS, RULES, Placed
+from mlimg_build.spec import digest_of
 
-__all__ = ["as_csv", "evidence", "failures", "finish"]
+__all__ = ["as_csv", "evidence", "failures", "finish", "passed_over", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path) -> str:
@@ -31,6 +33,7 @@ def finish(plan: Plan, store: Store, path: Path) -> str:
         splits.setdefault(work.shard.split, []).append(
             Artefacts(store.path(work.images), store.path(work.labels))
         )
+    _refuse_another(plan, path)
     return assemble(
         path,
         layout=plan.layout,
@@ -55,11 +58,49 @@ def finish(plan: Plan, store: Store, path: Path) -> str:
     )
 
 
+def _refuse_another(plan: Plan, path: Path) -> None:
+    """Raises `BuildError` where `path` holds the dataset of another spec or another fraction."""
+    try:
+        with open_dataset(path) as dataset:
+            there = (dataset.attributes.get("name"), dataset.attributes.get("fraction"))
+    except DatasetError:
+        return  # nothing, or what `assemble` itself refuses
+    if there != (plan.loaded.spec.name, plan.fraction):
+        message = f"{path} is the dataset {there[0]} (fraction {there[1]}), so it is not replaced"
+        raise BuildError(Problem("not-replaceable", message, hint="give another --out, or move it away"))
+
+
 def failures(plan: Plan, store: Store) -> Iterator[tuple[str, str, str]]:
     """(image id, status, reason) of every image that has no bytes, in the order of the rows."""
     for work in plan.work:
         entry = store.entry(work.images)
         yield from (tuple(row) for row in entry["notes"]["failures"]) if entry else ()
+
+
+def passed_over(plan: Plan) -> Iterator[tuple[str, str, int, str]]:
+    """(source, code, count, example) of everything that a source held and that could not be used."""
+    for catalog in plan.catalogs:
+        for code, count in sorted(catalog.notes.counts.items()):
+            yield from ((catalog.name, code, count, example) for example in catalog.notes.examples[code])
+
+
+def plan_digest(plan: Plan) -> str:
+    """sha256 over everything that decides a dataset's digest: two plans with one digest make one dataset; hex."""
+    return digest_of(
+        {
+            "fraction": plan.fraction,
+            "work": [[work.shard.split, work.images.digest, work.labels.digest] for work in plan.work],
+            "categories": list(plan.facts.vocabulary.wnids),
+            "mappings": [
+                [row.decision.source, row.decision.id, row.decision.name, row.decision.method, evidence(row)]
+                for row in plan.facts.vocabulary.placed
+            ],
+            "category_of": plan.facts.vocabulary.category_of.tolist(),
+            "wordnet": plan.graph.digest,
+            "sources": [catalog.name for catalog in plan.catalogs],
+            "licences": list(plan.rows.licences),
+        }
+    )
 
 
 def _counts(plan: Plan, store: Store) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -88,7 +129,7 @@ def evidence(row: Placed) -> str:
     """What speaks for a decision and what became of it, in a few words."""
     decision = row.decision
     parts = []
-    if decision.form and decision.form != decision.name:
+    if decision.form and decision.form != (decision.name or decision.id):
         parts.append(f"as {decision.form!r}")
     if decision.alternatives:
         parts.append(f"other senses {' '.join(decision.alternatives)}")
@@ -105,6 +146,7 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
         "name": spec.name,
         "version": spec.version,
         "fraction": plan.fraction,
+        "plan": plan_digest(plan),
         "mlimg_version": mlimg_build.__version__,
         "spec": plan.loaded.text,
         "spec_file": Path(plan.loaded.path).name,

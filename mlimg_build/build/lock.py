@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import yaml
 
 from mlimg_build.build.finishing import as_csv
 from mlimg_build.build.planning import Plan
-from mlimg_build.build.store import Store, sync_folder, write_synced
+from mlimg_build.build.store import Store, write_synced
+from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.dataset.replacing import replacing
 from mlimg_build.dataset.writing import read_result
+from mlimg_build.errors import BuildError, Problem
 
-__all__ = ["write_lock"]
+__all__ = ["refuse_strangers", "write_lock"]
 
 LOCK_FORMAT = 1
+
+
+FILES = ("lock.yaml", "categories.csv", "mappings.csv", "shards.csv")
 
 
 def write_lock(plan: Plan, store: Store, folder: Path, dataset: str | None) -> None:
     """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset, None before it is built.
 
-    `shards.csv` lists the shards that are built. A lock that was there is replaced.
+    `shards.csv` lists the shards that are built. A lock that was there is replaced; `BuildError` where `folder` is
+    anything else.
     """
-    temporary = folder.with_name(f".{folder.name}-{uuid4().hex}")
-    temporary.mkdir(parents=True)
-    try:
+    folder = folder.absolute()
+    refuse_strangers(folder)
+    with explaining_full_disk(folder), replacing(folder) as temporary:
         for name, data in _files(plan, store, dataset):
             write_synced(temporary / name, data)
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}-{uuid4().hex}")
-            folder.rename(old)
-            temporary.rename(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(folder)
-        sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_strangers(folder: Path) -> None:
+    """Raises `BuildError` where a lock would take the place of something that is no lock."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else {""}
+    if names and not ("lock.yaml" in names and names <= set(FILES)):
+        raise BuildError(
+            Problem(
+                "not-replaceable",
+                f"{folder} exists and is no lock, so it is not replaced",
+                hint="give another place, or move it away",
+            )
+        )
 
 
 def _files(plan: Plan, store: Store, dataset: str | None) -> Iterator[tuple[str, bytes]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.columns import open_batches
 from mlimg_build.build.facts import Facts, establish, save_hierarchy
 from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
-from mlimg_build.build.store import ENTRY, Key, Store
+from mlimg_build.build.store import ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
+from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
+from mlimg_build.images import encoder
 from mlimg_build.labels import settle
 from mlimg_build.sources import open_source
 from mlimg_build.spec import LoadedSpec, without_paths
@@ -31,12 +33,14 @@ LABELS_FORMAT = 1
 ROWS_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first
     "images": "other images belong in it",
+    "encoder": "another version of the encoder is installed",
     "annotation": "annotation changed",
     "layout": "dataset changed",
     "facts": "the categories or what they imply changed",
     "rows": "other rows of the sources belong in it",
     "sources": "the order of the sources changed",
 }
+LAST = "last.json"  # which results each shard had when it was built last
 LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter than its scheduling
 
 
@@ -161,11 +165,11 @@ def make_plan(
         author_bytes=rows.author_bytes,
         source_digest=spec.images.encoding != "original",
     )
-    last = _last(store)
+    last = read_json(store.root / LAST)
     work = []
     for split in dict.fromkeys(shard.split for shard in rows.shards):
         shards = rows.of(split)
-        for shard in shards[: max(1, math.ceil(fraction * len(shards)))]:
+        for shard in shards[: max(1, math.ceil(Fraction(str(fraction)) * len(shards)))]:
             work.append(_work(shard, loaded, facts, layout, store, last))
     return Plan(
         loaded, graph, catalogs, facts, rows, folder, folder / "hierarchy.npz", layout, fraction, tuple(work)
@@ -175,10 +179,10 @@ def make_plan(
 def remember(store: Store, plan: Plan) -> None:
     """Notes which results each shard had, so that the next plan can say what changed."""
     slots = {
-        f"{work.shard.split}/{work.shard.number}": (work.images.digest, work.labels.digest)
+        f"{work.shard.split}/{work.shard.number}": [work.images.digest, work.labels.digest]
         for work in plan.work
     }
-    (store.root / "last.json").write_text(json.dumps(slots))
+    save_json(store.root / LAST, {**read_json(store.root / LAST), **slots})
 
 
 def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None]) -> Sequence[Catalog]:
@@ -222,7 +226,7 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
 
 
 def _work(
-    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, list[str]]
+    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, Any]
 ) -> Work:
     spec = loaded.spec
     sizes = {
@@ -235,7 +239,12 @@ def _work(
     images = Key(
         "images",
         IMAGES_FORMAT,
-        {"rows": shard.image_rows, "images": without_paths(spec.images), "layout": sizes},
+        {
+            "rows": shard.image_rows,
+            "images": without_paths(spec.images),
+            "encoder": None if spec.images.encoding == "original" else encoder(),
+            "layout": sizes,
+        },
         shard.hint,
     )
     labels = Key(
@@ -250,8 +259,9 @@ def _work(
             "layout": {**sizes, "source_digest": layout.source_digest},
         },
     )
-    before = last.get(f"{shard.split}/{shard.number}", ["", ""])
-    return Work(shard, images, labels, _why(images, store, before[0]), _why(labels, store, before[1]))
+    before = last.get(f"{shard.split}/{shard.number}")
+    old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
+    return Work(shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels))
 
 
 def _why(key: Key, store: Store, before: str | None) -> str:
@@ -260,24 +270,17 @@ def _why(key: Key, store: Store, before: str | None) -> str:
         return ""
     if store.entry(key) is not None:
         return "its files were touched since"
-    try:
-        old = json.loads((store.folder(key.stage, before or "-") / ENTRY).read_text())["parts"]
-    except (OSError, ValueError):
+    old = read_json(store.folder(key.stage, before or "-") / ENTRY).get("parts")
+    if not isinstance(old, dict):
         return "not built yet"
     for name, said in WHY.items():
         if name in key.parts and old.get(name) != key.parts[name]:
-            fields = key.parts[name] if isinstance(key.parts[name], dict) else {}
-            changed = [field for field in fields if old[name].get(field) != fields[field]]
-            return f"{name}.{changed[0]} changed" if changed else said
+            new, was = key.parts[name], old.get(name)
+            if isinstance(new, dict) and isinstance(was, dict):
+                changed = [field for field in new if was.get(field) != new[field]]
+                return f"{name}.{changed[0]} changed" if changed else said
+            return said
     return "the format changed"
-
-
-def _last(store: Store) -> dict[str, list[str]]:
-    try:
-        found: dict[str, list[str]] = json.loads((store.root / "last.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
 
 
 def _refuse_contradictions(

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, as_completed
 
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, Work
 from mlimg_build.build.store import Store
-from mlimg_build.build.tasks import TOPIC, LabelRules, PackImages, Task, run
+from mlimg_build.build.tasks import LabelRules, PackImages, Task, run
 from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem
 from mlimg_build.sources import open_source
 
@@ -63,20 +64,21 @@ def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress
     once, `BuildError` with every other failure at the end.
     """
     todo = tasks_of(plan, store)
+    topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
     started = time.monotonic()
 
     def told(event: Any) -> None:
         stamped = event[1] if isinstance(event, (tuple, list)) and len(event) == 2 else event
         report(Progress(*stamped))
 
-    client.subscribe_topic(TOPIC, told)
+    client.subscribe_topic(topic, told)
     done, peak, problems = 0, 0, list[Problem]()
-    workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
     waiting = iter(todo)
     futures: as_completed = as_completed()
     try:
-        for task in _next(waiting, WINDOW * max(workers, 1)):
-            futures.add(_submit(client, task))
+        for task in _next(waiting, WINDOW * max(sum(threads), 1)):
+            futures.add(_submit(client, task, topic))
         for future in futures:
             try:
                 result = future.result()
@@ -88,23 +90,23 @@ def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress
                 report(Progress(shards=1))
             future.release()
             for task in _next(waiting, 1):
-                futures.add(_submit(client, task))
+                futures.add(_submit(client, task, topic))
     except KeyboardInterrupt:
         client.cancel(list(futures.futures), force=True)
         raise
     finally:
-        client.unsubscribe_topic(TOPIC)
+        client.unsubscribe_topic(topic)
     if problems:
         raise BuildError(problems)
-    return Outcome(len(todo), done, time.monotonic() - started, workers, peak)
+    return Outcome(len(todo), done, time.monotonic() - started, len(threads), peak)
 
 
 def _next(tasks: Any, count: int) -> list[Task]:
     return [task for _, task in zip(range(count), tasks, strict=False)]
 
 
-def _submit(client: Client, task: Task) -> Future[dict[str, int]]:
-    return client.submit(run, task, pure=False, retries=0)
+def _submit(client: Client, task: Task, topic: str) -> Future[dict[str, int]]:
+    return client.submit(run, task, topic, pure=False, retries=0)
 
 
 def _problems(error: Exception) -> Sequence[Problem]:
@@ -117,13 +119,8 @@ def _problems(error: Exception) -> Sequence[Problem]:
         hint = "it may have run out of memory: give workers more in the backend, or lower images.max_pixels"
         return [Problem("worker-killed", "a shard killed the workers that tried it, four times", hint=hint)]
     if isinstance(error, OSError):
-        raise BuildError(
-            Problem(
-                "worker-failed",
-                f"a worker could not read or write: {error}",
-                hint="workers must see the sources and --out under the same paths",
-            )
-        ) from error
+        hint = "workers must see the sources and --out under the same paths, and may read and write there"
+        return [Problem("worker-failed", f"a worker could not read or write: {error}", hint=hint)]
     logging.getLogger(__name__).debug("a task failed", exc_info=error)
     message = f"a shard failed with {type(error).__name__}: {error}"
     return [

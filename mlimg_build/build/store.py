@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["ENTRY", "Key", "Store"]
+__all__ = ["ENTRY", "Key", "Store", "read_json", "sync_folder", "write_synced"]
 
 ENTRY = "entry.json"
 
@@ -54,42 +56,64 @@ class Store:
         return self.root / stage / digest[:2] / digest
 
     def has(self, key: Key) -> bool:
-        """Says whether the result is there and nothing hints that its sources changed since."""
+        """Says whether the result is there, and nothing hints that its sources or its own files changed since."""
         entry = self.entry(key)
-        return entry is not None and entry["hint"] == key.hint
+        if entry is None or entry["hint"] != key.hint:
+            return False
+        folder = self.path(key)
+        try:
+            return all(_mark(folder / name) == mark for name, mark in entry["files"].items())
+        except OSError:
+            return False
 
     def entry(self, key: Key) -> dict[str, Any] | None:
-        """The record of a result: its key's parts, its hint and what the stage noted; None where there is none."""
-        try:
-            entry: dict[str, Any] = json.loads((self.path(key) / ENTRY).read_text())
-        except (OSError, json.JSONDecodeError):
-            return None
-        return entry
+        """The record of a result: its key's parts, its hint, its files and what the stage noted; None without one."""
+        entry = read_json(self.path(key) / ENTRY)
+        return entry if entry.keys() >= {"parts", "hint", "files", "notes"} else None
 
     @contextmanager
     def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Gives an empty folder to fill and a dict for notes; on success the folder becomes the result of `key`."""
+        """Gives an empty folder to fill and a dict for notes; on success the folder becomes the result of `key`.
+
+        Where another task makes the same result at the same moment, one of the two stays. Raises `DatasetError`
+        `disk-full`.
+        """
         temporary = self.root / "tmp" / uuid4().hex
-        temporary.mkdir(parents=True)
         notes: dict[str, Any] = {}
         try:
-            yield temporary, notes
-            record = {
-                "stage": key.stage,
-                "format": key.format,
-                "parts": key.parts,
-                "hint": key.hint,
-                "notes": notes,
-            }
-            write_synced(temporary / ENTRY, json.dumps(record, sort_keys=True).encode())
-            final = self.path(key)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            if final.exists():
-                final.rename(self.root / "tmp" / uuid4().hex)
-            temporary.rename(final)
-            sync_folder(final.parent)
+            with explaining_full_disk(self.root.parent.parent):
+                temporary.mkdir(parents=True)
+                yield temporary, notes
+                files = {
+                    path.relative_to(temporary).as_posix(): _mark(path)
+                    for path in sorted(temporary.rglob("*"))
+                    if path.is_file()
+                }
+                record = {"stage": key.stage, "format": key.format, "parts": key.parts, "hint": key.hint}
+                told = {**record, "files": files, "notes": notes}
+                write_synced(temporary / ENTRY, json.dumps(told, sort_keys=True).encode())
+                self._place(temporary, key)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def drop(self, key: Key) -> None:
+        """Forgets a result, so that it is made again."""
+        shutil.rmtree(self.path(key), ignore_errors=True)
+
+    def _place(self, made: Path, key: Key) -> None:
+        final = self.path(key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(10):
+            with suppress(FileNotFoundError):
+                final.rename(self.root / "tmp" / uuid4().hex)
+            try:
+                made.rename(final)
+            except OSError as error:  # another task was faster between the two renames
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                continue
+            sync_folder(final.parent)
+            return
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -102,11 +126,13 @@ class Store:
                 raise BuildError(
                     Problem(
                         "build-running",
-                        f"another build writes to {self.root.parent}",
+                        f"a build or plan of {self.root.name} is running in {self.root.parent.parent}",
                         hint="wait for it, or give another --out",
                     )
                 ) from error
             shutil.rmtree(self.root / "tmp", ignore_errors=True)
+            for left in (self.root / "catalog").glob(".*"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
             yield
 
     def prune(self, kept: Iterable[Key]) -> int:
@@ -125,6 +151,21 @@ class Store:
 def _linked(folder: Path) -> bool:
     """Says whether another folder, a dataset, links to files of this one."""
     return any(path.stat().st_nlink > 1 for path in folder.rglob("*") if path.is_file())
+
+
+def _mark(path: Path) -> list[int]:
+    """What tells that a file was changed in place: its bytes and time of change."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_synced(path: Path, data: bytes) -> None:

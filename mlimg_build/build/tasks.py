@@ -32,7 +32,6 @@ from mlimg_build.sources import Bytes
 
 __all__ = ["LabelRules", "PackImages", "Task", "run"]
 
-TOPIC = "mlimg"
 NO_DIGEST = bytes(32)
 
 
@@ -70,10 +69,13 @@ class LabelRules:
 Task = Sequence[PackImages | LabelRules]
 
 
-def run(task: Task) -> dict[str, int]:
-    """Every result of the task is in the store; returns images packed, shards labelled and the peak memory in bytes."""
+def run(task: Task, topic: str = "") -> dict[str, int]:
+    """Every result of the task is in the store; progress is told on `topic`.
+
+    Returns images packed, shards labelled and the peak memory in bytes.
+    """
     images = labels = 0
-    tell = _teller()
+    tell = _teller(topic)
     for job in task:
         if isinstance(job, PackImages):
             images += _pack(job, tell)
@@ -211,7 +213,7 @@ def _hierarchy(path: str) -> Hierarchy:
     return load_hierarchy(Path(path))
 
 
-def _teller(every: float = 0.3) -> Callable[[int, int, int], None]:
+def _teller(topic: str, every: float = 0.3) -> Callable[[int, int, int], None]:
     """A function that adds up images, bytes and failures and tells the driver now and then; (0, 0, 0) tells at once."""
     try:
         from distributed import get_worker  # noqa: PLC0415  a worker has it loaded; a test calls without one
@@ -227,7 +229,7 @@ def _teller(every: float = 0.3) -> Callable[[int, int, int], None]:
         waiting[:] += (images, size, failed)
         now = time.monotonic()
         if waiting[0] and (images == 0 or now - told > every):
-            worker.log_event(TOPIC, waiting.tolist())
+            worker.log_event(topic, waiting.tolist())
             waiting[:] = 0
             told = now
 

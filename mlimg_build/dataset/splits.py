@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -51,7 +52,7 @@ class Split(Sequence[Image]):
             return View(self, range(self._images)[row])
         if isinstance(row, str):
             row = self.find(row)
-        return self._image(self._row(row))
+        return self._image(self._row(operator.index(row)))
 
     def __contains__(self, item: object) -> bool:
         if isinstance(item, Image):

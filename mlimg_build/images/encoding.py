@@ -7,15 +7,16 @@ nothing else.
 from __future__ import annotations
 
 import numpy as np
+import PIL
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
 from mlimg_build.images import gif, jpeg, png, webp
 from mlimg_build.images.proof import Proof
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["encode"]
+__all__ = ["encode", "encoder"]
 
 _Turn = Image.Transpose
 _TURNS = {
@@ -29,6 +30,12 @@ _TURNS = {
 }
 _READERS = {"png": png.pixels, "gif": gif.pixels, "webp": webp.pixels}
 _MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
+
+
+def encoder() -> str:
+    """The versions that the bytes of `encode` depend on; part of the key of whatever holds such bytes."""
+    turbo = features.version("libjpeg_turbo")
+    return f"pillow {PIL.__version__}, libjpeg-turbo {turbo}, simplejpeg {simplejpeg.__version__}"
 
 
 def encode(data: bytes, proof: Proof, short_side: int, quality: int) -> tuple[bytes, int, int]:

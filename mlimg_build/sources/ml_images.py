@@ -66,7 +66,8 @@ class MLImages:
         self, lines: pa.Array, numbers: np.ndarray, i: int, *, wnids: pa.Array, archive: Archive, notes: Notes
     ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         file = self.lists[i].name
-        fields = pc.split_pattern(lines, "\t")
+        # some copies of the published lists have blanks where others have tabs
+        fields = pc.split_pattern(pc.replace_substring_regex(lines, r" +(\d{1,9}:)", r"\t\1"), "\t")
         named = filled(pc.list_element(fields, 0), numbers, file, notes, "row-without-image")
         fields, numbers = fields.filter(pa.array(named)), numbers[named]
         names = pc.list_element(fields, 0)

@@ -119,7 +119,7 @@ def test_a_second_build_has_nothing_to_do(spec: LoadedSpec, built: Built) -> Non
 
 def test_a_fraction_is_a_prefix_of_the_whole(spec: LoadedSpec, built: Built, tmp_path: Path) -> None:
     part = build(spec, tmp_path, backend(), fraction=0.3)
-    assert part.dataset.name == "small-0.3.zarr"
+    assert part.dataset.name == "small@0.3.zarr"
     assert part.images == part.read == 48  # three of seven shards
     whole, prefix = tree(built.dataset), tree(part.dataset)
     chunks = {name: data for name, data in prefix.items() if "/c/" in name and name.startswith("train/")}

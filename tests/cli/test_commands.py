@@ -190,3 +190,25 @@ def test_init_does_not_replace_a_file(project: Path) -> None:
     done = mlimg("init", "mine.yaml", cwd=project)
     assert done.returncode == 1
     assert (project / "mine.yaml").read_text() == before
+
+
+def test_brackets_in_a_path_are_brackets(project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o[red]x[/b]:cat:"
+    done = mlimg("build", project / "mine.yaml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{out / 'mine.zarr'}\n"
+    assert str(out / "mine.zarr") in mlimg("info", out / "mine.zarr").stdout
+    assert str(out / "mine.zarr") in mlimg("verify", out / "mine.zarr").stdout
+
+
+def test_check_shows_missing_files_beside_unknown_ids(tmp_path: Path) -> None:
+    assert mlimg("init", "mine.yaml", cwd=tmp_path).returncode == 0
+    text = (tmp_path / "mine.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(
+        f"{text}\n".replace("\nvocabulary:", "\nvocabulary:\n  include: [n99999999]", 1)
+    )
+    done = mlimg("check", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "n99999999" in done.stderr
+    assert "path-missing" in done.stderr
+    assert mlimg("plan", "mine.yaml", cwd=tmp_path).returncode == 1
