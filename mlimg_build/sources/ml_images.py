@@ -67,7 +67,7 @@ class MLImages:
     ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         file = self.lists[i].name
         # some copies of the published lists have blanks where others have tabs
-        fields = pc.split_pattern(pc.replace_substring_regex(lines, r" +(\d{1,9}:)", r"\t\1"), "\t")
+        fields = pc.split_pattern(pc.replace_substring_regex(lines, r" +(\d{1,9}:)", "\t\\1"), "\t")
         named = filled(pc.list_element(fields, 0), numbers, file, notes, "row-without-image")
         fields, numbers = fields.filter(pa.array(named)), numbers[named]
         names = pc.list_element(fields, 0)

@@ -9,7 +9,7 @@ import pytest
 from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
-from mlimg_build.sources import Bytes, Category, lines, place_of, read_dictionary
+from mlimg_build.sources import Bytes, Category, Notes, lines, place_of, read_dictionary
 from mlimg_build.sources.ml_images import MLImages
 from mlimg_build.spec import MLImagesSource
 
@@ -212,3 +212,16 @@ def test_lists_without_a_row_are_one_clear_error(tmp_path: Path, body: str, code
     with pytest.raises(SourceError) as error:
         scan(source(tmp_path, body))
     assert error.value.code == code
+
+
+def test_blanks_between_the_labels_of_a_row_are_as_good_as_tabs(tmp_path: Path, shared_data: Path) -> None:
+    rows = (shared_data / "ml-images" / "train_urls_sample.txt").read_text()
+    dictionary = shared_data / "ml-images" / "dictionary_and_semantic_hierarchy.txt"
+    scanned = []
+    for name, text in (("tabs.txt", rows), ("blanks.txt", rows.replace("\t", "  "))):
+        (tmp_path / name).write_text(text)
+        part = MLImagesSource(type="ml_images", lists=(tmp_path / name,), dictionary=dictionary)
+        batches = list(MLImages("rows", part).scan(Notes()))
+        scanned.append([(batch.images, batch.labels) for batch in batches])
+    assert scanned[0] == scanned[1]
+    assert len(scanned[0][0][0]) == 50
