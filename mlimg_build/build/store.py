@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.dataset.durable import explaining_full_disk, sync_file
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["ENTRY", "Key", "Store", "read_json", "sync_folder", "write_synced"]
+__all__ = ["ENTRY", "Key", "Store", "read_json", "write_synced"]
 
 ENTRY = "entry.json"
 
@@ -112,7 +112,7 @@ class Store:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
                 continue
-            sync_folder(final.parent)
+            sync_file(final.parent)
             return
 
     @contextmanager
@@ -174,12 +174,3 @@ def write_synced(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
