@@ -25,6 +25,7 @@ test: $(STAMP)  ## style, types and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pytest --quiet --doctest-modules mlimg_build
 	$(BIN)/pytest -m "not slow and not gpu"
 
 test-slow: $(STAMP)  ## the tests that take minutes
