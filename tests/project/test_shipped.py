@@ -45,3 +45,11 @@ def test_check_takes_under_a_second() -> None:
         subprocess.run(command, check=True, capture_output=True)
         taken.append(time.perf_counter() - start)
     assert min(taken) < 1
+
+
+def test_every_test_file_is_collected() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    collected = {line.split("::")[0] for line in listed.splitlines() if "::" in line}
+    written = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert written == collected
