@@ -42,7 +42,7 @@ Fraction = Annotated[
 
 
 def main() -> NoReturn:
-    """Runs the command line and exits: 0 done, 1 handled failure, 2 usage, 3 lock differs, 130 interrupted."""
+    """Runs the command line and exits: 0 done, 1 handled failure, 2 usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app(standalone_mode=True)

@@ -10,7 +10,6 @@ MlimgError                  a problem that the user can do something about; the 
 │   └── DamagedDataset      bytes differ from their digest (names shard and image)
 ├── BackendError            the cluster of a backend cannot be used
 └── BuildError              a build cannot go on
-    ├── LockMismatch        --locked and something would change (exit 3)
     └── Interrupted         stopped by the user; a rerun goes on from here (exit 130)
 """
 
@@ -28,7 +27,6 @@ __all__ = [
     "ImageError",
     "Interrupted",
     "LabelError",
-    "LockMismatch",
     "MlimgError",
     "Place",
     "Problem",
@@ -118,12 +116,6 @@ class BackendError(MlimgError):
 
 class BuildError(MlimgError):
     """A build cannot go on."""
-
-
-class LockMismatch(BuildError):
-    """The lock says something else than what would be built."""
-
-    exit_code = 3
 
 
 class Interrupted(BuildError):

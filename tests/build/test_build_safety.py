@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runs import backend
@@ -147,3 +149,33 @@ def test_a_store_with_nonsense_in_it_is_a_store_without_it(copy: Path, tmp_path:
     for path in list(store.rglob("entry.json"))[:3]:
         path.write_text("[]")
     assert build(spec, tmp_path / "out", backend()).digest == first.digest
+
+
+def test_a_worker_that_is_killed_costs_nothing(copy: Path, tmp_path: Path) -> None:
+    import psutil
+
+    class Killing:
+        killed = 0
+
+        def step(self, message: str) -> None:
+            """Nothing is to be said."""
+
+        def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
+            return self.hear
+
+        def hear(self, done: Any) -> None:
+            if done.shards and not self.killed:  # a shard is finished, others are under way
+                workers = [
+                    process
+                    for process in psutil.Process().children(recursive=True)
+                    if "spawn_main" in " ".join(process.cmdline())
+                ]
+                workers[0].kill()
+                self.killed += 1
+
+    spec, killing = load_spec(copy / "small.yaml"), Killing()
+    wanted = build(spec, tmp_path / "calm", backend())
+    made = build(spec, tmp_path / "out", backend(2), watcher=killing)
+    assert killing.killed == 1
+    assert made.digest == wanted.digest
+    assert verify(made.dataset).ok
