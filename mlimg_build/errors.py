@@ -9,6 +9,9 @@ MlimgError                  a problem that the user can do something about; the 
 ├── DatasetError            a dataset cannot be opened, or is not what it says
 │   └── DamagedDataset      bytes differ from their digest (names shard and image)
 ├── BackendError            the cluster of a backend cannot be used
+├── TrainingError           a network cannot be trained, evaluated or used
+│   ├── CheckpointError     a checkpoint or a model's files are damaged, or belong to something else
+│   └── LossNotFinite       the loss is NaN or infinite (names the step and its images)
 └── BuildError              a build cannot go on
     └── Interrupted         stopped by the user; a rerun goes on from here (exit 130)
 """
@@ -22,16 +25,19 @@ from typing import Literal
 __all__ = [
     "BackendError",
     "BuildError",
+    "CheckpointError",
     "DamagedDataset",
     "DatasetError",
     "ImageError",
     "Interrupted",
     "LabelError",
+    "LossNotFinite",
     "MlimgError",
     "Place",
     "Problem",
     "SourceError",
     "SpecError",
+    "TrainingError",
     "WordNetError",
 ]
 
@@ -112,6 +118,18 @@ class DamagedDataset(DatasetError):
 
 class BackendError(MlimgError):
     """The cluster of a backend cannot be used."""
+
+
+class TrainingError(MlimgError):
+    """A network cannot be trained, evaluated or used."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint or a model's files are damaged, or belong to something else."""
+
+
+class LossNotFinite(TrainingError):
+    """The loss is NaN or infinite; no checkpoint is written after it."""
 
 
 class BuildError(MlimgError):

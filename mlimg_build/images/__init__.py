@@ -1,9 +1,10 @@
 """Images: proved whole, made smaller, with a status for each that is not."""
 
 from mlimg_build.images.checking import Checked, check
+from mlimg_build.images.decoding import decode
 from mlimg_build.images.encoding import encode, encoder
 from mlimg_build.images.proof import Proof
 from mlimg_build.images.proving import prove
 from mlimg_build.images.status import STATUSES, BadImage, Status
 
-__all__ = ["STATUSES", "BadImage", "Checked", "Proof", "Status", "check", "encode", "encoder", "prove"]
+__all__ = ["STATUSES", "BadImage", "Checked", "Proof", "Status", "check", "decode", "encode", "encoder", "prove"]

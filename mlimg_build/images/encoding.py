@@ -16,7 +16,7 @@ from mlimg_build.images import gif, jpeg, png, webp
 from mlimg_build.images.proof import Proof
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["encode", "encoder"]
+__all__ = ["encode", "encoder", "rgb"]
 
 _Turn = Image.Transpose
 _TURNS = {
@@ -65,6 +65,26 @@ def encode(data: bytes, proof: Proof, short_side: int, quality: int) -> tuple[by
     array: NDArray[np.uint8] = np.ascontiguousarray(image).reshape(height, width, -1)
     space, sampling = ("GRAY", "Gray") if image.mode == "L" else ("RGB", "420")
     return bytes(simplejpeg.encode_jpeg(array, quality, space, sampling)), width, height
+
+
+def rgb(data: bytes, proof: Proof, min_width: int, min_height: int) -> NDArray[np.uint8]:
+    """The proved image upright, uint8[height, width, 3].
+
+    A JPEG is decoded at the smallest size of at most one half that holds `min_width` x `min_height` (as displayed),
+    else in full; other formats always in full.
+    """
+    least = (min_height, min_width) if proof.orientation >= 5 else (min_width, min_height)
+    if proof.format == "jpeg":
+        array = jpeg.pixels(data, proof.mode == "L", *least)
+        if proof.orientation in _TURNS:
+            image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+            array = np.asarray(image.transpose(_TURNS[proof.orientation]))
+        array = array.reshape(*array.shape[:2], -1)
+        return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
+    image = _decoded(data, proof, (1, 1)).convert("RGB")
+    if proof.orientation in _TURNS:
+        image = image.transpose(_TURNS[proof.orientation])
+    return np.array(image)
 
 
 def _fitted(width: int, height: int, short_side: int) -> tuple[int, int]:

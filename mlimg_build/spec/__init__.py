@@ -1,6 +1,13 @@
 """The spec language: YAML with places → frozen models, problems that can be understood, JSON Schema."""
 
-from mlimg_build.spec.backend import Backend, LocalCluster, SchedulerCluster, load_backend, shipped_backends
+from mlimg_build.spec.backend import (
+    Backend,
+    LocalCluster,
+    SchedulerCluster,
+    TrainingBackend,
+    load_backend,
+    shipped_backends,
+)
 from mlimg_build.spec.canonical import canonical_json, digest_of
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
 from mlimg_build.spec.models import (
@@ -71,6 +78,7 @@ __all__ = [
     "Split",
     "TableSource",
     "Training",
+    "TrainingBackend",
     "Transfer",
     "TransferOptimizer",
     "TransferRate",

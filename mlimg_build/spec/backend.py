@@ -15,9 +15,9 @@ from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec.reading import read_model, read_text
 from mlimg_build.spec.scalars import shown
 from mlimg_build.spec.spelling import listed, nearest
-from mlimg_build.spec.values import Bytes, Number, Part, Whole, known_type, refusal, tag_of
+from mlimg_build.spec.values import Bytes, Flag, Number, Part, Whole, known_type, refusal, tag_of
 
-__all__ = ["Backend", "LocalCluster", "SchedulerCluster", "load_backend", "shipped_backends"]
+__all__ = ["Backend", "LocalCluster", "SchedulerCluster", "TrainingBackend", "load_backend", "shipped_backends"]
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 TYPES = ("local", "scheduler")
@@ -62,6 +62,24 @@ def _type_tag(value: Any) -> str:
     return tag_of("scheduler" if given == "scheduler" else "local")
 
 
+class TrainingBackend(Part):
+    """How a network is trained on this machine."""
+
+    loader_workers: Whole | None = Field(
+        default=None,
+        le=1024,
+        description="processes that decode images; null for one a core with a GPU and for one without, 0 for none",
+    )
+    checkpoint_minutes: Number = Field(
+        default=15.0, ge=0, description="minutes between checkpoints; one more comes at the end of every epoch"
+    )
+    keep_checkpoints: Whole = Field(default=2, ge=1, description="newest checkpoints of a run that are kept")
+    compile: Flag = Field(default=True, description="use torch.compile on a GPU")
+    deterministic: Flag = Field(
+        default=False, description="on a GPU, only operations that give the same bits every time; slower"
+    )
+
+
 class Backend(Part):
     """Where a build runs."""
 
@@ -71,6 +89,9 @@ class Backend(Part):
         Discriminator(_type_tag),
         BeforeValidator(_known_type),
     ] = Field(default_factory=LocalCluster, description="the Dask cluster that runs the tasks")
+    training: TrainingBackend = Field(
+        default_factory=TrainingBackend, description="how a network is trained on this machine"
+    )
 
 
 def load_backend(path: Path | None, variables: Mapping[str, str] | None = None) -> Backend:

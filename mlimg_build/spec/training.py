@@ -132,6 +132,14 @@ class Run(Part):
     steps_per_epoch: Whole | None = Field(
         default=None, ge=1, description="batches of an epoch; without it an epoch reads every image once"
     )
+    shards_mixed: Whole = Field(
+        default=16, ge=1, description="shards of the dataset whose images are shuffled together"
+    )
+    micro_batch: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="images of one forward pass, over which batch norm is taken; all of a step without it",
+    )
     seed: Whole = Field(default=0, ge=0, lt=2**32, description="seed of everything random")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where to compute; auto takes a GPU if there is one"
@@ -210,6 +218,10 @@ class Transfer(Run):
     epochs: Whole = Field(default=120, ge=1, description="epochs")
     label_smoothing: Number = Field(
         default=0.0, ge=0, lt=1, description="share of a label spread over all categories"
+    )
+    compare_scratch: Flag = Field(
+        default=False,
+        description="also train the same steps from random weights with nothing frozen, to compare",
     )
     optimizer: TransferOptimizer = Field(
         default_factory=TransferOptimizer, description="stochastic gradient descent"

@@ -1,0 +1,41 @@
+"""The pixels of an image as it is displayed, for a network."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.images import markers
+from mlimg_build.images.encoding import rgb
+from mlimg_build.images.proof import Proof, proved
+from mlimg_build.images.proving import prove
+
+__all__ = ["decode"]
+
+MAX_PIXELS = 100_000_000
+
+
+def decode(data: bytes, least: int | None = None, *, trusted: bool = False) -> NDArray[np.uint8]:
+    """The image in `data` as uint8[height, width, 3]: RGB, upright by its EXIF orientation, never enlarged.
+
+    With `least`, a JPEG whose short side is at least twice that comes out smaller, reduced in the DCT domain with its
+    short side still at least `least` pixels: several times as fast. Greyscale fills all three channels, transparency
+    is laid on white, colour profiles are not applied.
+
+    The image is proved whole first, unless it is `trusted` because it was when it was stored. Raises BadImage.
+    """
+    proof = _glance(data) if trusted else prove(data, MAX_PIXELS)
+    width, height = proof.width, proof.height
+    if least is not None:
+        share = min(1.0, least / min(width, height))
+        width, height = max(1, round(width * share)), max(1, round(height * share))
+    return rgb(data, proof, width, height)
+
+
+def _glance(data: bytes) -> Proof:
+    """What the header of a JPEG says; other formats are proved."""
+    if not data.startswith(markers.SIGNATURE):
+        return prove(data, MAX_PIXELS)
+    head = markers.header(data)
+    mode = "L" if head.frame.components == 1 else "RGB"
+    return proved("jpeg", head.frame.width, head.frame.height, mode, head.orientation)
