@@ -1,0 +1,66 @@
+"""From an image of any size to the network's input: random when training, always the same when evaluating."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from mlimg_build.spec import Augmentation
+from mlimg_build.training.order import mix
+
+__all__ = ["KEPT", "normalise", "seeded", "training_transform", "viewing_transform"]
+
+KEPT = 0.875  # share of the short side that an evaluation's centre crop keeps: 224 of 256, as is usual for ImageNet
+MEAN, STD = 127.5, 127.5  # pixels are scaled to [-1, 1], as published
+
+
+def training_transform(part: Augmentation, size: int) -> tuple[v2.Compose, int]:
+    """The published augmentation for inputs of `size` pixels, and the short side that an image should have for it.
+
+    A random crop, then a flip, a rotation and a change of colours on as many images as the spec says; uint8[3, h, w] becomes uint8[3, size, size]. Brightness varies by 32/255, contrast and saturation by a half,
+    hue by a fifth of the circle to either side: the ranges of the Inception preprocessing that the authors built on;
+    the paper gives none.
+    """
+    steps: list[torch.nn.Module] = [
+        v2.RandomResizedCrop(size, scale=part.crop_area, ratio=part.aspect, antialias=True)
+    ]
+    if part.flip_share:
+        steps.append(v2.RandomHorizontalFlip(part.flip_share))
+    if part.rotation_share and part.rotation_degrees:
+        turn = v2.RandomRotation(part.rotation_degrees, interpolation=v2.InterpolationMode.BILINEAR)
+        steps.append(v2.RandomApply([turn], p=part.rotation_share))
+    if part.colour_jitter_share:
+        jitter = v2.ColorJitter(brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2)
+        steps.append(v2.RandomApply([jitter], p=part.colour_jitter_share))
+    narrowest = math.sqrt(part.crop_area[0] / max(part.aspect[1], 1 / part.aspect[0]))
+    return v2.Compose(steps), math.ceil(1.25 * size / narrowest)
+
+
+def viewing_transform(size: int) -> tuple[v2.Compose, int]:
+    """The centre crop for evaluation and use, and the short side that an image should have for it.
+
+    The short side becomes size / 0.875 pixels, and the middle is kept; uint8[3, h, w] becomes uint8[3, size, size].
+    """
+    side = round(size / KEPT)
+    return v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(size)]), math.ceil(1.25 * side)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Pixels uint8[n, 3, h, w] as float32 in [-1, 1], as published."""
+    return images.float().sub_(MEAN).div_(STD)
+
+
+@contextmanager
+def seeded(*key: int) -> Iterator[None]:
+    """What torch draws on the CPU inside follows from `key` alone, and what it draws after it is as if nothing was."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(int(mix(*key)) >> 1)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)
