@@ -74,6 +74,9 @@ class TrainingBackend(Part):
         default=15.0, ge=0, description="minutes between checkpoints; one more comes at the end of every epoch"
     )
     keep_checkpoints: Whole = Field(default=2, ge=1, description="newest checkpoints of a run that are kept")
+    evaluate_epochs: Whole = Field(
+        default=1, ge=1, description="epochs between evaluations on the validation images"
+    )
     compile: Flag = Field(default=True, description="use torch.compile on a GPU")
     deterministic: Flag = Field(
         default=False, description="on a GPU, only operations that give the same bits every time; slower"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -96,9 +97,14 @@ class Batches(IterableDataset[Any]):
         """
         more = {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
         loader: DataLoader[Any] = DataLoader(
-            self, batch_size=None, num_workers=workers, pin_memory=pin, **more
+            self, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_heedless, **more
         )
         for made in loader:
             if not isinstance(made, Batch):
                 raise MlimgError(made)
             yield made
+
+
+def _heedless(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; only the one that trains decides what follows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,127 @@
+"""Checkpoints: written whole or not at all, proved by a digest, loaded without unpickling anything but tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
+from mlimg_build.errors import CheckpointError, Problem
+
+__all__ = ["FORMAT", "file_digest", "latest", "load", "prune", "refuse_another", "save"]
+
+FORMAT = "mlimg-checkpoint/1"
+PATTERN = "step-*.json"
+
+
+def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """`folder/step-N.pt` holds `state` and is on the disk, with its digest in `step-N.json`, written last.
+
+    Raises:
+        DatasetError: `disk-full`; earlier checkpoints are as they were.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{step:08}.pt"
+    temporary = path.with_name(f".{path.name}.tmp")
+    with explaining_full_disk(folder):
+        try:
+            torch.save({"format": FORMAT, "step": step, **state}, temporary)
+            digest = file_digest(temporary)
+            sync_file(temporary)
+            temporary.replace(path)
+            sync_file(folder)
+            save_json(path.with_suffix(".json"), {"format": FORMAT, "step": step, "sha256": digest})
+        finally:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; None where there is none."""
+    found = sorted(folder.glob(PATTERN), key=_step)
+    return found[-1].with_suffix(".pt") if found else None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: `checkpoint-missing`, or `checkpoint-damaged` with the earlier checkpoint to go on from.
+    """
+    record = path.with_suffix(".json")
+    if not path.is_file():
+        raise CheckpointError(
+            Problem("checkpoint-missing", f"there is no {path}", hint="name a file step-N.pt of a run")
+        )
+    try:
+        told = json.loads(record.read_text())
+        if file_digest(path) != told["sha256"]:
+            raise ValueError("its bytes differ from their digest")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format"] != FORMAT:
+            raise ValueError(f"its format is {state['format']}")
+    except Exception as error:  # torch meets damage with a dozen kinds of exceptions
+        earlier = [other for other in sorted(path.parent.glob(PATTERN), key=_step) if _step(other) < _step(path)]
+        hint = (
+            f"go on from the one before it: --from {earlier[-1].with_suffix('.pt')}"
+            if earlier
+            else f"there is no earlier one: remove {path.parent} to start again"
+        )
+        raise CheckpointError(
+            Problem("checkpoint-damaged", f"{path} cannot be read: {str(error)[:200]}", hint=hint)
+        ) from error
+    return state
+
+
+def refuse_another(state: Mapping[str, Any], path: Path, *, dataset: str, outputs: int, architecture: str) -> None:
+    """Raises `CheckpointError` where a checkpoint is of another dataset or another network."""
+    problems = []
+    if state["digests"]["dataset"] != dataset:
+        problems.append(
+            Problem(
+                "checkpoint-of-another-dataset",
+                f"{path} was trained on the dataset {state['digests']['dataset'][:12]}…, this is {dataset[:12]}…",
+                hint="give the dataset that it was trained on, or train anew without --from",
+            )
+        )
+    if state["outputs"] != outputs:
+        problems.append(
+            Problem(
+                "category-count",
+                f"{path} has {state['outputs']} outputs, the dataset asks for {outputs}",
+                hint="the categories of the two differ: train anew without --from",
+            )
+        )
+    if state["architecture"] != architecture:
+        problems.append(
+            Problem(
+                "checkpoint-of-another-network",
+                f"{path} is of a {state['architecture']}, the spec asks for a {architecture}",
+                hint="correct training.model, or train anew without --from",
+            )
+        )
+    if problems:
+        raise CheckpointError(problems)
+
+
+def prune(folder: Path, kept: int) -> None:
+    """Only the newest `kept` checkpoints stay."""
+    for record in sorted(folder.glob(PATTERN), key=_step)[:-kept]:
+        record.unlink()  # first, so that what lacks its file is never taken for a checkpoint
+        record.with_suffix(".pt").unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _step(path: Path) -> int:
+    number = path.stem.removeprefix("step-")
+    return int(number) if number.isdigit() else -1

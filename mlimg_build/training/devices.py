@@ -1,0 +1,81 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.spec import TrainingBackend
+
+__all__ = ["Machine", "choose_device", "prepared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A device, the processes that feed it, and whether the network is compiled for it."""
+
+    device: torch.device
+    workers: int
+    compile: bool
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """channels_last on a GPU, whose tensor cores want it."""
+        return torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device that a spec asks for: "auto", "cpu" or "cuda".
+
+    Raises:
+        TrainingError: `device-missing`, where there is no GPU that this torch can use.
+    """
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        built = f"torch {torch.__version__} sees none"
+        raise TrainingError(
+            Problem(
+                "device-missing",
+                f"the spec asks for a GPU (device: cuda), and {built}",
+                hint="run the same command on a machine with one, or write `device: auto`; the dataset is kept",
+            )
+        )
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+@contextmanager
+def prepared(wanted: str, backend: TrainingBackend) -> Iterator[Machine]:
+    """The machine as the backend wants it used; torch's process-wide settings are put back at the end.
+
+    Without a GPU each loader process has a core of its own, since computing threads that are crowded out wait for
+    each other.
+    """
+    device = choose_device(wanted)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpu = device.type == "cuda"
+    workers = backend.loader_workers
+    if workers is None:
+        workers = min(cores, 32) if gpu else 1
+    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    matmul = torch.get_float32_matmul_precision()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        if gpu:
+            torch.backends.cudnn.benchmark = not backend.deterministic
+            torch.set_float32_matmul_precision("high")
+            if backend.deterministic:
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+                torch.use_deterministic_algorithms(True)
+        else:
+            torch.set_num_threads(max(1, cores - workers))
+        yield Machine(device, workers, gpu and backend.compile)
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_float32_matmul_precision(matmul)
+        torch.use_deterministic_algorithms(deterministic)

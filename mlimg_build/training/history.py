@@ -1,0 +1,72 @@
+"""What happened in a run: a line of JSON a record, and the same for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+__all__ = ["History", "read_history"]
+
+
+class History:
+    """Appends to `folder/history.jsonl` and to `folder/tensorboard`; what lies behind step `start` is forgotten first.
+
+    So a run that was killed and goes on from a checkpoint has one record a step, as if it had never stopped.
+    """
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self.path = folder / "history.jsonl"
+        kept = [record for record in read_history(self.path) if record["step"] <= start]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
+        self._stream = self.path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+
+    def step(self, step: int, **values: float) -> None:
+        """Records the values of a training step: `epoch`, `loss`, `rate`, `images_per_second`."""
+        self._write("step", step, values)
+
+    def evaluation(self, step: int, **values: float | None) -> None:
+        """Records an evaluation after a step."""
+        self._write("evaluation", step, values)
+
+    def _write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        self._stream.write(f"{json.dumps({'kind': kind, 'step': step, **values})}\n")
+        self._stream.flush()
+        for name, value in values.items():
+            if value is not None:
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Everything is written."""
+        self._stream.close()
+        self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The records of a `history.jsonl`, oldest first; a last line that was cut off is left out."""
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return records
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and {"kind", "step"} <= record.keys():
+            records.append(record)
+    return records

@@ -1,0 +1,326 @@
+"""The training loop: steps, checkpoints, records; a run that stops anywhere goes on as if it had not."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.models import ResNet
+
+from mlimg_build.errors import Interrupted, LossNotFinite, Problem, TrainingError
+from mlimg_build.spec import LearningRate, Optimizer, TrainingBackend
+from mlimg_build.training import checkpoints
+from mlimg_build.training.augmenting import normalise, seeded
+from mlimg_build.training.batches import Batch, Batches, Stream
+from mlimg_build.training.devices import Machine
+from mlimg_build.training.history import History
+from mlimg_build.training.network import freeze, parameter_groups
+from mlimg_build.training.objectives import Objective
+from mlimg_build.training.schedule import rate_at
+
+__all__ = ["Follower", "Job", "Quiet", "learn"]
+
+LAG = 2  # steps after which a loss is looked at, so that a GPU never waits for it
+RECORDS = 5000  # of a run's history, about; every step where there are fewer
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What decides a run's weights: `key` is the digest of all that, `digests` those of spec, lock and dataset."""
+
+    name: str
+    key: str
+    digests: Mapping[str, str]
+    architecture: str
+    outputs: int
+    stream: Stream
+    steps_per_epoch: int
+    epochs: int
+    rate: LearningRate
+    optimizer: Optimizer
+    precision: str
+    micro_batch: int | None
+    gradient_clip: float | None
+    ema: float | None
+    frozen_stages: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.epochs
+
+
+class Follower(Protocol):
+    """Hears how a run goes on."""
+
+    def step(self, message: str) -> None:
+        """Hears what is being done."""
+
+    def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
+        """Hears that a run of `steps` goes on after `done`; returns what hears of each record of its history."""
+
+
+class Quiet:
+    """Follows a run and says nothing."""
+
+    def step(self, message: str) -> None:
+        """Says nothing."""
+
+    def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
+        """Returns what says nothing."""
+        return lambda record: None
+
+
+Evaluate = Callable[[nn.Module], dict[str, float | None]]
+
+
+class _Learner:
+    """A network that learns, and everything that must be saved to go on with it."""
+
+    def __init__(self, job: Job, network: ResNet, objective: Objective, machine: Machine) -> None:
+        self.job = job
+        self.machine = machine
+        self.network = network.to(machine.device, memory_format=machine.memory_format)
+        self.objective = objective
+        objective.loss.to(machine.device)
+        freeze(network, job.frozen_stages)
+        self.optimizer = torch.optim.SGD(
+            parameter_groups(network, job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
+        )
+        self.average = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(job.ema), use_buffers=True)
+            if job.ema is not None
+            else None
+        )
+        self.run: Any = torch.compile(network) if machine.compile else network
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to evaluate and to keep: the average where there is one."""
+        return self.average.module if self.average is not None else self.network
+
+    def learn(self, batch: Batch) -> Tensor:
+        """One step; returns the loss of the batch before it, a scalar on the device."""
+        job, device = self.job, self.machine.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
+        images = batch.images.to(device, non_blocking=True, memory_format=self.machine.memory_format)
+        targets = self.objective.targets(batch.labels.to(device), len(images))
+        self.objective.observe(targets, batch.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=device)
+        size = job.micro_batch or len(images)
+        for start in range(0, len(images), size):
+            part = slice(start, start + size)
+            with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
+                logits = self.run(normalise(images[part]))
+            share = len(logits) / len(images)
+            loss = self.objective.loss(logits.float(), targets[part]) * share
+            loss.backward()
+            total += loss.detach()
+        if job.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), job.gradient_clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return total
+
+    def train(self) -> None:
+        """Ready for steps after an evaluation."""
+        self.network.train()
+        freeze(self.network, self.job.frozen_stages)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a run needs to go on; where it is in the data is its step."""
+        cuda = self.machine.device.type == "cuda"
+        return {
+            "key": self.job.key,
+            "digests": dict(self.job.digests),
+            "architecture": self.job.architecture,
+            "outputs": self.job.outputs,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss": self.objective.loss.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if cuda else [],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The state that `state` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.loss.load_state_dict(state["loss"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        torch.set_rng_state(state["random"])
+        if self.machine.device.type == "cuda" and state["random_cuda"]:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+
+
+def learn(
+    job: Job,
+    network: ResNet,
+    objective: Objective,
+    folder: Path,
+    *,
+    machine: Machine,
+    backend: TrainingBackend,
+    evaluate: Evaluate | None = None,
+    start: Path | None = None,
+    follower: Follower | None = None,
+) -> nn.Module:
+    """The network after all steps of the job, in eval mode.
+
+    `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. A checkpoint there, or `start`, is gone on from,
+    and the steps after it are those of a run that was never stopped: to the bit on a CPU with as many threads.
+    `evaluate` is asked at the end of epochs.
+
+    Raises:
+        CheckpointError: where the checkpoint is damaged, or of another dataset or network.
+        TrainingError: `batch-without-label`, where everything about a batch is unknown and masked.
+        LossNotFinite: with the step and the images of its batch; no checkpoint is written after it.
+        Interrupted: on SIGINT or SIGTERM, after the step at hand and a checkpoint.
+    """
+    follower = follower or Quiet()
+    with seeded(job.seed, 0):
+        learner = _Learner(job, network, objective, machine)
+        first = _resumed(learner, folder, start)
+        told = follower.train(job.name, first, job.steps)
+        with History(folder, first) as history, _stopping() as stopped:
+            _steps(learner, first, folder, backend, history, evaluate, told, stopped)
+    result = learner.result
+    result.eval()
+    return result
+
+
+def _resumed(learner: _Learner, folder: Path, start: Path | None) -> int:
+    path = start or checkpoints.latest(folder / "checkpoints")
+    if path is None:
+        return 0
+    state, job = checkpoints.load(path), learner.job
+    checkpoints.refuse_another(
+        state, path, dataset=job.digests["dataset"], outputs=job.outputs, architecture=job.architecture
+    )
+    learner.restore(state)
+    return int(state["step"])
+
+
+def _steps(
+    learner: _Learner,
+    first: int,
+    folder: Path,
+    backend: TrainingBackend,
+    history: History,
+    evaluate: Evaluate | None,
+    told: Callable[[dict[str, Any]], None],
+    stopped: Callable[[], bool],
+) -> None:
+    job = learner.job
+    every = max(1, job.steps // RECORDS)
+    losses: deque[tuple[Batch, Tensor, float]] = deque()
+    saved, since, counted = time.monotonic(), time.monotonic(), 0
+
+    def look(keep: int) -> None:
+        """Looks at the losses of all but the newest `keep` steps, and records them."""
+        nonlocal since, counted
+        while len(losses) > keep:
+            batch, tensor, rate = losses.popleft()
+            loss, done = tensor.item(), batch.step + 1
+            if not math.isfinite(loss):
+                raise _not_finite(batch, loss, learner)
+            counted += len(batch.rows) * job.stream.ranks
+            if done % every == 0 or done == job.steps:
+                now = time.monotonic()
+                speed = counted / max(now - since, 1e-9)
+                since, counted = now, 0
+                values = {"epoch": done / job.steps_per_epoch, "loss": loss, "rate": rate, "images_per_second": speed}
+                history.step(done, **values)
+                told({"kind": "step", "step": done, **values})
+
+    def keep(step: int) -> None:
+        nonlocal saved
+        look(0)
+        checkpoints.save(folder / "checkpoints", step, learner.state())
+        checkpoints.prune(folder / "checkpoints", backend.keep_checkpoints)
+        saved = time.monotonic()
+
+    gpu = learner.machine.device.type == "cuda"
+    learner.train()
+    loader = Batches(job.stream, first, job.steps).load(learner.machine.workers, gpu)
+    for batch in loader:
+        _refuse_unknown(batch, learner)
+        losses.append((batch, learner.learn(batch), learner.optimizer.param_groups[0]["lr"]))
+        look(LAG)
+        done = batch.step + 1
+        epoch_ends = done % job.steps_per_epoch == 0
+        if epoch_ends or time.monotonic() - saved >= 60 * backend.checkpoint_minutes or stopped():
+            keep(done)
+        if stopped() and done < job.steps:
+            hint = "run the same command again to go on from here"
+            raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
+        number = done // job.steps_per_epoch
+        if epoch_ends and evaluate and (done == job.steps or number % backend.evaluate_epochs == 0):
+            paused = time.monotonic()
+            measured = evaluate(learner.result)
+            history.evaluation(done, epoch=done / job.steps_per_epoch, **measured)
+            told({"kind": "evaluation", "step": done, **measured})
+            learner.train()
+            since += time.monotonic() - paused
+
+
+def _refuse_unknown(batch: Batch, learner: _Learner) -> None:
+    if learner.objective.needs_labels and not len(batch.labels.target):
+        message = (
+            f"nothing is known about any image of step {batch.step + 1}, so nothing can be learnt from it: "
+            f"{_names(batch, learner)}"
+        )
+        hint = "write `unknown: absent` in training.loss, a larger batch_size, or `unlabelled: drop` in annotation"
+        raise TrainingError(Problem("batch-without-label", message, hint=hint))
+
+
+def _not_finite(batch: Batch, loss: float, learner: _Learner) -> LossNotFinite:
+    message = f"the loss of step {batch.step + 1} is {loss}; its images are {_names(batch, learner)}"
+    hint = (
+        "lower training.learning_rate.base, set training.gradient_clip, or use precision: fp32; "
+        "earlier checkpoints are as they were"
+    )
+    return LossNotFinite(Problem("loss-not-finite", message, hint=hint))
+
+
+def _names(batch: Batch, learner: _Learner, most: int = 8) -> str:
+    ids = learner.job.stream.samples.ids(batch.rows[:most].tolist())
+    more = len(batch.rows) - len(ids)
+    return ", ".join(ids) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Says whether SIGINT or SIGTERM came; a second one interrupts at once. Only in the main thread."""
+    caught: list[int] = []
+
+    def hear(signum: int, frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
