@@ -264,20 +264,20 @@ def _steps(
         losses.append((batch, learner.learn(batch), learner.optimizer.param_groups[0]["lr"]))
         look(LAG)
         done = batch.step + 1
-        epoch_ends = done % job.steps_per_epoch == 0
-        if epoch_ends or time.monotonic() - saved >= 60 * backend.checkpoint_minutes or stopped():
+        number, left = divmod(done, job.steps_per_epoch)
+        if evaluate and not left and (done == job.steps or number % backend.evaluate_epochs == 0):
+            look(0)
+            paused = time.monotonic()
+            measured = evaluate(learner.result)
+            history.evaluation(done, epoch=float(number), **measured)
+            told({"kind": "evaluation", "step": done, **measured})
+            learner.train()
+            since += time.monotonic() - paused
+        if not left or time.monotonic() - saved >= 60 * backend.checkpoint_minutes or stopped():
             keep(done)
         if stopped() and done < job.steps:
             hint = "run the same command again to go on from here"
             raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
-        number = done // job.steps_per_epoch
-        if epoch_ends and evaluate and (done == job.steps or number % backend.evaluate_epochs == 0):
-            paused = time.monotonic()
-            measured = evaluate(learner.result)
-            history.evaluation(done, epoch=done / job.steps_per_epoch, **measured)
-            told({"kind": "evaluation", "step": done, **measured})
-            learner.train()
-            since += time.monotonic() - paused
 
 
 def _refuse_unknown(batch: Batch, learner: _Learner) -> None:

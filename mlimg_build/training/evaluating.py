@@ -1,0 +1,248 @@
+"""A network measured on a split of a dataset."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mlimg_build.dataset import Dataset
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.training.devices import Machine
+from mlimg_build.training.metrics import (
+    AveragePrecision,
+    Inversions,
+    average_precision,
+    bands,
+    implied_pairs,
+    mean,
+    precision_recall,
+)
+from mlimg_build.training.samples import Samples
+from mlimg_build.training.viewing import logits_of, viewed
+
+__all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
+
+FORMAT = "mlimg-evaluation/1"
+KS = (1, 5, 10)
+IN_MEMORY = 256 << 20  # bytes of scores; more are kept in a file while they are measured
+Progress = Callable[[int, int], None]
+
+
+def training_positives(dataset: Dataset, split: str = "train") -> NDArray[np.int64]:
+    """int64[categories]: the images of a split in which each category is present."""
+    counts = np.zeros(len(dataset.categories), np.int64)
+    if split not in dataset.splits:
+        return counts
+    part = dataset[split]
+    for shard in range(part.shards):
+        present = part.column("labels/state", shard) > 0
+        counts += np.bincount(part.column("labels/category", shard)[present], minlength=len(counts))
+    return counts
+
+
+def evaluate_multi_label(
+    network: nn.Module,
+    samples: Samples,
+    *,
+    size: int,
+    precision: str,
+    machine: Machine,
+    train_positives: Sequence[int] | NDArray[np.int64],
+    positive_threshold: float = 0.7,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """What sigmoid scores are worth on the images of a split, JSON-able.
+
+    `verified`: only entries that a person (or what follows from one) states count, present or absent; a category needs
+    one of each. `unknown_as_absent`: what is not stated present is a negative, as in the published evaluation; labels of
+    a machine count from a confidence of `positive_threshold`, below it the entry is left out. `at_k` and `bands` (by
+    training images) use the latter. `hierarchy` says how often an ancestor scores below its descendant.
+
+    Raises:
+        TrainingError: `no-image`, where no image of the split has bytes.
+    """
+    rows = _usable(samples)
+    categories = samples.dataset.categories
+    n = len(categories)
+    inversions = Inversions(implied_pairs(categories.parents))
+    at_k = {k: np.zeros(3) for k in KS}
+    entries: list[tuple[NDArray[np.int64], ...]] = []
+    with _scores(len(rows), n) as scores:
+        done = 0
+        for chosen, images in viewed(samples, rows.tolist(), size):
+            logits = logits_of(network, images, machine, precision)
+            labels = samples.labels(chosen)
+            positive = torch.zeros(logits.shape, dtype=torch.bool)
+            present = labels.target >= positive_threshold
+            positive[labels.image[present], labels.category[present]] = True
+            for k, found in precision_recall(logits, positive, KS).items():
+                at_k[k] += found
+            inversions.add(logits)
+            scores[done : done + len(chosen)] = logits.numpy()
+            entries.append((labels.image.numpy() + done, labels.category.numpy(), labels.target.numpy()))
+            done += len(chosen)
+            progress(done, len(rows))
+        image, category, target = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+        table = _Table(len(rows), n, image, category, target, positive_threshold)
+        verified = average_precision(scores, lambda block: table.block(block, verified=True))
+        assumed = average_precision(scores, lambda block: table.block(block, verified=False))
+    counts = np.asarray(train_positives, np.int64)
+    everything = np.arange(n)
+    return {
+        "format": FORMAT,
+        "kind": "multi_label",
+        "split": samples.split.name,
+        "images": len(rows),
+        "verified": _summary(verified, everything),
+        "unknown_as_absent": _summary(assumed, everything),
+        "bands": [
+            {
+                "from": low,
+                "to": high,
+                "categories": len(members),
+                "verified": _summary(verified, members),
+                "unknown_as_absent": _summary(assumed, members),
+            }
+            for low, high, members in bands(counts)
+        ],
+        "at_k": {
+            str(k): {"precision": _ratio(sums[0], sums[2]), "recall": _ratio(sums[1], sums[2])}
+            for k, sums in at_k.items()
+        },
+        "hierarchy": inversions.shares(),
+        "categories": [
+            {
+                "wnid": categories.wnid[i],
+                "name": categories.names[i],
+                "train_positives": int(counts[i]),
+                "positives": int(table.positives[i]),
+                "negatives": int(table.negatives[i]),
+                "verified": _number(verified.value[i]),
+                "unknown_as_absent": _number(assumed.value[i]),
+            }
+            for i in range(n)
+        ],
+    }
+
+
+def evaluate_single_label(
+    network: nn.Module,
+    samples: Samples,
+    names: Sequence[tuple[str, str]],
+    *,
+    size: int,
+    precision: str,
+    machine: Machine,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Top-1 and top-5 of softmax scores on the images of a split that have a class, JSON-able.
+
+    `names` are the (WordNet id, name) of each class. Raises `TrainingError` `no-image`.
+    """
+    rows = _usable(samples)
+    images_of, right = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+    among = done = 0
+    for chosen, images in viewed(samples, rows.tolist(), size):
+        logits = logits_of(network, images, machine, precision)
+        label = samples.labels(chosen).category
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices
+        hit = best == label[:, None]
+        images_of += np.bincount(label.numpy(), minlength=len(names))
+        right += np.bincount(label[hit[:, 0]].numpy(), minlength=len(names))
+        among += int(hit.any(dim=1).sum())
+        done += len(chosen)
+        progress(done, len(rows))
+    return {
+        "format": FORMAT,
+        "kind": "single_label",
+        "split": samples.split.name,
+        "images": done,
+        "top1": int(right.sum()) / done,
+        "top5": among / done,
+        "categories": [
+            {"wnid": wnid, "name": name, "images": int(count), "top1": _ratio(hits, count)}
+            for (wnid, name), count, hits in zip(names, images_of.tolist(), right.tolist(), strict=True)
+        ],
+    }
+
+
+class _Table:
+    """The entries of all images, made dense for a few categories at a time."""
+
+    def __init__(
+        self,
+        images: int,
+        categories: int,
+        image: NDArray[np.int64],
+        category: NDArray[np.int64],
+        target: NDArray[np.float32],
+        threshold: float,
+    ) -> None:
+        order = np.argsort(category, kind="stable")
+        self._images = images
+        self._image, self._category, self._target = image[order], category[order], target[order]
+        self._threshold = threshold
+        self.positives = np.bincount(category[target >= 1], minlength=categories)  # verified ones
+        self.negatives = np.bincount(category[target == 0], minlength=categories)
+
+    def block(self, block: slice, verified: bool) -> NDArray[np.int8]:
+        """int8[images, categories of the block]: 1, 0, and -1 for no entry."""
+        first, last = np.searchsorted(self._category, (block.start, block.stop))
+        image = self._image[first:last]
+        column = self._category[first:last] - block.start
+        target = self._target[first:last]
+        table = np.full((self._images, block.stop - block.start), -1 if verified else 0, np.int8)
+        if verified:
+            table[image, column] = np.where(target >= 1, 1, np.where(target == 0, 0, -1))
+        else:
+            table[image, column] = np.where(target >= self._threshold, 1, np.where(target == 0, 0, -1))
+        return table
+
+
+class _scores:  # noqa: N801  read as a function
+    """float32[images, categories] to fill: in memory where it is small, else in a file that goes at the end."""
+
+    def __init__(self, images: int, categories: int) -> None:
+        self._shape = (images, categories)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> NDArray[np.float32]:
+        if 4 * self._shape[0] * self._shape[1] <= IN_MEMORY:
+            return np.empty(self._shape, np.float32)
+        self._folder = tempfile.TemporaryDirectory(prefix="mlimg-scores-")
+        return np.memmap(Path(self._folder.name) / "scores", np.float32, "w+", shape=self._shape)
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _usable(samples: Samples) -> NDArray[np.int64]:
+    masks = samples.usable()
+    rows = np.flatnonzero(np.concatenate([*masks, np.zeros(0, bool)])).astype(np.int64)
+    if not len(rows):
+        hint = "a spec's `split: {validation: 0.01}` sets images aside; `mlimg info` counts those of each split"
+        raise TrainingError(
+            Problem("no-image", f"no image of {samples.split.name} can be evaluated", hint=hint)
+        )
+    return rows
+
+
+def _summary(found: AveragePrecision, members: NDArray[np.int64]) -> dict[str, Any]:
+    value, baseline = found.value[members], found.baseline[members]
+    return {"map": mean(value), "categories": int((~np.isnan(value)).sum()), "baseline": mean(baseline)}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,163 @@
+"""How good scores are: average precision by category, precision and recall at k, and whether the hierarchy holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.functional.classification import multilabel_average_precision
+
+__all__ = ["AveragePrecision", "Inversions", "average_precision", "bands", "implied_pairs", "mean", "precision_recall"]
+
+BLOCK = 256  # categories measured at a time
+PAIRS = 8192  # (category, ancestor) pairs compared at a time
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePrecision:
+    """`value` and `baseline`, float64[categories]: NaN where a category lacks a positive or a negative entry.
+
+    `baseline` is the average precision of scoring every image alike, as by the frequency of the category: the share of
+    positives among the entries.
+    """
+
+    value: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+
+
+def average_precision(
+    logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]]
+) -> AveragePrecision:
+    """The average precision of each category over its entries, by torchmetrics.
+
+    `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
+    a slice of categories: 1 positive, 0 negative, -1 no entry.
+    """
+    n = logits.shape[1]
+    value, baseline = np.full(n, np.nan), np.full(n, np.nan)
+    for start in range(0, n, BLOCK):
+        block = slice(start, min(start + BLOCK, n))
+        target = targets(block)
+        positives, negatives = (target == 1).sum(axis=0), (target == 0).sum(axis=0)
+        chosen = np.flatnonzero((positives > 0) & (negatives > 0))
+        if not len(chosen):
+            continue
+        # float64, because a float32 sigmoid calls all logits above 17 equal
+        scores = torch.from_numpy(np.ascontiguousarray(logits[:, block][:, chosen])).double().sigmoid()
+        found = multilabel_average_precision(
+            scores,
+            torch.from_numpy(target[:, chosen].astype(np.int64)),
+            num_labels=len(chosen),
+            average="none",
+            ignore_index=UNKNOWN,
+        )
+        value[start + chosen] = found.reshape(-1).numpy()
+        baseline[start + chosen] = (positives / (positives + negatives))[chosen]
+    return AveragePrecision(value, baseline)
+
+
+def mean(values: NDArray[np.float64]) -> float | None:
+    """The mean of the numbers among the values; None where there are none.
+
+    >>> mean(np.array([0.5, np.nan, 1.0])), mean(np.array([np.nan]))
+    (0.75, None)
+    """
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def bands(counts: Sequence[int] | NDArray[np.int64]) -> list[tuple[int, int | None, NDArray[np.int64]]]:
+    """Categories by their number of training images, a power of ten a band: (least, most, numbers of categories).
+
+    The last band has no upper end; bands without a category are left out. Categories without an image are a band of
+    their own.
+
+    >>> [(low, high, members.tolist()) for low, high, members in bands([0, 3, 12, 40, 9])]
+    [(0, 0, [0]), (1, 9, [1, 4]), (10, None, [2, 3])]
+    """
+    values = np.asarray(counts, np.int64)
+    top = int(values.max(initial=0))
+    edges = [(0, 0)]
+    low = 1
+    while low <= top:
+        edges.append((low, low * 10 - 1))
+        low *= 10
+    found: list[tuple[int, int | None, NDArray[np.int64]]] = []
+    for first, last in edges:
+        members = np.flatnonzero((values >= first) & (values <= last))
+        if len(members):
+            end = last if (first, last) != edges[-1] or first == 0 else None
+            found.append((first, end, members))
+    return found
+
+
+def precision_recall(logits: Tensor, positive: Tensor, ks: Sequence[int]) -> dict[int, tuple[float, float, int]]:
+    """Sums over images of precision and recall among the k highest scores: k → (precision, recall, images).
+
+    `logits` is float[images, categories], `positive` bool of that shape; images without a positive are left out, and k
+    is at most the number of categories.
+    """
+    counted = positive.any(dim=1)
+    logits, positive = logits[counted], positive[counted]
+    most = min(max(ks), logits.shape[1])
+    hits = positive.gather(1, logits.topk(most, dim=1).indices).cumsum(dim=1)
+    every = positive.sum(dim=1)
+    found = {}
+    for k in ks:
+        hit = hits[:, min(k, most) - 1].double()
+        found[k] = float((hit / min(k, most)).sum()), float((hit / every).sum()), len(logits)
+    return found
+
+
+def implied_pairs(parents: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Every (category, ancestor) of a hierarchy without cycles: int64[pairs, 2].
+
+    >>> implied_pairs([[1], [2], []]).tolist()
+    [[0, 1], [0, 2], [1, 2]]
+    """
+    above: list[set[int] | None] = [None] * len(parents)
+    for start in range(len(parents)):
+        stack = [start]
+        while stack:
+            node = stack[-1]
+            waiting = [parent for parent in parents[node] if above[parent] is None]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            above[node] = set(parents[node]).union(*(above[parent] or () for parent in parents[node]))
+    pairs = [(node, ancestor) for node, found in enumerate(above) for ancestor in sorted(found or ())]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+class Inversions:
+    """Counts how often an ancestor scores below its descendant, over images and pairs."""
+
+    def __init__(self, pairs: NDArray[np.int64]) -> None:
+        self._low = torch.from_numpy(pairs[:, 0].copy())
+        self._high = torch.from_numpy(pairs[:, 1].copy())
+        self.compared = self.inverted = self.confident = self.confident_inverted = 0
+
+    def add(self, logits: Tensor) -> None:
+        """Counts the images of float[images, categories]."""
+        for start in range(0, len(self._low), PAIRS):
+            low = logits[:, self._low[start : start + PAIRS]]
+            below = logits[:, self._high[start : start + PAIRS]] < low
+            sure = low >= 0  # a score of at least 0.5
+            self.compared += below.numel()
+            self.inverted += int(below.sum())
+            self.confident += int(sure.sum())
+            self.confident_inverted += int((below & sure).sum())
+
+    def shares(self) -> dict[str, float | int | None]:
+        """`pairs`, the share of comparisons inverted, and the same where the descendant scores at least 0.5."""
+        return {
+            "pairs": len(self._low),
+            "share": self.inverted / self.compared if self.compared else None,
+            "share_confident": self.confident_inverted / self.confident if self.confident else None,
+        }

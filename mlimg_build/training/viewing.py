@@ -1,0 +1,62 @@
+"""Images for evaluation and use: the centre crop, decoded ahead by threads, in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mlimg_build.training.augmenting import normalise, viewing_transform
+from mlimg_build.training.devices import Machine
+from mlimg_build.training.samples import Samples
+
+__all__ = ["ahead", "logits_of", "viewed"]
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+BATCH = 64  # images of one forward pass
+
+
+def ahead(make: Callable[[Given], Made], items: Iterable[Given], window: int = 4 * BATCH) -> Iterator[Made]:
+    """`make` of every item, in order, made by threads while earlier ones are used; at most `window` wait."""
+    source = iter(items)
+    threads = min(32, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Made]] = deque(pool.submit(make, item) for item in islice(source, window))
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(make, item) for item in islice(source, 1))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[list[int], Tensor]]:
+    """The images of these rows in batches: (rows, uint8[images, 3, size, size])."""
+    transform, least = viewing_transform(size)
+
+    def view(row: int) -> tuple[int, Tensor]:
+        return row, transform(samples.pixels(row, least))
+
+    made = ahead(view, rows)
+    while batch := list(islice(made, BATCH)):
+        yield [row for row, _ in batch], torch.stack([image for _, image in batch])
+
+
+@torch.inference_mode()
+def logits_of(
+    network: nn.Module | Callable[[Tensor], Tensor], images: Tensor, machine: Machine, precision: str
+) -> Tensor:
+    """What the network says of uint8 images, float32 on the CPU: one row an image."""
+    device = machine.device
+    on_device = images.to(device, non_blocking=True, memory_format=machine.memory_format)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        said: Tensor = network(normalise(on_device))
+    return said.float().cpu()
