@@ -1,0 +1,58 @@
+"""`NAME.model/`: the finished network with all that belongs to it, put in the place of the one before in one step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.dataset.replacing import replacing
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.training.runs import EVALUATION, Ran
+from mlimg_build.training.weights import CARD, WEIGHTS
+
+__all__ = ["publish", "refuse_stranger"]
+
+HISTORY = "history.jsonl"
+
+
+def publish(folder: Path, trained: Ran, tuned: Ran | None) -> None:
+    """`folder` holds the trained network, and below `transfer/` the tuned one; what was there before is replaced.
+
+    Weights are hard links to those of the runs, copies across file systems.
+
+    Raises:
+        TrainingError: `not-replaceable`, where `folder` is something else than a model.
+        DatasetError: `disk-full`.
+    """
+    refuse_stranger(folder)
+    with explaining_full_disk(folder), replacing(folder.absolute()) as new:
+        _take(trained.folder, new)
+        if tuned is not None:
+            _take(tuned.folder, new / "transfer")
+            if (tuned.folder / "scratch" / CARD).is_file():
+                _take(tuned.folder / "scratch", new / "transfer" / "scratch")
+
+
+def refuse_stranger(folder: Path) -> None:
+    """Raises `TrainingError` where a model would take the place of something that is none."""
+    if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / CARD).is_file())):
+        return
+    message = f"{folder} exists and is no model, so it is not replaced"
+    raise TrainingError(Problem("not-replaceable", message, hint="give another --out, or move it away"))
+
+
+def _take(run: Path, to: Path) -> None:
+    to.mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS, CARD, EVALUATION, HISTORY):
+        source = run / name
+        if not source.is_file():
+            continue
+        if name == WEIGHTS:
+            try:
+                os.link(source, to / name)
+                continue
+            except OSError:  # another file system, or one without links
+                pass
+        shutil.copyfile(source, to / name)

@@ -1,0 +1,262 @@
+"""From a dataset and the `training` of a spec to a network: one run, its evaluation and its files."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+
+import mlimg_build
+from mlimg_build.dataset import Dataset
+from mlimg_build.dataset.durable import save_json
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.spec import Training, TrainingBackend, digest_of
+from mlimg_build.training.batches import Stream
+from mlimg_build.training.devices import Machine, prepared
+from mlimg_build.training.evaluating import evaluate_multi_label, training_positives
+from mlimg_build.training.learning import Follower, Job, Quiet, learn
+from mlimg_build.training.network import make_network
+from mlimg_build.training.objectives import multi_label
+from mlimg_build.training.order import Order
+from mlimg_build.training.samples import Samples
+from mlimg_build.training.weights import CARD, Card, Category, load_model, read_card, save_model
+
+__all__ = ["EVALUATION", "Ran", "Setting", "run_key", "steps_per_epoch", "train", "versions"]
+
+RUN_FORMAT = 1
+EVALUATION = "evaluation.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where and with what a run works: `runs` keeps a folder a run, `digests` are those of spec, lock and dataset."""
+
+    name: str
+    version: str
+    dataset: Dataset
+    digests: Mapping[str, str]
+    runs: Path
+    backend: TrainingBackend = field(default_factory=TrainingBackend)
+    follower: Follower = field(default_factory=Quiet)
+
+    def folder(self, key: str) -> Path:
+        """Where the run of a key keeps its files."""
+        return self.runs / key[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A finished run: its folder, its card, its evaluation (None without validation images)."""
+
+    folder: Path
+    card: Card
+    evaluation: dict[str, Any] | None
+    again: bool  # whether it was there already
+    warnings: tuple[Problem, ...] = ()
+
+
+def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
+    """The network of `training`, trained on the dataset's training images; what is there already is not done again.
+
+    A run is known by its key, the digest of `training` (but for the device) and of the dataset, so another dataset or
+    another recipe is another run and takes nothing away from this one. `start` is a checkpoint to go on from, also of a
+    run with other settings; it must be of this dataset.
+
+    Raises `TrainingError`: `device-missing`, `no-training-image`, and those of `learn`.
+    """
+    key = run_key("training", part, {"dataset": setting.dataset.digest})
+    folder = setting.folder(key)
+    with prepared(part.device, setting.backend) as machine:
+        if (folder / CARD).is_file() and start is None:
+            return _finished(setting, part, folder, machine)
+        samples = Samples(setting.dataset, "train")
+        order = Order(samples.usable(), samples.split.images_per_shard, part.shards_mixed, part.seed)
+        warnings = refuse_nothing(order, part.batch_size, "the dataset has no training image with bytes")
+        counts = training_positives(setting.dataset)
+        categories = setting.dataset.categories
+        if not len(categories):
+            raise TrainingError(Problem("no-category", "the dataset has no category to learn"))
+        steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
+        job = Job(
+            name="training",
+            key=key,
+            digests={**setting.digests, "dataset": setting.dataset.digest},
+            architecture=part.model,
+            outputs=len(categories),
+            stream=Stream(
+                samples, order, part.batch_size, ((0, part.image_size),), part.augmentation, part.seed
+            ),
+            steps_per_epoch=steps,
+            epochs=part.epochs,
+            rate=part.learning_rate,
+            optimizer=part.optimizer,
+            precision=part.precision,
+            micro_batch=part.micro_batch,
+            gradient_clip=part.gradient_clip,
+            ema=part.ema,
+            frozen_stages=0,
+            seed=part.seed,
+        )
+        last: dict[str, Any] = {}
+        evaluate = _evaluation(setting, part, machine, counts, last)
+        describe_run(folder, job, part)
+        network = learn(
+            job,
+            make_network(part.model, len(categories), part.seed),
+            multi_label(part.loss, len(categories), part.seed),
+            folder,
+            machine=machine,
+            backend=setting.backend,
+            evaluate=evaluate,
+            start=start,
+            follower=setting.follower,
+        )
+        card = Card(
+            name=setting.name,
+            version=setting.version,
+            architecture=part.model,
+            image_size=part.image_size,
+            activation="sigmoid",
+            categories=tuple(
+                Category(wnid, name, parents, int(count))
+                for wnid, name, parents, count in zip(
+                    categories.wnid, categories.names, categories.parents, counts, strict=True
+                )
+            ),
+            digests={**job.digests, "run": key},
+            step=job.steps,
+            epochs=float(part.epochs),
+            training=part.model_dump(mode="json"),
+            versions=versions(),
+        )
+        card = save_model(folder, network, card)
+        evaluation = _kept(folder, evaluate, network, last, job.steps)
+    return Ran(folder, card, evaluation, again=False, warnings=tuple(warnings))
+
+
+def run_key(stage: str, part: Training | Any, inputs: Mapping[str, str]) -> str:
+    """The digest of everything that decides a run's weights but the machine: hex."""
+    told = part.model_dump(mode="json", exclude={"device", "compare_scratch"})
+    return digest_of({"stage": stage, "format": RUN_FORMAT, "part": told, "inputs": dict(inputs)})
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Batches until every image was read once, on average over the epochs.
+
+    >>> steps_per_epoch(1000, 300), steps_per_epoch(10, 300)
+    (3, 1)
+    """
+    return max(1, round(images / batch_size))
+
+
+def versions() -> dict[str, str]:
+    """What wrote a model."""
+    return {
+        "mlimg": mlimg_build.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+    }
+
+
+def refuse_nothing(order: Order, batch_size: int, message: str) -> list[Problem]:
+    """Raises `TrainingError` `no-training-image` where there is none; warns where a batch repeats images."""
+    if not len(order):
+        hint = "`mlimg info` counts the images of each split and those without bytes"
+        raise TrainingError(Problem("no-training-image", message, hint=hint))
+    if batch_size <= len(order):
+        return []
+    said = f"a batch of {batch_size:,} has more images than there are ({len(order):,}), so it repeats some"
+    return [Problem("batch-too-large", said, hint="lower batch_size", severity="warning")]
+
+
+def describe_run(folder: Path, job: Job, part: Any) -> None:
+    """`run.json` says what a run's folder is of, for people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {
+        "name": job.name,
+        "key": job.key,
+        "digests": dict(job.digests),
+        "steps": job.steps,
+        "steps_per_epoch": job.steps_per_epoch,
+        "part": part.model_dump(mode="json"),
+        "versions": versions(),
+    }
+    save_json(folder / "run.json", told)
+
+
+def _evaluation(
+    setting: Setting, part: Training, machine: Machine, counts: Any, last: dict[str, Any]
+) -> Callable[[nn.Module], dict[str, float | None]] | None:
+    """Measures a network on the validation images; None where there are none. `last` is the latest in full."""
+    if not len(setting.dataset.splits.get("validation", ())):
+        return None
+    samples = Samples(setting.dataset, "validation")
+    if not any(mask.any() for mask in samples.usable()):
+        return None
+
+    def measure(network: nn.Module) -> dict[str, float | None]:
+        network.eval()
+        last.clear()
+        last.update(
+            evaluate_multi_label(
+                network,
+                samples,
+                size=part.image_size,
+                precision=part.precision,
+                machine=machine,
+                train_positives=counts,
+                positive_threshold=part.loss.positive_threshold,
+            )
+        )
+        assumed, verified = last["unknown_as_absent"], last["verified"]
+        return {"map": assumed["map"], "map_verified": verified["map"], "baseline": assumed["baseline"]}
+
+    return measure
+
+
+def _kept(
+    folder: Path,
+    evaluate: Callable[[nn.Module], dict[str, float | None]] | None,
+    network: nn.Module,
+    last: dict[str, Any],
+    step: int,
+) -> dict[str, Any] | None:
+    """The evaluation of the finished network, in `evaluation.json` too."""
+    if evaluate is None:
+        return None
+    if not last:
+        evaluate(network)
+    told = {**last, "step": step}
+    save_json(folder / EVALUATION, told)
+    return told
+
+
+def _finished(setting: Setting, part: Training, folder: Path, machine: Machine) -> Ran:
+    """A run that is there; only its evaluation may have to be made up for."""
+    card = read_card(folder)
+    evaluation = read_evaluation(folder)
+    if evaluation is None:
+        last: dict[str, Any] = {}
+        counts = [category.positives for category in card.categories]
+        evaluate = _evaluation(setting, part, machine, counts, last)
+        if evaluate:
+            network = load_model(folder)[0].to(machine.device)
+            evaluation = _kept(folder, evaluate, network, last, card.step)
+    return Ran(folder, card, evaluation, again=True)
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """The `evaluation.json` of a folder; None where there is none that can be read."""
+    try:
+        told = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) else None

@@ -1,0 +1,234 @@
+"""Transfer: the trained network with a new softmax layer, tuned to a source with one label an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from torchvision.models import ResNet
+
+from mlimg_build.dataset import Dataset
+from mlimg_build.dataset.durable import save_json
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.spec import Transfer
+from mlimg_build.training.batches import Stream
+from mlimg_build.training.devices import Machine, prepared
+from mlimg_build.training.evaluating import evaluate_single_label
+from mlimg_build.training.learning import Job, learn
+from mlimg_build.training.network import make_network, replace_head
+from mlimg_build.training.objectives import SingleLabel
+from mlimg_build.training.order import Order
+from mlimg_build.training.runs import (
+    EVALUATION,
+    Ran,
+    Setting,
+    describe_run,
+    read_evaluation,
+    refuse_nothing,
+    run_key,
+    steps_per_epoch,
+    versions,
+)
+from mlimg_build.training.samples import Samples, single_labels
+from mlimg_build.training.weights import CARD, Card, Category, load_model, read_card, save_model
+
+__all__ = ["Classes", "classes_of", "transfer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The classes of a transfer: `categories` are theirs in the dataset, by WordNet id; images by row, -1 for none."""
+
+    categories: tuple[int, ...]
+    train: str
+    train_class: NDArray[np.int32]
+    validation: str | None
+    validation_class: NDArray[np.int32] | None
+    left_out: int  # images of the source without exactly one stated label
+
+    def samples(self, dataset: Dataset) -> tuple[Samples, Samples | None]:
+        """The training and the validation images."""
+        later = None
+        if self.validation is not None and self.validation_class is not None:
+            later = Samples(dataset, self.validation, self.validation_class)
+        return Samples(dataset, self.train, self.train_class), later
+
+
+def classes_of(dataset: Dataset, source: str) -> Classes:
+    """The classes that `source` states, each image's own.
+
+    Training images are those of the source in the split `transfer`, else `train`; validation images are those of
+    `transfer_validation`, else `validation`, that any source states to show exactly one of the classes.
+
+    Raises:
+        TrainingError: `transfer-without-images`.
+    """
+    for split in ("transfer", "train"):
+        if split in dataset.splits:
+            labels = single_labels(dataset, split, source)
+            if (labels >= 0).any():
+                break
+    else:
+        hint = "transfer wants a source whose images have one label each, as folders and ImageNet have"
+        message = f"no image of the source {source!r} is stated to show exactly one category"
+        raise TrainingError(Problem("transfer-without-images", message, hint=hint))
+    wnids = dataset.categories.wnid
+    categories = sorted(np.unique(labels[labels >= 0]).tolist(), key=lambda category: wnids[category])
+    number = np.full(len(wnids) + 1, -1, np.int32)  # the last is that of -1
+    number[categories] = np.arange(len(categories), dtype=np.int32)
+    code = dataset.sources.index(source)
+    part = dataset[split]
+    of_source = sum(int((part.column("images/source", shard) == code).sum()) for shard in range(part.shards))
+    later = next((name for name in ("transfer_validation", "validation") if len(dataset.splits.get(name, ()))), None)
+    return Classes(
+        categories=tuple(categories),
+        train=split,
+        train_class=number[labels],
+        validation=later,
+        validation_class=None if later is None else number[single_labels(dataset, later, None)],
+        left_out=of_source - int((labels >= 0).sum()),
+    )
+
+
+def transfer(setting: Setting, part: Transfer, base: Ran) -> Ran:
+    """The network of `base` tuned to the source of `transfer`; what is there already is not done again.
+
+    With `compare_scratch` the same steps are also taken from random weights with nothing frozen, and the evaluation has
+    the outcome under `scratch`; that run's folder is `scratch/` in this one's.
+
+    Raises `TrainingError`: `device-missing`, `transfer-without-images`, and those of `learn`.
+    """
+    dataset = setting.dataset
+    key = run_key("transfer", part, {"dataset": dataset.digest, "weights": base.card.digests["weights"]})
+    folder = setting.folder(key)
+    classes = classes_of(dataset, part.source)
+    warnings = _left_out(classes, part.source)
+    with prepared(part.device, setting.backend) as machine:
+        ran = _Transfer(setting, part, classes, base.card, machine)
+        again = (folder / CARD).is_file()
+        if not again:
+            network, _ = load_model(base.folder)
+            network.requires_grad_(True)
+            replace_head(network, len(classes.categories), part.seed)
+            warnings += ran.run("transfer", key, folder, network, part.freeze_stages)
+        evaluation = read_evaluation(folder)
+        if part.compare_scratch and evaluation is not None and not evaluation.get("scratch"):
+            rival = folder / "scratch"
+            if not (rival / CARD).is_file():
+                fresh = make_network(base.card.architecture, len(classes.categories), part.seed)
+                ran.run("transfer from scratch", f"{key}-scratch", rival, fresh, 0)
+            told = read_evaluation(rival) or {}
+            evaluation["scratch"] = {name: told.get(name) for name in ("top1", "top5", "step")}
+            save_json(folder / EVALUATION, evaluation)
+            again = False
+    return Ran(folder, read_card(folder), evaluation, again, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """One recipe on one dataset, for networks from different beginnings."""
+
+    setting: Setting
+    part: Transfer
+    classes: Classes
+    base: Card
+    machine: Machine
+
+    def run(self, name: str, key: str, folder: Path, network: ResNet, frozen: int) -> list[Problem]:
+        """Trains, saves and evaluates `network` in `folder`; returns warnings."""
+        setting, part, dataset = self.setting, self.part, self.setting.dataset
+        samples, later = self.classes.samples(dataset)
+        order = Order(samples.usable(), samples.split.images_per_shard, part.shards_mixed, part.seed)
+        warnings = refuse_nothing(order, part.batch_size, f"no image of {part.source!r} has bytes")
+        steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
+        sizes = tuple((size.epoch * steps, size.size) for size in part.sizes)
+        job = Job(
+            name=name,
+            key=key,
+            digests={**setting.digests, "dataset": dataset.digest, "base": self.base.digests["weights"]},
+            architecture=self.base.architecture,
+            outputs=len(self.classes.categories),
+            stream=Stream(samples, order, part.batch_size, sizes, part.augmentation, part.seed),
+            steps_per_epoch=steps,
+            epochs=part.epochs,
+            rate=part.learning_rate,
+            optimizer=part.optimizer,
+            precision=part.precision,
+            micro_batch=part.micro_batch,
+            gradient_clip=part.gradient_clip,
+            ema=part.ema,
+            frozen_stages=frozen,
+            seed=part.seed,
+        )
+        last: dict[str, Any] = {}
+        size = [given.size for given in part.sizes if given.epoch < part.epochs][-1]
+        evaluable = later is not None and any(mask.any() for mask in later.usable())
+
+        def evaluate(net: nn.Module) -> dict[str, float | None]:
+            assert later is not None  # noqa: S101  not called otherwise
+            net.eval()
+            last.clear()
+            last.update(
+                evaluate_single_label(
+                    net, later, self.names(), size=size, precision=part.precision, machine=self.machine
+                )
+            )
+            return {"top1": last["top1"], "top5": last["top5"]}
+
+        describe_run(folder, job, part)
+        trained = learn(
+            job,
+            network,
+            SingleLabel(part.label_smoothing),
+            folder,
+            machine=self.machine,
+            backend=setting.backend,
+            evaluate=evaluate if evaluable else None,
+            follower=setting.follower,
+        )
+        if evaluable:
+            if not last:
+                evaluate(trained)
+            save_json(folder / EVALUATION, {**last, "step": job.steps, "scratch": None})
+        save_model(folder, trained, self.card(job, size))
+        return warnings
+
+    def names(self) -> Sequence[tuple[str, str]]:
+        """(WordNet id, name) of each class."""
+        categories = self.setting.dataset.categories
+        return [(categories.wnid[i], categories.names[i]) for i in self.classes.categories]
+
+    def card(self, job: Job, size: int) -> Card:
+        """What the tuned network is."""
+        counts = np.bincount(self.classes.train_class[self.classes.train_class >= 0], minlength=job.outputs)
+        return Card(
+            name=self.setting.name,
+            version=self.setting.version,
+            architecture=job.architecture,
+            image_size=size,
+            activation="softmax",
+            categories=tuple(
+                Category(wnid, name, (), int(count))
+                for (wnid, name), count in zip(self.names(), counts, strict=True)
+            ),
+            digests={**job.digests, "run": job.key},
+            step=job.steps,
+            epochs=float(job.epochs),
+            training=self.part.model_dump(mode="json"),
+            versions=versions(),
+        )
+
+
+def _left_out(classes: Classes, source: str) -> list[Problem]:
+    if not classes.left_out:
+        return []
+    message = (
+        f"{classes.left_out:,} images of {source} are not used for transfer: "
+        "they are not stated to show exactly one category"
+    )
+    return [Problem("transfer-images-left-out", message, severity="warning")]

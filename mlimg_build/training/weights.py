@@ -1,0 +1,136 @@
+"""A trained network on disk: `model.safetensors`, which torchvision loads as it is, and `model.json` beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+from torchvision.models import ResNet
+
+from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
+from mlimg_build.errors import CheckpointError, Problem
+from mlimg_build.training.checkpoints import file_digest
+from mlimg_build.training.network import make_network
+
+__all__ = ["CARD", "FORMAT", "WEIGHTS", "Card", "Category", "load_model", "read_card", "save_model"]
+
+FORMAT = "mlimg-model/1"
+CARD, WEIGHTS = "model.json", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One output: its WordNet id and name, the outputs that are its parents, and its training images."""
+
+    wnid: str
+    name: str
+    parents: tuple[int, ...]
+    positives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What one must know to use a network: what its outputs mean and what it wants to see.
+
+    `activation` turns logits into scores: "sigmoid" (any number of labels) or "softmax" (one of them). Inputs are
+    RGB, the short side `image_size` / 0.875 pixels, cropped to `image_size`, (pixels / 255 - mean) / std.
+    """
+
+    name: str
+    version: str
+    architecture: str
+    image_size: int
+    activation: str
+    categories: tuple[Category, ...]
+    digests: Mapping[str, str]
+    step: int
+    epochs: float
+    training: Mapping[str, Any]
+    versions: Mapping[str, str]
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+
+def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
+    """The network and its card lie in `folder`, on the disk; returns the card with the digest of the weights.
+
+    Raises:
+        DatasetError: `disk-full`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    temporary = folder / f".{WEIGHTS}.tmp"
+    with explaining_full_disk(folder):
+        try:
+            safetensors.torch.save_file(weights, temporary, metadata={"format": "pt"})
+            sync_file(temporary)
+            digest = file_digest(temporary)
+            temporary.replace(folder / WEIGHTS)
+        finally:
+            temporary.unlink(missing_ok=True)
+        told = asdict(card) | {"digests": {**card.digests, "weights": digest}}
+        save_json(folder / CARD, {"format": FORMAT, **told})
+    return read_card(folder)
+
+
+def read_card(folder: Path) -> Card:
+    """The card of the model in `folder`.
+
+    Raises:
+        CheckpointError: `model-missing` or `model-unreadable`.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        hint = "give the folder NAME.model that `mlimg build` or `mlimg train` made"
+        raise CheckpointError(Problem("model-missing", f"{folder} holds no {CARD}", hint=hint))
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if (found := told.pop("format")) != FORMAT:
+            raise ValueError(f"its format is {found}, and this version reads {FORMAT}")
+        categories = tuple(
+            Category(entry["wnid"], entry["name"], tuple(entry["parents"]), entry["positives"])
+            for entry in told.pop("categories")
+        )
+        mean, std = tuple(told.pop("mean")), tuple(told.pop("std"))
+        return Card(**told, categories=categories, mean=mean, std=std)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "fetch the model again, or train it again"
+        raise CheckpointError(
+            Problem("model-unreadable", f"{path} cannot be understood: {error!r}", hint=hint)
+        ) from error
+
+
+def load_model(folder: Path) -> tuple[ResNet, Card]:
+    """The network in eval mode on the CPU, and its card.
+
+    Raises:
+        CheckpointError: `model-missing`, `model-unreadable`, `model-damaged` where the weights differ from their digest,
+            `category-count` where the card lists other outputs than the network has.
+    """
+    card = read_card(folder)
+    path = folder / WEIGHTS
+    hint = "fetch the model again, or train it again"
+    try:
+        if file_digest(path) != card.digests.get("weights"):
+            raise ValueError("its bytes differ from the digest in model.json")
+        weights = safetensors.torch.load_file(path)
+    except Exception as error:  # safetensors has an exception of its own for every damage
+        raise CheckpointError(Problem("model-damaged", f"{path} cannot be used: {error}", hint=hint)) from error
+    outputs = len(weights["fc.bias"]) if "fc.bias" in weights else 0
+    if outputs != len(card.categories):
+        message = f"{path} has {outputs} outputs, and {CARD} lists {len(card.categories)} categories"
+        raise CheckpointError(Problem("category-count", message, hint=hint))
+    try:
+        with torch.device("meta"):
+            network = make_network(card.architecture, outputs, 0)
+        network.load_state_dict(weights, assign=True)
+    except (AttributeError, RuntimeError) as error:
+        message = f"the weights of {folder} are not those of a {card.architecture}: {str(error)[:200]}"
+        raise CheckpointError(Problem("model-damaged", message, hint=hint)) from error
+    return network.eval().requires_grad_(False), card
