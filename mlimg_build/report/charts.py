@@ -1,0 +1,113 @@
+"""The pictures of numbers: categories by rank, labels an image, and how a training went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from .plots import COLOURS, blank, inline
+from .wording import compact, count
+
+__all__ = ["Series", "axis", "histogram", "rank", "spread", "thinned"]
+
+FEW = 60  # values that get a bar each
+MOST = 40  # bars otherwise
+
+
+Series = tuple[str, NDArray[np.float64], NDArray[np.float64], str]
+"""A line: its name, x, y, and its colour."""
+
+
+def axis(axes: Axes, which: str, *, whole: bool = True) -> None:
+    """An axis whose numbers are short."""
+    chosen = axes.xaxis if which == "x" else axes.yaxis
+    if chosen.get_scale() == "log":
+        chosen.set_major_locator(LogLocator(10, numticks=8))
+        chosen.set_minor_locator(NullLocator())
+    else:
+        chosen.set_major_locator(MaxNLocator(6, integer=whole))
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+
+
+def rank(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> str:
+    """Images of each category, the most frequent first, on two logarithmic axes; "" where there are none."""
+    lines = [
+        (name, np.sort(values[values > 0])[::-1], COLOURS[colour])
+        for name, values, colour in (
+            ("present", positives, "present"),
+            ("verified absent", negatives, "absent"),
+        )
+    ]
+    lines = [line for line in lines if len(line[1])]
+    if not lines:
+        return ""
+    with blank() as (figure, axes):
+        for name, values, colour in lines:
+            marker = "o" if len(values) < FEW else ""
+            x = np.arange(1, len(values) + 1)
+            axes.loglog(x, values, color=colour, marker=marker, ms=3.5, lw=1.8, label=name)
+        most = max(int(values.max()) for _, values, _ in lines)
+        axes.set_ylim(0.8, max(most * 1.6, 10))
+        axes.set_xlim(0.9, max(max(len(values) for _, values, _ in lines) * 1.3, 10))
+        axis(axes, "x")
+        axis(axes, "y")
+        axes.set_xlabel("rank of the category")
+        axes.set_ylabel("images")
+        if len(lines) > 1:
+            axes.legend(loc="lower left")
+        told = "; ".join(
+            f"{name}: {count(len(values))} categories, from {count(values[0])} images down to {count(values[-1])}"
+            for name, values, _ in lines
+        )
+        return inline(figure, "rank", f"Images per category by rank, logarithmic axes. {told}")
+
+
+def histogram(name: str, counts: NDArray[np.int64], colour: str, what: str) -> str:
+    """How many images have k labels; `counts[k]` is that number. "" where no image has any."""
+    top = int(np.flatnonzero(counts)[-1]) if counts.any() else 0
+    if not top:
+        return ""
+    values = np.arange(top + 1)
+    width = 1 if top <= FEW else -(-(top + 1) // MOST)
+    starts = values[::width]
+    heights = np.add.reduceat(counts[: top + 1], starts)
+    with blank() as (figure, axes):
+        middles = starts + (width - 1) / 2
+        axes.bar(middles, heights, width=width * (0.86 if width == 1 else 0.94), color=COLOURS[colour])
+        axis(axes, "x")
+        axis(axes, "y")
+        axes.grid(visible=False, axis="x")
+        axes.set_xlabel(f"labels {what} in an image" + (f", {width} to a bar" if width > 1 else ""))
+        axes.set_ylabel("images")
+        mean = float((counts[: top + 1] * values).sum() / counts.sum())
+        told = f"Labels {what} per image: on average {mean:.1f}, at most {top}"
+        return inline(figure, f"histogram {name}", told)
+
+
+def spread(counts: NDArray[np.int64]) -> tuple[float, int, int]:
+    """Mean, median and largest number of labels an image.
+
+    >>> spread(np.array([1, 0, 3]))
+    (1.5, 2, 2)
+    """
+    total = int(counts.sum())
+    if not total:
+        return 0.0, 0, 0
+    values = np.arange(len(counts))
+    median = int(np.searchsorted(np.cumsum(counts), (total + 1) // 2))
+    return float((counts * values).sum() / total), median, int(np.flatnonzero(counts)[-1])
+
+
+def thinned(values: Sequence[object], most: int) -> list[int]:
+    """The positions of at most `most` values, evenly spread, the last included.
+
+    >>> thinned([1.0] * 10, 4)
+    [0, 3, 6, 9]
+    """
+    if len(values) <= most:
+        return list(range(len(values)))
+    return sorted({round(i * (len(values) - 1) / (most - 1)) for i in range(most)})

@@ -1,0 +1,114 @@
+"""Which images the gallery shows: the same ones every time, spread over sources and categories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlimg_build.dataset import Dataset
+
+from .scanning import Place, Scan
+
+__all__ = ["TRAITS", "choose"]
+
+TRAITS = {
+    "contradiction": "sources contradict each other",
+    "machine": "labelled by a machine",
+    "absent": "verified absences",
+    "implied": "labels that follow from others",
+}
+OF_A_TRAIT = 3  # images at least that show each trait, where there are so many
+PREFIX = (
+    1024  # images of each split to choose from: the order of a split is that of a hash, so they are a sample
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    place: Place
+    source: int
+    categories: tuple[int, ...]
+    traits: frozenset[str]
+
+
+def choose(dataset: Dataset, found: Scan, wanted: int) -> list[Place]:
+    """Up to `wanted` images: first some for each of `TRAITS`, then from the source and categories shown least.
+
+    Images with bytes are preferred; where a dataset holds none, rows without bytes are chosen.
+    """
+    candidates = [_described(dataset, place) for place in _places(dataset, found)]
+    chosen: list[_Candidate] = []
+    sources: Counter[int] = Counter()
+    categories: Counter[int] = Counter()
+
+    def take(rest: Iterable[_Candidate]) -> bool:
+        def shown(candidate: _Candidate) -> tuple[int, int, bool]:
+            most = max((categories[number] for number in candidate.categories), default=1)
+            return sources[candidate.source], most, not candidate.categories
+
+        best = min((item for item in rest if item not in chosen), key=shown, default=None)
+        if best is None or len(chosen) == wanted:
+            return False
+        chosen.append(best)
+        sources[best.source] += 1
+        categories.update(best.categories)
+        return True
+
+    for trait in TRAITS:
+        having = [candidate for candidate in candidates if trait in candidate.traits]
+        while sum(trait in item.traits for item in chosen) < OF_A_TRAIT and take(having):
+            pass
+    while take(candidates):
+        pass
+    order = {candidate.place: i for i, candidate in enumerate(candidates)}
+    return sorted((candidate.place for candidate in chosen), key=lambda place: order[place])
+
+
+def _places(dataset: Dataset, found: Scan) -> list[Place]:
+    """The rows to choose from, those with bytes; all of them where none has any."""
+    rows = dict.fromkeys(
+        [
+            *(
+                (name, row)
+                for name, split in dataset.splits.items()
+                for row in range(min(PREFIX, len(split)))
+            ),
+            *(place for places in found.of_source for place in places),
+            *found.clashing,
+        ]
+    )
+    with_bytes = [place for place in rows if _has_bytes(dataset, place)]
+    return with_bytes or list(rows)
+
+
+def _has_bytes(dataset: Dataset, place: Place) -> bool:
+    split = dataset[place[0]]
+    shard, offset = divmod(place[1], split.images_per_shard)
+    start, stop = split.spans("images", shard)[offset].tolist()
+    return bool(stop > start)
+
+
+def _described(dataset: Dataset, place: Place) -> _Candidate:
+    split = dataset[place[0]]
+    shard, offset = divmod(place[1], split.images_per_shard)
+    start, stop = split.spans("labels", shard)[offset].tolist()
+    category, state, rule, confidence = (
+        split.column(f"labels/{name}", shard)[start:stop]
+        for name in ("category", "state", "rule", "confidence")
+    )
+    stated = rule == dataset.rules.index("stated")
+    traits = {
+        "machine": bool((confidence < 1).any()),
+        "absent": bool((stated & (state < 0)).any()),
+        "implied": bool((~stated).any()),
+        "contradiction": bool(np.ptp(split.spans("contradictions", shard)[offset].astype(np.int64))),
+    }
+    return _Candidate(
+        place=place,
+        source=int(split.column("images/source", shard)[offset]),
+        categories=tuple(category[stated & (state > 0)].tolist()),
+        traits=frozenset(trait for trait, has in traits.items() if has),
+    )

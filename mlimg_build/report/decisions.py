@@ -1,0 +1,104 @@
+"""What became of every source category, and where several became one."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlimg_build.dataset import Dataset, Mapped
+from mlimg_build.labels import FATES
+
+from .wording import METHOD_NAMES
+
+__all__ = ["Decided", "Decisions", "Merge", "decisions"]
+
+WRITTEN = 150  # rows written out where no script runs
+SEARCHED = 40_000  # rows that the page carries for its search
+ORDER = ("file", "lemma", "synonym", "unresolved", "same_id")  # what people look at first
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One source category and what it became; `wnid` and `category` are "" where its labels do not count."""
+
+    source: str
+    id: str
+    name: str
+    wnid: str
+    category: str
+    method: str
+    fate: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A category that several source categories became."""
+
+    wnid: str
+    category: str
+    parts: tuple[Decided, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """All decisions in numbers; `rows` those that can be searched, `merges` the first of `merged`."""
+
+    total: int
+    used: int
+    methods: tuple[tuple[str, int], ...]
+    fates: tuple[tuple[str, int], ...]
+    merged: int
+    merges: tuple[Merge, ...]
+    rows: tuple[Decided, ...]
+    written: int
+
+
+def decisions(dataset: Dataset) -> Decisions:
+    """The mappings of a dataset, those that people may want to judge first."""
+    rows = list(_decided(dataset))
+    methods = Counter(row.method for row in rows)
+    fates = Counter(row.fate for row in rows)
+    parts: dict[str, list[Decided]] = defaultdict(list)
+    for row in rows:
+        if row.wnid:
+            parts[row.wnid].append(row)
+    merges = [Merge(wnid, found[0].category, tuple(found)) for wnid, found in parts.items() if len(found) > 1]
+    merges.sort(key=lambda merge: (_plain(merge), -len(merge.parts), merge.wnid))
+    ranks = {METHOD_NAMES.get(method, method): i for i, method in enumerate(ORDER)}
+    rows.sort(key=lambda row: (ranks.get(row.method, 0), not row.evidence, row.source, row.name, row.id))
+    return Decisions(
+        total=len(rows),
+        used=fates["used"],
+        methods=tuple(methods.most_common()),
+        fates=tuple(item for item in fates.most_common() if item[0] != "used"),
+        merged=len(merges),
+        merges=tuple(merges[:WRITTEN]),
+        rows=tuple(rows[:SEARCHED]),
+        written=WRITTEN,
+    )
+
+
+def _plain(merge: Merge) -> bool:
+    """Whether the parts merely have one WordNet id, which surprises nobody."""
+    return all(part.method == METHOD_NAMES["same_id"] for part in merge.parts)
+
+
+def _decided(dataset: Dataset) -> Iterator[Decided]:
+    categories = dataset.categories
+    row: Mapped
+    for row in dataset.mappings:
+        used = row.category >= 0
+        evidence, _, last = row.evidence.rpartition("; ")
+        fate = "used" if used else last if last in FATES else "not used"
+        yield Decided(
+            source=row.source,
+            id=row.id,
+            name=row.name if row.name != row.id else "",
+            wnid=categories.wnid[row.category] if used else "",
+            category=categories.names[row.category] if used else "",
+            method=METHOD_NAMES.get(row.method, row.method),
+            fate=fate,
+            evidence=evidence if last == fate else row.evidence,
+        )

@@ -1,0 +1,70 @@
+"""What went in and what came out, as flows: of images from source to split, of labels from source to rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .flow import Flow, Link, Node
+from .statistics import Statistics
+from .wording import status_name
+
+__all__ = ["RULE_NAMES", "image_flow", "label_flow"]
+
+RULE_NAMES = {
+    "stated": "stated by a source",
+    "ancestors": "implied: all above",
+    "descendants": "implied: all below",
+}
+LEFT_OUT = "left out"
+ANY = "any source"
+
+
+def image_flow(
+    numbers: Statistics, sources: Sequence[str], statuses: Sequence[str], meanings: Mapping[str, str]
+) -> Flow:
+    """Images by source → stored, failed (by status) or left out → split."""
+    stored, failed = numbers.scan.stored, numbers.scan.failed
+    nodes = [Node(f"source {i}", name, 0, "plain") for i, name in enumerate(sources)]
+    nodes.append(Node("ok", "stored", 1, "good", "Decoded whole, and their bytes are in the dataset"))
+    links = [
+        Link(f"source {i}", "ok", int(total)) for i, total in enumerate(stored.sum(axis=(0, 2)).tolist())
+    ]
+    for code in failed.sum(axis=(0, 1)).argsort(kind="stable")[::-1].tolist():
+        name = statuses[code]
+        nodes.append(Node(f"status {code}", status_name(name), 1, "bad", meanings.get(name, "")))
+        for i, total in enumerate(failed[:, :, code].sum(axis=0).tolist()):
+            links.append(Link(f"source {i}", f"status {code}", total))
+    if numbers.left_out:
+        origin = "source 0" if len(sources) == 1 else ANY
+        if origin == ANY:
+            note = "The dataset keeps how many images were left out, not of which source"
+            nodes.append(Node(ANY, ANY, 0, "faint", note))
+        nodes.append(Node(LEFT_OUT, LEFT_OUT, 1, "faint", "Images of which no label counts"))
+        links.append(Link(origin, LEFT_OUT, numbers.left_out))
+    for number, split in enumerate(numbers.splits):
+        nodes.append(Node(f"split {number}", split.replace("_", " "), 2, "plain"))
+        links.append(Link("ok", f"split {number}", int(stored[number].sum())))
+        for code, total in enumerate(failed[number].sum(axis=0).tolist()):
+            links.append(Link(f"status {code}", f"split {number}", total))
+    return Flow(
+        "From the sources to the splits", ("source", "became", "split"), tuple(nodes), tuple(links), "images"
+    )
+
+
+def label_flow(numbers: Statistics) -> Flow:
+    """Labels by the source they rest on → present or absent → the rule that put them there."""
+    nodes = [Node(f"source {name}", name, 0, "plain") for name in numbers.sources]
+    nodes += [Node("present", "present", 1, "good"), Node("absent", "absent", 1, "away")]
+    nodes += [Node(f"rule {rule}", RULE_NAMES.get(rule, rule), 2, "plain") for rule in _rules(numbers)]
+    links = []
+    for state in ("present", "absent"):
+        links += [Link(f"source {name}", state, counts[state]) for name, counts in numbers.sources.items()]
+        links += [Link(state, f"rule {rule}", numbers.rules[rule][state]) for rule in _rules(numbers)]
+    return Flow(
+        "From statements to labels", ("rests on", "says", "by rule"), tuple(nodes), tuple(links), "labels"
+    )
+
+
+def _rules(numbers: Statistics) -> list[str]:
+    known = [rule for rule in RULE_NAMES if rule in numbers.rules]
+    return [*known, *(rule for rule in numbers.rules if rule not in known)]

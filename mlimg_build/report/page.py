@@ -1,0 +1,176 @@
+"""The page: one HTML file that loads nothing, from plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from . import charts, wording
+from .decisions import Decided, Decisions
+from .gallery import Picture, Quarrel
+from .journey import RULE_NAMES
+from .statistics import Statistics
+from .trained import Model, PerCategory
+from .tree import Branch
+
+__all__ = ["ClashRow", "Failure", "Head", "Page", "Trained", "Tree", "render"]
+
+FEW = 10  # best and worst categories
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the dataset is called and made of; `file` is the spec's name, `spec` its text."""
+
+    name: str
+    version: str
+    description: str
+    fraction: float
+    digest: str
+    file: str
+    spec: str
+    spec_digest: str
+    wordnet: str
+    wordnet_digest: str
+    mlimg_version: str
+    format: str
+    sources: tuple[tuple[str, str, str], ...]  # name, type, digest
+
+    @property
+    def command(self) -> str:
+        """What builds the same dataset again."""
+        part = "" if self.fraction >= 1 else f" --fraction {self.fraction:g}"
+        return f"mlimg build {self.file}{part}"
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the spec, counted as YAML counts them."""
+        return self.spec.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The hierarchy: what is written out, the roots that are not, and the records of all categories."""
+
+    top: Sequence[Branch]
+    hidden: int
+    records: Mapping[str, Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClashRow:
+    """Two categories by name that contradict each other, how often, and which side stands."""
+
+    absent: str
+    present: str
+    stands: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The images of one status that have no bytes: what it means, how many, some ids."""
+
+    status: str
+    meaning: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model and its plots by name; `strange` where it was trained on another dataset than this."""
+
+    model: Model
+    plots: Mapping[str, str]
+    strange: bool
+
+    @property
+    def ranked(self) -> tuple[PerCategory, ...]:
+        """The categories that were measured, the best first: by verified labels where there are any."""
+        found = self.model.evaluation.categories if self.model.evaluation else ()
+        measured = [row for row in found if _precision(row) is not None]
+        return tuple(sorted(measured, key=lambda row: (-(_precision(row) or 0), row.wnid)))
+
+    @property
+    def best(self) -> tuple[PerCategory, ...]:
+        return self.ranked[:FEW]
+
+    @property
+    def worst(self) -> tuple[PerCategory, ...]:
+        """The worst, none of them among the best; the worst first."""
+        return tuple(reversed(self.ranked[max(FEW, len(self.ranked) - FEW) :]))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that the page shows; SVG texts come from `flow` and `plots`, which escape."""
+
+    head: Head
+    numbers: Statistics
+    flows: Sequence[tuple[str, str, str]]  # title, wide, narrow
+    plots: Mapping[str, str]
+    tree: Tree
+    decisions: Decisions
+    clashes: Sequence[ClashRow]
+    clash_pairs: int
+    quarrels: Sequence[Quarrel]
+    failures: Sequence[Failure]
+    pictures: Sequence[Picture]
+    trained: Trained | None
+    problems: Sequence[str] = ()
+
+
+def render(page: Page) -> str:
+    """The whole page; everything from the data is escaped, and equal pages give equal text."""
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            n=page.numbers,
+            tree_json=_script(page.tree.records),
+            mapping_json=_script(_columns(page.decisions.rows)),
+            searchable=len(page.decisions.rows) > page.decisions.written,
+        )
+    )
+
+
+def _precision(row: PerCategory) -> float | None:
+    return row.unknown_as_absent if row.verified is None else row.verified
+
+
+def _columns(rows: Sequence[Decided]) -> dict[str, list[str]]:
+    names = ("source", "id", "name", "wnid", "category", "method", "fate", "evidence")
+    return {name: [getattr(row, name) for row in rows] for name in names}
+
+
+def _script(value: object) -> Markup:
+    """JSON that may stand inside a script element: no `<` ends it or opens a comment."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mlimg_build.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("compact", "count", "percent", "score", "share", "size", "status_name"):
+        environment.filters[name] = getattr(wording, name)
+    environment.filters["precision"] = _precision
+    environment.filters["rule"] = lambda rule: RULE_NAMES.get(rule, rule)
+    environment.filters["svg"] = Markup
+    environment.filters["spread"] = charts.spread
+    environment.filters["method"] = lambda name: wording.METHOD_NAMES.get(name, name)
+    return environment

@@ -1,0 +1,364 @@
+"""A folder NAME.model read with care: whatever is absent, damaged or foreign is left out and said."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+__all__ = [
+    "AtK",
+    "Band",
+    "Evaluation",
+    "Measured",
+    "Model",
+    "PerCategory",
+    "Precision",
+    "Run",
+    "Scored",
+    "Step",
+    "Transfer",
+    "read_model",
+]
+
+LARGEST = 256 << 20  # bytes of a file that is read whole
+KEPT = 4_000  # steps of a run that are kept; of longer runs every second, fourth, … one
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a training: the loss and learning rate at a step."""
+
+    step: int
+    loss: float
+    rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One evaluation during a training; each measure is None where it does not apply."""
+
+    step: int
+    map: float | None
+    map_verified: float | None
+    baseline: float | None
+    top1: float | None
+    top5: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The history of one training; `skipped` counts lines that cannot be understood."""
+
+    steps: tuple[Step, ...]
+    evaluations: tuple[Measured, ...]
+    speed: float | None
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """A mean average precision over so many categories, and that of scoring by frequency."""
+
+    map: float | None
+    categories: int
+    baseline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The precision over categories that have from so many to so many training images (None: or more)."""
+
+    first: int
+    last: int | None
+    categories: int
+    verified: Precision
+    unknown_as_absent: Precision
+
+
+@dataclass(frozen=True, slots=True)
+class AtK:
+    """Precision and recall of the k best scores of an image."""
+
+    k: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PerCategory:
+    """The average precision of one category, with its images in training and in the evaluated split."""
+
+    wnid: str
+    name: str
+    train_positives: int
+    positives: int
+    negatives: int
+    verified: float | None
+    unknown_as_absent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """evaluation.json of a network that gives many labels an image."""
+
+    split: str
+    images: int
+    step: int
+    verified: Precision
+    unknown_as_absent: Precision
+    bands: tuple[Band, ...]
+    at_k: tuple[AtK, ...]
+    pairs: int
+    share: float | None
+    share_confident: float | None
+    categories: tuple[PerCategory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The share of images whose label is the best, or among the five best; `name` says of what."""
+
+    name: str
+    top1: float | None
+    top5: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """The network tuned to one source, beside one that began from nothing."""
+
+    split: str
+    images: int
+    step: int
+    tuned: Scored
+    scratch: Scored | None
+    categories: tuple[tuple[str, str, int, float | None], ...]  # wnid, name, images, top-1
+    run: Run | None
+    scratch_run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a model folder tells; `problems` are sentences about what could not be read."""
+
+    name: str
+    version: str
+    architecture: str
+    image_size: int | None
+    activation: str
+    categories: int
+    step: int | None
+    epochs: float | None
+    dataset_digest: str
+    digests: tuple[tuple[str, str], ...]
+    versions: tuple[tuple[str, str], ...]
+    run: Run | None
+    evaluation: Evaluation | None
+    transfer: Transfer | None
+    problems: tuple[str, ...]
+
+
+def read_model(folder: Path) -> Model:
+    """Whatever of the folder can be understood; nothing in it makes this raise."""
+    problems: list[str] = []
+    about = _read(folder / "model.json", "model.json", _header, problems) or {}
+    return Model(
+        **{**_header({"format": "mlimg-model/1"}), **about},
+        run=_history(folder / "history.jsonl", "history.jsonl", problems),
+        evaluation=_read(folder / "evaluation.json", "evaluation.json", _evaluation, problems),
+        transfer=_transfer(folder / "transfer", problems) if (folder / "transfer").is_dir() else None,
+        problems=tuple(problems),
+    )
+
+
+def _read(path: Path, name: str, understood: Callable[[Any], T], problems: list[str]) -> T | None:
+    """The file through `understood`; None where it is absent, and where it makes no sense a sentence why."""
+    try:
+        if not path.exists():
+            return None
+        if path.stat().st_size > LARGEST:
+            raise ValueError("it is too large")
+        return understood(json.loads(path.read_bytes()))
+    except OSError:
+        problems.append(f"{name} cannot be read")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problems.append(f"{name} cannot be understood: {_reason(error)}")
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON from line {error.lineno} on"
+    if isinstance(error, UnicodeDecodeError):
+        return "no text"
+    return str(error) if type(error) is ValueError else "a value is of another kind than expected"
+
+
+def _format(value: Any, wanted: str) -> None:
+    if value["format"] != wanted:
+        raise ValueError(f"its format is {str(value['format'])[:40]}, not {wanted}")
+
+
+def _header(value: Any) -> dict[str, Any]:
+    _format(value, "mlimg-model/1")
+    digests = {str(name): str(digest) for name, digest in (value.get("digests") or {}).items()}
+    return {
+        "name": str(value.get("name", "")),
+        "version": str(value.get("version", "")),
+        "architecture": str(value.get("architecture", "")),
+        "image_size": _whole(value.get("image_size")),
+        "activation": str(value.get("activation", "")),
+        "categories": len(value.get("categories") or ()),
+        "step": _whole(value.get("step")),
+        "epochs": _number(value.get("epochs")),
+        "dataset_digest": digests.get("dataset", ""),
+        "digests": tuple(sorted(digests.items())),
+        "versions": tuple(sorted((str(k), str(v)) for k, v in (value.get("versions") or {}).items())),
+    }
+
+
+def _evaluation(value: Any) -> Evaluation:
+    _format(value, "mlimg-evaluation/1")
+    if value["kind"] != "multi_label":
+        raise ValueError("it is not of a network that gives many labels")
+    hierarchy = value.get("hierarchy") or {}
+    return Evaluation(
+        split=str(value["split"]),
+        images=int(value["images"]),
+        step=int(value["step"]),
+        verified=_precision(value["verified"]),
+        unknown_as_absent=_precision(value["unknown_as_absent"]),
+        bands=tuple(
+            Band(
+                int(band["from"]),
+                _whole(band["to"]),
+                int(band["categories"]),
+                _precision(band["verified"]),
+                _precision(band["unknown_as_absent"]),
+            )
+            for band in value.get("bands") or ()
+        ),
+        at_k=tuple(
+            AtK(int(k), _number(found["precision"]), _number(found["recall"]))
+            for k, found in sorted((value.get("at_k") or {}).items(), key=lambda item: int(item[0]))
+        ),
+        pairs=int(hierarchy.get("pairs") or 0),
+        share=_number(hierarchy.get("share")),
+        share_confident=_number(hierarchy.get("share_confident")),
+        categories=tuple(
+            PerCategory(
+                str(row["wnid"]),
+                str(row["name"]),
+                int(row["train_positives"]),
+                int(row["positives"]),
+                int(row["negatives"]),
+                _number(row["verified"]),
+                _number(row["unknown_as_absent"]),
+            )
+            for row in value["categories"]
+        ),
+    )
+
+
+def _precision(value: Any) -> Precision:
+    return Precision(_number(value["map"]), int(value["categories"]), _number(value.get("baseline")))
+
+
+def _transfer(folder: Path, problems: list[str]) -> Transfer | None:
+    def understood(value: Any) -> Transfer:
+        _format(value, "mlimg-evaluation/1")
+        if value["kind"] != "single_label":
+            raise ValueError("it is not of a network that gives one label")
+        scratch = value.get("scratch")
+        return Transfer(
+            split=str(value["split"]),
+            images=int(value["images"]),
+            step=int(value["step"]),
+            tuned=Scored("pretrained here", _number(value["top1"]), _number(value["top5"])),
+            scratch=scratch and Scored("from scratch", _number(scratch["top1"]), _number(scratch["top5"])),
+            categories=tuple(
+                (str(row["wnid"]), str(row["name"]), int(row["images"]), _number(row["top1"]))
+                for row in value.get("categories") or ()
+            ),
+            run=_history(folder / "history.jsonl", "transfer/history.jsonl", problems),
+            scratch_run=_history(
+                folder / "scratch" / "history.jsonl", "transfer/scratch/history.jsonl", problems
+            ),
+        )
+
+    return _read(folder / "evaluation.json", "transfer/evaluation.json", understood, problems)
+
+
+def _history(path: Path, name: str, problems: list[str]) -> Run | None:
+    steps: list[Step] = []
+    evaluations: list[Measured] = []
+    speeds: list[float] = []
+    skipped, every, seen = 0, 1, 0
+    try:
+        for value in _lines(path):
+            found = _event(value)
+            if isinstance(found, Measured):
+                evaluations.append(found)
+            elif isinstance(found, Step):
+                if seen % every == 0:
+                    steps.append(found)
+                    if speed := _number(value.get("images_per_second")):
+                        speeds.append(speed)
+                seen += 1
+                if len(steps) > KEPT:
+                    steps, speeds, every = steps[::2], speeds[::2], 2 * every
+            else:
+                skipped += 1
+    except OSError:
+        problems.append(f"{name} cannot be read")
+        return None
+    if skipped:
+        problems.append(f"{name}: {skipped} {'line' if skipped == 1 else 'lines'} cannot be understood")
+    speed = sorted(speeds)[len(speeds) // 2] if speeds else None
+    return Run(tuple(steps), tuple(evaluations), speed, skipped) if steps or evaluations else None
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    """What each line holds, None where that is no JSON; nothing where there is no file."""
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        for line in stream:
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except (ValueError, RecursionError):
+                    yield None
+
+
+def _event(value: Any) -> Step | Measured | None:
+    try:
+        if value["kind"] == "step":
+            loss = _number(value["loss"])
+            return None if loss is None else Step(int(value["step"]), loss, _number(value.get("rate")))
+        if value["kind"] == "evaluation":
+            names = ("map", "map_verified", "baseline", "top1", "top5")
+            return Measured(int(value["step"]), *(_number(value.get(name)) for name in names))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        pass
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None where there is none."""
+    if value is None or isinstance(value, bool):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)

@@ -1,0 +1,91 @@
+"""The hierarchy as data that a page browses: one record a category, and the first levels written out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mlimg_build.dataset import Categories
+
+__all__ = ["Branch", "branches", "records"]
+
+WRITTEN = 1_200  # places of the tree that are written out where no script runs
+FEW = 400  # the same where the whole would be more
+
+
+@dataclass(slots=True)
+class Branch:
+    """A place in the tree; `hidden` counts the places directly below that are not written out."""
+
+    wnid: str
+    name: str
+    positives: int
+    negatives: int
+    number: int
+    children: list[Branch] = field(default_factory=list)
+    hidden: int = 0
+
+
+def records(categories: Categories) -> dict[str, Sequence[object]]:
+    """The categories by column, JSON-able: ids, names, images present and absent, and the parents' numbers."""
+    return {
+        "wnid": categories.wnid,
+        "name": categories.names,
+        "present": categories.positives.tolist(),
+        "absent": categories.negatives.tolist(),
+        "parents": [list(parents) for parents in categories.parents],
+    }
+
+
+def branches(categories: Categories) -> tuple[list[Branch], int]:
+    """The tree from its roots down, level by level as far as the limit goes, and the roots left out.
+
+    A category stands under each of its parents; the most frequent come first.
+    """
+    below = _below(categories)
+    limit = WRITTEN if _places(below, WRITTEN) <= WRITTEN else FEW
+    roots = below[-1][:limit]
+    top = [_branch(categories, number) for number in roots]
+    front, left = deque(top), limit - len(top)
+    while front:
+        branch = front.popleft()
+        children = below[branch.number]
+        shown = children if len(children) <= left else []
+        branch.children = [_branch(categories, number) for number in shown]
+        branch.hidden = len(children) - len(shown)
+        left -= len(shown)
+        front.extend(branch.children)
+    return top, len(below[-1]) - len(roots)
+
+
+def _branch(categories: Categories, number: int) -> Branch:
+    return Branch(
+        wnid=categories.wnid[number],
+        name=categories.names[number],
+        positives=int(categories.positives[number]),
+        negatives=int(categories.negatives[number]),
+        number=number,
+    )
+
+
+def _below(categories: Categories) -> list[list[int]]:
+    """The children of each category, and last the roots."""
+    below: list[list[int]] = [[] for _ in range(len(categories) + 1)]
+    for number, parents in enumerate(categories.parents):
+        for parent in parents or (-1,):
+            below[parent].append(number)
+    frequent = categories.positives.tolist()
+    for children in below:
+        children.sort(key=lambda number: (-frequent[number], categories.names[number], number))
+    return below
+
+
+def _places(below: Sequence[Sequence[int]], limit: int) -> int:
+    """How many places the tree has, counted no further than just above `limit`."""
+    front, places = list(below[-1]), len(below[-1])
+    while front and places <= limit:
+        children = below[front.pop()]
+        places += len(children)
+        front.extend(children)
+    return places
