@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -16,11 +16,12 @@ from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
 if TYPE_CHECKING:
+    from mlimg_build.build.modelling import Modelled
     from mlimg_build.spec import LoadedSpec
 
 app = typer.Typer(
     name="mlimg",
-    help="One YAML spec in, a reproducible image dataset out.",
+    help="One YAML spec in, a reproducible image dataset and its trained model out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,6 +33,11 @@ app.add_typer(wordnet, name="wordnet")
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, NAME.zarr.", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where datasets and the cache go.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, NAME.model.", show_default=False)]
+BackendFile = Annotated[
+    Path | None,
+    typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Fraction = Annotated[
     float,
@@ -94,7 +100,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """One YAML spec in, a reproducible image dataset out."""
+    """One YAML spec in, a reproducible image dataset and its trained model out."""
 
 
 @app.command()
@@ -191,21 +197,23 @@ def lock(
 def build(
     spec: SpecFile,
     out: Out = Path("build"),
-    backend: Annotated[
-        Path | None,
-        typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
-    ] = None,
+    backend: BackendFile = None,
     fraction: Fraction = 1.0,
     repair: Annotated[
         bool, typer.Option("--repair", help="Check the dataset that is there first and mend what is damaged.")
     ] = False,
+    until: Annotated[
+        Literal["dataset", "model"] | None,
+        typer.Option("--until", help="Stop after the dataset, or after the model and before its transfer."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the dataset of a spec; what is there already is not made again."""
+    """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
     from dataclasses import asdict
 
     from mlimg_build import terminal
     from mlimg_build.build.compiling import build as compile_spec
+    from mlimg_build.build.reporting import write_report
     from mlimg_build.spec import load_backend
 
     _check_fraction(fraction)
@@ -214,12 +222,171 @@ def build(
     with terminal.Watcher() as watcher:
         built = compile_spec(loaded, out, cluster, fraction, watcher, repair)
     terminal.show_problems(built.warnings)
-    if as_json:
-        _print_json(
-            {key: str(value) if isinstance(value, Path) else value for key, value in asdict(built).items()}
-        )
-    else:
+    told = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(built).items()}
+    if not as_json:
         terminal.show_built(built)
+    made: Modelled | None = None
+    try:
+        if loaded.spec.training is not None and until != "dataset":
+            from mlimg_build.build.modelling import make_model
+
+            with terminal.Watcher() as watcher:
+                made = make_model(
+                    loaded, out, cluster, fraction=fraction, transfer=until is None, watcher=watcher
+                )
+    finally:
+        page = write_report(built.dataset, built.dataset.with_suffix(".html"), made.model if made else None)
+    if as_json:
+        _print_json({**told, "model": _told(made) if made else None, "report": str(page)})
+        return
+    if made is not None:
+        terminal.show_problems(made.warnings)
+        terminal.show_modelled(made)
+    print(page)
+
+
+@app.command()
+def train(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    backend: BackendFile = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option("--dataset", metavar="DATASET", help="The dataset; default: that of the spec in --out."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Go on from this checkpoint, step-N.pt, of the same dataset."
+        ),
+    ] = None,
+    until: Annotated[
+        Literal["model"] | None, typer.Option("--until", help="Stop after the model, before its transfer.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the network of a spec on a dataset that is built, and tune it where the spec has a transfer."""
+    from mlimg_build import terminal
+    from mlimg_build.build.modelling import make_model
+    from mlimg_build.build.reporting import write_report
+    from mlimg_build.spec import load_backend
+
+    loaded = _load(spec)
+    where = load_backend(backend)
+    with terminal.Watcher() as watcher:
+        made = make_model(
+            loaded, out, where, dataset=dataset, start=start, transfer=until is None, watcher=watcher
+        )
+    page = write_report(made.dataset, made.dataset.with_suffix(".html"), made.model)
+    if as_json:
+        _print_json({**_told(made), "report": str(page)})
+    else:
+        terminal.show_problems(made.warnings)
+        terminal.show_modelled(made)
+        print(page)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    split: Annotated[str, typer.Option("--split", help="The images to evaluate on.")] = "validation",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")
+    ] = "auto",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Also write the evaluation as JSON.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model: average precision, precision at k, frequency bands, hierarchy; top-1 and top-5 of a softmax."""
+    from mlimg_build import terminal
+    from mlimg_build.build.modelling import require_torch
+
+    require_torch()
+    from mlimg_build.training.measuring import measure
+
+    with terminal.counting("evaluating") as advance:
+        found = measure(model, dataset, split, device, advance)
+    if to is not None:
+        to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if as_json:
+        _print_json(found)
+    else:
+        terminal.show_evaluation(found)
+
+
+@app.command()
+def predict(
+    model: Model,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.", show_default=False),
+    ],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Labels an image.")] = 5,
+    least: Annotated[
+        float,
+        typer.Option("--min-score", metavar="S", min=0, max=1, help="Leave out labels that score lower."),
+    ] = 0.0,
+    features: Annotated[
+        bool, typer.Option("--features", help="Write what the last layer sees instead of labels; wants --to.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", help="Write a .parquet, or features as .npy, instead of printing."
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")
+    ] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in images: the top labels, the most specific first; or write feature vectors."""
+    from mlimg_build import terminal
+    from mlimg_build.build.modelling import require_torch
+
+    allowed = (".parquet", ".npy") if features else (".parquet",)
+    if (features and to is None) or (to is not None and to.suffix not in allowed):
+        raise typer.BadParameter(f"give a file whose name ends in {' or '.join(allowed)}", param_hint="--to")
+    require_torch()
+    from mlimg_build.training.using import labels_of, write
+
+    with terminal.counting("predicting") as advance:
+        if to is not None:
+            count, failed = write(model, images, to, features, top, least, device, advance)
+        else:
+            found = labels_of(model, images, top, least, device, advance)
+            if as_json:
+                predicted = list(found)
+            else:
+                count, failed = terminal.show_predicted(found)
+    if to is not None:
+        terminal.show_written(to, count, failed)
+    elif as_json:
+        from dataclasses import asdict
+
+        _print_json(
+            {"model": str(model), "images": [{**asdict(one), "path": str(one.path)} for one in predicted]}
+        )
+
+
+@app.command()
+def report(
+    dataset: Dataset,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="MODEL", help="Its model; default: NAME.model beside it, if there."),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="The page; default NAME.html beside the dataset."),
+    ] = None,
+) -> None:
+    """Write one HTML page that shows a dataset and its model; it needs no network to be read."""
+    from mlimg_build.build.reporting import write_report
+
+    print(write_report(dataset, to or dataset.absolute().with_suffix(".html"), model))
 
 
 @app.command()
@@ -302,6 +469,12 @@ def _load(path: Path) -> LoadedSpec:
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction <= 1:
         raise typer.BadParameter(f"{fraction:g} is not above 0 and at most 1", param_hint="--fraction")
+
+
+def _told(made: Modelled) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(made).items()}
 
 
 def _print_json(value: Any) -> None:

@@ -25,17 +25,22 @@ from mlimg_build.errors import Problem
 
 if TYPE_CHECKING:
     from mlimg_build.build.compiling import Built
+    from mlimg_build.build.modelling import Modelled
     from mlimg_build.dataset import Verification
 
 __all__ = [
     "Watcher",
     "counting",
     "show_built",
+    "show_evaluation",
     "show_info",
+    "show_modelled",
     "show_plan",
+    "show_predicted",
     "show_problems",
     "show_verified",
     "show_why",
+    "show_written",
     "size",
 ]
 
@@ -146,6 +151,34 @@ class Watcher:
             self.bars.start()
         return self._hear
 
+    def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
+        """Gives the function that hears of each record of a run of `steps` that goes on after `done`."""
+        again = f", going on after step {done:,}" if done else ""
+        bar = None
+        if self.live:
+            if self.status:
+                self.status.stop()
+            bar = self.bars.add_task(name, total=steps, completed=done, more="")
+            self.bars.start()
+        else:
+            err.print(f"{name}: {steps:,} steps{again}")
+            self.told = time.monotonic()
+
+        def hear(record: dict[str, Any]) -> None:
+            step, more = record["step"], _recorded(record)
+            if bar is not None:
+                if record["kind"] == "step":
+                    self.bars.update(bar, completed=step, more=more)
+                else:
+                    self.bars.console.print(f"{name}, step {step:,}: {more}")
+            elif (
+                record["kind"] == "evaluation" or time.monotonic() - self.told >= self.every or step == steps
+            ):
+                self.told = time.monotonic()
+                err.print(f"{name}, step {step:,} of {steps:,}: {more}")
+
+        return hear
+
     def _hear(self, done: Any) -> None:
         for i, count in enumerate((done.images, done.bytes, done.failed, done.shards)):
             self.counted[i] += count
@@ -241,6 +274,120 @@ def show_built(built: Built) -> None:
         err.print(f"not everything in the sources could be used; see {built.passed_over}")
     err.print(f"{built.images:,} images, digest {built.digest}")
     out.print(str(built.dataset))
+
+
+def _recorded(record: dict[str, Any]) -> str:
+    """A record of a run's history in a few words."""
+    if record["kind"] == "step":
+        speed = f"{record['images_per_second']:,.0f} images/s"
+        return f"epoch {record['epoch']:.2f}, loss {record['loss']:.4g}, rate {record['rate']:.3g}, {speed}"
+    if "top1" in record:
+        return f"top-1 {record['top1']:.1%}, top-5 {record['top5']:.1%}"
+    verified = record.get("map_verified")
+    told = f"mAP {_percent(record['map'])} (by frequency {_percent(record['baseline'])})"
+    return told if verified is None else f"{told}, on verified entries {_percent(verified)}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def show_modelled(made: Modelled) -> None:
+    """Prints the path of the model on stdout, and what it is worth on stderr."""
+    if made.again:
+        err.print("the model was there already")
+    if made.evaluation is None:
+        err.print("not evaluated: there are no validation images; `split: {validation: 0.1}` sets some aside")
+    else:
+        assumed, verified = made.evaluation["unknown_as_absent"], made.evaluation["verified"]
+        err.print(
+            f"mAP {_percent(assumed['map'])} over {assumed['categories']:,} categories with unknown as absent, "
+            f"by frequency alone {_percent(assumed['baseline'])}"
+        )
+        if verified["map"] is not None:
+            err.print(
+                f"mAP {_percent(verified['map'])} over {verified['categories']:,} categories on verified entries, "
+                f"by frequency alone {_percent(verified['baseline'])}"
+            )
+    if made.transfer:
+        scratch = made.transfer.get("scratch")
+        beside = (
+            f"; from scratch {_percent(scratch['top1'])} and {_percent(scratch['top5'])}" if scratch else ""
+        )
+        top = f"top-1 {_percent(made.transfer['top1'])}, top-5 {_percent(made.transfer['top5'])}"
+        err.print(f"transfer: {top}{beside}")
+    err.print(f"weights {made.digest}; runs, checkpoints and TensorBoard logs are in {made.runs}")
+    out.print(str(made.model))
+
+
+def show_evaluation(found: dict[str, Any]) -> None:
+    """Prints how good a model is."""
+    out.print(f"{found['images']:,} images of {found['split']}, after {found['step']:,} steps\n")
+    if found["kind"] == "single_label":
+        out.print(f"top-1 {_percent(found['top1'])}\ntop-5 {_percent(found['top5'])}")
+        return
+    right = ("categories", "verified", "by frequency", "unknown as absent", "by frequency ")
+    table = _table("mAP over", *right, right=right)
+
+    def add(name: str, count: int, row: dict[str, Any]) -> None:
+        cells = [
+            _percent(row[kind][value])
+            for kind in ("verified", "unknown_as_absent")
+            for value in ("map", "baseline")
+        ]
+        table.add_row(name, f"{count:,}", *cells)
+
+    add("all categories", len(found["categories"]), found)
+    for band in found["bands"]:
+        if band["to"] is None:
+            span = f"{band['from']:,} and more training images"
+        elif band["to"] == 0:
+            span = "no training image"
+        else:
+            span = f"{band['from']:,} to {band['to']:,} training images"
+        add(span, band["categories"], band)
+    out.print(table)
+    counted = [
+        f"{found[kind]['categories']:,} {words}"
+        for kind, words in (
+            ("verified", "with verified entries of both states"),
+            ("unknown_as_absent", "with a present and an absent image"),
+        )
+    ]
+    out.print(f"\ncategories that count: {', '.join(counted)}")
+    for k, row in found["at_k"].items():
+        out.print(f"at {k:>2}: precision {_percent(row['precision'])}, recall {_percent(row['recall'])}")
+    order = found["hierarchy"]
+    if order["share"] is not None:
+        out.print(
+            f"hierarchy: an ancestor scores below its descendant in {_percent(order['share'])} of all cases, "
+            f"in {_percent(order['share_confident'])} where the descendant scores at least 0.5 "
+            f"({order['pairs']:,} pairs)"
+        )
+
+
+def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
+    """Prints the labels of each image as it comes; returns the images and how many were not readable."""
+    count = failed = 0
+    for image in found:
+        count += 1
+        if image.status != "ok":
+            failed += 1
+            err.print(f"{image.path}: {image.status}: {image.reason}")
+            continue
+        out.print(Text(str(image.path), "bold"))
+        for label in image.labels:
+            out.print(f"  {label.score:6.1%}  {label.name}  {label.wnid}")
+    if failed:
+        err.print(f"{failed:,} of {count:,} images could not be read")
+    return count, failed
+
+
+def show_written(to: Path, count: int, failed: int) -> None:
+    """Prints the path of a written file on stdout, and what it holds on stderr."""
+    bad = f", {failed:,} of them could not be read and have a reason instead" if failed else ""
+    err.print(f"{count:,} images{bad}")
+    out.print(str(to))
 
 
 def show_why(told: dict[str, Any], whole: bool) -> None:

@@ -171,7 +171,7 @@ def interruptible() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         hint = "run the same command again to go on from here"
-        raise Interrupted(Problem("interrupted", "the build was stopped", hint=hint)) from stop
+        raise Interrupted(Problem("interrupted", "it was stopped", hint=hint)) from stop
 
 
 def _store(loaded: LoadedSpec, out: Path) -> Store:

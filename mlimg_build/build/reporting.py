@@ -86,7 +86,7 @@ def _page(dataset: Dataset, model: Path | None) -> Page:
             "present": charts.histogram("present", numbers.scan.present, "present", "present"),
             "absent": charts.histogram("absent", numbers.scan.absent, "absent", "absent"),
         },
-        tree=Tree(top, hidden, records(dataset.categories)),
+        tree=Tree(top, hidden, records(dataset.categories, top)),
         decisions=decisions(dataset),
         clashes=list(_clashes(dataset, numbers)),
         clash_pairs=len(numbers.scan.clashes),
@@ -130,8 +130,10 @@ def _clashes(dataset: Dataset, numbers: Statistics) -> Iterator[ClashRow]:
     names, wnids = dataset.categories.names, dataset.categories.wnid
     for clash in numbers.scan.clashes[:PAIRS]:
         yield ClashRow(
-            absent=f"{names[clash.absent]} {wnids[clash.absent]}",
-            present=f"{names[clash.present]} {wnids[clash.present]}",
+            absent=wnids[clash.absent],
+            absent_name=names[clash.absent],
+            present=wnids[clash.present],
+            present_name=names[clash.present],
             stands=STANDS[clash.kept],
             count=clash.count,
             examples=tuple(dataset[split][row].id for split, row in clash.examples),

@@ -29,7 +29,7 @@ def axis(axes: Axes, which: str, *, whole: bool = True) -> None:
         chosen.set_major_locator(LogLocator(10, numticks=8))
         chosen.set_minor_locator(NullLocator())
     else:
-        chosen.set_major_locator(MaxNLocator(6, integer=whole))
+        chosen.set_major_locator(MaxNLocator(6, integer=whole, steps=[1, 2, 2.5, 5, 10]))
     chosen.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
 
 

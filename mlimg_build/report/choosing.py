@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def choose(dataset: Dataset, found: Scan, wanted: int) -> list[Place]:
     def take(rest: Iterable[_Candidate]) -> bool:
         def shown(candidate: _Candidate) -> tuple[int, int, bool]:
             most = max((categories[number] for number in candidate.categories), default=1)
-            return sources[candidate.source], most, not candidate.categories
+            return most, sources[candidate.source], not candidate.categories
 
         best = min((item for item in rest if item not in chosen), key=shown, default=None)
         if best is None or len(chosen) == wanted:
@@ -63,8 +64,12 @@ def choose(dataset: Dataset, found: Scan, wanted: int) -> list[Place]:
             pass
     while take(candidates):
         pass
-    order = {candidate.place: i for i, candidate in enumerate(candidates)}
-    return sorted((candidate.place for candidate in chosen), key=lambda place: order[place])
+    return sorted((candidate.place for candidate in chosen), key=_mixed)
+
+
+def _mixed(place: Place) -> bytes:
+    """What puts the chosen images into an order that has nothing to do with why they were chosen."""
+    return hashlib.sha256(f"{place[0]} {place[1]}".encode()).digest()
 
 
 def _places(dataset: Dataset, found: Scan) -> list[Place]:

@@ -100,7 +100,7 @@ def measures(lines: Sequence[tuple[str, Run, str]], name: str, what: str) -> str
         axes.set_ylim(0, min(1.0, 1.15 * max(float(y.max()) for _, _, y, _ in series)) or 1.0)
         axes.set_xlabel("step")
         axes.set_ylabel(what)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=2, fontsize=9.5)
         told = "; ".join(f"{label} {y[-1]:.3f} at step {x[-1]:.0f}" for label, x, y, _ in series)
         return inline(figure, f"measures {name}", f"{what} by step. At the end: {told}")
 
@@ -137,7 +137,7 @@ def bands(found: Sequence[Band]) -> str:
         axes.set_ylim(0, 1.0)
         axes.set_xlabel("training images of a category")
         axes.set_ylabel("mAP")
-        figure.legend(loc="outside upper left", ncols=3, fontsize=9)
+        figure.legend(loc="outside upper left", ncols=2, fontsize=9.5)
         told = "; ".join(f"{band_name(band)} images: {_told(band)}" for band in found)
         return inline(figure, "bands", f"Mean average precision by training images of a category. {told}")
 

@@ -16,18 +16,22 @@ SLOT = 38.0  # height that a node's two lines of text need
 GAP = 8.0
 THIN = 1.5  # of the smallest link, so that it is seen
 TOP = 30.0
-LETTER = 7.1  # width of a letter, generously
+LETTER = 7.6  # width of a letter, generously
+LETTERS = 26  # of a label beside the streams
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: `kind` is a class of the style sheet, `note` says more where the pointer rests."""
+    """One node: `kind` is a class of the style sheet, `note` says more where the pointer rests, `short` is its label
+    where there is little room.
+    """
 
     key: str
     label: str
     column: int
     kind: str
     note: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +69,20 @@ def draw(flow: Flow, *, width: int, narrow: bool = False) -> str:
     """The flow as an `<svg>` element, all text escaped; `narrow` writes the labels over the streams."""
     links = [link for link in flow.links if link.count > 0]
     thickness = _thickness(flow, links)
-    margin = 4.0 if narrow else 190.0
-    placed, height = _place(flow, links, thickness, width, margin)
+    margins = (4.0, 4.0) if narrow else _margins(flow)
+    placed, height = _place(flow, links, thickness, width, margins)
     parts = [
         f'<svg class="flow" viewBox="0 0 {width} {height:.0f}" role="img" aria-label="{escape(_told(flow, links))}">'
     ]
     last = len(flow.headings) - 1
     for column, heading in enumerate(flow.headings):
-        x, anchor = _heading(column, last, width, margin, narrow)
+        x, anchor = _heading(column, last, width, margins, narrow)
         parts.append(
             f'<text class="heading" x="{x:.1f}" y="14" text-anchor="{anchor}">{escape(heading)}</text>'
         )
     parts += [_ribbon(link, placed, thickness, flow) for link in _ordered(links, placed)]
     for item in placed.values():
-        parts.append(_node(item, last, flow.unit, (width - 2 * margin) / max(last, 1), narrow))
+        parts.append(_node(item, last, flow.unit, (width - sum(margins)) / max(last, 1), narrow))
     return "".join([*parts, "</svg>"])
 
 
@@ -97,9 +101,9 @@ def _place(
     links: Sequence[Link],
     thickness: dict[tuple[str, str], float],
     width: int,
-    margin: float,
+    margins: tuple[float, float],
 ) -> tuple[dict[str, _Placed], float]:
-    step = (width - 2 * margin - BAR) / max(len(flow.headings) - 1, 1)
+    step = (width - sum(margins) - BAR) / max(len(flow.headings) - 1, 1)
     columns: list[list[_Placed]] = [[] for _ in flow.headings]
     for node in flow.nodes:
         into = [link for link in links if link.target == node.key]
@@ -108,7 +112,9 @@ def _place(
             continue
         sides = [sum(thickness[link.source, link.target] for link in side) for side in (into, out)]
         total = max(sum(link.count for link in side) for side in (into, out))
-        columns[node.column].append(_Placed(node, margin + node.column * step, 0.0, max(*sides, THIN), total))
+        columns[node.column].append(
+            _Placed(node, margins[0] + node.column * step, 0.0, max(*sides, THIN), total)
+        )
     heights = [sum(max(item.height, SLOT) + GAP for item in items) - GAP for items in columns]
     tallest = max(*heights, SLOT)
     for items, height in zip(columns, heights, strict=True):
@@ -149,8 +155,10 @@ def _node(item: _Placed, last: int, unit: str, room: float, narrow: bool) -> str
     outside_left, outside_right = left and not narrow, node.column == last and not narrow
     before = outside_left or (narrow and node.column == last)
     x, anchor = (item.x - 8, "end") if before else (item.x + BAR + 8, "start")
-    letters = 24 if outside_left or outside_right else max(8, int((room - 30) / LETTER))
-    label = node.label if len(node.label) <= letters else node.label[: letters - 1] + "…"
+    label = (node.short or node.label) if narrow else node.label
+    shared = narrow and not left  # two labels meet between the last columns
+    letters = LETTERS if outside_left or outside_right else max(8, int((room - 30) / LETTER / (1 + shared)))
+    label = label if len(label) <= letters else label[: letters - 1] + "…"
     told = f"{node.label}: {count(item.total)} {unit}" + (f". {node.note}" if node.note else "")
     return (
         f'<g class="node {node.kind}"><title>{escape(told)}</title>'
@@ -160,13 +168,26 @@ def _node(item: _Placed, last: int, unit: str, room: float, narrow: bool) -> str
     )
 
 
-def _heading(column: int, last: int, width: int, margin: float, narrow: bool) -> tuple[float, str]:
+def _heading(
+    column: int, last: int, width: int, margins: tuple[float, float], narrow: bool
+) -> tuple[float, str]:
+    left, right = margins
     if column == 0:
-        return (margin, "start") if narrow else (margin - 8, "end")
+        return (left, "start") if narrow else (left - 8, "end")
     if column == last:
-        return (width - margin, "end") if narrow else (width - margin + 8, "start")
-    x = margin + column * (width - 2 * margin - BAR) / last
+        return (width - right, "end") if narrow else (width - right + 8, "start")
+    x = left + column * (width - left - right - BAR) / last
     return (x, "start") if narrow else (x + BAR + 8, "start")
+
+
+def _margins(flow: Flow) -> tuple[float, float]:
+    """Room for the labels left of the first column and right of the last."""
+    last = len(flow.headings) - 1
+    longest = [
+        max((len(node.label) for node in flow.nodes if node.column == at), default=0) for at in (0, last)
+    ]
+    left, right = (16 + LETTER * max(8, min(letters, LETTERS)) for letters in longest)
+    return left, right
 
 
 def _told(flow: Flow, links: Sequence[Link]) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 
 from .journey import RULE_NAMES
 
-__all__ = ["Chip", "Picture", "Quarrel", "Reason", "Step", "picture", "quarrel", "step_of"]
+__all__ = ["Chip", "Implied", "Picture", "Quarrel", "Reason", "Step", "picture", "quarrel", "step_of"]
 
 CHIPS = 12  # labels of a kind that are named below a picture
-REASONS = 6  # chains of a kind that are written out
+WAYS = 8  # implied labels of a statement whose way is written out
+STATEMENTS = 12  # of an image that are told
 PLACE = re.compile(r":(\d+)$")
 
 
@@ -32,14 +33,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why an image has a label."""
+class Implied:
+    """The labels that follow from a statement by one rule: each with the way from the one to the other."""
 
-    wnid: str
-    name: str
+    kind: str
+    text: str
+    place: str
+    line: int | None
+    labels: tuple[tuple[str, str], ...]  # name, way
+    alike: int  # labels beyond those
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A statement of a source and the labels that rest on it; `name` is "" where it is no label itself."""
+
     state: str
-    how: str
+    name: str
     steps: tuple[Step, ...]
+    implied: tuple[Implied, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +93,18 @@ class Picture:
     chips: tuple[Chip, ...]
     more: int
     reasons: tuple[Reason, ...]
-    alike: int
+    untold: int
     quarrels: tuple[Quarrel, ...]
 
 
 def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
     """An image as `explain` tells of it, with a small JPEG of it (b"" for none).
 
-    Of many labels of one kind the first ones are shown and the others counted, in `more` (names) and `alike`
-    (chains).
+    Of many labels of one kind the first ones are named and the others counted in `more`; `untold` counts statements.
     """
     labels: list[Mapping[str, Any]] = sorted(told["labels"], key=_weight)
     chips, more = _limited([_chip(label) for label in labels], CHIPS, lambda chip: chip.kind)
-    reasons, alike = _limited(
-        [_reason(label) for label in labels], REASONS, lambda reason: (reason.how, reason.state)
-    )
+    reasons = _reasons(labels)
     stated = [label["name"] for label in labels if label["state"] == "present" and label["rule"] == "stated"]
     what = f"labelled {', '.join(stated[:4])}" if stated else "without a stated label"
     return Picture(
@@ -111,8 +120,8 @@ def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
         alt=f"Image {told['image']}, {what}",
         chips=tuple(chips),
         more=more,
-        reasons=tuple(reasons),
-        alike=alike,
+        reasons=tuple(reasons[:STATEMENTS]),
+        untold=len(reasons[STATEMENTS:]),
         quarrels=tuple(quarrel(told["image"], clash) for clash in told["contradictions"]),
     )
 
@@ -159,10 +168,31 @@ def _chip(label: Mapping[str, Any]) -> Chip:
     return Chip(label["name"], label["wnid"], kind, note)
 
 
-def _reason(label: Mapping[str, Any]) -> Reason:
-    how = RULE_NAMES.get(label["rule"], label["rule"])
-    steps = tuple(step_of(step) for step in label["chain"])
-    return Reason(label["wnid"], label["name"], label["state"], how, steps)
+def _reasons(labels: Sequence[Mapping[str, Any]]) -> list[Reason]:
+    """The statements in the order of `labels`, each with what rests on it."""
+    told: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for label in labels:
+        told[label["state"], *(step["text"] for step in label["chain"][:2])].append(label)
+    return [_reason(resting) for resting in told.values()]
+
+
+def _reason(labels: Sequence[Mapping[str, Any]]) -> Reason:
+    stated = [label["name"] for label in labels if len(label["chain"]) <= 2]
+    rules: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for label in labels:
+        for step in label["chain"][2:]:
+            text, _, way = step["text"].partition(": ")
+            rules[text, step["place"]].append((label["name"], way))
+    implied = [
+        Implied("implication", text, place, _line(place), tuple(ways[:WAYS]), len(ways[WAYS:]))
+        for (text, place), ways in rules.items()
+    ]
+    return Reason(
+        state=labels[0]["state"],
+        name=", ".join(stated),
+        steps=tuple(step_of(step) for step in labels[0]["chain"][:2]),
+        implied=tuple(implied),
+    )
 
 
 def _limited(items: Sequence[Any], most: int, kind: Any) -> tuple[list[Any], int]:

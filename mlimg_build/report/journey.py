@@ -15,6 +15,7 @@ RULE_NAMES = {
     "ancestors": "implied: all above",
     "descendants": "implied: all below",
 }
+SHORT = {"ancestors": "all above", "descendants": "all below"}
 LEFT_OUT = "left out"
 ANY = "any source"
 
@@ -55,7 +56,10 @@ def label_flow(numbers: Statistics) -> Flow:
     """Labels by the source they rest on → present or absent → the rule that put them there."""
     nodes = [Node(f"source {name}", name, 0, "plain") for name in numbers.sources]
     nodes += [Node("present", "present", 1, "good"), Node("absent", "absent", 1, "away")]
-    nodes += [Node(f"rule {rule}", RULE_NAMES.get(rule, rule), 2, "plain") for rule in _rules(numbers)]
+    nodes += [
+        Node(f"rule {rule}", RULE_NAMES.get(rule, rule), 2, "plain", short=SHORT.get(rule, rule))
+        for rule in _rules(numbers)
+    ]
     links = []
     for state in ("present", "absent"):
         links += [Link(f"source {name}", state, counts[state]) for name, counts in numbers.sources.items()]

@@ -64,10 +64,12 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class ClashRow:
-    """Two categories by name that contradict each other, how often, and which side stands."""
+    """Two categories by id and name that contradict each other, how often, and which side stands."""
 
     absent: str
+    absent_name: str
     present: str
+    present_name: str
     stands: str
     count: int
     examples: tuple[str, ...]

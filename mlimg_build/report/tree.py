@@ -12,6 +12,7 @@ __all__ = ["Branch", "branches", "records"]
 
 WRITTEN = 1_200  # places of the tree that are written out where no script runs
 FEW = 400  # the same where the whole would be more
+SEEN = 30  # rows that are open at first
 
 
 @dataclass(slots=True)
@@ -25,17 +26,32 @@ class Branch:
     number: int
     children: list[Branch] = field(default_factory=list)
     hidden: int = 0
+    open: bool = False
 
 
-def records(categories: Categories) -> dict[str, Sequence[object]]:
-    """The categories by column, JSON-able: ids, names, images present and absent, and the parents' numbers."""
+def records(categories: Categories, top: Sequence[Branch]) -> dict[str, Sequence[object]]:
+    """The categories by column, JSON-able: ids, names, images present and absent, and the parents' numbers.
+
+    `open` lists the categories that are open at first, as they are in `top`.
+    """
     return {
         "wnid": categories.wnid,
         "name": categories.names,
         "present": categories.positives.tolist(),
         "absent": categories.negatives.tolist(),
         "parents": [list(parents) for parents in categories.parents],
+        "open": sorted(_open(top)),
     }
+
+
+def _open(top: Sequence[Branch]) -> set[int]:
+    found, front = set(), list(top)
+    while front:
+        branch = front.pop()
+        if branch.open:
+            found.add(branch.number)
+            front.extend(branch.children)
+    return found
 
 
 def branches(categories: Categories) -> tuple[list[Branch], int]:
@@ -47,13 +63,15 @@ def branches(categories: Categories) -> tuple[list[Branch], int]:
     limit = WRITTEN if _places(below, WRITTEN) <= WRITTEN else FEW
     roots = below[-1][:limit]
     top = [_branch(categories, number) for number in roots]
-    front, left = deque(top), limit - len(top)
+    front, left, seen = deque(top), limit - len(top), len(top)
     while front:
         branch = front.popleft()
         children = below[branch.number]
         shown = children if len(children) <= left else []
         branch.children = [_branch(categories, number) for number in shown]
         branch.hidden = len(children) - len(shown)
+        branch.open = seen + len(children) <= SEEN
+        seen += len(children) if branch.open else SEEN
         left -= len(shown)
         front.extend(branch.children)
     return top, len(below[-1]) - len(roots)

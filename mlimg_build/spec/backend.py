@@ -17,7 +17,14 @@ from mlimg_build.spec.scalars import shown
 from mlimg_build.spec.spelling import listed, nearest
 from mlimg_build.spec.values import Bytes, Flag, Number, Part, Whole, known_type, refusal, tag_of
 
-__all__ = ["Backend", "LocalCluster", "SchedulerCluster", "TrainingBackend", "load_backend", "shipped_backends"]
+__all__ = [
+    "Backend",
+    "LocalCluster",
+    "SchedulerCluster",
+    "TrainingBackend",
+    "load_backend",
+    "shipped_backends",
+]
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 TYPES = ("local", "scheduler")
@@ -71,7 +78,9 @@ class TrainingBackend(Part):
         description="processes that decode images; null for one a core with a GPU and for one without, 0 for none",
     )
     checkpoint_minutes: Number = Field(
-        default=15.0, ge=0, description="minutes between checkpoints; one more comes at the end of every epoch"
+        default=15.0,
+        ge=0,
+        description="minutes between checkpoints; one more comes at the end of every epoch",
     )
     keep_checkpoints: Whole = Field(default=2, ge=1, description="newest checkpoints of a run that are kept")
     evaluate_epochs: Whole = Field(

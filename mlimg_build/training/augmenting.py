@@ -22,9 +22,9 @@ MEAN, STD = 127.5, 127.5  # pixels are scaled to [-1, 1], as published
 def training_transform(part: Augmentation, size: int) -> tuple[v2.Compose, int]:
     """The published augmentation for inputs of `size` pixels, and the short side that an image should have for it.
 
-    A random crop, then a flip, a rotation and a change of colours on as many images as the spec says; uint8[3, h, w] becomes uint8[3, size, size]. Brightness varies by 32/255, contrast and saturation by a half,
-    hue by a fifth of the circle to either side: the ranges of the Inception preprocessing that the authors built on;
-    the paper gives none.
+    A random crop, then a flip, a rotation and a change of colours on as many images as the spec says;
+    uint8[3, h, w] becomes uint8[3, size, size]. Brightness varies by 32/255, contrast and saturation by a half, hue by
+    a fifth of the circle to either side: the ranges of the Inception preprocessing; the paper gives none.
     """
     steps: list[torch.nn.Module] = [
         v2.RandomResizedCrop(size, scale=part.crop_area, ratio=part.aspect, antialias=True)

@@ -95,7 +95,9 @@ class Batches(IterableDataset[Any]):
 
         Raises the `MlimgError` of the worker that met one.
         """
-        more = {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
+        more: dict[str, Any] = (
+            {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
+        )
         loader: DataLoader[Any] = DataLoader(
             self, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_heedless, **more
         )

@@ -66,7 +66,9 @@ def load(path: Path) -> dict[str, Any]:
         if state["format"] != FORMAT:
             raise ValueError(f"its format is {state['format']}")
     except Exception as error:  # torch meets damage with a dozen kinds of exceptions
-        earlier = [other for other in sorted(path.parent.glob(PATTERN), key=_step) if _step(other) < _step(path)]
+        earlier = [
+            other for other in sorted(path.parent.glob(PATTERN), key=_step) if _step(other) < _step(path)
+        ]
         hint = (
             f"go on from the one before it: --from {earlier[-1].with_suffix('.pt')}"
             if earlier
@@ -78,7 +80,9 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def refuse_another(state: Mapping[str, Any], path: Path, *, dataset: str, outputs: int, architecture: str) -> None:
+def refuse_another(
+    state: Mapping[str, Any], path: Path, *, dataset: str, outputs: int, architecture: str
+) -> None:
     """Raises `CheckpointError` where a checkpoint is of another dataset or another network."""
     problems = []
     if state["digests"]["dataset"] != dataset:

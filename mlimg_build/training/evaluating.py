@@ -61,8 +61,8 @@ def evaluate_multi_label(
     """What sigmoid scores are worth on the images of a split, JSON-able.
 
     `verified`: only entries that a person (or what follows from one) states count, present or absent; a category needs
-    one of each. `unknown_as_absent`: what is not stated present is a negative, as in the published evaluation; labels of
-    a machine count from a confidence of `positive_threshold`, below it the entry is left out. `at_k` and `bands` (by
+    one of each. `unknown_as_absent`: what is not stated present is a negative, as in the published evaluation; labels
+    of a machine count from a confidence of `positive_threshold`, below it the entry is left out. `at_k` and `bands` (by
     training images) use the latter. `hierarchy` says how often an ancestor scores below its descendant.
 
     Raises:
@@ -228,7 +228,9 @@ def _usable(samples: Samples) -> NDArray[np.int64]:
     masks = samples.usable()
     rows = np.flatnonzero(np.concatenate([*masks, np.zeros(0, bool)])).astype(np.int64)
     if not len(rows):
-        hint = "a spec's `split: {validation: 0.01}` sets images aside; `mlimg info` counts those of each split"
+        hint = (
+            "a spec's `split: {validation: 0.01}` sets images aside; `mlimg info` counts those of each split"
+        )
         raise TrainingError(
             Problem("no-image", f"no image of {samples.split.name} can be evaluated", hint=hint)
         )

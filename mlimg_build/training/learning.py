@@ -99,7 +99,7 @@ class _Learner:
             parameter_groups(network, job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
         )
         self.average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(job.ema), use_buffers=True)
+            AveragedModel(network, multi_avg_fn=_decaying(job.ema), use_buffers=True)
             if job.ema is not None
             else None
         )
@@ -169,6 +169,10 @@ class _Learner:
             torch.cuda.set_rng_state_all(state["random_cuda"])
 
 
+def _decaying(decay: float) -> Any:
+    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+
 def learn(
     job: Job,
     network: ResNet,
@@ -229,23 +233,27 @@ def _steps(
 ) -> None:
     job = learner.job
     every = max(1, job.steps // RECORDS)
-    losses: deque[tuple[Batch, Tensor, float]] = deque()
-    saved, since, counted = time.monotonic(), time.monotonic(), 0
+    losses: deque[tuple[Batch, Tensor, float, float]] = deque()
+    saved, since, paused, counted = time.monotonic(), time.monotonic(), 0.0, 0
 
     def look(keep: int) -> None:
         """Looks at the losses of all but the newest `keep` steps, and records them."""
         nonlocal since, counted
         while len(losses) > keep:
-            batch, tensor, rate = losses.popleft()
+            batch, tensor, rate, stamp = losses.popleft()
             loss, done = tensor.item(), batch.step + 1
             if not math.isfinite(loss):
                 raise _not_finite(batch, loss, learner)
             counted += len(batch.rows) * job.stream.ranks
             if done % every == 0 or done == job.steps:
-                now = time.monotonic()
-                speed = counted / max(now - since, 1e-9)
-                since, counted = now, 0
-                values = {"epoch": done / job.steps_per_epoch, "loss": loss, "rate": rate, "images_per_second": speed}
+                speed = counted / max(stamp - since, 1e-9)
+                since, counted = stamp, 0
+                values = {
+                    "epoch": done / job.steps_per_epoch,
+                    "loss": loss,
+                    "rate": rate,
+                    "images_per_second": speed,
+                }
                 history.step(done, **values)
                 told({"kind": "step", "step": done, **values})
 
@@ -261,18 +269,19 @@ def _steps(
     loader = Batches(job.stream, first, job.steps).load(learner.machine.workers, gpu)
     for batch in loader:
         _refuse_unknown(batch, learner)
-        losses.append((batch, learner.learn(batch), learner.optimizer.param_groups[0]["lr"]))
+        loss = learner.learn(batch)
+        losses.append((batch, loss, learner.optimizer.param_groups[0]["lr"], time.monotonic() - paused))
         look(LAG)
         done = batch.step + 1
         number, left = divmod(done, job.steps_per_epoch)
         if evaluate and not left and (done == job.steps or number % backend.evaluate_epochs == 0):
             look(0)
-            paused = time.monotonic()
+            began = time.monotonic()
             measured = evaluate(learner.result)
             history.evaluation(done, epoch=float(number), **measured)
             told({"kind": "evaluation", "step": done, **measured})
             learner.train()
-            since += time.monotonic() - paused
+            paused += time.monotonic() - began
         if not left or time.monotonic() - saved >= 60 * backend.checkpoint_minutes or stopped():
             keep(done)
         if stopped() and done < job.steps:

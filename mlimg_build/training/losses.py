@@ -22,8 +22,8 @@ __all__ = ["BinaryCrossEntropy", "MLImagesLoss", "loss_weights"]
 def loss_weights(run: Tensor, positive: Tensor, compat: Literal["paper", "tencent-code"] = "paper") -> Tensor:
     """The weight of each category, in the dtype of `run`.
 
-    `run` is the number of consecutive batches, this one included, in which the category kept its status; `positive` says
-    which status that is. With p = 0.01 for a positive and 8 for an all-negative status the weight is
+    `run` is the number of consecutive batches, this one included, in which the category kept its status; `positive`
+    says which status that is. With p = 0.01 for a positive and 8 for an all-negative status the weight is
     log10(10 / (p + run)), at least 0.01. The published script has the floor 0.001 for the all-negative status, under
     weights of at most 0.01.
 

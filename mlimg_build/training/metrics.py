@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.classification import multilabel_average_precision
 
-__all__ = ["AveragePrecision", "Inversions", "average_precision", "bands", "implied_pairs", "mean", "precision_recall"]
+__all__ = [
+    "AveragePrecision",
+    "Inversions",
+    "average_precision",
+    "bands",
+    "implied_pairs",
+    "mean",
+    "precision_recall",
+]
 
 BLOCK = 256  # categories measured at a time
 PAIRS = 8192  # (category, ancestor) pairs compared at a time
@@ -96,7 +104,9 @@ def bands(counts: Sequence[int] | NDArray[np.int64]) -> list[tuple[int, int | No
     return found
 
 
-def precision_recall(logits: Tensor, positive: Tensor, ks: Sequence[int]) -> dict[int, tuple[float, float, int]]:
+def precision_recall(
+    logits: Tensor, positive: Tensor, ks: Sequence[int]
+) -> dict[int, tuple[float, float, int]]:
     """Sums over images of precision and recall among the k highest scores: k → (precision, recall, images).
 
     `logits` is float[images, categories], `positive` bool of that shape; images without a positive are left out, and k

@@ -51,7 +51,9 @@ class Samples:
         try:
             array = decode(data, least, trusted=True)
         except Exception as error:
-            message = f"the image {self.split[row].id!r} (row {row} of {self.split.name}) does not decode: {error}"
+            message = (
+                f"the image {self.split[row].id!r} (row {row} of {self.split.name}) does not decode: {error}"
+            )
             raise DatasetError(Problem("image-undecodable", message, hint="run `mlimg verify`")) from error
         return torch.from_numpy(np.array(array)).permute(2, 0, 1)
 
@@ -94,7 +96,9 @@ def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[n
         counts = spans[:, 1] - spans[:, 0]
         entry = np.arange(int(counts.sum()))
         owner = np.repeat(np.arange(len(spans)), counts)
-        column = {name: part.column(f"labels/{name}", shard)[: len(entry)] for name in ("state", "rule", "category")}
+        column = {
+            name: part.column(f"labels/{name}", shard)[: len(entry)] for name in ("state", "rule", "category")
+        }
         wanted = (column["state"] > 0) & (column["rule"] == stated)
         if code is not None:
             wanted &= part.column("labels/source", shard)[: len(entry)] == code

@@ -84,7 +84,9 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
     code = dataset.sources.index(source)
     part = dataset[split]
     of_source = sum(int((part.column("images/source", shard) == code).sum()) for shard in range(part.shards))
-    later = next((name for name in ("transfer_validation", "validation") if len(dataset.splits.get(name, ()))), None)
+    later = next(
+        (name for name in ("transfer_validation", "validation") if len(dataset.splits.get(name, ()))), None
+    )
     return Classes(
         categories=tuple(categories),
         train=split,

@@ -110,8 +110,8 @@ def load_model(folder: Path) -> tuple[ResNet, Card]:
     """The network in eval mode on the CPU, and its card.
 
     Raises:
-        CheckpointError: `model-missing`, `model-unreadable`, `model-damaged` where the weights differ from their digest,
-            `category-count` where the card lists other outputs than the network has.
+        CheckpointError: `model-missing`, `model-unreadable`, `model-damaged` where the weights differ from their
+            digest, `category-count` where the card lists other outputs than the network has.
     """
     card = read_card(folder)
     path = folder / WEIGHTS
@@ -121,7 +121,9 @@ def load_model(folder: Path) -> tuple[ResNet, Card]:
             raise ValueError("its bytes differ from the digest in model.json")
         weights = safetensors.torch.load_file(path)
     except Exception as error:  # safetensors has an exception of its own for every damage
-        raise CheckpointError(Problem("model-damaged", f"{path} cannot be used: {error}", hint=hint)) from error
+        raise CheckpointError(
+            Problem("model-damaged", f"{path} cannot be used: {error}", hint=hint)
+        ) from error
     outputs = len(weights["fc.bias"]) if "fc.bias" in weights else 0
     if outputs != len(card.categories):
         message = f"{path} has {outputs} outputs, and {CARD} lists {len(card.categories)} categories"

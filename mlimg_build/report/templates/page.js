@@ -42,7 +42,8 @@
       place.append(more);
     }
   };
-  const node = (i, open = false) => {
+  const opened = new Set(tree.open);
+  const node = (i, open = opened.has(i)) => {
     if (!below[i].length) return make("div", "leaf", row(i));
     const inside = make("div", "below");
     const details = make("details", "", make("summary", "", row(i)), inside);
@@ -65,8 +66,7 @@
   const found = document.getElementById("tree-found");
   const whole = () => {
     view.replaceChildren();
-    if (roots.length <= 3) roots.forEach((i) => view.append(node(i, true)));
-    else fill(view, roots);
+    fill(view, roots);
     found.value = "";
   };
   const search = () => {
@@ -79,7 +79,7 @@
     });
     hits.sort((a, b) => a[0] - b[0] || order(a[1], b[1]));
     found.value = `${number(hits.length)} found` + (hits.length > MANY ? `, the first ${MANY} shown` : "");
-    view.replaceChildren(...hits.slice(0, MANY).map(([, i]) => make("div", "hit", make("p", "path", path(i)), node(i))));
+    view.replaceChildren(...hits.slice(0, MANY).map(([, i]) => make("div", "hit", make("p", "path", path(i)), node(i, false))));
   };
   whole();
   show(wanted);

@@ -1,0 +1,127 @@
+"""Predictions and features as files: Parquet or npy, written whole or not at all, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlimg_build.dataset.durable import explaining_full_disk, sync_file
+from mlimg_build.training.predicting import Predicted, Seen
+
+__all__ = ["write_features_npy", "write_features_parquet", "write_labels_parquet"]
+
+ROWS = 4096  # of a Parquet row group
+
+LABELS = pa.schema(
+    [
+        ("image", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        (
+            "labels",
+            pa.list_(pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", pa.float32())])),
+        ),
+    ]
+)
+
+
+def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
+    """One row an image: `image`, `status`, `reason`, and `labels`, a list of wnid, name, score. Returns the rows."""
+    rows = 0
+    source = iter(predicted)
+    with _whole(path) as temporary, pq.ParquetWriter(temporary, LABELS) as writer:
+        while part := list(islice(source, ROWS)):
+            table = pa.Table.from_pylist(
+                [
+                    {
+                        "image": str(image.path),
+                        "status": image.status,
+                        "reason": image.reason,
+                        "labels": [
+                            {"wnid": label.wnid, "name": label.name, "score": label.score}
+                            for label in image.labels
+                        ],
+                    }
+                    for image in part
+                ],
+                schema=LABELS,
+            )
+            writer.write_table(table)
+            rows += len(part)
+    return rows
+
+
+def write_features_parquet(path: Path, seen: Iterable[Seen], width: int) -> int:
+    """One row an image: `image`, `status`, `reason`, and `feature`, `width` floats (null where it was not readable)."""
+    schema = pa.schema(
+        [
+            ("image", pa.string()),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+            ("feature", pa.list_(pa.float32(), width)),
+        ]
+    )
+    rows = 0
+    with _whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for part in seen:
+            bad = pa.array([status != "ok" for status in part.statuses])
+            flat = pa.array(part.values.reshape(-1))
+            feature = pa.FixedSizeListArray.from_arrays(flat, width, mask=bad)
+            columns = [
+                pa.array([str(name) for name in part.paths]),
+                pa.array(part.statuses),
+                pa.array(part.reasons),
+                feature,
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+            rows += len(part.paths)
+    return rows
+
+
+def write_features_npy(path: Path, seen: Iterable[Seen], width: int) -> int:
+    """float32[images, width] at `path`, NaN where an image was not readable; the images are in `path`.images.csv."""
+    rows = 0
+    header = {"descr": "<f4", "fortran_order": False}
+    listing = path.with_name(f"{path.name}.images.csv")
+    with (
+        _whole(path) as temporary,
+        _whole(listing) as listed,
+        temporary.open("w+b") as stream,
+        listed.open("w", newline="", encoding="utf-8") as text,
+    ):
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(("row", "image", "status", "reason"))
+        # numpy leaves room in a header for a first axis of any length, so it can be written again at the end
+        np.lib.format.write_array_header_1_0(stream, {**header, "shape": (0, width)})
+        begin = stream.tell()
+        for part in seen:
+            stream.write(part.values.astype("<f4", copy=False).tobytes())
+            for i, name in enumerate(part.paths):
+                table.writerow((rows + i, name, part.statuses[i], part.reasons[i]))
+            rows += len(part.paths)
+        stream.seek(0)
+        np.lib.format.write_array_header_1_0(stream, {**header, "shape": (rows, width)})
+        if stream.tell() != begin:
+            raise RuntimeError("numpy's header grew with the number of rows")
+    return rows
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with explaining_full_disk(path):
+        try:
+            yield temporary
+            sync_file(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""`mlimg predict`: a model over files and folders, to values or to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.spec import TrainingBackend
+from mlimg_build.training.devices import prepared
+from mlimg_build.training.outputs import write_features_npy, write_features_parquet, write_labels_parquet
+from mlimg_build.training.predicting import Predicted, Seen, find_images, predict, see
+from mlimg_build.training.weights import load_model
+
+__all__ = ["labels_of", "write"]
+
+Progress = Callable[[int, int], None]
+One = TypeVar("One", Predicted, Seen)
+
+
+def labels_of(
+    model: Path, images: Sequence[Path], top: int, least: float, device: str, progress: Progress
+) -> Iterator[Predicted]:
+    """The top labels of every image, in order.
+
+    Raises:
+        CheckpointError: where the model is damaged; TrainingError: `path-missing`, `no-image`, `device-missing`.
+    """
+    network, card = load_model(model)
+    total = _counted(images)
+    with prepared(device, TrainingBackend(loader_workers=0)) as machine:
+        network.to(machine.device, memory_format=machine.memory_format)
+        found = predict(network, card, find_images(images), machine, top=top, least=least)
+        yield from _followed(found, total, progress)
+
+
+def write(
+    model: Path,
+    images: Sequence[Path],
+    to: Path,
+    features: bool,
+    top: int,
+    least: float,
+    device: str,
+    progress: Progress,
+) -> tuple[int, int]:
+    """Labels or features of every image are in the file `to`; returns the images and how many were not readable."""
+    failed = 0
+
+    def counted(found: Iterable[One]) -> Iterator[One]:
+        nonlocal failed
+        for one in found:
+            failed += sum(s != "ok" for s in one.statuses) if isinstance(one, Seen) else one.status != "ok"
+            yield one
+
+    if not features:
+        rows = write_labels_parquet(to, counted(labels_of(model, images, top, least, device, progress)))
+        return rows, failed
+    network, card = load_model(model)
+    total = _counted(images)
+    with prepared(device, TrainingBackend(loader_workers=0)) as machine:
+        network.to(machine.device, memory_format=machine.memory_format)
+        found = see(network, card, find_images(images), machine, as_features=True)
+        writer = write_features_npy if to.suffix == ".npy" else write_features_parquet
+        rows = writer(to, counted(_followed(found, total, progress)), network.fc.in_features)
+    return rows, failed
+
+
+def _counted(images: Sequence[Path]) -> int:
+    total = sum(1 for _ in find_images(images))
+    if not total:
+        hint = "images end in .jpg, .jpeg, .png, .webp or .gif"
+        named = ", ".join(map(str, images))
+        raise TrainingError(Problem("no-image", f"there is no image in {named}", hint=hint))
+    return total
+
+
+def _followed(found: Iterable[One], total: int, progress: Progress) -> Iterator[One]:
+    done = 0
+    for one in found:
+        done += len(one.paths) if isinstance(one, Seen) else 1
+        progress(done, total)
+        yield one
