@@ -70,7 +70,7 @@ def _page(dataset: Dataset, model: Path | None) -> Page:
     meanings = {status.name: status.meaning for status in STATUSES}
     flows = [
         image_flow(numbers, dataset.sources, dataset.tables["statuses"], meanings),
-        label_flow(numbers),
+        label_flow(numbers, dataset.sources),
     ]
     top, hidden = branches(dataset.categories)
     return Page(
@@ -84,7 +84,7 @@ def _page(dataset: Dataset, model: Path | None) -> Page:
         plots={
             "rank": charts.rank(numbers.positives, numbers.negatives),
             "present": charts.histogram("present", numbers.scan.present, "present", "present"),
-            "absent": charts.histogram("absent", numbers.scan.absent, "absent", "absent"),
+            "absent": charts.histogram("absent", charts.some(numbers.scan.absent), "absent", "absent"),
         },
         tree=Tree(top, hidden, records(dataset.categories, top)),
         decisions=decisions(dataset),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .plots import COLOURS, blank, inline
 from .wording import compact, count
 
-__all__ = ["Series", "axis", "histogram", "rank", "spread", "thinned"]
+__all__ = ["Series", "axis", "histogram", "rank", "some", "spread", "thinned"]
 
 FEW = 60  # values that get a bar each
 MOST = 40  # bars otherwise
@@ -86,6 +86,11 @@ def histogram(name: str, counts: NDArray[np.int64], colour: str, what: str) -> s
         mean = float((counts[: top + 1] * values).sum() / counts.sum())
         told = f"Labels {what} per image: on average {mean:.1f}, at most {top}"
         return inline(figure, f"histogram {name}", told)
+
+
+def some(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The histogram without the images that have no such label: they would dwarf the others."""
+    return np.concatenate([[0], counts[1:]])
 
 
 def spread(counts: NDArray[np.int64]) -> tuple[float, int, int]:

@@ -81,8 +81,9 @@ def draw(flow: Flow, *, width: int, narrow: bool = False) -> str:
             f'<text class="heading" x="{x:.1f}" y="14" text-anchor="{anchor}">{escape(heading)}</text>'
         )
     parts += [_ribbon(link, placed, thickness, flow) for link in _ordered(links, placed)]
+    room = _room(flow, (width - sum(margins)) / max(last, 1) - 30)
     for item in placed.values():
-        parts.append(_node(item, last, flow.unit, (width - sum(margins)) / max(last, 1), narrow))
+        parts.append(_node(item, last, flow.unit, room[item.node.column], narrow))
     return "".join([*parts, "</svg>"])
 
 
@@ -156,8 +157,7 @@ def _node(item: _Placed, last: int, unit: str, room: float, narrow: bool) -> str
     before = outside_left or (narrow and node.column == last)
     x, anchor = (item.x - 8, "end") if before else (item.x + BAR + 8, "start")
     label = (node.short or node.label) if narrow else node.label
-    shared = narrow and not left  # two labels meet between the last columns
-    letters = LETTERS if outside_left or outside_right else max(8, int((room - 30) / LETTER / (1 + shared)))
+    letters = LETTERS if outside_left or outside_right else max(8, int(room / LETTER))
     label = label if len(label) <= letters else label[: letters - 1] + "…"
     told = f"{node.label}: {count(item.total)} {unit}" + (f". {node.note}" if node.note else "")
     return (
@@ -166,6 +166,16 @@ def _node(item: _Placed, last: int, unit: str, room: float, narrow: bool) -> str
         f'<text class="name" x="{x:.1f}" y="{middle - 3:.1f}" text-anchor="{anchor}">{escape(label)}</text>'
         f'<text class="count" x="{x:.1f}" y="{middle + 13:.1f}" text-anchor="{anchor}">{count(item.total)}</text></g>'
     )
+
+
+def _room(flow: Flow, gap: float) -> list[float]:
+    """How wide the labels of each column may be that stand between columns: those of the last two share a gap."""
+    last = len(flow.headings) - 1
+    longest = max((len(node.short or node.label) for node in flow.nodes if node.column == last), default=0)
+    taken = min(longest * LETTER, gap / 2)
+    return [
+        gap if column < last - 1 else gap - taken if column < last else taken for column in range(last + 1)
+    ]
 
 
 def _heading(

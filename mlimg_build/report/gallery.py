@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,13 @@ from .journey import RULE_NAMES
 
 __all__ = ["Chip", "Implied", "Picture", "Quarrel", "Reason", "Step", "picture", "quarrel", "step_of"]
 
-CHIPS = 12  # labels of a kind that are named below a picture
+CHIPS = {
+    "stated": 8,
+    "machine": 8,
+    "implied": 6,
+    "absent": 5,
+    "absent implied": 4,
+}  # labels named below a picture
 WAYS = 8  # implied labels of a statement whose way is written out
 STATEMENTS = 12  # of an image that are told
 PLACE = re.compile(r":(\d+)$")
@@ -103,7 +109,7 @@ def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
     Of many labels of one kind the first ones are named and the others counted in `more`; `untold` counts statements.
     """
     labels: list[Mapping[str, Any]] = sorted(told["labels"], key=_weight)
-    chips, more = _limited([_chip(label) for label in labels], CHIPS, lambda chip: chip.kind)
+    chips, more = _limited([_chip(label) for label in labels])
     reasons = _reasons(labels)
     stated = [label["name"] for label in labels if label["state"] == "present" and label["rule"] == "stated"]
     what = f"labelled {', '.join(stated[:4])}" if stated else "without a stated label"
@@ -195,12 +201,12 @@ def _reason(labels: Sequence[Mapping[str, Any]]) -> Reason:
     )
 
 
-def _limited(items: Sequence[Any], most: int, kind: Any) -> tuple[list[Any], int]:
-    """At most so many items of each kind, in order, and how many that leaves out."""
-    seen: dict[Any, int] = defaultdict(int)
+def _limited(chips: Sequence[Chip]) -> tuple[list[Chip], int]:
+    """The first chips of each kind, in order, and how many that leaves out."""
+    seen: Counter[str] = Counter()
     kept = []
-    for item in items:
-        seen[kind(item)] += 1
-        if seen[kind(item)] <= most:
-            kept.append(item)
-    return kept, len(items) - len(kept)
+    for chip in chips:
+        seen[chip.kind] += 1
+        if seen[chip.kind] <= CHIPS[chip.kind]:
+            kept.append(chip)
+    return kept, len(chips) - len(kept)

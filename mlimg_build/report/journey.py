@@ -48,13 +48,18 @@ def image_flow(
         for code, total in enumerate(failed[number].sum(axis=0).tolist()):
             links.append(Link(f"status {code}", f"split {number}", total))
     return Flow(
-        "From the sources to the splits", ("source", "became", "split"), tuple(nodes), tuple(links), "images"
+        "Images, from their sources to the splits",
+        ("source", "became", "split"),
+        tuple(nodes),
+        tuple(links),
+        "images",
     )
 
 
-def label_flow(numbers: Statistics) -> Flow:
+def label_flow(numbers: Statistics, sources: Sequence[str]) -> Flow:
     """Labels by the source they rest on → present or absent → the rule that put them there."""
-    nodes = [Node(f"source {name}", name, 0, "plain") for name in numbers.sources]
+    there = [name for name in sources if name in numbers.sources]
+    nodes = [Node(f"source {name}", name, 0, "plain") for name in there]
     nodes += [Node("present", "present", 1, "good"), Node("absent", "absent", 1, "away")]
     nodes += [
         Node(f"rule {rule}", RULE_NAMES.get(rule, rule), 2, "plain", short=SHORT.get(rule, rule))
@@ -62,10 +67,14 @@ def label_flow(numbers: Statistics) -> Flow:
     ]
     links = []
     for state in ("present", "absent"):
-        links += [Link(f"source {name}", state, counts[state]) for name, counts in numbers.sources.items()]
+        links += [Link(f"source {name}", state, numbers.sources[name][state]) for name in there]
         links += [Link(state, f"rule {rule}", numbers.rules[rule][state]) for rule in _rules(numbers)]
     return Flow(
-        "From statements to labels", ("rests on", "says", "by rule"), tuple(nodes), tuple(links), "labels"
+        "Labels, from statements to rules",
+        ("rests on", "says", "by rule"),
+        tuple(nodes),
+        tuple(links),
+        "labels",
     )
 
 

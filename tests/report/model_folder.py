@@ -130,7 +130,8 @@ def single(listed: list[dict[str, Any]], chance: random.Random) -> dict[str, Any
         "top1": 0.684,
         "top5": 0.9,
         "categories": [
-            {"wnid": row["wnid"], "name": row["name"], "images": 5, "top1": chance.random()} for row in listed[:10]
+            {"wnid": row["wnid"], "name": row["name"], "images": 5, "top1": chance.random()}
+            for row in listed[:10]
         ],
         "scratch": {"top1": 0.402, "top5": 0.71, "step": 200},
     }
@@ -141,9 +142,25 @@ def tuned(chance: random.Random, reached: float) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for step in range(1, 201):
         near = 1 - math.exp(-step / 60)
-        made.append({"kind": "step", "step": step, "epoch": step / 20, "loss": 2.3 - 2 * reached * near + chance.gauss(0, 0.1), "rate": 0.001})
+        made.append(
+            {
+                "kind": "step",
+                "step": step,
+                "epoch": step / 20,
+                "loss": 2.3 - 2 * reached * near + chance.gauss(0, 0.1),
+                "rate": 0.001,
+            }
+        )
         if step % 25 == 0:
-            made.append({"kind": "evaluation", "step": step, "epoch": step / 20, "top1": reached * near, "top5": min(1, 1.2 * reached * near)})
+            made.append(
+                {
+                    "kind": "evaluation",
+                    "step": step,
+                    "epoch": step / 20,
+                    "top1": reached * near,
+                    "top5": min(1, 1.2 * reached * near),
+                }
+            )
     return made
 
 
