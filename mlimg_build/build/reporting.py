@@ -44,6 +44,7 @@ __all__ = ["write_report"]
 PICTURES = 24
 SIDE, QUALITY = 176, 72  # of the small pictures: the short side in pixels, and libjpeg's quality
 PAIRS = 40  # of categories that contradict each other
+BANDS = 8  # of frequency that are drawn
 QUARRELS = 8  # contradictions told in full
 WIDE, NARROW = 1080, 380  # of the flows, in units of their own
 STANDS = {1: "the presence", -1: "the absence", 0: "neither"}
@@ -185,7 +186,7 @@ def _trained(folder: Path, digest: str) -> Trained:
         plots["rate"] = curves.rate(model.run, "main")
         plots["map"] = curves.measures(lines, "main", "validation mAP")
     if model.evaluation:
-        plots["bands"] = curves.bands(model.evaluation.bands)
+        plots["bands"] = curves.bands(model.evaluation.bands[:BANDS])
     if model.transfer:
         runs = [("pretrained here", model.transfer.run), ("from scratch", model.transfer.scratch_run)]
         there = [(label, run) for label, run in runs if run]

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 LARGEST = 256 << 20  # bytes of a file that is read whole
+MOST = 1e15  # of any number
 KEPT = 4_000  # steps of a run that are kept; of longer runs every second, fourth, … one
 T = TypeVar("T")
 
@@ -185,9 +186,9 @@ def _read(path: Path, name: str, understood: Callable[[Any], T], problems: list[
             raise ValueError("it is too large")
         return understood(json.loads(path.read_bytes()))
     except OSError:
-        problems.append(f"{name} cannot be read")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        problems.append(f"{name} cannot be understood: {_reason(error)}")
+        problems.append(f"{name} cannot be read, so it is left out")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        problems.append(f"{name} is left out: {_reason(error)}")
     return None
 
 
@@ -231,34 +232,34 @@ def _evaluation(value: Any) -> Evaluation:
     hierarchy = value.get("hierarchy") or {}
     return Evaluation(
         split=str(value["split"]),
-        images=int(value["images"]),
-        step=int(value["step"]),
+        images=_count(value["images"]),
+        step=_count(value["step"]),
         verified=_precision(value["verified"]),
         unknown_as_absent=_precision(value["unknown_as_absent"]),
         bands=tuple(
             Band(
-                int(band["from"]),
+                _count(band["from"]),
                 _whole(band["to"]),
-                int(band["categories"]),
+                _count(band["categories"]),
                 _precision(band["verified"]),
                 _precision(band["unknown_as_absent"]),
             )
             for band in value.get("bands") or ()
         ),
         at_k=tuple(
-            AtK(int(k), _number(found["precision"]), _number(found["recall"]))
+            AtK(_count(k), _number(found["precision"]), _number(found["recall"]))
             for k, found in sorted((value.get("at_k") or {}).items(), key=lambda item: int(item[0]))
         ),
-        pairs=int(hierarchy.get("pairs") or 0),
+        pairs=_count(hierarchy.get("pairs") or 0),
         share=_number(hierarchy.get("share")),
         share_confident=_number(hierarchy.get("share_confident")),
         categories=tuple(
             PerCategory(
                 str(row["wnid"]),
                 str(row["name"]),
-                int(row["train_positives"]),
-                int(row["positives"]),
-                int(row["negatives"]),
+                _count(row["train_positives"]),
+                _count(row["positives"]),
+                _count(row["negatives"]),
                 _number(row["verified"]),
                 _number(row["unknown_as_absent"]),
             )
@@ -268,7 +269,7 @@ def _evaluation(value: Any) -> Evaluation:
 
 
 def _precision(value: Any) -> Precision:
-    return Precision(_number(value["map"]), int(value["categories"]), _number(value.get("baseline")))
+    return Precision(_number(value["map"]), _count(value["categories"]), _number(value.get("baseline")))
 
 
 def _transfer(folder: Path, problems: list[str]) -> Transfer | None:
@@ -279,12 +280,14 @@ def _transfer(folder: Path, problems: list[str]) -> Transfer | None:
         scratch = value.get("scratch")
         return Transfer(
             split=str(value["split"]),
-            images=int(value["images"]),
-            step=int(value["step"]),
+            images=_count(value["images"]),
+            step=_count(value["step"]),
             tuned=Scored("pretrained here", _number(value["top1"]), _number(value["top5"])),
-            scratch=scratch and Scored("from scratch", _number(scratch["top1"]), _number(scratch["top5"])),
+            scratch=Scored("from scratch", _number(scratch["top1"]), _number(scratch["top5"]))
+            if scratch
+            else None,
             categories=tuple(
-                (str(row["wnid"]), str(row["name"]), int(row["images"]), _number(row["top1"]))
+                (str(row["wnid"]), str(row["name"]), _count(row["images"]), _number(row["top1"]))
                 for row in value.get("categories") or ()
             ),
             run=_history(folder / "history.jsonl", "transfer/history.jsonl", problems),
@@ -317,10 +320,10 @@ def _history(path: Path, name: str, problems: list[str]) -> Run | None:
             else:
                 skipped += 1
     except OSError:
-        problems.append(f"{name} cannot be read")
+        problems.append(f"{name} cannot be read, so it is left out")
         return None
     if skipped:
-        problems.append(f"{name}: {skipped} {'line' if skipped == 1 else 'lines'} cannot be understood")
+        problems.append(f"{name}: lines left out that make no sense: {skipped}")
     speed = sorted(speeds)[len(speeds) // 2] if speeds else None
     return Run(tuple(steps), tuple(evaluations), speed, skipped) if steps or evaluations else None
 
@@ -342,23 +345,33 @@ def _event(value: Any) -> Step | Measured | None:
     try:
         if value["kind"] == "step":
             loss = _number(value["loss"])
-            return None if loss is None else Step(int(value["step"]), loss, _number(value.get("rate")))
+            return None if loss is None else Step(_count(value["step"]), loss, _number(value.get("rate")))
         if value["kind"] == "evaluation":
             names = ("map", "map_verified", "baseline", "top1", "top5")
-            return Measured(int(value["step"]), *(_number(value.get(name)) for name in names))
+            return Measured(_count(value["step"]), *(_number(value.get(name)) for name in names))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         pass
     return None
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or None where there is none."""
+    """A finite number, or None where there is none; raises ValueError for one that nothing here can have."""
     if value is None or isinstance(value, bool):
         return None
     number = float(value)
+    if abs(number) > MOST and math.isfinite(number):
+        raise ValueError("a number is out of range")
     return number if math.isfinite(number) else None
 
 
 def _whole(value: Any) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
+
+
+def _count(value: Any) -> int:
+    """A count; raises ValueError for anything else."""
+    number = _whole(value)
+    if number is None or number < 0:
+        raise ValueError("a count is no number")
+    return number
