@@ -325,9 +325,15 @@ def predict(
     ],
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Labels an image.")] = 5,
     least: Annotated[
-        float,
-        typer.Option("--min-score", metavar="S", min=0, max=1, help="Leave out labels that score lower."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--min-score",
+            metavar="S",
+            min=0,
+            max=1,
+            help="Leave out labels that score lower; default 0.5, or the best where none reaches it.",
+        ),
+    ] = None,
     features: Annotated[
         bool, typer.Option("--features", help="Write what the last layer sees instead of labels; wants --to.")
     ] = False,

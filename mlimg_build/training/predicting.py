@@ -18,6 +18,7 @@ from mlimg_build.errors import ImageError, MlimgError, Problem, TrainingError
 from mlimg_build.images import decode
 from mlimg_build.training.augmenting import viewing_transform
 from mlimg_build.training.devices import Machine
+from mlimg_build.training.metrics import implied_pairs
 from mlimg_build.training.network import features
 from mlimg_build.training.viewing import BATCH, ahead, logits_of
 from mlimg_build.training.weights import Card
@@ -118,29 +119,57 @@ def predict(
     machine: Machine,
     *,
     top: int = 5,
-    least: float = 0.0,
+    least: float | None = None,
 ) -> Iterator[Predicted]:
-    """The `top` labels of each image that score at least `least`, the most specific first.
+    """Up to `top` labels of each image that score at least `least`, the most specific first.
 
-    More specific is what lies deeper below the roots of the model's own hierarchy; equals are in the order of their
-    scores.
+    Most specific is a label under which the model's hierarchy has no other that scores enough; these come first, by
+    their scores, and then what lies above them, the deeper the earlier. Without `least` it is 0.5 for a sigmoid, and
+    where nothing reaches that the best of any score are given; for a softmax it is 0.
     """
-    depth = depths([category.parents for category in card.categories])
+    hierarchy = _Hierarchy([category.parents for category in card.categories])
     for seen in see(network, card, paths, machine):
-        logits = torch.from_numpy(seen.values).double()
-        scores = logits.sigmoid() if card.activation == "sigmoid" else logits.softmax(dim=1)
-        best = scores.nan_to_num(-1.0).topk(min(top, scores.shape[1]), dim=1)
+        logits = seen.values.astype(np.float64)
+        if card.activation == "sigmoid":
+            scores = 1 / (1 + np.exp(-logits))
+        else:
+            scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores /= scores.sum(axis=1, keepdims=True)
         for i, path in enumerate(seen.paths):
-            chosen = [
-                (depth[number], score, number)
-                for score, number in zip(best.values[i].tolist(), best.indices[i].tolist(), strict=True)
-                if score >= max(least, 0.0)
-            ]
+            chosen: list[int] = []
+            if seen.statuses[i] == "ok":
+                usual = 0.5 if card.activation == "sigmoid" else 0.0
+                chosen = hierarchy.most_specific(scores[i], usual if least is None else least, top)
+                if not chosen and least is None:
+                    chosen = hierarchy.most_specific(scores[i], 0.0, top)
             labels = tuple(
-                Score(card.categories[number].wnid, card.categories[number].name, score)
-                for _, score, number in sorted(chosen, key=lambda entry: (-entry[0], -entry[1]))
+                Score(card.categories[number].wnid, card.categories[number].name, float(scores[i, number]))
+                for number in chosen
             )
             yield Predicted(path, seen.statuses[i], seen.reasons[i], labels)
+
+
+class _Hierarchy:
+    """Which outputs lie above which, and how deep."""
+
+    def __init__(self, parents: Sequence[Sequence[int]]) -> None:
+        pairs = implied_pairs(parents)
+        self._low, self._high = pairs[:, 0], pairs[:, 1]
+        self._depth = np.array(depths(parents))
+
+    def most_specific(self, scores: NDArray[np.float64], least: float, top: int) -> list[int]:
+        """Up to `top` outputs that score at least `least`: first those above nothing else that does, by score."""
+        enough = scores >= least
+        covered = np.zeros(len(scores), bool)
+        covered[self._high[enough[self._low]]] = True
+        first = np.flatnonzero(enough & ~covered)
+        first = first[np.argsort(-scores[first], kind="stable")][:top]
+        below = np.isin(self._low, first)
+        above = np.zeros(len(scores), bool)
+        above[self._high[below]] = True
+        rest = np.flatnonzero(enough & above)
+        rest = rest[np.lexsort((-scores[rest], -self._depth[rest]))]
+        return [int(number) for number in np.concatenate([first, rest])[:top]]
 
 
 def depths(parents: Sequence[Sequence[int]]) -> list[int]:
@@ -149,18 +178,12 @@ def depths(parents: Sequence[Sequence[int]]) -> list[int]:
     >>> depths([[1], [2], [], [2, 1]])
     [2, 1, 0, 2]
     """
-    found: dict[int, int] = {}
-    for start in range(len(parents)):
-        stack = [start]
-        while stack:
-            node = stack[-1]
-            waiting = [parent for parent in parents[node] if parent not in found]
-            if waiting:
-                stack += waiting
-                continue
-            stack.pop()
-            found[node] = 1 + max((found[parent] for parent in parents[node]), default=-1)
-    return [found[node] for node in range(len(parents))]
+    found = [0] * len(parents)
+    pairs = implied_pairs(parents)
+    above = np.bincount(pairs[:, 0], minlength=len(parents))
+    for node in np.argsort(above, kind="stable").tolist():  # what lies above has fewer above it
+        found[node] = 1 + max((found[parent] for parent in parents[node]), default=-1)
+    return found
 
 
 class _Scaled:

@@ -13,7 +13,7 @@ def rate_at(part: LearningRate, step: int, steps_per_epoch: int, epochs: int) ->
     """The learning rate of a step, counted from 0.
 
     In the warm-up it is constant over an epoch and grows by `warm_up_factor` from one to the next, towards `base`.
-    After it, "steps" multiplies by `decay_factor` every `decay_every` epochs; "cosine" falls step by step to 0 at the end.
+    After it, "steps" multiplies by `decay_factor` every `decay_every` epochs; "cosine" falls step by step to 0.
 
     Source: Wu et al. 2019, section on training (0.01 × 1.297^e for 8 epochs to 0.08, then × 0.1 every 25 epochs);
     Loshchilov and Hutter 2017, "SGDR", equation 5, for the cosine.

@@ -20,7 +20,7 @@ One = TypeVar("One", Predicted, Seen)
 
 
 def labels_of(
-    model: Path, images: Sequence[Path], top: int, least: float, device: str, progress: Progress
+    model: Path, images: Sequence[Path], top: int, least: float | None, device: str, progress: Progress
 ) -> Iterator[Predicted]:
     """The top labels of every image, in order.
 
@@ -41,7 +41,7 @@ def write(
     to: Path,
     features: bool,
     top: int,
-    least: float,
+    least: float | None,
     device: str,
     progress: Progress,
 ) -> tuple[int, int]:

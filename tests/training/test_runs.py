@@ -1,0 +1,369 @@
+"""Runs: repeatable to the bit, resumable from any kill, and clear about what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+import torchvision  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
+from mlimg_build.errors import CheckpointError, LossNotFinite, TrainingError  # noqa: E402
+from mlimg_build.spec import LearningRate, LoadedSpec, Loss, Training, TrainingBackend  # noqa: E402
+from mlimg_build.training import (  # noqa: E402
+    Setting,
+    checkpoints,
+    load_model,
+    publish,
+    train,
+    transfer,
+)
+from mlimg_build.training.history import read_history  # noqa: E402
+
+MLIMG = str(Path(sys.executable).with_name("mlimg"))
+HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100)
+
+
+def setting(dataset: Dataset, folder: Path, backend: TrainingBackend = HERE) -> Setting:
+    """A setting without a spec's file."""
+    return Setting("small", "1.0.0", dataset, {"spec": "s", "lock": "l"}, folder, backend)
+
+
+def part(loaded: LoadedSpec, **changes: Any) -> Training:
+    """The training of the small spec, changed."""
+    assert loaded.spec.training is not None
+    return Training.model_validate(loaded.spec.training.model_dump() | changes)
+
+
+def losses(folder: Path) -> dict[int, float]:
+    """The loss of each step of a run's history."""
+    return {r["step"]: r["loss"] for r in read_history(folder / "history.jsonl") if r["kind"] == "step"}
+
+
+def test_two_runs_with_one_seed_are_equal_to_the_bit_and_another_seed_is_not(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    one = train(setting(dataset, tmp_path / "one"), part(built[0], ema=0.9, precision="bf16"))
+    fed = TrainingBackend(loader_workers=2, checkpoint_minutes=60)
+    two = train(setting(dataset, tmp_path / "two", fed), part(built[0], ema=0.9, precision="bf16"))
+    other = train(setting(dataset, tmp_path / "three"), part(built[0], ema=0.9, precision="bf16", seed=1))
+    assert one.card.digests["run"] == two.card.digests["run"] != other.card.digests["run"]
+    if os.sched_getaffinity(0) != {0}:
+        first, second = (load_file(ran.folder / "model.safetensors") for ran in (one, two))
+        close = all(torch.allclose(first[name].float(), second[name].float(), atol=1e-3) for name in first)
+        assert close  # two loader processes leave fewer threads to compute with
+    again = train(setting(dataset, tmp_path / "four"), part(built[0], ema=0.9, precision="bf16"))
+    assert again.card.digests["weights"] == one.card.digests["weights"]
+    assert losses(again.folder) == losses(one.folder)
+    assert other.card.digests["weights"] != one.card.digests["weights"]
+
+
+def test_a_finished_run_is_not_done_again(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    first = train(setting(dataset, tmp_path), part(built[0]))
+    assert not first.again
+    assert first.evaluation is not None
+    second = train(setting(dataset, tmp_path), part(built[0], device="auto"))
+    assert second.again
+    assert second.evaluation == first.evaluation
+    third = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert not third.again
+    assert third.folder != first.folder
+    assert (first.folder / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("ema", [None, 0.8])
+def test_a_run_goes_on_from_any_checkpoint_as_if_it_had_not_stopped(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, ema: float | None
+) -> None:
+    whole = train(setting(dataset, tmp_path / "whole"), part(built[0], ema=ema))
+    saved = sorted((whole.folder / "checkpoints").glob("*.pt"))
+    assert [path.name for path in saved] == [f"step-{step:08}.pt" for step in range(1, 9)]
+    for path in (saved[2], saved[3], saved[5]):
+        resumed = train(setting(dataset, tmp_path / path.stem), part(built[0], ema=ema), start=path)
+        assert resumed.card.digests["weights"] == whole.card.digests["weights"]
+        first = int(path.stem.removeprefix("step-"))
+        assert losses(resumed.folder) == {s: v for s, v in losses(whole.folder).items() if s > first}
+
+
+def test_a_checkpoint_has_all_that_resuming_needs_and_loads_without_unpickling(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1, ema=0.9))
+    path = checkpoints.latest(ran.folder / "checkpoints")
+    assert path is not None
+    state = torch.load(path, weights_only=True)
+    assert state["digests"] == {"spec": "s", "lock": "l", "dataset": dataset.digest}
+    assert state["step"] == 4
+    assert set(state["loss"]) == {"positive_run", "negative_run"}
+    assert state["optimizer"]["state"]
+    assert state["average"]
+    assert len(state["random"])
+
+
+def test_a_checkpoint_cut_short_is_named_with_the_one_before_it(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    saved = sorted((whole.folder / "checkpoints").glob("*.pt"))
+    before = [path.read_bytes() for path in saved[:-1]]
+    (whole.folder / "model.json").unlink()
+    with saved[-1].open("r+b") as stream:
+        stream.truncate(saved[-1].stat().st_size // 2)
+    with pytest.raises(CheckpointError) as caught:
+        train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert caught.value.code == "checkpoint-damaged"
+    assert str(saved[-2]) in (caught.value.problems[0].hint or "")
+    assert [path.read_bytes() for path in saved[:-1]] == before
+    resumed = train(setting(dataset, tmp_path), part(built[0], epochs=1), start=saved[-2])
+    assert resumed.card.digests["weights"] == whole.card.digests["weights"]
+    with saved[0].open("r+b") as stream:  # one byte of a tensor
+        stream.seek(50_000)
+        byte = stream.read(1)
+        stream.seek(50_000)
+        stream.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints.load(saved[0])
+    assert caught.value.code == "checkpoint-damaged"
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints.load(tmp_path / "step-00000001.pt")
+    assert caught.value.code == "checkpoint-missing"
+
+
+def test_a_checkpoint_of_another_dataset_or_network_is_refused(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(setting(dataset, tmp_path / "one"), part(built[0], epochs=1))
+    path = checkpoints.latest(whole.folder / "checkpoints")
+    with pytest.raises(CheckpointError) as caught:
+        train(setting(dataset, tmp_path / "two"), part(built[0], model="resnet34"), start=path)
+    assert [problem.code for problem in caught.value.problems] == ["checkpoint-of-another-network"]
+    other = open_dataset(dataset.path)
+    monkeypatch.setattr(other, "digest", "0" * 64)
+    with pytest.raises(CheckpointError) as caught:
+        train(setting(other, tmp_path / "three"), part(built[0]), start=path)
+    assert [problem.code for problem in caught.value.problems] == ["checkpoint-of-another-dataset"]
+    state = checkpoints.load(path) | {"outputs": 99}
+    moved = checkpoints.save(
+        tmp_path / "moved", 4, {k: v for k, v in state.items() if k not in ("format", "step")}
+    )
+    with pytest.raises(CheckpointError) as caught:
+        train(setting(dataset, tmp_path / "four"), part(built[0]), start=moved)
+    assert [problem.code for problem in caught.value.problems] == ["category-count"]
+
+
+def test_a_batch_of_which_nothing_is_known_stops_the_run(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlimg_build.training import Samples, SparseLabels
+
+    nothing = SparseLabels(
+        torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+    )
+    full = Samples.labels
+    calls = []
+
+    def labels(self: Samples, rows: list[int]) -> SparseLabels:
+        calls.append(rows)
+        return nothing if len(calls) == 3 else full(self, rows)
+
+    monkeypatch.setattr(Samples, "labels", labels)
+    masked = part(built[0], loss=Loss(unknown="masked").model_dump())
+    with pytest.raises(TrainingError) as caught:
+        train(setting(dataset, tmp_path), masked)
+    assert caught.value.code == "batch-without-label"
+    assert "step 3" in str(caught.value)
+    assert dataset.train[calls[2][0]].id in str(caught.value)
+    (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert checkpoints.load(run / "checkpoints" / "step-00000002.pt")["step"] == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_its_images(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    wild = part(built[0], learning_rate=LearningRate(base=1e30, warm_up_epochs=0).model_dump())
+    with pytest.raises(LossNotFinite) as caught:
+        train(setting(dataset, tmp_path), wild)
+    assert caught.value.code == "loss-not-finite"
+    assert "step 2 " in str(caught.value)
+    assert "synsets/" in str(caught.value)
+    (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    saved = sorted(path.stem for path in (run / "checkpoints").glob("*.pt"))
+    assert saved == ["step-00000001"]
+    assert checkpoints.load(run / "checkpoints" / "step-00000001.pt")["step"] == 1
+
+
+def test_only_the_newest_checkpoints_are_kept(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    few = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=2)
+    ran = train(setting(dataset, tmp_path, few), part(built[0]))
+    names = sorted(path.name for path in (ran.folder / "checkpoints").iterdir())
+    assert names == ["step-00000007.json", "step-00000007.pt", "step-00000008.json", "step-00000008.pt"]
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_batch_but_for_batch_norm(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path / "a"), part(built[0], epochs=1))
+    parts = train(setting(dataset, tmp_path / "b"), part(built[0], epochs=1, micro_batch=5))
+    one, two = losses(whole.folder), losses(parts.folder)
+    assert two[1] == pytest.approx(one[1], rel=0.3)
+    assert one != two
+
+
+def test_a_batch_larger_than_the_collection_warns(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    ran = train(setting(dataset, tmp_path), part(built[0], batch_size=300, epochs=1, steps_per_epoch=1))
+    assert [problem.code for problem in ran.warnings] == ["batch-too-large"]
+
+
+def test_transfer_freezes_what_it_should_and_is_measured_beside_scratch(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    spec = built[0].spec
+    assert spec.transfer is not None
+    base = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    tuned = transfer(setting(dataset, tmp_path), spec.transfer, base)
+    before, after = (load_file(ran.folder / "model.safetensors") for ran in (base, tuned))
+    for name, value in before.items():
+        if name.startswith(("conv1", "bn1", "layer1")):
+            assert torch.equal(after[name], value), name
+    assert not torch.equal(after["layer3.0.conv1.weight"], before["layer3.0.conv1.weight"])
+    assert after["fc.weight"].shape == (4, 512)
+    assert tuned.card.activation == "softmax"
+    assert [category.wnid for category in tuned.card.categories] == sorted(
+        category.wnid for category in tuned.card.categories
+    )
+    told = tuned.evaluation
+    assert told is not None
+    assert told["kind"] == "single_label"
+    assert 0 <= told["top1"] <= told["top5"] <= 1
+    assert told["scratch"]["step"] == told["step"] == tuned.card.step
+    assert sum(row["images"] for row in told["categories"]) == told["images"]
+    scratch, _ = load_model(tuned.folder / "scratch")
+    assert not torch.equal(scratch.state_dict()["conv1.weight"], before["conv1.weight"])
+    assert transfer(setting(dataset, tmp_path), spec.transfer, base).again
+    publish(tmp_path / "small.model", base, tuned)
+    assert {path.name for path in (tmp_path / "small.model/transfer").iterdir()} == {
+        "evaluation.json",
+        "history.jsonl",
+        "model.json",
+        "model.safetensors",
+        "scratch",
+    }
+
+
+def test_weights_load_into_torchvisions_network_as_they_are(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    plain = torchvision.models.resnet18(num_classes=len(dataset.categories))
+    plain.load_state_dict(load_file(ran.folder / "model.safetensors"))
+    network, card = load_model(ran.folder)
+    image = torch.rand(2, 3, 32, 32)
+    assert torch.equal(plain.eval()(image), network(image))
+    assert [category.wnid for category in card.categories] == dataset.categories.wnid
+    assert card.mean == (0.5, 0.5, 0.5)
+
+
+def test_a_damaged_model_says_so(built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path) -> None:
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    card = ran.folder / "model.json"
+    told = json.loads(card.read_text())
+    card.write_text(json.dumps(told | {"categories": told["categories"][:-1]}))
+    with pytest.raises(CheckpointError) as caught:
+        load_model(ran.folder)
+    assert caught.value.code == "category-count"
+    card.write_text("{")
+    with pytest.raises(CheckpointError) as caught:
+        load_model(ran.folder)
+    assert caught.value.code == "model-unreadable"
+    card.write_text(json.dumps(told))
+    weights = ran.folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(CheckpointError) as caught:
+        load_model(ran.folder)
+    assert caught.value.code == "model-damaged"
+    with pytest.raises(CheckpointError) as caught:
+        load_model(tmp_path)
+    assert caught.value.code == "model-missing"
+
+
+def _until(condition: Any, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def command(loaded: LoadedSpec, dataset: Path, folder: Path) -> list[str]:
+    """`mlimg train` with a checkpoint after every step."""
+    backend = folder / "backend.yaml"
+    backend.write_text("training: {checkpoint_minutes: 0, loader_workers: 1, keep_checkpoints: 3}\n")
+    return [
+        MLIMG,
+        "train",
+        loaded.path,
+        "--dataset",
+        str(dataset),
+        "--until",
+        "model",
+        "--backend",
+        str(backend),
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_training_that_is_killed_goes_on_with_the_same_losses(
+    built: tuple[LoadedSpec, Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    import shutil
+
+    loaded, path = built
+    copies = []
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        copies.append(shutil.copytree(path, tmp_path / name / "small.zarr"))
+    whole, killed = copies
+    done = subprocess.run(
+        command(loaded, whole, tmp_path), capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(
+        command(loaded, killed, tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    _until(
+        lambda: (
+            process.poll() is not None
+            or any(killed.parent.glob("small.runs/*/checkpoints/step-00000003.json"))
+        )
+    )
+    os.killpg(process.pid, number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), told
+    assert "Traceback" not in told
+    assert not (killed.parent / "small.model").exists()
+    done = subprocess.run(
+        command(loaded, killed, tmp_path), capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "going on after step" in done.stderr
+    runs = [next(copy.parent.glob("small.runs/*/history.jsonl")).parent for copy in copies]
+    assert losses(runs[0]) == losses(runs[1])
+    assert sorted(losses(runs[1])) == list(range(1, 9))
+    assert len({(copy.parent / "small.model/model.safetensors").read_bytes() for copy in copies}) == 1
+    assert any((runs[1] / "tensorboard").iterdir())
