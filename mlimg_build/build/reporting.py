@@ -47,6 +47,9 @@ PAIRS = 40  # of categories that contradict each other
 BANDS = 8  # of frequency that are drawn
 QUARRELS = 8  # contradictions told in full
 WIDE, NARROW = 1080, 380  # of the flows, in units of their own
+BUILT = (
+    "name", "version", "fraction", "spec", "spec_file", "spec_digest", "wordnet", "sources", "mlimg_version", "counts",
+)  # fmt: skip
 STANDS = {1: "the presence", -1: "the absence", 0: "neither"}
 
 
@@ -59,11 +62,22 @@ def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
     if model is not None and not model.is_dir():
         hint = "give the folder NAME.model that training wrote, or leave it out"
         raise BuildError(Problem("model-missing", f"there is no folder {model}", hint=hint))
-    beside = dataset.with_suffix(".model")
+    beside = dataset.with_name(f"{dataset.name.removesuffix('.zarr')}.model")
     with open_dataset(dataset) as opened:
+        _require(opened, BUILT)
         text = render(_page(opened, model or (beside if beside.is_dir() else None)))
     _write(to, text)
     return to
+
+
+def _require(dataset: Dataset, names: tuple[str, ...]) -> None:
+    """The attributes that a build writes are there; raises `DatasetError` where another program left them out."""
+    missing = [name for name in names if name not in dataset.attributes]
+    if missing:
+        message = f"the attributes of {dataset.path} lack {', '.join(missing)}"
+        raise DatasetError(
+            Problem("dataset-unreadable", message, hint="build the dataset with `mlimg build`")
+        )
 
 
 def _page(dataset: Dataset, model: Path | None) -> Page:

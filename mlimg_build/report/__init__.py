@@ -5,12 +5,13 @@ from __future__ import annotations
 from .choosing import TRAITS, choose
 from .decisions import decisions
 from .flow import draw
+from .folder import read_model
 from .gallery import Picture, Quarrel, picture, quarrel
 from .journey import image_flow, label_flow
 from .page import ClashRow, Failure, Head, Page, Trained, Tree, render
 from .scanning import Clash, Scan, scan
 from .statistics import Statistics, measure
-from .trained import Model, read_model
+from .trained import Model
 from .tree import branches, records
 
 __all__ = [

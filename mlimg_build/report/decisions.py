@@ -13,6 +13,7 @@ from .wording import METHOD_NAMES
 
 __all__ = ["Decided", "Decisions", "Merge", "decisions"]
 
+MERGES, PLAIN = 60, 4  # merges that are shown: by name, and of one WordNet id
 WRITTEN = 150  # rows written out where no script runs
 SEARCHED = 40_000  # rows that the page carries for its search
 ORDER = ("file", "lemma", "synonym", "unresolved", "same_id")  # what people look at first
@@ -43,7 +44,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """All decisions in numbers; `rows` those that can be searched, `merges` the first of `merged`."""
+    """All decisions in numbers; `rows` those that can be searched, `merges` some of `merged`."""
 
     total: int
     used: int
@@ -65,7 +66,9 @@ def decisions(dataset: Dataset) -> Decisions:
         if row.wnid:
             parts[row.wnid].append(row)
     merges = [Merge(wnid, found[0].category, tuple(found)) for wnid, found in parts.items() if len(found) > 1]
-    merges.sort(key=lambda merge: (_plain(merge), -len(merge.parts), merge.wnid))
+    merges.sort(key=lambda merge: (-len(merge.parts), merge.wnid))
+    plain = [merge for merge in merges if _plain(merge)]
+    surprising = [merge for merge in merges if not _plain(merge)]
     ranks = {METHOD_NAMES.get(method, method): i for i, method in enumerate(ORDER)}
     rows.sort(key=lambda row: (ranks.get(row.method, 0), not row.evidence, row.source, row.name, row.id))
     return Decisions(
@@ -74,7 +77,7 @@ def decisions(dataset: Dataset) -> Decisions:
         methods=tuple(methods.most_common()),
         fates=tuple(item for item in fates.most_common() if item[0] != "used"),
         merged=len(merges),
-        merges=tuple(merges[:WRITTEN]),
+        merges=(*surprising[:MERGES], *plain[:PLAIN]),
         rows=tuple(rows[:SEARCHED]),
         written=WRITTEN,
     )

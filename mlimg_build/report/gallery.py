@@ -20,7 +20,7 @@ CHIPS = {
     "absent": 5,
     "absent implied": 4,
 }  # labels named below a picture
-WAYS = 8  # implied labels of a statement whose way is written out
+WAYS = 10  # from a statement to labels that it implies
 STATEMENTS = 12  # of an image that are told
 PLACE = re.compile(r":(\d+)$")
 
@@ -40,14 +40,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """The labels that follow from a statement by one rule: each with the way from the one to the other."""
+    """The labels that follow from a statement by one rule: the ways that lead to them, `alike` are not told."""
 
     kind: str
     text: str
     place: str
     line: int | None
-    labels: tuple[tuple[str, str], ...]  # name, way
-    alike: int  # labels beyond those
+    ways: tuple[str, ...]
+    alike: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,21 +184,31 @@ def _reasons(labels: Sequence[Mapping[str, Any]]) -> list[Reason]:
 
 def _reason(labels: Sequence[Mapping[str, Any]]) -> Reason:
     stated = [label["name"] for label in labels if len(label["chain"]) <= 2]
-    rules: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    rules: dict[tuple[str, str], list[str]] = defaultdict(list)
     for label in labels:
         for step in label["chain"][2:]:
             text, _, way = step["text"].partition(": ")
-            rules[text, step["place"]].append((label["name"], way))
-    implied = [
-        Implied("implication", text, place, _line(place), tuple(ways[:WAYS]), len(ways[WAYS:]))
-        for (text, place), ways in rules.items()
-    ]
+            rules[text, step["place"]].append(way or label["name"])
+    implied = []
+    for (text, place), ways in rules.items():
+        whole = _whole(ways)
+        implied.append(Implied("implication", text, place, _line(place), whole[:WAYS], len(whole[WAYS:])))
     return Reason(
         state=labels[0]["state"],
         name=", ".join(stated),
         steps=tuple(step_of(step) for step in labels[0]["chain"][:2]),
         implied=tuple(implied),
     )
+
+
+def _whole(ways: Sequence[str]) -> tuple[str, ...]:
+    """The ways without those that lie on a longer one.
+
+    >>> _whole(["cat → animal", "cat → animal → entity"])
+    ('cat → animal → entity',)
+    """
+    passed = {way[:at] for way in ways for at in range(len(way)) if way.startswith(" → ", at)}
+    return tuple(sorted(way for way in ways if way not in passed))
 
 
 def _limited(chips: Sequence[Chip]) -> tuple[list[Chip], int]:

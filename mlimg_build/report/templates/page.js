@@ -75,7 +75,7 @@
     const hits = [];
     tree.name.forEach((name, i) => {
       const at = name.toLowerCase().indexOf(text);
-      if (at >= 0 || tree.wnid[i].includes(text)) hits.push([at === 0 ? 0 : 1, i]);
+      if (at >= 0 || tree.wnid[i].includes(text)) hits.push([name.toLowerCase() === text ? 0 : at === 0 ? 1 : 2, i]);
     });
     hits.sort((a, b) => a[0] - b[0] || order(a[1], b[1]));
     found.value = `${number(hits.length)} found` + (hits.length > MANY ? `, the first ${MANY} shown` : "");
