@@ -52,8 +52,8 @@ def choose_device(wanted: str) -> torch.device:
 def prepared(wanted: str, backend: TrainingBackend) -> Iterator[Machine]:
     """The machine as the backend wants it used; torch's process-wide settings are put back at the end.
 
-    Without a GPU each loader process has a core of its own, since computing threads that are crowded out wait for
-    each other.
+    Without a GPU one core is left to what loads data, whatever the number of its processes: computing threads that are
+    crowded out wait for each other, and another number of them rounds differently.
     """
     device = choose_device(wanted)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -72,7 +72,7 @@ def prepared(wanted: str, backend: TrainingBackend) -> Iterator[Machine]:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
                 torch.use_deterministic_algorithms(True)
         else:
-            torch.set_num_threads(max(1, cores - workers))
+            torch.set_num_threads(max(1, cores - 1))
         yield Machine(device, workers, gpu and backend.compile)
     finally:
         torch.set_num_threads(threads)

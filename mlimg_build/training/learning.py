@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,9 +121,7 @@ class _Learner:
         self.objective.observe(targets, batch.step)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=device)
-        size = job.micro_batch or len(images)
-        for start in range(0, len(images), size):
-            part = slice(start, start + size)
+        for part in _even_parts(len(images), job.micro_batch or len(images)):
             with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
                 logits = self.run(normalise(images[part]))
             share = len(logits) / len(images)
@@ -167,6 +166,17 @@ class _Learner:
         torch.set_rng_state(state["random"])
         if self.machine.device.type == "cuda" and state["random_cuda"]:
             torch.cuda.set_rng_state_all(state["random_cuda"])
+
+
+def _even_parts(images: int, most: int) -> Iterator[slice]:
+    """As few parts of at most `most` images as there can be, as equal as they can be, for the sake of batch norm.
+
+    >>> [(part.start, part.stop) for part in _even_parts(16, 5)]
+    [(0, 4), (4, 8), (8, 12), (12, 16)]
+    """
+    count = -(-images // most)
+    bounds = [images * i // count for i in range(count + 1)]
+    return (slice(start, stop) for start, stop in pairwise(bounds))
 
 
 def _decaying(decay: float) -> Any:
@@ -269,7 +279,7 @@ def _steps(
     loader = Batches(job.stream, first, job.steps).load(learner.machine.workers, gpu)
     for batch in loader:
         _refuse_unknown(batch, learner)
-        loss = learner.learn(batch)
+        loss = _learnt(batch, learner)
         losses.append((batch, loss, learner.optimizer.param_groups[0]["lr"], time.monotonic() - paused))
         look(LAG)
         done = batch.step + 1
@@ -287,6 +297,22 @@ def _steps(
         if stopped() and done < job.steps:
             hint = "run the same command again to go on from here"
             raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
+
+
+def _learnt(batch: Batch, learner: _Learner) -> Tensor:
+    """One step; what torch says of batches that are too small or of want of memory, for people."""
+    try:
+        return learner.learn(batch)
+    except torch.OutOfMemoryError as error:
+        message = f"the GPU has too little memory for step {batch.step + 1}: {str(error).splitlines()[0]}"
+        hint = "set training.micro_batch to fewer images of one forward pass, or use precision: bf16"
+        raise TrainingError(Problem("out-of-memory", message, hint=hint)) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        message = "batch norm needs more than one value a channel, and the last stage has one"
+        hint = "raise batch_size or micro_batch to 2 at least, or image_size above 32"
+        raise TrainingError(Problem("batch-too-small", message, hint=hint)) from error
 
 
 def _refuse_unknown(batch: Batch, learner: _Learner) -> None:

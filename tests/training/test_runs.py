@@ -59,13 +59,8 @@ def test_two_runs_with_one_seed_are_equal_to_the_bit_and_another_seed_is_not(
     two = train(setting(dataset, tmp_path / "two", fed), part(built[0], ema=0.9, precision="bf16"))
     other = train(setting(dataset, tmp_path / "three"), part(built[0], ema=0.9, precision="bf16", seed=1))
     assert one.card.digests["run"] == two.card.digests["run"] != other.card.digests["run"]
-    if os.sched_getaffinity(0) != {0}:
-        first, second = (load_file(ran.folder / "model.safetensors") for ran in (one, two))
-        close = all(torch.allclose(first[name].float(), second[name].float(), atol=1e-3) for name in first)
-        assert close  # two loader processes leave fewer threads to compute with
-    again = train(setting(dataset, tmp_path / "four"), part(built[0], ema=0.9, precision="bf16"))
-    assert again.card.digests["weights"] == one.card.digests["weights"]
-    assert losses(again.folder) == losses(one.folder)
+    assert two.card.digests["weights"] == one.card.digests["weights"]
+    assert losses(two.folder) == losses(one.folder)
     assert other.card.digests["weights"] != one.card.digests["weights"]
 
 
@@ -214,14 +209,22 @@ def test_only_the_newest_checkpoints_are_kept(
     assert names == ["step-00000007.json", "step-00000007.pt", "step-00000008.json", "step-00000008.pt"]
 
 
-def test_parts_of_a_batch_give_the_gradient_of_the_batch_but_for_batch_norm(
+def test_a_batch_in_parts_is_the_batch_but_for_batch_norm(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
     whole = train(setting(dataset, tmp_path / "a"), part(built[0], epochs=1))
-    parts = train(setting(dataset, tmp_path / "b"), part(built[0], epochs=1, micro_batch=5))
+    parts = train(setting(dataset, tmp_path / "b"), part(built[0], epochs=1, micro_batch=8))
     one, two = losses(whole.folder), losses(parts.folder)
     assert two[1] == pytest.approx(one[1], rel=0.3)
     assert one != two
+
+
+def test_a_batch_that_batch_norm_cannot_take_says_so(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(setting(dataset, tmp_path), part(built[0], batch_size=1))
+    assert caught.value.code == "batch-too-small"
 
 
 def test_a_batch_larger_than_the_collection_warns(
