@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision
+from torchmetrics.functional.classification import binary_average_precision, multilabel_average_precision
 
 __all__ = [
     "AveragePrecision",
@@ -57,15 +57,15 @@ def average_precision(
             continue
         # float64, because a float32 sigmoid calls all logits above 17 equal
         scores = torch.from_numpy(np.ascontiguousarray(logits[:, block][:, chosen])).double().sigmoid()
-        found = multilabel_average_precision(
-            scores,
-            torch.from_numpy(target[:, chosen].astype(np.int64)),
-            num_labels=len(chosen),
-            average="none",
-            ignore_index=UNKNOWN,
-        )
+        truth = torch.from_numpy(target[:, chosen].astype(np.int64))
+        if len(chosen) == 1:
+            found = binary_average_precision(scores[:, 0], truth[:, 0], ignore_index=UNKNOWN)
+        else:
+            found = multilabel_average_precision(
+                scores, truth, num_labels=len(chosen), average="none", ignore_index=UNKNOWN
+            )
         value[start + chosen] = found.reshape(-1).numpy()
-        baseline[start + chosen] = (positives / (positives + negatives))[chosen]
+        baseline[start + chosen] = positives[chosen] / (positives + negatives)[chosen]
     return AveragePrecision(value, baseline)
 
 

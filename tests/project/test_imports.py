@@ -33,6 +33,7 @@ FOREIGN = {  # packages that only some may touch
     "torchmetrics": {"training"},
     "safetensors": {"training"},
     "jinja2": {"report"},
+    "markupsafe": {"report"},
     "matplotlib": {"report"},
     "dask": {"build"},
     "distributed": {"build"},

@@ -60,7 +60,11 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "mlimg_build"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    modules = {name for name in listed.stdout.splitlines() if name.endswith((".py", ".npz", ".yaml"))}
+    modules = {
+        name
+        for name in listed.stdout.splitlines()
+        if name.endswith((".py", ".npz", ".yaml", ".html", ".css", ".js"))
+    }
     assert modules <= names
 
 

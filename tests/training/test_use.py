@@ -1,0 +1,198 @@
+"""A model in use: evaluated and asked from the command line, over files that may be damaged."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+from mlimg_build.build.modelling import Modelled, make_model  # noqa: E402
+from mlimg_build.dataset import open_dataset  # noqa: E402
+from mlimg_build.errors import TrainingError  # noqa: E402
+from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402
+from mlimg_build.training import Samples, load_model  # noqa: E402
+from mlimg_build.training.augmenting import normalise, viewing_transform  # noqa: E402
+from mlimg_build.training.measuring import measure  # noqa: E402
+
+MLIMG = str(Path(sys.executable).with_name("mlimg"))
+
+
+def mlimg(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """One run of the command."""
+    command = [MLIMG, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+
+
+@pytest.fixture(scope="module")
+def made(built: tuple[LoadedSpec, Path]) -> Modelled:
+    """The model of the small spec, with its transfer."""
+    loaded, path = built
+    return make_model(loaded, path.parent, Backend(training=TrainingBackend(loader_workers=0)))
+
+
+@pytest.fixture
+def folder(built: tuple[LoadedSpec, Path]) -> Path:
+    """The folder of the crowd's images, one of them cut in half."""
+    return Path(built[0].path).parent / "crowd"
+
+
+def test_evaluating_again_gives_what_training_wrote(made: Modelled, built: tuple[LoadedSpec, Path]) -> None:
+    done = mlimg("evaluate", made.model, built[1], "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    written = json.loads((made.model / "evaluation.json").read_text())
+    assert told["verified"] == written["verified"]
+    assert told["unknown_as_absent"] == written["unknown_as_absent"]
+    assert told["categories"] == written["categories"]
+    table = mlimg("evaluate", made.model, built[1])
+    assert "all categories" in table.stdout
+    assert "precision" in table.stdout
+    assert "hierarchy" in table.stdout
+    tuned = json.loads(mlimg("evaluate", made.model / "transfer", built[1], "--json").stdout)
+    assert tuned["top1"] == json.loads((made.model / "transfer/evaluation.json").read_text())["top1"]
+
+
+def test_verified_entries_are_those_that_the_dataset_verifies(
+    made: Modelled, built: tuple[LoadedSpec, Path]
+) -> None:
+    assert made.evaluation is not None
+    dataset = open_dataset(built[1])
+    for number, row in enumerate(made.evaluation["categories"]):
+        images = [image for image in dataset.validation if image.status == "ok"]
+        states = [label.state for image in images for label in image.labels if label.category == number]
+        assert (row["positives"], row["negatives"]) == (states.count(1), states.count(-1))
+        assert (row["verified"] is None) == (0 in (row["positives"], row["negatives"]))
+        train = [label.category for image in dataset.train for label in image.labels if label.state > 0]
+        assert row["train_positives"] == train.count(number)
+
+
+def test_a_model_of_other_categories_is_refused(
+    made: Modelled, built: tuple[LoadedSpec, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = shutil.copytree(made.model, tmp_path / "copy.model")
+    told = json.loads((copy / "model.json").read_text())
+    told["categories"][0]["wnid"] = "n00000001"
+    (copy / "model.json").write_text(json.dumps(told))
+    with pytest.raises(TrainingError) as caught:
+        measure(copy, built[1], "validation", "cpu", lambda done, total: None)
+    assert caught.value.code == "category-differs"
+    done = mlimg("evaluate", made.model, built[1], "--split", "nowhere")
+    assert done.returncode == 1
+    assert "split-unknown" in done.stderr
+
+
+def test_labels_have_names_and_scores_and_a_damaged_file_costs_only_itself(
+    made: Modelled, folder: Path
+) -> None:
+    done = mlimg("predict", made.model, folder, "--top", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["images"]
+    assert [Path(image["path"]).name for image in told] == sorted(path.name for path in folder.iterdir())
+    for image in told:
+        if image["path"].endswith("half.jpg"):
+            assert image["status"] == "truncated"
+            assert image["labels"] == []
+            assert image["reason"]
+        else:
+            assert image["status"] == "ok"
+            assert len(image["labels"]) == 3
+            assert all(0 <= label["score"] <= 1 and label["name"] for label in image["labels"])
+    shown = mlimg("predict", made.model, folder / "rocket1.jpg", folder / "half.jpg")
+    assert shown.returncode == 0
+    assert "%" in shown.stdout
+    assert "half.jpg: truncated" in shown.stderr
+    assert "1 of 2 images could not be read" in shown.stderr
+
+
+def test_scores_are_those_of_the_network(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    network, card = load_model(made.model)
+    from mlimg_build.images import decode
+
+    transform, least = viewing_transform(card.image_size)
+    pixels = torch.from_numpy(np.array(decode((folder / "rocket1.jpg").read_bytes(), least))).permute(2, 0, 1)
+    with torch.inference_mode():
+        scores = network(normalise(transform(pixels)[None])).sigmoid()[0]
+    done = mlimg("predict", made.model, folder / "rocket1.jpg", "--top", "99", "--min-score", "0", "--json")
+    labels = json.loads(done.stdout)["images"][0]["labels"]
+    assert len(labels) == len(card.categories)
+    by_wnid = {label["wnid"]: label["score"] for label in labels}
+    for number, category in enumerate(card.categories):
+        assert by_wnid[category.wnid] == pytest.approx(scores[number].item(), abs=1e-5)
+
+
+def test_features_are_written_as_npy_and_as_parquet(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    done = mlimg("predict", made.model, folder, "--features", "--to", tmp_path / "f.npy")
+    assert done.returncode == 0, done.stderr
+    assert "1 of them could not be read" in done.stderr
+    vectors = np.load(tmp_path / "f.npy")
+    with (tmp_path / "f.npy.images.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert vectors.shape == (len(rows), 512)
+    bad = [i for i, row in enumerate(rows) if row["status"] != "ok"]
+    assert [Path(rows[i]["image"]).name for i in bad] == ["half.jpg"]
+    assert np.isnan(vectors[bad]).all()
+    assert np.isfinite(np.delete(vectors, bad, axis=0)).all()
+    assert mlimg("predict", made.model, folder, "--features", "--to", tmp_path / "f.parquet").returncode == 0
+    table = pq.read_table(tmp_path / "f.parquet")
+    assert table.column("status").to_pylist().count("truncated") == 1
+    for i, feature in enumerate(table.column("feature").to_pylist()):
+        assert (feature is None) == (i in bad)
+        if feature is not None:
+            np.testing.assert_array_equal(np.float32(feature), vectors[i])
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_labels_are_written_as_parquet(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    done = mlimg("predict", made.model, folder, "--to", tmp_path / "l.parquet")
+    assert done.returncode == 0, done.stderr
+    rows = pq.read_table(tmp_path / "l.parquet").to_pylist()
+    assert len(rows) == len(list(folder.iterdir()))
+    assert all(row["labels"] or row["status"] == "truncated" for row in rows)
+
+
+def test_wrong_use_says_what_is_right(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    assert mlimg("predict", made.model, folder, "--features").returncode == 2
+    assert mlimg("predict", made.model, folder, "--to", tmp_path / "x.txt").returncode == 2
+    done = mlimg("predict", made.model, tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert "path-missing" in done.stderr
+    done = mlimg("predict", made.model, tmp_path)
+    assert "no-image" in done.stderr
+    done = mlimg("predict", folder, folder)
+    assert "model-missing" in done.stderr
+
+
+def test_a_missing_gpu_costs_nothing_but_the_model(
+    made: Modelled, built: tuple[LoadedSpec, Path], tmp_path: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    spec = Path(built[0].path)
+    asking = spec.with_name("gpu.yaml")
+    asking.write_text(spec.read_text().replace("device: cpu", "device: cuda"))
+    done = mlimg("build", asking, "--out", tmp_path)
+    assert done.returncode == 1
+    assert "error[device-missing]" in done.stderr
+    assert done.stdout.splitlines()[0] == str(tmp_path / "small.zarr")
+    assert len(open_dataset(tmp_path / "small.zarr").train)
+    assert not (tmp_path / "small.model").exists()
+
+
+def test_evaluation_sees_the_middle_of_every_readable_image_once(built: tuple[LoadedSpec, Path]) -> None:
+    from mlimg_build.training.viewing import viewed
+
+    samples = Samples(open_dataset(built[1]), "validation")
+    rows = np.flatnonzero(np.concatenate(samples.usable())).tolist()
+    seen = list(viewed(samples, rows, 32))
+    assert [row for batch, _ in seen for row in batch] == rows
+    assert all(images.shape[1:] == (3, 32, 32) for _, images in seen)
