@@ -14,7 +14,7 @@ from mlimg_build.spec import nearest
 from mlimg_build.spec.composing import read_document
 from mlimg_build.spec.document import Document
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_in"]
 
 STATES = {1: "present", -1: "absent"}
 METHOD_TEXT = {
@@ -38,7 +38,12 @@ def explain(path: Path, image: str, category: str | None = None) -> dict[str, An
     is no such image or category.
     """
     with open_dataset(path) as dataset:
-        return _Explained(dataset, _find(dataset, image)).told(category)
+        return explain_in(dataset, image, category)
+
+
+def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dict[str, Any]:
+    """The same for a dataset that is open."""
+    return _Explained(dataset, _find(dataset, image)).told(category)
 
 
 def _find(dataset: Dataset, image: str) -> Image:

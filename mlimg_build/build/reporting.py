@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlimg_build.build.explaining import explain
+from mlimg_build.build.explaining import explain_in
 from mlimg_build.dataset import Dataset, Image, open_dataset
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError
@@ -166,13 +166,13 @@ def _quarrels(dataset: Dataset, numbers: Statistics) -> list[Quarrel]:
             for i, found in enumerate(image.contradictions)
             if (found.absent, found.present, found.kept) == (clash.absent, clash.present, clash.kept)
         ]
-        told.append(quarrel(image.id, explain(dataset.path, image.id)["contradictions"][wanted[0]]))
+        told.append(quarrel(image.id, explain_in(dataset, image.id)["contradictions"][wanted[0]]))
     return told
 
 
 def _picture(dataset: Dataset, place: tuple[str, int]) -> Picture:
     image = dataset[place[0]][place[1]]
-    return picture(explain(dataset.path, image.id), _thumbnail(image))
+    return picture(explain_in(dataset, image.id), _thumbnail(image))
 
 
 def _thumbnail(image: Image) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -95,9 +96,11 @@ class Batches(IterableDataset[Any]):
 
         Raises the `MlimgError` of the worker that met one.
         """
-        more: dict[str, Any] = (
-            {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
-        )
+        more: dict[str, Any] = {}
+        if workers:
+            context = multiprocessing.get_context("forkserver")  # a fork of this process would inherit its threads
+            context.set_forkserver_preload([__name__])
+            more = {"multiprocessing_context": context, "prefetch_factor": 2}
         loader: DataLoader[Any] = DataLoader(
             self, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_heedless, **more
         )
