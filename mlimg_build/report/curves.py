@@ -17,13 +17,16 @@ __all__ = ["band_name", "bands", "loss", "measures", "rate", "smoothed"]
 POINTS = 500  # of a line
 
 
-def smoothed(values: NDArray[np.float64], memory: float = 0.95) -> NDArray[np.float64]:
+def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The exponential moving average without the bias of its start (Kingma, Ba 2015, section 3).
+
+    It remembers about a twentieth of the run, so that it lags as little on a short run as on a long one.
 
     >>> smoothed(np.array([2.0, 2.0, 2.0])).tolist()
     [2.0, 2.0, 2.0]
     """
     made, average = np.empty(len(values)), 0.0
+    memory = 1 - 1 / max(2.0, len(values) / 20)
     for i, value in enumerate(values.tolist()):
         average = memory * average + (1 - memory) * value
         made[i] = average / (1 - memory ** (i + 1))
@@ -110,9 +113,9 @@ def bands(found: Sequence[Band]) -> str:
     if not found:
         return ""
     verified = any(band.verified.map is not None for band in found)
-    sorts = [("unknown taken as absent", "unknown_as_absent", COLOURS["present"])]
+    sorts = [("unknown taken as absent", "unknown_as_absent", COLOURS["second"])]
     if verified:
-        sorts.insert(0, ("verified labels only", "verified", COLOURS["second"]))
+        sorts.insert(0, ("verified labels only", "verified", COLOURS["present"]))
     width = 0.8 / len(sorts)
     with blank(5.6, 3.5) as (figure, axes):
         for i, (label, field, colour) in enumerate(sorts):
