@@ -3,15 +3,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow bench lint format clean
+.PHONY: quickstart test test-slow test-gpu bench lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[examples,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[examples,dev,train]'
 	touch $@
 
-quickstart: $(STAMP)  ## everything from nothing: make two sources, build the dataset, ask it one question
+quickstart: $(STAMP)  ## everything from nothing: two sources, the dataset, the model, the report; asks both a question
 	$(BIN)/python examples/quickstart/photographs.py examples/quickstart/data
 	$(BIN)/mlimg check examples/quickstart/quickstart.yaml
 	$(BIN)/mlimg build examples/quickstart/quickstart.yaml --out build
@@ -19,7 +19,13 @@ quickstart: $(STAMP)  ## everything from nothing: make two sources, build the da
 	@echo
 	$(BIN)/mlimg why build/quickstart.zarr crowd/rocket-07 tabby
 	@echo
+	$(BIN)/mlimg evaluate build/quickstart.model build/quickstart.zarr
+	@echo
+	$(BIN)/mlimg predict build/quickstart.model examples/quickstart/data/crowd/images/cat-03.jpg
+	@echo
 	@echo "the dataset: $(CURDIR)/build/quickstart.zarr"
+	@echo "the model:   $(CURDIR)/build/quickstart.model"
+	@echo "the report:  $(CURDIR)/build/quickstart.html"
 
 test: $(STAMP)  ## style, types and the fast tests
 	$(BIN)/ruff check .
@@ -30,6 +36,9 @@ test: $(STAMP)  ## style, types and the fast tests
 
 test-slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/pytest -m slow
+
+test-gpu: $(STAMP)  ## the tests that need a CUDA device
+	$(BIN)/pytest -m gpu
 
 bench: $(STAMP)  ## measures speed; prints the figures
 	MLIMG_BENCH=full $(BIN)/pytest -m bench -s

@@ -49,9 +49,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_build_prints_the_path_of_the_dataset_and_nothing_else(project: Path) -> None:
+def test_build_prints_what_it_made_and_nothing_else(project: Path) -> None:
     done = mlimg("build", "mine.yaml", cwd=project)
-    assert done.stdout == "build/mine.zarr\n"
+    assert done.stdout == "build/mine.zarr\nbuild/mine.html\n"
     assert "everything was there already" in done.stderr
     assert (project / "build" / "mine.lock" / "lock.yaml").is_file()
 
@@ -196,7 +196,7 @@ def test_brackets_in_a_path_are_brackets(project: Path, tmp_path: Path) -> None:
     out = tmp_path / "o[red]x[/b]:cat:"
     done = mlimg("build", project / "mine.yaml", "--out", out)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{out / 'mine.zarr'}\n"
+    assert done.stdout == f"{out / 'mine.zarr'}\n{out / 'mine.html'}\n"
     assert str(out / "mine.zarr") in mlimg("info", out / "mine.zarr").stdout
     assert str(out / "mine.zarr") in mlimg("verify", out / "mine.zarr").stdout
 
