@@ -7,4 +7,15 @@ from mlimg_build.images.proof import Proof
 from mlimg_build.images.proving import prove
 from mlimg_build.images.status import STATUSES, BadImage, Status
 
-__all__ = ["STATUSES", "BadImage", "Checked", "Proof", "Status", "check", "decode", "encode", "encoder", "prove"]
+__all__ = [
+    "STATUSES",
+    "BadImage",
+    "Checked",
+    "Proof",
+    "Status",
+    "check",
+    "decode",
+    "encode",
+    "encoder",
+    "prove",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from mlimg_build.training.samples import Samples
 from mlimg_build.training.targets import SparseLabels
 
 __all__ = ["Batch", "Batches", "Stream"]
+
+PIECE = 256  # images that one process makes at a time
 
 
 class Batch(NamedTuple):
@@ -47,11 +49,15 @@ class Stream:
     rank: int = 0
     ranks: int = 1
 
-    def rows(self, step: int) -> list[int]:
-        """The rows that this rank trains on in a step, in the order of the batch."""
-        part = self.batch_size // self.ranks
-        rows: list[int] = self.order.rows(step * self.batch_size + self.rank * part, part).tolist()
-        return rows
+    @property
+    def images(self) -> int:
+        """Images of a batch on this rank."""
+        return self.batch_size // self.ranks
+
+    @property
+    def pieces(self) -> int:
+        """Parts of a batch, made one at a time: a large batch neither waits for one process nor piles up in all."""
+        return -(-self.images // PIECE)
 
     def size(self, step: int) -> int:
         """The input size of a step, in pixels of a side."""
@@ -59,9 +65,14 @@ class Stream:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step. What is random about an image follows from the seed and its position alone."""
-        rows = self.rows(step)
+        return _joined([self.piece(step, number) for number in range(self.pieces)])
+
+    def piece(self, step: int, number: int) -> Batch:
+        """Part `number` of the batch of a step."""
+        bounds = [self.images * i // self.pieces for i in (number, number + 1)]
+        first = step * self.batch_size + self.rank * self.images + bounds[0]
+        rows: list[int] = self.order.rows(first, bounds[1] - bounds[0]).tolist()
         transform, least = training_transform(self.augmentation, self.size(step))
-        first = step * self.batch_size + self.rank * len(rows)
         images = []
         for position, row in enumerate(rows, first):
             with seeded(self.seed, position):
@@ -69,11 +80,27 @@ class Stream:
         return Batch(step, torch.tensor(rows), torch.stack(images), self.samples.labels(rows))
 
 
-class Batches(IterableDataset[Any]):
-    """The batches of steps `start` to `stop` of a stream; each worker process makes whole batches in turn.
+def _joined(pieces: Sequence[Batch]) -> Batch:
+    """The pieces of one batch as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    labels, done = [], 0
+    for piece in pieces:
+        labels.append(piece.labels._replace(image=piece.labels.image + done))
+        done += len(piece.rows)
+    return Batch(
+        pieces[0].step,
+        torch.cat([piece.rows for piece in pieces]),
+        torch.cat([piece.images for piece in pieces]),
+        SparseLabels(*(torch.cat(parts) for parts in zip(*labels, strict=True))),
+    )
 
-    Iterate over `load`, which gives `Batch` values in order; a DataLoader with `batch_size=None` does the same, but
-    gives the problems of a worker as values instead of raising them.
+
+class Batches(IterableDataset[Any]):
+    """The batches of steps `start` to `stop` of a stream, in pieces; worker processes make them in turn.
+
+    Iterate over `load`, which gives whole `Batch` values in order; a DataLoader with `batch_size=None` gives their
+    pieces, and the problems of a worker as values instead of raising them.
     """
 
     def __init__(self, stream: Stream, start: int, stop: int) -> None:
@@ -84,9 +111,10 @@ class Batches(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Batch | tuple[Problem, ...]]:
         worker = get_worker_info()
         first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for step in range(self.start + first, self.stop, stride):
+        pieces = self.stream.pieces
+        for number in range(self.start * pieces + first, self.stop * pieces, stride):
             try:
-                yield self.stream.batch(step)
+                yield self.stream.piece(*divmod(number, pieces))
             except MlimgError as error:  # a DataLoader would make another error of it
                 yield error.problems
                 return
@@ -98,16 +126,22 @@ class Batches(IterableDataset[Any]):
         """
         more: dict[str, Any] = {}
         if workers:
-            context = multiprocessing.get_context("forkserver")  # a fork of this process would inherit its threads
+            context = multiprocessing.get_context(
+                "forkserver"
+            )  # a fork of this process would inherit its threads
             context.set_forkserver_preload([__name__])
             more = {"multiprocessing_context": context, "prefetch_factor": 2}
         loader: DataLoader[Any] = DataLoader(
             self, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_heedless, **more
         )
+        waiting: list[Batch] = []
         for made in loader:
             if not isinstance(made, Batch):
                 raise MlimgError(made)
-            yield made
+            waiting.append(made)
+            if len(waiting) == self.stream.pieces:
+                yield _joined(waiting)
+                waiting = []
 
 
 def _heedless(worker: int) -> None:

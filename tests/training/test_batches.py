@@ -46,6 +46,16 @@ def test_workers_change_nothing(dataset: Dataset, workers: int) -> None:
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
 
+def test_a_large_batch_is_made_in_pieces_and_is_the_same(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(Batches(stream(dataset), 0, 3).load(0))
+    monkeypatch.setattr("mlimg_build.training.batches.PIECE", 3)
+    assert stream(dataset).pieces == 3
+    parts = list(Batches(stream(dataset), 0, 3).load(0))
+    assert all(same(one, other) for one, other in zip(whole, parts, strict=True))
+
+
 def test_a_later_start_gives_the_same_batches(dataset: Dataset) -> None:
     whole = list(Batches(stream(dataset), 0, 6).load(0))
     part = list(Batches(stream(dataset), 3, 6).load(0))
