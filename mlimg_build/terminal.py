@@ -245,6 +245,12 @@ def show_plan(summary: dict[str, Any]) -> None:
         f"{summary['tasks']} tasks, {reading}" if summary["tasks"] else "nothing but to assemble the dataset"
     )
     out.print(f"to do       {todo}")
+    if training := summary["training"]:
+        tuned = f", then transfer to {training['transfer']}" if training["transfer"] else ""
+        out.print(
+            f"then        train {training['model']} at {training['image_size']} px: {training['epochs']} epochs, "
+            f"{training['steps']:,} steps of {training['batch_size']:,} images{tuned}"
+        )
     for what, reasons in summary["why"].items():
         for reason, count in reasons.items():
             out.print(f"because     {what} of {count} shards: {reason}")

@@ -125,6 +125,23 @@ class Plan:
                 "images": dict(Counter(work.why_images for work in self.work if work.why_images)),
                 "labels": dict(Counter(work.why_labels for work in self.work if work.why_labels)),
             },
+            "training": self._training(),
+        }
+
+    def _training(self) -> dict[str, Any] | None:
+        """What follows the dataset; epochs are counted over all training images, as if each has bytes."""
+        part, transfer = self.loaded.spec.training, self.loaded.spec.transfer
+        if part is None:
+            return None
+        images = sum(work.shard.images for work in self.work if work.shard.split == "train")
+        return {
+            "model": part.model,
+            "image_size": part.image_size,
+            "images": images,
+            "epochs": part.epochs,
+            "steps": part.epochs * (part.steps_per_epoch or max(1, round(images / part.batch_size))),
+            "batch_size": part.batch_size,
+            "transfer": None if transfer is None else transfer.source,
         }
 
 

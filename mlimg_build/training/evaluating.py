@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mlimg_build.dataset import Dataset
+from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.devices import Machine
 from mlimg_build.training.metrics import (
@@ -217,7 +219,13 @@ class _scores:  # noqa: N801  read as a function
         if 4 * self._shape[0] * self._shape[1] <= IN_MEMORY:
             return np.empty(self._shape, np.float32)
         self._folder = tempfile.TemporaryDirectory(prefix="mlimg-scores-")
-        return np.memmap(Path(self._folder.name) / "scores", np.float32, "w+", shape=self._shape)
+        path = Path(self._folder.name) / "scores"
+        with (
+            explaining_full_disk(path),
+            path.open("wb") as stream,
+        ):  # a memory map on a full disk kills the process
+            os.posix_fallocate(stream.fileno(), 0, 4 * self._shape[0] * self._shape[1])
+        return np.memmap(path, np.float32, "r+", shape=self._shape)
 
     def __exit__(self, *_: object) -> None:
         if self._folder is not None:

@@ -104,7 +104,7 @@ class _Learner:
             if job.ema is not None
             else None
         )
-        self.run: Any = torch.compile(network) if machine.compile else network
+        self.run: Any = torch.compile(network, dynamic=False) if machine.compile else network
 
     @property
     def result(self) -> nn.Module:

@@ -196,3 +196,34 @@ def test_evaluation_sees_the_middle_of_every_readable_image_once(built: tuple[Lo
     seen = list(viewed(samples, rows, 32))
     assert [row for batch, _ in seen for row in batch] == rows
     assert all(images.shape[1:] == (3, 32, 32) for _, images in seen)
+
+
+def test_scores_that_do_not_fit_memory_are_measured_the_same(
+    made: Modelled, built: tuple[LoadedSpec, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> dict[str, object]:
+        return measure(made.model, built[1], "validation", "cpu", lambda done, total: None)
+
+    before = found()
+    monkeypatch.setattr("mlimg_build.training.evaluating.IN_MEMORY", 0)
+    assert found() == before
+
+
+def test_build_makes_dataset_model_and_report_and_does_nothing_twice(
+    made: Modelled, built: tuple[LoadedSpec, Path]
+) -> None:
+    loaded, dataset = built
+    done = mlimg("build", loaded.path, "--out", dataset.parent)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(dataset), str(made.model), str(dataset.with_suffix(".html"))]
+    assert "the model was there already" in done.stderr
+    assert "mAP" in done.stderr
+    assert "from scratch" in done.stderr
+    page = dataset.with_suffix(".html").read_text()
+    assert "The model" in page
+    told = json.loads(mlimg("build", loaded.path, "--out", dataset.parent, "--json").stdout)
+    assert told["model"]["digest"] == made.digest
+    assert (
+        "train resnet18 at 32 px: 2 epochs, 8 steps"
+        in mlimg("plan", loaded.path, "--out", dataset.parent).stdout
+    )
