@@ -68,6 +68,9 @@ def main() -> NoReturn:
 
         terminal.show_problems([_as_problem(error)])
         sys.exit(1)
+    finally:  # all is done: what interrupts now would only change the exit code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
 
 
