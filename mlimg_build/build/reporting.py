@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlimg_build.build.compiling import interruptible
 from mlimg_build.build.explaining import explain_in
 from mlimg_build.dataset import Dataset, Image, open_dataset
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
@@ -57,13 +58,14 @@ def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
     """The page about `dataset` lies at `to`, whole; without `model`, NAME.model beside the dataset is taken if there.
 
     Equal datasets and models give equal bytes. Raises `DatasetError` where the dataset cannot be read, `BuildError`
-    where there is no such model; of a model that is there, what cannot be read is left out and said on the page.
+    where there is no such model, `Interrupted` when it was stopped; of a model that is there, what cannot be read is
+    left out and said on the page.
     """
     if model is not None and not model.is_dir():
         hint = "give the folder NAME.model that training wrote, or leave it out"
         raise BuildError(Problem("model-missing", f"there is no folder {model}", hint=hint))
     beside = dataset.with_name(f"{dataset.name.removesuffix('.zarr')}.model")
-    with open_dataset(dataset) as opened:
+    with interruptible(), open_dataset(dataset) as opened:
         _require(opened, BUILT)
         text = render(_page(opened, model or (beside if beside.is_dir() else None)))
     _write(to, text)

@@ -1,0 +1,107 @@
+"""`mlimg`: one function a verb. stdout carries data, stderr progress; every error is shown with what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from mlimg_build import __version__
+from mlimg_build.errors import MlimgError, Problem
+
+from . import building, datasets, models, specs
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mlimg",
+    help="One YAML spec in, a reproducible image dataset and its trained model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+wordnet = typer.Typer(help="WordNet's nouns.", no_args_is_help=True)
+app.add_typer(wordnet, name="wordnet")
+
+VERBS = (
+    specs.init,
+    specs.check,
+    specs.schema,
+    specs.plan,
+    specs.lock,
+    building.build,
+    building.train,
+    models.evaluate,
+    models.predict,
+    datasets.why,
+    datasets.verify,
+    datasets.info,
+    datasets.report,
+)
+for verb in VERBS:
+    app.command()(verb)
+wordnet.command("compile")(specs.compile_wordnet)
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits: 0 done, 1 handled failure, 2 usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(standalone_mode=True)
+    except MlimgError as error:
+        from mlimg_build import terminal
+
+        terminal.show_problems(error.problems)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        from mlimg_build import terminal
+
+        terminal.show_problems([_as_problem(error)])
+        sys.exit(1)
+    finally:  # all is done: what interrupts now would only change the exit code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _as_problem(error: OSError) -> Problem:
+    """What the operating system refused, for people."""
+    what = error.strerror or str(error)
+    where = f": {error.filename}" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return Problem(
+            "disk-full", f"the disk is full{where}", hint="free some space and run the same command again"
+        )
+    return Problem(
+        "system-error", f"{what[:1].lower()}{what[1:]}{where}", hint="check the path and its permissions"
+    )
+
+
+def _terminated(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mlimg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One YAML spec in, a reproducible image dataset and its trained model out."""

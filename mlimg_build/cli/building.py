@@ -1,0 +1,103 @@
+"""Verbs that make what a spec declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from mlimg_build.build.modelling import Modelled
+
+from .options import AsJson, BackendFile, Fraction, Out, SpecFile, check_fraction, load, plain, print_json
+
+__all__ = ["build", "train"]
+
+
+def build(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    backend: BackendFile = None,
+    fraction: Fraction = 1.0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Check the dataset that is there first and mend what is damaged.")
+    ] = False,
+    until: Annotated[
+        Literal["dataset", "model"] | None,
+        typer.Option("--until", help="Stop after the dataset, or after the model and before its transfer."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import build as compile_spec
+    from mlimg_build.build.reporting import write_report
+    from mlimg_build.spec import load_backend
+
+    check_fraction(fraction)
+    loaded = load(spec)
+    cluster = load_backend(backend)
+    with terminal.Watcher() as watcher:
+        built = compile_spec(loaded, out, cluster, fraction, watcher, repair)
+    terminal.show_problems(built.warnings)
+    if not as_json:
+        terminal.show_built(built)
+    made: Modelled | None = None
+    try:
+        if loaded.spec.training is not None and until != "dataset":
+            from mlimg_build.build.modelling import make_model
+
+            with terminal.Watcher() as watcher:
+                made = make_model(
+                    loaded, out, cluster, fraction=fraction, transfer=until is None, watcher=watcher
+                )
+    finally:
+        page = write_report(built.dataset, built.dataset.with_suffix(".html"), made.model if made else None)
+    if as_json:
+        print_json({**plain(built), "model": plain(made) if made else None, "report": str(page)})
+        return
+    if made is not None:
+        terminal.show_problems(made.warnings)
+        terminal.show_modelled(made)
+    print(page)
+
+
+def train(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    backend: BackendFile = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option("--dataset", metavar="DATASET", help="The dataset; default: that of the spec in --out."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Go on from this checkpoint, step-N.pt, of the same dataset."
+        ),
+    ] = None,
+    until: Annotated[
+        Literal["model"] | None, typer.Option("--until", help="Stop after the model, before its transfer.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the network of a spec on a dataset that is built, and tune it where the spec has a transfer."""
+    from mlimg_build import terminal
+    from mlimg_build.build.modelling import make_model
+    from mlimg_build.build.reporting import write_report
+    from mlimg_build.spec import load_backend
+
+    loaded = load(spec)
+    where = load_backend(backend)
+    with terminal.Watcher() as watcher:
+        made = make_model(
+            loaded, out, where, dataset=dataset, start=start, transfer=until is None, watcher=watcher
+        )
+    page = write_report(made.dataset, made.dataset.with_suffix(".html"), made.model)
+    if as_json:
+        print_json({**plain(made), "report": str(page)})
+    else:
+        terminal.show_problems(made.warnings)
+        terminal.show_modelled(made)
+        print(page)

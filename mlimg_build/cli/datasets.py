@@ -1,0 +1,83 @@
+"""Verbs about datasets that are built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import (
+    AsJson,
+    Dataset,
+    print_json,
+)
+
+__all__ = ["info", "report", "verify", "why"]
+
+
+def why(
+    dataset: Dataset,
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE", help="The id of an image, with or without its source.")
+    ],
+    category: Annotated[
+        str | None, typer.Argument(metavar="CATEGORY", help="A WordNet id or a name.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the labels of an image came about: source row, mapping, implication, each with its spec line."""
+    from mlimg_build import terminal
+    from mlimg_build.build.explaining import explain
+
+    told = explain(dataset, image, category)
+    if as_json:
+        print_json(told)
+    else:
+        terminal.show_why(told, whole=category is None)
+
+
+def verify(dataset: Dataset, as_json: AsJson = False) -> None:
+    """Check every digest of a dataset; names the shard and the image at fault."""
+    from dataclasses import asdict
+
+    from mlimg_build import terminal
+    from mlimg_build.dataset import verify as check_digests
+
+    with terminal.counting("verifying") as advance:
+        found = check_digests(dataset, advance)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        terminal.show_verified(dataset, found)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def info(dataset: Dataset, as_json: AsJson = False) -> None:
+    """Show what a dataset holds."""
+    from mlimg_build import terminal
+    from mlimg_build.dataset import info as describe
+
+    described = describe(dataset)
+    if as_json:
+        print_json(described)
+    else:
+        terminal.show_info(described)
+
+
+def report(
+    dataset: Dataset,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="MODEL", help="Its model; default: NAME.model beside it, if there."),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="The page; default NAME.html beside the dataset."),
+    ] = None,
+) -> None:
+    """Write one HTML page that shows a dataset and its model; it needs no network to be read."""
+    from mlimg_build.build.reporting import write_report
+
+    print(write_report(dataset, to or dataset.absolute().with_suffix(".html"), model))

@@ -1,0 +1,104 @@
+"""Verbs about models that are trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import (
+    AsJson,
+    Dataset,
+    Device,
+    Model,
+    print_json,
+)
+
+__all__ = ["evaluate", "predict"]
+
+
+def evaluate(
+    model: Model,
+    dataset: Dataset,
+    split: Annotated[str, typer.Option("--split", help="The images to evaluate on.")] = "validation",
+    device: Device = "auto",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Also write the evaluation as JSON.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model: average precision, precision at k, frequency bands, hierarchy; top-1 and top-5 of a softmax."""
+    from mlimg_build import terminal
+    from mlimg_build.build.modelling import require_torch
+
+    require_torch()
+    from mlimg_build.training.measuring import measure
+
+    with terminal.counting("evaluating") as advance:
+        found = measure(model, dataset, split, device, advance)
+    if to is not None:
+        to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(found)
+    else:
+        terminal.show_evaluation(found)
+
+
+def predict(
+    model: Model,
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.", show_default=False),
+    ],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Labels an image.")] = 5,
+    least: Annotated[
+        float | None,
+        typer.Option(
+            "--min-score",
+            metavar="S",
+            min=0,
+            max=1,
+            help="Leave out labels that score lower; default 0.5, or the best where none reaches it.",
+        ),
+    ] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="Write what the last layer sees instead of labels; wants --to.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", help="Write a .parquet, or features as .npy, instead of printing."
+        ),
+    ] = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in images: the top labels, the most specific first; or write feature vectors."""
+    from mlimg_build import terminal
+    from mlimg_build.build.modelling import require_torch
+
+    allowed = (".parquet", ".npy") if features else (".parquet",)
+    if (features and to is None) or (to is not None and to.suffix not in allowed):
+        raise typer.BadParameter(f"give a file whose name ends in {' or '.join(allowed)}", param_hint="--to")
+    require_torch()
+    from mlimg_build.training.using import labels_of, write
+
+    with terminal.counting("predicting") as advance:
+        if to is not None:
+            count, failed = write(model, images, to, features, top, least, device, advance)
+        else:
+            found = labels_of(model, images, top, least, device, advance)
+            if as_json:
+                predicted = list(found)
+            else:
+                count, failed = terminal.show_predicted(found)
+    if to is not None:
+        terminal.show_written(to, count, failed)
+    elif as_json:
+        from dataclasses import asdict
+
+        print_json(
+            {"model": str(model), "images": [{**asdict(one), "path": str(one.path)} for one in predicted]}
+        )

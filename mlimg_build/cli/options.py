@@ -1,0 +1,69 @@
+"""Arguments and options that several verbs share, and what every verb does with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from mlimg_build.spec import LoadedSpec
+
+__all__ = [
+    "AsJson",
+    "BackendFile",
+    "Dataset",
+    "Device",
+    "Fraction",
+    "Model",
+    "Out",
+    "SpecFile",
+    "check_fraction",
+    "load",
+    "plain",
+    "print_json",
+]
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, NAME.zarr.", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where datasets and the cache go.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, NAME.model.", show_default=False)]
+BackendFile = Annotated[
+    Path | None,
+    typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Fraction = Annotated[
+    float,
+    typer.Option(
+        "--fraction", metavar="F", help="Build the first shards only: 0.01 is 1 %, at least one shard."
+    ),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
+
+
+def load(path: Path) -> LoadedSpec:
+    """The spec at `path`. Raises `SpecError`."""
+    from mlimg_build.spec import load_spec
+
+    return load_spec(path)
+
+
+def check_fraction(fraction: float) -> None:
+    """Raises `BadParameter` for what is no share of a whole."""
+    if not 0 < fraction <= 1:
+        raise typer.BadParameter(f"{fraction:g} is not above 0 and at most 1", param_hint="--fraction")
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A dataclass as a dict with its paths as text."""
+    from dataclasses import asdict
+
+    return {key: str(part) if isinstance(part, Path) else part for key, part in asdict(value).items()}
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON object."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,125 @@
+"""Verbs about specs: write one, check it, plan and lock what it decides."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlimg_build.errors import Problem
+
+from .options import (
+    AsJson,
+    Fraction,
+    Out,
+    SpecFile,
+    check_fraction,
+    load,
+    print_json,
+)
+
+__all__ = ["check", "compile_wordnet", "init", "lock", "plan", "schema"]
+
+
+def init(
+    path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("spec.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented spec to start from."""
+    from mlimg_build.errors import SpecError
+    from mlimg_build.spec import init_text
+
+    if path.exists() and not force:
+        raise SpecError(
+            Problem("spec-exists", f"{path} exists already", hint="give another name, or --force")
+        )
+    path.write_text(init_text(path.stem), encoding="utf-8")
+    print(f"wrote {path}; next: mlimg check {path}", file=sys.stderr)
+
+
+def check(spec: SpecFile, as_json: AsJson = False) -> None:
+    """Show every problem of a spec, without reading its sources."""
+
+    from mlimg_build import terminal
+    from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
+
+    loaded = load(spec)
+    warnings = [
+        *loaded.warnings,
+        *(replace(problem, severity="warning") for problem in missing_paths(loaded)),
+    ]
+    terminal.show_problems(warnings)
+    check_ids(loaded, load_wordnet(loaded))
+    if as_json:
+        print_json(
+            {
+                "name": loaded.spec.name,
+                "digest": loaded.digest,
+                "warnings": [str(problem) for problem in warnings],
+            }
+        )
+    else:
+        print(
+            f"{spec}: {loaded.spec.name} {loaded.spec.version}, {len(loaded.spec.sources)} sources, no errors"
+        )
+
+
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors."""
+    from mlimg_build.spec import json_schema
+
+    print_json(json_schema())
+
+
+def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_json: AsJson = False) -> None:
+    """Show what a build would do, and why."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import plan as make
+
+    check_fraction(fraction)
+    with terminal.Watcher() as watcher:
+        made = make(load(spec), out, fraction, watcher.step)
+    terminal.show_problems(made.warnings)
+    if as_json:
+        print_json(made.summary())
+    else:
+        terminal.show_plan(made.summary())
+
+
+def lock(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="The lock; default NAME.lock beside the spec.")
+    ] = None,
+) -> None:
+    """Write what is decided from the sources, to be reviewed and kept in git; builds nothing."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import lock as write
+
+    loaded = load(spec)
+    folder = to or spec.with_name(f"{loaded.spec.name}.lock")
+    with terminal.Watcher() as watcher:
+        made = write(loaded, out, folder, watcher.step)
+    terminal.show_problems(made.warnings)
+    print(folder)
+
+
+def compile_wordnet(
+    corpus: Annotated[
+        Path, typer.Argument(metavar="DIR", help="An NLTK corpus folder, or /usr/share/wordnet of Debian.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")] = Path(
+        "wordnet-nouns.npz"
+    ),
+) -> None:
+    """Compile the nouns of a WordNet release into one file that specs can name."""
+    from mlimg_build.wordnet import compile_corpus, save
+
+    graph = compile_corpus(corpus)
+    save(graph, to)
+    print(f"WordNet {graph.release}: {len(graph)} noun synsets, digest {graph.digest}", file=sys.stderr)
+    print(to)

@@ -1,0 +1,23 @@
+"""What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
+
+from .console import size
+from .datasets import show_built, show_info, show_plan, show_verified, show_why
+from .models import show_evaluation, show_modelled, show_predicted, show_written
+from .problems import show_problems
+from .watching import Watcher, counting
+
+__all__ = [
+    "Watcher",
+    "counting",
+    "show_built",
+    "show_evaluation",
+    "show_info",
+    "show_modelled",
+    "show_plan",
+    "show_predicted",
+    "show_problems",
+    "show_verified",
+    "show_why",
+    "show_written",
+    "size",
+]

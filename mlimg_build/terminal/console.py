@@ -1,0 +1,48 @@
+"""Where text goes: stdout for data, stderr for the rest; understandable without colour, and tables without frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleDimensions
+from rich.table import Table
+
+__all__ = ["err", "out", "percent", "size", "table"]
+
+WIDE = 100_000  # a pipe has no width, and a line that is cut or folded there cannot be searched
+
+
+def _console(*, stderr: bool) -> Console:
+    """A console that prints text as it is: what stands in brackets in a path is no markup."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.size = ConsoleDimensions(WIDE, 25)
+    return console
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> size(123), size(5_400_000)
+    ('123 B', '5.1 MiB')
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

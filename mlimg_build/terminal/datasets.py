@@ -1,0 +1,177 @@
+"""Plans, builds and datasets, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+from rich.tree import Tree
+
+from .console import err, out, size, table
+
+if TYPE_CHECKING:
+    from mlimg_build.build.compiling import Built
+    from mlimg_build.dataset import Verification
+
+__all__ = ["show_built", "show_info", "show_plan", "show_verified", "show_why"]
+
+
+def show_plan(summary: dict[str, Any]) -> None:
+    """Prints what a build would do, and why."""
+    part = "" if summary["fraction"] >= 1 else f", fraction {summary['fraction']:g}"
+    out.print(Text.assemble((f"{summary['name']} {summary['version']}", "bold"), f"{part}\n"))
+    listed = table("source", "images", "statements", "passed over", right=("images", "statements"))
+    for name, source in summary["sources"].items():
+        passed = ", ".join(f"{count} {code}" for code, count in source["passed_over"].items())
+        listed.add_row(name, f"{source['images']:,}", f"{source['statements']:,}", passed)
+    out.print(listed)
+    mapped = ", ".join(f"{count} {method}" for method, count in summary["mapping"].items())
+    out.print(f"\ncategories  {summary['categories']:,}, {summary['implied_pairs']:,} implied pairs")
+    out.print(f"mapped by   {mapped}")
+    unused = {fate: count for fate, count in summary["fates"].items() if fate != "used"}
+    if unused:
+        out.print(f"not used    {', '.join(f'{count} {fate}' for fate, count in unused.items())}")
+    if summary["images_without_label"]:
+        out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
+    if summary["labels_below_confidence"]:
+        out.print(f"left out    {summary['labels_below_confidence']:,} labels below min_confidence")
+    shards, cached = summary["shards"], summary["image_shards_cached"]
+    out.print(
+        f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source"
+    )
+    out.print(f"cached      images of {cached} shards, labels of {summary['label_shards_cached']}")
+    reading = f"{summary['images_to_read']:,} images and {size(summary['bytes_to_read'])} to read"
+    todo = (
+        f"{summary['tasks']} tasks, {reading}" if summary["tasks"] else "nothing but to assemble the dataset"
+    )
+    out.print(f"to do       {todo}")
+    if training := summary["training"]:
+        tuned = f", then transfer to {training['transfer']}" if training["transfer"] else ""
+        out.print(
+            f"then        train {training['model']} at {training['image_size']} px: {training['epochs']} epochs, "
+            f"{training['steps']:,} steps of {training['batch_size']:,} images{tuned}"
+        )
+    for what, reasons in summary["why"].items():
+        for reason, count in reasons.items():
+            out.print(f"because     {what} of {count} shards: {reason}")
+
+
+def show_built(built: Built) -> None:
+    """Prints the path of the dataset on stdout, and what was done on stderr."""
+    if built.seconds:
+        rate = f", {built.read / built.seconds:,.0f} images/s" if built.read else ""
+        err.print(
+            f"read {built.read:,} images in {built.seconds:.1f} s with {built.workers} workers{rate}, "
+            f"at most {size(built.peak_memory)} a worker"
+        )
+    else:
+        err.print("everything was there already")
+    if built.failed:
+        listed = ", ".join(f"{count} {status}" for status, count in sorted(built.failed.items()))
+        err.print(
+            f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}"
+        )
+    left = built.summary["images_without_label"], built.summary["labels_below_confidence"]
+    if any(left):
+        err.print(
+            f"left out: {left[0]:,} images without a label that counts, {left[1]:,} labels below min_confidence"
+        )
+    if built.passed_over:
+        err.print(f"not everything in the sources could be used; see {built.passed_over}")
+    err.print(f"{built.images:,} images, digest {built.digest}")
+    out.print(str(built.dataset))
+
+
+def show_why(told: dict[str, Any], whole: bool) -> None:
+    """Prints how an image's labels came about: statement by statement for a `whole` image, else each chain in full."""
+    about = f"{told['split']} row {told['row']}, {told['status']}, {told['width']} × {told['height']}"
+    rights = ", ".join(text for text in (told["licence"], told["author"]) if text)
+    tree = Tree(Text.assemble((told["image"], "bold"), f"  {about}{', ' + rights if rights else ''}"))
+    stated = [label for label in told["labels"] if label["rule"] == "stated" or not whole]
+    for label in sorted(stated, key=lambda label: label["state"] != "present") if whole else stated:
+        branch = tree.add(_headed(label))
+        _chain(branch, label["chain"])
+        implied = [
+            other
+            for other in told["labels"]
+            if whole and other["via"] == label["wnid"] and other is not label
+        ]
+        if implied:
+            names = ", ".join(other["name"] for other in implied)
+            place = implied[0]["chain"][-1]["place"]
+            branch.add(_line("implication", f"{label['state']} too: {names}", place))
+    for clash in told["contradictions"]:
+        branch = tree.add(
+            Text.assemble(("contradiction", "yellow"), f"  {clash['text']}  ", (clash["place"], "dim"))
+        )
+        _chain(branch, [*clash["absent"], *clash["present"]])
+    for text in told["unknown"]:
+        tree.add(Text.assemble(("unknown", "yellow"), f"  {text}"))
+    out.print(tree)
+
+
+def _headed(label: dict[str, Any]) -> Text:
+    colour = "bold green" if label["state"] == "present" else "bold red"
+    certain = "" if label["confidence"] >= 1 else f" {label['confidence']:g}"
+    return Text.assemble((f"{label['state']}{certain}", colour), f"  {label['name']} {label['wnid']}")
+
+
+def _chain(branch: Tree, chain: Iterable[dict[str, str]]) -> None:
+    for step in chain:
+        branch.add(_line(step["step"], step["text"], step["place"]))
+
+
+def _line(step: str, text: str, place: str) -> Text:
+    return Text.assemble((f"{step:<11} ", "cyan"), text, "  ", (place, "dim"))
+
+
+def show_verified(path: Path, found: Verification) -> None:
+    """Prints what is wrong with a dataset, or that nothing is."""
+    for finding in found.findings:
+        where = "/".join(str(part) for part in (finding.split, finding.shard) if part is not None)
+        whose = f" {finding.image}" if finding.image else ""
+        out.print(
+            f"{finding.code}: {where}{whose}: {finding.message}"
+            if where
+            else f"{finding.code}: {finding.message}"
+        )
+    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
+    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
+    if not found.ok:
+        err.print("to mend it, run the build that made it with --repair")
+
+
+def show_info(told: dict[str, Any]) -> None:
+    """Prints what a dataset holds."""
+    attributes, labels, categories = told["attributes"], told["labels"], told["categories"]
+    out.print(Text.assemble((told["path"], "bold"), f"  {attributes['name']} {attributes['version']}\n"))
+    failed = ", ".join(f"{count} {status}" for status, count in told["failed"].items())
+    passed = [
+        f"{count:,} {code} in {name}"
+        for name, source in attributes["sources"].items()
+        for code, count in source["passed_over"].items()
+    ]
+    rows = {
+        "images": f"{told['images']:,} in {told['shards']} shards, {size(told['bytes'])}",
+        "no bytes": failed or "none",
+        "splits": ", ".join(f"{name} {part['images']:,}" for name, part in told["splits"].items()),
+        "sources": ", ".join(f"{name} {count:,}" for name, count in told["sources"].items()),
+        "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
+        "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
+        "contradictions": f"{attributes['contradictions']:,}",
+        "left out": f"{attributes['images_without_label']:,} images without a label that counts, "
+        f"{attributes['labels_below_confidence']:,} labels below min_confidence",
+        "passed over": ", ".join(passed) or "nothing",
+        "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images",
+        "digest": told["digest"],
+        "WordNet": f"{attributes['wordnet']['release']}, {attributes['wordnet']['digest']}",
+        "spec": f"{attributes['spec_file']}, {attributes['spec_digest']}",
+    }
+    for name, text in rows.items():
+        out.print(f"{name:15} {text}")
+    listed = table("\nlargest categories", "\npresent", "\nabsent", right=("\npresent", "\nabsent"))
+    for row in categories["top"]:
+        listed.add_row(f"{row['name']} {row['wnid']}", f"{row['positives']:,}", f"{row['negatives']:,}")
+    out.print(listed)

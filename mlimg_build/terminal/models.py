@@ -1,0 +1,114 @@
+"""Models, evaluations and predictions, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from .console import err, out, percent, table
+
+if TYPE_CHECKING:
+    from mlimg_build.build.modelling import Modelled
+
+__all__ = ["show_evaluation", "show_modelled", "show_predicted", "show_written"]
+
+
+def show_modelled(made: Modelled) -> None:
+    """Prints the path of the model on stdout, and what it is worth on stderr."""
+    if made.again:
+        err.print("the model was there already")
+    if made.evaluation is None:
+        err.print("not evaluated: there are no validation images; `split: {validation: 0.1}` sets some aside")
+    else:
+        assumed, verified = made.evaluation["unknown_as_absent"], made.evaluation["verified"]
+        err.print(
+            f"mAP {percent(assumed['map'])} over {assumed['categories']:,} categories with unknown as absent, "
+            f"by frequency alone {percent(assumed['baseline'])}"
+        )
+        if verified["map"] is not None:
+            err.print(
+                f"mAP {percent(verified['map'])} over {verified['categories']:,} categories on verified entries, "
+                f"by frequency alone {percent(verified['baseline'])}"
+            )
+    if made.transfer:
+        scratch = made.transfer.get("scratch")
+        beside = (
+            f"; from scratch {percent(scratch['top1'])} and {percent(scratch['top5'])}" if scratch else ""
+        )
+        top = f"top-1 {percent(made.transfer['top1'])}, top-5 {percent(made.transfer['top5'])}"
+        err.print(f"transfer: {top}{beside}")
+    err.print(f"weights {made.digest}; runs, checkpoints and TensorBoard logs are in {made.runs}")
+    out.print(str(made.model))
+
+
+def show_evaluation(found: dict[str, Any]) -> None:
+    """Prints how good a model is."""
+    out.print(f"{found['images']:,} images of {found['split']}, after {found['step']:,} steps\n")
+    if found["kind"] == "single_label":
+        out.print(f"top-1 {percent(found['top1'])}\ntop-5 {percent(found['top5'])}")
+        return
+    right = ("categories", "verified", "by frequency", "unknown as absent", "by frequency ")
+    listed = table("mAP over", *right, right=right)
+
+    def add(name: str, count: int, row: dict[str, Any]) -> None:
+        cells = [
+            percent(row[kind][value])
+            for kind in ("verified", "unknown_as_absent")
+            for value in ("map", "baseline")
+        ]
+        listed.add_row(name, f"{count:,}", *cells)
+
+    add("all categories", len(found["categories"]), found)
+    for band in found["bands"]:
+        if band["to"] is None:
+            span = f"{band['from']:,} and more training images"
+        elif band["to"] == 0:
+            span = "no training image"
+        else:
+            span = f"{band['from']:,} to {band['to']:,} training images"
+        add(span, band["categories"], band)
+    out.print(listed)
+    counted = [
+        f"{found[kind]['categories']:,} {words}"
+        for kind, words in (
+            ("verified", "with verified entries of both states"),
+            ("unknown_as_absent", "with a present and an absent image"),
+        )
+    ]
+    out.print(f"\ncategories that count: {', '.join(counted)}")
+    for k, row in found["at_k"].items():
+        out.print(f"at {k:>2}: precision {percent(row['precision'])}, recall {percent(row['recall'])}")
+    order = found["hierarchy"]
+    if order["share"] is not None:
+        out.print(
+            f"hierarchy: an ancestor scores below its descendant in {percent(order['share'])} of all cases, "
+            f"in {percent(order['share_confident'])} where the descendant scores at least 0.5 "
+            f"({order['pairs']:,} pairs)"
+        )
+
+
+def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
+    """Prints the labels of each image as it comes; returns the images and how many were not readable."""
+    count = failed = 0
+    for image in found:
+        count += 1
+        if image.status != "ok":
+            failed += 1
+            err.print(f"{image.path}: {image.status}: {image.reason}")
+            continue
+        out.print(Text(str(image.path), "bold"))
+        for label in image.labels:
+            out.print(f"  {label.score:6.1%}  {label.name}  {label.wnid}")
+    if failed:
+        err.print(f"{failed:,} of {count:,} images could not be read")
+    return count, failed
+
+
+def show_written(to: Path, count: int, failed: int) -> None:
+    """Prints the path of a written file on stdout, and what it holds on stderr."""
+    bad = f", {failed:,} of them could not be read and have a reason instead" if failed else ""
+    err.print(f"{count:,} images{bad}")
+    out.print(str(to))

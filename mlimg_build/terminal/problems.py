@@ -1,0 +1,39 @@
+"""Problems with their place and what to do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.text import Text
+
+from mlimg_build.errors import Problem
+
+from .console import err
+
+__all__ = ["show_problems"]
+
+
+def show_problems(problems: Iterable[Problem]) -> None:
+    """Writes every problem to stderr with its place and what to do about it."""
+    from mlimg_build.spec import render  # noqa: PLC0415  pydantic is slow to load
+
+    listed = list(problems)
+    for problem in listed:
+        shown = Text(render(problem, _text_of))
+        shown.highlight_regex(r"^error\[[^\]]*\]", "bold red")
+        shown.highlight_regex(r"^warning\[[^\]]*\]", "bold yellow")
+        shown.highlight_regex(r"(?m)^hint:", "bold cyan")
+        shown.highlight_regex(r"(?m)\^+$", "red")
+        err.print(shown)
+        err.print()
+    errors = sum(problem.severity == "error" for problem in listed)
+    if errors > 1:
+        err.print(f"{errors} problems")
+
+
+def _text_of(file: str) -> str | None:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
