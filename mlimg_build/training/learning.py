@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models import ResNet
 
@@ -307,6 +308,10 @@ def _learnt(batch: Batch, learner: _Learner) -> Tensor:
         message = f"the GPU has too little memory for step {batch.step + 1}: {str(error).splitlines()[0]}"
         hint = "set training.micro_batch to fewer images of one forward pass, or use precision: bf16"
         raise TrainingError(Problem("out-of-memory", message, hint=hint)) from error
+    except TorchDynamoException as error:
+        message = f"torch.compile failed: {str(error).splitlines()[0][:200]}"
+        hint = "it needs a C compiler and triton; without them write `training: {compile: false}` in a backend"
+        raise TrainingError(Problem("compile-failed", message, hint=hint)) from error
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
