@@ -12,9 +12,15 @@ __all__ = ["err", "out", "percent", "size", "table"]
 WIDE = 100_000  # a pipe has no width, and a line that is cut or folded there cannot be searched
 
 
+class _Plain(Console):
+    def on_broken_pipe(self) -> None:
+        """Leaves it to `main` what follows; rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def _console(*, stderr: bool) -> Console:
     """A console that prints text as it is: what stands in brackets in a path is no markup."""
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    console = _Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.size = ConsoleDimensions(WIDE, 25)
     return console

@@ -310,7 +310,9 @@ def _learnt(batch: Batch, learner: _Learner) -> Tensor:
         raise TrainingError(Problem("out-of-memory", message, hint=hint)) from error
     except TorchDynamoException as error:
         message = f"torch.compile failed: {str(error).splitlines()[0][:200]}"
-        hint = "it needs a C compiler and triton; without them write `training: {compile: false}` in a backend"
+        hint = (
+            "it needs a C compiler and triton; without them write `training: {compile: false}` in a backend"
+        )
         raise TrainingError(Problem("compile-failed", message, hint=hint)) from error
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):

@@ -160,6 +160,13 @@ def test_labels_are_written_as_parquet(made: Modelled, folder: Path, tmp_path: P
     assert all(row["labels"] or row["status"] == "truncated" for row in rows)
 
 
+def test_a_reader_that_goes_away_is_no_failure(made: Modelled, folder: Path) -> None:
+    line = f"{MLIMG} predict {made.model} {folder} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=240)
+    assert done.stdout.splitlines()[1:] == ["0"]
+    assert "Traceback" not in done.stderr
+
+
 def test_wrong_use_says_what_is_right(made: Modelled, folder: Path, tmp_path: Path) -> None:
     assert mlimg("predict", made.model, folder, "--features").returncode == 2
     assert mlimg("predict", made.model, folder, "--to", tmp_path / "x.txt").returncode == 2
