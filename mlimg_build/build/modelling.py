@@ -95,6 +95,7 @@ def make_model(
         Quiet,
         Setting,
         publish,
+        published,
         refuse_stranger,
         train,
     )
@@ -120,8 +121,11 @@ def make_model(
             follower=watcher or Quiet(),
         )
         trained = train(setting, spec.training, start)
+        if not published(model, trained):
+            publish(model, trained, None)  # whatever becomes of the transfer
         tuned = tune(setting, spec.transfer, trained) if spec.transfer and transfer else None
-        publish(model, trained, tuned)
+        if tuned is not None or (model / "transfer").exists():
+            publish(model, trained, tuned)
     return Modelled(
         dataset=path,
         model=model,

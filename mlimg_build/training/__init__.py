@@ -4,7 +4,7 @@ from .batches import Batch, Batches, Stream
 from .learning import Follower, Job, Quiet, learn
 from .losses import BinaryCrossEntropy, MLImagesLoss, loss_weights
 from .order import Order
-from .publishing import publish, refuse_stranger
+from .publishing import publish, published, refuse_stranger
 from .runs import Ran, Setting, train
 from .samples import Samples
 from .targets import SparseLabels, dense
@@ -33,6 +33,7 @@ __all__ = [
     "load_model",
     "loss_weights",
     "publish",
+    "published",
     "read_card",
     "refuse_stranger",
     "save_model",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
-from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.training.runs import EVALUATION, Ran
-from mlimg_build.training.weights import CARD, WEIGHTS
+from mlimg_build.training.weights import CARD, WEIGHTS, read_card
 
-__all__ = ["publish", "refuse_stranger"]
+__all__ = ["publish", "published", "refuse_stranger"]
 
 HISTORY = "history.jsonl"
 
@@ -33,6 +33,16 @@ def publish(folder: Path, trained: Ran, tuned: Ran | None) -> None:
             _take(tuned.folder, new / "transfer")
             if (tuned.folder / "scratch" / CARD).is_file():
                 _take(tuned.folder / "scratch", new / "transfer" / "scratch")
+
+
+def published(folder: Path, trained: Ran) -> bool:
+    """Says whether `folder` holds the network of this run, with its evaluation."""
+    try:
+        card = read_card(folder)
+    except CheckpointError:
+        return False
+    same = card.digests == trained.card.digests
+    return same and (folder / EVALUATION).is_file() == (trained.evaluation is not None)
 
 
 def refuse_stranger(folder: Path) -> None:

@@ -234,3 +234,19 @@ def test_build_makes_dataset_model_and_report_and_does_nothing_twice(
         "train resnet18 at 32 px: 2 epochs, 8 steps"
         in mlimg("plan", loaded.path, "--out", dataset.parent).stdout
     )
+
+
+def test_a_transfer_that_fails_leaves_the_model(built: tuple[LoadedSpec, Path], tmp_path: Path) -> None:
+    import shutil
+
+    spec = Path(built[0].path)
+    short = spec.with_name("short.yaml")
+    text = spec.read_text().replace("epochs: 2\n  steps_per_epoch: 4", "epochs: 1\n  steps_per_epoch: 1")
+    short.write_text(text.replace("{base: 0.02}", "{base: 1.0e+30}"))  # the transfer's rate
+    shutil.copytree(built[1], tmp_path / "small.zarr")
+    done = mlimg("train", short, "--dataset", tmp_path / "small.zarr")
+    assert done.returncode == 1
+    assert "loss-not-finite" in done.stderr
+    assert load_model(tmp_path / "small.model")[1].step == 1
+    assert (tmp_path / "small.model/evaluation.json").is_file()
+    assert not (tmp_path / "small.model/transfer").exists()
