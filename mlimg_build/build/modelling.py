@@ -101,7 +101,7 @@ def make_model(
     )
     from mlimg_build.training import transfer as tune  # noqa: PLC0415
 
-    path = dataset or dataset_path(loaded, out, fraction)
+    path = dataset.resolve() if dataset else dataset_path(loaded, out, fraction)  # "." has no name
     model = model_path(path)
     runs = path.with_name(f"{path.name.removesuffix('.zarr')}.runs")
     refuse_stranger(model)

@@ -61,6 +61,7 @@ def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
     where there is no such model, `Interrupted` when it was stopped; of a model that is there, what cannot be read is
     left out and said on the page.
     """
+    dataset = dataset.resolve()  # "." has no name
     if model is not None and not model.is_dir():
         hint = "give the folder NAME.model that training wrote, or leave it out"
         raise BuildError(Problem("model-missing", f"there is no folder {model}", hint=hint))

@@ -80,4 +80,4 @@ def report(
     """Write one HTML page that shows a dataset and its model; it needs no network to be read."""
     from mlimg_build.build.reporting import write_report
 
-    print(write_report(dataset, to or dataset.absolute().with_suffix(".html"), model))
+    print(write_report(dataset, to or dataset.resolve().with_suffix(".html"), model))

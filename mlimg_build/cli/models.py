@@ -38,12 +38,13 @@ def evaluate(
 
     with terminal.counting("evaluating") as advance:
         found = measure(model, dataset, split, device, advance)
-    if to is not None:
-        to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
         print_json(found)
     else:
         terminal.show_evaluation(found)
+    if to is not None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def predict(
@@ -94,11 +95,11 @@ def predict(
                 predicted = list(found)
             else:
                 count, failed = terminal.show_predicted(found)
-    if to is not None:
+    if to is not None and as_json:
+        print_json({"model": str(model), "file": str(to), "images": count, "failed": failed})
+    elif to is not None:
         terminal.show_written(to, count, failed)
     elif as_json:
         from dataclasses import asdict
 
-        print_json(
-            {"model": str(model), "images": [{**asdict(one), "path": str(one.path)} for one in predicted]}
-        )
+        print_json({"model": str(model), "images": [{**asdict(one), "path": one.name} for one in predicted]})

@@ -66,4 +66,7 @@ def plain(value: Any) -> dict[str, Any]:
 
 def print_json(value: Any) -> None:
     """Prints one JSON object."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    try:
+        print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
+    except BrokenPipeError:  # typer would make a failure of one that has an errno
+        raise BrokenPipeError from None

@@ -97,9 +97,9 @@ def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
         count += 1
         if image.status != "ok":
             failed += 1
-            err.print(f"{image.path}: {image.status}: {image.reason}")
+            err.print(f"{image.name}: {image.status}: {image.reason}")
             continue
-        out.print(Text(str(image.path), "bold"))
+        out.print(Text(image.name, "bold"))
         for label in image.labels:
             out.print(f"  {label.score:6.1%}  {label.name}  {label.wnid}")
     if failed:
@@ -110,5 +110,5 @@ def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
 def show_written(to: Path, count: int, failed: int) -> None:
     """Prints the path of a written file on stdout, and what it holds on stderr."""
     bad = f", {failed:,} of them could not be read and have a reason instead" if failed else ""
-    err.print(f"{count:,} images{bad}")
+    err.print(f"{count:,} {'image' if count == 1 else 'images'}{bad}")
     out.print(str(to))

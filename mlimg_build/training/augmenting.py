@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from mlimg_build.spec import Augmentation
@@ -26,7 +26,7 @@ def training_transform(part: Augmentation, size: int) -> tuple[v2.Compose, int]:
     uint8[3, h, w] becomes uint8[3, size, size]. Brightness varies by 32/255, contrast and saturation by a half, hue by
     a fifth of the circle to either side: the ranges of the Inception preprocessing; the paper gives none.
     """
-    steps: list[torch.nn.Module] = [
+    steps: list[nn.Module] = [
         v2.RandomResizedCrop(size, scale=part.crop_area, ratio=part.aspect, antialias=True)
     ]
     if part.flip_share:
@@ -47,7 +47,19 @@ def viewing_transform(size: int) -> tuple[v2.Compose, int]:
     The short side becomes size / 0.875 pixels, and the middle is kept; uint8[3, h, w] becomes uint8[3, size, size].
     """
     side = round(size / KEPT)
-    return v2.Compose([v2.Resize(side, antialias=True), v2.CenterCrop(size)]), math.ceil(1.25 * side)
+    steps = [_Middle(), v2.Resize(side, antialias=True), v2.CenterCrop(size)]
+    return v2.Compose(steps), math.ceil(1.25 * side)
+
+
+class _Middle(nn.Module):
+    """Of an image more than twice as long as it is short, the middle: enlarging the rest could fill the memory."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8[3, h, w], at most twice as long as short."""
+        height, width = image.shape[-2:]
+        most = 2 * min(height, width)
+        top, left = max(0, height - most) // 2, max(0, width - most) // 2
+        return image[..., top : top + most, left : left + most]
 
 
 def normalise(images: Tensor) -> Tensor:

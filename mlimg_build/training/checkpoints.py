@@ -54,10 +54,11 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: `checkpoint-missing`, or `checkpoint-damaged` with the earlier checkpoint to go on from.
     """
     record = path.with_suffix(".json")
+    hint = "name a file step-N.pt of a run, with the step-N.json beside it"
     if not path.is_file():
-        raise CheckpointError(
-            Problem("checkpoint-missing", f"there is no {path}", hint="name a file step-N.pt of a run")
-        )
+        raise CheckpointError(Problem("checkpoint-missing", f"there is no {path}", hint=hint))
+    if path.suffix != ".pt" or _step(path) < 0 or not record.is_file():
+        raise CheckpointError(Problem("not-a-checkpoint", f"{path} is no checkpoint of a run", hint=hint))
     try:
         told = json.loads(record.read_text())
         if file_digest(path) != told["sha256"]:
@@ -72,7 +73,7 @@ def load(path: Path) -> dict[str, Any]:
         hint = (
             f"go on from the one before it: --from {earlier[-1].with_suffix('.pt')}"
             if earlier
-            else f"there is no earlier one: remove {path.parent} to start again"
+            else f"there is no earlier one: move {path} away to start again"
         )
         raise CheckpointError(
             Problem("checkpoint-damaged", f"{path} cannot be read: {str(error)[:200]}", hint=hint)

@@ -84,10 +84,12 @@ def evaluate_multi_label(
             positive = torch.zeros(logits.shape, dtype=torch.bool)
             present = labels.target >= positive_threshold
             positive[labels.image[present], labels.category[present]] = True
-            for k, found in precision_recall(logits, positive, KS).items():
-                at_k[k] += found
             inversions.add(logits)
             scores[done : done + len(chosen)] = logits.numpy()
+            doubtful = (labels.target > 0) & ~present
+            logits[labels.image[doubtful], labels.category[doubtful]] = -torch.inf
+            for k, found in precision_recall(logits, positive, KS).items():
+                at_k[k] += found
             entries.append((labels.image.numpy() + done, labels.category.numpy(), labels.target.numpy()))
             done += len(chosen)
             progress(done, len(rows))

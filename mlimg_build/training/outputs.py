@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
-from mlimg_build.training.predicting import Predicted, Seen
+from mlimg_build.training.predicting import Predicted, Seen, joined, name_of
+from mlimg_build.training.viewing import BATCH
 
 __all__ = ["write_features_npy", "write_features_parquet", "write_labels_parquet"]
 
@@ -41,7 +42,7 @@ def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
             table = pa.Table.from_pylist(
                 [
                     {
-                        "image": str(image.path),
+                        "image": image.name,
                         "status": image.status,
                         "reason": image.reason,
                         "labels": [
@@ -69,13 +70,15 @@ def write_features_parquet(path: Path, seen: Iterable[Seen], width: int) -> int:
         ]
     )
     rows = 0
+    source = iter(seen)
     with _whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for part in seen:
+        while group := list(islice(source, ROWS // BATCH)):
+            part = joined(group)
             bad = pa.array([status != "ok" for status in part.statuses])
             flat = pa.array(part.values.reshape(-1))
             feature = pa.FixedSizeListArray.from_arrays(flat, width, mask=bad)
             columns = [
-                pa.array([str(name) for name in part.paths]),
+                pa.array([name_of(name) for name in part.paths]),
                 pa.array(part.statuses),
                 pa.array(part.reasons),
                 feature,
@@ -104,7 +107,7 @@ def write_features_npy(path: Path, seen: Iterable[Seen], width: int) -> int:
         for part in seen:
             stream.write(part.values.astype("<f4", copy=False).tobytes())
             for i, name in enumerate(part.paths):
-                table.writerow((rows + i, name, part.statuses[i], part.reasons[i]))
+                table.writerow((rows + i, name_of(name), part.statuses[i], part.reasons[i]))
             rows += len(part.paths)
         stream.seek(0)
         np.lib.format.write_array_header_1_0(stream, {**header, "shape": (rows, width)})

@@ -23,7 +23,7 @@ from mlimg_build.training.network import features
 from mlimg_build.training.viewing import BATCH, ahead, logits_of
 from mlimg_build.training.weights import Card
 
-__all__ = ["Predicted", "Score", "Seen", "find_images", "predict", "see"]
+__all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
 
@@ -59,16 +59,43 @@ class Predicted:
     reason: str
     labels: tuple[Score, ...]
 
+    @property
+    def name(self) -> str:
+        """The path as text."""
+        return name_of(self.path)
+
+
+def joined(parts: Sequence[Seen]) -> Seen:
+    """Several batches as one."""
+    return Seen(
+        tuple(path for part in parts for path in part.paths),
+        tuple(status for part in parts for status in part.statuses),
+        tuple(reason for part in parts for reason in part.reasons),
+        np.concatenate([part.values for part in parts]),
+    )
+
+
+def name_of(path: Path) -> str:
+    """The path as text that can be written anywhere: bytes that are no UTF-8 become escapes.
+
+    >>> name_of(Path("a/b.jpg")), name_of(Path(os.fsdecode(b"\\xff.jpg")))
+    ('a/b.jpg', '\\\\xff.jpg')
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
 
 def find_images(paths: Iterable[Path]) -> Iterator[Path]:
     """Files as they are given, and below a folder every image by its suffix, sorted within each folder.
 
+    Links to folders are followed, each folder is visited once.
+
     Raises:
         TrainingError: `path-missing`.
     """
+    seen: set[tuple[int, int]] = set()
     for path in paths:
         if path.is_dir():
-            yield from _below(path)
+            yield from _below(path, seen)
         elif path.exists():
             yield path
         else:
@@ -141,7 +168,7 @@ def predict(
                 usual = 0.5 if card.activation == "sigmoid" else 0.0
                 chosen = hierarchy.most_specific(scores[i], usual if least is None else least, top)
                 if not chosen and least is None:
-                    chosen = hierarchy.most_specific(scores[i], 0.0, top)
+                    chosen = hierarchy.best(scores[i], top)
             labels = tuple(
                 Score(card.categories[number].wnid, card.categories[number].name, float(scores[i, number]))
                 for number in chosen
@@ -156,6 +183,11 @@ class _Hierarchy:
         pairs = implied_pairs(parents)
         self._low, self._high = pairs[:, 0], pairs[:, 1]
         self._depth = np.array(depths(parents))
+
+    def best(self, scores: NDArray[np.float64], top: int) -> list[int]:
+        """The `top` outputs of the highest scores, the deepest first."""
+        chosen = np.argsort(-scores, kind="stable")[:top]
+        return [int(number) for number in chosen[np.lexsort((-scores[chosen], -self._depth[chosen]))]]
 
     def most_specific(self, scores: NDArray[np.float64], least: float, top: int) -> list[int]:
         """Up to `top` outputs that score at least `least`: first those above nothing else that does, by score."""
@@ -204,8 +236,12 @@ class _Scaled:
         return said
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     try:
+        state = folder.stat()
+        if (state.st_dev, state.st_ino) in seen:
+            return
+        seen.add((state.st_dev, state.st_ino))
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         hint = "check its permissions"
@@ -213,7 +249,7 @@ def _below(folder: Path) -> Iterator[Path]:
             Problem("path-unreadable", f"{folder} cannot be listed: {error.strerror}", hint=hint)
         ) from error
     for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
+        if entry.is_dir():
+            yield from _below(Path(entry.path), seen)
         elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  Path costs more than the look
             yield Path(entry.path)

@@ -29,10 +29,14 @@ def labels_of(
     """
     network, card = load_model(model)
     total = _counted(images)
-    with prepared(device, TrainingBackend(loader_workers=0)) as machine:
-        network.to(machine.device, memory_format=machine.memory_format)
-        found = predict(network, card, find_images(images), machine, top=top, least=least)
-        yield from _followed(found, total, progress)
+
+    def found() -> Iterator[Predicted]:
+        with prepared(device, TrainingBackend(loader_workers=0)) as machine:
+            network.to(machine.device, memory_format=machine.memory_format)
+            made = predict(network, card, find_images(images), machine, top=top, least=least)
+            yield from _followed(made, total, progress)
+
+    return found()
 
 
 def write(

@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.augmenting import normalise, viewing_transform
 from mlimg_build.training.devices import Machine
 from mlimg_build.training.samples import Samples
@@ -54,9 +55,17 @@ def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[l
 def logits_of(
     network: nn.Module | Callable[[Tensor], Tensor], images: Tensor, machine: Machine, precision: str
 ) -> Tensor:
-    """What the network says of uint8 images, float32 on the CPU: one row an image."""
+    """What the network says of uint8 images, float32 on the CPU: one row an image.
+
+    Raises:
+        TrainingError: `outputs-not-finite`.
+    """
     device = machine.device
     on_device = images.to(device, non_blocking=True, memory_format=machine.memory_format)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         said: Tensor = network(normalise(on_device))
+    if not said.isfinite().all():
+        message = "the network's outputs are not finite numbers, so they say nothing"
+        hint = "the weights are damaged or training diverged; go back to an earlier checkpoint with --from"
+        raise TrainingError(Problem("outputs-not-finite", message, hint=hint))
     return said.float().cpu()

@@ -91,13 +91,19 @@ def read_card(folder: Path) -> Card:
         raise CheckpointError(Problem("model-missing", f"{folder} holds no {CARD}", hint=hint))
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(told, dict):
+            raise ValueError("it is no JSON object")
         if (found := told.pop("format")) != FORMAT:
             raise ValueError(f"its format is {found}, and this version reads {FORMAT}")
         categories = tuple(
             Category(entry["wnid"], entry["name"], tuple(entry["parents"]), entry["positives"])
             for entry in told.pop("categories")
         )
-        mean, std = tuple(told.pop("mean")), tuple(told.pop("std"))
+        mean, std = tuple(map(float, told.pop("mean"))), tuple(map(float, told.pop("std")))
+        if len(mean) != 3 or len(std) != 3:
+            raise ValueError("mean and std are not three numbers each")
+        if any(not 0 <= parent < len(categories) for category in categories for parent in category.parents):
+            raise ValueError("a category has a parent that is not in the list")
         return Card(**told, categories=categories, mean=mean, std=std)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "fetch the model again, or train it again"

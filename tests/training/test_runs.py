@@ -135,6 +135,11 @@ def test_a_checkpoint_cut_short_is_named_with_the_one_before_it(
     with pytest.raises(CheckpointError) as caught:
         checkpoints.load(tmp_path / "step-00000001.pt")
     assert caught.value.code == "checkpoint-missing"
+    for other in (whole.folder / "model.safetensors", whole.folder / "run.json", Path(built[0].path)):
+        with pytest.raises(CheckpointError) as caught:
+            checkpoints.load(other)
+        assert caught.value.code == "not-a-checkpoint"
+        assert "remove" not in (caught.value.problems[0].hint or "")
 
 
 def test_a_checkpoint_of_another_dataset_or_network_is_refused(

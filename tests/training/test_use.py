@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -161,10 +162,11 @@ def test_labels_are_written_as_parquet(made: Modelled, folder: Path, tmp_path: P
 
 
 def test_a_reader_that_goes_away_is_no_failure(made: Modelled, folder: Path) -> None:
-    line = f"{MLIMG} predict {made.model} {folder} | head -n 1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=240)
-    assert done.stdout.splitlines()[1:] == ["0"]
-    assert "Traceback" not in done.stderr
+    for more in ("", "--json"):
+        line = f"{MLIMG} predict {made.model} {folder} {more} | head -n 1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=240)
+        assert done.stdout.splitlines()[1:] == ["0"]
+        assert "Traceback" not in done.stderr
 
 
 def test_wrong_use_says_what_is_right(made: Modelled, folder: Path, tmp_path: Path) -> None:
@@ -173,9 +175,12 @@ def test_wrong_use_says_what_is_right(made: Modelled, folder: Path, tmp_path: Pa
     done = mlimg("predict", made.model, tmp_path / "nowhere")
     assert done.returncode == 1
     assert "path-missing" in done.stderr
-    done = mlimg("predict", made.model, tmp_path)
+    done = mlimg("predict", made.model, tmp_path, "--to", tmp_path / "new" / "x.parquet")
+    assert done.returncode == 1
     assert "no-image" in done.stderr
+    assert not (tmp_path / "new").exists()
     done = mlimg("predict", folder, folder)
+    assert done.returncode == 1
     assert "model-missing" in done.stderr
 
 
@@ -250,3 +255,82 @@ def test_a_transfer_that_fails_leaves_the_model(built: tuple[LoadedSpec, Path], 
     assert load_model(tmp_path / "small.model")[1].step == 1
     assert (tmp_path / "small.model/evaluation.json").is_file()
     assert not (tmp_path / "small.model/transfer").exists()
+
+
+def test_names_and_shapes_of_any_kind_cost_only_themselves(
+    made: Modelled, folder: Path, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    odd = tmp_path / "a [b] c"
+    (odd / "deep").mkdir(parents=True)
+    (odd / "again").symlink_to(odd, target_is_directory=True)
+    (odd / "linked").symlink_to(folder, target_is_directory=True)
+    picture = Image.open(folder / "rocket1.jpg")
+    picture.save(os.fsdecode(bytes(odd / "deep") + b"/\xff.jpg"))
+    picture.convert("CMYK").save(odd / "cmyk.jpg")
+    picture.convert("RGBA").save(odd / "alpha.png")
+    picture.resize((1, 1)).save(odd / "one.png")
+    picture.resize((1, 60_000)).save(odd / "long.png")
+    done = mlimg("predict", made.model, odd, "--json")
+    assert done.returncode == 0, done.stderr
+    told = {image["path"]: image["status"] for image in json.loads(done.stdout)["images"]}
+    inside = len(list(folder.iterdir()))
+    assert len(told) == 5 + inside
+    assert [name for name, status in told.items() if status != "ok"] == [str(odd / "linked" / "half.jpg")]
+    assert any(name.endswith("\\xff.jpg") for name in told)
+    for arguments in (("--to", tmp_path / "x.parquet"), ("--features", "--to", tmp_path / "x.npy")):
+        assert mlimg("predict", made.model, odd, *arguments).returncode == 0
+
+
+def test_a_network_that_says_nan_is_found_out(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    from mlimg_build.training.checkpoints import file_digest
+
+    broken = shutil.copytree(made.model, tmp_path / "nan.model")
+    weights = load_file(broken / "model.safetensors")
+    weights["fc.bias"][0] = float("nan")
+    (broken / "model.safetensors").unlink()
+    save_file(weights, broken / "model.safetensors")
+    told = json.loads((broken / "model.json").read_text())
+    told["digests"]["weights"] = file_digest(broken / "model.safetensors")
+    (broken / "model.json").write_text(json.dumps(told))
+    done = mlimg("predict", broken, folder)
+    assert done.returncode == 1
+    assert "error[outputs-not-finite]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mean": [0.5]},
+        {"std": None},
+        {"categories": [{"wnid": "n", "name": "n", "parents": [9], "positives": 1}]},
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused(
+    made: Modelled, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    from mlimg_build.errors import CheckpointError
+    from mlimg_build.training import read_card
+
+    told = json.loads((made.model / "model.json").read_text())
+    for text in (json.dumps(told | wrong), "[]"):
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(CheckpointError) as caught:
+            read_card(tmp_path)
+        assert caught.value.code == "model-unreadable"
+
+
+def test_a_report_of_the_folder_that_one_is_in(built: tuple[LoadedSpec, Path], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [MLIMG, "report", ".", "--to", str(tmp_path / "r.html")],
+        cwd=built[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
