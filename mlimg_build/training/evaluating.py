@@ -87,8 +87,9 @@ def evaluate_multi_label(
             inversions.add(logits)
             scores[done : done + len(chosen)] = logits.numpy()
             doubtful = (labels.target > 0) & ~present
-            logits[labels.image[doubtful], labels.category[doubtful]] = -torch.inf
-            for k, found in precision_recall(logits, positive, KS).items():
+            ranked = logits.clone()
+            ranked[labels.image[doubtful], labels.category[doubtful]] = -torch.inf
+            for k, found in precision_recall(ranked, positive, KS).items():
                 at_k[k] += found
             entries.append((labels.image.numpy() + done, labels.category.numpy(), labels.target.numpy()))
             done += len(chosen)
