@@ -292,7 +292,8 @@ def test_a_damaged_model_says_so(built: tuple[LoadedSpec, Path], dataset: Datase
     ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
     card = ran.folder / "model.json"
     told = json.loads(card.read_text())
-    card.write_text(json.dumps(told | {"categories": told["categories"][:-1]}))
+    one_more = {"wnid": "n00000001", "name": "more", "parents": [], "positives": 0}
+    card.write_text(json.dumps(told | {"categories": [*told["categories"], one_more]}))
     with pytest.raises(CheckpointError) as caught:
         load_model(ran.folder)
     assert caught.value.code == "category-count"
