@@ -13,7 +13,7 @@ import torch
 from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
 from mlimg_build.errors import CheckpointError, Problem
 
-__all__ = ["FORMAT", "file_digest", "latest", "load", "prune", "refuse_another", "save"]
+__all__ = ["FORMAT", "file_digest", "latest", "load", "prune", "refuse_another", "save", "set_aside"]
 
 FORMAT = "mlimg-checkpoint/1"
 PATTERN = "step-*.json"
@@ -30,7 +30,8 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     temporary = path.with_name(f".{path.name}.tmp")
     with explaining_full_disk(folder):
         try:
-            torch.save({"format": FORMAT, "step": step, **state}, temporary)
+            with temporary.open("wb") as stream:  # so that a full disk is an OSError
+                torch.save({"format": FORMAT, "step": step, **state}, stream)
             digest = file_digest(temporary)
             sync_file(temporary)
             temporary.replace(path)
@@ -119,6 +120,16 @@ def prune(folder: Path, kept: int) -> None:
     for record in sorted(folder.glob(PATTERN), key=_step)[:-kept]:
         record.unlink()  # first, so that what lacks its file is never taken for a checkpoint
         record.with_suffix(".pt").unlink(missing_ok=True)
+
+
+def set_aside(folder: Path, step: int) -> None:
+    """Checkpoints after `step` lie in `folder/set-aside`, so that another branch of the run can grow."""
+    for record in folder.glob(PATTERN):
+        if _step(record) > step:
+            (folder / "set-aside").mkdir(exist_ok=True)
+            for path in (record, record.with_suffix(".pt")):
+                if path.exists():
+                    path.replace(folder / "set-aside" / path.name)
 
 
 def file_digest(path: Path) -> str:

@@ -68,8 +68,8 @@ def prepared(wanted: str, backend: TrainingBackend) -> Iterator[Machine]:
         if gpu:
             torch.backends.cudnn.benchmark = not backend.deterministic
             torch.set_float32_matmul_precision("high")
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, at cuBLAS's first call
             if backend.deterministic:
-                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
                 torch.use_deterministic_algorithms(True)
         else:
             torch.set_num_threads(max(1, cores - 1))

@@ -20,7 +20,7 @@ from torch._dynamo.exc import TorchDynamoException
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models import ResNet
 
-from mlimg_build.errors import Interrupted, LossNotFinite, Problem, TrainingError
+from mlimg_build.errors import CheckpointError, Interrupted, LossNotFinite, Problem, TrainingError
 from mlimg_build.spec import LearningRate, Optimizer, TrainingBackend
 from mlimg_build.training import checkpoints
 from mlimg_build.training.augmenting import normalise, seeded
@@ -154,19 +154,24 @@ class _Learner:
             "loss": self.objective.loss.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if cuda else [],
+            "random_cuda": [torch.cuda.get_rng_state()] if cuda else [],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The state that `state` gave."""
         self.network.load_state_dict(state["network"])
+        settings = [(group["momentum"], group["weight_decay"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, (momentum, decay) in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(
+                momentum=momentum, weight_decay=decay
+            )  # those of the spec, whatever the checkpoint's were
         self.objective.loss.load_state_dict(state["loss"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         torch.set_rng_state(state["random"])
         if self.machine.device.type == "cuda" and state["random_cuda"]:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+            torch.cuda.set_rng_state(state["random_cuda"][0])
 
 
 def _even_parts(images: int, most: int) -> Iterator[slice]:
@@ -209,6 +214,8 @@ def learn(
         Interrupted: on SIGINT or SIGTERM, after the step at hand and a checkpoint.
     """
     follower = follower or Quiet()
+    if machine.compile:
+        torch.compiler.reset()  # its limit of recompilations is of the process, not of the network
     with seeded(job.seed, 0):
         learner = _Learner(job, network, objective, machine)
         first = _resumed(learner, folder, start)
@@ -228,8 +235,16 @@ def _resumed(learner: _Learner, folder: Path, start: Path | None) -> int:
     checkpoints.refuse_another(
         state, path, dataset=job.digests["dataset"], outputs=job.outputs, architecture=job.architecture
     )
+    step = int(state["step"])
+    strange = set(state["loss"]) != set(learner.objective.loss.state_dict())
+    if step > job.steps or strange:
+        what = "of a run with another loss" if strange else f"after step {step:,} of a run of {job.steps:,}"
+        hint = "choose another checkpoint, or train anew without --from"
+        raise CheckpointError(Problem("checkpoint-of-another-run", f"{path} is {what}", hint=hint))
     learner.restore(state)
-    return int(state["step"])
+    if start is not None:
+        checkpoints.set_aside(folder / "checkpoints", step)
+    return step
 
 
 def _steps(
@@ -293,10 +308,11 @@ def _steps(
             told({"kind": "evaluation", "step": done, **measured})
             learner.train()
             paused += time.monotonic() - began
-        if not left or time.monotonic() - saved >= 60 * backend.checkpoint_minutes or stopped():
+        stop = stopped()
+        if not left or time.monotonic() - saved >= 60 * backend.checkpoint_minutes or stop:
             keep(done)
-        if stopped() and done < job.steps:
-            hint = "run the same command again to go on from here"
+        if stop:
+            hint = "run the same command again, without --from, to go on from here"
             raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
 
 
@@ -309,6 +325,8 @@ def _learnt(batch: Batch, learner: _Learner) -> Tensor:
         hint = "set training.micro_batch to fewer images of one forward pass, or use precision: bf16"
         raise TrainingError(Problem("out-of-memory", message, hint=hint)) from error
     except TorchDynamoException as error:
+        if "more than 1 value per channel" in str(error):
+            raise _too_small() from error
         message = f"torch.compile failed: {str(error).splitlines()[0][:200]}"
         hint = (
             "it needs a C compiler and triton; without them write `training: {compile: false}` in a backend"
@@ -317,9 +335,13 @@ def _learnt(batch: Batch, learner: _Learner) -> Tensor:
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        message = "batch norm needs more than one value a channel, and the last stage has one"
-        hint = "raise batch_size or micro_batch to 2 at least, or image_size above 32"
-        raise TrainingError(Problem("batch-too-small", message, hint=hint)) from error
+        raise _too_small() from error
+
+
+def _too_small() -> TrainingError:
+    message = "batch norm needs more than one value a channel, and the last stage has one"
+    hint = "raise batch_size or micro_batch to 2 at least, or image_size above 32"
+    return TrainingError(Problem("batch-too-small", message, hint=hint))
 
 
 def _refuse_unknown(batch: Batch, learner: _Learner) -> None:

@@ -68,7 +68,7 @@ def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
     temporary = folder / f".{WEIGHTS}.tmp"
     with explaining_full_disk(folder):
         try:
-            safetensors.torch.save_file(weights, temporary, metadata={"format": "pt"})
+            temporary.write_bytes(safetensors.torch.save(weights, metadata={"format": "pt"}))
             sync_file(temporary)
             digest = file_digest(temporary)
             temporary.replace(folder / WEIGHTS)

@@ -205,6 +205,26 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_images(
     assert checkpoints.load(run / "checkpoints" / "step-00000001.pt")["step"] == 1
 
 
+def test_an_earlier_checkpoint_starts_a_branch_that_can_be_resumed(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path), part(built[0]))
+    folder = whole.folder / "checkpoints"
+    (whole.folder / "model.json").unlink()
+    again = train(setting(dataset, tmp_path), part(built[0]), start=folder / "step-00000003.pt")
+    assert again.card.digests["weights"] == whole.card.digests["weights"]
+    assert sorted(losses(again.folder)) == list(range(1, 9))
+    assert len(list((folder / "set-aside").glob("*.pt"))) == 5
+    for changes in ({"loss": Loss(kind="bce").model_dump()}, {"epochs": 1, "steps_per_epoch": 2}):
+        with pytest.raises(CheckpointError) as caught:
+            train(
+                setting(dataset, tmp_path / "other"),
+                part(built[0], **changes),
+                start=folder / "step-00000003.pt",
+            )
+        assert caught.value.code == "checkpoint-of-another-run"
+
+
 def test_only_the_newest_checkpoints_are_kept(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
