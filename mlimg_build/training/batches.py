@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mlimg_build.errors import MlimgError, Problem
+from mlimg_build.errors import MlimgError, Problem, TrainingError
 from mlimg_build.spec import Augmentation
 from mlimg_build.training.augmenting import seeded, training_transform
 from mlimg_build.training.order import Order
@@ -135,13 +135,27 @@ class Batches(IterableDataset[Any]):
             self, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_heedless, **more
         )
         waiting: list[Batch] = []
-        for made in loader:
+        for made in _explained(loader):
             if not isinstance(made, Batch):
                 raise MlimgError(made)
             waiting.append(made)
             if len(waiting) == self.stream.pieces:
                 yield _joined(waiting)
                 waiting = []
+
+
+def _explained(loader: Iterable[Any]) -> Iterator[Any]:
+    """What the loader gives; that a process of it died is said with what to do about it."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        message = f"a process that loads images ended: {str(error).splitlines()[0][:200]}"
+        hint = (
+            "it may lack memory or room in /dev/shm: set fewer `training: {loader_workers: …}` in a backend"
+        )
+        raise TrainingError(Problem("loader-failed", message, hint=hint)) from error
 
 
 def _heedless(worker: int) -> None:
