@@ -94,6 +94,7 @@ def make_model(
     from mlimg_build.training import (  # noqa: PLC0415  torch takes seconds to load
         Quiet,
         Setting,
+        classes_of,
         publish,
         published,
         refuse_stranger,
@@ -120,11 +121,15 @@ def make_model(
             backend=backend.training,
             follower=watcher or Quiet(),
         )
+        if spec.transfer and transfer:
+            classes_of(
+                opened, spec.transfer.source
+            )  # what it would refuse is better known before days of training
         trained = train(setting, spec.training, start)
         if not published(model, trained):
             publish(model, trained, None)  # whatever becomes of the transfer
         tuned = tune(setting, spec.transfer, trained) if spec.transfer and transfer else None
-        if tuned is not None or (model / "transfer").exists():
+        if tuned is not None or (spec.transfer is None and (model / "transfer").exists()):
             publish(model, trained, tuned)
     return Modelled(
         dataset=path,

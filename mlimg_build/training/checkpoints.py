@@ -34,6 +34,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
                 torch.save({"format": FORMAT, "step": step, **state}, stream)
             digest = file_digest(temporary)
             sync_file(temporary)
+            path.with_suffix(".json").unlink(missing_ok=True)  # it is of the file that is replaced now
             temporary.replace(path)
             sync_file(folder)
             save_json(path.with_suffix(".json"), {"format": FORMAT, "step": step, "sha256": digest})
@@ -116,7 +117,9 @@ def refuse_another(
 
 
 def prune(folder: Path, kept: int) -> None:
-    """Only the newest `kept` checkpoints stay."""
+    """Only the newest `kept` checkpoints stay, and nothing of those that a kill cut off."""
+    for left in folder.glob(".step-*.pt.tmp"):
+        left.unlink(missing_ok=True)
     for record in sorted(folder.glob(PATTERN), key=_step)[:-kept]:
         record.unlink()  # first, so that what lacks its file is never taken for a checkpoint
         record.with_suffix(".pt").unlink(missing_ok=True)

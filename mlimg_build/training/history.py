@@ -22,9 +22,11 @@ class History:
         self.path = folder / "history.jsonl"
         kept = [record for record in read_history(self.path) if record["step"] <= start]
         folder.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
+        temporary.replace(self.path)
         self._stream = self.path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
 
     def step(self, step: int, **values: float) -> None:
         """Records the values of a training step: `epoch`, `loss`, `rate`, `images_per_second`."""

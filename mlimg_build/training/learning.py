@@ -169,6 +169,8 @@ class _Learner:
         self.objective.loss.load_state_dict(state["loss"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+        elif self.average is not None:  # of a run without an average: it begins at what was learnt so far
+            self.average.module.load_state_dict(state["network"])
         torch.set_rng_state(state["random"])
         if self.machine.device.type == "cuda" and state["random_cuda"]:
             torch.cuda.set_rng_state(state["random_cuda"][0])
@@ -242,8 +244,10 @@ def _resumed(learner: _Learner, folder: Path, start: Path | None) -> int:
         hint = "choose another checkpoint, or train anew without --from"
         raise CheckpointError(Problem("checkpoint-of-another-run", f"{path} is {what}", hint=hint))
     learner.restore(state)
-    if start is not None:
+    if start is not None:  # a finished run begins anew from here
         checkpoints.set_aside(folder / "checkpoints", step)
+        for name in ("model.json", "evaluation.json"):
+            (folder / name).unlink(missing_ok=True)
     return step
 
 
@@ -296,7 +300,10 @@ def _steps(
     for batch in loader:
         _refuse_unknown(batch, learner)
         loss = _learnt(batch, learner)
-        losses.append((batch, loss, learner.optimizer.param_groups[0]["lr"], time.monotonic() - paused))
+        seen = batch._replace(
+            images=torch.empty(0)
+        )  # a large batch need not wait for its loss to be looked at
+        losses.append((seen, loss, learner.optimizer.param_groups[0]["lr"], time.monotonic() - paused))
         look(LAG)
         done = batch.step + 1
         number, left = divmod(done, job.steps_per_epoch)
@@ -322,7 +329,9 @@ def _learnt(batch: Batch, learner: _Learner) -> Tensor:
         return learner.learn(batch)
     except torch.OutOfMemoryError as error:
         message = f"the GPU has too little memory for step {batch.step + 1}: {str(error).splitlines()[0]}"
-        hint = "set training.micro_batch to fewer images of one forward pass, or use precision: bf16"
+        hint = (
+            f"set {_section(learner)}.micro_batch to fewer images of one forward pass, or use precision: bf16"
+        )
         raise TrainingError(Problem("out-of-memory", message, hint=hint)) from error
     except TorchDynamoException as error:
         if "more than 1 value per channel" in str(error):
@@ -355,12 +364,18 @@ def _refuse_unknown(batch: Batch, learner: _Learner) -> None:
 
 
 def _not_finite(batch: Batch, loss: float, learner: _Learner) -> LossNotFinite:
+    section = _section(learner)
     message = f"the loss of step {batch.step + 1} is {loss}; its images are {_names(batch, learner)}"
     hint = (
-        "lower training.learning_rate.base, set training.gradient_clip, or use precision: fp32; "
+        f"lower {section}.learning_rate.base, set {section}.gradient_clip, or use precision: fp32; "
         "earlier checkpoints are as they were"
     )
     return LossNotFinite(Problem("loss-not-finite", message, hint=hint))
+
+
+def _section(learner: _Learner) -> str:
+    """The part of the spec that a run follows."""
+    return "transfer" if learner.job.name.startswith("transfer") else "training"
 
 
 def _names(batch: Batch, learner: _Learner, most: int = 8) -> str:

@@ -117,6 +117,8 @@ def see(
 
     def view(path: Path) -> tuple[Path, Tensor | None, str, str]:
         try:
+            if not path.is_file():  # reading a pipe would wait for ever
+                return path, None, "unreadable", "it is no file, or a link that leads nowhere"
             pixels = decode(path.read_bytes(), least)
         except ImageError as error:
             return path, None, error.code.replace("-", "_"), error.problems[0].message
@@ -236,6 +238,13 @@ class _Scaled:
         return said
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     try:
         state = folder.stat()
@@ -249,7 +258,7 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             Problem("path-unreadable", f"{folder} cannot be listed: {error.strerror}", hint=hint)
         ) from error
     for entry in entries:
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _below(Path(entry.path), seen)
         elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  Path costs more than the look
             yield Path(entry.path)

@@ -69,7 +69,7 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
         TrainingError: `transfer-without-images`.
     """
     for split in ("transfer", "train"):
-        if split in dataset.splits:
+        if split in dataset.splits and source in dataset.sources:
             labels = single_labels(dataset, split, source)
             if (labels >= 0).any():
                 break

@@ -56,6 +56,13 @@ def test_a_large_batch_is_made_in_pieces_and_is_the_same(
     assert all(same(one, other) for one, other in zip(whole, parts, strict=True))
 
 
+def test_pieces_of_a_batch_come_together_from_several_workers(dataset: Dataset) -> None:
+    large = stream(dataset, batch_size=600)
+    assert large.pieces == 3
+    (alone,), (together,) = (list(Batches(large, 0, 1).load(workers)) for workers in (0, 2))
+    assert same(alone, together)
+
+
 def test_a_later_start_gives_the_same_batches(dataset: Dataset) -> None:
     whole = list(Batches(stream(dataset), 0, 6).load(0))
     part = list(Batches(stream(dataset), 3, 6).load(0))

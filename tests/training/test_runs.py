@@ -210,8 +210,8 @@ def test_an_earlier_checkpoint_starts_a_branch_that_can_be_resumed(
 ) -> None:
     whole = train(setting(dataset, tmp_path), part(built[0]))
     folder = whole.folder / "checkpoints"
-    (whole.folder / "model.json").unlink()
     again = train(setting(dataset, tmp_path), part(built[0]), start=folder / "step-00000003.pt")
+    assert not again.again
     assert again.card.digests["weights"] == whole.card.digests["weights"]
     assert sorted(losses(again.folder)) == list(range(1, 9))
     assert len(list((folder / "set-aside").glob("*.pt"))) == 5
@@ -223,6 +223,45 @@ def test_an_earlier_checkpoint_starts_a_branch_that_can_be_resumed(
                 start=folder / "step-00000003.pt",
             )
         assert caught.value.code == "checkpoint-of-another-run"
+
+
+def test_a_branch_that_is_stopped_is_not_taken_for_the_run_that_was_finished(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(setting(dataset, tmp_path), part(built[0]))
+    saved, save = whole.folder / "checkpoints" / "step-00000003.pt", checkpoints.save
+
+    def failing(folder: Path, step: int, state: dict[str, Any]) -> Path:
+        if step == 6:
+            raise KeyboardInterrupt
+        return save(folder, step, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", failing)
+        with pytest.raises(KeyboardInterrupt):
+            train(setting(dataset, tmp_path), part(built[0]), start=saved)
+    resumed = train(setting(dataset, tmp_path), part(built[0]))
+    assert not resumed.again
+    assert resumed.card.digests["weights"] == whole.card.digests["weights"]
+    assert resumed.evaluation == whole.evaluation
+    assert sorted(losses(resumed.folder)) == list(range(1, 9))
+
+
+def test_an_average_that_begins_late_begins_at_what_was_learnt(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path / "plain"), part(built[0]))
+    last = checkpoints.latest(whole.folder / "checkpoints")
+    averaged = train(setting(dataset, tmp_path / "average"), part(built[0], ema=0.9), start=last)
+    assert averaged.card.digests["weights"] == whole.card.digests["weights"]
+
+
+def test_a_transfer_to_a_source_that_is_not_there_is_refused(dataset: Dataset) -> None:
+    from mlimg_build.training import classes_of
+
+    with pytest.raises(TrainingError) as caught:
+        classes_of(dataset, "elsewhere")
+    assert caught.value.code == "transfer-without-images"
 
 
 def test_only_the_newest_checkpoints_are_kept(

@@ -233,6 +233,8 @@ def test_build_makes_dataset_model_and_report_and_does_nothing_twice(
     assert "from scratch" in done.stderr
     page = dataset.with_suffix(".html").read_text()
     assert "The model" in page
+    assert mlimg("build", loaded.path, "--out", dataset.parent, "--until", "model").returncode == 0
+    assert (made.model / "transfer" / "model.json").is_file()
     told = json.loads(mlimg("build", loaded.path, "--out", dataset.parent, "--json").stdout)
     assert told["model"]["digest"] == made.digest
     assert (
@@ -266,6 +268,8 @@ def test_names_and_shapes_of_any_kind_cost_only_themselves(
     (odd / "deep").mkdir(parents=True)
     (odd / "again").symlink_to(odd, target_is_directory=True)
     (odd / "linked").symlink_to(folder, target_is_directory=True)
+    (odd / "self").symlink_to(odd / "self")
+    os.mkfifo(odd / "pipe.jpg")
     picture = Image.open(folder / "rocket1.jpg")
     picture.save(os.fsdecode(bytes(odd / "deep") + b"/\xff.jpg"))
     picture.convert("CMYK").save(odd / "cmyk.jpg")
@@ -276,8 +280,9 @@ def test_names_and_shapes_of_any_kind_cost_only_themselves(
     assert done.returncode == 0, done.stderr
     told = {image["path"]: image["status"] for image in json.loads(done.stdout)["images"]}
     inside = len(list(folder.iterdir()))
-    assert len(told) == 5 + inside
-    assert [name for name, status in told.items() if status != "ok"] == [str(odd / "linked" / "half.jpg")]
+    assert len(told) == 6 + inside
+    wrong = {name: status for name, status in told.items() if status != "ok"}
+    assert wrong == {str(odd / "linked" / "half.jpg"): "truncated", str(odd / "pipe.jpg"): "unreadable"}
     assert any(name.endswith("\\xff.jpg") for name in told)
     for arguments in (("--to", tmp_path / "x.parquet"), ("--features", "--to", tmp_path / "x.npy")):
         assert mlimg("predict", made.model, odd, *arguments).returncode == 0
