@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from mlimg_build.labels.adding import add_cooccurring
+from mlimg_build.labels.cooccurring import Counts, Pairs, count_together, learn_pairs, wilson_bound
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
-from mlimg_build.labels.implying import ANCESTORS, DESCENDANTS, RULES, STATED, LabelTable, imply
+from mlimg_build.labels.implying import (
+    ANCESTORS,
+    COOCCURRENCE,
+    COOCCURRENCE_ANCESTORS,
+    DESCENDANTS,
+    RULES,
+    STATED,
+    LabelTable,
+    imply,
+)
 from mlimg_build.labels.mapping import METHODS, Decision, Named, decide, spellings
+from mlimg_build.labels.proving import FLAWS, Flaws, Rules, prove
 from mlimg_build.labels.settling import Contradictions, Policy, settle
 from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
 from mlimg_build.labels.vocabulary import FATES, Placed, Thresholds, Vocabulary, gather
@@ -12,27 +24,39 @@ from mlimg_build.labels.vocabulary import FATES, Placed, Thresholds, Vocabulary,
 __all__ = [
     "ABSENT",
     "ANCESTORS",
+    "COOCCURRENCE",
+    "COOCCURRENCE_ANCESTORS",
     "DESCENDANTS",
     "FATES",
+    "FLAWS",
     "METHODS",
     "PRESENT",
     "RULES",
     "STATED",
     "Contradictions",
+    "Counts",
     "Decision",
+    "Flaws",
     "Hierarchy",
     "LabelTable",
     "Named",
+    "Pairs",
     "Placed",
     "Policy",
+    "Rules",
     "Statements",
     "Thresholds",
     "Vocabulary",
+    "add_cooccurring",
+    "count_together",
     "decide",
     "from_graph",
     "from_pairs",
     "gather",
     "imply",
+    "learn_pairs",
+    "prove",
     "settle",
     "spellings",
+    "wilson_bound",
 ]

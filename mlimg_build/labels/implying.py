@@ -11,10 +11,19 @@ from mlimg_build.labels.expanding import expand
 from mlimg_build.labels.hierarchy import Hierarchy
 from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
 
-__all__ = ["ANCESTORS", "DESCENDANTS", "RULES", "STATED", "LabelTable", "imply"]
+__all__ = [
+    "ANCESTORS",
+    "COOCCURRENCE",
+    "COOCCURRENCE_ANCESTORS",
+    "DESCENDANTS",
+    "RULES",
+    "STATED",
+    "LabelTable",
+    "imply",
+]
 
-RULES = ("stated", "ancestors", "descendants")
-STATED, ANCESTORS, DESCENDANTS = range(3)
+RULES = ("stated", "ancestors", "descendants", "cooccurrence", "cooccurrence_ancestors")
+STATED, ANCESTORS, DESCENDANTS, COOCCURRENCE, COOCCURRENCE_ANCESTORS = range(5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,165 @@
+"""Co-occurrence: which categories go together in the rows of a source, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse, special
+
+from mlimg_build.labels.expanding import expand
+from mlimg_build.labels.hierarchy import Hierarchy
+
+__all__ = ["LARGEST", "Counts", "Pairs", "count_together", "learn_pairs", "wilson_bound"]
+
+LARGEST = np.float32(
+    0.99
+)  # confidence of an added label: whatever the counts say, nobody looked at the image
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often categories are there together: `together[i, j]` of the images with i also have j; int64[n, n].
+
+    The diagonal holds the images of each category, `rows` all images that were counted.
+    """
+
+    together: sparse.csr_array
+    rows: int
+
+    @property
+    def images(self) -> npt.NDArray[np.int64]:
+        """The images in which each category is present; int64[n]."""
+        return self.together.diagonal().astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Rules "where `antecedent` is, `consequent` is too", sorted by both; all columns have the same length.
+
+    `together` of the `images` with the antecedent had the consequent; `bound` is the lower confidence bound of
+    that share. `vetoed` pairs were found and are not used.
+    """
+
+    antecedent: npt.NDArray[np.int32]
+    consequent: npt.NDArray[np.int32]
+    together: npt.NDArray[np.int64]
+    images: npt.NDArray[np.int64]
+    bound: npt.NDArray[np.float32]
+    vetoed: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.antecedent)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No pairs."""
+        category, count = np.empty(0, np.int32), np.empty(0, np.int64)
+        return cls(category, category, count, count, np.empty(0, np.float32), np.empty(0, np.bool_))
+
+    @property
+    def probability(self) -> npt.NDArray[np.float64]:
+        """The share of the antecedent's images that had the consequent; float64[pairs]."""
+        share: npt.NDArray[np.float64] = self.together / np.maximum(self.images, 1)
+        return share
+
+    def relation(self, n: int) -> sparse.csr_array:
+        """int32[n, n]: at [antecedent, consequent] the position of the pair plus one; vetoed pairs are left out."""
+        used = np.flatnonzero(~self.vetoed)
+        made = sparse.csr_array(
+            ((used + 1).astype(np.int32), (self.antecedent[used], self.consequent[used])), shape=(n, n)
+        )
+        made.sort_indices()
+        return made
+
+
+def wilson_bound(
+    successes: npt.ArrayLike, trials: npt.ArrayLike, confidence: float
+) -> npt.NDArray[np.float64]:
+    """The lower end of the one-sided score interval of a share at the given confidence; 0 without trials.
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
+
+    >>> wilson_bound([10, 100, 0], [10, 100, 0], 0.95).round(3).tolist()
+    [0.787, 0.974, 0.0]
+    """
+    z = float(special.ndtri(confidence))
+    n = np.maximum(np.asarray(trials, np.float64), 1)
+    share = np.asarray(successes, np.float64) / n
+    centre = share + z * z / (2 * n)
+    spread = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    bound: npt.NDArray[np.float64] = np.maximum((centre - spread) / (1 + z * z / n), 0)
+    return bound
+
+
+def count_together(
+    blocks: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]], hierarchy: Hierarchy
+) -> Counts:
+    """The counts of (image, category) columns that state presence, each block with images of its own.
+
+    A category is there where it or a descendant is stated. Memory: one block, its products, and the sum.
+    """
+    n = len(hierarchy)
+    together, rows = sparse.csr_array((n, n), dtype=np.int64), 0
+    above = hierarchy.hops.astype(bool).astype(np.int64)
+    for image, category in blocks:
+        distinct, row = np.unique(image, return_inverse=True)
+        stated = sparse.csr_array((np.ones(len(row), np.int64), (row, category)), shape=(len(distinct), n))
+        present = sparse.csr_array(stated + stated @ above)
+        present.data[:] = 1
+        together = sparse.csr_array(together + present.T @ present)
+        rows += len(distinct)
+    together.sort_indices()
+    return Counts(together, rows)
+
+
+def learn_pairs(
+    counts: Counts,
+    hierarchy: Hierarchy,
+    *,
+    min_probability: float,
+    min_images: int,
+    confidence: float = 0.95,
+    skip_related: bool = True,
+    vetoes: Collection[tuple[int, int]] = (),
+) -> Pairs:
+    """The pairs whose share is at least `min_probability` even at the lower confidence bound.
+
+    The antecedent must be in `min_images` images. With `skip_related`, pairs of which one is the other's
+    ancestor say nothing and are left out. Of consequents that one antecedent has, one that lies above another
+    is left out: it is implied. Source: Wu et al., Tencent ML-Images (2019), which thresholds the plain share.
+    """
+    found = counts.together.tocoo()
+    low, high = found.row.astype(np.int32), found.col.astype(np.int32)
+    together, images = found.data.astype(np.int64), counts.images[low]
+    bound = wilson_bound(together, images, confidence)
+    kept = (low != high) & (images >= max(min_images, 1)) & (bound >= min_probability)
+    if skip_related:
+        related = (hierarchy.hops + hierarchy.down).astype(bool).tocsr()
+        kept &= ~np.asarray(related[low, high]).ravel().astype(bool)
+    kept[kept] = ~_implied_by_others(low[kept], high[kept], hierarchy)
+    chosen = np.flatnonzero(kept)
+    chosen = chosen[np.lexsort((high[chosen], low[chosen]))]
+    low, high = low[chosen], high[chosen]
+    veto = {*vetoes}
+    return Pairs(
+        antecedent=low,
+        consequent=high,
+        together=together[chosen],
+        images=images[chosen],
+        bound=np.minimum(bound[chosen].astype(np.float32), LARGEST),
+        vetoed=np.array([pair in veto for pair in zip(low.tolist(), high.tolist(), strict=True)], dtype=bool),
+    )
+
+
+def _implied_by_others(
+    low: npt.NDArray[np.int32], high: npt.NDArray[np.int32], hierarchy: Hierarchy
+) -> npt.NDArray[np.bool_]:
+    """True for the pairs whose consequent lies above another consequent of the same antecedent."""
+    above = expand(hierarchy.hops, high)
+    n = np.int64(max(len(hierarchy), 1))
+    covered: npt.NDArray[np.bool_] = np.isin(low * n + high, low[above.origin] * n + above.category)
+    return covered

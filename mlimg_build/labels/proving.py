@@ -1,0 +1,226 @@
+"""Proof: every label is derived again from its own origin, and nothing that follows is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mlimg_build.labels.cooccurring import LARGEST, Pairs
+from mlimg_build.labels.expanding import expand
+from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.implying import (
+    ANCESTORS,
+    COOCCURRENCE,
+    COOCCURRENCE_ANCESTORS,
+    DESCENDANTS,
+    RULES,
+    STATED,
+    LabelTable,
+)
+from mlimg_build.labels.statements import ABSENT, PRESENT
+
+__all__ = ["FLAWS", "Flaws", "Rules", "prove"]
+
+FLAWS = {
+    "unordered": "labels are not sorted by image and category, or a category stands twice",
+    "bad-value": "a state, confidence or rule that no label has",
+    "rule-off": "the spec does not have the rule that put the label there",
+    "other-mapping": "the source category that it rests on means another category",
+    "no-path": "the hierarchy does not lead from where it came through to the category",
+    "no-origin": "the label that it came through is not there, or is another than it says",
+    "no-pair": "no pair of co-occurring categories adds it",
+    "other-confidence": "its confidence is not what follows from its origin",
+    "missing": "a label that follows from this one is not there",
+    "contradicted": "a category below it has the opposite state",
+}
+"""What can be wrong with a label, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules that a label table was made with, as `imply` and `add_cooccurring` take them."""
+
+    positives: bool = True
+    negatives: bool = True
+    machine_levels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flaws:
+    """The rows of a table at which it fails, each with the position of a code in `FLAWS`; sorted by row."""
+
+    row: npt.NDArray[np.int64]
+    code: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        names = list(FLAWS)
+        return ((row, names[code]) for row, code in zip(self.row.tolist(), self.code.tolist(), strict=True))
+
+
+def prove(
+    table: LabelTable,
+    hierarchy: Hierarchy,
+    category_of: npt.NDArray[np.int32],
+    rules: Rules,
+    pairs: Pairs | None = None,
+    added: npt.NDArray[np.bool_] | None = None,
+) -> Flaws:
+    """Every label that does not replay from its origin, and every one from which something is missing.
+
+    `category_of[mapping]` is the category that a source category means, `added` says which images get labels
+    by co-occurrence (all without it). A label is proved by the one that it came through: the statement itself,
+    or a label of the same image that is proved in its turn. The table may be empty; no flaw means that it is
+    the one table that its stated labels and the rules allow.
+    """
+    proof = _Proof(table, hierarchy, category_of, rules, pairs or Pairs.none(), added)
+    found = [(np.flatnonzero(bad), code) for code, bad in proof.flaws()]
+    row = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in found)])
+    names = list(FLAWS)
+    code = np.concatenate(
+        [np.empty(0, np.int64), *(np.full(len(rows), names.index(name)) for rows, name in found)]
+    )
+    order = np.lexsort((code, row))
+    return Flaws(row[order], code[order])
+
+
+class _Proof:
+    def __init__(
+        self,
+        table: LabelTable,
+        hierarchy: Hierarchy,
+        category_of: npt.NDArray[np.int32],
+        rules: Rules,
+        pairs: Pairs,
+        added: npt.NDArray[np.bool_] | None,
+    ) -> None:
+        self.table, self.hierarchy, self.rules, self.pairs = table, hierarchy, rules, pairs
+        self.n = np.int64(max(len(hierarchy), 1))
+        self.relation = pairs.relation(len(hierarchy))
+        self.added = added
+        self.key = table.image * self.n + table.category
+        known = (table.mapping >= 0) & (table.mapping < len(category_of))
+        self.meant = np.full(len(table), -1, np.int64)
+        self.meant[known] = category_of[table.mapping[known]]
+
+    def flaws(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+        table = self.table
+        unordered = np.zeros(len(table), dtype=bool)
+        unordered[1:] = np.diff(self.key) <= 0
+        yield "unordered", unordered
+        in_range = (table.category >= 0) & (table.category < self.n) & (table.via >= 0) & (table.via < self.n)
+        bad = ~np.isin(table.state, (PRESENT, ABSENT)) | (table.rule >= len(RULES)) | ~in_range
+        bad |= ~((table.confidence > 0) & (table.confidence <= 1))
+        bad |= (table.state == ABSENT) & (table.confidence < 1)
+        yield "bad-value", bad
+        if unordered.any() or not in_range.all():
+            return  # what follows looks labels up
+        yield from self._origins()
+        yield from self._consequences()
+
+    def _origins(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+        table, rules = self.table, self.rules
+        rule, up = table.rule, np.isin(table.rule, (ANCESTORS, COOCCURRENCE_ANCESTORS))
+        stated, down, paired = rule == STATED, rule == DESCENDANTS, rule == COOCCURRENCE
+        off = np.zeros(len(table), dtype=bool)
+        if not rules.positives:
+            off |= up
+        if not rules.negatives:
+            off |= down
+        yield "rule-off", off | ((up | paired) & (table.state == ABSENT)) | (down & (table.state == PRESENT))
+        rests = rule <= DESCENDANTS  # the others rest on the statement of the label that they came through
+        yield "other-mapping", rests & (self.meant != table.via)
+        hops = np.zeros(len(table), np.int64)
+        hops[up] = _at(self.hierarchy.hops, table.via[up], table.category[up])
+        hops[down] = _at(self.hierarchy.hops, table.category[down], table.via[down])
+        far = np.zeros(len(table), dtype=bool)
+        if rules.machine_levels is not None:
+            far = up & (table.confidence < 1) & (hops > rules.machine_levels)
+        yield "no-path", (stated & (table.via != table.category)) | ((up | down) & (hops == 0)) | far
+
+        at, there = self._find(table.image * self.n + table.via)
+        right = there & (table.state[at] == table.state)
+        same = (table.mapping[at] == table.mapping) & (table.record[at] == table.record)
+        right &= ~paired | ((table.rule[at] <= ANCESTORS) & same)
+        right &= (rule != COOCCURRENCE_ANCESTORS) | ((table.rule[at] == COOCCURRENCE) & same)
+        yield "no-origin", ~right
+        number = np.zeros(len(table), np.int64)
+        number[paired] = _at(self.relation, table.via[paired], table.category[paired])
+        yield "no-pair", paired & ((number == 0) | ~self._gets(table.image))
+        follows = table.confidence.copy()
+        found = paired & (number > 0) & right
+        follows[found] = np.minimum(
+            table.confidence[at[found]] * self.pairs.bound[number[found] - 1], LARGEST
+        )
+        as_origin = right & (rule == COOCCURRENCE_ANCESTORS)
+        follows[as_origin] = table.confidence[at[as_origin]]
+        weaker = right & (rule == ANCESTORS) & (table.confidence[at] < table.confidence)
+        yield "other-confidence", (follows != table.confidence) | weaker
+
+    def _consequences(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+        table, rules = self.table, self.rules
+        lacking = np.zeros(len(table), dtype=bool)
+        contradicted = np.zeros(len(table), dtype=bool)
+        present = np.flatnonzero((table.state == PRESENT) & (table.rule != ANCESTORS))
+        above = expand(self.hierarchy.hops, table.category[present])
+        origin = present[above.origin]
+        at, there = self._find(table.image[origin] * self.n + above.category)
+        contradicted[at[there & (table.state[at] == ABSENT)]] = True
+        if rules.positives:
+            due = np.ones(len(origin), dtype=bool)
+            if rules.machine_levels is not None:
+                due = (table.confidence[origin] >= 1) | (above.hops <= rules.machine_levels)
+            due &= table.rule[origin] != COOCCURRENCE_ANCESTORS
+            lacking[origin[due & ~there]] = True
+            weak = due & there & (table.confidence[at] < table.confidence[origin])
+            lacking[origin[weak]] = True
+        if rules.negatives:
+            absent = np.flatnonzero((table.state == ABSENT) & (table.rule == STATED))
+            below = expand(self.hierarchy.down, table.category[absent])
+            _, there = self._find(table.image[absent[below.origin]] * self.n + below.category)
+            lacking[absent[below.origin[~there]]] = True
+        lacking[self._unpaired()] = True
+        yield "missing", lacking
+        yield "contradicted", contradicted
+
+    def _unpaired(self) -> npt.NDArray[np.int64]:
+        """Rows whose co-occurring categories are neither known in the image nor below an absent one."""
+        table = self.table
+        start = (table.state == PRESENT) & (table.rule <= ANCESTORS) & self._gets(table.image)
+        start &= (np.diff(self.relation.indptr) > 0)[table.category]
+        rows = np.flatnonzero(start)
+        reached = expand(self.relation, table.category[rows])
+        rows = rows[reached.origin]
+        _, there = self._find(table.image[rows] * self.n + reached.category)
+        rows, category = rows[~there], reached.category[~there]
+        above = expand(self.hierarchy.hops, category)
+        at, there = self._find(table.image[rows[above.origin]] * self.n + above.category)
+        denied = np.zeros(len(rows), dtype=bool)
+        denied[above.origin[there & (table.state[at] == ABSENT)]] = True
+        return rows[~denied]
+
+    def _gets(self, image: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return np.ones(len(image), dtype=bool) if self.added is None else self.added[image]
+
+    def _find(self, key: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The row of each image and category, and whether there is one."""
+        if not len(self.key):
+            return np.zeros(len(key), np.int64), np.zeros(len(key), dtype=bool)
+        at = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        return at, self.key[at] == key
+
+
+def _at(
+    matrix: sparse.csr_array, row: npt.NDArray[np.int32], column: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """The entries of a matrix at (row, column), 0 where it has none; int64[len(row)]."""
+    if not len(row):
+        return np.empty(0, np.int64)
+    found: npt.NDArray[np.int64] = np.asarray(matrix[row, column]).ravel().astype(np.int64)
+    return found
