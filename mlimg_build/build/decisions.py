@@ -9,7 +9,7 @@ from pathlib import Path
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["read_ids", "read_parts", "read_reviewed"]
+__all__ = ["read_ids", "read_parts", "read_reviewed", "read_vetoes"]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
@@ -65,6 +65,13 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
     if problems:
         raise SpecError(problems)
     return pairs
+
+
+def read_vetoes(path: Path) -> set[tuple[str, str]]:
+    """The (antecedent, consequent) ids of the rows with anything in the column `veto`."""
+    columns = ("antecedent", "consequent", "veto")
+    rows = (row for _, row in _table(path, "the list of vetoes", columns))
+    return {(row["antecedent"], row["consequent"]) for row in rows if row["veto"]}
 
 
 def _table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.errors import Problem
 from mlimg_build.labels import Placed
-from mlimg_build.spec import LoadedSpec
+from mlimg_build.spec import LoadedSpec, Mapping
 
-__all__ = ["doubts"]
+__all__ = ["accepted_from", "doubts"]
 
 SHOWN = 8  # names of one source in one problem
 
@@ -16,6 +17,7 @@ SHOWN = 8  # names of one source in one problem
 def doubts(loaded: LoadedSpec, placed: Sequence[Placed]) -> Iterator[Problem]:
     """One problem a source and kind of doubt, a warning or an error as the spec says; none for what is excluded."""
     mapping = loaded.spec.vocabulary.mapping
+    accepted = accepted_from(mapping)
     if mapping.unresolved != "drop":
         yield from _listed(
             loaded,
@@ -29,11 +31,20 @@ def doubts(loaded: LoadedSpec, placed: Sequence[Placed]) -> Iterator[Problem]:
         yield from _listed(
             loaded,
             "unreviewed",
-            [row for row in placed if row.fate == "used" and row.decision.method in ("synonym", "lemma")],
+            [
+                row
+                for row in placed
+                if row.fate == "used" and row.unreviewed and row.decision.score < accepted
+            ],
             "nobody has confirmed what a rule found for",
             "decide in the file of `vocabulary.mapping.file`, or set `vocabulary.mapping.unreviewed: accept`",
             mapping.unreviewed,
         )
+
+
+def accepted_from(mapping: Mapping) -> float:
+    """The score from which a decision that nobody confirmed counts as confirmed; above every score for none."""
+    return math.inf if mapping.accept_from is None else mapping.accept_from
 
 
 def _listed(

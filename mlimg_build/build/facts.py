@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +15,28 @@ from scipy import sparse
 
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_ids, read_parts, read_reviewed
-from mlimg_build.build.doubts import doubts
+from mlimg_build.build.doubts import accepted_from, doubts
+from mlimg_build.build.pairing import find_pairs, pairs_digest
+from mlimg_build.build.store import Store
 from mlimg_build.errors import LabelError, Problem, SpecError
 from mlimg_build.labels import (
     Decision,
     Hierarchy,
     Named,
+    Pairs,
     Thresholds,
     Vocabulary,
     decide,
     from_graph,
     from_pairs,
     gather,
+    tree_by_rule,
 )
 from mlimg_build.sources import read_dictionary
-from mlimg_build.spec import LoadedSpec
+from mlimg_build.spec import LoadedSpec, Nearest, Tree
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Facts", "SourceCategory", "counts", "establish", "load_hierarchy", "save_hierarchy"]
+__all__ = ["Facts", "SourceCategory", "counts", "establish", "load_rules", "save_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Facts:
 
     vocabulary: Vocabulary
     hierarchy: Hierarchy
+    pairs: Pairs
     rows: tuple[SourceCategory, ...]
     positions: tuple[npt.NDArray[np.int32], ...]
     warnings: tuple[Problem, ...]
@@ -63,11 +69,14 @@ class Facts:
         for matrix in (self.hierarchy.parents, self.hierarchy.hops):
             for part in (matrix.indptr, matrix.indices, matrix.data):
                 digest.update(np.ascontiguousarray(part).astype("<i8").tobytes())
+        digest.update(pairs_digest(self.pairs).encode())
         return digest.hexdigest()
 
 
-def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph) -> Facts:
-    """The facts that a spec and the catalogs of its sources make.
+def establish(
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph, store: Store | None = None
+) -> Facts:
+    """The facts that a spec and the catalogs of its sources make; what takes long is kept in `store`.
 
     Raises `SpecError` for a mapping, list or tree that cannot be read or (where the spec says so) unreviewed or
     unresolved names, `WordNetError` for ids that the release lacks, `LabelError` for an empty vocabulary.
@@ -89,13 +98,16 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
             {catalog.name: spec.sources[catalog.name].min_images_per_category for catalog in catalogs},
             spec.vocabulary.min_images_per_category,
         ),
-        present=_present(loaded, catalogs, positions) if spec.vocabulary.min_images_per_category else None,
+        present=partial(_present, loaded, catalogs, positions),
         join=spec.vocabulary.join,
+        collapse=spec.vocabulary.collapse,
         excluded=excluded,
         exclude=read_ids(spec.vocabulary.exclude),
+        exclude_below=read_ids(spec.vocabulary.exclude_below),
         include=spec.vocabulary.include,
         ancestors=spec.vocabulary.ancestors,
-        drop_unreviewed=wanted.unreviewed == "drop",
+        drop_below_score=accepted_from(wanted) if wanted.unreviewed == "drop" else 0.0,
+        drop_is_a=wanted.is_a == "drop",
     )
     warnings = list(doubts(loaded, vocabulary.placed))
     if not len(vocabulary):
@@ -111,9 +123,9 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
     errors = [problem for problem in warnings if problem.severity == "error"]
     if errors:
         raise SpecError(errors)
-    return Facts(
-        vocabulary, _hierarchy(loaded, vocabulary, graph), tuple(rows), tuple(positions), tuple(warnings)
-    )
+    hierarchy = _hierarchy(loaded, vocabulary, graph)
+    pairs = find_pairs(loaded, catalogs, vocabulary, positions, hierarchy, store)
+    return Facts(vocabulary, hierarchy, pairs, tuple(rows), tuple(positions), tuple(warnings))
 
 
 def _decisions(
@@ -174,24 +186,35 @@ def _wnid(key: str, wnid: str | None) -> str | None:
 
 
 def _present(
-    loaded: LoadedSpec, catalogs: Sequence[Catalog], positions: Sequence[npt.NDArray[np.int32]]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """(image, source category) of every statement of presence; images are told apart by their keys."""
-    images, categories = [], []
+    loaded: LoadedSpec,
+    catalogs: Sequence[Catalog],
+    positions: Sequence[npt.NDArray[np.int32]],
+    group: npt.NDArray[np.int32],
+) -> npt.NDArray[np.int64]:
+    """int64[groups]: the distinct images that state a source category of each group present.
+
+    Catalogs are sorted by image, and no two share one.
+    """
+    counted = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
     for catalog, position in zip(catalogs, positions, strict=True):
         confidence = catalog.statements.column("confidence").to_numpy()
         least = np.float32(loaded.spec.sources[catalog.name].min_confidence)
-        kept = (confidence > 0) & (confidence >= least)
-        images.append(catalog.statements.column("key").to_numpy()[kept])
-        categories.append(position[catalog.statements.column("category").to_numpy()[kept]])
-    _, image = np.unique(np.concatenate(images), return_inverse=True)
-    return image.astype(np.int64), np.concatenate(categories)
+        of = group[position][catalog.statements.column("category").to_numpy()]
+        kept = (confidence > 0) & (confidence >= least) & (of >= 0)
+        _, image = np.unique(catalog.statements.column("key").to_numpy()[kept], return_inverse=True)
+        pairs = np.unique(image.astype(np.int64) * len(counted) + of[kept])
+        counted += np.bincount(pairs % max(len(counted), 1), minlength=len(counted))
+    return counted
 
 
 def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:
     wanted = loaded.spec.hierarchy
-    if wanted.parents != "all":
+    if isinstance(wanted.parents, Tree):
         return _tree(loaded, vocabulary, wanted.parents.tree)
+    if wanted.parents != "all":
+        _refuse_parts(loaded, "a tree by rule climbs no parts")
+        collapse = isinstance(wanted.parents, Nearest) and wanted.parents.collapse_only_leaf
+        return tree_by_rule(graph, vocabulary.wnids, collapse_only_leaf=collapse)
     relations = [
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
@@ -200,10 +223,7 @@ def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> 
 
 
 def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:
-    if loaded.spec.hierarchy.relations.part_holonym:
-        message = "a tree from a file holds every parent, so the list of parts would not be read"
-        place = loaded.place("hierarchy", "relations", "part_holonym")
-        raise SpecError(Problem("tree-and-parts", message, place, "remove one of the two"))
+    _refuse_parts(loaded, "a tree from a file holds every parent, so the list of parts would not be read")
     dictionary = read_dictionary(path)
     try:
         return from_pairs(
@@ -219,6 +239,12 @@ def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:
         raise LabelError(replace(problem, place=place) for problem in error.problems) from error
 
 
+def _refuse_parts(loaded: LoadedSpec, message: str) -> None:
+    if loaded.spec.hierarchy.relations.part_holonym:
+        place = loaded.place("hierarchy", "relations", "part_holonym")
+        raise SpecError(Problem("tree-and-parts", message, place, "remove one of the two"))
+
+
 def _joined(loaded: LoadedSpec, graph: NounGraph) -> list[tuple[str, str]]:
     """What was joined into a category implies it, and so does what lies below; not where it lies above it anyway."""
     return [
@@ -229,8 +255,9 @@ def _joined(loaded: LoadedSpec, graph: NounGraph) -> list[tuple[str, str]]:
     ]
 
 
-def save_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
-    """Writes the hops and parents of a hierarchy for the workers."""
+def save_rules(path: Path, facts: Facts) -> None:
+    """Writes what labels follow from, hierarchy and pairs, for the workers."""
+    hierarchy, pairs = facts.hierarchy, facts.pairs
     with path.open("wb") as stream:
         np.savez(
             stream,
@@ -240,11 +267,12 @@ def save_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
                 for name in ("parents", "hops")
                 for part in ("indptr", "indices", "data")
             },
+            **{f"pairs_{field.name}": getattr(pairs, field.name) for field in fields(Pairs)},
         )
 
 
-def load_hierarchy(path: Path) -> Hierarchy:
-    """The hierarchy that `save_hierarchy` wrote."""
+def load_rules(path: Path) -> tuple[Hierarchy, Pairs]:
+    """The hierarchy and the pairs that `save_rules` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         n = int(arrays["n"])
         parents, hops = (
@@ -253,6 +281,7 @@ def load_hierarchy(path: Path) -> Hierarchy:
             )
             for name in ("parents", "hops")
         )
+        pairs = Pairs(**{field.name: arrays[f"pairs_{field.name}"] for field in fields(Pairs)})
     down = sparse.csr_array(hops.T)
     down.sort_indices()
-    return Hierarchy(parents, hops, down)
+    return Hierarchy(parents, hops, down), pairs

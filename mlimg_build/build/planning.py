@@ -11,10 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlimg_build.build.catalog import Catalog, catalog
 from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.columns import open_batches
-from mlimg_build.build.facts import Facts, establish, save_hierarchy
+from mlimg_build.build.facts import Facts, establish, save_rules
+from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
 from mlimg_build.build.store import ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
@@ -23,18 +26,20 @@ from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
 from mlimg_build.images import encoder
 from mlimg_build.labels import settle
 from mlimg_build.sources import open_source
-from mlimg_build.spec import LoadedSpec, without_paths
+from mlimg_build.spec import LoadedSpec, Spec, without_paths
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 1
-LABELS_FORMAT = 1
-ROWS_FORMAT = 1
+LABELS_FORMAT = 2
+ROWS_FORMAT = 2
+RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first
     "images": "other images belong in it",
     "encoder": "another version of the encoder is installed",
     "annotation": "annotation changed",
+    "pairs": "the pairs of co-occurring categories changed",
     "layout": "dataset changed",
     "facts": "the categories or what they imply changed",
     "rows": "other rows of the sources belong in it",
@@ -75,7 +80,7 @@ class Plan:
     facts: Facts
     rows: Rows
     rows_folder: Path
-    hierarchy_file: Path
+    rules_file: Path
     layout: Layout
     fraction: float
     work: tuple[Work, ...]
@@ -161,13 +166,16 @@ def make_plan(
         raise SpecError(absent)
     catalogs = tuple(_catalogs(loaded, store, progress))
     progress("placing categories")
-    facts = establish(loaded, catalogs, graph)
+    facts = establish(loaded, catalogs, graph, store)
     progress("ordering images")
     rows_key = _rows_key(loaded, catalogs, facts)
     if not store.has(rows_key):
         with store.create(rows_key) as (folder, notes):
             notes.update(lay_out(loaded.spec, catalogs, facts, folder).record())
-            save_hierarchy(folder / "hierarchy.npz", facts.hierarchy)
+    rules_key = Key("rules", RULES_FORMAT, {"facts": facts.digest})
+    if not store.has(rules_key):
+        with store.create(rules_key) as (folder, _):
+            save_rules(folder / "rules.npz", facts)
     entry = store.entry(rows_key)
     assert entry is not None  # noqa: S101  it was made just above
     rows, folder = Rows.from_record(entry["notes"]), store.path(rows_key)
@@ -189,7 +197,16 @@ def make_plan(
         for shard in shards[: max(1, math.ceil(Fraction(str(fraction)) * len(shards)))]:
             work.append(_work(shard, loaded, facts, layout, store, last))
     return Plan(
-        loaded, graph, catalogs, facts, rows, folder, folder / "hierarchy.npz", layout, fraction, tuple(work)
+        loaded=loaded,
+        graph=graph,
+        catalogs=catalogs,
+        facts=facts,
+        rows=rows,
+        rows_folder=folder,
+        rules_file=store.path(rules_key) / "rules.npz",
+        layout=layout,
+        fraction=fraction,
+        work=tuple(work),
     )
 
 
@@ -224,6 +241,7 @@ def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None])
 def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> Key:
     spec = loaded.spec
     placing = hashlib.sha256(facts.vocabulary.category_of.astype("<i4").tobytes())
+    placing.update(np.packbits(facts.vocabulary.narrower).tobytes())
     times = hashlib.sha256()
     for item, position in zip(catalogs, facts.positions, strict=True):
         placing.update(position.astype("<i4").tobytes())
@@ -231,7 +249,6 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
     parts = {
         "catalogs": {item.name: item.digest for item in catalogs},
         "order": [item.name for item in catalogs],
-        "facts": facts.digest,
         "placing": placing.hexdigest(),
         "min_confidence": {name: source.min_confidence for name, source in spec.sources.items()},
         "splits": {name: source.split for name, source in spec.sources.items()},
@@ -271,7 +288,8 @@ def _work(
             "rows": shard.label_rows,
             "images": shard.images,
             "facts": facts.digest,
-            "annotation": without_paths(spec.annotation),
+            "annotation": _annotation(spec),
+            "pairs": pairs_digest(facts.pairs),
             "sources": [row.source for row in facts.rows],
             "layout": {**sizes, "source_digest": layout.source_digest},
         },
@@ -279,6 +297,14 @@ def _work(
     before = last.get(f"{shard.split}/{shard.number}")
     old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
     return Work(shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels))
+
+
+def _annotation(spec: Spec) -> dict[str, Any]:
+    """The rules of annotation that the labels of a shard follow from, beside its rows and the facts."""
+    rules = without_paths(spec.annotation)
+    pairs = rules.pop("cooccurrence")
+    del rules["unlabelled"]  # says which rows there are
+    return {**rules, "add_to": pairs["add_to"] if pairs else None}
 
 
 def _why(key: Key, store: Store, before: str | None) -> str:

@@ -151,7 +151,8 @@ def _statements(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> tuple[
         category = category_of[mapping]
         certain = (confidence == 0) | (confidence >= np.float32(spec.sources[catalog.name].min_confidence))
         below += int((~certain).sum())
-        kept = certain & (category >= 0)
+        silent = (confidence == 0) & facts.vocabulary.narrower[mapping]  # says nothing of what is above it
+        kept = certain & (category >= 0) & ~silent
         image = start + np.searchsorted(
             catalog.images.column("key").to_numpy(), table.column("key").to_numpy()[kept]
         )

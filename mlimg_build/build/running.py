@@ -145,16 +145,19 @@ def _images(plan: Plan, store: Store, work: Work) -> PackImages:
 
 def _labels(plan: Plan, store: Store, work: Work) -> LabelRules:
     rules = plan.loaded.spec.annotation
+    pairs = rules.cooccurrence
+    names = [catalog.name for catalog in plan.catalogs]
     return LabelRules(
         store=store.root,
         key=work.labels,
         rows=plan.rows_folder / f"{work.shard.split}.arrow",
         number=work.shard.number,
-        hierarchy=plan.hierarchy_file,
+        rules=plan.rules_file,
         layout=plan.layout,
         source_of=tuple(row.source for row in plan.facts.rows),
         positives=rules.positives == "ancestors",
         negatives=rules.negatives == "descendants",
         machine_levels=None if rules.machine_levels == "all" else rules.machine_levels,
         conflicts=rules.conflicts,
+        add_to=() if pairs is None else tuple(map(names.index, pairs.add_to or names)),
     )

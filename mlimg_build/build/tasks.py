@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlimg_build.build.columns import open_batches
-from mlimg_build.build.facts import load_hierarchy
+from mlimg_build.build.facts import load_rules
 from mlimg_build.build.rows import statements_of
 from mlimg_build.build.store import Key, Store
 from mlimg_build.dataset import (
@@ -26,7 +26,7 @@ from mlimg_build.dataset import (
     write_labels,
 )
 from mlimg_build.images import STATUSES, BadImage, Status, check
-from mlimg_build.labels import Hierarchy, Policy, Statements, imply, settle
+from mlimg_build.labels import Hierarchy, Pairs, Policy, Statements, add_cooccurring, imply, settle
 from mlimg_build.labels.settling import Contradictions
 from mlimg_build.sources import Bytes
 
@@ -57,13 +57,14 @@ class LabelRules:
     key: Key
     rows: Path
     number: int
-    hierarchy: Path
+    rules: Path
     layout: Layout
     source_of: tuple[int, ...]  # of each source category
     positives: bool
     negatives: bool
     machine_levels: int | None
     conflicts: Policy
+    add_to: tuple[int, ...]  # sources whose images get labels by co-occurrence
 
 
 Task = Sequence[PackImages | LabelRules]
@@ -171,7 +172,7 @@ def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
 
 def _label(job: LabelRules) -> None:
     batch = open_batches(job.rows).get_batch(job.number)
-    hierarchy = _hierarchy(str(job.hierarchy))
+    hierarchy, pairs = _rules(str(job.rules))
     statements = statements_of(batch)
     standing, clashes = settle(statements, hierarchy, job.conflicts)
     table = imply(
@@ -181,6 +182,15 @@ def _label(job: LabelRules) -> None:
         negatives=job.negatives,
         machine_levels=job.machine_levels,
     )
+    if len(pairs):
+        table = add_cooccurring(
+            table,
+            pairs,
+            hierarchy,
+            images=np.isin(batch.column("source").to_numpy(), job.add_to),
+            positives=job.positives,
+            machine_levels=job.machine_levels,
+        )
     source_of = np.array(job.source_of, dtype=np.uint16)
     labels = LabelColumns(
         counts=table.counts(len(batch)),
@@ -217,8 +227,8 @@ def _contradictions(statements: Statements, clashes: Contradictions, images: int
 
 
 @lru_cache(maxsize=1)
-def _hierarchy(path: str) -> Hierarchy:
-    return load_hierarchy(Path(path))
+def _rules(path: str) -> tuple[Hierarchy, Pairs]:
+    return load_rules(Path(path))
 
 
 def _teller(topic: str, every: float = 0.3) -> Callable[[int, int, int], None]:

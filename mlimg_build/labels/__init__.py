@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlimg_build.labels.adding import add_cooccurring
-from mlimg_build.labels.cooccurring import Counts, Pairs, count_together, learn_pairs, wilson_bound
+from mlimg_build.labels.cooccurring import Block, Counts, Pairs, count_together, learn_pairs, wilson_bound
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
     ANCESTORS,
@@ -19,7 +19,7 @@ from mlimg_build.labels.mapping import METHODS, Decision, Named, decide, spellin
 from mlimg_build.labels.proving import FLAWS, Flaws, Rules, prove
 from mlimg_build.labels.settling import Contradictions, Policy, settle
 from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
-from mlimg_build.labels.vocabulary import FATES, Placed, Thresholds, Vocabulary, gather
+from mlimg_build.labels.vocabulary import FATES, WAYS, Merge, Placed, Thresholds, Vocabulary, gather, merges
 
 __all__ = [
     "ABSENT",
@@ -33,12 +33,15 @@ __all__ = [
     "PRESENT",
     "RULES",
     "STATED",
+    "WAYS",
+    "Block",
     "Contradictions",
     "Counts",
     "Decision",
     "Flaws",
     "Hierarchy",
     "LabelTable",
+    "Merge",
     "Named",
     "Pairs",
     "Placed",
@@ -55,6 +58,7 @@ __all__ = [
     "gather",
     "imply",
     "learn_pairs",
+    "merges",
     "prove",
     "settle",
     "spellings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +13,35 @@ from scipy import sparse, special
 from mlimg_build.labels.expanding import expand
 from mlimg_build.labels.hierarchy import Hierarchy
 
-__all__ = ["LARGEST", "Counts", "Pairs", "count_together", "learn_pairs", "wilson_bound"]
+__all__ = ["LARGEST", "Block", "Counts", "Pairs", "count_together", "learn_pairs", "wilson_bound"]
 
 LARGEST = np.float32(
     0.99
 )  # confidence of an added label: whatever the counts say, nobody looked at the image
 
 
+class Block(NamedTuple):
+    """Some images: what is stated present, as (image, category) columns, and what a model sees, if one looked.
+
+    All statements about an image are in one block. A category of -1 is seen where a model looked and saw nothing.
+    """
+
+    image: npt.NDArray[np.int64]
+    category: npt.NDArray[np.int32]
+    seen_image: npt.NDArray[np.int64] | None = None
+    seen_category: npt.NDArray[np.int32] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often categories are there together: `together[i, j]` of the images with i also have j; int64[n, n].
+    """How often categories are there together: `together[i, j]` of the `images[i]` with i also have j.
 
-    The diagonal holds the images of each category, `rows` all images that were counted.
+    int64[n, n], int64[n]; `rows` is the number of all images that were counted.
     """
 
     together: sparse.csr_array
+    images: npt.NDArray[np.int64]
     rows: int
-
-    @property
-    def images(self) -> npt.NDArray[np.int64]:
-        """The images in which each category is present; int64[n]."""
-        return self.together.diagonal().astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +103,41 @@ def wilson_bound(
     return bound
 
 
-def count_together(
-    blocks: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]], hierarchy: Hierarchy
-) -> Counts:
-    """The counts of (image, category) columns that state presence, each block with images of its own.
+def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
+    """The counts over all blocks. Memory: one block, its products, and the sum.
 
-    A category is there where it or a descendant is stated. Memory: one block, its products, and the sum.
+    A category is there where it or a descendant is stated. Where a model looked, the other category is there
+    where the model sees it, else where it or a descendant is stated.
     """
     n = len(hierarchy)
-    together, rows = sparse.csr_array((n, n), dtype=np.int64), 0
+    together, images, rows = sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0
     above = hierarchy.hops.astype(bool).astype(np.int64)
-    for image, category in blocks:
-        distinct, row = np.unique(image, return_inverse=True)
-        stated = sparse.csr_array((np.ones(len(row), np.int64), (row, category)), shape=(len(distinct), n))
+    for block in blocks:
+        distinct, row = np.unique(block.image, return_inverse=True)
+        stated = _matrix(row, block.category, (len(distinct), n))
         present = sparse.csr_array(stated + stated @ above)
         present.data[:] = 1
-        together = sparse.csr_array(together + present.T @ present)
+        other = present
+        if block.seen_image is not None and block.seen_category is not None:
+            at = np.minimum(np.searchsorted(distinct, block.seen_image), max(len(distinct) - 1, 0))
+            known = distinct[at] == block.seen_image if len(distinct) else np.zeros(len(at), dtype=bool)
+            known &= block.seen_category >= 0
+            other = _matrix(at[known], block.seen_category[known], (len(distinct), n))
+            other.data[:] = 1
+        together = sparse.csr_array(together + present.T @ other)
+        images += np.bincount(present.indices, minlength=n)
         rows += len(distinct)
     together.sort_indices()
-    return Counts(together, rows)
+    return Counts(together, images, rows)
+
+
+def _matrix(
+    row: npt.NDArray[np.int64], column: npt.NDArray[np.int32], shape: tuple[int, int]
+) -> sparse.csr_array:
+    """int64 counts of (row, column)."""
+    made = sparse.csr_array((np.ones(len(row), np.int64), (row, column)), shape=shape)
+    made.sum_duplicates()
+    return made
 
 
 def learn_pairs(

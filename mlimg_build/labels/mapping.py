@@ -37,6 +37,8 @@ class Decision:
     method: str
     form: str = ""  # the spelling under which WordNet knows the name
     alternatives: tuple[str, ...] = ()  # the other senses, in WordNet's order
+    score: float = 1.0
+    relation: str = "same_as"
 
 
 def spellings(name: str) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +14,42 @@ from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels.mapping import Decision
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["FATES", "Placed", "Thresholds", "Vocabulary", "gather"]
+__all__ = ["FATES", "WAYS", "Merge", "Placed", "Thresholds", "Vocabulary", "gather", "merges"]
 
-FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed")
+FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a")
 """What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the
-spec excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones."""
+spec excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones; its synset
+is only known to be above it and the spec drops such ones."""
+
+WAYS = ("same_id", "synonyms", "file", "is_a", "join", "collapse")
+"""How a source category came to share its category with others: both have the id by their sources; a name
+led to it; people decided; it is a kind of it; the spec joins its synset into it; the spec collapses what is
+below it."""
+
+RULES_FOUND = ("synonym", "lemma", "head")  # methods that nobody confirmed
 
 Ancestors = Literal["none", "common", "all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A decision with what became of it: `wnid` after joins, `fate`, and the images that state it present."""
+    """A decision with what became of it: `wnid` after joins, `fate`, and the images that state it present.
+
+    `moved` says what took it from its own synset to `wnid`: "join", "collapse" or nothing. A `narrower` source
+    category lies below its category: where it is present so is that, but its absence says nothing of it.
+    """
 
     decision: Decision
     wnid: str | None
     fate: str
     images: int
+    moved: str = ""
+    narrower: bool = False
+
+    @property
+    def unreviewed(self) -> bool:
+        """Whether a rule found the synset and no person confirmed it."""
+        return self.decision.method in RULES_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.wnids)
+
+    @property
+    def narrower(self) -> npt.NDArray[np.bool_]:
+        """bool[source categories]: those whose absence says nothing about their category."""
+        return np.array([placed.narrower for placed in self.placed], dtype=bool)
 
     @property
     def category_of(self) -> npt.NDArray[np.int32]:
@@ -58,41 +83,76 @@ class Thresholds:
     merged: int = 0  # the same after merging
 
 
+class Merge(NamedTuple):
+    """What one way of merging did: source categories that share their category so, and their images."""
+
+    source_categories: int
+    categories: int
+    images: int
+
+
+def merges(vocabulary: Vocabulary) -> dict[str, Merge]:
+    """For each of `WAYS` what it merged: source categories whose category others go into as well."""
+    used = [row for row in vocabulary.placed if row.fate == "used"]
+    into = Counter(row.wnid for row in used)
+    shared = [row for row in used if into[row.wnid] > 1]
+    found = {}
+    for way in WAYS:
+        rows = [row for row in shared if _way(row) == way]
+        found[way] = Merge(len(rows), len({row.wnid for row in rows}), sum(row.images for row in rows))
+    return found
+
+
+def _way(row: Placed) -> str:
+    if row.moved:
+        return row.moved
+    if row.decision.relation == "is_a":
+        return "is_a"
+    return row.decision.method if row.decision.method in ("same_id", "file") else "synonyms"
+
+
 def gather(
     decisions: Sequence[Decision],
     images: Sequence[int],
     graph: NounGraph,
     *,
     thresholds: Thresholds,
-    present: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
+    present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]] | None = None,
     join: Mapping[str, Sequence[str]] | None = None,
+    collapse: Sequence[str] = (),
     excluded: Collection[tuple[str, str]] = (),
     exclude: Collection[str] = (),
+    exclude_below: Sequence[str] = (),
     include: Sequence[str] = (),
     ancestors: Ancestors = "none",
-    drop_unreviewed: bool = False,
+    drop_below_score: float = 0.0,
+    drop_is_a: bool = False,
 ) -> Vocabulary:
     """The vocabulary that the decisions make.
 
-    `images[i]` counts the images that state category i present; `present` holds those statements as (image,
-    source category) columns and is needed for a threshold after merging. `join` maps an id to those that
-    become it (no chains). `excluded` are (source, category id) pairs, `exclude` WordNet ids; they win over
-    all else. `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches of
+    `images[i]` counts the images that state category i present. For a threshold after merging, `present` gives
+    the distinct images of each group for a group number of every source category (-1: in none); int64[groups].
+    `join` maps an id to those that become it (no chains); then all that lies below an id of `collapse` becomes
+    it (the highest of several, then the lowest id). `excluded` are (source, category id) pairs, `exclude`
+    WordNet ids, `exclude_below` ids that go with all below them; they win over all else, before and after joins.
+    `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches of
     the vocabulary meet, "all" every one; the threshold after merging does not take away what these add.
+    Decisions that nobody confirmed and that score less than `drop_below_score` are not used.
     Raises `WordNetError` "unknown-synset" with every id of the spec that the release lacks, `ValueError`
     where `present` is needed and not given.
     """
     into = {old: new for new, olds in (join or {}).items() for old in olds}
-    _require_known([*into, *into.values(), *exclude, *include], graph)
+    _require_known([*into, *into.values(), *collapse, *exclude, *exclude_below, *include], graph)
+    moves = _Moves(graph, into, collapse, {*exclude}, exclude_below)
     placed = [
         _place(
             decision,
             count,
-            into,
+            moves,
             fewest=thresholds.per_source.get(decision.source, 0),
             excluded=(decision.source, decision.id) in excluded,
-            exclude=exclude,
-            drop_unreviewed=drop_unreviewed,
+            drop_below_score=drop_below_score,
+            drop_is_a=drop_is_a,
         )
         for decision, count in zip(decisions, images, strict=True)
     ]
@@ -100,11 +160,10 @@ def gather(
     if thresholds.merged:
         if present is None:
             raise ValueError("a threshold after merging needs the statements of presence")
-        merged = _merged_counts(placed, *present)
+        merged = _merged_counts(placed, present)
         wnids = {wnid for wnid in wnids if merged[wnid] >= thresholds.merged}
-    left_out = {*exclude, *into}
-    wnids |= {into.get(wnid, wnid) for wnid in include} - left_out
-    wnids |= _above(wnids, graph, ancestors) - left_out
+    wnids |= {moved for wnid in include if not moves.excludes(moved := moves.of(wnid)[0])}
+    wnids |= {wnid for wnid in _above(wnids, graph, ancestors) if moves.stays(wnid)}
     return Vocabulary(
         tuple(sorted(wnids)),
         tuple(
@@ -114,42 +173,84 @@ def gather(
     )
 
 
+class _Moves:
+    """Where joins and collapses take a synset, and which synsets are excluded."""
+
+    def __init__(
+        self,
+        graph: NounGraph,
+        into: Mapping[str, str],
+        collapse: Sequence[str],
+        exclude: Collection[str],
+        exclude_below: Sequence[str],
+    ) -> None:
+        self.graph, self.into = graph, into
+        self.collapsed = self._below(collapse)
+        self.excluded = {*exclude, *exclude_below, *self._below(exclude_below)}
+
+    def of(self, wnid: str) -> tuple[str, str]:
+        """The synset that `wnid` becomes, and what made it so."""
+        joined = self.into.get(wnid, wnid)
+        if joined in self.collapsed:
+            return self.collapsed[joined], "collapse"
+        return joined, "join" if joined != wnid else ""
+
+    def excludes(self, wnid: str) -> bool:
+        return wnid in self.excluded
+
+    def stays(self, wnid: str) -> bool:
+        """Whether the synset may be a category of its own."""
+        return wnid not in self.into and wnid not in self.collapsed and wnid not in self.excluded
+
+    def narrower(self, wnid: str, moved: str) -> bool:
+        """Whether a synset lies below the one that it was moved to."""
+        return moved != wnid and moved in self.graph.ancestors(wnid)
+
+    def _below(self, tops: Sequence[str]) -> dict[str, str]:
+        """What lies below the tops: each synset with the highest top above it, of equals the lowest id."""
+        found: dict[str, str] = {}
+        inner = {below for top in tops for below in self.graph.descendants(top)}
+        for top in sorted({*tops} - inner):
+            for below in self.graph.descendants(top):
+                found.setdefault(below, top)
+        return found
+
+
 def _place(
     decision: Decision,
     images: int,
-    into: Mapping[str, str],
+    moves: _Moves,
     *,
     fewest: int,
     excluded: bool,
-    exclude: Collection[str],
-    drop_unreviewed: bool,
+    drop_below_score: float,
+    drop_is_a: bool,
 ) -> Placed:
-    wnid = into.get(decision.wnid, decision.wnid) if decision.wnid else None
-    if excluded or (wnid is not None and wnid in exclude):
-        fate = "excluded"
-    elif wnid is None:
-        fate = "dropped" if decision.method == "file" else "unresolved"
-    elif drop_unreviewed and decision.method in ("synonym", "lemma"):
-        fate = "unreviewed"
-    elif images < fewest:
-        fate = "rare"
-    else:
-        fate = "used"
-    return Placed(decision, wnid, fate, images)
+    if decision.wnid is None:
+        fate = "excluded" if excluded else "dropped" if decision.method == "file" else "unresolved"
+        return Placed(decision, None, fate, images)
+    wnid, moved = moves.of(decision.wnid)
+    row = Placed(decision, wnid, "used", images, moved)
+    if excluded or moves.excludes(decision.wnid) or moves.excludes(wnid):
+        return replace(row, fate="excluded")
+    if decision.relation == "is_a" and drop_is_a:
+        return replace(row, fate="is_a")
+    if row.unreviewed and decision.score < drop_below_score:
+        return replace(row, fate="unreviewed")
+    narrower = decision.relation == "is_a" or moves.narrower(decision.wnid, wnid)
+    return replace(row, fate="rare" if images < fewest else "used", narrower=narrower)
 
 
 def _merged_counts(
-    placed: Sequence[Placed], image: npt.NDArray[np.int64], category: npt.NDArray[np.int32]
+    placed: Sequence[Placed], present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]
 ) -> dict[str, int]:
     """The distinct images of every id that used source categories were merged into."""
     wnids = sorted({row.wnid for row in placed if row.fate == "used" and row.wnid})
     at = {wnid: i for i, wnid in enumerate(wnids)}
     used = (row.wnid if row.fate == "used" else None for row in placed)
-    merged = np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int64)
-    group = merged[category]
-    pairs = np.unique((image * np.int64(len(wnids)) + group)[group >= 0])
-    counted = np.bincount(pairs % max(len(wnids), 1), minlength=len(wnids))
-    return dict(zip(wnids, counted.tolist(), strict=True))
+    group = np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int32)
+    counted = present(group)[: len(wnids)]
+    return dict(zip(wnids, [*counted.tolist(), *[0] * (len(wnids) - len(counted))], strict=True))
 
 
 def _above(wnids: Collection[str], graph: NounGraph, which: Ancestors) -> set[str]:

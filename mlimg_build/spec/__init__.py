@@ -12,10 +12,12 @@ from mlimg_build.spec.canonical import canonical_json, digest_of
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
 from mlimg_build.spec.models import (
     Annotation,
+    Cooccurrence,
     DatasetPart,
     Hierarchy,
     Images,
     Mapping,
+    Nearest,
     Reencode,
     Relations,
     Spec,
@@ -56,6 +58,7 @@ __all__ = [
     "Augmentation",
     "Backend",
     "Columns",
+    "Cooccurrence",
     "DatasetPart",
     "FolderSource",
     "Hierarchy",
@@ -67,6 +70,7 @@ __all__ = [
     "Loss",
     "MLImagesSource",
     "Mapping",
+    "Nearest",
     "OpenImagesSource",
     "Optimizer",
     "Reencode",

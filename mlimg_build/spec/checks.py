@@ -15,6 +15,7 @@ __all__ = ["check_spec"]
 def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
     """What does not fit together; parts of a wrong type are left to the models."""
     yield from _transfer(data)
+    yield from _learnt(data)
     vocabulary = data.get("vocabulary")
     if isinstance(vocabulary, dict):
         yield from _joins(vocabulary)
@@ -36,6 +37,21 @@ def _transfer(data: dict[str, Any]) -> Iterator[Finding]:
         names = f"the sources are {listed(sources)}" if sources else "there are no sources"
         hint = f'did you mean "{near}"?' if near else names
         yield Finding("unknown-source", f"there is no source {shown(name)}", ("transfer", "source"), hint)
+
+
+def _learnt(data: dict[str, Any]) -> Iterator[Finding]:
+    annotation, sources = data.get("annotation"), data.get("sources")
+    part = annotation.get("cooccurrence") if isinstance(annotation, dict) else None
+    if not isinstance(part, dict) or not isinstance(sources, dict):
+        return
+    for field in ("learn_from", "add_to"):
+        names = part.get(field)
+        for i, name in enumerate(names if isinstance(names, tuple) else ()):
+            if isinstance(name, str) and name not in sources:
+                near = nearest(name, sources)
+                hint = f'did you mean "{near}"?' if near else f"the sources are {listed(sources)}"
+                path = ("annotation", "cooccurrence", field, i)
+                yield Finding("unknown-source", f"there is no source {shown(name)}", path, hint)
 
 
 def _joins(vocabulary: dict[str, Any]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from mlimg_build.spec.training import Training, Transfer
 from mlimg_build.spec.values import (
     Bytes,
     File,
+    Flag,
     OptionalFile,
     Part,
     Share,
@@ -25,10 +26,12 @@ from mlimg_build.spec.values import (
 
 __all__ = [
     "Annotation",
+    "Cooccurrence",
     "DatasetPart",
     "Hierarchy",
     "Images",
     "Mapping",
+    "Nearest",
     "Reencode",
     "Relations",
     "Spec",
@@ -38,11 +41,17 @@ __all__ = [
     "WordNetFile",
 ]
 
-WORD_TAG, OTHER_TAG = tag_of("word"), tag_of("other")
+WORD_TAG, OTHER_TAG, RULE_TAG = tag_of("word"), tag_of("other"), tag_of("rule")
 
 
 def _word_or_mapping(value: Any) -> str:
     return OTHER_TAG if isinstance(value, dict | Part) else WORD_TAG
+
+
+def _word_rule_or_tree(value: Any) -> str:
+    if isinstance(value, Nearest) or (isinstance(value, dict) and "rule" in value):
+        return RULE_TAG
+    return _word_or_mapping(value)
 
 
 def _word_or_number(value: Any) -> str:
@@ -62,8 +71,20 @@ class Mapping(Part):
     file: OptionalFile = Field(
         default=None, description="CSV of decisions made by people; they win over the rules"
     )
+    policy: Literal["weighted", "first_sense"] = Field(
+        default="weighted",
+        description="how names are looked up: all evidence weighed, or WordNet's first sense",
+    )
+    accept_from: Share | None = Field(
+        default=None,
+        description="score from which an id that a rule found counts as confirmed, 0 to 1; none without it",
+    )
     unreviewed: Literal["accept", "warn", "error", "drop"] = Field(
         default="accept", description="what happens to a category whose id a rule found and nobody confirmed"
+    )
+    is_a: Literal["use", "drop"] = Field(
+        default="drop",
+        description="what happens to a category of which only a head word is known: airbus a380 is an airplane",
     )
     unresolved: Literal["warn", "error", "drop"] = Field(
         default="warn", description="what is said of a category for which nothing was found; it is never used"
@@ -81,6 +102,9 @@ class Vocabulary(Part):
         default={},
         description="further joins: the ids of each list become the category that the list stands under",
     )
+    collapse: tuple[Wnid, ...] = Field(
+        default=(), description="WordNet ids that take in every category below them"
+    )
     mapping: Mapping = Field(
         default_factory=Mapping, description="how source categories get their WordNet ids"
     )
@@ -94,6 +118,10 @@ class Vocabulary(Part):
     exclude: WnidList = Field(
         default=(),
         description="WordNet ids that are no categories: a list, or a text file, one id a line, # comments",
+    )
+    exclude_below: WnidList = Field(
+        default=(),
+        description="WordNet ids that are no categories, nor is anything below them: a list, or a text file",
     )
     min_images_per_category: Whole = Field(
         default=0, ge=0, description="categories with fewer images after merging are not used"
@@ -127,15 +155,66 @@ class Tree(Part):
     tree: File = Field(description="file with one parent a category, as in the published dictionary")
 
 
+class Nearest(Part):
+    """A tree made by rule."""
+
+    rule: Literal["nearest"] = Field(
+        description="one parent a category: the nearest of WordNet's ancestors, by hops, then by name"
+    )
+    collapse_only_leaf: Flag = Field(
+        default=False,
+        description="whether a leaf that is an only child hangs from its grandparent, as in published ML-Images",
+    )
+
+
 class Hierarchy(Part):
     """Which category implies which."""
 
     relations: Relations = Field(default_factory=Relations, description="relations of WordNet that imply")
     parents: Annotated[
-        Annotated[Literal["all"], Tag(WORD_TAG)] | Annotated[Tree, Tag(OTHER_TAG)],
-        Discriminator(_word_or_mapping),
+        Annotated[Literal["all", "nearest"], Tag(WORD_TAG)]
+        | Annotated[Nearest, Tag(RULE_TAG)]
+        | Annotated[Tree, Tag(OTHER_TAG)],
+        Discriminator(_word_rule_or_tree),
     ] = Field(
-        default="all", description="all parents that WordNet has, or {tree: FILE} for one parent a category"
+        default="all",
+        description="all parents that WordNet has; one a category: nearest, {rule: nearest, …} or {tree: FILE}",
+    )
+
+
+class Cooccurrence(Part):
+    """Labels added because categories go together."""
+
+    learn_from: tuple[Slug, ...] = Field(
+        min_length=1,
+        description="sources whose label rows are counted: how often one category comes with another",
+    )
+    add_to: tuple[Slug, ...] | None = Field(
+        default=None, description="sources whose images get labels; all without it"
+    )
+    predictions: OptionalFile = Field(
+        default=None,
+        description="Parquet of `mlimg predict` over images of learn_from: what a model sees there counts as present",
+    )
+    min_score: Share = Field(default=0.95, description="predictions of a lower score are not counted")
+    min_probability: Share = Field(
+        default=0.5,
+        gt=0,
+        description="smallest share of a category's images that have the other, at its lower bound",
+    )
+    confidence: Share = Field(
+        default=0.95, ge=0.5, lt=1, description="confidence of that lower bound; 0.5 is the plain share"
+    )
+    min_images: Whole = Field(
+        default=20, ge=1, description="fewest images of a category that others follow from"
+    )
+    skip_related: Flag = Field(
+        default=True,
+        description="whether a category and its ancestor are left out, as they imply each other anyway",
+    )
+    vetoes: OptionalFile = Field(
+        default=None,
+        description="CSV like the lock's cooccurrence.csv: rows with anything in the column veto are not used",
     )
 
 
@@ -154,6 +233,9 @@ class Annotation(Part):
     ] = Field(
         default="all",
         description="levels of ancestors that a label of confidence below 1 implies: all, or a number",
+    )
+    cooccurrence: Cooccurrence | None = Field(
+        default=None, description="labels added because categories go together; none without it"
     )
     conflicts: Literal["prefer_verified", "drop", "error"] = Field(
         default="prefer_verified", description="what happens to a label that is both present and absent"

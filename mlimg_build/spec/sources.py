@@ -96,6 +96,10 @@ class OpenImagesSource(CommonSource):
     classes: File = Field(
         description="class descriptions: CSV of category id and name, with or without header"
     )
+    hierarchy: OptionalFile = Field(
+        default=None,
+        description="Open Images' own hierarchy of categories, a JSON: it helps to find what a name means",
+    )
     rights: OptionalFile = Field(
         default=None, description="Open Images' image CSV with ImageID, License, Author"
     )

@@ -15,6 +15,7 @@ from test_label_laws import LEVELS, World, worlds
 from mlimg_build.labels import (
     ABSENT,
     PRESENT,
+    Block,
     LabelTable,
     Pairs,
     Rules,
@@ -210,7 +211,7 @@ def test_a_pair_needs_its_bound_above_the_threshold() -> None:
     rows = [(k, 0) for k in range(40)] + [(k, 2) for k in range(36)] + [(40 + k, 1) for k in range(3)]
     rows += [(40 + k, 2) for k in range(3)]  # three of three: a share of 1, and no evidence
     image, category = (np.array(column) for column in zip(*rows, strict=True))
-    counts = count_together([(image, category.astype(np.int32))], hierarchy)
+    counts = count_together([Block(image, category.astype(np.int32))], hierarchy)
     assert counts.rows == 43
     assert counts.images.tolist() == [40, 3, 39]
     pairs = learn_pairs(counts, hierarchy, min_probability=0.6, min_images=1)
@@ -228,10 +229,10 @@ def test_blocks_count_as_the_whole_does() -> None:
     image, category = rng.integers(0, 50, 300), rng.integers(0, 3, 300).astype(np.int32)
     order = np.argsort(image, kind="stable")
     image, category = image[order], category[order]
-    whole = count_together([(image, category)], hierarchy)
+    whole = count_together([Block(image, category)], hierarchy)
     cut = np.searchsorted(image, [20, 35])
     blocks = zip(np.split(image, cut), np.split(category, cut), strict=True)
-    parts = count_together(blocks, hierarchy)
+    parts = count_together((Block(*block) for block in blocks), hierarchy)
     assert (whole.together.toarray() == parts.together.toarray()).all()
     assert (np.diag(whole.together.toarray()) == whole.images).all()
 
@@ -240,7 +241,7 @@ def test_related_categories_say_nothing_and_general_consequents_are_implied() ->
     hierarchy = from_pairs(["animal", "dog", "leash", "tool"], [("dog", "animal"), ("leash", "tool")])
     rows = [(k, c) for k in range(50) for c in (1, 2)]
     image, category = (np.array(column) for column in zip(*rows, strict=True))
-    counts = count_together([(image, category.astype(np.int32))], hierarchy)
+    counts = count_together([Block(image, category.astype(np.int32))], hierarchy)
     pairs = learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20)
     found = set(zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True))
     # animal → leash, dog → leash, leash → dog, tool → dog; not dog → tool (leash implies it), not dog → animal
@@ -261,3 +262,16 @@ def test_the_sea_snake_is_in_the_sea_unless_somebody_saw_that_there_is_no_water(
         (0, 0, "cooccurrence", 1),
         (0, 3, "cooccurrence_ancestors", 0),
     ]
+
+
+def test_what_a_model_sees_counts_as_there() -> None:
+    hierarchy = from_pairs(["sea", "sea snake"], [])
+    image = np.arange(30)
+    seen = np.concatenate([np.arange(25), [99]])  # 99 is no image of the block
+    block = Block(image, np.full(30, 1, np.int32), seen, np.zeros(26, np.int32))
+    counts = count_together([block], hierarchy)
+    assert counts.images.tolist() == [0, 30]
+    assert counts.together.toarray().tolist() == [[0, 0], [25, 0]]
+    pairs = learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20, confidence=0.5)
+    assert (pairs.antecedent.tolist(), pairs.consequent.tolist()) == ([1], [0])
+    assert pairs.bound[0] == pytest.approx(25 / 30)

@@ -75,7 +75,7 @@ def test_every_fate_is_told() -> None:
         [9, 9, 9, 9, 2, 9],
         thresholds=Thresholds({"ids": 3}),
         exclude=[TABLE],
-        drop_unreviewed=True,
+        drop_below_score=float("inf"),
     )
     assert fates(vocabulary) == ["used", "unresolved", "dropped", "excluded", "rare", "unreviewed"]
     assert set(fates(vocabulary)) == set(FATES)
@@ -87,9 +87,9 @@ def test_every_fate_is_told() -> None:
 def test_unreviewed_names_stay_unless_the_spec_drops_them(method: str) -> None:
     decision = Decision("names", "a", "dog", DOG, method)
     assert fates(made([decision])) == ["used"]
-    assert fates(made([decision], drop_unreviewed=True)) == ["unreviewed"]
+    assert fates(made([decision], drop_below_score=float("inf"))) == ["unreviewed"]
     reviewed = Decision("names", "a", "dog", DOG, "file")
-    assert fates(made([reviewed], drop_unreviewed=True)) == ["used"]
+    assert fates(made([reviewed], drop_below_score=float("inf"))) == ["used"]
 
 
 class TestJoin:

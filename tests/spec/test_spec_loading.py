@@ -154,6 +154,7 @@ def test_no_path_is_left_where_paths_are_left_out() -> None:
         "exclude": [],
         "split": "auto",
         "type": "open_images",
+        "hierarchy": None,
         "rights": None,
     }
     assert plain["hierarchy"] == {"relations": {"hypernym": "all", "instance_hypernym": "all"}, "parents": {}}
