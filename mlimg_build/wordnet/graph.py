@@ -179,7 +179,8 @@ class NounGraph:
 
         def relation(child: int, parent: int) -> str:
             edge = np.array([child, parent])
-            known = (name for name in relations if (self.content.pairs[name] == edge).all(axis=1).any())
+            named = (*relations, *RELATIONS)  # an added pair may be one that WordNet has a name for
+            known = (name for name in named if (self.content.pairs[name] == edge).all(axis=1).any())
             return next(known, "extra")
 
         steps = (f" -{relation(a, b)}-> {label(b)}" for a, b in pairwise(cycle))
