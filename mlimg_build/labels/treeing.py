@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mlimg_build.labels.climbing import Climb
 from mlimg_build.labels.hierarchy import Hierarchy, from_pairs
-from mlimg_build.labels.naming import synset_name
+from mlimg_build.labels.naming import first_named
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["collapse_only_leaves", "nearest_parents", "tree_by_rule"]
@@ -30,7 +30,7 @@ def _nearest(graph: NounGraph, climb: Climb, start: int, category: dict[int, str
     for level in climb.levels(start):
         found = [category[index] for index in level if index in category]
         if found:
-            return found[0] if len(found) == 1 else min(found, key=lambda wnid: synset_name(graph, wnid))
+            return first_named(graph, found)
     return None
 
 
