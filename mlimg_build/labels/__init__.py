@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlimg_build.labels.adding import add_cooccurring
+from mlimg_build.labels.comparing import Departures, Difference, Shape, difference, shape
 from mlimg_build.labels.cooccurring import Block, Counts, Pairs, count_together, learn_pairs, wilson_bound
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
@@ -15,10 +16,15 @@ from mlimg_build.labels.implying import (
     LabelTable,
     imply,
 )
+from mlimg_build.labels.linting import KINDS, Finding, lint
 from mlimg_build.labels.mapping import METHODS, Decision, Named, decide, spellings
+from mlimg_build.labels.naming import distinct_names, synset_name
+from mlimg_build.labels.parts import circular_parts, part_pairs
 from mlimg_build.labels.proving import FLAWS, Flaws, Rules, prove
 from mlimg_build.labels.settling import Contradictions, Policy, settle
+from mlimg_build.labels.sharing import shared_images
 from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
+from mlimg_build.labels.treeing import collapse_only_leaves, nearest_parents, tree_by_rule
 from mlimg_build.labels.vocabulary import FATES, WAYS, Merge, Placed, Thresholds, Vocabulary, gather, merges
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
     "DESCENDANTS",
     "FATES",
     "FLAWS",
+    "KINDS",
     "METHODS",
     "PRESENT",
     "RULES",
@@ -38,6 +45,9 @@ __all__ = [
     "Contradictions",
     "Counts",
     "Decision",
+    "Departures",
+    "Difference",
+    "Finding",
     "Flaws",
     "Hierarchy",
     "LabelTable",
@@ -47,20 +57,32 @@ __all__ = [
     "Placed",
     "Policy",
     "Rules",
+    "Shape",
     "Statements",
     "Thresholds",
     "Vocabulary",
     "add_cooccurring",
+    "circular_parts",
+    "collapse_only_leaves",
     "count_together",
     "decide",
+    "difference",
+    "distinct_names",
     "from_graph",
     "from_pairs",
     "gather",
     "imply",
     "learn_pairs",
+    "lint",
     "merges",
+    "nearest_parents",
+    "part_pairs",
     "prove",
     "settle",
+    "shape",
+    "shared_images",
     "spellings",
+    "synset_name",
+    "tree_by_rule",
     "wilson_bound",
 ]

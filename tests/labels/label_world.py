@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import strategies as st
 
 from mlimg_build.labels import (
     ABSENT,
@@ -237,3 +238,14 @@ def confidences(table: LabelTable) -> dict[int, float]:
     return dict(
         zip(table.category.tolist(), np.round(table.confidence.astype(float), 2).tolist(), strict=True)
     )
+
+
+@st.composite
+def vocabularies(draw: st.DrawFn, above: Sequence[set[int]]) -> list[int]:
+    """Some synsets and some of what lies above them, in any order, so that many have ancestors in common."""
+    low = draw(st.lists(st.integers(0, len(above) - 1), min_size=1, max_size=6))
+    chosen = set(low)
+    for start in low:
+        farther = sorted(distances(start, above))
+        chosen |= set(draw(st.lists(st.sampled_from(farther), max_size=6))) if farther else set()
+    return draw(st.permutations(sorted(chosen)))

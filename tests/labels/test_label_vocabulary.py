@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlimg_build.errors import WordNetError
-from mlimg_build.labels import FATES, Decision, Thresholds, Vocabulary, gather
+from mlimg_build.labels import FATES, Decision, Thresholds, Vocabulary, gather, merges
 from mlimg_build.wordnet import load
 
 ANIMAL, CARNIVORE, CANINE, DOG, CORGI, CAT, TABLE = (
@@ -41,10 +41,14 @@ def fates(vocabulary: Vocabulary) -> list[str]:
     return [row.fate for row in vocabulary.placed]
 
 
-def stated(*pairs: tuple[int, int]) -> tuple[Any, Any]:
-    """(image, source category) statements as columns."""
-    image, category = zip(*pairs, strict=True)
-    return np.array(image, np.int64), np.array(category, np.int32)
+def stated(*pairs: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """(image, source category) statements, counted by the group of the source category."""
+
+    def present(group: np.ndarray) -> np.ndarray:
+        found = {(image, int(group[category])) for image, category in pairs if group[category] >= 0}
+        return np.array([sum(of == number for _, of in found) for number in range(max(group) + 1)], np.int64)
+
+    return present
 
 
 def test_categories_are_sorted_and_source_categories_keep_their_order() -> None:
@@ -69,18 +73,22 @@ def test_every_fate_is_told() -> None:
         *by_id(TABLE),
         *by_id(CAT),
         Decision("names", "c", "corgi", CORGI, "lemma"),
+        Decision("names", "d", "police dog", DOG, "head", relation="is_a"),
     ]
     vocabulary = made(
         decisions,
-        [9, 9, 9, 9, 2, 9],
+        [9, 9, 9, 9, 2, 9, 9],
         thresholds=Thresholds({"ids": 3}),
         exclude=[TABLE],
         drop_below_score=float("inf"),
+        drop_is_a=True,
     )
-    assert fates(vocabulary) == ["used", "unresolved", "dropped", "excluded", "rare", "unreviewed"]
+    assert fates(vocabulary) == [
+        "used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a"
+    ]
     assert set(fates(vocabulary)) == set(FATES)
     assert vocabulary.wnids == (DOG,)
-    assert vocabulary.category_of.tolist() == [0, -1, -1, -1, -1, -1]
+    assert vocabulary.category_of.tolist() == [0, -1, -1, -1, -1, -1, -1]
 
 
 @pytest.mark.parametrize("method", ["synonym", "lemma"])
@@ -259,3 +267,39 @@ def test_common_ancestors_are_exactly_the_meetings_of_branches(wnids: frozenset[
         for other in wnids:
             shared = (above(one) | {one}) & (above(other) | {other})
             assert not shared or shared & common, "what meets in WordNet meets in the vocabulary"
+
+
+class TestCollapse:
+    def test_all_below_becomes_the_category(self) -> None:
+        vocabulary = made(by_id(DOG, CORGI, CAT), collapse=[DOG])
+        assert vocabulary.wnids == (DOG, CAT)
+        assert [row.moved for row in vocabulary.placed] == ["", "collapse", ""]
+
+    def test_the_highest_of_nested_collapses_wins(self) -> None:
+        vocabulary = made(by_id(DOG, CORGI, CAT), collapse=[DOG, ANIMAL])
+        assert vocabulary.wnids == (ANIMAL,)
+
+    def test_absence_of_what_was_collapsed_says_nothing_of_the_category(self) -> None:
+        vocabulary = made(by_id(DOG, CORGI), collapse=[DOG])
+        assert vocabulary.narrower.tolist() == [False, True]
+
+    def test_absence_of_a_join_counts_unless_it_lies_below(self) -> None:
+        assert made(by_id(DOG, CAT), join={DOG: [CAT]}).narrower.tolist() == [False, False]
+        assert made(by_id(DOG, CORGI), join={DOG: [CORGI]}).narrower.tolist() == [False, True]
+
+    def test_a_subtree_is_excluded_with_its_top(self) -> None:
+        vocabulary = made(by_id(DOG, CORGI, CAT), exclude_below=[DOG])
+        assert fates(vocabulary) == ["excluded", "excluded", "used"]
+        assert made(by_id(CORGI), ancestors="all", exclude_below=[DOG]).wnids == ()
+
+    def test_what_is_excluded_is_not_joined_away(self) -> None:
+        assert fates(made(by_id(DOG, CORGI), join={DOG: [CORGI]}, exclude=[CORGI])) == ["used", "excluded"]
+
+
+def test_merges_count_what_each_way_changed() -> None:
+    decisions = [*by_id(DOG, CORGI, CAT), *by_id(DOG, source="others")]
+    vocabulary = made(decisions, [5, 3, 2, 4], collapse=[DOG])
+    found = merges(vocabulary)
+    assert found["same_id"] == (2, 1, 9)
+    assert found["collapse"] == (1, 1, 3)
+    assert found["join"] == (0, 0, 0)
