@@ -158,7 +158,8 @@ class NounGraph:
     def _find(self, offset: int | None) -> int | None:
         if offset is None:
             return None
-        index = int(np.searchsorted(self.content.offsets, offset))
+        # A Python integer would have numpy copy the column to int64 first, which takes ten times as long.
+        index = int(self.content.offsets.searchsorted(np.int32(offset)))
         return index if index < len(self) and self.content.offsets[index] == offset else None
 
     def _reach(self, wnid: str, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> tuple[str, ...]:
@@ -179,7 +180,8 @@ class NounGraph:
 
         def relation(child: int, parent: int) -> str:
             edge = np.array([child, parent])
-            known = (name for name in relations if (self.content.pairs[name] == edge).all(axis=1).any())
+            named = (*relations, *RELATIONS)  # an added pair may be one that WordNet has a name for
+            known = (name for name in named if (self.content.pairs[name] == edge).all(axis=1).any())
             return next(known, "extra")
 
         steps = (f" -{relation(a, b)}-> {label(b)}" for a, b in pairwise(cycle))
