@@ -16,5 +16,15 @@ def wordnet() -> NounGraph:
 
 
 @pytest.fixture(scope="session")
+def above(wordnet: NounGraph) -> list[set[int]]:
+    """The direct hypernyms and instance hypernyms of every synset."""
+    found: list[set[int]] = [set() for _ in range(len(wordnet))]
+    for relation in ("hypernym", "instance_hypernym"):
+        for child, parent in wordnet.content.pairs[relation].tolist():
+            found[child].add(parent)
+    return found
+
+
+@pytest.fixture(scope="session")
 def published(shared_data: Path, wordnet: NounGraph) -> Published:
     return Published.read(shared_data / "ml-images", wordnet)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import strategies as st
 
 from mlimg_build.labels import (
     ABSENT,
@@ -237,3 +238,21 @@ def confidences(table: LabelTable) -> dict[int, float]:
     return dict(
         zip(table.category.tolist(), np.round(table.confidence.astype(float), 2).tolist(), strict=True)
     )
+
+
+@st.composite
+def vocabularies(draw: st.DrawFn, above: Sequence[set[int]]) -> list[int]:
+    """Some synsets and some of what lies above them, in any order, so that many have ancestors in common."""
+    low = draw(st.lists(st.integers(0, len(above) - 1), min_size=1, max_size=6))
+    chosen = set(low)
+    for start in low:
+        farther = sorted(distances(start, above))
+        chosen |= set(draw(st.lists(st.sampled_from(farther), max_size=6))) if farther else set()
+    return draw(st.permutations(sorted(chosen)))
+
+
+def order_of(chosen: Sequence[int], wordnet: NounGraph, above: Sequence[set[int]]) -> Hierarchy:
+    """WordNet's order of some synsets from the edges above them alone: `from_graph` of a small graph, and fast."""
+    reached = {*chosen, *(j for i in chosen for j in distances(i, above))}
+    pairs = [(wordnet.wnid(child), wordnet.wnid(parent)) for child in reached for parent in above[child]]
+    return from_pairs([wordnet.wnid(i) for i in chosen], pairs)

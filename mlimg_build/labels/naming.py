@@ -1,0 +1,82 @@
+"""What to call a category so that nobody takes it for another one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from mlimg_build.labels.climbing import Climb
+from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.morphology import fold
+
+__all__ = ["distinct_names", "first_named", "qualified_names", "synset_name"]
+
+FARTHEST = 2  # hops; what lies above is called matter and entity, and tells people less than an id
+
+
+def synset_name(graph: NounGraph, wnid: str) -> str:
+    """The name that NLTK gives a synset, such as `dog.n.01`: its first lemma and which sense of it this is.
+
+    Raises `WordNetError` as `NounGraph.index` does.
+    """
+    lemma = graph.lemmas(wnid)[0].lower()
+    return f"{lemma}.n.{graph.senses(lemma).index(wnid) + 1:02d}"
+
+
+def distinct_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:
+    """A name for each category, no two alike, whatever the order of `wnids`; upper and lower case are alike.
+
+    The first lemma; where categories share it, with a hypernym behind it that tells them apart, as in "crane
+    (wading bird)": the nearest one or the next, or else the id. Raises `WordNetError` as `NounGraph.index` does,
+    and `ValueError` where a category stands twice.
+    """
+    return _told_apart(graph, wnids, [graph.name(wnid) for wnid in wnids])
+
+
+def qualified_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:
+    """The same with a hypernym behind every name, for where the categories share a lemma that is not the first."""
+    return _told_apart(graph, wnids, [None] * len(wnids))
+
+
+def _told_apart(graph: NounGraph, wnids: Sequence[str], given: Sequence[str | None]) -> tuple[str, ...]:
+    """The names given, each followed by the first of its qualified names that no other category has."""
+    if len(set(wnids)) < len(wnids):
+        raise ValueError("a category that stands twice has no name of its own")
+    climb = Climb.of(graph)
+    farther = [_qualified(graph, climb, wnid) for wnid in wnids]
+    names = [name or next(others) for name, others in zip(given, farther, strict=True)]
+    while shared := _shared(names):
+        for i in shared:
+            names[i] = next(farther[i])
+    return tuple(names)
+
+
+def _shared(names: Sequence[str]) -> list[int]:
+    """The positions of names that occur more than once.
+
+    >>> _shared(["Turkey", "crow", "turkey"])
+    [0, 2]
+    """
+    keys = [fold(name) for name in names]
+    counted = Counter(keys)
+    return [i for i, key in enumerate(keys) if counted[key] > 1]
+
+
+def _qualified(graph: NounGraph, climb: Climb, wnid: str) -> Iterator[str]:
+    """The name of a synset with a hypernym behind it, nearest first, at last with its id.
+
+    A hypernym of the same name is passed over, for `berry (berry)` would say nothing.
+    """
+    name = graph.name(wnid)
+    for level in islice(climb.levels(graph.index(wnid)), FARTHEST):
+        above = [graph.wnid(i) for i in level]
+        above = [other for other in above if fold(graph.name(other)) != fold(name)]
+        if above:
+            yield f"{name} ({graph.name(first_named(graph, above))})"
+    yield f"{name} ({wnid})"
+
+
+def first_named(graph: NounGraph, wnids: Sequence[str]) -> str:
+    """Of some synsets the one whose name sorts first."""
+    return wnids[0] if len(wnids) == 1 else min(wnids, key=lambda wnid: synset_name(graph, wnid))
