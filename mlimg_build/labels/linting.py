@@ -1,0 +1,252 @@
+"""What people who make a dataset should look at: categories that say less, more or else than they seem to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.labels.comparing import Departures, difference
+from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.naming import distinct_names, qualified_names
+from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.closure import reach
+from mlimg_build.wordnet.morphology import fold
+
+__all__ = ["KINDS", "Finding", "lint"]
+
+KINDS = {
+    "parent-lost": "categories that lose ancestors of WordNet in the tree; counted are the (category, ancestor) pairs",
+    "parent-added": "categories with ancestors that WordNet does not give them; counted are the pairs",
+    "same-as-parent": "categories with exactly the images of a parent; counted are the images",
+    "empty": "categories without an image; counted are those below them without one, themselves included",
+    "homonym": "categories that share a name; counted are the categories",
+    "person": "categories of people; counted are the images",
+    "abstract": "categories that WordNet calls abstractions, which photographs may not show; counted are the images",
+}
+"""The kinds of findings in the order in which they are listed, and what their counts count."""
+
+SHOWN = 4  # ancestors named in one sentence
+
+Ints = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to look at: a kind, the category it is about, others it has to do with, and one sentence."""
+
+    kind: str
+    wnid: str
+    related: tuple[str, ...]
+    count: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Categories:
+    graph: NounGraph
+    wnids: Sequence[str]
+    hierarchy: Hierarchy
+    names: Sequence[str]
+
+    def finding(self, kind: str, category: int, related: Iterable[int], count: int, message: str) -> Finding:
+        others = tuple(sorted(self.wnids[i] for i in related))
+        return Finding(kind, self.wnids[category], others, count, message)
+
+
+def lint(
+    graph: NounGraph,
+    wnids: Sequence[str],
+    hierarchy: Hierarchy,
+    *,
+    positives: Ints | None = None,
+    shared: Ints | None = None,
+    dag: Hierarchy | None = None,
+    names: Sequence[str] | None = None,
+) -> tuple[Finding, ...]:
+    """Every finding, kind by kind in the order of `KINDS`, the largest count first, then by name and id.
+
+    `positives[i]` counts the images with category i present; without it nothing is said about images.
+    `shared` is what `shared_images` gives; it may be left out only where presence implies every ancestor.
+    `dag` is WordNet's order, with the parts and joins of the spec, where `hierarchy` is a tree. `names` are
+    `distinct_names` unless given. Raises `ValueError` where the lengths differ, or where `shared` is missing
+    though a category has more images than a parent; `WordNetError` as `NounGraph.index` does.
+    """
+    _require_lengths(len(hierarchy), wnids, positives, dag, names)
+    made = _Categories(graph, wnids, hierarchy, distinct_names(graph, wnids) if names is None else names)
+    found = [*_homonyms(made), *_people(made, positives), *_abstract(made, positives)]
+    if dag is not None:
+        apart = difference(dag, hierarchy)
+        found += _lost(made, apart.lost, dag)
+        found += _added(made, apart.added)
+    if positives is not None:
+        found += _empty(made, positives)
+        found += _same(made, positives, _shared(hierarchy, positives, shared))
+    name = dict(zip(wnids, made.names, strict=True))
+    turn = {kind: i for i, kind in enumerate(KINDS)}
+    return tuple(sorted(found, key=lambda one: (turn[one.kind], -one.count, fold(name[one.wnid]), one.wnid)))
+
+
+def _require_lengths(
+    n: int,
+    wnids: Sequence[str],
+    positives: Ints | None,
+    dag: Hierarchy | None,
+    names: Sequence[str] | None,
+) -> None:
+    given = {"wnids": wnids, "positives": positives, "dag": dag, "names": names}
+    wrong = {name: len(column) for name, column in given.items() if column is not None and len(column) != n}
+    if wrong:
+        raise ValueError(f"the hierarchy has {n} categories, but the lengths are {wrong}")
+
+
+def _lost(made: _Categories, lost: Departures, dag: Hierarchy) -> Iterator[Finding]:
+    for origin, ancestors, pairs, below in _by_origin(lost, dag):
+        more = f", nor {_are(below)} below it" if below else ""
+        message = f"{made.names[origin]} is not under {_listed(made, ancestors)} in the tree{more}"
+        yield made.finding("parent-lost", origin, ancestors, pairs, message)
+
+
+def _added(made: _Categories, added: Departures) -> Iterator[Finding]:
+    for origin, ancestors, pairs, below in _by_origin(added, made.hierarchy):
+        more = f", and so {_are(below)} below it" if below else ""
+        message = (
+            f"{made.names[origin]} is under {_listed(made, ancestors)}, which WordNet does not say{more}"
+        )
+        yield made.finding("parent-added", origin, ancestors, pairs, message)
+
+
+def _by_origin(departures: Departures, order: Hierarchy) -> Iterator[tuple[int, list[int], int, int]]:
+    """For each origin: its nearest ancestors concerned, the pairs that start there, the categories below it."""
+    own: dict[int, list[int]] = defaultdict(list)
+    pairs: dict[int, int] = defaultdict(int)
+    below: dict[int, set[int]] = defaultdict(set)
+    columns = (departures.category, departures.ancestor, departures.origin)
+    for category, ancestor, origin in zip(*(column.tolist() for column in columns), strict=True):
+        pairs[origin] += 1
+        if category == origin:
+            own[origin].append(ancestor)
+        else:
+            below[origin].add(category)
+    for origin, ancestors in own.items():
+        implied = set().union(*(_row(order, ancestor) for ancestor in ancestors))
+        nearest = [ancestor for ancestor in ancestors if ancestor not in implied]
+        yield origin, nearest, pairs[origin], len(below[origin])
+
+
+def _row(order: Hierarchy, category: int) -> list[int]:
+    above: list[int] = order.hops.indices[
+        order.hops.indptr[category] : order.hops.indptr[category + 1]
+    ].tolist()
+    return above
+
+
+def _homonyms(made: _Categories) -> Iterator[Finding]:
+    """One finding a set of categories, however many lemmas they share."""
+    having: dict[str, list[int]] = defaultdict(list)
+    for i, wnid in enumerate(made.wnids):
+        for lemma in dict.fromkeys(map(fold, made.graph.lemmas(wnid))):
+            having[lemma].append(i)
+    lemmas: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for lemma, categories in having.items():
+        if len(categories) > 1:
+            lemmas[tuple(sorted(categories, key=lambda i: made.wnids[i]))].append(lemma)
+    involved = sorted({i for group in lemmas for i in group})
+    called = qualified_names(made.graph, [made.wnids[i] for i in involved])
+    name = dict(zip(involved, called, strict=True))
+    for group, common in lemmas.items():
+        quoted = _and([f'"{lemma.replace("_", " ")}"' for lemma in sorted(common)])
+        message = f"{quoted} may mean {_and([name[i] for i in group])}"
+        yield made.finding("homonym", group[0], group[1:], len(group), message)
+
+
+def _people(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
+    for i in np.flatnonzero(_under(made, "person")).tolist():
+        message = f"{made.names[i]} is a category of people"
+        yield made.finding("person", i, (), _count(positives, i), message)
+
+
+def _abstract(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
+    for i in np.flatnonzero(_under(made, "abstraction") & ~_under(made, "physical_entity")).tolist():
+        message = f"{made.names[i]} is an abstraction in WordNet and nothing physical"
+        yield made.finding("abstract", i, (), _count(positives, i), message)
+
+
+def _under(made: _Categories, lemma: str) -> npt.NDArray[np.bool_]:
+    """Which categories are that synset or below it; it is found by its lemma, for ids differ between releases."""
+    graph = made.graph
+    child, parent = np.concatenate(
+        [graph.content.pairs[name] for name in ("hypernym", "instance_hypernym")]
+    ).T
+    inside = np.zeros(len(graph), dtype=np.bool_)
+    for wnid in graph.senses(lemma):
+        if graph.lexname(wnid) == "noun.Tops":
+            top = graph.index(wnid)
+            inside[top] = True
+            inside[reach(top, parent, child, len(graph))] = True
+    return inside[graph.indices(made.wnids)]
+
+
+def _count(positives: Ints | None, category: int) -> int:
+    return 0 if positives is None else int(positives[category])
+
+
+def _empty(made: _Categories, positives: Ints) -> Iterator[Finding]:
+    down = made.hierarchy.down
+    for i in np.flatnonzero(positives == 0).tolist():
+        below = down.indices[down.indptr[i] : down.indptr[i + 1]]
+        others = int((positives[below] == 0).sum())
+        more = f", nor {_are(others, 'has', 'have')} below it" if others else ""
+        yield made.finding("empty", i, (), 1 + others, f"{made.names[i]} has no image{more}")
+
+
+def _shared(hierarchy: Hierarchy, positives: Ints, shared: Ints | None) -> Ints:
+    parents = hierarchy.parents
+    if shared is not None:
+        if len(shared) != parents.nnz:
+            raise ValueError(f"the hierarchy has {parents.nnz} edges, but `shared` has {len(shared)} counts")
+        return shared
+    child = np.repeat(positives, np.diff(parents.indptr))
+    if (child > positives[parents.indices]).any():
+        raise ValueError("presence does not imply every ancestor here, so `shared` is needed")
+    return child
+
+
+def _same(made: _Categories, positives: Ints, shared: Ints) -> Iterator[Finding]:
+    parents = made.hierarchy.parents
+    child = np.repeat(np.arange(len(positives)), np.diff(parents.indptr))
+    above = positives[parents.indices]
+    alike = (shared > 0) & (shared == above) & (shared == positives[child])
+    same: dict[int, list[int]] = defaultdict(list)
+    for category, parent in zip(child[alike].tolist(), parents.indices[alike].tolist(), strict=True):
+        same[category].append(parent)
+    for category, related in same.items():
+        message = f"{made.names[category]} has exactly the images of {_listed(made, related)}"
+        yield made.finding("same-as-parent", category, related, int(positives[category]), message)
+
+
+def _listed(made: _Categories, categories: Sequence[int]) -> str:
+    names = [made.names[i] for i in sorted(categories, key=lambda i: made.wnids[i])[:SHOWN]]
+    more = len(categories) - SHOWN
+    return _and([*names, f"{more} more"] if more > 0 else names)
+
+
+def _are(categories: int, one: str = "is", many: str = "are") -> str:
+    """The verb and the number of categories.
+
+    >>> _are(1), _are(2, "has", "have")
+    ('is 1 category', 'have 2 categories')
+    """
+    return f"{one} 1 category" if categories == 1 else f"{many} {categories:,} categories"
+
+
+def _and(names: Sequence[str]) -> str:
+    """The names as a person would list them.
+
+    >>> _and(["dog"]), _and(["dog", "cat", "horse"])
+    ('dog', 'dog, cat and horse')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
