@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["Climb"]
@@ -19,9 +21,11 @@ class Climb:
 
     @classmethod
     def of(cls, graph: NounGraph) -> Climb:
-        edges = graph.edges("hypernym") + graph.edges("instance_hypernym")
-        edges.sort_indices()
-        return cls(edges.indptr.tolist(), edges.indices.tolist())
+        n = np.int64(len(graph))
+        known = np.concatenate([graph.content.pairs[name] for name in ("hypernym", "instance_hypernym")])
+        edges = np.unique(known[:, 0] * n + known[:, 1])
+        start = np.searchsorted(edges, np.arange(n + 1) * n)
+        return cls(start.tolist(), (edges % n).tolist())
 
     def levels(self, index: int) -> Iterator[list[int]]:
         """The synsets one hop above `index`, then two, …: each once, where the fewest hops lead to it."""

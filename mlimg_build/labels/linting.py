@@ -13,6 +13,7 @@ from mlimg_build.labels.comparing import Departures, difference
 from mlimg_build.labels.hierarchy import Hierarchy
 from mlimg_build.labels.naming import distinct_names, qualified_names
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.closure import reach
 from mlimg_build.wordnet.morphology import fold
 
 __all__ = ["KINDS", "Finding", "lint"]
@@ -52,7 +53,8 @@ class _Categories:
     names: Sequence[str]
 
     def finding(self, kind: str, category: int, related: Iterable[int], count: int, message: str) -> Finding:
-        return Finding(kind, self.wnids[category], tuple(self.wnids[i] for i in related), count, message)
+        others = tuple(sorted(self.wnids[i] for i in related))
+        return Finding(kind, self.wnids[category], others, count, message)
 
 
 def lint(
@@ -69,9 +71,9 @@ def lint(
 
     `positives[i]` counts the images with category i present; without it nothing is said about images.
     `shared` is what `shared_images` gives; it may be left out only where presence implies every ancestor.
-    `dag` is WordNet's order where `hierarchy` is a tree. `names` are `distinct_names` unless given. Raises
-    `ValueError` where the lengths differ, or where `shared` is missing though presence cannot imply every
-    ancestor, for a category has more images than a parent; `WordNetError` as `NounGraph.index` does.
+    `dag` is WordNet's order, with the parts and joins of the spec, where `hierarchy` is a tree. `names` are
+    `distinct_names` unless given. Raises `ValueError` where the lengths differ, or where `shared` is missing
+    though a category has more images than a parent; `WordNetError` as `NounGraph.index` does.
     """
     _require_lengths(len(hierarchy), wnids, positives, dag, names)
     made = _Categories(graph, wnids, hierarchy, distinct_names(graph, wnids) if names is None else names)
@@ -162,25 +164,30 @@ def _homonyms(made: _Categories) -> Iterator[Finding]:
 
 
 def _people(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
-    people = _under(made.graph, "person")
-    for i, wnid in enumerate(made.wnids):
-        if wnid in people:
-            message = f"{made.names[i]} is a category of people"
-            yield made.finding("person", i, (), _count(positives, i), message)
+    for i in np.flatnonzero(_under(made, "person")).tolist():
+        message = f"{made.names[i]} is a category of people"
+        yield made.finding("person", i, (), _count(positives, i), message)
 
 
 def _abstract(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
-    abstractions = _under(made.graph, "abstraction") - _under(made.graph, "physical_entity")
-    for i, wnid in enumerate(made.wnids):
-        if wnid in abstractions:
-            message = f"{made.names[i]} is an abstraction in WordNet and nothing physical"
-            yield made.finding("abstract", i, (), _count(positives, i), message)
+    for i in np.flatnonzero(_under(made, "abstraction") & ~_under(made, "physical_entity")).tolist():
+        message = f"{made.names[i]} is an abstraction in WordNet and nothing physical"
+        yield made.finding("abstract", i, (), _count(positives, i), message)
 
 
-def _under(graph: NounGraph, lemma: str) -> set[str]:
-    """The synset of that lemma among WordNet's topmost ones, with all below it; ids differ between releases."""
-    tops = [wnid for wnid in graph.senses(lemma) if graph.lexname(wnid) == "noun.Tops"]
-    return {*tops, *(below for top in tops for below in graph.descendants(top))}
+def _under(made: _Categories, lemma: str) -> npt.NDArray[np.bool_]:
+    """Which categories are that synset or below it; it is found by its lemma, for ids differ between releases."""
+    graph = made.graph
+    child, parent = np.concatenate(
+        [graph.content.pairs[name] for name in ("hypernym", "instance_hypernym")]
+    ).T
+    inside = np.zeros(len(graph), dtype=np.bool_)
+    for wnid in graph.senses(lemma):
+        if graph.lexname(wnid) == "noun.Tops":
+            top = graph.index(wnid)
+            inside[top] = True
+            inside[reach(top, parent, child, len(graph))] = True
+    return inside[graph.indices(made.wnids)]
 
 
 def _count(positives: Ints | None, category: int) -> int:
@@ -222,7 +229,7 @@ def _same(made: _Categories, positives: Ints, shared: Ints) -> Iterator[Finding]
 
 
 def _listed(made: _Categories, categories: Sequence[int]) -> str:
-    names = [made.names[i] for i in categories[:SHOWN]]
+    names = [made.names[i] for i in sorted(categories, key=lambda i: made.wnids[i])[:SHOWN]]
     more = len(categories) - SHOWN
     return _and([*names, f"{more} more"] if more > 0 else names)
 

@@ -28,7 +28,8 @@ def distinct_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:
     """A name for each category, no two alike, whatever the order of `wnids`; upper and lower case are alike.
 
     The first lemma; where categories share it, with a hypernym behind it that tells them apart, as in "crane
-    (wading bird)": the nearest one or the next, or else the id. Raises `WordNetError` as `NounGraph.index` does.
+    (wading bird)": the nearest one or the next, or else the id. Raises `WordNetError` as `NounGraph.index` does,
+    and `ValueError` where a category stands twice.
     """
     return _told_apart(graph, wnids, [graph.name(wnid) for wnid in wnids])
 
@@ -40,6 +41,8 @@ def qualified_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:
 
 def _told_apart(graph: NounGraph, wnids: Sequence[str], given: Sequence[str | None]) -> tuple[str, ...]:
     """The names given, each followed by the first of its qualified names that no other category has."""
+    if len(set(wnids)) < len(wnids):
+        raise ValueError("a category that stands twice has no name of its own")
     climb = Climb.of(graph)
     farther = [_qualified(graph, climb, wnid) for wnid in wnids]
     names = [name or next(others) for name, others in zip(given, farther, strict=True)]

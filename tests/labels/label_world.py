@@ -249,3 +249,10 @@ def vocabularies(draw: st.DrawFn, above: Sequence[set[int]]) -> list[int]:
         farther = sorted(distances(start, above))
         chosen |= set(draw(st.lists(st.sampled_from(farther), max_size=6))) if farther else set()
     return draw(st.permutations(sorted(chosen)))
+
+
+def order_of(chosen: Sequence[int], wordnet: NounGraph, above: Sequence[set[int]]) -> Hierarchy:
+    """WordNet's order of some synsets from the edges above them alone: `from_graph` of a small graph, and fast."""
+    reached = {*chosen, *(j for i in chosen for j in distances(i, above))}
+    pairs = [(wordnet.wnid(child), wordnet.wnid(parent)) for child in reached for parent in above[child]]
+    return from_pairs([wordnet.wnid(i) for i in chosen], pairs)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Published, vocabularies
+from label_world import Published, order_of, vocabularies
 
-from mlimg_build.labels import Departures, Hierarchy, difference, from_graph, from_pairs, shape, tree_by_rule
+from mlimg_build.labels import Departures, Hierarchy, difference, from_pairs, shape, tree_by_rule
 from mlimg_build.wordnet import NounGraph
 
 LAW = settings(max_examples=60, deadline=None)
@@ -79,8 +79,9 @@ def test_nothing_has_no_depth_and_no_difference() -> None:
 def test_a_tree_by_rule_adds_nothing_and_every_loss_begins_somewhere(
     data: st.DataObject, collapse: bool, wordnet: NounGraph, above: list[set[int]]
 ) -> None:
-    wnids = [wordnet.wnid(i) for i in data.draw(vocabularies(above))]
-    dag, tree = from_graph(wordnet, wnids), tree_by_rule(wordnet, wnids, collapse_only_leaf=collapse)
+    chosen = data.draw(vocabularies(above))
+    wnids = [wordnet.wnid(i) for i in chosen]
+    dag, tree = order_of(chosen, wordnet, above), tree_by_rule(wordnet, wnids, collapse_only_leaf=collapse)
     apart = difference(dag, tree)
     assert len(apart.added) == 0
     assert [row[:2] for row in rows(apart.lost)] == sorted(pairs(dag) - pairs(tree))
@@ -96,5 +97,5 @@ def test_a_tree_by_rule_adds_nothing_and_every_loss_begins_somewhere(
 def test_a_hierarchy_does_not_depart_from_itself(
     data: st.DataObject, wordnet: NounGraph, above: list[set[int]]
 ) -> None:
-    dag = from_graph(wordnet, [wordnet.wnid(i) for i in data.draw(vocabularies(above))])
+    dag = order_of(data.draw(vocabularies(above)), wordnet, above)
     assert rows(difference(dag, dag).lost) == rows(difference(dag, dag).added) == []

@@ -37,9 +37,9 @@ def test_categories_of_one_name_are_told_apart_by_what_they_are(wordnet: NounGra
 
 
 def test_upper_and_lower_case_are_alike(wordnet: NounGraph) -> None:
-    republic, meat = "n09039411", "n07644967"
-    assert [wordnet.name(wnid) for wnid in (republic, meat)] == ["Turkey", "turkey"]
-    assert not {"Turkey", "turkey"} & {*distinct_names(wordnet, [republic, meat])}
+    country, bird = "n09039411", "n01794158"
+    assert [wordnet.name(wnid) for wnid in (country, bird)] == ["Turkey", "turkey"]
+    assert not {"Turkey", "turkey"} & {*distinct_names(wordnet, [country, bird])}
 
 
 def test_where_the_nearest_hypernym_is_shared_the_next_one_tells(wordnet: NounGraph) -> None:
@@ -60,6 +60,11 @@ def test_the_published_categories_have_11166_names(published: Published, wordnet
 def test_an_unknown_id_has_no_name(wordnet: NounGraph) -> None:
     with pytest.raises(WordNetError, match="n99999999"):
         distinct_names(wordnet, [DOG, "n99999999"])
+
+
+def test_a_category_that_stands_twice_has_no_name_of_its_own(wordnet: NounGraph) -> None:
+    with pytest.raises(ValueError, match="stands twice"):
+        distinct_names(wordnet, [DOG, BIRD, DOG])
 
 
 @given(data=st.data())

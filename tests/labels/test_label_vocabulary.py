@@ -83,9 +83,7 @@ def test_every_fate_is_told() -> None:
         drop_below_score=float("inf"),
         drop_is_a=True,
     )
-    assert fates(vocabulary) == [
-        "used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a"
-    ]
+    assert fates(vocabulary) == ["used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a"]
     assert set(fates(vocabulary)) == set(FATES)
     assert vocabulary.wnids == (DOG,)
     assert vocabulary.category_of.tolist() == [0, -1, -1, -1, -1, -1, -1]
