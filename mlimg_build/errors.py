@@ -13,6 +13,7 @@ MlimgError                  a problem that the user can do something about; the 
 │   ├── CheckpointError     a checkpoint or a model's files are damaged, or belong to something else
 │   └── LossNotFinite       the loss is NaN or infinite (names the step and its images)
 └── BuildError              a build cannot go on
+    ├── LockChanged         what is decided now is not what the lock says (exit 3, with the list of changes)
     └── Interrupted         stopped by the user; a rerun goes on from here (exit 130)
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "ImageError",
     "Interrupted",
     "LabelError",
+    "LockChanged",
     "LossNotFinite",
     "MlimgError",
     "Place",
@@ -134,6 +136,12 @@ class LossNotFinite(TrainingError):
 
 class BuildError(MlimgError):
     """A build cannot go on."""
+
+
+class LockChanged(BuildError):
+    """What is decided from the sources now differs from the lock; one problem a thing that changed."""
+
+    exit_code = 3
 
 
 class Interrupted(BuildError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,14 +11,16 @@ from typing import Any, Protocol
 
 from mlimg_build.build.checking import check_ids, load_wordnet
 from mlimg_build.build.finishing import as_csv, failures, finish, passed_over, plan_digest
-from mlimg_build.build.lock import refuse_strangers, write_lock
-from mlimg_build.build.planning import Plan, make_plan, remember
+from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
+from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
+from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
 from mlimg_build.build.store import Store, write_synced
 from mlimg_build.dataset import verify
-from mlimg_build.errors import DatasetError, Interrupted, Problem
+from mlimg_build.dataset.writing import read_result
+from mlimg_build.errors import DatasetError, Interrupted, LockChanged, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 
-__all__ = ["Built", "Silent", "Watcher", "build", "dataset_path", "lock", "plan"]
+__all__ = ["Built", "Silent", "Watcher", "build", "check_lock", "dataset_path", "lock", "plan"]
 
 
 DAMAGED = "its digest did not match"
@@ -82,14 +85,51 @@ def plan(
 
 
 def lock(
-    loaded: LoadedSpec, out: Path, folder: Path, progress: Callable[[str], None] = lambda message: None
+    loaded: LoadedSpec, out: Path, folder: Path, backend: Backend, watcher: Watcher | None = None
 ) -> Plan:
-    """Writes the lock of a spec into `folder` without building anything; shards that `out` has are listed."""
+    """Writes the lock of a spec into `folder`; labels are worked out, no image is read."""
     store = _store(loaded, out)
-    with store.held():
-        made = _plan(loaded, store, 1.0, progress)
+    refuse_strangers(folder)
+    with store.held(), interruptible():
+        made = _labelled(loaded, store, backend, watcher or Silent())
         write_lock(made, store, folder, _digest_at(dataset_path(loaded, out, 1.0), made))
     return made
+
+
+def check_lock(
+    loaded: LoadedSpec, out: Path, folder: Path, backend: Backend, watcher: Watcher | None = None
+) -> Plan:
+    """Raises `LockChanged` with everything in which the lock in `folder` differs from what would be written now."""
+    locked = read_lock(folder)
+    store = _store(loaded, out)
+    with store.held(), interruptible():
+        made = _labelled(loaded, store, backend, watcher or Silent())
+        built = _digest_at(dataset_path(loaded, out, 1.0), made)
+        now = parse_lock(lock_files(made, store, locked, built), "the lock of now")
+    _refuse_changes(changes(locked, now, whole=True), folder)
+    return made
+
+
+def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher) -> Plan:
+    """The plan of the whole, with the labels of all shards in the store."""
+    made = _plan(loaded, store, 1.0, watcher.step)
+    left = math.ceil(sum(not work.labels_cached for work in made.work) / LABELS_PER_TASK)
+    if left:
+        from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
+        from mlimg_build.build.running import execute  # noqa: PLC0415
+
+        watcher.step("working out labels")
+        with connected(backend, store.root / "tmp") as client:
+            execute(made, store, client, watcher.follow(0, left), images=False)
+        made = _plan(loaded, store, 1.0, watcher.step)
+    return made
+
+
+def _refuse_changes(found: Sequence[str], folder: Path | None) -> None:
+    if found and folder is not None:
+        hint = "`mlimg lock SPEC` writes what is decided now, to be reviewed and committed"
+        message = f"{folder.name} is not what is decided now"
+        raise LockChanged(Problem("lock-changed", "\n  ".join([message, *found]), hint=hint))
 
 
 def build(
@@ -99,9 +139,12 @@ def build(
     fraction: float = 1.0,
     watcher: Watcher | None = None,
     repair: bool = False,
+    locked: Path | None = None,
 ) -> Built:
     """The dataset of a spec, in `out`; results that are there already are not made again.
 
+    With `locked`, the folder of a lock, nothing is built unless all that it says is decided so now, and what was
+    built must have the digests of its shards: else `LockChanged`.
     With `repair` every digest of a dataset that is there is checked first, and damaged shards are made again.
 
     The watcher's `step` hears of each step, and its `follow`, given the images and tasks that are left, returns what
@@ -113,7 +156,14 @@ def build(
     refuse_strangers(folder)
     with store.held(), interruptible():
         watcher = watcher or Silent()
-        made = _plan(loaded, store, fraction, watcher.step)
+        expected = read_lock(locked) if locked else None
+        if expected is None:
+            made = _plan(loaded, store, fraction, watcher.step)
+        else:
+            whole = _plan(loaded, store, 1.0, watcher.step)
+            now = parse_lock(lock_files(whole, store, expected, None), "the lock of now")
+            _refuse_changes(changes(expected, now, whole=False), locked)
+            made = whole.cut(fraction)
         if repair and path.exists():
             watcher.step("checking the dataset that is there")
             made = _without_damage(made, store, path) or made
@@ -132,6 +182,8 @@ def build(
                 outcome.peak_memory,
                 outcome.images,
             )
+        if expected is not None:
+            _refuse_changes(_other_digests(made, store, expected), locked)
         watcher.step("assembling the dataset")
         digest = finish(made, store, path)
         write_lock(made, store, folder, digest if fraction >= 1 else None)
@@ -162,6 +214,19 @@ def build(
         summary=made.summary(),
         warnings=made.warnings,
     )
+
+
+def _other_digests(made: Plan, store: Store, expected: Locked) -> list[str]:
+    """The shards that were built and are not what the lock says."""
+    found = []
+    for work in made.work:
+        slot = f"{work.shard.split}/{work.shard.number}"
+        for kind, key in (("images", work.images), ("labels", work.labels)):
+            digest = read_result(store.path(key), kind)["digest"]
+            known = expected.digests.get((kind, slot, key.digest[:KEY]))
+            if known is not None and known != digest:
+                found.append(f"shards.csv: {slot}: {kind} {known} → {digest}")
+    return found
 
 
 @contextmanager

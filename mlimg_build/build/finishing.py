@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import mlimg_build
+from mlimg_build.build.counted import by_rule
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
 from mlimg_build.dataset import Artefacts, CategoryColumns, MappingColumns, assemble, open_dataset
@@ -25,7 +25,7 @@ __all__ = ["as_csv", "evidence", "failures", "finish", "passed_over", "plan_dige
 
 def finish(plan: Plan, store: Store, path: Path) -> str:
     """The dataset lies at `path`, complete; returns its digest (hex)."""
-    positives, negatives = _counts(plan, store)
+    positives, negatives = np.moveaxis(by_rule(plan, store).sum(axis=1), 1, 0)
     graph, wnids = plan.graph, plan.facts.vocabulary.wnids
     parents = plan.facts.hierarchy.parents
     splits: dict[str, list[Artefacts]] = {}
@@ -101,16 +101,6 @@ def plan_digest(plan: Plan) -> str:
             "licences": list(plan.rows.licences),
         }
     )
-
-
-def _counts(plan: Plan, store: Store) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    n = len(plan.facts.vocabulary)
-    positives, negatives = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for work in plan.work:
-        category, present, absent = np.load(store.path(work.labels) / "counts.npy", allow_pickle=False)
-        positives[category] += present
-        negatives[category] += absent
-    return positives, negatives
 
 
 def _mappings(plan: Plan) -> MappingColumns:

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from mlimg_build.build.finishing import as_csv
+from mlimg_build.build.copies import copies
+from mlimg_build.build.counted import by_rule
+from mlimg_build.build.finishing import as_csv, evidence, plan_digest
+from mlimg_build.build.locked import FILES, KEY, Locked, read_leniently
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store, write_synced
 from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
 from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import BuildError, Problem
+from mlimg_build.labels import distinct_names, merges
 
-__all__ = ["refuse_strangers", "write_lock"]
+__all__ = ["lock_files", "refuse_strangers", "write_lock"]
 
-LOCK_FORMAT = 1
-
-
-FILES = ("lock.yaml", "categories.csv", "mappings.csv", "shards.csv")
+LOCK_FORMAT = 2
 
 
 def write_lock(plan: Plan, store: Store, folder: Path, dataset: str | None) -> None:
-    """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset, None before it is built.
+    """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset where it is built.
 
-    `shards.csv` lists the shards that are built. A lock that was there is replaced; `BuildError` where `folder` is
-    anything else.
+    What this machine has not built keeps the digests of the lock that was there, as long as it follows from the
+    same: so a lock that a merge left in conflict is mended. `BuildError` where `folder` is anything but a lock.
     """
     folder = folder.absolute()
     refuse_strangers(folder)
+    files = lock_files(plan, store, read_leniently(folder), dataset)
     with explaining_full_disk(folder), replacing(folder) as temporary:
-        for name, data in _files(plan, store, dataset):
+        for name, data in files.items():
             write_synced(temporary / name, data)
 
 
@@ -53,15 +55,24 @@ def refuse_strangers(folder: Path) -> None:
         )
 
 
-def _files(plan: Plan, store: Store, dataset: str | None) -> Iterator[tuple[str, bytes]]:
-    yield "lock.yaml", yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
-    yield "categories.csv", as_csv(("wnid", "name", "parents", "from"), _categories(plan))
-    columns = ("source", "category", "name", "wnid", "method", "fate", "images", "alternatives")
-    yield "mappings.csv", as_csv(columns, _mappings(plan))
-    yield (
-        "shards.csv",
-        as_csv(("split", "shard", "images", "images_digest", "labels_digest"), _shards(plan, store)),
-    )
+def lock_files(plan: Plan, store: Store, before: Locked | None, dataset: str | None) -> dict[str, bytes]:
+    """The files of a lock by name; `before` gives the digests of what is not in the store."""
+    shards = list(_shards(plan, store, before))
+    if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan):
+        dataset = before.head.get("dataset")
+    head = yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
+    repeated = {} if before is None else before.repeated
+    tables = {
+        "categories.csv": _categories(plan, store),
+        "mappings.csv": _mappings(plan),
+        "cooccurrence.csv": _pairs(plan),
+        "duplicates.csv": copies(plan, store, repeated),
+        "shards.csv": shards,
+    }
+    return {
+        "lock.yaml": head,
+        **{name: as_csv(FILES[name], rows) for name, rows in tables.items()},
+    }
 
 
 def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
@@ -83,22 +94,38 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
         },
         "categories": len(plan.facts.vocabulary),
         "implied_pairs": plan.facts.hierarchy.pairs,
+        "merged": {
+            way: merge._asdict() for way, merge in merges(plan.facts.vocabulary).items() if merge.categories
+        },
         "images": sum(shard.images for shard in plan.rows.shards),
         "shards": len(plan.rows.shards),
+        "plan": plan_digest(plan),
         "dataset": dataset,
     }
 
 
-def _categories(plan: Plan) -> Iterator[tuple[str, ...]]:
+def _categories(plan: Plan, store: Store) -> Iterator[tuple[Any, ...]]:
     vocabulary, parents = plan.facts.vocabulary, plan.facts.hierarchy.parents
     origins: dict[str, list[str]] = {}
     for row in vocabulary.placed:
         if row.fate == "used" and row.wnid:
-            origins.setdefault(row.wnid, []).append(f"{row.decision.source}:{row.decision.id}")
+            origins.setdefault(row.wnid, []).append(f"{row.decision.source}:{row.decision.id} ({row.images})")
+    names = distinct_names(plan.graph, vocabulary.wnids)
+    counted = by_rule(plan, store)
     for i, wnid in enumerate(vocabulary.wnids):
         above = parents.indices[parents.indptr[i] : parents.indptr[i + 1]]
-        names = " ".join(vocabulary.wnids[int(parent)] for parent in np.sort(above))
-        yield wnid, plan.graph.name(wnid), names, " ".join(sorted(origins.get(wnid, [])))
+        listed = " ".join(vocabulary.wnids[int(parent)] for parent in np.sort(above))
+        present, absent = counted[i, :, 0].tolist(), counted[i, :, 1].tolist()
+        yield (
+            wnid,
+            names[i],
+            listed,
+            *present[:2],
+            sum(present[3:]),
+            absent[0],
+            absent[2],
+            " | ".join(sorted(origins.get(wnid, []))),
+        )
 
 
 def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
@@ -108,18 +135,45 @@ def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
             row.decision.id,
             row.decision.name,
             row.wnid or "",
+            row.decision.relation if row.wnid else "",
             row.decision.method,
+            f"{row.decision.score:.3f}",
             row.fate,
             row.images,
-            " ".join(row.decision.alternatives),
+            evidence(row),
         )
         for row in plan.facts.vocabulary.placed
     )
 
 
-def _shards(plan: Plan, store: Store) -> Iterator[tuple[Any, ...]]:
+def _pairs(plan: Plan) -> Iterator[tuple[Any, ...]]:
+    pairs, wnids = plan.facts.pairs, plan.facts.vocabulary.wnids
+    names = distinct_names(plan.graph, wnids) if len(pairs) else ()
+    columns = (pairs.antecedent, pairs.consequent, pairs.together, pairs.images, pairs.bound, pairs.vetoed)
+    for low, high, together, images, bound, vetoed in zip(*(c.tolist() for c in columns), strict=True):
+        share, certain = f"{together / images:.4f}", f"{bound:.4f}"
+        yield (
+            wnids[low],
+            names[low],
+            wnids[high],
+            names[high],
+            together,
+            images,
+            share,
+            certain,
+            "x" if vetoed else "",
+        )
+
+
+def _shards(plan: Plan, store: Store, before: Locked | None) -> Iterator[tuple[Any, ...]]:
+    known: Mapping[tuple[str, str, str], str] = {} if before is None else before.digests
     for work in plan.work:
-        if store.has(work.images) and store.has(work.labels):
-            images = read_result(store.path(work.images), "images")
-            labels = read_result(store.path(work.labels), "labels")
-            yield work.shard.split, work.shard.number, work.shard.images, images["digest"], labels["digest"]
+        row: list[Any] = [work.shard.split, work.shard.number, work.shard.images]
+        keys = (work.images.digest[:KEY], work.labels.digest[:KEY])
+        digests = []
+        for key, kind, short in ((work.images, "images", keys[0]), (work.labels, "labels", keys[1])):
+            if store.has(key):
+                digests.append(read_result(store.path(key), kind)["digest"])
+            else:
+                digests.append(known.get((kind, f"{work.shard.split}/{work.shard.number}", short), ""))
+        yield (*row, *keys, *digests)

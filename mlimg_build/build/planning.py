@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,14 @@ class Plan:
     layout: Layout
     fraction: float
     work: tuple[Work, ...]
+
+    def cut(self, fraction: float) -> Plan:
+        """The plan of the first shards of each split: at least one, and the same as in the whole."""
+        work = []
+        for split in dict.fromkeys(item.shard.split for item in self.work):
+            shards = [item for item in self.work if item.shard.split == split]
+            work += shards[: max(1, math.ceil(Fraction(str(fraction)) * len(shards)))]
+        return replace(self, fraction=fraction, work=tuple(work))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

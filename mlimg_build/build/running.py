@@ -43,13 +43,16 @@ class Outcome:
     peak_memory: int
 
 
-def tasks_of(plan: Plan, store: Store) -> list[Task]:
-    """The tasks that are left: one for each shard whose images are missing, label-only ones in bundles."""
+def tasks_of(plan: Plan, store: Store, *, images: bool = True) -> list[Task]:
+    """The tasks that are left: one for each shard whose images are missing, label-only ones in bundles.
+
+    Without `images`, labels only.
+    """
     packing: list[Task] = []
     labelling: list[LabelRules] = []
     for work in plan.work:
         labels = [] if work.labels_cached else [_labels(plan, store, work)]
-        if not work.images_cached:
+        if images and not work.images_cached:
             packing.append([_images(plan, store, work), *labels])
         else:
             labelling += labels
@@ -57,13 +60,15 @@ def tasks_of(plan: Plan, store: Store) -> list[Task]:
     return [*packing, *bundles]
 
 
-def execute(plan: Plan, store: Store, client: Client, report: Callable[[Progress], None]) -> Outcome:
-    """Every result of the plan is in the store.
+def execute(
+    plan: Plan, store: Store, client: Client, report: Callable[[Progress], None], *, images: bool = True
+) -> Outcome:
+    """Every result of the plan is in the store; without `images` only those of labels.
 
     A task that fails costs only its own shard: the others are finished first. Raises the error of a full disk at
     once, `BuildError` with every other failure at the end.
     """
-    todo = tasks_of(plan, store)
+    todo = tasks_of(plan, store, images=images)
     topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
     started = time.monotonic()
 

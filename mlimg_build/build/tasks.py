@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlimg_build.build.columns import open_batches
+from mlimg_build.build.counted import save_counts
 from mlimg_build.build.facts import load_rules
 from mlimg_build.build.rows import statements_of
 from mlimg_build.build.store import Key, Store
@@ -203,11 +204,7 @@ def _label(job: LabelRules) -> None:
     )
     with Store(job.store).create(job.key) as (folder, notes):
         write_labels(folder, job.layout, labels, _contradictions(statements, clashes, len(batch)))
-        states = [
-            np.bincount(table.category[table.state == state], minlength=len(hierarchy)) for state in (1, -1)
-        ]
-        used = np.flatnonzero(states[0] + states[1])
-        np.save(folder / "counts.npy", np.stack([used, states[0][used], states[1][used]]).astype("<i8"))
+        save_counts(folder, table, len(hierarchy))
         notes["contradictions"] = len(clashes)
 
 

@@ -10,7 +10,19 @@ import typer
 if TYPE_CHECKING:
     from mlimg_build.build.modelling import Modelled
 
-from .options import AsJson, BackendFile, Fraction, Out, SpecFile, check_fraction, load, plain, print_json
+from .options import (
+    AsJson,
+    BackendFile,
+    Fraction,
+    LockFolder,
+    Out,
+    SpecFile,
+    check_fraction,
+    load,
+    lock_folder,
+    plain,
+    print_json,
+)
 
 __all__ = ["build", "train"]
 
@@ -23,6 +35,10 @@ def build(
     repair: Annotated[
         bool, typer.Option("--repair", help="Check the dataset that is there first and mend what is damaged.")
     ] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Build only what the lock says; exit 3 with what changed.")
+    ] = False,
+    lock: LockFolder = None,
     until: Annotated[
         Literal["dataset", "model"] | None,
         typer.Option("--until", help="Stop after the dataset, or after the model and before its transfer."),
@@ -39,7 +55,8 @@ def build(
     loaded = load(spec)
     cluster = load_backend(backend)
     with terminal.Watcher() as watcher:
-        built = compile_spec(loaded, out, cluster, fraction, watcher, repair)
+        kept = (lock or lock_folder(spec, loaded)) if locked else None
+        built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept)
     terminal.show_problems(built.warnings)
     if not as_json:
         terminal.show_built(built)

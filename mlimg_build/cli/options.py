@@ -17,11 +17,13 @@ __all__ = [
     "Dataset",
     "Device",
     "Fraction",
+    "LockFolder",
     "Model",
     "Out",
     "SpecFile",
     "check_fraction",
     "load",
+    "lock_folder",
     "plain",
     "print_json",
 ]
@@ -42,6 +44,17 @@ Fraction = Annotated[
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
+
+
+LockFolder = Annotated[
+    Path | None,
+    typer.Option("--lock", "--to", metavar="DIR", help="The lock; default NAME.lock beside the spec."),
+]
+
+
+def lock_folder(spec: Path, loaded: LoadedSpec) -> Path:
+    """Where the lock of a spec is kept unless a command says otherwise."""
+    return spec.with_name(f"{loaded.spec.name}.lock")
 
 
 def load(path: Path) -> LoadedSpec:

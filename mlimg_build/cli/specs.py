@@ -13,11 +13,14 @@ from mlimg_build.errors import Problem
 
 from .options import (
     AsJson,
+    BackendFile,
     Fraction,
+    LockFolder,
     Out,
     SpecFile,
     check_fraction,
     load,
+    lock_folder,
     print_json,
 )
 
@@ -92,19 +95,27 @@ def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_
 def lock(
     spec: SpecFile,
     out: Out = Path("build"),
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="The lock; default NAME.lock beside the spec.")
-    ] = None,
+    to: LockFolder = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; exit 3 with what changed where the lock is another."),
+    ] = False,
+    backend: BackendFile = None,
 ) -> None:
-    """Write what is decided from the sources, to be reviewed and kept in git; builds nothing."""
+    """Write what is decided from the sources, to be reviewed and kept in git; reads no image."""
     from mlimg_build import terminal
+    from mlimg_build.build.compiling import check_lock
     from mlimg_build.build.compiling import lock as write
+    from mlimg_build.spec import load_backend
 
     loaded = load(spec)
-    folder = to or spec.with_name(f"{loaded.spec.name}.lock")
+    folder = to or lock_folder(spec, loaded)
     with terminal.Watcher() as watcher:
-        made = write(loaded, out, folder, watcher.step)
+        act = check_lock if check else write
+        made = act(loaded, out, folder, load_backend(backend), watcher)
     terminal.show_problems(made.warnings)
+    if check:
+        print(f"{folder}: up to date", file=sys.stderr)
     print(folder)
 
 
