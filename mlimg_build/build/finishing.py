@@ -12,9 +12,17 @@ import numpy as np
 
 import mlimg_build
 from mlimg_build.build.counted import by_rule
+from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
-from mlimg_build.dataset import Artefacts, CategoryColumns, MappingColumns, assemble, open_dataset
+from mlimg_build.dataset import (
+    Artefacts,
+    CategoryColumns,
+    MappingColumns,
+    PairColumns,
+    assemble,
+    open_dataset,
+)
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
 from mlimg_build.labels import METHODS, RULES, Placed
@@ -47,6 +55,7 @@ def finish(plan: Plan, store: Store, path: Path) -> str:
             negatives=negatives,
         ),
         mappings=_mappings(plan),
+        pairs=_pairs(plan),
         attributes=_attributes(plan, store),
         tables={
             "rules": list(RULES),
@@ -96,6 +105,8 @@ def plan_digest(plan: Plan) -> str:
                 for row in plan.facts.vocabulary.placed
             ],
             "category_of": plan.facts.vocabulary.category_of.tolist(),
+            "scores": [round(row.decision.score, 6) for row in plan.facts.vocabulary.placed],
+            "pairs": pairs_digest(plan.facts.pairs),
             "wordnet": plan.graph.digest,
             "sources": [catalog.name for catalog in plan.catalogs],
             "licences": list(plan.rows.licences),
@@ -111,7 +122,21 @@ def _mappings(plan: Plan) -> MappingColumns:
         name=[row.decision.name for row in placed],
         category=plan.facts.vocabulary.category_of,
         method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
+        score=np.array([row.decision.score for row in placed], np.float32),
+        narrower=plan.facts.vocabulary.narrower.astype(np.uint8),
         evidence=[evidence(row) for row in placed],
+    )
+
+
+def _pairs(plan: Plan) -> PairColumns:
+    pairs = plan.facts.pairs
+    used = ~pairs.vetoed
+    return PairColumns(
+        antecedent=pairs.antecedent[used],
+        consequent=pairs.consequent[used],
+        together=pairs.together[used],
+        images=pairs.images[used],
+        bound=pairs.bound[used],
     )
 
 
@@ -153,7 +178,21 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
         },
         "images_without_label": plan.rows.dropped,
         "labels_below_confidence": plan.rows.below,
+        "annotation": _annotation(plan),
         "contradictions": sum(_noted(store, work.labels, "contradictions") for work in plan.work),
+    }
+
+
+def _annotation(plan: Plan) -> dict[str, Any]:
+    """The rules that `mlimg verify --labels` derives every label again with."""
+    rules = plan.loaded.spec.annotation
+    pairs = rules.cooccurrence
+    names = [catalog.name for catalog in plan.catalogs]
+    return {
+        "positives": rules.positives,
+        "negatives": rules.negatives,
+        "machine_levels": rules.machine_levels,
+        "add_to": [] if pairs is None else list(pairs.add_to or names),
     }
 
 

@@ -31,8 +31,8 @@ from mlimg_build.wordnet import NounGraph
 
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
-IMAGES_FORMAT = 1
-LABELS_FORMAT = 2
+IMAGES_FORMAT = 2
+LABELS_FORMAT = 3
 ROWS_FORMAT = 2
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first

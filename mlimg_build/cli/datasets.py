@@ -37,20 +37,33 @@ def why(
         terminal.show_why(told, whole=category is None)
 
 
-def verify(dataset: Dataset, as_json: AsJson = False) -> None:
+def verify(
+    dataset: Dataset,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Derive every label again from its own origin, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check every digest of a dataset; names the shard and the image at fault."""
     from dataclasses import asdict
 
     from mlimg_build import terminal
+    from mlimg_build.build.replaying import prove_labels
     from mlimg_build.dataset import verify as check_digests
 
     with terminal.counting("verifying") as advance:
         found = check_digests(dataset, advance)
+    proof = None
+    if labels and found.digest is not None:
+        with terminal.counting("proving") as advance:
+            proof = prove_labels(dataset, advance)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | ({"labels": asdict(proof)} if proof else {}))
     else:
         terminal.show_verified(dataset, found)
-    if not found.ok:
+        if proof:
+            terminal.show_proof(proof)
+    if not found.ok or (proof and not proof.ok):
         raise typer.Exit(1)
 
 

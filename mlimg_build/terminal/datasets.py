@@ -13,9 +13,11 @@ from .console import err, out, size, table
 
 if TYPE_CHECKING:
     from mlimg_build.build.compiling import Built
+    from mlimg_build.build.replaying import Proof
     from mlimg_build.dataset import Verification
+    from mlimg_build.dataset.verifying import Finding
 
-__all__ = ["show_built", "show_info", "show_plan", "show_verified", "show_why"]
+__all__ = ["show_built", "show_info", "show_plan", "show_proof", "show_verified", "show_why"]
 
 
 def show_plan(summary: dict[str, Any]) -> None:
@@ -129,7 +131,25 @@ def _line(step: str, text: str, place: str) -> Text:
 
 def show_verified(path: Path, found: Verification) -> None:
     """Prints what is wrong with a dataset, or that nothing is."""
-    for finding in found.findings:
+    _findings(found.findings)
+    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
+    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
+    if not found.ok:
+        err.print("to mend it, run the build that made it with --repair")
+
+
+def show_proof(proof: Proof) -> None:
+    """Prints which labels do not follow from their origin, or that all do."""
+    _findings(proof.findings)
+    listed = ", ".join(f"{rule} {count:,}" for rule, count in proof.by_rule.items())
+    verdict = (
+        "every one follows from its origin, and none is missing" if proof.ok else f"{proof.flaws:,} flaws"
+    )
+    out.print(f"{proof.labels:,} labels of {proof.images:,} images ({listed}): {verdict}")
+
+
+def _findings(findings: Iterable[Finding]) -> None:
+    for finding in findings:
         where = "/".join(str(part) for part in (finding.split, finding.shard) if part is not None)
         whose = f" {finding.image}" if finding.image else ""
         out.print(
@@ -137,10 +157,6 @@ def show_verified(path: Path, found: Verification) -> None:
             if where
             else f"{finding.code}: {finding.message}"
         )
-    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
-    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
-    if not found.ok:
-        err.print("to mend it, run the build that made it with --repair")
 
 
 def show_info(told: dict[str, Any]) -> None:
