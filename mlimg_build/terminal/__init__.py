@@ -1,7 +1,7 @@
 """What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
 
 from .console import size
-from .datasets import show_built, show_info, show_plan, show_proof, show_verified, show_why
+from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
 from .watching import Watcher, counting
@@ -14,6 +14,7 @@ __all__ = [
     "show_info",
     "show_modelled",
     "show_plan",
+    "show_portrait",
     "show_predicted",
     "show_problems",
     "show_proof",

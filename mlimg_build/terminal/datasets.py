@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from mlimg_build.dataset import Verification
     from mlimg_build.dataset.verifying import Finding
 
-__all__ = ["show_built", "show_info", "show_plan", "show_proof", "show_verified", "show_why"]
+MOST = 12  # categories that one line lists
+
+__all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof", "show_verified", "show_why"]
 
 
 def show_plan(summary: dict[str, Any]) -> None:
@@ -112,6 +114,46 @@ def show_why(told: dict[str, Any], whole: bool) -> None:
     for text in told["unknown"]:
         tree.add(Text.assemble(("unknown", "yellow"), f"  {text}"))
     out.print(tree)
+
+
+def show_portrait(told: dict[str, Any]) -> None:
+    """Prints where a category came from and which rules put labels there."""
+    for one in told["categories"]:
+        about = f"  {one['present']:,} images present, {one['absent']:,} absent"
+        tree = Tree(Text.assemble((f"{one['name']} {one['wnid']}", "bold"), about))
+        for origin in one["origins"]:
+            narrower = "; its absence says nothing" if origin["narrower"] else ""
+            tree.add(_line("mapping", f"{origin['source']}: {origin['text']}{narrower}", origin["place"]))
+        if one["declared"]:
+            tree.add(
+                _line(
+                    "declared", "no source category goes into it; the vocabulary asks for it", one["declared"]
+                )
+            )
+        for what in ("above", "children"):
+            if one[what]:
+                listed = ", ".join(one[what][:MOST]) + _more(len(one[what]) - MOST)
+                tree.add(
+                    Text.assemble((f"{'below it' if what == 'children' else what:<11} ", "cyan"), listed)
+                )
+        for pair in one["pairs"]:
+            text = (
+                f"{pair['antecedent']} goes with {pair['consequent']}: {pair['together']:,} of {pair['images']:,} "
+                f"images, at least {pair['bound']:.1%}"
+            )
+            tree.add(_line("pair", text, pair["place"]))
+        for group in one["labels"]:
+            through = ""
+            if group["rule"] != "stated":
+                listed = ", ".join(f"{name} {count:,}" for name, count in group["through"])
+                through = f" through {listed}{_more(group['more'])}"
+            text = f"{group['labels']:,} {group['state']} from {group['source']}{through}"
+            tree.add(_line(group["rule"].replace("_", " "), text, group["place"]))
+        out.print(tree)
+
+
+def _more(count: int) -> str:
+    return f" and {count:,} more" if count > 0 else ""
 
 
 def _headed(label: dict[str, Any]) -> Text:
