@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.errors import Problem
-from mlimg_build.labels import Placed
+from mlimg_build.labels import FOUND, Placed
 from mlimg_build.spec import LoadedSpec
 
 __all__ = ["doubts"]
@@ -29,7 +29,7 @@ def doubts(loaded: LoadedSpec, placed: Sequence[Placed]) -> Iterator[Problem]:
         yield from _listed(
             loaded,
             "unreviewed",
-            [row for row in placed if row.fate == "used" and row.decision.method in ("synonym", "lemma")],
+            [row for row in placed if row.fate == "used" and row.decision.method in FOUND],
             "nobody has confirmed what a rule found for",
             "decide in the file of `vocabulary.mapping.file`, or set `vocabulary.mapping.unreviewed: accept`",
             mapping.unreviewed,

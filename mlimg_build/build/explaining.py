@@ -21,13 +21,15 @@ METHOD_TEXT = {
     "same_id": "the source gives the WordNet id",
     "file": "decided in the mapping file",
     "synonym": "a lemma of a category that is here by its id",
-    "lemma": "a lemma, taken in its first sense",
+    "lemma": "a lemma, taken in its likeliest sense",
+    "head": "a kind of what the head of its name is",
 }
 METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
     "same_id": ("vocabulary", "merge"),
     "file": ("vocabulary", "mapping", "file"),
     "synonym": ("vocabulary", "merge"),
     "lemma": ("vocabulary", "mapping"),
+    "head": ("vocabulary", "mapping"),
 }
 
 

@@ -132,7 +132,7 @@ def evidence(row: Placed) -> str:
     if decision.form and decision.form != (decision.name or decision.id):
         parts.append(f"as {decision.form!r}")
     if decision.alternatives:
-        parts.append(f"other senses {' '.join(decision.alternatives)}")
+        parts.append(f"other senses {' '.join(one.wnid for one in decision.alternatives)}")
     if row.wnid != decision.wnid:
         parts.append(f"{decision.wnid} joined into {row.wnid}")
     if row.fate != "used":

@@ -111,7 +111,7 @@ def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
             row.decision.method,
             row.fate,
             row.images,
-            " ".join(row.decision.alternatives),
+            " ".join(one.wnid for one in row.decision.alternatives),
         )
         for row in plan.facts.vocabulary.placed
     )

@@ -224,6 +224,7 @@ def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None])
 def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> Key:
     spec = loaded.spec
     placing = hashlib.sha256(facts.vocabulary.category_of.astype("<i4").tobytes())
+    placing.update(facts.vocabulary.kind_of.tobytes())
     times = hashlib.sha256()
     for item, position in zip(catalogs, facts.positions, strict=True):
         placing.update(position.astype("<i4").tobytes())

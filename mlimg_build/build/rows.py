@@ -141,7 +141,7 @@ def statements_of(batch: pa.RecordBatch) -> Statements:
 
 def _statements(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> tuple[Statements, int]:
     """What the sources say about categories of the vocabulary, by the image's position in all catalogs together."""
-    category_of = facts.vocabulary.category_of
+    category_of, kind_of = facts.vocabulary.category_of, facts.vocabulary.kind_of
     columns: list[list[npt.NDArray[Any]]] = []
     start, below = 0, 0
     for catalog, position in zip(catalogs, facts.positions, strict=True):
@@ -151,7 +151,9 @@ def _statements(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> tuple[
         category = category_of[mapping]
         certain = (confidence == 0) | (confidence >= np.float32(spec.sources[catalog.name].min_confidence))
         below += int((~certain).sum())
-        kept = certain & (category >= 0)
+        # A picture without a chocolate cake may show another cake.
+        silent = (confidence == 0) & kind_of[mapping]
+        kept = certain & (category >= 0) & ~silent
         image = start + np.searchsorted(
             catalog.images.column("key").to_numpy(), table.column("key").to_numpy()[kept]
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import ANCESTORS, DESCENDANTS, RULES, STATED, LabelTable, imply
-from mlimg_build.labels.mapping import METHODS, Decision, Named, decide, spellings
+from mlimg_build.labels.judging import Judgement, judge
+from mlimg_build.labels.mapping import decide
+from mlimg_build.labels.scoring import POLICIES
 from mlimg_build.labels.settling import Contradictions, Policy, settle
+from mlimg_build.labels.spelling import spellings
 from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
 from mlimg_build.labels.vocabulary import FATES, Placed, Thresholds, Vocabulary, gather
 
@@ -14,13 +18,18 @@ __all__ = [
     "ANCESTORS",
     "DESCENDANTS",
     "FATES",
+    "FOUND",
     "METHODS",
+    "POLICIES",
     "PRESENT",
+    "RELATIONS",
     "RULES",
     "STATED",
+    "Alternative",
     "Contradictions",
     "Decision",
     "Hierarchy",
+    "Judgement",
     "LabelTable",
     "Named",
     "Placed",
@@ -33,6 +42,7 @@ __all__ = [
     "from_pairs",
     "gather",
     "imply",
+    "judge",
     "settle",
     "spellings",
 ]

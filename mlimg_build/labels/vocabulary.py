@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.mapping import Decision
+from mlimg_build.labels.decision import FOUND, Decision
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["FATES", "Placed", "Thresholds", "Vocabulary", "gather"]
@@ -48,6 +48,11 @@ class Vocabulary:
         at = {wnid: i for i, wnid in enumerate(self.wnids)}
         used = (placed.wnid if placed.fate == "used" else None for placed in self.placed)
         return np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int32)
+
+    @property
+    def kind_of(self) -> npt.NDArray[np.bool_]:
+        """bool[source categories]: True for a kind of its category, whose absence says nothing about it."""
+        return np.array([placed.decision.relation == "is_a" for placed in self.placed], dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,7 @@ def _place(
         fate = "excluded"
     elif wnid is None:
         fate = "dropped" if decision.method == "file" else "unresolved"
-    elif drop_unreviewed and decision.method in ("synonym", "lemma"):
+    elif drop_unreviewed and decision.method in FOUND:
         fate = "unreviewed"
     elif images < fewest:
         fate = "rare"
