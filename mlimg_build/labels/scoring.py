@@ -62,7 +62,7 @@ POLICIES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "first_sense": {"order": 1.0, "form": 9.0, "shared": 9.0},
         "weighted": {
-            "order": 0.4,
+            "order": 0.5,
             "form": 2.0,
             "first": 1.5,
             "proper": 1.0,
