@@ -28,6 +28,8 @@ from mlimg_build.images import STATUSES
 from mlimg_build.labels import METHODS, RULES, Placed
 from mlimg_build.spec import digest_of
 
+ALTERNATIVES = 3  # senses that are told beside the chosen one
+
 __all__ = ["as_csv", "evidence", "failures", "finish", "passed_over", "plan_digest"]
 
 
@@ -143,13 +145,13 @@ def _pairs(plan: Plan) -> PairColumns:
 def evidence(row: Placed) -> str:
     """What speaks for a decision and what became of it, in a few words."""
     decision = row.decision
-    parts = []
-    if decision.form and decision.form != (decision.name or decision.id):
-        parts.append(f"as {decision.form!r}")
+    parts = [] if decision.method == "same_id" else [*decision.evidence]
     if decision.alternatives:
-        parts.append(f"other senses {' '.join(decision.alternatives)}")
-    if row.wnid != decision.wnid:
-        parts.append(f"{decision.wnid} joined into {row.wnid}")
+        others = " ".join(f"{one.wnid} {one.score:.2f}" for one in decision.alternatives[:ALTERNATIVES])
+        more = len(decision.alternatives) - ALTERNATIVES
+        parts.append(f"else {others}{f' and {more} more' if more > 0 else ''}")
+    if row.moved:
+        parts.append(f"{decision.wnid} {'joined' if row.moved == 'join' else 'collapsed'} into {row.wnid}")
     if row.fate != "used":
         parts.append(row.fate)
     return "; ".join(parts)
