@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.labels import RELATIONS
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["read_ids", "read_parts", "read_reviewed", "read_vetoes"]
+__all__ = ["Review", "read_ids", "read_parts", "read_reviewed", "read_vetoes"]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
@@ -20,26 +22,46 @@ def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
     return tuple(stripped for line in lines if (stripped := line.split("#", 1)[0].strip()))
 
 
-def read_reviewed(
-    path: Path, sources: Collection[str], graph: NounGraph
-) -> dict[tuple[str, str], str | None]:
-    """The decisions that people made: (source, category id) → WordNet id, None for a category to leave out.
+UNSIGNED = "unsigned"  # who decided in a file without a column for it
 
-    The file is a CSV with the columns `source`, `category` and `wnid` (and any others, for people). Raises `SpecError`
-    with every row that names an unknown source or id, or decides twice.
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person decided about a source category: its synset (None leaves it out), what it is to it, and who."""
+
+    wnid: str | None
+    relation: str = "same_as"
+    reviewer: str = ""
+
+
+def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dict[tuple[str, str], Review]:
+    """The decisions that people made: (source, category id) → review.
+
+    The file is a CSV with the columns `source`, `category` and `wnid`; `relation` (same_as or is_a) may say that the
+    category is only a kind of its synset. Where there is a column `reviewer`, as in what `mlimg map` writes, only rows
+    with somebody in it are decisions. Other columns are for people. Raises `SpecError` with every row that names an
+    unknown source, id or relation, or decides twice.
     """
-    found: dict[tuple[str, str], str | None] = {}
+    found: dict[tuple[str, str], Review] = {}
     problems = []
-    for line, row in _table(path, "the mapping file", ("source", "category", "wnid")):
+    for line, row in _table(
+        path, "the mapping file", ("source", "category", "wnid"), ("relation", "reviewer")
+    ):
         place, key, wnid = Place(str(path), line, 1), (row["source"], row["category"]), row["wnid"]
+        relation = row.get("relation") or "same_as"
+        if "reviewer" in row and not row["reviewer"]:
+            continue
         if key[0] not in sources:
             problems.append(Problem("unknown-source", f"the spec has no source {key[0]}", place))
         elif wnid and wnid not in graph:
             problems.append(Problem("unknown-synset", f"WordNet {graph.release} has no noun {wnid}", place))
+        elif relation not in RELATIONS:
+            message = f"{relation!r} is no relation of a category to a synset"
+            problems.append(Problem("unknown-relation", message, place, f"write {' or '.join(RELATIONS)}"))
         elif key in found:
             problems.append(Problem("decided-twice", f"{key[1]} of {key[0]} is decided above already", place))
         else:
-            found[key] = wnid or None
+            found[key] = Review(wnid or None, relation, row.get("reviewer", UNSIGNED))
     if problems:
         raise SpecError(problems)
     return found
@@ -74,7 +96,9 @@ def read_vetoes(path: Path) -> set[tuple[str, str]]:
     return {(row["antecedent"], row["consequent"]) for row in rows if row["veto"]}
 
 
-def _table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _table(
+    path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.DictReader(_text(path, what).splitlines())
     absent = [name for name in columns if name not in (reader.fieldnames or ())]
     if absent:
@@ -82,8 +106,9 @@ def _table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int,
         raise SpecError(
             Problem("column-missing", message, Place(str(path), 1, 1), f"expected {','.join(columns)}")
         )
+    there = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
     for row in reader:
-        yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+        yield reader.line_num, {name: (row[name] or "").strip() for name in there}
 
 
 def _text(path: Path, what: str) -> str:

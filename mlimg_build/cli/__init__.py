@@ -45,6 +45,7 @@ VERBS = (
 )
 for verb in VERBS:
     app.command()(verb)
+app.command("map")(specs.map_names)
 wordnet.command("compile")(specs.compile_wordnet)
 
 

@@ -24,7 +24,7 @@ from .options import (
     print_json,
 )
 
-__all__ = ["check", "compile_wordnet", "init", "lock", "plan", "schema"]
+__all__ = ["check", "compile_wordnet", "init", "lock", "map_names", "plan", "schema"]
 
 
 def init(
@@ -117,6 +117,38 @@ def lock(
     if check:
         print(f"{folder}: up to date", file=sys.stderr)
     print(folder)
+
+
+def map_names(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="The CSV; default: the spec's `vocabulary.mapping.file`, else NAME.mapping.csv beside the spec.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import plan as make
+    from mlimg_build.build.reviewing import COLUMNS, review_rows, write_review
+
+    loaded = load(spec)
+    with terminal.Watcher() as watcher:
+        made = make(loaded, out, 1.0, watcher.step)
+    if as_json:
+        print_json([dict(zip(COLUMNS, row, strict=True)) for row in review_rows(made)])
+        return
+    path = to or loaded.spec.vocabulary.mapping.file or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    rows, reviewed = write_review(made, path)
+    terminal.show_review(
+        made.facts.vocabulary.placed, path, rows, reviewed, loaded.spec.vocabulary.mapping.file
+    )
+    print(path)
 
 
 def compile_wordnet(

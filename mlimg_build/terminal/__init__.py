@@ -2,6 +2,7 @@
 
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
+from .mapping import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
 from .watching import Watcher, counting
@@ -18,6 +19,7 @@ __all__ = [
     "show_predicted",
     "show_problems",
     "show_proof",
+    "show_review",
     "show_verified",
     "show_why",
     "show_written",
