@@ -11,15 +11,29 @@ from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import RELATIONS
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Review", "read_ids", "read_parts", "read_reviewed", "read_vetoes"]
+__all__ = [
+    "Review",
+    "lines_of",
+    "part_lines",
+    "read_ids",
+    "read_parts",
+    "read_reviewed",
+    "read_vetoes",
+    "review_lines",
+    "veto_lines",
+]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
     """The ids of a list in a spec, or of a text file with one a line and `#` before comments."""
-    if not isinstance(given, Path):
-        return tuple(given)
-    lines = _text(given, "the list of ids").splitlines()
-    return tuple(stripped for line in lines if (stripped := line.split("#", 1)[0].strip()))
+    return tuple(key for _, key in lines_of(given)) if isinstance(given, Path) else tuple(given)
+
+
+def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
+    """The ids of a text file, each with its line."""
+    for number, line in enumerate(_text(path, "the list of ids").splitlines(), start=1):
+        if stripped := line.split("#", 1)[0].strip():
+            yield Place(str(path), number, 1, len(stripped)), stripped
 
 
 UNSIGNED = "unsigned"  # who decided in a file without a column for it
@@ -71,9 +85,7 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
     """The (part, whole) rows of an allow-list of holonyms."""
     known = graph.edges("part_holonym")
     pairs, problems = [], []
-    for line, row in _table(path, "the list of parts", ("part", "whole")):
-        place = Place(str(path), line, 1)
-        pair = (row["part"], row["whole"])
+    for place, pair in part_lines(path):
         unknown = [wnid for wnid in pair if wnid not in graph]
         if unknown:
             problems.append(
@@ -91,9 +103,27 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
 
 def read_vetoes(path: Path) -> set[tuple[str, str]]:
     """The (antecedent, consequent) ids of the rows with anything in the column `veto`."""
-    columns = ("antecedent", "consequent", "veto")
-    rows = (row for _, row in _table(path, "the list of vetoes", columns))
-    return {(row["antecedent"], row["consequent"]) for row in rows if row["veto"]}
+    return {pair for _, pair in veto_lines(path)}
+
+
+def veto_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The same, each with its line."""
+    for line, row in _table(path, "the list of vetoes", ("antecedent", "consequent", "veto")):
+        if row["veto"]:
+            yield Place(str(path), line, 1), (row["antecedent"], row["consequent"])
+
+
+def review_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The (source, category id) that each row of a mapping file decides about, with its line."""
+    for line, row in _table(path, "the mapping file", ("source", "category"), ("reviewer",)):
+        if row.get("reviewer", UNSIGNED):
+            yield Place(str(path), line, 1), (row["source"], row["category"])
+
+
+def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The (part, whole) ids of each row of an allow-list, with its line."""
+    for line, row in _table(path, "the list of parts", ("part", "whole")):
+        yield Place(str(path), line, 1), (row["part"], row["whole"])
 
 
 def _table(

@@ -37,7 +37,7 @@ from mlimg_build.sources import read_dictionary, read_nesting
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Facts", "SourceCategory", "counts", "establish", "load_rules", "save_rules"]
+__all__ = ["Facts", "SourceCategory", "counts", "dag_of", "establish", "load_rules", "save_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +246,17 @@ def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> 
         _refuse_parts(loaded, "a tree by rule climbs no parts")
         collapse = isinstance(wanted.parents, Nearest) and wanted.parents.collapse_only_leaf
         return tree_by_rule(graph, vocabulary.wnids, collapse_only_leaf=collapse)
+    return dag_of(loaded, vocabulary.wnids, graph)
+
+
+def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierarchy:
+    """WordNet's own order of the categories, with the parts and joins of the spec."""
+    wanted = loaded.spec.hierarchy
     relations = [
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
-    return from_graph(graph, vocabulary.wnids, relations, [*parts, *_joined(loaded, graph)])
+    return from_graph(graph, wnids, relations, [*parts, *_joined(loaded, graph)])
 
 
 def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:

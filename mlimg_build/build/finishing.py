@@ -14,7 +14,7 @@ import mlimg_build
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.planning import Plan
-from mlimg_build.build.store import Store
+from mlimg_build.build.store import Key, Store
 from mlimg_build.dataset import (
     Artefacts,
     CategoryColumns,
@@ -30,7 +30,7 @@ from mlimg_build.spec import digest_of
 
 ALTERNATIVES = 3  # senses that are told beside the chosen one
 
-__all__ = ["as_csv", "evidence", "failures", "finish", "passed_over", "plan_digest"]
+__all__ = ["as_csv", "evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path) -> str:
@@ -181,7 +181,7 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
         "images_without_label": plan.rows.dropped,
         "labels_below_confidence": plan.rows.below,
         "annotation": _annotation(plan),
-        "contradictions": sum(_noted(store, work.labels, "contradictions") for work in plan.work),
+        "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),
     }
 
 
@@ -198,9 +198,10 @@ def _annotation(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _noted(store: Store, key: Any, name: str) -> int:
+def noted(store: Store, key: Key, name: str) -> int:
+    """A number that a stage noted with its result; 0 where there is none."""
     entry = store.entry(key)
-    return int(entry["notes"][name]) if entry else 0
+    return int(entry["notes"].get(name, 0)) if entry else 0
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:

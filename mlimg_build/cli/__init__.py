@@ -33,6 +33,7 @@ VERBS = (
     specs.check,
     specs.schema,
     specs.plan,
+    specs.lint,
     specs.lock,
     building.build,
     building.train,

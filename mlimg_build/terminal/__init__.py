@@ -2,6 +2,7 @@
 
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
+from .linting import show_lint
 from .mapping import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
@@ -13,6 +14,7 @@ __all__ = [
     "show_built",
     "show_evaluation",
     "show_info",
+    "show_lint",
     "show_modelled",
     "show_plan",
     "show_portrait",

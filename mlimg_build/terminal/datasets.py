@@ -37,6 +37,13 @@ def show_plan(summary: dict[str, Any]) -> None:
     unused = {fate: count for fate, count in summary["fates"].items() if fate != "used"}
     if unused:
         out.print(f"not used    {', '.join(f'{count} {fate}' for fate, count in unused.items())}")
+    for way, merge in summary["merged"].items():
+        out.print(
+            f"merged      {way}: {merge['source_categories']:,} source categories in {merge['categories']:,} "
+            f"categories, {merge['images']:,} images"
+        )
+    if summary["pairs"]:
+        out.print(f"go together {summary['pairs']:,} pairs of categories")
     if summary["images_without_label"]:
         out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
     if summary["labels_below_confidence"]:
@@ -57,6 +64,8 @@ def show_plan(summary: dict[str, Any]) -> None:
             f"then        train {training['model']} at {training['image_size']} px: {training['epochs']} epochs, "
             f"{training['steps']:,} steps of {training['batch_size']:,} images{tuned}"
         )
+    for rule in summary["unused"]:
+        out.print(f"no effect   {rule}")
     for what, reasons in summary["why"].items():
         for reason, count in reasons.items():
             out.print(f"because     {what} of {count} shards: {reason}")
