@@ -97,7 +97,7 @@ def beside_colabels(
     column = senses.above.indices
     excess = (near - everywhere[column]) * told[row]
     order, _ = _chains(senses, landscape)
-    narrow = landscape.narrowness[column[order]]
+    narrow = landscape.narrow[column[order]]
     step = np.diff(narrow, prepend=0.0)
     first = senses.above.indptr[:-1][np.diff(senses.above.indptr) > 0]
     step[first] = narrow[first]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.candidates import Candidate, candidates
+from mlimg_build.labels.candidates import Candidate, Lexicon, candidates
 from mlimg_build.labels.decision import Alternative, Decision, Named
 from mlimg_build.labels.evidence import clauses
 from mlimg_build.labels.relating import colabel_weights, parent_weights
@@ -85,6 +85,7 @@ class _Found:
         colabels: Mapping[Key, Sequence[tuple[Key, int]]],
     ) -> None:
         self.graph = graph
+        self.lexicon = Lexicon.of(graph)
         self.landscape = Landscape.of(graph)
         self.row = {name: i for i, name in enumerate(names)}
         self.by_id = frozenset(given.values()) if synonyms else frozenset()
@@ -114,7 +115,7 @@ class _Found:
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
         """The candidates of a name; nothing is a kind of a single person or place."""
-        found = candidates(name, self.graph)
+        found = candidates(name, self.lexicon)
         if not found or not found[0].is_head:
             return found
         single = self.landscape.instance[self.graph.indices([one.wnid for one in found])]
