@@ -11,7 +11,7 @@ from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels.candidates import Candidate, Lexicon, candidates
 from mlimg_build.labels.decision import Alternative, Decision, Named
 from mlimg_build.labels.evidence import clauses
-from mlimg_build.labels.relating import colabel_weights, parent_weights
+from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
 from mlimg_build.labels.scoring import POLICIES, Context, believe, own_features
 from mlimg_build.labels.senses import Landscape, Senses
 from mlimg_build.labels.trust import head_support, trust
@@ -104,7 +104,10 @@ class _Found:
         known[graph.indices(sorted(self.by_id))] = 1.0
         decided = [bool(choice) for choice in choices]
         self.context = Context(
-            known, parent_weights(rows, decided, parents), colabel_weights(rows, decided, colabels)
+            known,
+            parent_weights(rows, decided, parents),
+            colabel_weights(rows, decided, colabels),
+            label_shares(rows, decided, colabels),
         )
         own = own_features(self.names, self.senses, graph, self.landscape)
         self.belief = believe(self.senses, own, self.landscape, self.context, POLICIES[policy])

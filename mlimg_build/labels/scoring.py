@@ -34,7 +34,8 @@ FEATURES = MappingProxyType(
         "shared": "how telling it is that another category has this sense by id: minus the logarithm of the"
         " share of synsets that one has",
         "neighbours": "the logarithm of how much denser with categories WordNet is around it",
-        "parents": "the share of the category's parents within its source that it is, is below or a part of",
+        "parents": "how telling it is that it is, is below or a part of the category's parents in its source:"
+        " minus the logarithm of the share of synsets that are",
         "colabels": "how much nearer it is to the labels of the same images than to labels at large",
     }
 )
@@ -76,7 +77,7 @@ POLICIES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "hint": 9.0,
             "shared": 0.3,
             "neighbours": 0.4,
-            "parents": 1.5,
+            "parents": 0.3,
             "colabels": 2.0,
         },
     }
@@ -99,6 +100,7 @@ class Context:
     by_id: Floats  # [n]: 1 for a synset that a category has by id
     parents: sparse.csr_array
     colabels: sparse.csr_array
+    usual: Floats  # [category]: its share of the labels of all images
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,8 @@ def believe(
     share = senses.softmax(alone @ weight[: alone.shape[1]])
     for _ in range(ROUNDS):
         around, densest, held = neighbours(senses, landscape, share, context.by_id, counted)
-        nested = below_parents(senses, share, context.parents)
-        together = beside_colabels(senses, landscape, share, context.colabels)
+        nested = below_parents(senses, landscape, share, context.parents)
+        together = beside_colabels(senses, landscape, share, context.colabels, context.usual)
         features = np.column_stack([alone, around, nested, together])
         score = np.round(features @ weight, _DIGITS)
         share = senses.softmax(score)
