@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from mlimg_build.labels.spelling import heads, spellings, variants
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.morphology import base_forms, fold
 
-__all__ = ["FORMS", "Candidate", "candidates"]
+__all__ = ["FORMS", "Candidate", "Lexicon", "candidates"]
 
 FORMS = ("as written", "base form", "other spelling", "head")
 """How near the form is to the name: it or its hyphens and spaces; its singular; a variant of it; its head."""
@@ -32,7 +33,30 @@ class Candidate:
         return self.kind == _HEAD
 
 
-def candidates(name: str, graph: NounGraph) -> tuple[Candidate, ...]:
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The lemmas of a noun graph, for tens of thousands of lookups most of which find nothing."""
+
+    graph: NounGraph
+    lemmas: frozenset[str]  # folded
+
+    @classmethod
+    def of(cls, graph: NounGraph) -> Lexicon:
+        """The lexicon of a graph."""
+        return cls(graph, frozenset(word.lower() for word in graph.content.words))
+
+    def senses(self, form: str) -> tuple[str, ...]:
+        """As `NounGraph.senses`."""
+        return self.graph.senses(form) if fold(form) in self.lemmas else ()
+
+    def bases(self, form: str) -> tuple[str, ...]:
+        """As `NounGraph.morphy`, without the form itself."""
+        own = fold(form)
+        found = base_forms(form, self.graph.content.exceptions, self.lemmas.__contains__)
+        return tuple(base for base in found if base != own)
+
+
+def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
     """The senses of the nearest form of `name` that WordNet has, in sense order; () for none.
 
     A plural that is a lemma of its own (glasses) offers the senses of its base form (glass) after its own.
@@ -40,36 +64,27 @@ def candidates(name: str, graph: NounGraph) -> tuple[Candidate, ...]:
     """
     written = list(spellings(name))
     for form in written:
-        if own := _senses(form, _WRITTEN, graph):
-            return _once([*own, *_bases(form, _BASE, graph)])
+        if own := _senses(form, _WRITTEN, lexicon):
+            return _once([*own, *_bases(form, _BASE, lexicon)])
     for form in written:
-        if found := _once(_bases(form, _BASE, graph)):
+        if found := _once(_bases(form, _BASE, lexicon)):
             return found
-    for form in variants(name):
-        if found := _once([*_senses(form, _VARIANT, graph), *_bases(form, _VARIANT, graph)]):
-            return found
-    for head in heads(name):
-        if found := _head(head, graph):
-            return found
+    for kind, forms in ((_VARIANT, variants(name)), (_HEAD, heads(name))):
+        for form in forms:
+            if found := _once([*_senses(form, kind, lexicon), *_bases(form, kind, lexicon)]):
+                return found
     return ()
 
 
-def _head(form: str, graph: NounGraph) -> tuple[Candidate, ...]:
-    own = list(_senses(form, _HEAD, graph))
-    return _once([*own, *_bases(form, _HEAD, graph)])
-
-
-def _senses(form: str, kind: str, graph: NounGraph) -> list[Candidate]:
-    senses = graph.senses(form)
+def _senses(form: str, kind: str, lexicon: Lexicon) -> list[Candidate]:
+    senses = lexicon.senses(form)
     return [Candidate(wnid, form, kind, rank, len(senses)) for rank, wnid in enumerate(senses, 1)]
 
 
-def _bases(form: str, kind: str, graph: NounGraph) -> Iterator[Candidate]:
+def _bases(form: str, kind: str, lexicon: Lexicon) -> Iterator[Candidate]:
     # One form may have several: axes are of an ax or of an axis.
-    own = "_".join(form.lower().split())
-    for base in graph.morphy(form):
-        if base != own:
-            yield from _senses(base, kind, graph)
+    for base in lexicon.bases(form):
+        yield from _senses(base, kind, lexicon)
 
 
 def _once(found: Iterable[Candidate]) -> tuple[Candidate, ...]:

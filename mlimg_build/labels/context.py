@@ -71,24 +71,28 @@ def _chains(
     return order, steps
 
 
-def below_parents(senses: Senses, belief: Floats, parents: sparse.csr_array) -> Floats:
-    """The share of a category's parents (rows of weights) that each candidate is, lies below or is a part of."""
+def below_parents(senses: Senses, landscape: Landscape, belief: Floats, parents: sparse.csr_array) -> Floats:
+    """How telling it is that each candidate is one of the category's parents, lies below it or is a part of it.
+
+    A parent counts with its weight (the rows of `parents`) times minus the logarithm of the share of synsets
+    that lie below it: to be an animal says less than to be a duck.
+    """
     said = sparse.csr_array(parents @ senses.synsets(belief))
-    share: Floats = np.asarray(senses.within.multiply(said[senses.owner]).sum(axis=1), dtype=np.float64)
-    return share.ravel()
+    surprise = sparse.diags_array(-np.log(landscape.size / landscape.size.max()))
+    said = sparse.csr_array(said @ surprise)
+    told: Floats = np.asarray(senses.within.multiply(said[senses.owner]).sum(axis=1), dtype=np.float64)
+    return told.ravel()
 
 
 def beside_colabels(
-    senses: Senses, landscape: Landscape, belief: Floats, colabels: sparse.csr_array
+    senses: Senses, landscape: Landscape, belief: Floats, colabels: sparse.csr_array, usual: Floats
 ) -> Floats:
     """How near each candidate is to the labels of the same images, less how near it is to all labels.
 
     Near is the narrowness (0 to 1) of the lowest synset above both; rows of `colabels` are weights that sum
-    to 1 (or are empty, and then the result is 0).
+    to 1 (or are empty, and then the result is 0), `usual` is each category's share of all labels.
     """
     lower = sparse.csr_array(senses.spread(belief) @ senses.above)
-    usual = np.asarray(colabels.sum(axis=0)).ravel()
-    usual = usual / max(usual.sum(), 1e-12)
     everywhere = np.asarray(lower.T @ usual).ravel()
     together = sparse.csr_array(colabels @ lower)
     near = _aligned(together[senses.owner].multiply(senses.above).tocsr(), senses.above)
@@ -97,7 +101,7 @@ def beside_colabels(
     column = senses.above.indices
     excess = (near - everywhere[column]) * told[row]
     order, _ = _chains(senses, landscape)
-    narrow = landscape.narrowness[column[order]]
+    narrow = landscape.narrow[column[order]]
     step = np.diff(narrow, prepend=0.0)
     first = senses.above.indptr[:-1][np.diff(senses.above.indptr) > 0]
     step[first] = narrow[first]

@@ -32,7 +32,7 @@ def clauses(
     landscape: Landscape,
     graph: NounGraph,
 ) -> Iterator[str]:
-    """What speaks for candidate `at`, most telling first; `chosen(i)` is the candidate taken for category i."""
+    """What speaks for candidate `at`, in a fixed order; `chosen(i)` is the candidate taken for category i."""
     candidate, owner = senses.found[at], int(senses.owner[at])
     features = belief.features[at]
     name = names[owner]
@@ -48,7 +48,7 @@ def clauses(
         yield f"fits {', '.join(hint(name))}"
     if features[_AT["shared"]]:
         yield "another category has it by id"
-    yield from _parents(at, owner, chosen, senses, context, graph)
+    yield from _parents(at, owner, chosen, senses, context, landscape, graph)
     yield from _colabels(at, owner, names, chosen, senses, context, landscape)
     lift = features[_AT["neighbours"]]
     if candidate.senses > 1 and lift > DENSE and belief.held[at] >= 1:
@@ -86,6 +86,7 @@ def _parents(
     chosen: Callable[[int], int | None],
     senses: Senses,
     context: Context,
+    landscape: Landscape,
     graph: NounGraph,
 ) -> Iterator[str]:
     held = {int(senses.node[one]) for i in _row(context.parents, owner) if (one := chosen(i)) is not None}
@@ -94,8 +95,8 @@ def _parents(
     above, part = held & set(_row(senses.above, at)), held & set(_row(senses.within, at))
     if above:
         # The lowest is the most telling: it has most above it.
-        depth = {node: len(graph.ancestors(graph.wnid(node))) for node in above}
-        wnid = graph.wnid(max(above, key=lambda node: (depth[node], -node)))
+        depth = np.diff(landscape.up.indptr)
+        wnid = graph.wnid(max(above, key=lambda node: (int(depth[node]), -node)))
         yield f"below its parent's synset {wnid} {graph.name(wnid)}"
     elif part:
         wnid = graph.wnid(min(part))
@@ -116,7 +117,7 @@ def _colabels(
     matrix = context.colabels
     row = slice(matrix.indptr[owner], matrix.indptr[owner + 1])
     ranked = sorted(zip(-matrix.data[row], matrix.indices[row].tolist(), strict=True))
-    mine, narrow = set(_row(senses.above, at)), landscape.narrowness
+    mine, narrow = set(_row(senses.above, at)), landscape.narrow
     near = [
         names[i]
         for _, i in ranked

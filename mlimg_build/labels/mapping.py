@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.candidates import Candidate, candidates
+from mlimg_build.labels.candidates import Candidate, Lexicon, candidates
 from mlimg_build.labels.decision import Alternative, Decision, Named
 from mlimg_build.labels.evidence import clauses
-from mlimg_build.labels.relating import colabel_weights, parent_weights
+from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
 from mlimg_build.labels.scoring import POLICIES, Context, believe, own_features
 from mlimg_build.labels.senses import Landscape, Senses
 from mlimg_build.labels.trust import head_support, trust
@@ -85,6 +85,7 @@ class _Found:
         colabels: Mapping[Key, Sequence[tuple[Key, int]]],
     ) -> None:
         self.graph = graph
+        self.lexicon = Lexicon.of(graph)
         self.landscape = Landscape.of(graph)
         self.row = {name: i for i, name in enumerate(names)}
         self.by_id = frozenset(given.values()) if synonyms else frozenset()
@@ -103,7 +104,10 @@ class _Found:
         known[graph.indices(sorted(self.by_id))] = 1.0
         decided = [bool(choice) for choice in choices]
         self.context = Context(
-            known, parent_weights(rows, decided, parents), colabel_weights(rows, decided, colabels)
+            known,
+            parent_weights(rows, decided, parents),
+            colabel_weights(rows, decided, colabels),
+            label_shares(rows, decided, colabels),
         )
         own = own_features(self.names, self.senses, graph, self.landscape)
         self.belief = believe(self.senses, own, self.landscape, self.context, POLICIES[policy])
@@ -114,7 +118,7 @@ class _Found:
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
         """The candidates of a name; nothing is a kind of a single person or place."""
-        found = candidates(name, self.graph)
+        found = candidates(name, self.lexicon)
         if not found or not found[0].is_head:
             return found
         single = self.landscape.instance[self.graph.indices([one.wnid for one in found])]

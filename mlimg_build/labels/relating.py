@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import log
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["colabel_weights", "parent_weights"]
+__all__ = ["colabel_weights", "label_shares", "parent_weights"]
 
 Key = tuple[str, str]
 
@@ -37,10 +38,7 @@ def colabel_weights(
     A label weighs its number of images times the logarithm of how much oftener it is there than by chance
     (pointwise mutual information), and nothing where that is not positive.
     """
-    seen: dict[Key, int] = {}
-    for others in colabels.values():
-        for other, count in others:
-            seen[other] = seen.get(other, 0) + count
+    seen = _seen(colabels)
     everything = sum(seen.values())
     entries = []
     for key, others in colabels.items():
@@ -57,6 +55,26 @@ def colabel_weights(
         whole = sum(weight for _, weight in weights)
         entries += [(rows[key], at, weight / whole) for at, weight in weights]
     return _matrix(entries, len(rows))
+
+
+def label_shares(
+    rows: Mapping[Key, int], decided: Sequence[bool], colabels: Mapping[Key, Sequence[tuple[Key, int]]]
+) -> npt.NDArray[np.float64]:
+    """float64[category]: the share of each category in all labels of `colabels` that have a synset."""
+    shares = np.zeros(len(rows))
+    for key, count in sorted(_seen(colabels).items()):
+        if key in rows and decided[rows[key]]:
+            shares[rows[key]] = count
+    total = shares.sum()
+    return shares / total if total else shares
+
+
+def _seen(colabels: Mapping[Key, Sequence[tuple[Key, int]]]) -> dict[Key, int]:
+    seen: dict[Key, int] = {}
+    for others in colabels.values():
+        for other, count in others:
+            seen[other] = seen.get(other, 0) + count
+    return seen
 
 
 def _above(source: str, key: str, parents: Mapping[Key, Sequence[str]]) -> Iterator[str]:

@@ -24,6 +24,9 @@ class Landscape:
     up: sparse.csr_array  # float64[n, n]: 1 where the column is the row's synset itself or above it
     whole: sparse.csr_array  # float64[n, n]: 1 where the row is a part of the column
     size: npt.NDArray[np.int64]  # [n]: the synsets at or below each
+    narrow: (
+        Floats  # [n]: 1 for a synset with nothing below it, 0 for the one above all, by the logarithm of size
+    )
     instance: npt.NDArray[np.bool_]  # [n]: an instance (a person, a place) and no kind
 
     @classmethod
@@ -35,13 +38,8 @@ class Landscape:
         instance = np.zeros(n, dtype=np.bool_)
         instance[graph.content.pairs["instance_hypernym"][:, 0]] = True
         whole = sparse.csr_array(graph.edges("part_holonym").astype(np.float64))
-        return cls(up, whole, size, instance)
-
-    @property
-    def narrowness(self) -> Floats:
-        """float64[n]: 0 for the synset above all, 1 for one with nothing below it, by the logarithm of size."""
-        narrow: Floats = 1 - np.log(self.size) / np.log(self.size.max())
-        return narrow
+        narrow = 1 - np.log(size) / np.log(size.max())
+        return cls(up, whole, size, narrow, instance)
 
 
 @dataclass(frozen=True, slots=True)

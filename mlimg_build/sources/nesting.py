@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = ["read_nesting"]
 
 WHAT = "the hierarchy"
 HINT = "expected nodes with `name` and `children`, or with `LabelName` and `Subcategory` or `Part`"
+_BRACKETS = re.compile(r"\([^)]*\)")
 BELOW = ("children", "Subcategory", "Part")
 
 
@@ -22,8 +24,9 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
     """The nearest categories above each category: id → ids, sorted; what has none above it is absent.
 
     `names` maps the ids of the class descriptions to names. A node is a category by its `LabelName`, or by a
-    `name` that exactly one id has, upper and lower case being one. Other nodes are passed through: what they
-    hold belongs to the nearest category above them. A class may stand in several places. Raises `SourceError`
+    `name` that exactly one id has, with or without what the id's name has in parentheses (Bat is "Bat
+    (Animal)"), upper and lower case being one. Other nodes are passed through: what they hold belongs to the
+    nearest category above them. A class may stand in several places. Raises `SourceError`
     "nesting-unreadable" where the file cannot be read, "nesting-shape" with every node that is no node.
     """
     require_file(path, WHAT)
@@ -34,9 +37,7 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
         raise SourceError(Problem("nesting-unreadable", f"{WHAT} is no JSON: {error.msg}", place)) from error
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise unreadable(path, WHAT, str(error), HINT) from error
-    ids = defaultdict(set)
-    for key, name in names.items():
-        ids[_folded(name)].add(key)
+    ids = _ids(names)
     problems: list[Problem] = []
     above: dict[str, set[str]] = defaultdict(set)
     for key, parent in _edges(path, root, ids, names, problems):
@@ -44,6 +45,16 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
     if problems:
         raise SourceError(problems)
     return {key: tuple(sorted(above[key])) for key in sorted(above)}
+
+
+def _ids(names: Mapping[str, str]) -> dict[str, set[str]]:
+    """The ids of each name; those of a name without its parentheses only where no id has exactly that."""
+    whole: dict[str, set[str]] = defaultdict(set)
+    bare: dict[str, set[str]] = defaultdict(set)
+    for key, name in names.items():
+        whole[_folded(name)].add(key)
+        bare[_folded(_BRACKETS.sub("", name))].add(key)
+    return {**bare, **whole}
 
 
 def _edges(
