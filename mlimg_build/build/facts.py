@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from mlimg_build.build.catalog import Catalog
+from mlimg_build.build.counting import count_groups, count_present, count_stated
 from mlimg_build.build.decisions import read_ids, read_parts, read_reviewed
 from mlimg_build.build.doubts import doubts
 from mlimg_build.errors import LabelError, Problem, SpecError
@@ -31,7 +33,7 @@ from mlimg_build.sources import read_dictionary
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Facts", "SourceCategory", "counts", "establish", "load_hierarchy", "save_hierarchy"]
+__all__ = ["Facts", "SourceCategory", "establish", "load_hierarchy", "save_hierarchy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def establish(loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph)
         (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
     }
     decisions = _decisions(named, excluded, graph, reviewed, "synonyms" in spec.vocabulary.merge)
-    per_source = [counts(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
+    per_source = [count_present(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     vocabulary = gather(
         decisions,
         [int(per_source[row.source][row.number]) for row in rows],
@@ -134,18 +136,6 @@ def _decisions(
     ]
 
 
-def counts(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
-    """int64[categories]: the images in which a source states each of its categories present."""
-    confidence = catalog.statements.column("confidence").to_numpy()
-    category = catalog.statements.column("category").to_numpy()
-    key = catalog.statements.column("key").to_numpy()
-    present = (confidence > 0) & (confidence >= np.float32(min_confidence))
-    key, category = key[present], category[present]
-    again = np.zeros(len(key), dtype=bool)  # sorted by image and category, so repeats are neighbours
-    again[1:] = (key[1:] == key[:-1]) & (category[1:] == category[:-1])
-    return np.bincount(category[~again], minlength=len(catalog.categories)).astype(np.int64)
-
-
 def _used(
     catalogs: Sequence[Catalog],
 ) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
@@ -154,8 +144,7 @@ def _used(
     rows: list[SourceCategory] = []
     positions = []
     for source, catalog in enumerate(catalogs):
-        stated = np.zeros(len(catalog.categories), dtype=bool)
-        stated[catalog.statements.column("category").to_numpy()] = True
+        stated = count_stated(catalog) > 0
         position = np.full(len(catalog.categories), -1, dtype=np.int32)
         for number, category in enumerate(catalog.categories):
             if stated[number] or catalog.complete:
@@ -175,17 +164,10 @@ def _wnid(key: str, wnid: str | None) -> str | None:
 
 def _present(
     loaded: LoadedSpec, catalogs: Sequence[Catalog], positions: Sequence[npt.NDArray[np.int32]]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """(image, source category) of every statement of presence; images are told apart by their keys."""
-    images, categories = [], []
-    for catalog, position in zip(catalogs, positions, strict=True):
-        confidence = catalog.statements.column("confidence").to_numpy()
-        least = np.float32(loaded.spec.sources[catalog.name].min_confidence)
-        kept = (confidence > 0) & (confidence >= least)
-        images.append(catalog.statements.column("key").to_numpy()[kept])
-        categories.append(position[catalog.statements.column("category").to_numpy()[kept]])
-    _, image = np.unique(np.concatenate(images), return_inverse=True)
-    return image.astype(np.int64), np.concatenate(categories)
+) -> Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+    """Counts the images of groups of source categories."""
+    least = [loaded.spec.sources[catalog.name].min_confidence for catalog in catalogs]
+    return partial(count_groups, catalogs, positions, least)
 
 
 def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:

@@ -13,9 +13,8 @@ from typing import Any
 
 from mlimg_build.build.catalog import Catalog, catalog
 from mlimg_build.build.checking import missing_paths
-from mlimg_build.build.columns import open_batches
 from mlimg_build.build.facts import Facts, establish, save_hierarchy
-from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
+from mlimg_build.build.rows import Rows, Shard, lay_out, shard_batch, statements_of
 from mlimg_build.build.store import ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
@@ -23,14 +22,14 @@ from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
 from mlimg_build.images import encoder
 from mlimg_build.labels import settle
 from mlimg_build.sources import open_source
-from mlimg_build.spec import LoadedSpec, without_paths
+from mlimg_build.spec import LoadedSpec, digest_of, without_paths
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 1
-LABELS_FORMAT = 1
-ROWS_FORMAT = 1
+LABELS_FORMAT = 2
+ROWS_FORMAT = 2
 WHY = {  # what a part of a key that differs says to people, the most telling first
     "images": "other images belong in it",
     "encoder": "another version of the encoder is installed",
@@ -183,11 +182,12 @@ def make_plan(
         source_digest=spec.images.encoding != "original",
     )
     last = read_json(store.root / LAST)
+    common = _parts(loaded, facts, layout)
     work = []
     for split in dict.fromkeys(shard.split for shard in rows.shards):
         shards = rows.of(split)
         for shard in shards[: max(1, math.ceil(Fraction(str(fraction)) * len(shards)))]:
-            work.append(_work(shard, loaded, facts, layout, store, last))
+            work.append(_work(shard, common, store, last))
     return Plan(
         loaded, graph, catalogs, facts, rows, folder, folder / "hierarchy.npz", layout, fraction, tuple(work)
     )
@@ -242,9 +242,8 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
     return Key("rows", ROWS_FORMAT, parts, hint=times.hexdigest()[:16])
 
 
-def _work(
-    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, Any]
-) -> Work:
+def _parts(loaded: LoadedSpec, facts: Facts, layout: Layout) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the keys of all images, and of all labels, have in common."""
     spec = loaded.spec
     sizes = {
         "images_per_shard": layout.images_per_shard,
@@ -253,29 +252,25 @@ def _work(
         "id_bytes": layout.id_bytes,
         "author_bytes": layout.author_bytes,
     }
-    images = Key(
-        "images",
-        IMAGES_FORMAT,
-        {
-            "rows": shard.image_rows,
-            "images": without_paths(spec.images),
-            "encoder": None if spec.images.encoding == "original" else encoder(),
-            "layout": sizes,
-        },
-        shard.hint,
-    )
-    labels = Key(
-        "labels",
-        LABELS_FORMAT,
-        {
-            "rows": shard.label_rows,
-            "images": shard.images,
-            "facts": facts.digest,
-            "annotation": without_paths(spec.annotation),
-            "sources": [row.source for row in facts.rows],
-            "layout": {**sizes, "source_digest": layout.source_digest},
-        },
-    )
+    images = {
+        "images": without_paths(spec.images),
+        "encoder": None if spec.images.encoding == "original" else encoder(),
+        "layout": sizes,
+    }
+    labels = {
+        "facts": facts.digest,
+        "annotation": without_paths(spec.annotation),
+        "sources": digest_of([row.source for row in facts.rows]),
+        "layout": {**sizes, "source_digest": layout.source_digest},
+    }
+    return images, labels
+
+
+def _work(
+    shard: Shard, common: tuple[dict[str, Any], dict[str, Any]], store: Store, last: dict[str, Any]
+) -> Work:
+    images = Key("images", IMAGES_FORMAT, {"rows": shard.image_rows, **common[0]}, shard.hint)
+    labels = Key("labels", LABELS_FORMAT, {"rows": shard.label_rows, "images": shard.images, **common[1]})
     before = last.get(f"{shard.split}/{shard.number}")
     old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
     return Work(shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels))
@@ -307,9 +302,8 @@ def _refuse_contradictions(
     found = 0
     listed: list[str] = []
     for split in dict.fromkeys(shard.split for shard in rows.shards):
-        batches = open_batches(folder / f"{split}.arrow")
-        for number in range(batches.num_record_batches):
-            batch = batches.get_batch(number)
+        for shard in rows.of(split):
+            batch = shard_batch(folder, split, shard.number)
             statements = statements_of(batch)
             _, clashes = settle(statements, facts.hierarchy, "error")
             found += len(clashes)

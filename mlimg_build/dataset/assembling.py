@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mlimg_build.errors import DatasetError, Problem
 
 from .arrays import create_columns, create_data, create_group, create_ragged, create_table
+from .chunks import flat_name
 from .columns import Artefacts, CategoryColumns, MappingColumns, column_arrays
 from .counting import split_counts
 from .digests import attributes_digest, columns_digest, dataset_digest
@@ -175,18 +176,28 @@ def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
     ]
     create_table(group / "shards", SHARD_COLUMNS, table)
     for row, (pair, images, labels) in enumerate(rows):
-        _link(Path(pair.images), images["files"], group / "images", row)
-        _link(Path(pair.labels), labels["files"], group, row)
+        _link(
+            Path(pair.images),
+            {name: (name, size) for name, size in images["files"].items()},
+            group / "images",
+            row,
+        )
+        _link(
+            Path(pair.labels),
+            {name: (flat_name(name), size) for name, size in labels["files"].items()},
+            group,
+            row,
+        )
 
 
 def _digests(digests: Sequence[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(len(digests), 32)
 
 
-def _link(artefact: Path, files: Mapping[str, int], group: Path, row: int) -> None:
-    """Every chunk `ARRAY/c/0…` of the artefact is `ARRAY/c/ROW…` of the group."""
-    for name, size in files.items():
-        array, _, tail = name.partition("/c/0")
+def _link(artefact: Path, files: Mapping[str, tuple[str, int]], group: Path, row: int) -> None:
+    """Every chunk `ARRAY/c/0…` of the artefact, given as its file and size, is `ARRAY/c/ROW…` of the group."""
+    for key, (name, size) in files.items():
+        array, _, tail = key.partition("/c/0")
         source, target = artefact / name, group / array / "c" / f"{row}{tail}"
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -15,6 +15,7 @@ __all__ = [
     "MAPPING_COLUMNS",
     "SHARD_COLUMNS",
     "SPAN_COLUMNS",
+    "ZSTD_LEVEL",
     "Column",
     "Layout",
     "data_codecs",
@@ -23,6 +24,7 @@ __all__ = [
 
 FORMAT = "mlimg-dataset/1"
 ENTRIES_PER_CHUNK = 65536
+ZSTD_LEVEL = 3
 WNID_BYTES = 9
 
 

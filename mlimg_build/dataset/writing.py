@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from mlimg_build.errors import DatasetError, Problem
 
-from .arrays import create_columns, create_data, create_group, create_ragged
+from .arrays import create_columns, create_data, create_group
+from .chunks import write_ragged_chunks, write_span_chunk
 from .columns import ContradictionColumns, ImagesResult, LabelColumns, StoredImage, column_arrays
 from .counting import label_tally, tally
 from .digests import columns_digest, order_key
 from .durable import explaining_full_disk, save_json, sync_tree
-from .layout import CONTRADICTION_COLUMNS, FORMAT, LABEL_COLUMNS, SPAN_COLUMNS, Column, Layout, image_columns
+from .layout import CONTRADICTION_COLUMNS, FORMAT, LABEL_COLUMNS, Column, Layout, image_columns
 from .stream import StreamWriter
 from .text import encode
 
@@ -123,14 +124,23 @@ class ImagesWriter:
             "first": self._keys[0].hex(),
             "last": self._keys[-1].hex(),
         }
-        _save_result(self._directory, "images", self._layout, digest=digest, images=count, extra=extra)
+        sizes = sync_tree(self._directory)
+        files = {name: size for name, size in sizes.items() if not name.endswith("zarr.json")}
+        record = _record("images", self._layout, digest=digest, images=count, files=files, extra=extra)
+        save_json(self._directory / RESULT, record)
         return ImagesResult(digest, count, self._stream.length, dict(statuses))
 
 
 def write_labels(
-    directory: Path, layout: Layout, labels: LabelColumns, contradictions: ContradictionColumns
+    directory: Path,
+    layout: Layout,
+    labels: LabelColumns,
+    contradictions: ContradictionColumns,
+    sync: bool = True,
 ) -> str:
     """`directory` holds one row of `labels/` and of `contradictions/`; gives their content digest (hex).
+
+    With `sync` it is on the disk; without, the caller sees to that before anybody relies on it.
 
     Raises:
         DatasetError: `columns-unequal` where lengths differ, `state-invalid`, `value-out-of-range`,
@@ -148,9 +158,9 @@ def write_labels(
         hint = "leave unknown labels out"
         raise DatasetError(Problem("state-invalid", "a label's state is neither +1 nor -1", hint=hint))
     with explaining_full_disk(directory):
-        create_group(directory)
+        directory.mkdir(parents=True, exist_ok=True)
         parts: list[tuple[str, NDArray[Any]]] = []
-        widths = {}
+        widths, files = {}, dict[str, int]()
         for name, columns, schema in (
             ("labels", labels, LABEL_COLUMNS),
             ("contradictions", contradictions, CONTRADICTION_COLUMNS),
@@ -161,9 +171,10 @@ def write_labels(
                 message = f"a column of {name} does not have the {width} entries that the counts add up to"
                 hint = "hand over columns of one length"
                 raise DatasetError(Problem("columns-unequal", message, hint=hint))
-            create_group(directory / name)
-            create_columns(directory / name, SPAN_COLUMNS, count, layout.images_per_shard, spans)
-            create_ragged(directory / name, schema, (1, width), values)
+            for column, array in spans.items():
+                files |= write_span_chunk(directory, f"{name}/{column}", array, layout.images_per_shard)
+            for column, array in values.items():
+                files |= write_ragged_chunks(directory, f"{name}/{column}", array)
             parts.extend((f"{name}/{column}", array) for column, array in (spans | values).items())
         digest = columns_digest(parts)
         extra = {
@@ -171,7 +182,12 @@ def write_labels(
             "tally": label_tally(labels.state, labels.rule, labels.source),
             "kept": tally(np.asarray(contradictions.kept)),
         }
-        _save_result(directory, "labels", layout, digest=digest, images=count, extra=extra)
+        record = _record("labels", layout, digest=digest, images=count, files=files, extra=extra)
+        if sync:
+            sync_tree(directory)
+            save_json(directory / RESULT, record)
+        else:
+            (directory / RESULT).write_text(json.dumps(record, sort_keys=True) + "\n", encoding="utf-8")
     return digest
 
 
@@ -191,12 +207,12 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
     return result
 
 
-def _save_result(
-    directory: Path, kind: str, layout: Layout, *, digest: str, images: int, extra: dict[str, Any]
-) -> None:
-    files = {name: size for name, size in sync_tree(directory).items() if not name.endswith("zarr.json")}
+def _record(
+    kind: str, layout: Layout, *, digest: str, images: int, files: dict[str, int], extra: dict[str, Any]
+) -> dict[str, Any]:
+    """What the writer of an artefact records; `files` has the size of every chunk by its key."""
     record = {"kind": kind, "format": FORMAT, "digest": digest, "images": images, "files": files, **extra}
-    save_json(directory / RESULT, record | {"layout": layout_record(layout)})
+    return record | {"layout": layout_record(layout)}
 
 
 def layout_record(layout: Layout) -> dict[str, int | bool]:

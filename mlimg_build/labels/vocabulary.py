@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -64,7 +64,7 @@ def gather(
     graph: NounGraph,
     *,
     thresholds: Thresholds,
-    present: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
+    present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]] | None = None,
     join: Mapping[str, Sequence[str]] | None = None,
     excluded: Collection[tuple[str, str]] = (),
     exclude: Collection[str] = (),
@@ -74,9 +74,9 @@ def gather(
 ) -> Vocabulary:
     """The vocabulary that the decisions make.
 
-    `images[i]` counts the images that state category i present; `present` holds those statements as (image,
-    source category) columns and is needed for a threshold after merging. `join` maps an id to those that
-    become it (no chains). `excluded` are (source, category id) pairs, `exclude` WordNet ids; they win over
+    `images[i]` counts the images that state category i present. For a threshold after merging, `present` gives
+    the distinct images of each group for a group number of every source category (-1: in none); int64[groups].
+    `join` maps an id to those that become it (no chains). `excluded` are (source, category id) pairs, `exclude` WordNet ids; they win over
     all else. `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches of
     the vocabulary meet, "all" every one; the threshold after merging does not take away what these add.
     Raises `WordNetError` "unknown-synset" with every id of the spec that the release lacks, `ValueError`
@@ -100,7 +100,7 @@ def gather(
     if thresholds.merged:
         if present is None:
             raise ValueError("a threshold after merging needs the statements of presence")
-        merged = _merged_counts(placed, *present)
+        merged = _merged_counts(placed, present)
         wnids = {wnid for wnid in wnids if merged[wnid] >= thresholds.merged}
     left_out = {*exclude, *into}
     wnids |= {into.get(wnid, wnid) for wnid in include} - left_out
@@ -139,17 +139,15 @@ def _place(
 
 
 def _merged_counts(
-    placed: Sequence[Placed], image: npt.NDArray[np.int64], category: npt.NDArray[np.int32]
+    placed: Sequence[Placed], present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]
 ) -> dict[str, int]:
     """The distinct images of every id that used source categories were merged into."""
     wnids = sorted({row.wnid for row in placed if row.fate == "used" and row.wnid})
     at = {wnid: i for i, wnid in enumerate(wnids)}
     used = (row.wnid if row.fate == "used" else None for row in placed)
-    merged = np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int64)
-    group = merged[category]
-    pairs = np.unique((image * np.int64(len(wnids)) + group)[group >= 0])
-    counted = np.bincount(pairs % max(len(wnids), 1), minlength=len(wnids))
-    return dict(zip(wnids, counted.tolist(), strict=True))
+    group = np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int32)
+    counted = present(group)[: len(wnids)]
+    return dict(zip(wnids, [*counted.tolist(), *[0] * (len(wnids) - len(counted))], strict=True))
 
 
 def _above(wnids: Collection[str], graph: NounGraph, which: Ancestors) -> set[str]:

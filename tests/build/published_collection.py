@@ -183,7 +183,9 @@ def _open_images(
         rows = np.where(by_people, record(0, at[image] * 8), record(1, at[image] * 4))
         order = np.lexsort((confidence, category, image))
         image, category, confidence, rows = (part[order] for part in (image, category, confidence, rows))
-        again = (image[1:] == image[:-1]) & (category[1:] == category[:-1]) & (confidence[1:] == confidence[:-1])
+        again = (
+            (image[1:] == image[:-1]) & (category[1:] == category[:-1]) & (confidence[1:] == confidence[:-1])
+        )
         one = np.concatenate([[True], ~again])
         return pa.record_batch(
             [keys[image[one]], category[one], confidence[one], rows[one] + np.arange(one.sum()) % 4],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -41,10 +41,14 @@ def fates(vocabulary: Vocabulary) -> list[str]:
     return [row.fate for row in vocabulary.placed]
 
 
-def stated(*pairs: tuple[int, int]) -> tuple[Any, Any]:
-    """(image, source category) statements as columns."""
-    image, category = zip(*pairs, strict=True)
-    return np.array(image, np.int64), np.array(category, np.int32)
+def stated(*pairs: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Counts the images of each group, from (image, source category) statements."""
+
+    def count(group: np.ndarray) -> np.ndarray:
+        found = {(image, int(group[category])) for image, category in pairs}
+        return np.bincount([number for _, number in found if number >= 0], minlength=int(group.max()) + 1)
+
+    return count
 
 
 def test_categories_are_sorted_and_source_categories_keep_their_order() -> None:
