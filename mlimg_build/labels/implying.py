@@ -118,7 +118,7 @@ def _first(
         return _halved(statements, origin, category, hops, categories)
     image = (statements.image - lowest)[origin]
     packed = _pack([image, category, doubt[origin], hops, turn[origin]], widths)
-    packed.sort()
+    packed.sort(kind="stable")  # all but sorted, which this sort exploits
     below = sum(widths[1:])
     key = packed >> below
     won = packed[np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]]
@@ -169,7 +169,7 @@ def _turns(statements: Statements, doubt: npt.NDArray[np.int64], categories: int
     if _bits(images) + sum(widths) <= WIDEST and int(statements.mapping.min(initial=0)) >= 0:
         columns = [statements.image - lowest, statements.category, statements.mapping, doubt]
         packed = _pack([*columns, np.arange(len(doubt))], widths)
-        packed.sort()
+        packed.sort(kind="stable")  # all but sorted, which this sort exploits
         key = packed >> widths[3]
         if (key[1:] != key[:-1]).all():  # else records decide
             order: npt.NDArray[np.int64] = packed & ((1 << widths[3]) - 1)
