@@ -82,17 +82,20 @@ def count_groups(
         ) -> npt.NDArray[np.int64]:
             key, category = block.present(confidence)
             found = of[category]
-            image = np.cumsum(np.concatenate([[0], key[1:] != key[:-1]])[: len(key)])
-            return np.bincount(_distinct(image * np.int64(n) + found, found >= 0) % max(n, 1), minlength=n)
+            return np.bincount(found[found >= 0], minlength=n) - _again(key, found, n)
 
         total += _sum(in_threads(count, _blocks(catalog)), n)
     return total
 
 
-def _distinct(pairs: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """The distinct pairs among the kept ones."""
-    ordered = np.sort(pairs if kept.all() else pairs[kept])
-    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]]
+def _again(key: npt.NDArray[np.uint64], group: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int64]:
+    """How often each group is named for an image that it was named for before; int64[n]."""
+    same = key[1:] == key[:-1]
+    several = np.flatnonzero(np.append(same, False) | np.append(False, same) if len(key) else same)
+    image = np.cumsum(np.append(True, key[several][1:] != key[several][:-1])) if len(several) else several
+    pairs = (image * np.int64(n) + group[several])[group[several] >= 0]
+    pairs.sort(kind="stable")  # all but sorted, which this sort exploits
+    return np.bincount(pairs[1:][pairs[1:] == pairs[:-1]] % max(n, 1), minlength=n)
 
 
 def _blocks(catalog: Catalog, whole: bool = True) -> Iterator[_Block]:

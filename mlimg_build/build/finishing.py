@@ -20,12 +20,12 @@ from mlimg_build.images import STATUSES
 from mlimg_build.labels import METHODS, RULES, Placed
 from mlimg_build.spec import digest_of
 
-__all__ = ["as_csv", "evidence", "failures", "finish", "passed_over", "plan_digest"]
+__all__ = ["as_csv", "evidence", "failures", "finish", "label_counts", "passed_over", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path) -> str:
     """The dataset lies at `path`, complete; returns its digest (hex)."""
-    positives, negatives = _counts(plan, store)
+    positives, negatives = label_counts(plan, store)
     graph, wnids = plan.graph, plan.facts.vocabulary.wnids
     parents = plan.facts.hierarchy.parents
     splits: dict[str, list[Artefacts]] = {}
@@ -103,7 +103,8 @@ def plan_digest(plan: Plan) -> str:
     )
 
 
-def _counts(plan: Plan, store: Store) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def label_counts(plan: Plan, store: Store) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """int64[categories] each: the images in which every category is present, and verified absent."""
     n = len(plan.facts.vocabulary)
     positives, negatives = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for work in plan.work:

@@ -227,7 +227,8 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
     times = hashlib.sha256()
     for item, position in zip(catalogs, facts.positions, strict=True):
         placing.update(position.astype("<i4").tobytes())
-        times.update(item.images.column("mtime").to_numpy().astype("<i8").tobytes())
+        for chunk in item.images.column("mtime").chunks:
+            times.update(chunk.to_numpy().astype("<i8", copy=False).data)
     parts = {
         "catalogs": {item.name: item.digest for item in catalogs},
         "order": [item.name for item in catalogs],

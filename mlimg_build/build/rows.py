@@ -216,7 +216,7 @@ class _Layer:
             found.author = max(found.author, _longest(part.images.column("author")))
             found.licences.append(set(pc.unique(part.images.column("licence")).to_pylist()))
             found.below += part.below
-        merged = np.sort(np.concatenate(keys))
+        merged = np.sort(np.concatenate(keys), kind="stable")  # sorted runs, which this sort merges
         if (merged[1:] == merged[:-1]).any():
             raise BuildError(
                 Problem("id-collision", "two image ids have one hash", hint="rename one of the sources")

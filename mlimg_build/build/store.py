@@ -54,14 +54,14 @@ class Store:
 
     def folder(self, stage: str, digest: str) -> Path:
         """The same for the digest of a key."""
-        return self.root / stage / digest[:2] / digest
+        return Path(self._place_of(stage, digest))
 
     def has(self, key: Key) -> bool:
         """Says whether the result is there, and nothing hints that its sources or its own files changed since."""
         entry = self.entry(key)
         if entry is None or entry["hint"] != key.hint:
             return False
-        folder = f"{self.path(key)}{os.sep}"  # there are hundred thousands of files to look at
+        folder = f"{self._place_of(key.stage, key.digest)}{os.sep}"  # there are hundred thousands of files to look at
         try:
             return all(_mark(folder + name) == mark for name, mark in entry["files"].items())
         except OSError:
@@ -69,8 +69,11 @@ class Store:
 
     def entry(self, key: Key) -> dict[str, Any] | None:
         """The record of a result: its key's parts, its hint, its files and what the stage noted; None without one."""
-        entry = read_json(self.path(key) / ENTRY)
+        entry = read_json(f"{self._place_of(key.stage, key.digest)}{os.sep}{ENTRY}")
         return entry if entry.keys() >= {"parts", "hint", "files", "notes"} else None
+
+    def _place_of(self, stage: str, digest: str) -> str:
+        return f"{self.root}{os.sep}{stage}{os.sep}{digest[:2]}{os.sep}{digest}"
 
     @contextmanager
     def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -220,10 +223,11 @@ def _mark(path: str) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | str) -> dict[str, Any]:
     """The JSON object in a file; empty where there is none."""
     try:
-        found = json.loads(path.read_text())
+        with open(path, "rb") as stream:  # noqa: PTH123  a Path costs more than the call
+            found = json.loads(stream.read())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Chunk files of small arrays, written straight to disk: byte for byte what zarr-python writes, without its overhead."""
+"""Chunk files of small arrays, written straight to disk: byte for byte what zarr-python writes."""
 
 from __future__ import annotations
 

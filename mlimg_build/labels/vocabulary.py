@@ -76,9 +76,10 @@ def gather(
 
     `images[i]` counts the images that state category i present. For a threshold after merging, `present` gives
     the distinct images of each group for a group number of every source category (-1: in none); int64[groups].
-    `join` maps an id to those that become it (no chains). `excluded` are (source, category id) pairs, `exclude` WordNet ids; they win over
-    all else. `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches of
-    the vocabulary meet, "all" every one; the threshold after merging does not take away what these add.
+    `join` maps an id to those that become it (no chains). `excluded` are (source, category id) pairs, `exclude`
+    WordNet ids; they win over all else. `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in
+    which two branches of the vocabulary meet, "all" every one; the threshold after merging does not take away what
+    these add.
     Raises `WordNetError` "unknown-synset" with every id of the spec that the release lacks, `ValueError`
     where `present` is needed and not given.
     """

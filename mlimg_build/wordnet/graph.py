@@ -158,8 +158,9 @@ class NounGraph:
     def _find(self, offset: int | None) -> int | None:
         if offset is None:
             return None
-        index = int(np.searchsorted(self.content.offsets, offset))
-        return index if index < len(self) and self.content.offsets[index] == offset else None
+        offsets = self.content.offsets
+        index = int(offsets.searchsorted(offsets.dtype.type(offset)))  # another type would cast all of them
+        return index if index < len(self) and offsets[index] == offset else None
 
     def _reach(self, wnid: str, sources: NDArray[np.int32], targets: NDArray[np.int32]) -> tuple[str, ...]:
         found = reach(self.index(wnid), sources, targets, len(self))

@@ -10,47 +10,48 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import psutil
 from runs import backend
+from scipy import sparse
 
 from mlimg_build.build.cluster import connected
-from mlimg_build.build.finishing import _counts
+from mlimg_build.build.finishing import label_counts
 from mlimg_build.build.planning import Plan, make_plan
+from mlimg_build.build.rows import SHARDS_PER_FILE, Shard, shard_batch, statements_of
 from mlimg_build.build.running import execute
 from mlimg_build.build.store import Store
+from mlimg_build.build.threads import in_threads
+from mlimg_build.labels import PRESENT
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import load
 
-__all__ = ["Timed", "run_labels"]
+__all__ = ["Timed", "count_pairs", "run_labels"]
 
 
 @dataclass(slots=True)
 class Timed:
-    """Seconds of each stage in order, the highest sum of resident memory over all processes, and the plan."""
+    """Seconds of the clock and of all cores together by stage, peak memory of all processes, and what was made."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    memory: int = 0
+    cpu: dict[str, float] = field(default_factory=dict)
+    memory: int = 0  # highest sum of resident memory, with the pages of mapped files
     worker_memory: int = 0
     plan: Plan | None = None
-    _stage: str = ""
-    _since: float = 0.0
-
-    def step(self, stage: str) -> None:
-        """What follows belongs to this stage."""
-        now = time.perf_counter()
-        if self._stage:
-            self.seconds[self._stage] = self.seconds.get(self._stage, 0) + now - self._since
-        self._stage, self._since = stage, now
+    positives: int = 0
+    negatives: int = 0
 
 
 class Watch:
-    """Context manager that samples the resident memory of this process and those below it, shared pages and all."""
+    """Context manager that adds up the processor time and resident memory of this process and those below it."""
 
-    def __init__(self, every: float = 0.05) -> None:
-        self.highest = 0
+    def __init__(self, timed: Timed, every: float = 0.05) -> None:
+        self._timed = timed
         self._every = every
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
+        self._spent: dict[int, float] = {}
+        self._stage, self._since, self._before = "", 0.0, 0.0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -59,17 +60,33 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.step("")
         self._stop.set()
         self._thread.join()
 
+    def step(self, stage: str) -> None:
+        """What follows belongs to this stage."""
+        stage = "catalogs" if stage.startswith("reading source") else stage
+        self._sample()
+        now, spent = time.perf_counter(), sum(self._spent.values())
+        if self._stage:
+            seconds, cpu = self._timed.seconds, self._timed.cpu
+            seconds[self._stage] = seconds.get(self._stage, 0) + now - self._since
+            cpu[self._stage] = cpu.get(self._stage, 0) + spent - self._before
+        self._stage, self._since, self._before = stage, now, spent
+
     def _look(self) -> None:
-        me = psutil.Process()
         while not self._stop.wait(self._every):
-            total = 0
-            for process in [me, *me.children(recursive=True)]:
-                with suppress(psutil.Error):
-                    total += process.memory_info().rss
-            self.highest = max(self.highest, total)
+            self._sample()
+
+    def _sample(self) -> None:
+        me, total = psutil.Process(), 0
+        for process in [me, *me.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+                used = process.cpu_times()
+                self._spent[process.pid] = used.user + used.system
+        self._timed.memory = max(self._timed.memory, total)
 
 
 def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
@@ -77,17 +94,48 @@ def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
     timed = Timed()
     store = Store(out / ".mlimg" / loaded.spec.name)
     graph = load()
-    with Watch() as watch, store.held():
-        made = make_plan(loaded, graph, store, progress=timed.step)
-        timed.step("starting workers")
+    with Watch(timed) as watch, store.held():
+        made = make_plan(loaded, graph, store, progress=watch.step)
+        watch.step("starting workers")
         # images are not what is measured: they are taken to be there
         made = replace(made, work=tuple(replace(work, why_images="") for work in made.work))
         with connected(backend(workers), store.root / "tmp") as client:
-            timed.step("label tasks")
+            watch.step("label tasks")
             outcome = execute(made, store, client, lambda progress: None)
-            timed.step("stopping workers")
-        timed.step("counting")
-        _counts(made, store)
-        timed.step("")
-    timed.plan, timed.memory, timed.worker_memory = made, watch.highest, outcome.peak_memory
+            watch.step("stopping workers")
+        watch.step("counting")
+        positives, negatives = label_counts(made, store)
+    timed.plan, timed.worker_memory = made, outcome.peak_memory
+    timed.positives, timed.negatives = int(positives.sum()), int(negatives.sum())
     return timed
+
+
+def count_pairs(plan: Plan, source: int) -> sparse.csr_array:
+    """int64[n, n]: in how many images of a source two categories are there together; what co-occurrence costs.
+
+    A category is there where it or one below it is stated. A product of sparse matrices for each file of rows.
+    """
+    n = len(plan.facts.hierarchy)
+    above = plan.facts.hierarchy.hops.astype(bool).astype(np.int32)
+
+    def count(shards: list[Shard]) -> sparse.csr_array:
+        found = []
+        for shard in shards:
+            batch = shard_batch(plan.rows_folder, shard.split, shard.number)
+            said = statements_of(batch)
+            of = batch.column("source").to_numpy()[said.image] == source
+            said = said.take(of & (said.state == PRESENT))
+            ones = np.ones(len(said), np.int32)
+            stated = sparse.csr_array((ones, (said.image, said.category)), shape=(len(batch), n))
+            there = sparse.csr_array(stated + stated @ above)
+            there.data[:] = 1
+            found.append(there)
+        there = sparse.vstack(found, format="csr")
+        return sparse.csr_array(there.T @ there)
+
+    shards = plan.rows.of("train")
+    files = [list(shards[i : i + SHARDS_PER_FILE]) for i in range(0, len(shards), SHARDS_PER_FILE)]
+    total = sparse.csr_array((n, n), dtype=np.int64)
+    for product in in_threads(count, files):
+        total = sparse.csr_array(total + product)
+    return total
