@@ -163,7 +163,7 @@ class _Survey:
     def sum(cls, surveys: Iterable[_Survey], sources: int) -> _Survey:
         """All blocks together; the rows one below the other."""
         rows: list[npt.NDArray[np.int64]] = []
-        total = cls(np.empty(0), [0] * sources, 0, [set() for _ in range(sources)], 0)
+        total = cls(np.empty(0, np.int64), [0] * sources, 0, [set() for _ in range(sources)], 0)
         for found in surveys:
             rows.append(found.rows)
             total.names = [max(pair) for pair in zip(total.names, found.names, strict=True)]

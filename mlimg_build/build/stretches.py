@@ -42,7 +42,8 @@ class View:
         """int8[images]: the split of each image, a position in `SPLITS`."""
         if self.split >= 0:
             return np.full(len(images), self.split, np.int8)
-        return (images.column("draw").to_numpy() < self.limit).astype(np.int8)
+        below: npt.NDArray[np.bool_] = images.column("draw").to_numpy() < self.limit
+        return below.astype(np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Cuts:
 
     @property
     def blocks(self) -> int:
-        return self.images.shape[1] - 1
+        return int(self.images.shape[1]) - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,12 @@
-"""Chunk files of small arrays, written straight to disk: byte for byte what zarr-python writes."""
+"""Chunks of small arrays as zarr-python writes them, byte for byte, without its overhead; and many of them in a file.
+
+A file of its own for every chunk costs more than what is in it, so a shard's label chunks wait in one file until a
+dataset is assembled.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,30 +17,41 @@ from numpy.typing import NDArray
 
 from .layout import ENTRIES_PER_CHUNK, ZSTD_LEVEL
 
-__all__ = ["flat_name", "write_ragged_chunks", "write_span_chunk"]
+__all__ = ["PACK", "pack_chunks", "ragged_chunks", "span_chunks", "unpack_chunks"]
+
+PACK = "chunks"
+
+Places = dict[str, list[int]]
 
 
-def flat_name(key: str) -> str:
-    """The file, in one folder, that holds the chunk of this key.
-
-    >>> flat_name("labels/category/c/0/1")
-    'labels.category.c.0.1'
-    """
-    return key.replace("/", ".")
+def span_chunks(name: str, values: NDArray[Any], chunk_rows: int) -> Iterator[tuple[str, bytes]]:
+    """The key and the bytes of the only chunk of array `name` [row]; nothing where all values are 0."""
+    yield from _encoded(f"{name}/c/0", _padded(values, chunk_rows))
 
 
-def write_span_chunk(folder: Path, name: str, values: NDArray[Any], chunk_rows: int) -> dict[str, int]:
-    """The only chunk of array `name` [row] lies in `folder`; gives its size by its key, nothing where all are 0."""
-    return _write(folder, f"{name}/c/0", _padded(values, chunk_rows))
-
-
-def write_ragged_chunks(folder: Path, name: str, values: NDArray[Any]) -> dict[str, int]:
-    """The chunks of row 0 of array `name` [shard, entry] lie in `folder`; gives their sizes by their keys."""
-    sizes: dict[str, int] = {}
+def ragged_chunks(name: str, values: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
+    """The keys and the bytes of the chunks of row 0 of array `name` [shard, entry], but of those that are all 0."""
     for number, start in enumerate(range(0, len(values), ENTRIES_PER_CHUNK)):
         chunk = _padded(values[start : start + ENTRIES_PER_CHUNK], ENTRIES_PER_CHUNK)
-        sizes |= _write(folder, f"{name}/c/0/{number}", chunk)
-    return sizes
+        yield from _encoded(f"{name}/c/0/{number}", chunk)
+
+
+def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> Places:
+    """All chunks lie in one file of `folder`; gives where each begins and ends in it, by its key."""
+    places: Places = {}
+    start = 0
+    for key, data in chunks.items():
+        places[key] = [start, start + len(data)]
+        start += len(data)
+    (folder / PACK).write_bytes(b"".join(chunks.values()))
+    return places
+
+
+def unpack_chunks(folder: Path, places: Mapping[str, list[int]]) -> Iterator[tuple[str, bytes]]:
+    """Every chunk that `pack_chunks` put into `folder`, by its key."""
+    data = (folder / PACK).read_bytes()
+    for key, (start, stop) in places.items():
+        yield key, data[start:stop]
 
 
 def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
@@ -48,13 +64,10 @@ def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
     return whole
 
 
-def _write(folder: Path, key: str, chunk: NDArray[Any]) -> dict[str, int]:
+def _encoded(key: str, chunk: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
     raw = chunk.view(np.uint8)
-    if not raw.any():  # a chunk of nothing but the fill value is not stored
-        return {}
-    data = _zstd().encode(raw)
-    (folder / flat_name(key)).write_bytes(data)
-    return {key: len(data)}
+    if raw.any():  # a chunk of nothing but the fill value is not stored
+        yield key, _zstd().encode(raw)
 
 
 @cache

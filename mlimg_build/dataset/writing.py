@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mlimg_build.errors import DatasetError, Problem
 
 from .arrays import create_columns, create_data, create_group
-from .chunks import write_ragged_chunks, write_span_chunk
+from .chunks import PACK, pack_chunks, ragged_chunks, span_chunks
 from .columns import ContradictionColumns, ImagesResult, LabelColumns, StoredImage, column_arrays
 from .counting import label_tally, tally
 from .digests import columns_digest, order_key
@@ -160,7 +160,7 @@ def write_labels(
     with explaining_full_disk(directory):
         directory.mkdir(parents=True, exist_ok=True)
         parts: list[tuple[str, NDArray[Any]]] = []
-        widths, files = {}, dict[str, int]()
+        widths, chunks = {}, dict[str, bytes]()
         for name, columns, schema in (
             ("labels", labels, LABEL_COLUMNS),
             ("contradictions", contradictions, CONTRADICTION_COLUMNS),
@@ -172,12 +172,15 @@ def write_labels(
                 hint = "hand over columns of one length"
                 raise DatasetError(Problem("columns-unequal", message, hint=hint))
             for column, array in spans.items():
-                files |= write_span_chunk(directory, f"{name}/{column}", array, layout.images_per_shard)
+                chunks |= span_chunks(f"{name}/{column}", array, layout.images_per_shard)
             for column, array in values.items():
-                files |= write_ragged_chunks(directory, f"{name}/{column}", array)
+                chunks |= ragged_chunks(f"{name}/{column}", array)
             parts.extend((f"{name}/{column}", array) for column, array in (spans | values).items())
         digest = columns_digest(parts)
+        places = pack_chunks(directory, chunks)
+        files = {PACK: (directory / PACK).stat().st_size}
         extra = {
+            "chunks": places,
             "widths": widths,
             "tally": label_tally(labels.state, labels.rule, labels.source),
             "kept": tally(np.asarray(contradictions.kept)),
@@ -210,7 +213,7 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
 def _record(
     kind: str, layout: Layout, *, digest: str, images: int, files: dict[str, int], extra: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the writer of an artefact records; `files` has the size of every chunk by its key."""
+    """What the writer of an artefact records; `files` has the size of every file by its path."""
     record = {"kind": kind, "format": FORMAT, "digest": digest, "images": images, "files": files, **extra}
     return record | {"layout": layout_record(layout)}
 

@@ -167,8 +167,8 @@ def _turns(statements: Statements, doubt: npt.NDArray[np.int64], categories: int
     images = int(statements.image.max(initial=0)) - lowest + 1
     widths = [_bits(count) for count in (categories, mappings, int(doubt.max(initial=0)) + 1, len(doubt))]
     if _bits(images) + sum(widths) <= WIDEST and int(statements.mapping.min(initial=0)) >= 0:
-        columns = [statements.image - lowest, statements.category, statements.mapping, doubt]
-        packed = _pack([*columns, np.arange(len(doubt))], widths)
+        image, position = statements.image - lowest, np.arange(len(doubt))
+        packed = _pack([image, statements.category, statements.mapping, doubt, position], widths)
         packed.sort(kind="stable")  # all but sorted, which this sort exploits
         key = packed >> widths[3]
         if (key[1:] != key[:-1]).all():  # else records decide
