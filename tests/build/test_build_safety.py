@@ -63,7 +63,7 @@ def test_damage_without_a_trace_is_found_by_repair(copy: Path, tmp_path: Path) -
 
     spec = load_spec(copy / "small.yaml")
     first = build(spec, tmp_path / "out", backend())
-    chunk = first.dataset / "train/labels/start/c/3"
+    chunk = first.dataset / "train/images/start/c/3"
     status = chunk.stat()
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 1
