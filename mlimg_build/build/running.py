@@ -164,6 +164,7 @@ def _labels(plan: Plan, store: Store, work: Work) -> LabelRules:
         positives=rules.positives == "ancestors",
         negatives=rules.negatives == "descendants",
         machine_levels=None if rules.machine_levels == "all" else rules.machine_levels,
+        strongest=rules.implied_confidence == "strongest",
         conflicts=rules.conflicts,
         add_to=() if pairs is None else tuple(map(names.index, pairs.add_to or names)),
     )

@@ -65,6 +65,7 @@ class LabelRules:
     positives: bool
     negatives: bool
     machine_levels: int | None
+    strongest: bool
     conflicts: Policy
     add_to: tuple[int, ...]  # sources whose images get labels by co-occurrence
 
@@ -183,6 +184,7 @@ def _label(job: LabelRules, results: Batch) -> None:
         positives=job.positives,
         negatives=job.negatives,
         machine_levels=job.machine_levels,
+        strongest=job.strongest,
     )
     if len(pairs):
         table = add_cooccurring(

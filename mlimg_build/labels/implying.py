@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,7 @@ def imply(
     positives: bool = True,
     negatives: bool = True,
     machine_levels: int | None = None,
+    strongest: bool = True,
 ) -> LabelTable:
     """Every stated label and what it implies; the statements must be settled.
 
@@ -68,6 +70,8 @@ def imply(
     them, 0 none, 1 (the parents only) imitates the published ML-Images. Where several statements give one
     label, the most confident wins, then the nearest, then the lowest category, source category and record, so
     that the order of rows changes nothing, and the order of sources nothing but which of equals is named.
+    Without `strongest` the lowest record wins instead of the most confident statement: what is said first stays,
+    as in the published ML-Images.
     """
     position = np.arange(len(statements))
     parts = [(position, statements.category, np.zeros(len(statements), np.int32))]
@@ -76,7 +80,7 @@ def imply(
     if negatives:
         parts.append(_reach(statements, hierarchy, ABSENT, None))
     origin, category, hops = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    image, category, origin, hops = _first(statements, origin, category, hops, len(hierarchy))
+    image, category, origin, hops = _first(statements, origin, category, hops, len(hierarchy), strongest)
     state = statements.state[origin]
     implied = np.where(state == PRESENT, np.uint8(ANCESTORS), np.uint8(DESCENDANTS))
     return LabelTable(
@@ -110,13 +114,14 @@ def _first(
     category: npt.NDArray[np.int32],
     hops: npt.NDArray[np.int32],
     categories: int,
+    strongest: bool,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """The label that wins of each (image, category), sorted: image, category, position of the statement, hops.
 
     What decides is packed into one number a label (image, category, doubt, hops, turn of the statement, from the upper
     bits down): numpy sorts numbers ten times as fast as their positions, and the winners are read from them.
     """
-    doubts, doubt = _doubts(statements.confidence)
+    doubts, doubt = _ranks(-statements.confidence if strongest else statements.record)
     order = _turns(statements, doubt, categories)
     turn = np.empty(len(order), dtype=np.int64)
     turn[order] = np.arange(len(order))
@@ -124,7 +129,7 @@ def _first(
     images = int(statements.image.max(initial=0)) - lowest + 1
     widths = [_bits(count) for count in (categories, doubts, int(hops.max(initial=0)) + 1, len(statements))]
     if _bits(images) + sum(widths) > WIDEST:
-        return _halved(statements, origin, category, hops, categories)
+        return _halved(statements, origin, category, hops, categories, strongest)
     image = (statements.image - lowest)[origin]
     packed = _pack([image, category, doubt[origin], hops, turn[origin]], widths)
     packed.sort(kind="stable")  # all but sorted, which this sort exploits
@@ -143,6 +148,7 @@ def _halved(
     category: npt.NDArray[np.int32],
     hops: npt.NDArray[np.int32],
     categories: int,
+    strongest: bool,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """`_first` of the lower and of the upper half of the images, where all of them do not fit into a number."""
     images = statements.image
@@ -155,18 +161,20 @@ def _halved(
     for start, stop in ((0, middle), (middle, len(images))):
         here = (origin >= start) & (origin < stop)
         some = statements.take(np.arange(start, stop))
-        image, reached, won, far = _first(some, origin[here] - start, category[here], hops[here], categories)
+        image, reached, won, far = _first(
+            some, origin[here] - start, category[here], hops[here], categories, strongest
+        )
         found.append((image, reached, won + start, far))
     image, category, origin, hops = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return image, category, origin, hops
 
 
-def _doubts(confidence: npt.NDArray[np.float32]) -> tuple[int, npt.NDArray[np.int64]]:
-    """The number of different confidences, and the rank of each, 0 for the highest."""
-    if len(confidence) and (confidence == confidence[0]).all():
-        return 1, np.zeros(len(confidence), np.int64)
-    values = np.unique(-confidence)
-    return len(values), np.searchsorted(values, -confidence)
+def _ranks(values: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
+    """The number of different values, and the rank of each, 0 for the lowest."""
+    if len(values) and (values == values[0]).all():
+        return 1, np.zeros(len(values), np.int64)
+    distinct = np.unique(values)
+    return len(distinct), np.searchsorted(distinct, values)
 
 
 def _turns(statements: Statements, doubt: npt.NDArray[np.int64], categories: int) -> npt.NDArray[np.int64]:

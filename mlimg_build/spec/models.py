@@ -234,6 +234,10 @@ class Annotation(Part):
         default="all",
         description="levels of ancestors that a label of confidence below 1 implies: all, or a number",
     )
+    implied_confidence: Literal["strongest", "first"] = Field(
+        default="strongest",
+        description="which of several statements gives a label its confidence; first imitates the published data",
+    )
     cooccurrence: Cooccurrence | None = Field(
         default=None, description="labels added because categories go together; none without it"
     )

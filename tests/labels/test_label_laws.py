@@ -105,14 +105,15 @@ def test_settling_equals_the_slow_reference(world: World, policy: Policy) -> Non
     assert len(clashes) == len(pairs)
 
 
-@given(worlds(), st.booleans(), st.booleans(), st.sampled_from(LEVELS))
+@given(worlds(), st.booleans(), st.booleans(), st.sampled_from(LEVELS), st.booleans())
 @LAW
-def test_implying_equals_the_slow_reference(world: World, up: bool, down: bool, levels: int | None) -> None:
+def test_implying_equals_the_slow_reference(
+    world: World, up: bool, down: bool, levels: int | None, strongest: bool
+) -> None:
     standing = stand(world)
-    table = imply(statements(standing), world.hierarchy, positives=up, negatives=down, machine_levels=levels)
-    assert labels_of(table) == implied(
-        standing, world.order, positives=up, negatives=down, machine_levels=levels
-    )
+    rules = {"positives": up, "negatives": down, "machine_levels": levels, "strongest": strongest}
+    table = imply(statements(standing), world.hierarchy, **rules)
+    assert labels_of(table) == implied(standing, world.order, **rules)
 
 
 @given(worlds(), st.sampled_from(POLICIES))
