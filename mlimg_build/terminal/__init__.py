@@ -2,6 +2,7 @@
 
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_verified, show_why
+from .differences import show_differences
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
 from .watching import Watcher, counting
@@ -10,6 +11,7 @@ __all__ = [
     "Watcher",
     "counting",
     "show_built",
+    "show_differences",
     "show_evaluation",
     "show_info",
     "show_modelled",
