@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Literal
 
 from mlimg_build.build.side import COUNTED, Key, Side
 
@@ -16,20 +17,16 @@ def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
     """What explains the labels that a category has more or fewer, the nearest cause first; may be nothing."""
     change = [new - old for old, new in zip(before.labels(wnid), after.labels(wnid), strict=True)]
     moves = [*_moves(before, after, wnid)]
-    if wnid not in after.categories:
-        yield _joined("it is no category any more", moves)
-    elif wnid not in before.categories:
-        yield _joined("it is a new category", moves)
-    else:
-        yield from moves
+    if wnid not in before.categories or wnid not in after.categories:
+        what = "dropped" if wnid in before.categories else "added"
+        yield f"{what}: {'; '.join(moves) or 'it has no source category of its own'}"
+        return
+    yield from moves
     if change[IMPLIED]:
-        lines = [_of(side.below, wnid) for side in (before, after)]
-        columns = (STATED, COOCCURRING)
-        yield from _through(before, after, lines, columns, change[IMPLIED], "below")
+        yield from _through(before, after, wnid, "below", (STATED, COOCCURRING), change[IMPLIED])
         yield from _switched(before, after, IMPLIED, "presence implies ancestors")
     if change[ABSENT_IMPLIED]:
-        lines = [_of(side.above, wnid) for side in (before, after)]
-        yield from _through(before, after, lines, (ABSENT_STATED,), change[ABSENT_IMPLIED], "above")
+        yield from _through(before, after, wnid, "above", (ABSENT_STATED,), change[ABSENT_IMPLIED])
         yield from _switched(before, after, ABSENT_IMPLIED, "absence implies descendants")
     if change[COOCCURRING]:
         yield from _paired(before, after, wnid)
@@ -38,23 +35,20 @@ def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
         yield from _restated(before, after, wnid)
 
 
-def _joined(said: str, moves: list[str]) -> str:
-    return f"{said}: {'; '.join(moves)}" if moves else said
-
-
 def _moves(before: Side, after: Side, wnid: str) -> Iterator[str]:
     """The source categories that came into a category or left it."""
     old, new = before.origins.get(wnid, ()), after.origins.get(wnid, ())
     left = [f"{_called(before, key)} now goes {_to(after, key)}" for key in old if key not in new]
     came = [f"{_called(after, key)} came {_from(before, key)}" for key in new if key not in old]
-    yield from _few(left, "source categories left it")
-    yield from _few(came, "source categories came into it")
+    yield from _few(left, "leave it")
+    yield from _few(came, "came into it")
 
 
 def _few(told: list[str], rest: str) -> Iterator[str]:
+    """The first of the causes, and how many others there are."""
     yield from told[:NAMED]
     if len(told) > NAMED:
-        yield f"{len(told) - NAMED} more {rest}"
+        yield f"and {len(told) - NAMED:,} more {rest}"
 
 
 def _called(side: Side, key: Key) -> str:
@@ -81,54 +75,58 @@ def _name(side: Side, wnid: str) -> str:
     return side.name(wnid) or wnid
 
 
-def _of(lines: dict[str, frozenset[str]], wnid: str) -> frozenset[str]:
-    return lines.get(wnid, frozenset())
-
-
 def _through(
     before: Side,
     after: Side,
-    lines: list[frozenset[str]],
+    wnid: str,
+    where: Literal["above", "below"],
     columns: Collection[int],
     change: int,
-    where: str,
 ) -> Iterator[str]:
-    """The categories on the line of another one whose own labels explain the change of what they imply."""
-    old_line, new_line = lines
+    """The categories above or below `wnid` whose own labels explain the change of what they imply."""
+    old_line, new_line = (getattr(side, where).get(wnid, frozenset()) for side in (before, after))
     gave = {}
     for other in old_line | new_line:
         new = sum(after.labels(other)[i] for i in columns) if other in new_line else 0
         old = sum(before.labels(other)[i] for i in columns) if other in old_line else 0
-        if (new - old) * change > 0:
+        told_already = wnid in _within(before, after, other) | _within(after, before, other)
+        if (new - old) * change > 0 and not told_already:
             gave[other] = new - old
     told = []
     for other in sorted(gave, key=lambda other: (-abs(gave[other]), other)):
         name, count = after.name(other) or _name(before, other), f"{abs(gave[other]):,}"
         if other not in after.categories:
-            told.append(f"{name} {where} it is no category any more")
+            told.append(f"{name} {where} it was dropped")
         elif other not in before.categories:
-            told.append(f"{name} {where} it is a new category")
+            told.append(f"{name} {where} it was added")
         elif other not in new_line:
             told.append(f"{name} is no longer {where} it")
         elif other not in old_line:
             told.append(f"{name} is {where} it now")
         else:
             told.append(f"{name} {where} it has {count} {'more' if change > 0 else 'fewer'}")
-    yield from _few(told, f"categories {where} it changed")
+    yield from _few(told, f"{where} it")
+
+
+def _within(side: Side, other: Side, wnid: str) -> set[str]:
+    """Where the source categories of a category are on the other side, if that has no such category; else nothing."""
+    if wnid in other.categories:
+        return set()
+    return {other.mappings[key].into for key in side.origins.get(wnid, ()) if key in other.mappings}
 
 
 def _switched(before: Side, after: Side, column: int, rule: str) -> Iterator[str]:
     """Says where a rule gives labels on one side only."""
     old, new = before.totals[column], after.totals[column]
     if old and not new:
-        yield f"no {rule} any more" if not rule.startswith("co-") else f"{rule} no more"
+        yield f"{rule} no more"
     elif new and not old:
         yield f"{rule} now"
 
 
 def _paired(before: Side, after: Side, wnid: str) -> Iterator[str]:
     """The pairs that add a category, or one below it, on one side only."""
-    targets = {wnid, *_of(before.below, wnid), *_of(after.below, wnid)}
+    targets = {wnid, *before.below.get(wnid, ()), *after.below.get(wnid, ())}
     used = [
         {key for key, pair in (side.pairs or {}).items() if not pair.vetoed and key[1] in targets}
         for side in (before, after)
@@ -138,7 +136,7 @@ def _paired(before: Side, after: Side, wnid: str) -> Iterator[str]:
         (used[1] - used[0], after, "adds now"),
     ):
         told = [f"{_name(side, low)} {said} {_name(side, high)}" for low, high in sorted(keys)]
-        yield from _few(told, f"pairs that {said.replace('adds', 'add')}")
+        yield from _few(told, "pairs")
 
 
 def _restated(before: Side, after: Side, wnid: str) -> Iterator[str]:

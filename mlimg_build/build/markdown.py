@@ -9,7 +9,8 @@ from mlimg_build.build.reviewing import Section, sections, summary
 
 __all__ = ["as_markdown"]
 
-ROWS = 50  # of one table; GitHub refuses a comment of more than 65,536 characters
+ROWS = 50  # of one table
+LONGEST = 60_000  # GitHub refuses a comment of more than 65,536 characters
 SPECIAL = str.maketrans(
     {"|": "\\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
     | {letter: f"\\{letter}" for letter in "\\`*_[]~"}
@@ -17,9 +18,17 @@ SPECIAL = str.maketrans(
 
 
 def as_markdown(found: Differences, rows: int = ROWS) -> str:
-    """A heading, one sentence, and the tables; of each table at most so many `rows`, details folded."""
-    titles = [_escaped(title) for title in (found.before, found.after)]
-    lines = [f"### {titles[0]} → {titles[1]}", "", f"{_sentence(summary(found))}", ""]
+    """A heading, one sentence, and the tables; of each table at most so many `rows`, fewer where GitHub needs it."""
+    text = _written(found, rows)
+    while len(text) > LONGEST and rows > 1:
+        rows //= 2
+        text = _written(found, rows)
+    return text
+
+
+def _written(found: Differences, rows: int) -> str:
+    before, after = (_escaped(title) for title in (found.before, found.after))
+    lines = [f"### {before} → {after}", "", _sentence(summary(found)), ""]
     for section in sections(found):
         lines += [*(_folded(section, rows) if section.folded else _open(section, rows)), ""]
     return "\n".join(lines).rstrip() + "\n"

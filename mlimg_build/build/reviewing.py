@@ -211,11 +211,11 @@ def _effect(row: Effect) -> tuple[str, str, str, str]:
 def _mappings(found: Differences) -> Section:
     def told(change: MappingChange) -> tuple[str, ...]:
         sides = [_mapped(side, found.names) for side in (change.before, change.after)]
-        name = next(side.name for side in (change.after, change.before) if side)
-        shown = name if name != change.category else ""
-        return f"{change.source}:{change.category}", shown, *sides, ", ".join(change.fields)
+        names = dict.fromkeys(side.name for side in (change.before, change.after) if side)
+        shown = " → ".join(name for name in names if name != change.category)
+        return f"{change.source}:{change.category}", shown, *sides
 
-    columns = ("source category", "name", "before", "after", "differs")
+    columns = ("source category", "name", "before", "after")
     rows = tuple(told(change) for change in found.mappings)
     return Section("Source categories that are mapped otherwise", columns, rows, folded=True)
 
@@ -223,8 +223,8 @@ def _mappings(found: Differences) -> Section:
 def _mapped(mapped: Mapped | None, names: Mapping[str, str]) -> str:
     if mapped is None:
         return "not there"
-    score = f" {float(mapped.score):g}" if mapped.score else ""
-    relation = f", {mapped.relation}" if mapped.relation not in (None, "", "is") else ""
+    score = f" {float(mapped.score):g}" if mapped.score and float(mapped.score) < 1 else ""
+    relation = f", {mapped.relation}" if mapped.relation not in (None, "", "same_as") else ""
     how = f"({mapped.method}{score}{relation})"
     to = mapped.into or mapped.wnid or ""
     named = f"{names[to]} {to}" if to in names else to

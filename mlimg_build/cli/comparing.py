@@ -38,8 +38,9 @@ def diff(
         found = compare_paths(before, after, out, load_backend(backend), watcher)
     if as_json:
         from mlimg_build.build.comparing import as_json as told
+        from mlimg_build.build.reviewing import summary
 
-        print_json(told(found))
+        print_json({"summary": summary(found), **told(found)})
     elif markdown:
         from mlimg_build.build.markdown import as_markdown
 
