@@ -38,9 +38,9 @@ def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
 def _moves(before: Side, after: Side, wnid: str) -> Iterator[str]:
     """The source categories that came into a category or left it."""
     old, new = before.origins.get(wnid, ()), after.origins.get(wnid, ())
-    left = [f"{_called(before, key)} now goes {_to(after, key)}" for key in old if key not in new]
-    came = [f"{_called(after, key)} came {_from(before, key)}" for key in new if key not in old]
-    yield from _few(left, "leave it")
+    left = [f"{_called(before, key)} {_left(after, key)}" for key in old if key not in new]
+    came = [f"{_called(after, key)} {_came(before, key)}" for key in new if key not in old]
+    yield from _few(left, "left it")
     yield from _few(came, "came into it")
 
 
@@ -57,18 +57,22 @@ def _called(side: Side, key: Key) -> str:
     return f"{key[0]}:{key[1]}" + (f' "{name}"' if name and name != key[1] else "")
 
 
-def _to(after: Side, key: Key) -> str:
+def _left(after: Side, key: Key) -> str:
     there = after.mappings.get(key)
     if there is None:
-        return "nowhere: no source names it"
-    return f"into {_name(after, there.into)}" if there.into else f"nowhere: {there.fate}"
+        return "is in no source any more"
+    return f"goes into {_name(after, there.into)} now" if there.into else f"is {_fate(there.fate)} now"
 
 
-def _from(before: Side, key: Key) -> str:
+def _came(before: Side, key: Key) -> str:
     there = before.mappings.get(key)
     if there is None:
-        return "from the sources"
-    return f"from {_name(before, there.into)}" if there.into else f"back, {there.fate} before"
+        return "is new in its source"
+    return f"came from {_name(before, there.into)}" if there.into else f"was {_fate(there.fate)} before"
+
+
+def _fate(fate: str) -> str:
+    return "left out as is_a" if fate == "is_a" else fate
 
 
 def _name(side: Side, wnid: str) -> str:

@@ -70,9 +70,10 @@ def summary(found: Differences) -> str:
     if found.sources:
         parts.append(counted(len(found.sources), "source", "sources") + " changed")
     if found.labels:
-        gained, lost = (sum(getattr(row, name) for row in found.labels) for name in ("gained", "lost"))
+        sums = {name: sum(getattr(row, name) for row in found.labels) for name in ("gained", "lost")}
+        told = [f"{counted(n, 'label', 'labels')} {name}" for name, n in sums.items() if n]
         inside = counted(found.categories_changed, "category", "categories")
-        parts.append(f"{counted(gained, 'label', 'labels')} gained and {lost:,} lost in {inside}")
+        parts.append(f"{' and '.join(told)} in {inside}")
     elif found.entries is not None and found.entries.different:
         parts.append(f"labels of {counted(found.entries.images, 'image', 'images')} differ")
     if parts:
@@ -225,10 +226,12 @@ def _mapped(mapped: Mapped | None, names: Mapping[str, str]) -> str:
         return "not there"
     score = f" {float(mapped.score):g}" if mapped.score and float(mapped.score) < 1 else ""
     relation = f", {mapped.relation}" if mapped.relation not in (None, "", "same_as") else ""
-    how = f"({mapped.method}{score}{relation})"
     to = mapped.into or mapped.wnid or ""
-    named = f"{names[to]} {to}" if to in names else to
-    return f"{named} {how}" if mapped.into else " ".join(part for part in (mapped.fate, named, how) if part)
+    where = f"{names[to]} {to}" if to in names else to
+    decided = f"{where} by {mapped.method}{score}{relation}" if where else ""
+    if mapped.into:
+        return decided
+    return f"{mapped.fate}, else {decided}" if decided else mapped.fate
 
 
 def _parents(found: Differences) -> Section:
