@@ -97,7 +97,7 @@ def read_lock(folder: Path) -> Locked:
         hint = "write it with `mlimg lock SPEC`"
         raise BuildError(Problem("lock-missing", message, hint=hint)) from error
     for name, data in files.items():
-        if any(line.startswith(MARKS[0].encode()) for line in data.splitlines()):
+        if any(line.startswith(tuple(mark.encode() for mark in MARKS)) for line in data.splitlines()):
             message = f"{folder / name} has a merge conflict"
             raise BuildError(Problem("lock-conflict", message, hint="`mlimg lock SPEC` writes it anew"))
     return parse_lock(files, str(folder))
