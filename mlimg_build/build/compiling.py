@@ -7,22 +7,37 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from mlimg_build.build.checking import check_ids, load_wordnet
+from mlimg_build.build.contradicting import COLUMNS as CONTRADICTIONS
+from mlimg_build.build.contradicting import contradictions
 from mlimg_build.build.finishing import as_csv, failures, finish, passed_over, plan_digest
 from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
 from mlimg_build.build.store import Store, write_synced
+from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset import verify
 from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import DatasetError, Interrupted, LockChanged, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 
-__all__ = ["Built", "Silent", "Watcher", "build", "check_lock", "dataset_path", "decided", "lock", "plan"]
+__all__ = [
+    "Built",
+    "Silent",
+    "Watcher",
+    "build",
+    "check_lock",
+    "dataset_path",
+    "decided",
+    "labelled",
+    "lock",
+    "plan",
+]
 
 
+T = TypeVar("T")
 DAMAGED = "its digest did not match"
 
 
@@ -78,10 +93,11 @@ def plan(
     fraction: float = 1.0,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Plan:
-    """The plan of a build into `out`."""
+    """The plan of a build into `out`, with the rules of the spec that have no effect."""
     store = _store(loaded, out)
     with store.held():
-        return _plan(loaded, store, fraction, progress)
+        made = _plan(loaded, store, fraction, progress)
+        return replace(made, unused=unused_rules(made, store))
 
 
 def lock(
@@ -114,11 +130,25 @@ def decided(loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | 
 def _decide(
     loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None, before: Locked | None
 ) -> tuple[Plan, Locked]:
+    path = dataset_path(loaded, out, 1.0)
+
+    def told(made: Plan, store: Store) -> tuple[Plan, Locked]:
+        return made, parse_lock(lock_files(made, store, before, _digest_at(path, made)), "the lock of now")
+
+    return labelled(loaded, out, backend, told, watcher)
+
+
+def labelled(
+    loaded: LoadedSpec,
+    out: Path,
+    backend: Backend,
+    use: Callable[[Plan, Store], T],
+    watcher: Watcher | None = None,
+) -> T:
+    """What `use` makes of the plan of the whole, with all labels worked out and in the store; no image is read."""
     store = _store(loaded, out)
     with store.held(), interruptible():
-        made = _labelled(loaded, store, backend, watcher or Silent())
-        built = _digest_at(dataset_path(loaded, out, 1.0), made)
-        return made, parse_lock(lock_files(made, store, before, built), "the lock of now")
+        return use(_labelled(loaded, store, backend, watcher or Silent()), store)
 
 
 def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher) -> Plan:
@@ -198,6 +228,8 @@ def build(
         watcher.step("assembling the dataset")
         digest = finish(made, store, path)
         write_lock(made, store, folder, digest if fraction >= 1 else None)
+        clashes = contradictions(made, store)
+        _report(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
         listed = list(failures(made, store))
         report = _report(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)
         passed = list(passed_over(made))

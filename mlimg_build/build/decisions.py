@@ -4,42 +4,78 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.labels import RELATIONS
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["read_ids", "read_parts", "read_reviewed", "read_vetoes"]
+__all__ = [
+    "Review",
+    "lines_of",
+    "part_lines",
+    "read_ids",
+    "read_parts",
+    "read_reviewed",
+    "read_vetoes",
+    "review_lines",
+    "veto_lines",
+]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
     """The ids of a list in a spec, or of a text file with one a line and `#` before comments."""
-    if not isinstance(given, Path):
-        return tuple(given)
-    lines = _text(given, "the list of ids").splitlines()
-    return tuple(stripped for line in lines if (stripped := line.split("#", 1)[0].strip()))
+    return tuple(key for _, key in lines_of(given)) if isinstance(given, Path) else tuple(given)
 
 
-def read_reviewed(
-    path: Path, sources: Collection[str], graph: NounGraph
-) -> dict[tuple[str, str], str | None]:
-    """The decisions that people made: (source, category id) → WordNet id, None for a category to leave out.
+def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
+    """The ids of a text file, each with its line."""
+    for number, line in enumerate(_text(path, "the list of ids").splitlines(), start=1):
+        if stripped := line.split("#", 1)[0].strip():
+            yield Place(str(path), number, 1, len(stripped)), stripped
 
-    The file is a CSV with the columns `source`, `category` and `wnid` (and any others, for people). Raises `SpecError`
-    with every row that names an unknown source or id, or decides twice.
+
+UNSIGNED = "unsigned"  # who decided in a file without a column for it
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person decided about a source category: its synset (None leaves it out), what it is to it, and who."""
+
+    wnid: str | None
+    relation: str = "same_as"
+    reviewer: str = ""
+
+
+def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dict[tuple[str, str], Review]:
+    """The decisions that people made: (source, category id) → review.
+
+    The file is a CSV with the columns `source`, `category` and `wnid`; `relation` (same_as or is_a) may say that the
+    category is only a kind of its synset. Where there is a column `reviewer`, as in what `mlimg map` writes, only rows
+    with somebody in it are decisions. Other columns are for people. Raises `SpecError` with every row that names an
+    unknown source, id or relation, or decides twice.
     """
-    found: dict[tuple[str, str], str | None] = {}
+    found: dict[tuple[str, str], Review] = {}
     problems = []
-    for line, row in _table(path, "the mapping file", ("source", "category", "wnid")):
+    for line, row in _table(
+        path, "the mapping file", ("source", "category", "wnid"), ("relation", "reviewer")
+    ):
         place, key, wnid = Place(str(path), line, 1), (row["source"], row["category"]), row["wnid"]
+        relation = row.get("relation") or "same_as"
+        if "reviewer" in row and not row["reviewer"]:
+            continue
         if key[0] not in sources:
             problems.append(Problem("unknown-source", f"the spec has no source {key[0]}", place))
         elif wnid and wnid not in graph:
             problems.append(Problem("unknown-synset", f"WordNet {graph.release} has no noun {wnid}", place))
+        elif relation not in RELATIONS:
+            message = f"{relation!r} is no relation of a category to a synset"
+            problems.append(Problem("unknown-relation", message, place, f"write {' or '.join(RELATIONS)}"))
         elif key in found:
             problems.append(Problem("decided-twice", f"{key[1]} of {key[0]} is decided above already", place))
         else:
-            found[key] = wnid or None
+            found[key] = Review(wnid or None, relation, row.get("reviewer", UNSIGNED))
     if problems:
         raise SpecError(problems)
     return found
@@ -49,9 +85,7 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
     """The (part, whole) rows of an allow-list of holonyms."""
     known = graph.edges("part_holonym")
     pairs, problems = [], []
-    for line, row in _table(path, "the list of parts", ("part", "whole")):
-        place = Place(str(path), line, 1)
-        pair = (row["part"], row["whole"])
+    for place, pair in part_lines(path):
         unknown = [wnid for wnid in pair if wnid not in graph]
         if unknown:
             problems.append(
@@ -69,12 +103,32 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
 
 def read_vetoes(path: Path) -> set[tuple[str, str]]:
     """The (antecedent, consequent) ids of the rows with anything in the column `veto`."""
-    columns = ("antecedent", "consequent", "veto")
-    rows = (row for _, row in _table(path, "the list of vetoes", columns))
-    return {(row["antecedent"], row["consequent"]) for row in rows if row["veto"]}
+    return {pair for _, pair in veto_lines(path)}
 
 
-def _table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def veto_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The same, each with its line."""
+    for line, row in _table(path, "the list of vetoes", ("antecedent", "consequent", "veto")):
+        if row["veto"]:
+            yield Place(str(path), line, 1), (row["antecedent"], row["consequent"])
+
+
+def review_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The (source, category id) that each row of a mapping file decides about, with its line."""
+    for line, row in _table(path, "the mapping file", ("source", "category"), ("reviewer",)):
+        if row.get("reviewer", UNSIGNED):
+            yield Place(str(path), line, 1), (row["source"], row["category"])
+
+
+def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The (part, whole) ids of each row of an allow-list, with its line."""
+    for line, row in _table(path, "the list of parts", ("part", "whole")):
+        yield Place(str(path), line, 1), (row["part"], row["whole"])
+
+
+def _table(
+    path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.DictReader(_text(path, what).splitlines())
     absent = [name for name in columns if name not in (reader.fieldnames or ())]
     if absent:
@@ -82,8 +136,9 @@ def _table(path: Path, what: str, columns: Sequence[str]) -> Iterator[tuple[int,
         raise SpecError(
             Problem("column-missing", message, Place(str(path), 1, 1), f"expected {','.join(columns)}")
         )
+    there = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
     for row in reader:
-        yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+        yield reader.line_num, {name: (row[name] or "").strip() for name in there}
 
 
 def _text(path: Path, what: str) -> str:

@@ -7,28 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlimg_build.build.placing import STATES, Places, categories_named, statement_text
+from mlimg_build.build.portraying import portray
 from mlimg_build.dataset import Dataset, Image, Label, open_dataset
-from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.errors import DatasetError
 from mlimg_build.sources import place_of
-from mlimg_build.spec import nearest
-from mlimg_build.spec.composing import read_document
-from mlimg_build.spec.document import Document
 
-__all__ = ["explain", "explain_in"]
-
-STATES = {1: "present", -1: "absent"}
-METHOD_TEXT = {
-    "same_id": "the source gives the WordNet id",
-    "file": "decided in the mapping file",
-    "synonym": "a lemma of a category that is here by its id",
-    "lemma": "a lemma, taken in its first sense",
-}
-METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
-    "same_id": ("vocabulary", "merge"),
-    "file": ("vocabulary", "mapping", "file"),
-    "synonym": ("vocabulary", "merge"),
-    "lemma": ("vocabulary", "mapping"),
-}
+__all__ = ["explain", "explain_category", "explain_in"]
 
 
 def explain(path: Path, image: str, category: str | None = None) -> dict[str, Any]:
@@ -44,6 +29,17 @@ def explain(path: Path, image: str, category: str | None = None) -> dict[str, An
 def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dict[str, Any]:
     """The same for a dataset that is open."""
     return _Explained(dataset, _find(dataset, image)).told(category)
+
+
+def explain_category(path: Path, text: str) -> dict[str, Any] | None:
+    """What there is to know of a category, by id or name; None where the dataset has none of that name."""
+    with open_dataset(path) as dataset:
+        try:
+            return portray(dataset, text)
+        except DatasetError as error:
+            if error.code != "category-unknown":
+                raise
+            return None
 
 
 def _find(dataset: Dataset, image: str) -> Image:
@@ -63,10 +59,10 @@ class _Explained:
         self.dataset = dataset
         self.image = image
         self.categories = dataset.categories
-        self.document: Document = read_document(dataset.attributes["spec"], dataset.attributes["spec_file"])
+        self.places = Places(dataset)
 
     def told(self, category: str | None) -> dict[str, Any]:
-        chosen = self._named_by(category) if category else None
+        chosen = categories_named(self.dataset, category) if category else None
         labels = [label for label in self.image.labels if chosen is None or label.category in chosen]
         told: dict[str, Any] = {
             "image": self.image.id,
@@ -84,31 +80,11 @@ class _Explained:
         told["unknown"] = [self._unknown(number) for number in chosen or () if number not in known]
         return told
 
-    def _named_by(self, text: str) -> list[int]:
-        """The categories of an id or a name; a name may be that of several."""
-        if text in self.categories.wnid:
-            return [self.categories.index(text)]
-        wanted = text.casefold().replace("_", " ")
-        found = [i for i, name in enumerate(self.categories.names) if name.casefold() == wanted]
-        if not found:
-            near = nearest(wanted, self.categories.names)
-            hint = f'did you mean "{near}"?' if near else "`categories.csv` in the lock lists the categories"
-            raise DatasetError(Problem("category-unknown", f"no category is called {text!r}", hint=hint))
-        return found
-
     def _named(self, category: int) -> str:
         return f"{self.categories.names[category]} {self.categories.wnid[category]}"
 
     def _label(self, label: Label) -> dict[str, Any]:
-        chain = self._statement(label.mapping, label.record, label.state, label.confidence)
-        if label.rule != "stated":
-            low, high = (label.via, label.category) if label.state > 0 else (label.category, label.via)
-            path = self._path(low, high)
-            names = [self.categories.names[i] for i in (path if label.state > 0 else reversed(path))]
-            rule = "positives" if label.state > 0 else "negatives"
-            follows = "so is all that is above it" if label.state > 0 else "so is all that is below it"
-            text = f"{names[0]} is {STATES[label.state]}, and {follows}: {' → '.join(names)}"
-            chain.append({"step": "implication", "text": text, "place": self._place("annotation", rule)})
+        chain = self._chain(label)
         return {
             "wnid": label.wnid,
             "name": label.name,
@@ -119,6 +95,38 @@ class _Explained:
             "source": label.source,
             "chain": chain,
         }
+
+    def _chain(self, label: Label) -> list[dict[str, str]]:
+        """From the statement to the label, each step with its line."""
+        if label.rule == "stated":
+            return self._statement(label.mapping, label.record, label.state, label.confidence)
+        if label.rule.startswith("cooccurrence"):
+            (origin,) = (other for other in self.image.labels if other.category == label.via)
+            chain = self._chain(origin)
+        else:
+            chain = self._statement(label.mapping, label.record, label.state, label.confidence)
+        return [*chain, self._step(label)]
+
+    def _step(self, label: Label) -> dict[str, str]:
+        if label.rule == "cooccurrence":
+            (pair,) = (
+                pair
+                for pair in self.dataset.pairs
+                if (pair.antecedent, pair.consequent) == (label.via, label.category)
+            )
+            text = (
+                f"{self.categories.names[label.via]} goes with {self.categories.names[label.category]}: "
+                f"{pair.together:,} of {pair.images:,} images had both, a share of at least {pair.bound:.1%}"
+            )
+            place = self.places.of("annotation", "cooccurrence")
+            return {"step": "cooccurrence", "text": text, "place": place}
+        low, high = (label.via, label.category) if label.state > 0 else (label.category, label.via)
+        path = self._path(low, high)
+        names = [self.categories.names[i] for i in (path if label.state > 0 else reversed(path))]
+        rule = "positives" if label.state > 0 else "negatives"
+        follows = "so is all that is above it" if label.state > 0 else "so is all that is below it"
+        text = f"{names[0]} is {STATES[label.state]}, and {follows}: {' → '.join(names)}"
+        return {"step": "implication", "text": text, "place": self.places.of("annotation", rule)}
 
     def _statement(self, mapping: int, record: int, state: int, confidence: float) -> list[dict[str, str]]:
         row = self.dataset.mappings[mapping]
@@ -132,11 +140,13 @@ class _Explained:
         )
         how = "verified" if confidence >= 1 else f"by a machine, {confidence:.7g}"
         said = f"{where} says {row.id}{name} is {STATES[state]} ({how})"
-        evidence = f"; {row.evidence}" if row.evidence else ""
-        placed = f"{row.id}{name} is {self._named(row.category)}: {METHOD_TEXT[row.method]}{evidence}"
         return [
-            {"step": "source", "text": said, "place": self._place("sources", row.source)},
-            {"step": "mapping", "text": placed, "place": self._place(*METHOD_PLACE[row.method])},
+            {"step": "source", "text": said, "place": self.places.of("sources", row.source)},
+            {
+                "step": "mapping",
+                "text": statement_text(self.dataset, row),
+                "place": self.places.of_method(row.method),
+            },
         ]
 
     def _contradictions(self, chosen: list[int] | None) -> list[dict[str, Any]]:
@@ -150,7 +160,7 @@ class _Explained:
             told.append(
                 {
                     "text": f"{absent} said to be absent, {present} present; {kept}",
-                    "place": self._place("annotation", "conflicts"),
+                    "place": self.places.of("annotation", "conflicts"),
                     "absent": self._statement(clash.absent_mapping, clash.absent_record, -1, 1.0),
                     "present": self._statement(
                         clash.present_mapping, clash.present_record, 1, clash.confidence
@@ -163,16 +173,6 @@ class _Explained:
         return (
             f"nothing is known about {self._named(category)} in this image: no source states it, "
             "and no statement that stands implies it"
-        )
-
-    def _place(self, *path: str | int) -> str:
-        """The line of the spec; of a rule that the spec does not write, the default is said."""
-        place = self.document.key_place(path)
-        written = path in self.document.keys
-        return (
-            f"{place.file}:{place.line}"
-            if written
-            else f"{place.file}, {'.'.join(map(str, path))} by default"
         )
 
     def _above(self, category: int) -> set[int]:

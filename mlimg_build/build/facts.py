@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mlimg_build.build.beside import colabels
 from mlimg_build.build.catalog import Catalog
-from mlimg_build.build.decisions import read_ids, read_parts, read_reviewed
+from mlimg_build.build.decisions import Review, read_ids, read_parts, read_reviewed
 from mlimg_build.build.doubts import accepted_from, doubts
 from mlimg_build.build.pairing import find_pairs, pairs_digest
 from mlimg_build.build.store import Store
@@ -32,11 +33,11 @@ from mlimg_build.labels import (
     gather,
     tree_by_rule,
 )
-from mlimg_build.sources import read_dictionary
-from mlimg_build.spec import LoadedSpec, Nearest, Tree
+from mlimg_build.sources import read_dictionary, read_nesting
+from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Facts", "SourceCategory", "counts", "establish", "load_rules", "save_rules"]
+__all__ = ["Facts", "SourceCategory", "counts", "dag_of", "establish", "load_rules", "save_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def establish(
     excluded = {
         (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
     }
-    decisions = _decisions(named, excluded, graph, reviewed, "synonyms" in spec.vocabulary.merge)
+    decisions = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
     per_source = [counts(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     vocabulary = gather(
         decisions,
@@ -129,21 +130,51 @@ def establish(
 
 
 def _decisions(
+    loaded: LoadedSpec,
+    catalogs: Sequence[Catalog],
     named: Sequence[Named],
     excluded: Collection[tuple[str, str]],
     graph: NounGraph,
-    reviewed: Mapping[tuple[str, str], str | None],
-    synonyms: bool,
+    reviewed: Mapping[tuple[str, str], Review],
+    store: Store | None,
 ) -> list[Decision]:
     """A decision for every category; what a source excludes is not looked up, so its id may be any."""
     wanted = [category for category in named if (category.source, category.id) not in excluded]
-    decided = iter(decide(wanted, graph, reviewed=reviewed, synonyms=synonyms))
+    unsaid = {category.source for category in wanted if category.wnid is None}
+    asked = [catalog for catalog in catalogs if catalog.name in unsaid]
+    parents: dict[tuple[str, str], Sequence[str]] = {}
+    beside: dict[tuple[str, str], Sequence[tuple[tuple[str, str], int]]] = {}
+    for catalog in asked:
+        part = loaded.spec.sources[catalog.name]
+        if isinstance(part, OpenImagesSource) and part.hierarchy:
+            names = {category.id: category.name for category in catalog.categories}
+            nested = read_nesting(part.hierarchy, names)
+            parents.update({(catalog.name, key): above for key, above in nested.items()})
+        beside.update(colabels(catalog, part.min_confidence, store))
+    decided = iter(
+        decide(
+            wanted,
+            graph,
+            reviewed={key: review.wnid for key, review in reviewed.items()},
+            synonyms="synonyms" in loaded.spec.vocabulary.merge,
+            policy=loaded.spec.vocabulary.mapping.policy,
+            parents=parents,
+            colabels=beside,
+        )
+    )
     return [
         Decision(category.source, category.id, category.name, None, "unresolved")
         if (category.source, category.id) in excluded
-        else next(decided)
+        else _signed(next(decided), reviewed)
         for category in named
     ]
+
+
+def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> Decision:
+    review = reviewed.get((decision.source, decision.id))
+    if review is None:
+        return decision
+    return replace(decision, relation=review.relation, reviewer=review.reviewer)
 
 
 def counts(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
@@ -215,11 +246,17 @@ def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> 
         _refuse_parts(loaded, "a tree by rule climbs no parts")
         collapse = isinstance(wanted.parents, Nearest) and wanted.parents.collapse_only_leaf
         return tree_by_rule(graph, vocabulary.wnids, collapse_only_leaf=collapse)
+    return dag_of(loaded, vocabulary.wnids, graph)
+
+
+def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierarchy:
+    """WordNet's own order of the categories, with the parts and joins of the spec."""
+    wanted = loaded.spec.hierarchy
     relations = [
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
-    return from_graph(graph, vocabulary.wnids, relations, [*parts, *_joined(loaded, graph)])
+    return from_graph(graph, wnids, relations, [*parts, *_joined(loaded, graph)])
 
 
 def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:

@@ -12,15 +12,25 @@ import numpy as np
 
 import mlimg_build
 from mlimg_build.build.counted import by_rule
+from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.planning import Plan
-from mlimg_build.build.store import Store
-from mlimg_build.dataset import Artefacts, CategoryColumns, MappingColumns, assemble, open_dataset
+from mlimg_build.build.store import Key, Store
+from mlimg_build.dataset import (
+    Artefacts,
+    CategoryColumns,
+    MappingColumns,
+    PairColumns,
+    assemble,
+    open_dataset,
+)
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
 from mlimg_build.labels import METHODS, RULES, Placed
 from mlimg_build.spec import digest_of
 
-__all__ = ["as_csv", "evidence", "failures", "finish", "passed_over", "plan_digest"]
+ALTERNATIVES = 3  # senses that are told beside the chosen one
+
+__all__ = ["as_csv", "evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path) -> str:
@@ -47,6 +57,7 @@ def finish(plan: Plan, store: Store, path: Path) -> str:
             negatives=negatives,
         ),
         mappings=_mappings(plan),
+        pairs=_pairs(plan),
         attributes=_attributes(plan, store),
         tables={
             "rules": list(RULES),
@@ -96,6 +107,8 @@ def plan_digest(plan: Plan) -> str:
                 for row in plan.facts.vocabulary.placed
             ],
             "category_of": plan.facts.vocabulary.category_of.tolist(),
+            "scores": [round(row.decision.score, 6) for row in plan.facts.vocabulary.placed],
+            "pairs": pairs_digest(plan.facts.pairs),
             "wordnet": plan.graph.digest,
             "sources": [catalog.name for catalog in plan.catalogs],
             "licences": list(plan.rows.licences),
@@ -111,20 +124,34 @@ def _mappings(plan: Plan) -> MappingColumns:
         name=[row.decision.name for row in placed],
         category=plan.facts.vocabulary.category_of,
         method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
+        score=np.array([row.decision.score for row in placed], np.float32),
+        narrower=plan.facts.vocabulary.narrower.astype(np.uint8),
         evidence=[evidence(row) for row in placed],
+    )
+
+
+def _pairs(plan: Plan) -> PairColumns:
+    pairs = plan.facts.pairs
+    used = ~pairs.vetoed
+    return PairColumns(
+        antecedent=pairs.antecedent[used],
+        consequent=pairs.consequent[used],
+        together=pairs.together[used],
+        images=pairs.images[used],
+        bound=pairs.bound[used],
     )
 
 
 def evidence(row: Placed) -> str:
     """What speaks for a decision and what became of it, in a few words."""
     decision = row.decision
-    parts = []
-    if decision.form and decision.form != (decision.name or decision.id):
-        parts.append(f"as {decision.form!r}")
+    parts = [] if decision.method == "same_id" else [*decision.evidence]
     if decision.alternatives:
-        parts.append(f"other senses {' '.join(decision.alternatives)}")
-    if row.wnid != decision.wnid:
-        parts.append(f"{decision.wnid} joined into {row.wnid}")
+        others = " ".join(f"{one.wnid} {one.score:.2f}" for one in decision.alternatives[:ALTERNATIVES])
+        more = len(decision.alternatives) - ALTERNATIVES
+        parts.append(f"else {others}{f' and {more} more' if more > 0 else ''}")
+    if row.moved:
+        parts.append(f"{decision.wnid} {'joined' if row.moved == 'join' else 'collapsed'} into {row.wnid}")
     if row.fate != "used":
         parts.append(row.fate)
     return "; ".join(parts)
@@ -153,13 +180,28 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
         },
         "images_without_label": plan.rows.dropped,
         "labels_below_confidence": plan.rows.below,
-        "contradictions": sum(_noted(store, work.labels, "contradictions") for work in plan.work),
+        "annotation": _annotation(plan),
+        "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),
     }
 
 
-def _noted(store: Store, key: Any, name: str) -> int:
+def _annotation(plan: Plan) -> dict[str, Any]:
+    """The rules that `mlimg verify --labels` derives every label again with."""
+    rules = plan.loaded.spec.annotation
+    pairs = rules.cooccurrence
+    names = [catalog.name for catalog in plan.catalogs]
+    return {
+        "positives": rules.positives,
+        "negatives": rules.negatives,
+        "machine_levels": rules.machine_levels,
+        "add_to": [] if pairs is None else list(pairs.add_to or names),
+    }
+
+
+def noted(store: Store, key: Key, name: str) -> int:
+    """A number that a stage noted with its result; 0 where there is none."""
     entry = store.entry(key)
-    return int(entry["notes"][name]) if entry else 0
+    return int(entry["notes"].get(name, 0)) if entry else 0
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:

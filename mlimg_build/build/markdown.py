@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.build.comparing import Differences
-from mlimg_build.build.reviewing import Section, sections, summary
+from mlimg_build.build.tabling import Section, sections, summary
 
 __all__ = ["as_markdown"]
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mlimg_build.build.blocks import statement_blocks
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_vetoes
 from mlimg_build.build.store import Key, Store
@@ -23,7 +24,6 @@ from mlimg_build.spec import Cooccurrence, LoadedSpec
 __all__ = ["find_pairs", "pairs_digest"]
 
 FORMAT = 1
-BLOCK = 1 << 21  # statements that are multiplied at once
 DEEPEST = 8  # folders of a path that tell images apart
 
 
@@ -123,18 +123,8 @@ def _blocks(
 ) -> Iterator[Block]:
     """What a catalog states present, a few million statements at a time, whole images only."""
     looked = None if seen is None else _of_catalog(catalog, seen)
-    start, rows = 0, len(catalog.statements)
-    while start < rows:
-        part = catalog.statements.slice(start, BLOCK)
-        key = part.column("key").to_numpy()
-        if start + BLOCK < rows:  # the last image of the piece may go on in the next one
-            whole = int(np.searchsorted(key, key[-1]))
-            if whole == 0:
-                whole = len(key)
-            part, key = part.slice(0, whole), key[:whole]
-        start += len(key)
-        confidence = part.column("confidence").to_numpy()
-        category = category_of[part.column("category").to_numpy()]
+    for key, stated, confidence in statement_blocks(catalog):
+        category = category_of[stated]
         kept = (confidence > 0) & (confidence >= np.float32(min_confidence)) & (category >= 0)
         image = key.view(np.int64)
         if looked is None:

@@ -24,15 +24,15 @@ from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
 from mlimg_build.images import encoder
-from mlimg_build.labels import settle
+from mlimg_build.labels import merges, settle
 from mlimg_build.sources import open_source
 from mlimg_build.spec import LoadedSpec, Spec, without_paths
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
-IMAGES_FORMAT = 1
-LABELS_FORMAT = 2
+IMAGES_FORMAT = 2
+LABELS_FORMAT = 3
 ROWS_FORMAT = 2
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first
@@ -84,6 +84,7 @@ class Plan:
     layout: Layout
     fraction: float
     work: tuple[Work, ...]
+    unused: tuple[Problem, ...] = ()  # rules of the spec that never fired, where somebody asked
 
     def cut(self, fraction: float) -> Plan:
         """The plan of the first shards of each split: at least one, and the same as in the whole."""
@@ -138,6 +139,13 @@ class Plan:
                 "images": dict(Counter(work.why_images for work in self.work if work.why_images)),
                 "labels": dict(Counter(work.why_labels for work in self.work if work.why_labels)),
             },
+            "merged": {
+                way: merge._asdict()
+                for way, merge in merges(self.facts.vocabulary).items()
+                if merge.categories
+            },
+            "pairs": int((~self.facts.pairs.vetoed).sum()),
+            "unused": [f"{problem.place}: {problem.message}" for problem in self.unused],
             "training": self._training(),
         }
 

@@ -141,7 +141,7 @@ def statements_of(batch: pa.RecordBatch) -> Statements:
 
 def _statements(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> tuple[Statements, int]:
     """What the sources say about categories of the vocabulary, by the image's position in all catalogs together."""
-    category_of = facts.vocabulary.category_of
+    category_of, narrower = facts.vocabulary.category_of, facts.vocabulary.narrower
     columns: list[list[npt.NDArray[Any]]] = []
     start, below = 0, 0
     for catalog, position in zip(catalogs, facts.positions, strict=True):
@@ -151,7 +151,7 @@ def _statements(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> tuple[
         category = category_of[mapping]
         certain = (confidence == 0) | (confidence >= np.float32(spec.sources[catalog.name].min_confidence))
         below += int((~certain).sum())
-        silent = (confidence == 0) & facts.vocabulary.narrower[mapping]  # says nothing of what is above it
+        silent = (confidence == 0) & narrower[mapping]  # says nothing of what is above it
         kept = certain & (category >= 0) & ~silent
         image = start + np.searchsorted(
             catalog.images.column("key").to_numpy(), table.column("key").to_numpy()[kept]

@@ -33,6 +33,7 @@ VERBS = (
     specs.check,
     specs.schema,
     specs.plan,
+    specs.lint,
     specs.lock,
     building.build,
     building.train,
@@ -46,6 +47,7 @@ VERBS = (
 )
 for verb in VERBS:
     app.command()(verb)
+app.command("map")(specs.map_names)
 wordnet.command("compile")(specs.compile_wordnet)
 
 

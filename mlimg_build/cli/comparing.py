@@ -38,7 +38,7 @@ def diff(
         found = compare_paths(before, after, out, load_backend(backend), watcher)
     if as_json:
         from mlimg_build.build.comparing import as_json as told
-        from mlimg_build.build.reviewing import summary
+        from mlimg_build.build.tabling import summary
 
         print_json({"summary": summary(found), **told(found)})
     elif markdown:

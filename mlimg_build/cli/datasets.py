@@ -19,38 +19,67 @@ __all__ = ["info", "report", "verify", "why"]
 def why(
     dataset: Dataset,
     image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="The id of an image, with or without its source.")
+        str,
+        typer.Argument(
+            metavar="IMAGE|CATEGORY", help="The id of an image, with or without its source; or a category."
+        ),
     ],
     category: Annotated[
-        str | None, typer.Argument(metavar="CATEGORY", help="A WordNet id or a name.")
+        str | None, typer.Argument(metavar="[CATEGORY]", help="A WordNet id or a name.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how the labels of an image came about: source row, mapping, implication, each with its spec line."""
+    """Show how the labels of an image, or a category, came about: each step with its line in the spec."""
     from mlimg_build import terminal
-    from mlimg_build.build.explaining import explain
+    from mlimg_build.build.explaining import explain, explain_category
+    from mlimg_build.errors import DatasetError
 
-    told = explain(dataset, image, category)
+    try:
+        told = explain(dataset, image, category)
+    except DatasetError as error:
+        if category is not None or error.code != "image-unknown":
+            raise
+        portrait = explain_category(dataset, image)
+        if portrait is None:
+            raise
+        if as_json:
+            print_json(portrait)
+        else:
+            terminal.show_portrait(portrait)
+        return
     if as_json:
         print_json(told)
     else:
         terminal.show_why(told, whole=category is None)
 
 
-def verify(dataset: Dataset, as_json: AsJson = False) -> None:
+def verify(
+    dataset: Dataset,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Derive every label again from its own origin, too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check every digest of a dataset; names the shard and the image at fault."""
     from dataclasses import asdict
 
     from mlimg_build import terminal
+    from mlimg_build.build.replaying import prove_labels
     from mlimg_build.dataset import verify as check_digests
 
     with terminal.counting("verifying") as advance:
         found = check_digests(dataset, advance)
+    proof = None
+    if labels and found.digest is not None:
+        with terminal.counting("proving") as advance:
+            proof = prove_labels(dataset, advance)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(found) | ({"labels": asdict(proof)} if proof else {}))
     else:
         terminal.show_verified(dataset, found)
-    if not found.ok:
+        if proof:
+            terminal.show_proof(proof)
+    if not found.ok or (proof and not proof.ok):
         raise typer.Exit(1)
 
 

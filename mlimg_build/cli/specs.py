@@ -24,7 +24,7 @@ from .options import (
     print_json,
 )
 
-__all__ = ["check", "compile_wordnet", "init", "lock", "plan", "schema"]
+__all__ = ["check", "compile_wordnet", "init", "lint", "lock", "map_names", "plan", "schema"]
 
 
 def init(
@@ -117,6 +117,87 @@ def lock(
     if check:
         print(f"{folder}: up to date", file=sys.stderr)
     print(folder)
+
+
+def map_names(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="The CSV; default: the spec's `vocabulary.mapping.file`, else NAME.mapping.csv beside the spec.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import plan as make
+    from mlimg_build.build.reviewing import COLUMNS, review_rows, write_review
+
+    loaded = load(spec)
+    with terminal.Watcher() as watcher:
+        made = make(loaded, out, 1.0, watcher.step)
+    if as_json:
+        print_json([dict(zip(COLUMNS, row, strict=True)) for row in review_rows(made)])
+        return
+    path = to or loaded.spec.vocabulary.mapping.file or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    rows, reviewed = write_review(made, path)
+    terminal.show_review(
+        made.facts.vocabulary.placed, path, rows, reviewed, loaded.spec.vocabulary.mapping.file
+    )
+    print(path)
+
+
+def lint(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write every finding to this CSV.")
+    ] = None,
+    parts: Annotated[
+        Path | None,
+        typer.Option(
+            "--parts", metavar="FILE", help="Write the parts and wholes among the categories to this CSV."
+        ),
+    ] = None,
+    backend: BackendFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what to look at before trusting the labels: categories, rules that never fired, contradictions."""
+    from dataclasses import asdict
+
+    from mlimg_build import terminal
+    from mlimg_build.build.compiling import labelled
+    from mlimg_build.build.finishing import as_csv
+    from mlimg_build.build.linting import PART_COLUMNS, lint_plan, part_rows
+    from mlimg_build.spec import load_backend
+
+    loaded = load(spec)
+    with terminal.Watcher() as watcher:
+        found, rows = labelled(
+            loaded,
+            out,
+            load_backend(backend),
+            lambda plan, store: (lint_plan(plan, store), part_rows(plan) if parts else []),
+            watcher,
+        )
+    if parts:
+        parts.write_bytes(as_csv(PART_COLUMNS, rows))
+    if to:
+        columns = ("kind", "wnid", "name", "count", "related", "message")
+        listed = [
+            (one.kind, one.wnid, found.names[one.wnid], one.count, " ".join(one.related), one.message)
+            for one in found.findings
+        ]
+        to.write_bytes(as_csv(columns, listed))
+    if as_json:
+        unused = [str(problem) for problem in found.unused]
+        print_json({**asdict(found), "unused": unused})
+    else:
+        terminal.show_lint(found)
 
 
 def compile_wordnet(

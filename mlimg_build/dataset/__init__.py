@@ -8,6 +8,7 @@ from .columns import (
     ImagesResult,
     LabelColumns,
     MappingColumns,
+    PairColumns,
     StoredImage,
 )
 from .describing import info
@@ -37,6 +38,7 @@ __all__ = [
     "Mapped",
     "MappingColumns",
     "Mappings",
+    "PairColumns",
     "Split",
     "StoredImage",
     "Verification",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mlimg_build.errors import DatasetError, Problem
 
 from .arrays import create_columns, create_data, create_group, create_ragged, create_table
-from .columns import Artefacts, CategoryColumns, MappingColumns, column_arrays
+from .columns import Artefacts, CategoryColumns, MappingColumns, PairColumns, column_arrays
 from .counting import split_counts
 from .digests import attributes_digest, columns_digest, dataset_digest
 from .durable import explaining_full_disk
@@ -25,6 +25,7 @@ from .layout import (
     FORMAT,
     LABEL_COLUMNS,
     MAPPING_COLUMNS,
+    PAIR_COLUMNS,
     SHARD_COLUMNS,
     SPAN_COLUMNS,
     Layout,
@@ -45,6 +46,7 @@ def assemble(
     splits: Mapping[str, Sequence[Artefacts]],
     categories: CategoryColumns,
     mappings: MappingColumns,
+    pairs: PairColumns,
     attributes: dict[str, Any],
     tables: dict[str, list[str]],
 ) -> str:
@@ -68,10 +70,12 @@ def assemble(
     _check_codes(shards, mappings, tables)
     category_arrays = column_arrays(categories, CATEGORY_COLUMNS)
     mapping_arrays = column_arrays(mappings, MAPPING_COLUMNS)
+    pair_arrays = column_arrays(pairs, PAIR_COLUMNS)
     digest = dataset_digest(
         tables=tables,
         categories=columns_digest(category_arrays),
         mappings=columns_digest(mapping_arrays),
+        pairs=columns_digest(pair_arrays),
         splits={
             name: (
                 layout.images_per_shard,
@@ -83,6 +87,7 @@ def assemble(
     with explaining_full_disk(path), replacing(path) as root:
         create_table(root / "categories", CATEGORY_COLUMNS, category_arrays)
         create_table(root / "mappings", MAPPING_COLUMNS, mapping_arrays)
+        create_table(root / "pairs", PAIR_COLUMNS, pair_arrays)
         for name, rows in shards.items():
             _write_split(root / name, rows, layout)
         record: dict[str, Any] = {

@@ -22,6 +22,7 @@ __all__ = [
     "ImagesResult",
     "LabelColumns",
     "MappingColumns",
+    "PairColumns",
     "StoredImage",
     "column_arrays",
 ]
@@ -113,7 +114,8 @@ class CategoryColumns:
 class MappingColumns:
     """One row a source category: which category it became (-1: none), by which method, with what evidence.
 
-    `source` indexes the table `sources`, `method` the table `methods`.
+    `source` indexes the table `sources`, `method` the table `methods`. `narrower` is 1 where the source category lies
+    below its category, so that its absence says nothing.
     """
 
     source: NDArray[np.uint16]
@@ -121,7 +123,20 @@ class MappingColumns:
     name: Sequence[str]
     category: NDArray[np.int32]
     method: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    narrower: NDArray[np.uint8]
     evidence: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PairColumns:
+    """Pairs of categories of which one brings the other: counts of images, and the bound that is its confidence."""
+
+    antecedent: NDArray[np.int32]
+    consequent: NDArray[np.int32]
+    together: NDArray[np.int64]
+    images: NDArray[np.int64]
+    bound: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

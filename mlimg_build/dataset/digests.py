@@ -48,11 +48,12 @@ def dataset_digest(
     tables: Mapping[str, Sequence[str]],
     categories: str,
     mappings: str,
+    pairs: str,
     splits: Mapping[str, tuple[int, Sequence[tuple[str, str]]]],
 ) -> str:
     """The sha256 (hex) that names a dataset's content.
 
-    `categories` and `mappings` are column digests; a split gives (images_per_shard, [(images, labels), …]).
+    `categories`, `mappings` and `pairs` are column digests; a split gives (images_per_shard, [(images, labels), …]).
     The digest of a shard covers its images through the column of their sha256.
     """
     content = {
@@ -60,6 +61,7 @@ def dataset_digest(
         "tables": {name: list(values) for name, values in tables.items()},
         "categories": categories,
         "mappings": mappings,
+        "pairs": pairs,
         "splits": {
             name: {"images_per_shard": size, "shards": [list(pair) for pair in shards]}
             for name, (size, shards) in splits.items()

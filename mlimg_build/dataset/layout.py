@@ -13,6 +13,7 @@ __all__ = [
     "FORMAT",
     "LABEL_COLUMNS",
     "MAPPING_COLUMNS",
+    "PAIR_COLUMNS",
     "SHARD_COLUMNS",
     "SPAN_COLUMNS",
     "Column",
@@ -21,7 +22,7 @@ __all__ = [
     "image_columns",
 ]
 
-FORMAT = "mlimg-dataset/1"
+FORMAT = "mlimg-dataset/2"
 ENTRIES_PER_CHUNK = 65536
 WNID_BYTES = 9
 
@@ -109,7 +110,17 @@ MAPPING_COLUMNS = (
     Column("name", "|u1", 0, text=True),
     Column("category", "<i4"),
     Column("method", "|u1"),
+    Column("score", "<f4"),
+    Column("narrower", "|u1"),
     Column("evidence", "|u1", 0, text=True),
+)
+
+PAIR_COLUMNS = (
+    Column("antecedent", "<i4"),
+    Column("consequent", "<i4"),
+    Column("together", "<i8"),
+    Column("images", "<i8"),
+    Column("bound", "<f4"),
 )
 
 SHARD_COLUMNS = (

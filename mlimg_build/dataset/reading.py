@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from mlimg_build.errors import DatasetError, Problem
 
-from .layout import CATEGORY_COLUMNS, FORMAT, MAPPING_COLUMNS, Layout
-from .records import Categories, Image, Mappings
+from .layout import CATEGORY_COLUMNS, FORMAT, MAPPING_COLUMNS, PAIR_COLUMNS, Layout
+from .records import Categories, Image, Mappings, Pair
 from .replacing import is_temporary
 from .splits import Split, unknown_image
 from .stored import read_array
@@ -94,6 +94,13 @@ class Dataset:
         self.check()
         arrays = {c.name: read_array(self.path / "mappings" / c.name) for c in MAPPING_COLUMNS}
         return Mappings(arrays, self.tables)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of categories that added labels, by antecedent and consequent; read once."""
+        self.check()
+        columns = [read_array(self.path / "pairs" / c.name).tolist() for c in PAIR_COLUMNS]
+        return tuple(Pair(*row) for row in zip(*columns, strict=True))
 
     def find(self, image_id: str) -> Image:
         """The image with this id, whichever split it is in.

@@ -18,7 +18,7 @@ from .text import unpack
 if TYPE_CHECKING:
     from .splits import Split
 
-__all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings"]
+__all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings", "Pair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,34 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """One source category and the category it became (-1: none), by which method and with what evidence."""
+    """One source category and the category it became (-1: none), by which method and with what evidence.
+
+    Where it is `narrower` than its category, its absence says nothing. `score` is 0 to 1.
+    """
 
     source: str
     id: str
     name: str
     category: int
     method: str
+    score: float
+    narrower: bool
     evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two categories that go together: `together` of the `images` with the antecedent had the consequent.
+
+    `bound` is the lower confidence bound of that share; a label added by the pair has it as its confidence, times
+    that of the antecedent's label.
+    """
+
+    antecedent: int
+    consequent: int
+    together: int
+    images: int
+    bound: float
 
 
 class Mappings(Sequence[Mapped]):
@@ -146,6 +166,11 @@ class Mappings(Sequence[Mapped]):
 
     def __len__(self) -> int:
         return len(self._arrays["category"])
+
+    @property
+    def category(self) -> NDArray[np.int32]:
+        """The category of each row, -1 for none."""
+        return self._arrays["category"]
 
     @overload
     def __getitem__(self, row: int) -> Mapped: ...
@@ -159,5 +184,7 @@ class Mappings(Sequence[Mapped]):
             source=self._tables["sources"][int(values["source"])],
             method=self._tables["methods"][int(values["method"])],
             category=int(values["category"]),
+            score=round(float(values["score"]), 3),
+            narrower=bool(values["narrower"]),
             **{name: unpack(values[name][None])[0] for name in ("id", "name", "evidence")},
         )

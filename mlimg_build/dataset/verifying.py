@@ -20,6 +20,7 @@ from .layout import (
     CONTRADICTION_COLUMNS,
     LABEL_COLUMNS,
     MAPPING_COLUMNS,
+    PAIR_COLUMNS,
     SHARD_COLUMNS,
     SPAN_COLUMNS,
     Column,
@@ -122,7 +123,8 @@ class _Verifier:
         if attributes.get("attributes_digest") != attributes_digest(attributes):
             self._find("attributes-differ", "the attributes of the dataset differ from their digest")
         parts: dict[str, str] = {}
-        for name, schema in (("categories", CATEGORY_COLUMNS), ("mappings", MAPPING_COLUMNS)):
+        schemas = (("categories", CATEGORY_COLUMNS), ("mappings", MAPPING_COLUMNS), ("pairs", PAIR_COLUMNS))
+        for name, schema in schemas:
             arrays = self._table(self.dataset.path / name, schema, None)
             if arrays is not None:
                 parts[name] = columns_digest((column.name, arrays[column.name]) for column in schema)
@@ -131,7 +133,7 @@ class _Verifier:
             arrays = self._table(self.dataset.path / split.name / "shards", SHARD_COLUMNS, split.name)
             if arrays is not None:
                 tables[split.name] = arrays
-        if len(parts) == 2 and len(tables) == len(self.dataset.splits):
+        if len(parts) == len(schemas) and len(tables) == len(self.dataset.splits):
             computed = dataset_digest(
                 tables=self.dataset.tables,
                 **parts,
@@ -144,7 +146,7 @@ class _Verifier:
                 },
             )
             if computed != self.dataset.digest:
-                message = "names, categories, mappings or the list of shards differ from the dataset's digest"
+                message = "names, categories, mappings, pairs or the list of shards differ from the dataset's digest"
                 self._find("dataset-differs", message)
         return tables
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlimg_build.labels.adding import add_cooccurring
 from mlimg_build.labels.comparing import Departures, Difference, Shape, difference, shape
 from mlimg_build.labels.cooccurring import Block, Counts, Pairs, count_together, learn_pairs, wilson_bound
+from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
     ANCESTORS,
@@ -16,13 +17,16 @@ from mlimg_build.labels.implying import (
     LabelTable,
     imply,
 )
+from mlimg_build.labels.judging import Judgement, judge
 from mlimg_build.labels.linting import KINDS, Finding, lint
-from mlimg_build.labels.mapping import METHODS, Decision, Named, decide, spellings
+from mlimg_build.labels.mapping import decide
 from mlimg_build.labels.naming import distinct_names, synset_name
 from mlimg_build.labels.parts import circular_parts, part_pairs
 from mlimg_build.labels.proving import FLAWS, Flaws, Rules, prove
+from mlimg_build.labels.scoring import POLICIES
 from mlimg_build.labels.settling import Contradictions, Policy, settle
 from mlimg_build.labels.sharing import shared_images
+from mlimg_build.labels.spelling import spellings
 from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
 from mlimg_build.labels.treeing import collapse_only_leaves, nearest_parents, tree_by_rule
 from mlimg_build.labels.vocabulary import FATES, WAYS, Merge, Placed, Thresholds, Vocabulary, gather, merges
@@ -35,12 +39,16 @@ __all__ = [
     "DESCENDANTS",
     "FATES",
     "FLAWS",
+    "FOUND",
     "KINDS",
     "METHODS",
+    "POLICIES",
     "PRESENT",
+    "RELATIONS",
     "RULES",
     "STATED",
     "WAYS",
+    "Alternative",
     "Block",
     "Contradictions",
     "Counts",
@@ -50,6 +58,7 @@ __all__ = [
     "Finding",
     "Flaws",
     "Hierarchy",
+    "Judgement",
     "LabelTable",
     "Merge",
     "Named",
@@ -72,6 +81,7 @@ __all__ = [
     "from_pairs",
     "gather",
     "imply",
+    "judge",
     "learn_pairs",
     "lint",
     "merges",

@@ -1,118 +1,186 @@
-"""Which synset a source's category is: by its id, by a file that people keep, or by its name."""
+"""Which synset a source's category is: by its id, by a file that people keep, or by its name and all around it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
+from mlimg_build.labels.candidates import Candidate, Lexicon, candidates
+from mlimg_build.labels.decision import Alternative, Decision, Named
+from mlimg_build.labels.evidence import clauses
+from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
+from mlimg_build.labels.scoring import POLICIES, Context, believe, own_features
+from mlimg_build.labels.senses import Landscape, Senses
+from mlimg_build.labels.trust import head_support, trust
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.morphology import fold
 
-__all__ = ["METHODS", "Decision", "Named", "decide", "spellings"]
+__all__ = ["decide"]
 
-METHODS = ("same_id", "file", "synonym", "lemma", "unresolved")
-"""How a category was placed: the source gave the id; a mapping file says so; its name is a lemma of a synset
-that another category has by id; its name is a lemma, and the first sense was taken; nothing fits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A category as a source names it; `wnid` where the source itself speaks WordNet."""
-
-    source: str
-    id: str
-    name: str
-    wnid: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The synset of a source category (None where nothing fits), how it was found, what else it could be."""
-
-    source: str
-    id: str
-    name: str
-    wnid: str | None
-    method: str
-    form: str = ""  # the spelling under which WordNet knows the name
-    alternatives: tuple[str, ...] = ()  # the other senses, in WordNet's order
-    score: float = 1.0
-    relation: str = "same_as"
-
-
-def spellings(name: str) -> Iterator[str]:
-    """The forms under which a name is looked up, the likeliest first; underscores are spaces.
-
-    >>> list(spellings("Crane (bird)"))
-    ['Crane (bird)', 'Crane']
-    >>> list(spellings("T-shirt"))
-    ['T-shirt', 'T shirt', 'Tshirt']
-    >>> list(spellings("cell_phone"))
-    ['cell phone', 'cell-phone', 'cellphone']
-    """
-    whole = " ".join(name.replace("_", " ").split())
-    bare = re.sub(r"\s*\([^)]*\)", "", whole).strip()
-    forms = [whole, bare]
-    for form in (whole, bare):
-        if "-" in form:
-            forms += [form.replace("-", " "), form.replace("-", "")]
-        if " " in form and "(" not in form:
-            forms += [form.replace(" ", "-"), form.replace(" ", "")]
-    yield from dict.fromkeys(tidy for form in forms if (tidy := " ".join(form.split())))
+Key = tuple[str, str]
 
 
 def decide(
     categories: Sequence[Named],
     graph: NounGraph,
     *,
-    reviewed: Mapping[tuple[str, str], str | None] | None = None,
+    reviewed: Mapping[Key, str | None] | None = None,
     synonyms: bool = True,
+    policy: str = "weighted",
+    parents: Mapping[Key, Sequence[str]] | None = None,
+    colabels: Mapping[Key, Sequence[tuple[Key, int]]] | None = None,
 ) -> list[Decision]:
     """One decision a category, in the order given; it does not depend on that order.
 
     `reviewed` maps (source, category id) to the id that people chose, None to leave the category out; it wins
-    over everything. A name goes through WordNet's lemmas in its `spellings`, then in their base forms. With
-    `synonyms`, a sense that another category of the list has by id is preferred to the first sense. Raises
-    `WordNetError` "unknown-synset" with every id that the release lacks.
+    over everything. A name is looked up in all its forms, and of its senses the one with the highest score
+    under `policy` (a name of `POLICIES`) is taken. With `synonyms`, the ids of other categories count.
+    `parents` maps (source, category id) to ids of the source that are above it, `colabels` to the labels of
+    the same images with the number of images. Raises `WordNetError` "unknown-synset" with every id that the
+    release lacks, `ValueError` for an unknown policy.
     """
+    if policy not in POLICIES:
+        raise ValueError(f"{policy!r} is not one of the policies {', '.join(POLICIES)}")
     reviewed = reviewed or {}
     stated = {(named.source, named.id): named.wnid for named in categories}
     _require_known({**stated, **reviewed}, graph)
-    by_id = {chosen for key, wnid in stated.items() if (chosen := reviewed.get(key, wnid)) is not None}
-    return [_decide(named, graph, reviewed, by_id if synonyms else ()) for named in categories]
+    given = {key: chosen for key, wnid in stated.items() if (chosen := reviewed.get(key, wnid)) is not None}
+    open_ = {
+        (named.source, named.id, named.name)
+        for named in categories
+        if (named.source, named.id) not in reviewed and named.wnid is None
+    }
+    found = (
+        _Found(sorted(open_), given, graph, synonyms, policy, parents or {}, colabels or {})
+        if open_
+        else None
+    )
+    return [_decision(named, reviewed, found) for named in categories]
 
 
-def _decide(
-    named: Named, graph: NounGraph, reviewed: Mapping[tuple[str, str], str | None], by_id: Collection[str]
-) -> Decision:
+def _decision(named: Named, reviewed: Mapping[Key, str | None], found: _Found | None) -> Decision:
     key = (named.source, named.id)
     if key in reviewed:
-        return Decision(*key, named.name, reviewed[key], "file")
-    if named.wnid is not None:
-        return Decision(*key, named.name, named.wnid, "same_id")
-    form_of = _senses(named.name or named.id, graph)
-    if not form_of:
-        return Decision(*key, named.name, None, "unresolved")
-    shared = [wnid for wnid in form_of if wnid in by_id]
-    chosen = shared[0] if shared else next(iter(form_of))
-    others = tuple(wnid for wnid in form_of if wnid != chosen)
-    return Decision(*key, named.name, chosen, "synonym" if shared else "lemma", form_of[chosen], others)
+        return Decision(*key, named.name, reviewed[key], "file", score=1.0, evidence=("decided by people",))
+    if named.wnid is not None or found is None:
+        said = ("the source gives the id",)
+        return Decision(*key, named.name, named.wnid, "same_id", score=1.0, evidence=said)
+    return found.decision(named)
 
 
-def _senses(name: str, graph: NounGraph) -> dict[str, str]:
-    """The synsets that a name may mean, the likeliest first, each with the form that has it; {} for none."""
-    for form in spellings(name):
-        if senses := graph.senses(form):
-            return dict.fromkeys(senses, form)
-    for form in spellings(name):
-        found: dict[str, str] = {}
-        for base in graph.morphy(form):  # one form may have several: axes are of an ax or of an axis
-            for wnid in graph.senses(base):
-                found.setdefault(wnid, base)
-        if found:
+class _Found:
+    """What the rules find for the categories that neither people nor ids decide."""
+
+    def __init__(
+        self,
+        names: Sequence[tuple[str, str, str]],
+        given: Mapping[Key, str],
+        graph: NounGraph,
+        synonyms: bool,
+        policy: str,
+        parents: Mapping[Key, Sequence[str]],
+        colabels: Mapping[Key, Sequence[tuple[Key, int]]],
+    ) -> None:
+        self.graph = graph
+        self.lexicon = Lexicon.of(graph)
+        self.landscape = Landscape.of(graph)
+        self.row = {name: i for i, name in enumerate(names)}
+        self.by_id = frozenset(given.values()) if synonyms else frozenset()
+        # Those with an id stand behind, where another one's parents or labels of its images ask for them.
+        related = sorted(_asked(names, given, parents, colabels))
+        rows = {
+            (source, key): i for i, (source, key, _) in enumerate([*names, *((*key, "") for key in related)])
+        }
+        choices = [self._candidates(name or key) for _, key, name in names]
+        choices += [(Candidate(given[key], "", "as written", 1, 1),) for key in related]
+        self.names = [name or key for _, key, name in names] + [graph.name(given[key]) for key in related]
+        self.folded = {fold(name) for name in self.names}
+        self.heads = Counter(fold(choice[0].form) for choice in choices if choice and choice[0].is_head)
+        self.senses = Senses.of(choices, graph, self.landscape)
+        known = np.zeros(len(graph))
+        known[graph.indices(sorted(self.by_id))] = 1.0
+        decided = [bool(choice) for choice in choices]
+        self.context = Context(
+            known,
+            parent_weights(rows, decided, parents),
+            colabel_weights(rows, decided, colabels),
+            label_shares(rows, decided, colabels),
+        )
+        own = own_features(self.names, self.senses, graph, self.landscape)
+        self.belief = believe(self.senses, own, self.landscape, self.context, POLICIES[policy])
+        ranked = np.lexsort((np.arange(len(self.senses)), -self.belief.score, self.senses.owner))
+        self.ranked: dict[int, list[int]] = defaultdict(list)
+        for at in ranked.tolist():
+            self.ranked[int(self.senses.owner[at])].append(at)
+
+    def _candidates(self, name: str) -> tuple[Candidate, ...]:
+        """The candidates of a name; nothing is a kind of a single person or place."""
+        found = candidates(name, self.lexicon)
+        if not found or not found[0].is_head:
             return found
-    return {}
+        single = self.landscape.instance[self.graph.indices([one.wnid for one in found])]
+        return tuple(one for one, instance in zip(found, single.tolist(), strict=True) if not instance)
+
+    def _support(self, head: Candidate) -> int:
+        form = fold(head.form)
+        return head_support(form in self.folded or head.wnid in self.by_id, self.heads[form])
+
+    def chosen(self, row: int) -> int | None:
+        """The candidate that was taken for a row, None for one that nothing fits."""
+        return self.ranked[row][0] if row in self.ranked else None
+
+    def decision(self, named: Named) -> Decision:
+        """What was found for a category."""
+        key = (named.source, named.id)
+        ranked = self.ranked.get(self.row[(*key, named.name)])
+        if not ranked:
+            return Decision(*key, named.name, None, "unresolved", evidence=("no noun is called that",))
+        best = self.senses.found[ranked[0]]
+        method = "head" if best.is_head else "synonym" if best.wnid in self.by_id else "lemma"
+        support = self._support(best) if best.is_head else None
+        shares = [trust(float(self.belief.share[at]), support) for at in ranked]
+        said = clauses(
+            ranked[0],
+            self.names,
+            self.chosen,
+            senses=self.senses,
+            belief=self.belief,
+            context=self.context,
+            landscape=self.landscape,
+            graph=self.graph,
+        )
+        return Decision(
+            *key,
+            named.name,
+            best.wnid,
+            method,
+            best.form,
+            tuple(
+                Alternative(self.senses.found[at].wnid, share)
+                for at, share in zip(ranked[1:], shares[1:], strict=True)
+            ),
+            score=shares[0],
+            relation="is_a" if best.is_head else "same_as",
+            evidence=tuple(said),
+        )
+
+
+def _asked(
+    names: Sequence[tuple[str, str, str]],
+    given: Mapping[Key, str],
+    parents: Mapping[Key, Sequence[str]],
+    colabels: Mapping[Key, Sequence[tuple[Key, int]]],
+) -> set[Key]:
+    """The categories with an id that are nested or appear in images with one that has none."""
+    asked: set[Key] = set()
+    for source, key, _ in names:
+        asked |= {other for other, _ in colabels.get((source, key), ())}
+    if parents:
+        asked |= {(source, parent) for (source, _), above in parents.items() for parent in above}
+    return asked & given.keys()
 
 
 def _require_known(given: Mapping[tuple[str, str], str | None], graph: NounGraph) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.mapping import Decision
+from mlimg_build.labels.decision import FOUND, Decision
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["FATES", "WAYS", "Merge", "Placed", "Thresholds", "Vocabulary", "gather", "merges"]
@@ -26,7 +26,6 @@ WAYS = ("same_id", "synonyms", "file", "is_a", "join", "collapse")
 led to it; people decided; it is a kind of it; the spec joins its synset into it; the spec collapses what is
 below it."""
 
-RULES_FOUND = ("synonym", "lemma", "head")  # methods that nobody confirmed
 
 Ancestors = Literal["none", "common", "all"]
 
@@ -49,7 +48,7 @@ class Placed:
     @property
     def unreviewed(self) -> bool:
         """Whether a rule found the synset and no person confirmed it."""
-        return self.decision.method in RULES_FOUND
+        return self.decision.method in FOUND
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ __all__ = ["Decided", "Decisions", "Merge", "decisions"]
 MERGES, PLAIN = 60, 4  # merges that are shown: by name, and of one WordNet id
 WRITTEN = 150  # rows written out where no script runs
 SEARCHED = 40_000  # rows that the page carries for its search
-ORDER = ("file", "lemma", "synonym", "unresolved", "same_id")  # what people look at first
+ORDER = ("file", "head", "lemma", "synonym", "unresolved", "same_id")  # what people look at first
 
 
 @dataclass(frozen=True, slots=True)

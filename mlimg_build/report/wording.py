@@ -8,7 +8,8 @@ METHOD_NAMES = {
     "same_id": "same id",
     "file": "decided by people",
     "synonym": "synonym",
-    "lemma": "first sense",
+    "lemma": "likeliest sense",
+    "head": "kind of its head word",
     "unresolved": "nothing fits",
 }
 

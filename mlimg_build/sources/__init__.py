@@ -8,6 +8,7 @@ from mlimg_build.sources.dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.folder import Folder
 from mlimg_build.sources.imagenet import ImageNet
 from mlimg_build.sources.ml_images import MLImages
+from mlimg_build.sources.nesting import read_nesting
 from mlimg_build.sources.open_images import OpenImages
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Batch, Category, Notes, Source, place_of
 from mlimg_build.sources.reading import Bytes
@@ -27,6 +28,7 @@ __all__ = [
     "open_source",
     "place_of",
     "read_dictionary",
+    "read_nesting",
 ]
 
 SOURCES: dict[str, type[Any]] = {

@@ -1,8 +1,10 @@
 """What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
 
 from .console import size
-from .datasets import show_built, show_info, show_plan, show_verified, show_why
+from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
+from .linting import show_lint
+from .mapping import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
 from .watching import Watcher, counting
@@ -14,10 +16,14 @@ __all__ = [
     "show_differences",
     "show_evaluation",
     "show_info",
+    "show_lint",
     "show_modelled",
     "show_plan",
+    "show_portrait",
     "show_predicted",
     "show_problems",
+    "show_proof",
+    "show_review",
     "show_verified",
     "show_why",
     "show_written",

@@ -13,9 +13,13 @@ from .console import err, out, size, table
 
 if TYPE_CHECKING:
     from mlimg_build.build.compiling import Built
+    from mlimg_build.build.replaying import Proof
     from mlimg_build.dataset import Verification
+    from mlimg_build.dataset.verifying import Finding
 
-__all__ = ["show_built", "show_info", "show_plan", "show_verified", "show_why"]
+MOST = 12  # categories that one line lists
+
+__all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof", "show_verified", "show_why"]
 
 
 def show_plan(summary: dict[str, Any]) -> None:
@@ -33,6 +37,13 @@ def show_plan(summary: dict[str, Any]) -> None:
     unused = {fate: count for fate, count in summary["fates"].items() if fate != "used"}
     if unused:
         out.print(f"not used    {', '.join(f'{count} {fate}' for fate, count in unused.items())}")
+    for way, merge in summary["merged"].items():
+        out.print(
+            f"merged      {way}: {merge['source_categories']:,} source categories in {merge['categories']:,} "
+            f"categories, {merge['images']:,} images"
+        )
+    if summary["pairs"]:
+        out.print(f"go together {summary['pairs']:,} pairs of categories")
     if summary["images_without_label"]:
         out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
     if summary["labels_below_confidence"]:
@@ -53,6 +64,8 @@ def show_plan(summary: dict[str, Any]) -> None:
             f"then        train {training['model']} at {training['image_size']} px: {training['epochs']} epochs, "
             f"{training['steps']:,} steps of {training['batch_size']:,} images{tuned}"
         )
+    for rule in summary["unused"]:
+        out.print(f"no effect   {rule}")
     for what, reasons in summary["why"].items():
         for reason, count in reasons.items():
             out.print(f"because     {what} of {count} shards: {reason}")
@@ -112,6 +125,46 @@ def show_why(told: dict[str, Any], whole: bool) -> None:
     out.print(tree)
 
 
+def show_portrait(told: dict[str, Any]) -> None:
+    """Prints where a category came from and which rules put labels there."""
+    for one in told["categories"]:
+        about = f"  {one['present']:,} images present, {one['absent']:,} absent"
+        tree = Tree(Text.assemble((f"{one['name']} {one['wnid']}", "bold"), about))
+        for origin in one["origins"]:
+            narrower = "; its absence says nothing" if origin["narrower"] else ""
+            tree.add(_line("mapping", f"{origin['source']}: {origin['text']}{narrower}", origin["place"]))
+        if one["declared"]:
+            tree.add(
+                _line(
+                    "declared", "no source category goes into it; the vocabulary asks for it", one["declared"]
+                )
+            )
+        for what in ("above", "children"):
+            if one[what]:
+                listed = ", ".join(one[what][:MOST]) + _more(len(one[what]) - MOST)
+                tree.add(
+                    Text.assemble((f"{'below it' if what == 'children' else what:<11} ", "cyan"), listed)
+                )
+        for pair in one["pairs"]:
+            text = (
+                f"{pair['antecedent']} goes with {pair['consequent']}: {pair['together']:,} of {pair['images']:,} "
+                f"images, at least {pair['bound']:.1%}"
+            )
+            tree.add(_line("pair", text, pair["place"]))
+        for group in one["labels"]:
+            through = ""
+            if group["rule"] != "stated":
+                listed = ", ".join(f"{name} {count:,}" for name, count in group["through"])
+                through = f" through {listed}{_more(group['more'])}"
+            text = f"{group['labels']:,} {group['state']} from {group['source']}{through}"
+            tree.add(_line(group["rule"].replace("_", " "), text, group["place"]))
+        out.print(tree)
+
+
+def _more(count: int) -> str:
+    return f" and {count:,} more" if count > 0 else ""
+
+
 def _headed(label: dict[str, Any]) -> Text:
     colour = "bold green" if label["state"] == "present" else "bold red"
     certain = "" if label["confidence"] >= 1 else f" {label['confidence']:g}"
@@ -129,7 +182,25 @@ def _line(step: str, text: str, place: str) -> Text:
 
 def show_verified(path: Path, found: Verification) -> None:
     """Prints what is wrong with a dataset, or that nothing is."""
-    for finding in found.findings:
+    _findings(found.findings)
+    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
+    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
+    if not found.ok:
+        err.print("to mend it, run the build that made it with --repair")
+
+
+def show_proof(proof: Proof) -> None:
+    """Prints which labels do not follow from their origin, or that all do."""
+    _findings(proof.findings)
+    listed = ", ".join(f"{rule} {count:,}" for rule, count in proof.by_rule.items())
+    verdict = (
+        "every one follows from its origin, and none is missing" if proof.ok else f"{proof.flaws:,} flaws"
+    )
+    out.print(f"{proof.labels:,} labels of {proof.images:,} images ({listed}): {verdict}")
+
+
+def _findings(findings: Iterable[Finding]) -> None:
+    for finding in findings:
         where = "/".join(str(part) for part in (finding.split, finding.shard) if part is not None)
         whose = f" {finding.image}" if finding.image else ""
         out.print(
@@ -137,10 +208,6 @@ def show_verified(path: Path, found: Verification) -> None:
             if where
             else f"{finding.code}: {finding.message}"
         )
-    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
-    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
-    if not found.ok:
-        err.print("to mend it, run the build that made it with --repair")
 
 
 def show_info(told: dict[str, Any]) -> None:

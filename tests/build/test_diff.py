@@ -20,9 +20,9 @@ from mlimg_build.build.comparing import Differences, compare
 from mlimg_build.build.compiling import Built, build
 from mlimg_build.build.locked import COUNTED
 from mlimg_build.build.markdown import LONGEST, as_markdown
-from mlimg_build.build.reviewing import sections, summary
 from mlimg_build.build.side import COLUMN, Category, Mapped, Pair, Side, SourceFacts
 from mlimg_build.build.siding import compare_paths, side_of
+from mlimg_build.build.tabling import sections, summary
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import MlimgError
 from mlimg_build.labels import FATES, RULES

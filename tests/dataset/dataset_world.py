@@ -15,6 +15,7 @@ from mlimg_build.dataset import (
     LabelColumns,
     Layout,
     MappingColumns,
+    PairColumns,
     StoredImage,
     assemble,
     order_key,
@@ -124,7 +125,19 @@ def mappings() -> MappingColumns:
         name=["dog", "Dog", "Ünknown"],
         category=np.array([1, 1, -1], "i4"),
         method=np.array([0, 1, 1], "u1"),
+        score=np.array([1, 0.5, 0], "f4"),
+        narrower=np.array([0, 1, 0], "u1"),
         evidence=["", "lemma dog of n02084071", ""],
+    )
+
+
+def pairs() -> PairColumns:
+    return PairColumns(
+        antecedent=np.array([1], "i4"),
+        consequent=np.array([3], "i4"),
+        together=np.array([30], "i8"),
+        images=np.array([40], "i8"),
+        bound=np.array([0.625], "f4"),
     )
 
 
@@ -138,6 +151,7 @@ def build(
         splits=splits,
         categories=categories(),
         mappings=mappings(),
+        pairs=pairs(),
         attributes={"name": "small", "spec": "mlimg: 1\n", **attributes},
         tables=TABLES,
     )

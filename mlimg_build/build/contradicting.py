@@ -1,0 +1,90 @@
+"""Who contradicts whom: pairs of statements that exclude each other, summed up over images."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from mlimg_build.build.columns import open_batches
+from mlimg_build.build.finishing import noted
+from mlimg_build.build.planning import Plan
+from mlimg_build.build.store import Store
+from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS
+from mlimg_build.sources import place_of
+
+__all__ = ["COLUMNS", "contradictions"]
+
+COLUMNS = (
+    "absent",
+    "absent_name",
+    "said_by",
+    "present",
+    "present_name",
+    "and_by",
+    "how",
+    "stands",
+    "images",
+    "example",
+)
+STANDS = {1: "presence", -1: "absence", 0: "neither"}
+
+
+def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
+    """Rows of `COLUMNS`, the most frequent first: the categories, whose lists said so, how sure, what stands.
+
+    `how` is "people" where people said both, "machine" where a machine said what is present. Only shards whose
+    labels are made count. Memory: the contradictions of one shard.
+    """
+    counted: dict[tuple[Any, ...], int] = defaultdict(int)
+    example: dict[tuple[Any, ...], str] = {}
+    for work in plan.work:
+        if not noted(store, work.labels, "contradictions"):
+            continue
+        folder = store.path(work.labels) / "contradictions"
+        columns = {
+            column.name: _row(zarr.open_array(folder / column.name, mode="r"))
+            for column in CONTRADICTION_COLUMNS
+        }
+        start, stop = (
+            np.asarray(zarr.open_array(folder / name, mode="r")[...]) for name in ("start", "stop")
+        )
+        image = np.repeat(np.arange(len(start)), (stop - start).astype(np.int64))
+        batch = open_batches(plan.rows_folder / f"{work.shard.split}.arrow").get_batch(work.shard.number)
+        for i in range(len(image)):
+            key = (
+                int(columns["absent"][i]),
+                _who(plan, int(columns["absent_mapping"][i]), int(columns["absent_record"][i])),
+                int(columns["present"][i]),
+                _who(plan, int(columns["present_mapping"][i]), int(columns["present_record"][i])),
+                "people" if columns["confidence"][i] >= 1 else "machine",
+                int(columns["kept"][i]),
+            )
+            counted[key] += 1
+            example.setdefault(key, batch.column("id")[int(image[i])].as_py())
+    wnids, graph = plan.facts.vocabulary.wnids, plan.graph
+    rows = [
+        (
+            *(wnids[absent], graph.name(wnids[absent]), said),
+            *(wnids[present], graph.name(wnids[present]), by),
+            *(how, STANDS[kept], count, example[absent, said, present, by, how, kept]),
+        )
+        for (absent, said, present, by, how, kept), count in counted.items()
+    ]
+    return sorted(rows, key=lambda row: (-row[8], *row[:8]))
+
+
+def _row(array: Any) -> npt.NDArray[Any]:
+    return np.asarray(array[0])
+
+
+def _who(plan: Plan, mapping: int, record: int) -> str:
+    """The source and the list that a statement stands in."""
+    catalog = plan.catalogs[plan.facts.rows[mapping].source]
+    lists: Sequence[str] = catalog.lists
+    number, _ = place_of(record)
+    return f"{catalog.name}/{lists[number]}" if record and lists else catalog.name

@@ -1,0 +1,105 @@
+"""`mlimg lint`: what in the categories and rules of a spec people should look at before they trust its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from mlimg_build.build.contradicting import contradictions
+from mlimg_build.build.counted import by_rule
+from mlimg_build.build.facts import dag_of
+from mlimg_build.build.planning import Plan
+from mlimg_build.build.store import Store
+from mlimg_build.build.unused import unused_rules
+from mlimg_build.errors import Problem
+from mlimg_build.labels import (
+    PRESENT,
+    Finding,
+    circular_parts,
+    distinct_names,
+    lint,
+    part_pairs,
+    shape,
+    shared_images,
+)
+
+__all__ = ["PART_COLUMNS", "Lint", "lint_plan", "part_rows"]
+
+PART_COLUMNS = ("part", "whole", "part_name", "whole_name", "circular")
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """Findings about categories, rules that never fired, contradictions, and the shape of the hierarchy."""
+
+    findings: tuple[Finding, ...]
+    unused: tuple[Problem, ...]
+    contradictions: list[tuple[Any, ...]]
+    shape: dict[str, Any]
+    names: dict[str, str]
+
+
+def lint_plan(plan: Plan, store: Store) -> Lint:
+    """What there is to say about a plan whose labels are all in the store."""
+    wnids, hierarchy = plan.facts.vocabulary.wnids, plan.facts.hierarchy
+    names = distinct_names(plan.graph, wnids)
+    rules = plan.loaded.spec.annotation
+    whole = rules.positives == "ancestors" and rules.machine_levels == "all"
+    findings = lint(
+        plan.graph,
+        wnids,
+        hierarchy,
+        positives=by_rule(plan, store)[:, :, 0].sum(axis=1),
+        shared=None if whole else _shared(plan, store),
+        dag=None if plan.loaded.spec.hierarchy.parents == "all" else dag_of(plan.loaded, wnids, plan.graph),
+        names=names,
+    )
+    form = shape(hierarchy)
+    return Lint(
+        findings=findings,
+        unused=unused_rules(plan, store),
+        contradictions=contradictions(plan, store),
+        shape={
+            "categories": form.categories,
+            "roots": form.roots,
+            "implied_pairs": form.pairs,
+            "deepest": form.deepest,
+            "mean_depth": round(form.mean_depth, 4),
+        },
+        names=dict(zip(wnids, names, strict=True)),
+    )
+
+
+def part_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """Every part of a whole inside the vocabulary, for an allow-list: `circular` marks those that go round."""
+    graph = plan.graph
+    pairs = part_pairs(graph, plan.facts.vocabulary.wnids)
+    round_ = {*circular_parts(graph, pairs)}
+    return [
+        (part, whole, graph.name(part), graph.name(whole), "x" if (part, whole) in round_ else "")
+        for part, whole in pairs
+    ]
+
+
+def _shared(plan: Plan, store: Store) -> npt.NDArray[np.int64]:
+    """The images that carry both ends of each edge of the hierarchy, counted shard by shard."""
+    hierarchy = plan.facts.hierarchy
+    total = np.zeros(hierarchy.parents.nnz, np.int64)
+    for work in plan.work:
+        folder = store.path(work.labels) / "labels"
+        start, stop, state, category = (
+            _read(folder / name) for name in ("start", "stop", "state", "category")
+        )
+        image = np.repeat(np.arange(len(start)), (stop - start).astype(np.int64))
+        present = state[0] == PRESENT
+        total += shared_images(hierarchy, image[present], category[0][present])
+    return total
+
+
+def _read(path: Path) -> npt.NDArray[Any]:
+    return np.asarray(zarr.open_array(path, mode="r")[...])

@@ -1,0 +1,84 @@
+"""What a dataset says of itself in the words of its spec: categories by name, rules and mappings by their line."""
+
+from __future__ import annotations
+
+from mlimg_build.dataset import Dataset
+from mlimg_build.dataset.records import Mapped
+from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.spec import nearest
+from mlimg_build.spec.composing import read_document
+from mlimg_build.spec.document import Document
+
+__all__ = ["METHOD_TEXT", "STATES", "Places", "categories_named", "statement_text"]
+
+STATES = {1: "present", -1: "absent"}
+METHOD_TEXT = {
+    "same_id": "the source gives the WordNet id",
+    "file": "decided in the mapping file",
+    "synonym": "a lemma of a category that is here by its id",
+    "lemma": "a lemma of it",
+    "head": "a kind of it, by its head word",
+}
+METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
+    "same_id": ("vocabulary", "merge"),
+    "file": ("vocabulary", "mapping", "file"),
+    "synonym": ("vocabulary", "merge"),
+    "lemma": ("vocabulary", "mapping"),
+    "head": ("vocabulary", "mapping", "is_a"),
+}
+RULE_PLACE: dict[str, tuple[str | int, ...]] = {
+    "ancestors": ("annotation", "positives"),
+    "descendants": ("annotation", "negatives"),
+    "cooccurrence": ("annotation", "cooccurrence"),
+    "cooccurrence_ancestors": ("annotation", "positives"),
+}
+
+
+class Places:
+    """The lines of the spec that a dataset was built from."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.document: Document = read_document(dataset.attributes["spec"], dataset.attributes["spec_file"])
+
+    def of(self, *path: str | int) -> str:
+        """The line of the spec; of a rule that the spec does not write, the default is said."""
+        place = self.document.key_place(path)
+        written = path in self.document.keys
+        return (
+            f"{place.file}:{place.line}"
+            if written
+            else f"{place.file}, {'.'.join(map(str, path))} by default"
+        )
+
+    def of_method(self, method: str) -> str:
+        """The line that makes a way of mapping hold."""
+        return self.of(*METHOD_PLACE[method])
+
+    def of_rule(self, rule: str, state: int, source: str) -> str:
+        """The line of the rule that puts labels into a table; of a statement, its source's."""
+        return self.of(*RULE_PLACE.get(rule, ("sources", source)))
+
+
+def categories_named(dataset: Dataset, text: str) -> list[int]:
+    """The categories of an id or a name; a name may be that of several. Raises `DatasetError` `category-unknown`."""
+    categories = dataset.categories
+    if text in categories.wnid:
+        return [categories.index(text)]
+    wanted = text.casefold().replace("_", " ")
+    found = [i for i, name in enumerate(categories.names) if name.casefold() == wanted]
+    if not found:
+        near = nearest(wanted, categories.names)
+        hint = f'did you mean "{near}"?' if near else "`categories.csv` in the lock lists the categories"
+        raise DatasetError(Problem("category-unknown", f"no category is called {text!r}", hint=hint))
+    return found
+
+
+def statement_text(dataset: Dataset, row: Mapped) -> str:
+    """How a source category became its category, in one sentence."""
+    name = f" {row.name!r}" if row.name and row.name != row.id else ""
+    categories = dataset.categories
+    category = f"{categories.names[row.category]} {categories.wnid[row.category]}"
+    evidence = f"; {row.evidence}" if row.evidence else ""
+    certain = "" if row.method in ("same_id", "file") else f" ({row.score:.2f})"
+    verb = "is a kind of" if row.method == "head" else "is"
+    return f"{row.id}{name} {verb} {category}: {METHOD_TEXT[row.method]}{certain}{evidence}"

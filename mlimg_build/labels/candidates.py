@@ -1,0 +1,94 @@
+"""The synsets that a name may mean, each with the form that has it and the place of that sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mlimg_build.labels.spelling import heads, spellings, variants
+from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.morphology import base_forms, fold
+
+__all__ = ["FORMS", "Candidate", "Lexicon", "candidates"]
+
+FORMS = ("as written", "base form", "other spelling", "head")
+"""How near the form is to the name: it or its hyphens and spaces; its singular; a variant of it; its head."""
+
+_WRITTEN, _BASE, _VARIANT, _HEAD = FORMS
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One sense of one form of a name: the `rank`-th (from 1) of `senses` of the form."""
+
+    wnid: str
+    form: str
+    kind: str  # of FORMS
+    rank: int
+    senses: int
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the category would be a kind of this synset instead of the same."""
+        return self.kind == _HEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The lemmas of a noun graph, for tens of thousands of lookups most of which find nothing."""
+
+    graph: NounGraph
+    lemmas: frozenset[str]  # folded
+
+    @classmethod
+    def of(cls, graph: NounGraph) -> Lexicon:
+        """The lexicon of a graph."""
+        return cls(graph, frozenset(word.lower() for word in graph.content.words))
+
+    def senses(self, form: str) -> tuple[str, ...]:
+        """As `NounGraph.senses`."""
+        return self.graph.senses(form) if fold(form) in self.lemmas else ()
+
+    def bases(self, form: str) -> tuple[str, ...]:
+        """As `NounGraph.morphy`, without the form itself."""
+        own = fold(form)
+        found = base_forms(form, self.graph.content.exceptions, self.lemmas.__contains__)
+        return tuple(base for base in found if base != own)
+
+
+def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
+    """The senses of the nearest form of `name` that WordNet has, in sense order; () for none.
+
+    A plural that is a lemma of its own (glasses) offers the senses of its base form (glass) after its own.
+    The head of a name (cake of "carrot cake") is asked last. A synset is there once.
+    """
+    written = list(spellings(name))
+    for form in written:
+        if own := _senses(form, _WRITTEN, lexicon):
+            return _once([*own, *_bases(form, _BASE, lexicon)])
+    for form in written:
+        if found := _once(_bases(form, _BASE, lexicon)):
+            return found
+    for kind, forms in ((_VARIANT, variants(name)), (_HEAD, heads(name))):
+        for form in forms:
+            if found := _once([*_senses(form, kind, lexicon), *_bases(form, kind, lexicon)]):
+                return found
+    return ()
+
+
+def _senses(form: str, kind: str, lexicon: Lexicon) -> list[Candidate]:
+    senses = lexicon.senses(form)
+    return [Candidate(wnid, form, kind, rank, len(senses)) for rank, wnid in enumerate(senses, 1)]
+
+
+def _bases(form: str, kind: str, lexicon: Lexicon) -> Iterator[Candidate]:
+    # One form may have several: axes are of an ax or of an axis.
+    for base in lexicon.bases(form):
+        yield from _senses(base, kind, lexicon)
+
+
+def _once(found: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    first: dict[str, Candidate] = {}
+    for candidate in found:
+        first.setdefault(candidate.wnid, candidate)
+    return tuple(first.values())

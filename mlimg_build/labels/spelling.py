@@ -1,0 +1,128 @@
+"""The forms of a name: how else it may be spelled, what its parentheses say, and what its head word is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+__all__ = ["heads", "hint", "spellings", "variants"]
+
+_BRACKETS = re.compile(r"\s*\(([^)]*)\)")
+_PREPOSITIONS = frozenset(
+    ("of", "with", "in", "on", "for", "from", "at", "by", "under", "over", "without")
+).union(("de", "du", "des", "di", "del", "della", "au", "aux"))  # tortilla de patatas
+_CONJUNCTIONS = frozenset(("and", "or", "&", "/"))
+_MODEL = re.compile(r".*[0-9].*|[ivx]+", re.IGNORECASE)  # a380, mk2, iii
+_LEAST = 3  # letters of a part of a compound: "a way" is no spelling of "away"
+
+# Pairs of endings and stems that British and American English spell differently; each goes both ways.
+_REGIONS = (
+    *(("our", "or"), ("tre", "ter"), ("ise", "ize"), ("isation", "ization"), ("ogue", "og"), ("aeo", "eo")),
+    *(("grey", "gray"), ("tyre", "tire"), ("plough", "plow"), ("llery", "lry"), ("aero", "air")),
+    *(("ence", "ense"), ("mould", "mold"), ("oughnut", "onut"), ("oghurt", "ogurt"), ("ium", "um")),
+    *(("pyjama", "pajama"), ("moustache", "mustache"), ("kerb", "curb"), ("sulph", "sulf")),
+)
+
+
+def spellings(name: str) -> Iterator[str]:
+    """The forms under which a name is looked up, the likeliest first; underscores are spaces.
+
+    >>> list(spellings("Crane (bird)"))
+    ['Crane (bird)', 'Crane']
+    >>> list(spellings("T-shirt"))
+    ['T-shirt', 'T shirt', 'Tshirt']
+    >>> list(spellings("cell_phone"))
+    ['cell phone', 'cell-phone', 'cellphone']
+    """
+    whole, bare = _whole(name), _bare(name)
+    forms = [whole, bare]
+    for form in (whole, bare):
+        if "-" in form:
+            forms += [form.replace("-", " "), form.replace("-", "")]
+        if " " in form and "(" not in form:
+            forms += [form.replace(" ", "-"), form.replace(" ", "")]
+    yield from _distinct(forms)
+
+
+def variants(name: str) -> Iterator[str]:
+    """Further spellings, for a name that WordNet does not know as it stands; most are no words.
+
+    Without accents and with a plain apostrophe; two words joined or hyphenated, one taken apart; the other
+    side of the Atlantic; without the possessive.
+
+    >>> {"crème brulée", "creme brulee"} & set(variants("crème brûlée"))
+    {'creme brulee'}
+    >>> {"coffee maker", "colorwheel", "theater"} & {*variants("coffeemaker"), *variants("theatre")} == {
+    ...     "coffee maker", "theater"}
+    True
+    >>> "football player" in set(variants("foot ball player"))
+    True
+    """
+    plain = _plain(_bare(name))
+    words = plain.split()
+    forms = [plain, plain.replace("'s ", " "), plain.replace("s' ", " "), plain.replace("'", "")]
+    forms += [plain.replace("&", "and"), plain.replace(".", "")]
+    for i in range(len(words) - 1):
+        before, after = words[:i], words[i + 2 :]
+        for between in ("", "-"):
+            forms.append(" ".join([*before, words[i] + between + words[i + 1], *after]))
+    for i, word in enumerate(words):
+        for at in range(_LEAST, len(word) - _LEAST + 1):
+            parts = [word[:at], word[at:]]
+            forms += [" ".join([*words[:i], *parts, *words[i + 1 :]])]
+    for one, other in (*_REGIONS, *((b, a) for a, b in _REGIONS)):
+        forms += [" ".join(other.join(word.rsplit(one, 1)) if one in word else word for word in words)]
+    yield from (form for form in _distinct(forms) if form != _bare(name))
+
+
+def hint(name: str) -> tuple[str, ...]:
+    """What stands in parentheses: a hint at the sense, each phrase once.
+
+    >>> hint("Crane (bird)"), hint("Mouse (computer, hardware)"), hint("crane")
+    (('bird',), ('computer', 'hardware'), ())
+    """
+    phrases = (part for found in _BRACKETS.findall(_whole(name)) for part in re.split(r"[,;/]", found))
+    return tuple(_distinct(list(phrases)))
+
+
+def heads(name: str) -> Iterator[str]:
+    """The ends of a name of several words that may be what it is a kind of, the longest first.
+
+    What follows a preposition is left out, and so is a last word with a digit or a Roman number, which names
+    a model. Things joined by "and" or a comma have no head.
+
+    >>> list(heads("dark chocolate cake")), list(heads("bottle of red wine")), list(heads("airbus a380"))
+    (['chocolate cake', 'cake'], ['bottle'], ['airbus'])
+    >>> list(heads("rays and skates")), list(heads("cake"))
+    ([], [])
+    """
+    words = _plain(_bare(name)).replace("-", " - ").split()
+    if _CONJUNCTIONS & {word.lower() for word in words} or any(word.endswith(",") for word in words):
+        return
+    cut = next((i for i, word in enumerate(words) if i and word.lower() in _PREPOSITIONS), len(words))
+    kept = words[:cut]
+    while len(kept) > 1 and (_MODEL.fullmatch(kept[-1]) or kept[-1] == "-"):
+        kept = kept[:-1]
+    # A head cannot begin at a hyphen, and the whole name is not the head of itself.
+    for start in range(0 if len(kept) < len(words) else 1, len(kept)):
+        if kept[start] != "-" and len(kept[-1]) >= _LEAST:
+            yield " ".join(kept[start:]).replace(" - ", "-")
+
+
+def _whole(name: str) -> str:
+    return " ".join(name.replace("_", " ").split())
+
+
+def _bare(name: str) -> str:
+    return _BRACKETS.sub("", _whole(name)).strip()
+
+
+def _plain(text: str) -> str:
+    straight = text.replace("\u2019", "'").replace("\u2018", "'").replace("\u02bc", "'")
+    letters = unicodedata.normalize("NFKD", straight)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _distinct(forms: list[str]) -> Iterator[str]:
+    yield from dict.fromkeys(tidy for form in forms if (tidy := " ".join(form.split())))

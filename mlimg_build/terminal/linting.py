@@ -1,0 +1,59 @@
+"""What to look at in a spec's categories and rules, for people."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from mlimg_build.labels import KINDS
+
+from .console import out, table
+
+if TYPE_CHECKING:
+    from mlimg_build.build.linting import Lint
+
+__all__ = ["show_lint"]
+
+SHOWN = 8  # findings of one kind
+
+
+def show_lint(found: Lint) -> None:
+    """Prints the findings kind by kind, the largest first, then unused rules and contradictions."""
+    form = found.shape
+    out.print(
+        f"{form['categories']:,} categories, {form['roots']:,} roots, {form['implied_pairs']:,} implied pairs, "
+        f"at most {form['deepest']} deep, {form['mean_depth']:.4f} on average"
+    )
+    for kind, group in groupby(found.findings, key=lambda one: one.kind):
+        listed = [*group]
+        out.print(Text.assemble((f"\n{kind}", "bold yellow"), f"  {len(listed):,}: {KINDS[kind]}"))
+        for one in listed[:SHOWN]:
+            out.print(f"  {one.message}")
+        _more(len(listed))
+    if found.unused:
+        out.print(
+            Text.assemble(("\nrule-unused", "bold yellow"), f"  {len(found.unused):,}: rules without effect")
+        )
+        for problem in found.unused:
+            out.print(f"  {problem.place}: {problem.message}")
+    if found.contradictions:
+        total = sum(row[8] for row in found.contradictions)
+        out.print(
+            Text.assemble(
+                ("\ncontradiction", "bold yellow"), f"  {total:,}: statements that exclude each other"
+            )
+        )
+        listed_ = table(
+            "absent", "said by", "present", "said by ", "how", "stands", "images", right=("images",)
+        )
+        for row in found.contradictions[:SHOWN]:
+            listed_.add_row(row[1], row[2], row[4], row[5], row[6], row[7], f"{row[8]:,}")
+        out.print(listed_)
+        _more(len(found.contradictions))
+
+
+def _more(count: int) -> None:
+    if count > SHOWN:
+        out.print(f"  and {count - SHOWN:,} more; --to FILE lists all")
