@@ -132,14 +132,14 @@ def _paired(before: Side, after: Side, wnid: str) -> Iterator[str]:
     """The pairs that add a category, or one below it, on one side only."""
     targets = {wnid, *before.below.get(wnid, ()), *after.below.get(wnid, ())}
     used = [
-        {key for key, pair in (side.pairs or {}).items() if not pair.vetoed and key[1] in targets}
+        {key for key, pair in side.pairs.items() if not pair.vetoed and key[1] in targets}
         for side in (before, after)
     ]
     for keys, side, said in (
-        (used[0] - used[1], before, "adds no longer"),
-        (used[1] - used[0], after, "adds now"),
+        (used[0] - used[1], before, "no longer"),
+        (used[1] - used[0], after, "now"),
     ):
-        told = [f"{_name(side, low)} {said} {_name(side, high)}" for low, high in sorted(keys)]
+        told = [f"{_name(side, low)} adds {_name(side, high)} {said}" for low, high in sorted(keys)]
         yield from _few(told, "pairs")
 
 

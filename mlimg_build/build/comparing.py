@@ -268,11 +268,14 @@ def _mappings(before: Side, after: Side) -> Iterator[MappingChange]:
 
 
 def _pairs(before: Side, after: Side) -> Iterator[PairChange]:
-    if before.pairs is None or after.pairs is None:
-        return
+    vetoes = before.vetoes and after.vetoes
+    known = [
+        {key: pair for key, pair in side.pairs.items() if vetoes or not pair.vetoed}
+        for side in (before, after)
+    ]
     found = []
-    for key in before.pairs.keys() | after.pairs.keys():
-        old, new = before.pairs.get(key), after.pairs.get(key)
+    for key in known[0].keys() | known[1].keys():
+        old, new = (pairs.get(key) for pairs in known)
         if old != new:
             found.append(PairChange(*key, old, new))
     yield from sorted(found, key=lambda row: (_kind(row), row.antecedent, row.consequent))

@@ -72,7 +72,7 @@ class Pair:
 class Side:
     """One side. `head` holds single facts by name; `whole` says whether its labels are those of all shards.
 
-    Facts that only some sides know are left out of `head`; `pairs` is None where the side does not hold them.
+    Facts that only some sides know are left out of `head`; `vetoes` says whether refused pairs are among `pairs`.
     """
 
     title: str
@@ -83,7 +83,8 @@ class Side:
     whole: bool
     categories: Mapping[str, Category]
     mappings: Mapping[Key, Mapped]
-    pairs: Mapping[Key, Pair] | None = None
+    pairs: Mapping[Key, Pair]
+    vetoes: bool
 
     def name(self, wnid: str) -> str | None:
         """The name of a category, None where the side has no such category."""

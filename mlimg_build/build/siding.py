@@ -121,6 +121,7 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         categories=categories,
         mappings=mappings,
         pairs=pairs,
+        vetoes=True,
     )
 
 
@@ -163,6 +164,13 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
             )
         },
         mappings=_mappings(dataset),
+        pairs={
+            (wnids[pair.antecedent], wnids[pair.consequent]): Pair(
+                f"{pair.together / pair.images:.4f}", f"{pair.bound:.4f}", False
+            )
+            for pair in dataset.pairs
+        },
+        vetoes=False,
     )
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runs import backend
 
 from mlimg_build.build.comparing import Differences, compare
-from mlimg_build.build.compiling import Built, build
+from mlimg_build.build.compiling import Built, build, lock
 from mlimg_build.build.locked import COUNTED
 from mlimg_build.build.markdown import LONGEST, as_markdown
 from mlimg_build.build.side import COLUMN, Category, Mapped, Pair, Side, SourceFacts
@@ -75,7 +75,8 @@ def sides(draw: st.DrawFn) -> Side:
         whole=draw(st.booleans()),
         categories=categories,
         mappings=mappings,
-        pairs=draw(st.sampled_from([pairs, None])),
+        pairs=pairs,
+        vetoes=draw(st.booleans()),
     )
 
 
@@ -126,7 +127,12 @@ def test_what_no_difference_is_found_in_is_equal(before: Side, after: Side) -> N
                 {key: (row.into, row.fate) for key, row in side.mappings.items()} for side in (before, other)
             ]
             assert goes[0] == goes[1]
-            assert before.pairs == other.pairs or None in (before.pairs, other.pairs)
+            vetoes = before.vetoes and other.vetoes
+            used = [
+                {key: pair for key, pair in side.pairs.items() if vetoes or not pair.vetoed}
+                for side in (before, other)
+            ]
+            assert used[0] == used[1]
 
 
 @given(sides(), sides())
@@ -207,6 +213,40 @@ def test_spec_lock_and_dataset_of_one_build_do_not_differ(
             assert not compare(before, after).different
     assert told[0].totals == told[2].totals
     assert sum(told[2].totals) > 0
+
+
+PAIRS = """\
+annotation:
+  cooccurrence: {{learn_from: [crowd], min_probability: 0.3, min_images: 2, vetoes: {vetoes}}}
+dataset:
+"""
+
+
+def test_a_pair_is_named_as_the_cause_of_what_it_adds(copy: Path, tmp_path: Path) -> None:
+    header = "antecedent,consequent,veto\n"
+    (copy / "none.csv").write_text(header)
+    (copy / "refused.csv").write_text(f"{header}n02121620,n03790512,x\n")
+    adding = changed(copy, "adding", "dataset:\n", PAIRS.format(vetoes="none.csv"))
+    refusing = changed(copy, "refusing", "dataset:\n", PAIRS.format(vetoes="refused.csv"))
+    told = compare_paths(copy / "small.yaml", adding, copy / "out", backend())
+    assert [(told.names[row.antecedent], told.names[row.consequent]) for row in told.pairs] == [
+        ("cat", "motorcycle")
+    ]
+    motorcycle = next(row for row in told.effects if row.name == "motorcycle")
+    assert motorcycle.changes == {"cooccurring": 30}
+    assert motorcycle.because == ("cat adds motorcycle now", "co-occurrence adds labels now")
+    built = build(load_spec(adding), tmp_path / "out", backend())
+    assert not compare_paths(built.dataset, built.lock, tmp_path, backend()).different
+    assert not compare_paths(adding, built.dataset, copy / "out", backend()).different
+    told = compare_paths(built.dataset, refusing, copy / "out", backend())
+    motorcycle = next(row for row in told.effects if row.name == "motorcycle")
+    assert motorcycle.changes == {"cooccurring": -30}
+    assert "cat adds motorcycle no longer" in motorcycle.because
+    lock(load_spec(adding), copy / "out", copy / "adding.lock", backend())
+    told = compare_paths(copy / "adding.lock", refusing, copy / "out", backend())
+    assert [(row.before and row.before.vetoed, row.after and row.after.vetoed) for row in told.pairs] == [
+        (False, True)
+    ]
 
 
 def labels(dataset: Dataset) -> dict[tuple[str, str], tuple[int, str]]:
