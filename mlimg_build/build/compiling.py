@@ -23,7 +23,18 @@ from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import DatasetError, Interrupted, LockChanged, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 
-__all__ = ["Built", "Silent", "Watcher", "build", "check_lock", "dataset_path", "labelled", "lock", "plan"]
+__all__ = [
+    "Built",
+    "Silent",
+    "Watcher",
+    "build",
+    "check_lock",
+    "dataset_path",
+    "decided",
+    "labelled",
+    "lock",
+    "plan",
+]
 
 
 T = TypeVar("T")
@@ -106,13 +117,25 @@ def check_lock(
 ) -> Plan:
     """Raises `LockChanged` with everything in which the lock in `folder` differs from what would be written now."""
     locked = read_lock(folder)
-    store = _store(loaded, out)
-    with store.held(), interruptible():
-        made = _labelled(loaded, store, backend, watcher or Silent())
-        built = _digest_at(dataset_path(loaded, out, 1.0), made)
-        now = parse_lock(lock_files(made, store, locked, built), "the lock of now")
+    made, now = _decide(loaded, out, backend, watcher, locked)
     _refuse_changes(changes(locked, now, whole=True), folder)
     return made
+
+
+def decided(loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None = None) -> Locked:
+    """The lock that would be written now, in memory; labels are worked out, no image is read."""
+    return _decide(loaded, out, backend, watcher, None)[1]
+
+
+def _decide(
+    loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None, before: Locked | None
+) -> tuple[Plan, Locked]:
+    path = dataset_path(loaded, out, 1.0)
+
+    def told(made: Plan, store: Store) -> tuple[Plan, Locked]:
+        return made, parse_lock(lock_files(made, store, before, _digest_at(path, made)), "the lock of now")
+
+    return labelled(loaded, out, backend, told, watcher)
 
 
 def labelled(

@@ -13,7 +13,7 @@ import yaml
 
 from mlimg_build.errors import BuildError, Problem
 
-__all__ = ["FILES", "KEY", "Locked", "changes", "parse_lock", "read_leniently", "read_lock"]
+__all__ = ["COUNTED", "FILES", "KEY", "Locked", "changes", "parse_lock", "read_leniently", "read_lock"]
 
 KEY = 16  # hex digits of a key that a lock shows
 MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
@@ -62,6 +62,7 @@ FILES: dict[str, tuple[str, ...]] = {
 
 KEYS = {"categories.csv": 1, "mappings.csv": 2, "cooccurrence.csv": 3, "duplicates.csv": 2, "shards.csv": 2}
 COUNTED = ("stated", "implied", "cooccurring", "absent_stated", "absent_implied")
+"""The columns of categories.csv that count labels, by rule and state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def read_lock(folder: Path) -> Locked:
         hint = "write it with `mlimg lock SPEC`"
         raise BuildError(Problem("lock-missing", message, hint=hint)) from error
     for name, data in files.items():
-        if any(line.startswith(MARKS[0].encode()) for line in data.splitlines()):
+        if any(line.startswith(tuple(mark.encode() for mark in MARKS)) for line in data.splitlines()):
             message = f"{folder / name} has a merge conflict"
             raise BuildError(Problem("lock-conflict", message, hint="`mlimg lock SPEC` writes it anew"))
     return parse_lock(files, str(folder))

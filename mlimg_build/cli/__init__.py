@@ -13,7 +13,7 @@ import typer
 from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
-from . import building, datasets, models, specs
+from . import building, comparing, datasets, models, specs
 
 __all__ = ["app", "main"]
 
@@ -40,6 +40,7 @@ VERBS = (
     models.evaluate,
     models.predict,
     datasets.why,
+    comparing.diff,
     datasets.verify,
     datasets.info,
     datasets.report,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,9 +43,29 @@ def init(
     print(f"wrote {path}; next: mlimg check {path}", file=sys.stderr)
 
 
-def check(spec: SpecFile, as_json: AsJson = False) -> None:
-    """Show every problem of a spec, without reading its sources."""
+def check(
+    specs: Annotated[
+        list[Path], typer.Argument(metavar="SPEC...", help="Specs, YAML files.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show every problem of one or several specs, without reading their sources."""
+    from mlimg_build.errors import MlimgError
 
+    told, errors = [], []
+    for spec in specs:
+        try:
+            told.append(_checked(spec, quiet=as_json))
+        except MlimgError as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])(problem for error in errors for problem in error.problems)
+    if as_json:
+        print_json(told[0] if len(told) == 1 else {"specs": told})
+
+
+def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
+    """What `check` has to tell of one spec; its warnings are shown, and unless `quiet` that it has no error."""
     from mlimg_build import terminal
     from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
 
@@ -56,18 +76,14 @@ def check(spec: SpecFile, as_json: AsJson = False) -> None:
     ]
     terminal.show_problems(warnings)
     check_ids(loaded, load_wordnet(loaded))
-    if as_json:
-        print_json(
-            {
-                "name": loaded.spec.name,
-                "digest": loaded.digest,
-                "warnings": [str(problem) for problem in warnings],
-            }
-        )
-    else:
-        print(
-            f"{spec}: {loaded.spec.name} {loaded.spec.version}, {len(loaded.spec.sources)} sources, no errors"
-        )
+    if not quiet:
+        sources = len(loaded.spec.sources)
+        print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources} sources, no errors")
+    return {
+        "name": loaded.spec.name,
+        "digest": loaded.digest,
+        "warnings": [str(problem) for problem in warnings],
+    }
 
 
 def schema() -> None:

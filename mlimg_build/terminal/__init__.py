@@ -2,6 +2,7 @@
 
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
+from .differences import show_differences
 from .linting import show_lint
 from .mapping import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
@@ -12,6 +13,7 @@ __all__ = [
     "Watcher",
     "counting",
     "show_built",
+    "show_differences",
     "show_evaluation",
     "show_info",
     "show_lint",

@@ -35,11 +35,11 @@ def test_a_lock_takes_the_place_of_a_lock_only(copy: Path, tmp_path: Path, kind:
     if kind == "mixed":
         (target / "lock.yaml").write_text("lock: 1")
     with pytest.raises(MlimgError) as caught:
-        lock(load_spec(copy / "small.yaml"), tmp_path / "out", target)
+        lock(load_spec(copy / "small.yaml"), tmp_path / "out", target, backend())
     assert caught.value.code == "not-replaceable"
     assert (target if kind == "file" else target / "thesis.txt").read_text() == "thesis"
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock")
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock")
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock", backend())
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock", backend())
     assert sorted(path.name for path in tmp_path.iterdir() if "lock" in path.name) == ["fresh.lock"]
 
 
@@ -106,12 +106,12 @@ def test_a_fraction_never_lands_on_another_dataset(copy: Path, tmp_path: Path) -
 def test_a_lock_names_a_dataset_only_where_it_is_the_one(copy: Path, tmp_path: Path) -> None:
     spec = load_spec(copy / "small.yaml")
     built = build(spec, tmp_path / "out", backend())
-    lock(spec, tmp_path / "out", tmp_path / "a.lock")
+    lock(spec, tmp_path / "out", tmp_path / "a.lock", backend())
     assert f"dataset: {built.digest}" in (tmp_path / "a.lock" / "lock.yaml").read_text()
     (copy / "map.csv").write_text("source,category,wnid\ncrowd,/m/cat,n02121620\n")
     text = (copy / "small.yaml").read_text()
     (copy / "small.yaml").write_text(text.replace("vocabulary:", "vocabulary:\n  mapping: {file: map.csv}"))
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "a.lock")
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "a.lock", backend())
     assert "dataset: null" in (tmp_path / "a.lock" / "lock.yaml").read_text()
 
 
