@@ -52,6 +52,7 @@ class Timed:
     seconds: dict[str, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
     memory: int = 0  # highest sum of resident memory, with the pages of mapped files
+    own_memory: int = 0  # without them
     worker_memory: int = 0
     plan: Plan | None = None
     positives: int = 0
@@ -96,13 +97,15 @@ class Watch:
             self._sample()
 
     def _sample(self) -> None:
-        me, total = psutil.Process(), 0
+        me, total, mapped = psutil.Process(), 0, 0
         for process in [me, *me.children(recursive=True)]:
             with suppress(psutil.Error):
-                total += process.memory_info().rss
+                memory = process.memory_info()
+                total, mapped = total + memory.rss, mapped + getattr(memory, "shared", 0)
                 used = process.cpu_times()
                 self._spent[process.pid] = used.user + used.system
         self._timed.memory = max(self._timed.memory, total)
+        self._timed.own_memory = max(self._timed.own_memory, total - mapped)
 
 
 def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
