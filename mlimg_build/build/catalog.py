@@ -23,7 +23,7 @@ from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
 from mlimg_build.sources.listing import walk
 from mlimg_build.spec import without_paths
 
-__all__ = ["Catalog", "catalog"]
+__all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
 FORMAT = 2
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name != "mtime"]
@@ -57,7 +57,7 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
 
     Raises `SourceError` where the source as a whole cannot be read or holds nothing.
     """
-    signature = _signature(source, part)
+    signature = signature_of(source, part)
     place = folder / name
     try:
         record = json.loads((place / "catalog.json").read_text())
@@ -68,7 +68,7 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
     return _make(name, source, place, signature)
 
 
-def _signature(source: Source, part: Any) -> str:
+def signature_of(source: Source, part: Any) -> str:
     """A digest of names, sizes and times of change: says only whether to look again, so it is in no key."""
     told = {key: value for key, value in without_paths(part).items() if key not in LATER}
     digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
@@ -81,6 +81,16 @@ def _signature(source: Source, part: Any) -> str:
         for file in walk(source.root):
             digest.update(f"{file.path}:{file.size}:{file.mtime};".encode())
     return digest.hexdigest()
+
+
+def content_digest(images: pa.Table, statements: pa.Table, categories: Sequence[Category]) -> str:
+    """The digest of a catalog: sha256 over its tables and categories; hex."""
+    content = {
+        "images": digest_columns(images, IMAGE_COLUMNS),
+        "statements": digest_columns(statements, STATEMENTS.names),
+        "categories": [(category.id, category.name, category.wnid) for category in categories],
+    }
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _load(place: Path, record: dict[str, Any]) -> Catalog:
@@ -116,19 +126,10 @@ def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
     categories = tuple(_categories(source, gathered.category_ids))
     statements = _in_order(statements, gathered.category_ids, categories)
     files = [(path.name, _file_digest(path)) for path in source.files]
-    digest = hashlib.sha256(
-        json.dumps(
-            {
-                "images": digest_columns(images, IMAGE_COLUMNS),
-                "statements": digest_columns(statements, STATEMENTS.names),
-                "categories": [(category.id, category.name, category.wnid) for category in categories],
-            }
-        ).encode()
-    ).hexdigest()
     record = {
         "signature": signature,
         "name": name,
-        "digest": digest,
+        "digest": content_digest(images, statements, categories),
         "categories": [(category.id, category.name, category.wnid) for category in categories],
         "complete": source.complete,
         "lists": _told_apart(source.lists),

@@ -21,6 +21,7 @@ from mlimg_build.spec import LocalCluster as LocalWorkers
 __all__ = ["connected"]
 
 LOOPBACK = "127.0.0.1"
+ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 
 @contextmanager
@@ -34,6 +35,10 @@ def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
         "distributed.admin.system-monitor.gil.enabled": False,
+        "distributed.worker.profile.enabled": False,
+        # Dask has workers give freed memory back at once, and a shard's arrays cost more page faults than work
+        f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": 128 << 20,
+        f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": 32 << 20,
         "temporary-directory": str(scratch),
     }
     with dask.config.set(settings):

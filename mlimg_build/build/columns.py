@@ -35,9 +35,9 @@ def digest_columns(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> 
 
 def _lengths(digest: hashlib._Hash, array: pa.Array) -> None:
     if pa.types.is_list(array.type):
-        digest.update(pc.list_value_length(array).to_numpy().astype("<i4").tobytes())
+        digest.update(pc.list_value_length(array).to_numpy().astype("<i4", copy=False).data)
     elif pa.types.is_string(array.type):
-        digest.update(pc.binary_length(array).to_numpy().astype("<i4").tobytes())
+        digest.update(pc.binary_length(array).to_numpy().astype("<i4", copy=False).data)
 
 
 def _values(digest: hashlib._Hash, array: pa.Array) -> None:
@@ -52,7 +52,7 @@ def _values(digest: hashlib._Hash, array: pa.Array) -> None:
                 digest.update(memoryview(data)[offsets[first] : offsets[last]])
     else:
         values = array.to_numpy(zero_copy_only=False)
-        digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False)).data)
 
 
 def hash_names(prefix: str, names: Iterable[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

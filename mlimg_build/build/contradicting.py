@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import zarr
 
-from mlimg_build.build.columns import open_batches
 from mlimg_build.build.finishing import noted
 from mlimg_build.build.planning import Plan
+from mlimg_build.build.rows import shard_batch
 from mlimg_build.build.store import Store
 from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS
+from mlimg_build.dataset.writing import read_labels
 from mlimg_build.sources import place_of
 
 __all__ = ["COLUMNS", "contradictions"]
@@ -45,16 +44,11 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
     for work in plan.work:
         if not noted(store, work.labels, "contradictions"):
             continue
-        folder = store.path(work.labels) / "contradictions"
-        columns = {
-            column.name: _row(zarr.open_array(folder / column.name, mode="r"))
-            for column in CONTRADICTION_COLUMNS
-        }
-        start, stop = (
-            np.asarray(zarr.open_array(folder / name, mode="r")[...]) for name in ("start", "stop")
-        )
-        image = np.repeat(np.arange(len(start)), (stop - start).astype(np.int64))
-        batch = open_batches(plan.rows_folder / f"{work.shard.split}.arrow").get_batch(work.shard.number)
+        names = ("start", "stop", *(column.name for column in CONTRADICTION_COLUMNS))
+        columns = read_labels(store.path(work.labels), "contradictions", names)
+        count = (columns["stop"] - columns["start"]).astype(np.int64)
+        image = np.repeat(np.arange(len(count)), count)
+        batch = shard_batch(plan.rows_folder, work.shard.split, work.shard.number)
         for i in range(len(image)):
             key = (
                 int(columns["absent"][i]),
@@ -76,10 +70,6 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
         for (absent, said, present, by, how, kept), count in counted.items()
     ]
     return sorted(rows, key=lambda row: (-row[8], *row[:8]))
-
-
-def _row(array: Any) -> npt.NDArray[Any]:
-    return np.asarray(array[0])
 
 
 def _who(plan: Plan, mapping: int, record: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from scipy import sparse
 
 from mlimg_build.build.beside import colabels
 from mlimg_build.build.catalog import Catalog
+from mlimg_build.build.counting import count_groups, count_present, count_stated
 from mlimg_build.build.decisions import Review, read_ids, read_parts, read_reviewed
 from mlimg_build.build.doubts import accepted_from, doubts
 from mlimg_build.build.pairing import find_pairs, pairs_digest
@@ -37,7 +38,7 @@ from mlimg_build.sources import read_dictionary, read_nesting
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Facts", "SourceCategory", "counts", "dag_of", "establish", "load_rules", "save_rules"]
+__all__ = ["Facts", "SourceCategory", "dag_of", "establish", "load_rules", "save_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def establish(
         (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
     }
     decisions = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
-    per_source = [counts(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
+    per_source = [count_present(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     vocabulary = gather(
         decisions,
         [int(per_source[row.source][row.number]) for row in rows],
@@ -99,7 +100,7 @@ def establish(
             {catalog.name: spec.sources[catalog.name].min_images_per_category for catalog in catalogs},
             spec.vocabulary.min_images_per_category,
         ),
-        present=partial(_present, loaded, catalogs, positions),
+        present=_present(loaded, catalogs, positions),
         join=spec.vocabulary.join,
         collapse=spec.vocabulary.collapse,
         excluded=excluded,
@@ -177,18 +178,6 @@ def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> D
     return replace(decision, relation=review.relation, reviewer=review.reviewer)
 
 
-def counts(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
-    """int64[categories]: the images in which a source states each of its categories present."""
-    confidence = catalog.statements.column("confidence").to_numpy()
-    category = catalog.statements.column("category").to_numpy()
-    key = catalog.statements.column("key").to_numpy()
-    present = (confidence > 0) & (confidence >= np.float32(min_confidence))
-    key, category = key[present], category[present]
-    again = np.zeros(len(key), dtype=bool)  # sorted by image and category, so repeats are neighbours
-    again[1:] = (key[1:] == key[:-1]) & (category[1:] == category[:-1])
-    return np.bincount(category[~again], minlength=len(catalog.categories)).astype(np.int64)
-
-
 def _used(
     catalogs: Sequence[Catalog],
 ) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
@@ -197,8 +186,7 @@ def _used(
     rows: list[SourceCategory] = []
     positions = []
     for source, catalog in enumerate(catalogs):
-        stated = np.zeros(len(catalog.categories), dtype=bool)
-        stated[catalog.statements.column("category").to_numpy()] = True
+        stated = count_stated(catalog) > 0
         position = np.full(len(catalog.categories), -1, dtype=np.int32)
         for number, category in enumerate(catalog.categories):
             if stated[number] or catalog.complete:
@@ -217,25 +205,11 @@ def _wnid(key: str, wnid: str | None) -> str | None:
 
 
 def _present(
-    loaded: LoadedSpec,
-    catalogs: Sequence[Catalog],
-    positions: Sequence[npt.NDArray[np.int32]],
-    group: npt.NDArray[np.int32],
-) -> npt.NDArray[np.int64]:
-    """int64[groups]: the distinct images that state a source category of each group present.
-
-    Catalogs are sorted by image, and no two share one.
-    """
-    counted = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
-    for catalog, position in zip(catalogs, positions, strict=True):
-        confidence = catalog.statements.column("confidence").to_numpy()
-        least = np.float32(loaded.spec.sources[catalog.name].min_confidence)
-        of = group[position][catalog.statements.column("category").to_numpy()]
-        kept = (confidence > 0) & (confidence >= least) & (of >= 0)
-        _, image = np.unique(catalog.statements.column("key").to_numpy()[kept], return_inverse=True)
-        pairs = np.unique(image.astype(np.int64) * len(counted) + of[kept])
-        counted += np.bincount(pairs % max(len(counted), 1), minlength=len(counted))
-    return counted
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], positions: Sequence[npt.NDArray[np.int32]]
+) -> Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+    """Counts the images of groups of source categories."""
+    least = [loaded.spec.sources[catalog.name].min_confidence for catalog in catalogs]
+    return partial(count_groups, catalogs, positions, least)
 
 
 def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:

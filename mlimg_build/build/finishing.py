@@ -194,6 +194,7 @@ def _annotation(plan: Plan) -> dict[str, Any]:
         "positives": rules.positives,
         "negatives": rules.negatives,
         "machine_levels": rules.machine_levels,
+        "implied_confidence": rules.implied_confidence,
         "add_to": [] if pairs is None else list(pairs.add_to or names),
     }
 

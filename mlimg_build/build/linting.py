@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from mlimg_build.build.contradicting import contradictions
 from mlimg_build.build.counted import by_rule
@@ -16,6 +14,7 @@ from mlimg_build.build.facts import dag_of
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
 from mlimg_build.build.unused import unused_rules
+from mlimg_build.dataset.writing import read_labels
 from mlimg_build.errors import Problem
 from mlimg_build.labels import (
     PRESENT,
@@ -91,15 +90,9 @@ def _shared(plan: Plan, store: Store) -> npt.NDArray[np.int64]:
     hierarchy = plan.facts.hierarchy
     total = np.zeros(hierarchy.parents.nnz, np.int64)
     for work in plan.work:
-        folder = store.path(work.labels) / "labels"
-        start, stop, state, category = (
-            _read(folder / name) for name in ("start", "stop", "state", "category")
-        )
-        image = np.repeat(np.arange(len(start)), (stop - start).astype(np.int64))
-        present = state[0] == PRESENT
-        total += shared_images(hierarchy, image[present], category[0][present])
+        columns = read_labels(store.path(work.labels), "labels", ("start", "stop", "state", "category"))
+        count = (columns["stop"] - columns["start"]).astype(np.int64)
+        image = np.repeat(np.arange(len(count)), count)
+        present = columns["state"] == PRESENT
+        total += shared_images(hierarchy, image[present], columns["category"][present])
     return total
-
-
-def _read(path: Path) -> npt.NDArray[Any]:
-    return np.asarray(zarr.open_array(path, mode="r")[...])

@@ -15,10 +15,9 @@ import numpy as np
 
 from mlimg_build.build.catalog import Catalog, catalog
 from mlimg_build.build.checking import missing_paths
-from mlimg_build.build.columns import open_batches
 from mlimg_build.build.facts import Facts, establish, save_rules
 from mlimg_build.build.pairing import pairs_digest
-from mlimg_build.build.rows import Rows, Shard, lay_out, statements_of
+from mlimg_build.build.rows import Rows, Shard, lay_out, shard_batch, statements_of
 from mlimg_build.build.store import ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
@@ -26,14 +25,14 @@ from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
 from mlimg_build.images import encoder
 from mlimg_build.labels import merges, settle
 from mlimg_build.sources import open_source
-from mlimg_build.spec import LoadedSpec, Spec, without_paths
+from mlimg_build.spec import LoadedSpec, Spec, digest_of, without_paths
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 2
-LABELS_FORMAT = 3
-ROWS_FORMAT = 2
+LABELS_FORMAT = 4
+ROWS_FORMAT = 3
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first
     "images": "other images belong in it",
@@ -207,11 +206,12 @@ def make_plan(
         source_digest=spec.images.encoding != "original",
     )
     last = read_json(store.root / LAST)
+    common = _parts(loaded, facts, layout)
     work = []
     for split in dict.fromkeys(shard.split for shard in rows.shards):
         shards = rows.of(split)
         for shard in shards[: max(1, math.ceil(Fraction(str(fraction)) * len(shards)))]:
-            work.append(_work(shard, loaded, facts, layout, store, last))
+            work.append(_work(shard, common, store, last))
     return Plan(
         loaded=loaded,
         graph=graph,
@@ -261,7 +261,8 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
     times = hashlib.sha256()
     for item, position in zip(catalogs, facts.positions, strict=True):
         placing.update(position.astype("<i4").tobytes())
-        times.update(item.images.column("mtime").to_numpy().astype("<i8").tobytes())
+        for chunk in item.images.column("mtime").chunks:
+            times.update(chunk.to_numpy().astype("<i8", copy=False).data)
     parts = {
         "catalogs": {item.name: item.digest for item in catalogs},
         "order": [item.name for item in catalogs],
@@ -275,9 +276,8 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
     return Key("rows", ROWS_FORMAT, parts, hint=times.hexdigest()[:16])
 
 
-def _work(
-    shard: Shard, loaded: LoadedSpec, facts: Facts, layout: Layout, store: Store, last: dict[str, Any]
-) -> Work:
+def _parts(loaded: LoadedSpec, facts: Facts, layout: Layout) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the keys of all images, and of all labels, have in common."""
     spec = loaded.spec
     sizes = {
         "images_per_shard": layout.images_per_shard,
@@ -286,30 +286,26 @@ def _work(
         "id_bytes": layout.id_bytes,
         "author_bytes": layout.author_bytes,
     }
-    images = Key(
-        "images",
-        IMAGES_FORMAT,
-        {
-            "rows": shard.image_rows,
-            "images": without_paths(spec.images),
-            "encoder": None if spec.images.encoding == "original" else encoder(),
-            "layout": sizes,
-        },
-        shard.hint,
-    )
-    labels = Key(
-        "labels",
-        LABELS_FORMAT,
-        {
-            "rows": shard.label_rows,
-            "images": shard.images,
-            "facts": facts.digest,
-            "annotation": _annotation(spec),
-            "pairs": pairs_digest(facts.pairs),
-            "sources": [row.source for row in facts.rows],
-            "layout": {**sizes, "source_digest": layout.source_digest},
-        },
-    )
+    images = {
+        "images": without_paths(spec.images),
+        "encoder": None if spec.images.encoding == "original" else encoder(),
+        "layout": sizes,
+    }
+    labels = {
+        "facts": facts.digest,
+        "annotation": _annotation(spec),
+        "pairs": pairs_digest(facts.pairs),
+        "sources": digest_of([row.source for row in facts.rows]),
+        "layout": {**sizes, "source_digest": layout.source_digest},
+    }
+    return images, labels
+
+
+def _work(
+    shard: Shard, common: tuple[dict[str, Any], dict[str, Any]], store: Store, last: dict[str, Any]
+) -> Work:
+    images = Key("images", IMAGES_FORMAT, {"rows": shard.image_rows, **common[0]}, shard.hint)
+    labels = Key("labels", LABELS_FORMAT, {"rows": shard.label_rows, "images": shard.images, **common[1]})
     before = last.get(f"{shard.split}/{shard.number}")
     old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
     return Work(shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels))
@@ -349,9 +345,8 @@ def _refuse_contradictions(
     found = 0
     listed: list[str] = []
     for split in dict.fromkeys(shard.split for shard in rows.shards):
-        batches = open_batches(folder / f"{split}.arrow")
-        for number in range(batches.num_record_batches):
-            batch = batches.get_batch(number)
+        for shard in rows.of(split):
+            batch = shard_batch(folder, split, shard.number)
             statements = statements_of(batch)
             _, clashes = settle(statements, facts.hierarchy, "error")
             found += len(clashes)

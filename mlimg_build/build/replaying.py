@@ -81,6 +81,7 @@ class _Prover:
             positives=said["positives"] == "ancestors",
             negatives=said["negatives"] == "descendants",
             machine_levels=None if levels == "all" else int(levels),
+            strongest=said["implied_confidence"] == "strongest",
         )
         self.add_to = [dataset.sources.index(name) for name in said["add_to"]]
         pairs = dataset.pairs

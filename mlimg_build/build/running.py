@@ -139,7 +139,8 @@ def _images(plan: Plan, store: Store, work: Work) -> PackImages:
     return PackImages(
         store=store.root,
         key=work.images,
-        rows=plan.rows_folder / f"{work.shard.split}.arrow",
+        rows=plan.rows_folder,
+        split=work.shard.split,
         number=work.shard.number,
         roots=tuple(open_source(name, part).root for name, part in spec.sources.items()),
         layout=plan.layout,
@@ -155,14 +156,15 @@ def _labels(plan: Plan, store: Store, work: Work) -> LabelRules:
     return LabelRules(
         store=store.root,
         key=work.labels,
-        rows=plan.rows_folder / f"{work.shard.split}.arrow",
+        rows=plan.rows_folder,
+        split=work.shard.split,
         number=work.shard.number,
         rules=plan.rules_file,
         layout=plan.layout,
-        source_of=tuple(row.source for row in plan.facts.rows),
         positives=rules.positives == "ancestors",
         negatives=rules.negatives == "descendants",
         machine_levels=None if rules.machine_levels == "all" else rules.machine_levels,
+        strongest=rules.implied_confidence == "strongest",
         conflicts=rules.conflicts,
         add_to=() if pairs is None else tuple(map(names.index, pairs.add_to or names)),
     )

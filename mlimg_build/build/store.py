@@ -9,16 +9,16 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mlimg_build.dataset.durable import explaining_full_disk, sync_file
+from mlimg_build.dataset.durable import explaining_full_disk, sync_all, sync_file
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["ENTRY", "Key", "Store", "read_json", "write_synced"]
+__all__ = ["ENTRY", "Batch", "Key", "Store", "read_json", "write_synced"]
 
 ENTRY = "entry.json"
 
@@ -34,11 +34,12 @@ class Key:
     format: int
     parts: Mapping[str, Any]
     hint: str = ""
+    digest: str = field(init=False)
+    """sha256 over the canonical JSON of stage, format and parts; hex."""
 
-    @property
-    def digest(self) -> str:
-        """sha256 over the canonical JSON of stage, format and parts; hex."""
-        return digest_of({"stage": self.stage, "format": self.format, "parts": dict(self.parts)})
+    def __post_init__(self) -> None:
+        told = {"stage": self.stage, "format": self.format, "parts": dict(self.parts)}
+        object.__setattr__(self, "digest", digest_of(told))  # once: it is asked for often
 
 
 class Store:
@@ -53,23 +54,26 @@ class Store:
 
     def folder(self, stage: str, digest: str) -> Path:
         """The same for the digest of a key."""
-        return self.root / stage / digest[:2] / digest
+        return Path(self._place_of(stage, digest))
 
     def has(self, key: Key) -> bool:
         """Says whether the result is there, and nothing hints that its sources or its own files changed since."""
         entry = self.entry(key)
         if entry is None or entry["hint"] != key.hint:
             return False
-        folder = self.path(key)
+        folder = f"{self._place_of(key.stage, key.digest)}{os.sep}"  # there are hundred thousands of files to look at
         try:
-            return all(_mark(folder / name) == mark for name, mark in entry["files"].items())
+            return all(_mark(folder + name) == mark for name, mark in entry["files"].items())
         except OSError:
             return False
 
     def entry(self, key: Key) -> dict[str, Any] | None:
         """The record of a result: its key's parts, its hint, its files and what the stage noted; None without one."""
-        entry = read_json(self.path(key) / ENTRY)
+        entry = read_json(f"{self._place_of(key.stage, key.digest)}{os.sep}{ENTRY}")
         return entry if entry.keys() >= {"parts", "hint", "files", "notes"} else None
+
+    def _place_of(self, stage: str, digest: str) -> str:
+        return f"{self.root}{os.sep}{stage}{os.sep}{digest[:2]}{os.sep}{digest}"
 
     @contextmanager
     def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -79,28 +83,52 @@ class Store:
         `disk-full`.
         """
         temporary = self.root / "tmp" / uuid4().hex
-        notes: dict[str, Any] = {}
         try:
-            with explaining_full_disk(self.root.parent.parent):
-                temporary.mkdir(parents=True)
+            with explaining_full_disk(self.root.parent.parent), self.filling(temporary, key) as notes:
                 yield temporary, notes
-                files = {
-                    path.relative_to(temporary).as_posix(): _mark(path)
-                    for path in sorted(temporary.rglob("*"))
-                    if path.is_file()
-                }
-                record = {"stage": key.stage, "format": key.format, "parts": key.parts, "hint": key.hint}
-                told = {**record, "files": files, "notes": notes}
-                write_synced(temporary / ENTRY, json.dumps(told, sort_keys=True).encode())
-                self._place(temporary, key)
+            self.place(temporary, key)
+            sync_file(self.path(key).parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    @contextmanager
+    def together(self) -> Iterator[Batch]:
+        """Gives what creates many small results that wait for the disk once; they appear at the end.
+
+        Results that were finished before an error appear too. Raises `DatasetError` `disk-full`.
+        """
+        folder = self.root / "tmp" / uuid4().hex
+        batch = Batch(self, folder)
+        try:
+            with explaining_full_disk(self.root.parent.parent):
+                folder.mkdir(parents=True)
+                try:
+                    yield batch
+                finally:
+                    batch.place()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def filling(self, temporary: Path, key: Key, sync: bool = True) -> Iterator[dict[str, Any]]:
+        """Gives a dict for notes while `temporary` is filled, then lists there what the result of `key` is."""
+        notes: dict[str, Any] = {}
+        temporary.mkdir(parents=True)
+        yield notes
+        record = {"stage": key.stage, "format": key.format, "parts": key.parts, "hint": key.hint}
+        told = {**record, "files": _marks(temporary), "notes": notes}
+        data = json.dumps(told, sort_keys=True).encode()
+        if sync:
+            write_synced(temporary / ENTRY, data)
+        else:
+            (temporary / ENTRY).write_bytes(data)
 
     def drop(self, key: Key) -> None:
         """Forgets a result, so that it is made again."""
         shutil.rmtree(self.path(key), ignore_errors=True)
 
-    def _place(self, made: Path, key: Key) -> None:
+    def place(self, made: Path, key: Key) -> None:
+        """The filled folder is the result of `key`, at once."""
         final = self.path(key)
         final.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(10):
@@ -112,7 +140,6 @@ class Store:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
                 continue
-            sync_file(final.parent)
             return
 
     @contextmanager
@@ -148,21 +175,59 @@ class Store:
         return removed
 
 
+class Batch:
+    """Results of a store in the making; see `Store.together`."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+        self._made: list[tuple[Path, Key]] = []
+
+    @contextmanager
+    def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Gives an empty folder to fill and a dict for notes, for the result of `key`."""
+        temporary = self._folder / str(len(self._made))
+        with self._store.filling(temporary, key, sync=False) as notes:
+            yield temporary, notes
+        self._made.append((temporary, key))
+
+    def place(self) -> None:
+        """Everything that was made is on the disk, and then in its place."""
+        if self._made:
+            sync_all(self._folder)
+        for made, key in self._made:  # a rename that a power cut undoes is a result to be made again, no more
+            self._store.place(made, key)
+
+
+def _marks(folder: Path, prefix: str = "") -> dict[str, list[int]]:
+    """The mark of every file below a folder, by its path."""
+    marks: dict[str, list[int]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                marks |= _marks(Path(entry.path), f"{prefix}{entry.name}/")
+            else:
+                status = entry.stat()
+                marks[prefix + entry.name] = [status.st_size, status.st_mtime_ns]
+    return marks
+
+
 def _linked(folder: Path) -> bool:
     """Says whether another folder, a dataset, links to files of this one."""
     return any(path.stat().st_nlink > 1 for path in folder.rglob("*") if path.is_file())
 
 
-def _mark(path: Path) -> list[int]:
+def _mark(path: str) -> list[int]:
     """What tells that a file was changed in place: its bytes and time of change."""
-    status = path.stat()
+    status = os.stat(path)  # noqa: PTH116  a Path costs more than the call
     return [status.st_size, status.st_mtime_ns]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | str) -> dict[str, Any]:
     """The JSON object in a file; empty where there is none."""
     try:
-        found = json.loads(path.read_text())
+        with open(path, "rb") as stream:  # noqa: PTH123  a Path costs more than the call
+            found = json.loads(stream.read())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

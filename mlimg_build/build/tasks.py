@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mlimg_build.build.columns import open_batches
 from mlimg_build.build.counted import save_counts
 from mlimg_build.build.facts import load_rules
-from mlimg_build.build.rows import statements_of
-from mlimg_build.build.store import Key, Store
+from mlimg_build.build.rows import SOURCES, shard_batch, statements_of
+from mlimg_build.build.store import Batch, Key, Store
 from mlimg_build.dataset import (
     ContradictionColumns,
     ImagesWriter,
@@ -43,6 +43,7 @@ class PackImages:
     store: Path
     key: Key
     rows: Path
+    split: str
     number: int
     roots: tuple[Path | None, ...]
     layout: Layout
@@ -57,13 +58,14 @@ class LabelRules:
     store: Path
     key: Key
     rows: Path
+    split: str
     number: int
     rules: Path
     layout: Layout
-    source_of: tuple[int, ...]  # of each source category
     positives: bool
     negatives: bool
     machine_levels: int | None
+    strongest: bool
     conflicts: Policy
     add_to: tuple[int, ...]  # sources whose images get labels by co-occurrence
 
@@ -76,15 +78,15 @@ def run(task: Task, topic: str = "") -> dict[str, int]:
 
     Returns images packed, shards labelled and the peak memory in bytes.
     """
-    images = labels = 0
     tell = _teller(topic)
-    for job in task:
-        if isinstance(job, PackImages):
-            images += _pack(job, tell)
-        else:
-            _label(job)
-            labels += 1
-    return {"images": images, "labels": labels, "peak": _peak_memory()}
+    packing = [job for job in task if isinstance(job, PackImages)]
+    labelling = [job for job in task if isinstance(job, LabelRules)]
+    images = sum(_pack(job, tell) for job in packing)
+    if labelling:
+        with Store(labelling[0].store).together() as batch:
+            for job in labelling:
+                _label(job, batch)
+    return {"images": images, "labels": len(labelling), "peak": _peak_memory()}
 
 
 def _peak_memory() -> int:
@@ -101,7 +103,7 @@ def _peak_memory() -> int:
 
 
 def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
-    batch = open_batches(job.rows).get_batch(job.number)
+    batch = shard_batch(job.rows, job.split, job.number)
     readers = [Bytes(root) if root else None for root in job.roots]
     failures: list[tuple[str, str, str]] = []
     try:
@@ -171,8 +173,8 @@ def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
     return data
 
 
-def _label(job: LabelRules) -> None:
-    batch = open_batches(job.rows).get_batch(job.number)
+def _label(job: LabelRules, results: Batch) -> None:
+    batch = shard_batch(job.rows, job.split, job.number)
     hierarchy, pairs = _rules(str(job.rules))
     statements = statements_of(batch)
     standing, clashes = settle(statements, hierarchy, job.conflicts)
@@ -182,6 +184,7 @@ def _label(job: LabelRules) -> None:
         positives=job.positives,
         negatives=job.negatives,
         machine_levels=job.machine_levels,
+        strongest=job.strongest,
     )
     if len(pairs):
         table = add_cooccurring(
@@ -192,7 +195,7 @@ def _label(job: LabelRules) -> None:
             positives=job.positives,
             machine_levels=job.machine_levels,
         )
-    source_of = np.array(job.source_of, dtype=np.uint16)
+    source_of = _sources(str(job.rows / SOURCES))
     labels = LabelColumns(
         counts=table.counts(len(batch)),
         source=source_of[table.mapping],
@@ -202,8 +205,9 @@ def _label(job: LabelRules) -> None:
             if field.name not in ("counts", "source")
         },
     )
-    with Store(job.store).create(job.key) as (folder, notes):
-        write_labels(folder, job.layout, labels, _contradictions(statements, clashes, len(batch)))
+    with results.create(job.key) as (folder, notes):
+        clashing = _contradictions(statements, clashes, len(batch))
+        write_labels(folder, job.layout, labels, clashing, sync=False)
         save_counts(folder, table, len(hierarchy))
         notes["contradictions"] = len(clashes)
 
@@ -226,6 +230,12 @@ def _contradictions(statements: Statements, clashes: Contradictions, images: int
 @lru_cache(maxsize=1)
 def _rules(path: str) -> tuple[Hierarchy, Pairs]:
     return load_rules(Path(path))
+
+
+@lru_cache(maxsize=1)
+def _sources(path: str) -> npt.NDArray[np.uint16]:
+    found: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
+    return found
 
 
 def _teller(topic: str, every: float = 0.3) -> Callable[[int, int, int], None]:

@@ -10,12 +10,10 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, ZstdCodec
 
-from .layout import ENTRIES_PER_CHUNK, Column, Layout
+from .layout import ENTRIES_PER_CHUNK, ZSTD_LEVEL, Column, Layout
 from .text import ENCODING
 
 __all__ = ["create_columns", "create_data", "create_group", "create_ragged", "create_table"]
-
-ZSTD_LEVEL = 3
 
 
 def create_group(path: Path, attributes: dict[str, Any] | None = None) -> None:
@@ -49,17 +47,10 @@ def create_table(group: Path, schema: tuple[Column, ...], columns: list[tuple[st
         _create(group / column.name, values.shape, chunks, column)[...] = values
 
 
-def create_ragged(
-    group: Path,
-    schema: tuple[Column, ...],
-    shape: tuple[int, int],
-    values: dict[str, NDArray[Any]] | None = None,
-) -> None:
-    """`group` holds an array [shard, entry] a column; `values`, if given, fill row 0."""
+def create_ragged(group: Path, schema: tuple[Column, ...], shape: tuple[int, int]) -> None:
+    """`group` holds the metadata of an array [shard, entry] a column, to which chunk files are added."""
     for column in schema:
-        array = _create(group / column.name, shape, (1, ENTRIES_PER_CHUNK), column)
-        if values is not None and shape[1]:
-            array[0, :] = values[column.name]
+        _create(group / column.name, shape, (1, ENTRIES_PER_CHUNK), column)
 
 
 def create_data(group: Path, shape: tuple[int, int], layout: Layout) -> None:

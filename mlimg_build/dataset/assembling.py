@@ -1,11 +1,12 @@
-"""Artefacts become a dataset: their chunk files are linked in as rows, with metadata written around them."""
+"""Artefacts become a dataset: their chunks are its rows, images linked, with metadata written around them."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from mlimg_build.errors import DatasetError, Problem
 
 from .arrays import create_columns, create_data, create_group, create_ragged, create_table
+from .chunks import PACK, unpack_chunks
 from .columns import Artefacts, CategoryColumns, MappingColumns, PairColumns, column_arrays
 from .counting import split_counts
 from .digests import attributes_digest, columns_digest, dataset_digest
@@ -52,7 +54,7 @@ def assemble(
 ) -> str:
     """`path` is the dataset of these shards, complete and on the disk; gives its digest (hex).
 
-    Chunk files are hard links to the artefacts' (copies across file systems). A dataset at `path` is replaced
+    Chunk files of images are hard links to the artefacts' (copies across file systems). A dataset at `path` is replaced
     in one rename and only when the new one is complete; after any failure it is untouched and nothing is left
     over.
     `attributes` joins those of the root; `tables` gives the names behind the codes: `rules`, `sources`,
@@ -181,7 +183,7 @@ def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
     create_table(group / "shards", SHARD_COLUMNS, table)
     for row, (pair, images, labels) in enumerate(rows):
         _link(Path(pair.images), images["files"], group / "images", row)
-        _link(Path(pair.labels), labels["files"], group, row)
+        _unpack(Path(pair.labels), labels, group, row)
 
 
 def _digests(digests: Sequence[str]) -> NDArray[np.uint8]:
@@ -191,20 +193,41 @@ def _digests(digests: Sequence[str]) -> NDArray[np.uint8]:
 def _link(artefact: Path, files: Mapping[str, int], group: Path, row: int) -> None:
     """Every chunk `ARRAY/c/0…` of the artefact is `ARRAY/c/ROW…` of the group."""
     for name, size in files.items():
-        array, _, tail = name.partition("/c/0")
-        source, target = artefact / name, group / array / "c" / f"{row}{tail}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if source.stat().st_size != size:
-                raise FileNotFoundError
+        source, target = artefact / name, _target(group, name, row)
+        with _whole(source, size):
             try:
                 os.link(source, target)
             except OSError:  # another file system, or one without links
                 shutil.copyfile(source, target)
-        except FileNotFoundError as error:
-            message = f"{source} is missing or has changed since it was written"
-            hint = "delete the artefact and build again"
-            raise DatasetError(Problem("artefact-damaged", message, hint=hint)) from error
+
+
+def _unpack(artefact: Path, result: Mapping[str, Any], group: Path, row: int) -> None:
+    """Every chunk that the artefact keeps in one file is a file of the group."""
+    with _whole(artefact / PACK, result["files"][PACK]):
+        for key, data in unpack_chunks(artefact, result["chunks"]):
+            _target(group, key, row).write_bytes(data)
+
+
+def _target(group: Path, key: str, row: int) -> Path:
+    """The file of the chunk `ARRAY/c/0…` as one of the row, in a folder that is there."""
+    array, _, tail = key.partition("/c/0")
+    target = group / array / "c" / f"{row}{tail}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+@contextmanager
+def _whole(source: Path, size: int) -> Iterator[None]:
+    """Raises `DatasetError` where a file of an artefact is not what was written."""
+    try:
+        if source.stat().st_size != size:
+            raise FileNotFoundError
+        yield
+    except FileNotFoundError as error:
+        message = f"{source} is missing or has changed since it was written"
+        raise DatasetError(
+            Problem("artefact-damaged", message, hint="delete the artefact and build again")
+        ) from error
 
 
 def _refuse_strangers(path: Path) -> None:

@@ -162,8 +162,8 @@ def _stored(values: Any, column: Column) -> NDArray[Any]:
     given = np.asarray(values)
     if given.size == 0:
         return np.zeros(given.shape, column.dtype)
-    stored = given.astype(column.dtype)
-    if stored.dtype.kind != "f" and not np.array_equal(stored, given):
+    stored = given.astype(column.dtype, copy=False)
+    if stored.dtype.kind != "f" and stored.dtype != given.dtype and not np.array_equal(stored, given):
         message = f"a value of column {column.name} does not fit {np.dtype(column.dtype).name}"
         raise DatasetError(
             Problem("value-out-of-range", message, hint="check the codes and indices handed over")

@@ -32,9 +32,12 @@ def label_tally(
     >>> label_tally(np.array([1, 1, -1], "i1"), np.array([0, 0, 2], "u1"), np.array([0, 0, 1], "u2"))
     [(-1, 2, 1, 1), (1, 0, 0, 2)]
     """
-    keys = np.stack([np.asarray(state, "i8"), np.asarray(rule, "i8"), np.asarray(source, "i8")], axis=1)
-    found, counts = np.unique(keys, axis=0, return_counts=True)
-    return [(*key, count) for key, count in zip(found.tolist(), counts.tolist(), strict=True)]
+    keys = (np.asarray(state, "i8") + 1) * 2**24 + np.asarray(rule, "i8") * 2**16 + np.asarray(source, "i8")
+    found, counts = np.unique(keys, return_counts=True)
+    return [
+        (key // 2**24 - 1, key // 2**16 % 2**8, key % 2**16, count)
+        for key, count in zip(found.tolist(), counts.tolist(), strict=True)
+    ]
 
 
 def split_counts(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .layout import FORMAT
@@ -39,7 +40,7 @@ def columns_digest(columns: Iterable[tuple[str, NDArray[Any]]]) -> str:
         header = canonical({"name": name, "dtype": little.dtype.str, "shape": list(little.shape)})
         digest.update(len(header).to_bytes(8, "little"))
         digest.update(header)
-        digest.update(little.tobytes())
+        digest.update(np.ascontiguousarray(little).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from mlimg_build.errors import DatasetError, Problem
 
-__all__ = ["explaining_full_disk", "save_json", "sync_file", "sync_tree"]
+__all__ = ["explaining_full_disk", "save_json", "sync_all", "sync_file", "sync_tree"]
 
 
 def sync_file(path: Path) -> None:
@@ -38,6 +39,24 @@ def sync_tree(root: Path) -> dict[str, int]:
             sizes[path.relative_to(root).as_posix()] = state.st_size
         sync_file(Path(folder))
     return dict(sorted(sizes.items()))
+
+
+def sync_all(folder: Path) -> None:
+    """Everything under `folder` is on the disk, by one call for its whole file system where the kernel has one.
+
+    A thousand small files cost one wait instead of a thousand.
+    """
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        sync_tree(folder)
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 def save_json(path: Path, value: object) -> None:

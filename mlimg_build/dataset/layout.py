@@ -16,6 +16,7 @@ __all__ = [
     "PAIR_COLUMNS",
     "SHARD_COLUMNS",
     "SPAN_COLUMNS",
+    "ZSTD_LEVEL",
     "Column",
     "Layout",
     "data_codecs",
@@ -24,6 +25,7 @@ __all__ = [
 
 FORMAT = "mlimg-dataset/2"
 ENTRIES_PER_CHUNK = 65536
+ZSTD_LEVEL = 3
 WNID_BYTES = 9
 
 

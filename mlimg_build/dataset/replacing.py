@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .durable import sync_file, sync_tree
+from .durable import sync_all, sync_file
 
 __all__ = ["is_temporary", "replacing"]
 
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # a file system without locks loses only the cleaning
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield temporary
-        sync_tree(temporary)
+        sync_all(temporary)
         _swap(temporary, path)
         sync_file(path.parent)
     finally:

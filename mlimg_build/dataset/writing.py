@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from mlimg_build.errors import DatasetError, Problem
 
-from .arrays import create_columns, create_data, create_group, create_ragged
+from .arrays import create_columns, create_data, create_group
+from .chunks import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
 from .columns import ContradictionColumns, ImagesResult, LabelColumns, StoredImage, column_arrays
 from .counting import label_tally, tally
 from .digests import columns_digest, order_key
@@ -21,7 +23,7 @@ from .layout import CONTRADICTION_COLUMNS, FORMAT, LABEL_COLUMNS, SPAN_COLUMNS, 
 from .stream import StreamWriter
 from .text import encode
 
-__all__ = ["RESULT", "ImagesWriter", "read_result", "write_labels"]
+__all__ = ["RESULT", "ImagesWriter", "read_labels", "read_result", "write_labels"]
 
 RESULT = "result.json"
 
@@ -123,14 +125,23 @@ class ImagesWriter:
             "first": self._keys[0].hex(),
             "last": self._keys[-1].hex(),
         }
-        _save_result(self._directory, "images", self._layout, digest=digest, images=count, extra=extra)
+        sizes = sync_tree(self._directory)
+        files = {name: size for name, size in sizes.items() if not name.endswith("zarr.json")}
+        record = _record("images", self._layout, digest=digest, images=count, files=files, extra=extra)
+        save_json(self._directory / RESULT, record)
         return ImagesResult(digest, count, self._stream.length, dict(statuses))
 
 
 def write_labels(
-    directory: Path, layout: Layout, labels: LabelColumns, contradictions: ContradictionColumns
+    directory: Path,
+    layout: Layout,
+    labels: LabelColumns,
+    contradictions: ContradictionColumns,
+    sync: bool = True,
 ) -> str:
     """`directory` holds one row of `labels/` and of `contradictions/`; gives their content digest (hex).
+
+    With `sync` it is on the disk; without, the caller sees to that before anybody relies on it.
 
     Raises:
         DatasetError: `columns-unequal` where lengths differ, `state-invalid`, `value-out-of-range`,
@@ -148,9 +159,9 @@ def write_labels(
         hint = "leave unknown labels out"
         raise DatasetError(Problem("state-invalid", "a label's state is neither +1 nor -1", hint=hint))
     with explaining_full_disk(directory):
-        create_group(directory)
+        directory.mkdir(parents=True, exist_ok=True)
         parts: list[tuple[str, NDArray[Any]]] = []
-        widths = {}
+        widths, chunks = {}, dict[str, bytes]()
         for name, columns, schema in (
             ("labels", labels, LABEL_COLUMNS),
             ("contradictions", contradictions, CONTRADICTION_COLUMNS),
@@ -161,17 +172,26 @@ def write_labels(
                 message = f"a column of {name} does not have the {width} entries that the counts add up to"
                 hint = "hand over columns of one length"
                 raise DatasetError(Problem("columns-unequal", message, hint=hint))
-            create_group(directory / name)
-            create_columns(directory / name, SPAN_COLUMNS, count, layout.images_per_shard, spans)
-            create_ragged(directory / name, schema, (1, width), values)
+            for column, array in spans.items():
+                chunks |= span_chunks(f"{name}/{column}", array, layout.images_per_shard)
+            for column, array in values.items():
+                chunks |= ragged_chunks(f"{name}/{column}", array)
             parts.extend((f"{name}/{column}", array) for column, array in (spans | values).items())
         digest = columns_digest(parts)
+        places = pack_chunks(directory, chunks)
+        files = {PACK: (directory / PACK).stat().st_size}
         extra = {
+            "chunks": places,
             "widths": widths,
             "tally": label_tally(labels.state, labels.rule, labels.source),
             "kept": tally(np.asarray(contradictions.kept)),
         }
-        _save_result(directory, "labels", layout, digest=digest, images=count, extra=extra)
+        record = _record("labels", layout, digest=digest, images=count, files=files, extra=extra)
+        if sync:
+            sync_tree(directory)
+            save_json(directory / RESULT, record)
+        else:
+            (directory / RESULT).write_text(json.dumps(record, sort_keys=True) + "\n", encoding="utf-8")
     return digest
 
 
@@ -191,12 +211,27 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
     return result
 
 
-def _save_result(
-    directory: Path, kind: str, layout: Layout, *, digest: str, images: int, extra: dict[str, Any]
-) -> None:
-    files = {name: size for name, size in sync_tree(directory).items() if not name.endswith("zarr.json")}
+def read_labels(directory: Path, group: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of what `write_labels` wrote, by name; `group` is "labels" or "contradictions".
+
+    `start` and `stop` have one value an image, the others one an entry. Raises as `read_result` does.
+    """
+    result = read_result(directory, "labels")
+    schema = {column.name: column.dtype for column in (*LABEL_COLUMNS, *CONTRADICTION_COLUMNS)}
+    spans = {column.name: (column.dtype, int(result["images"])) for column in SPAN_COLUMNS}
+    columns = {
+        f"{group}/{name}": spans.get(name) or (schema[name], int(result["widths"][group])) for name in names
+    }
+    found = read_chunks(directory, result["chunks"], columns)
+    return {name: found[f"{group}/{name}"] for name in names}
+
+
+def _record(
+    kind: str, layout: Layout, *, digest: str, images: int, files: dict[str, int], extra: dict[str, Any]
+) -> dict[str, Any]:
+    """What the writer of an artefact records; `files` has the size of every file by its path."""
     record = {"kind": kind, "format": FORMAT, "digest": digest, "images": images, "files": files, **extra}
-    save_json(directory / RESULT, record | {"layout": layout_record(layout)})
+    return record | {"layout": layout_record(layout)}
 
 
 def layout_record(layout: Layout) -> dict[str, int | bool]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from mlimg_build.labels.candidates import FORMS
 from mlimg_build.labels.scoring import FEATURES, Belief, Context
@@ -12,123 +14,128 @@ from mlimg_build.labels.senses import Landscape, Senses
 from mlimg_build.labels.spelling import hint
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["clauses"]
+__all__ = ["Reasons"]
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
 _ORDINALS = ("first", "second", "third")
+_SPELLED = 20  # above it, ordinals end in st, nd and rd again
 CLOSE = 0.5  # the narrowness of the lowest synset above two that are called near each other
 DENSE = 0.5  # the logarithm of a density that is worth a clause
 SHOWN = 3  # labels of the same images in one clause
 
 
-def clauses(
-    at: int,
-    names: Sequence[str],
-    chosen: Callable[[int], int | None],
-    *,
-    senses: Senses,
-    belief: Belief,
-    context: Context,
-    landscape: Landscape,
-    graph: NounGraph,
-) -> Iterator[str]:
-    """What speaks for candidate `at`, in a fixed order; `chosen(i)` is the candidate taken for category i."""
-    candidate, owner = senses.found[at], int(senses.owner[at])
-    features = belief.features[at]
-    name = names[owner]
-    form = candidate.form.replace("_", " ")
-    if candidate.is_head:
-        yield f"a kind of {form!r}, the head of its name"
-    elif form != name:
-        yield f"as {form!r}"
-    yield _place(candidate.rank, candidate.senses)
-    if candidate.kind == FORMS[1] and features[_AT["form"]]:
-        yield "the singular fits better than the plural"
-    if features[_AT["hint"]]:
-        yield f"fits {', '.join(hint(name))}"
-    if features[_AT["shared"]]:
-        yield "another category has it by id"
-    yield from _parents(at, owner, chosen, senses, context, landscape, graph)
-    yield from _colabels(at, owner, names, chosen, senses, context, landscape)
-    lift = features[_AT["neighbours"]]
-    if candidate.senses > 1 and lift > DENSE and belief.held[at] >= 1:
-        dense = graph.wnid(int(belief.densest[at]))
-        yield f"{belief.held[at]:.0f} other categories are kinds of {graph.name(dense)} {dense}"
-    rivals = np.flatnonzero((senses.owner == owner) & (senses.node != senses.node[at]))
-    if len(rivals):
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """What was weighed for all candidates; `chosen(i)` is the candidate that was taken for category i."""
+
+    names: Sequence[str]
+    senses: Senses
+    belief: Belief
+    context: Context
+    landscape: Landscape
+    graph: NounGraph
+    chosen: Callable[[int], int | None]
+
+    def clauses(self, at: int) -> Iterator[str]:
+        """What speaks for candidate `at`, or against it, in a fixed order; only what the policy weighs."""
+        yield from self._form(at)
+        yield _place(self.senses.found[at].rank, self.senses.found[at].senses)
+        if self._weighed(at, "form") and self.senses.found[at].kind == FORMS[1]:
+            yield "the singular fits better than the plural"
+        if self._weighed(at, "hint"):
+            yield f"fits {', '.join(hint(self._name(at)))}"
+        if self._weighed(at, "shared"):
+            yield "another category has it by id"
+        if "parents" in self.belief.weighed:
+            yield from self._parents(at)
+        if "colabels" in self.belief.weighed:
+            yield from self._colabels(at)
+        if self._weighed(at, "neighbours") > DENSE and self.belief.held[at] >= 1:
+            yield from self._neighbours(at)
+        if "kind" in self.belief.weighed:
+            yield from self._rival(at)
+
+    def _weighed(self, at: int, feature: str) -> float:
+        return float(self.belief.features[at, _AT[feature]]) if feature in self.belief.weighed else 0.0
+
+    def _name(self, at: int) -> str:
+        return self.names[int(self.senses.owner[at])]
+
+    def _form(self, at: int) -> Iterator[str]:
+        candidate = self.senses.found[at]
+        form = candidate.form.replace("_", " ")
+        if candidate.is_head:
+            yield f"a kind of {form!r}, the head of its name"
+        elif form != self._name(at):
+            yield f"as {form!r}"
+
+    def _parents(self, at: int) -> Iterator[str]:
+        parents = _row(self.context.parents, int(self.senses.owner[at]))
+        held = {int(self.senses.node[one]) for i in parents if (one := self.chosen(i)) is not None}
+        # Of several the lowest is the most telling: it has most above it.
+        depth = np.diff(self.landscape.up.indptr)
+        held_by_depth = sorted(held, key=lambda node: (-int(depth[node]), node))
+        for relation, matrix in (("below", self.senses.above), ("part of", self.senses.within)):
+            higher = set(_row(matrix, at))
+            if found := [node for node in held_by_depth if node in higher]:
+                wnid = self.graph.wnid(found[0])
+                yield f"{relation} its parent's synset {wnid} {self.graph.name(wnid)}"
+                return
+        if held:
+            yield "not below its parent's synset"
+
+    def _colabels(self, at: int) -> Iterator[str]:
+        owner, matrix = int(self.senses.owner[at]), self.context.colabels
+        row = slice(matrix.indptr[owner], matrix.indptr[owner + 1])
+        ranked = sorted(zip(-matrix.data[row], matrix.indices[row].tolist(), strict=True))
+        mine = set(_row(self.senses.above, at))
+        near = [i for _, i in ranked if self._nearness(mine, self.chosen(i)) >= CLOSE]
+        if near:
+            yield f"its images also show {', '.join(self.names[i] for i in near[:SHOWN])}"
+
+    def _nearness(self, mine: set[int], other: int | None) -> float:
+        if other is None:
+            return 0.0
+        common = mine & set(_row(self.senses.above, other))
+        return max((float(self.landscape.narrow[node]) for node in common), default=0.0)
+
+    def _neighbours(self, at: int) -> Iterator[str]:
+        if self.senses.found[at].senses > 1:
+            dense = self.graph.wnid(int(self.belief.densest[at]))
+            count = f"{self.belief.held[at]:.0f} other categories"
+            yield f"{count} are kinds of {self.graph.name(dense)} {dense}"
+
+    def _rival(self, at: int) -> Iterator[str]:
+        """What tells it from the likeliest other sense."""
+        senses, belief = self.senses, self.belief
+        rivals = np.flatnonzero((senses.owner == senses.owner[at]) & (senses.node != senses.node[at]))
+        if not len(rivals):
+            return
         rival = int(rivals[np.argmax(belief.score[rivals])])
-        here, there = (graph.lexname(senses.found[i].wnid).partition(".")[2] for i in (at, rival))
+        here, there = (self.graph.lexname(senses.found[i].wnid).partition(".")[2] for i in (at, rival))
+        better = belief.features[at] - belief.features[rival]
         if here != there:
             yield f"{here} rather than {there}"
-        elif candidate.rank > senses.found[rival].rank:
-            better = features - belief.features[rival]
-            if better[_AT["first"]] > 0:
-                yield f"its synset is first of all called {form!r}"
-            elif better[_AT["breadth"]] > 0:
-                yield "the broader sense"
+        elif better[_AT["order"]] < 0 < better[_AT["first"]]:
+            yield "its synset is first of all called that"
+        elif better[_AT["order"]] < 0 < better[_AT["breadth"]]:
+            yield "the broader sense"
 
 
 def _place(rank: int, senses: int) -> str:
     """Where a sense stands.
 
-    >>> _place(1, 1), _place(2, 5), _place(4, 5)
-    ('its only sense', 'second of 5 senses', '4th of 5 senses')
+    >>> _place(1, 1), _place(2, 5), _place(4, 5), _place(21, 33)
+    ('its only sense', 'second of 5 senses', '4th of 5 senses', 'sense 21 of 33')
     """
     if senses == 1:
         return "its only sense"
+    if rank > _SPELLED:
+        return f"sense {rank} of {senses}"
     ordinal = _ORDINALS[rank - 1] if rank <= len(_ORDINALS) else f"{rank}th"
     return f"{ordinal} of {senses} senses"
 
 
-def _parents(
-    at: int,
-    owner: int,
-    chosen: Callable[[int], int | None],
-    senses: Senses,
-    context: Context,
-    landscape: Landscape,
-    graph: NounGraph,
-) -> Iterator[str]:
-    held = {int(senses.node[one]) for i in _row(context.parents, owner) if (one := chosen(i)) is not None}
-    if not held:
-        return
-    above, part = held & set(_row(senses.above, at)), held & set(_row(senses.within, at))
-    if above:
-        # The lowest is the most telling: it has most above it.
-        depth = np.diff(landscape.up.indptr)
-        wnid = graph.wnid(max(above, key=lambda node: (int(depth[node]), -node)))
-        yield f"below its parent's synset {wnid} {graph.name(wnid)}"
-    elif part:
-        wnid = graph.wnid(min(part))
-        yield f"part of its parent's synset {wnid} {graph.name(wnid)}"
-    else:
-        yield "not below its parent's synset"
-
-
-def _colabels(
-    at: int,
-    owner: int,
-    names: Sequence[str],
-    chosen: Callable[[int], int | None],
-    senses: Senses,
-    context: Context,
-    landscape: Landscape,
-) -> Iterator[str]:
-    matrix = context.colabels
-    row = slice(matrix.indptr[owner], matrix.indptr[owner + 1])
-    ranked = sorted(zip(-matrix.data[row], matrix.indices[row].tolist(), strict=True))
-    mine, narrow = set(_row(senses.above, at)), landscape.narrow
-    near = [
-        names[i]
-        for _, i in ranked
-        if (one := chosen(i)) is not None
-        and max((narrow[node] for node in mine & set(_row(senses.above, one))), default=0.0) >= CLOSE
-    ]
-    if near:
-        yield f"its images also show {', '.join(near[:SHOWN])}"
-
-
-def _row(matrix: object, at: int) -> list[int]:
-    indptr, indices = matrix.indptr, matrix.indices  # type: ignore[attr-defined]
-    columns: list[int] = indices[indptr[at] : indptr[at + 1]].tolist()
+def _row(matrix: sparse.csr_array, at: int) -> list[int]:
+    columns: list[int] = matrix.indices[matrix.indptr[at] : matrix.indptr[at + 1]].tolist()
     return columns

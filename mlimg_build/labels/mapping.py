@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.candidates import Candidate, Lexicon, candidates
+from mlimg_build.labels.candidates import FORMS, Candidate, Lexicon, candidates
 from mlimg_build.labels.decision import Alternative, Decision, Named
-from mlimg_build.labels.evidence import clauses
+from mlimg_build.labels.evidence import Reasons
 from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
 from mlimg_build.labels.scoring import POLICIES, Context, believe, own_features
 from mlimg_build.labels.senses import Landscape, Senses
@@ -90,7 +90,7 @@ class _Found:
         self.row = {name: i for i, name in enumerate(names)}
         self.by_id = frozenset(given.values()) if synonyms else frozenset()
         # Those with an id stand behind, where another one's parents or labels of its images ask for them.
-        related = sorted(_asked(names, given, parents, colabels))
+        related = sorted(_asked(names, given, parents, colabels, synonyms))
         rows = {
             (source, key): i for i, (source, key, _) in enumerate([*names, *((*key, "") for key in related)])
         }
@@ -115,18 +115,18 @@ class _Found:
         self.ranked: dict[int, list[int]] = defaultdict(list)
         for at in ranked.tolist():
             self.ranked[int(self.senses.owner[at])].append(at)
+        self.reasons = Reasons(
+            self.names, self.senses, self.belief, self.context, self.landscape, graph, self.chosen
+        )
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The candidates of a name; nothing is a kind of a single person or place."""
+        """The candidates of a name; a single person or place has neither kinds nor a plural."""
         found = candidates(name, self.lexicon)
-        if not found or not found[0].is_head:
-            return found
-        single = self.landscape.instance[self.graph.indices([one.wnid for one in found])]
-        return tuple(one for one, instance in zip(found, single.tolist(), strict=True) if not instance)
-
-    def _support(self, head: Candidate) -> int:
-        form = fold(head.form)
-        return head_support(form in self.folded or head.wnid in self.by_id, self.heads[form])
+        return tuple(
+            one
+            for one in found
+            if one.kind not in (FORMS[1], FORMS[3]) or not self.landscape.instance[self.graph.index(one.wnid)]
+        )
 
     def chosen(self, row: int) -> int | None:
         """The candidate that was taken for a row, None for one that nothing fits."""
@@ -140,18 +140,14 @@ class _Found:
             return Decision(*key, named.name, None, "unresolved", evidence=("no noun is called that",))
         best = self.senses.found[ranked[0]]
         method = "head" if best.is_head else "synonym" if best.wnid in self.by_id else "lemma"
-        support = self._support(best) if best.is_head else None
+        said, support = list(self.reasons.clauses(ranked[0])), None
+        if best.is_head:
+            form = fold(best.form)
+            known, names = form in self.folded or best.wnid in self.by_id, self.heads[form]
+            support = head_support(known, names)
+            said += ["its head is a category itself"] * known
+            said += [f"{names} names have this head"] * (names > 1)
         shares = [trust(float(self.belief.share[at]), support) for at in ranked]
-        said = clauses(
-            ranked[0],
-            self.names,
-            self.chosen,
-            senses=self.senses,
-            belief=self.belief,
-            context=self.context,
-            landscape=self.landscape,
-            graph=self.graph,
-        )
         return Decision(
             *key,
             named.name,
@@ -173,10 +169,11 @@ def _asked(
     given: Mapping[Key, str],
     parents: Mapping[Key, Sequence[str]],
     colabels: Mapping[Key, Sequence[tuple[Key, int]]],
+    synonyms: bool,
 ) -> set[Key]:
-    """The categories with an id that are nested or appear in images with one that has none."""
+    """The categories with an id that hold one that has none, or are in its images (with `synonyms`)."""
     asked: set[Key] = set()
-    for source, key, _ in names:
+    for source, key, _ in names if synonyms else ():
         asked |= {other for other, _ in colabels.get((source, key), ())}
     if parents:
         asked |= {(source, parent) for (source, _), above in parents.items() for parent in above}

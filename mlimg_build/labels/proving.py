@@ -47,6 +47,7 @@ class Rules:
     positives: bool = True
     negatives: bool = True
     machine_levels: int | None = None
+    strongest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ class _Proof:
         as_origin = right & (rule == COOCCURRENCE_ANCESTORS)
         follows[as_origin] = table.confidence[at[as_origin]]
         weaker = right & (rule == ANCESTORS) & (table.confidence[at] < table.confidence)
+        weaker &= rules.strongest  # else an earlier, weaker statement may have come between
         yield "other-confidence", (follows != table.confidence) | weaker
 
     def _consequences(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -179,7 +181,7 @@ class _Proof:
             due &= table.rule[origin] != COOCCURRENCE_ANCESTORS
             lacking[origin[due & ~there]] = True
             weak = due & there & (table.confidence[at] < table.confidence[origin])
-            lacking[origin[weak]] = True
+            lacking[origin[weak & rules.strongest]] = True
         if rules.negatives:
             absent = np.flatnonzero((table.state == ABSENT) & (table.rule == STATED))
             below = expand(self.hierarchy.down, table.category[absent])

@@ -78,7 +78,7 @@ POLICIES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             "shared": 0.3,
             "neighbours": 0.4,
             "parents": 0.3,
-            "colabels": 2.0,
+            "colabels": 3.0,
         },
     }
 )
@@ -112,6 +112,7 @@ class Belief:
     share: Floats
     densest: npt.NDArray[np.int64]  # [candidate]: the synset above it where categories are densest
     held: Floats  # [candidate]: the number of categories there, without its own
+    weighed: frozenset[str]  # the features that have a weight
 
 
 def believe(
@@ -126,14 +127,14 @@ def believe(
     shared = context.by_id[senses.node] * -np.log(max(context.by_id.mean(), 1 / len(landscape.size)))
     alone = np.column_stack([own, shared])
     share = senses.softmax(alone @ weight[: alone.shape[1]])
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if weight[alone.shape[1] :].any() else 1):
         around, densest, held = neighbours(senses, landscape, share, context.by_id, counted)
         nested = below_parents(senses, landscape, share, context.parents)
         together = beside_colabels(senses, landscape, share, context.colabels, context.usual)
         features = np.column_stack([alone, around, nested, together])
         score = np.round(features @ weight, _DIGITS)
         share = senses.softmax(score)
-    return Belief(features, score, senses.softmax(CERTAINTY * score), densest, held)
+    return Belief(features, score, senses.softmax(CERTAINTY * score), densest, held, frozenset(weights))
 
 
 def own_features(names: Sequence[str], senses: Senses, graph: NounGraph, landscape: Landscape) -> Floats:

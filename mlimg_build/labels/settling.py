@@ -43,6 +43,8 @@ def settle(statements: Statements, hierarchy: Hierarchy, policy: Policy) -> tupl
     like `drop`, and the caller stops.
     """
     absent, present = _clashes(statements, hierarchy)
+    if not len(absent):
+        return statements, Contradictions(absent, present, np.zeros(0, np.int8))
     verified = statements.verified
     refuted = np.zeros(len(statements), dtype=bool)
     kept = np.zeros(len(absent), dtype=np.int8)

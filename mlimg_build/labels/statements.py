@@ -38,6 +38,8 @@ class Statements:
         """Statements from columns in the order of the fields, cast and sorted by image (a stable sort)."""
         types = (np.int64, np.int32, np.int8, np.float32, np.int32, np.int64)
         cast = [np.asarray(column, dtype=dtype) for column, dtype in zip(columns, types, strict=True)]
+        if (cast[0][1:] >= cast[0][:-1]).all():
+            return cls(*cast)
         order = np.argsort(cast[0], kind="stable")
         return cls(*(column[order] for column in cast))
 

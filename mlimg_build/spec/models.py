@@ -198,7 +198,7 @@ class Cooccurrence(Part):
     )
     min_score: Share = Field(default=0.95, description="predictions of a lower score are not counted")
     min_probability: Share = Field(
-        default=0.5,
+        default=0.7,
         gt=0,
         description="smallest share of a category's images that have the other, at its lower bound",
     )
@@ -206,7 +206,9 @@ class Cooccurrence(Part):
         default=0.95, ge=0.5, lt=1, description="confidence of that lower bound; 0.5 is the plain share"
     )
     min_images: Whole = Field(
-        default=20, ge=1, description="fewest images of a category that others follow from"
+        default=5,
+        ge=1,
+        description="fewest images of a category that others follow from; the bound tells more",
     )
     skip_related: Flag = Field(
         default=True,
@@ -233,6 +235,10 @@ class Annotation(Part):
     ] = Field(
         default="all",
         description="levels of ancestors that a label of confidence below 1 implies: all, or a number",
+    )
+    implied_confidence: Literal["strongest", "first"] = Field(
+        default="strongest",
+        description="which of several statements gives a label its confidence; first imitates the published data",
     )
     cooccurrence: Cooccurrence | None = Field(
         default=None, description="labels added because categories go together; none without it"

@@ -63,7 +63,7 @@ def test_damage_without_a_trace_is_found_by_repair(copy: Path, tmp_path: Path) -
 
     spec = load_spec(copy / "small.yaml")
     first = build(spec, tmp_path / "out", backend())
-    chunk = first.dataset / "train/labels/start/c/3"
+    chunk = first.dataset / "train/images/start/c/3"
     status = chunk.stat()
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 1
@@ -179,3 +179,25 @@ def test_a_worker_that_is_killed_costs_nothing(copy: Path, tmp_path: Path) -> No
     assert killing.killed == 1
     assert made.digest == wanted.digest
     assert verify(made.dataset).ok
+
+
+def test_results_made_together_appear_at_the_end_and_survive_a_later_failure(tmp_path: Path) -> None:
+    store = Store(tmp_path / "out" / ".mlimg" / "x")
+    good, bad = Key("labels", 1, {"rows": "1"}), Key("labels", 1, {"rows": "2"})
+
+    def make() -> None:
+        with store.together() as batch:
+            with batch.create(good) as (folder, notes):
+                (folder / "data").write_bytes(b"good")
+                notes["made"] = 1
+            assert not store.has(good)
+            with batch.create(bad) as (folder, _):
+                (folder / "data").write_bytes(b"half")
+                raise ValueError("a defect")
+
+    with pytest.raises(ValueError, match="a defect"):
+        make()
+    assert store.has(good)
+    assert (store.path(good) / "data").read_bytes() == b"good"
+    assert not store.has(bad)
+    assert list((store.root / "tmp").iterdir()) == []

@@ -180,6 +180,7 @@ def implied(
     positives: bool = True,
     negatives: bool = True,
     machine_levels: int | None = None,
+    strongest: bool = True,
 ) -> list[Label]:
     """The label of every image and category: `imply`, slowly."""
     best: dict[tuple[int, int], tuple[tuple[float, ...], Label]] = {}
@@ -200,7 +201,8 @@ def implied(
             label = Label(
                 one.image, category, one.state, one.confidence, rule, one.category, one.mapping, one.record
             )
-            turn = (-one.confidence, hops, one.category, one.mapping, one.record)
+            first = -one.confidence if strongest else one.record
+            turn = (first, hops, one.category, one.mapping, -one.confidence, one.record)
             key = (one.image, category)
             if key not in best or turn < best[key][0]:
                 best[key] = (turn, label)

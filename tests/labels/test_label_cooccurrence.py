@@ -182,7 +182,7 @@ def test_a_label_that_is_changed_is_found_out(made: Labelled, data: st.DataObjec
     else:
         old = columns[name][row]
         values = {
-            "state": [-old],
+            "state": [-int(old)],
             "category": range(len(made.world.wnids)),
             "via": range(len(made.world.wnids)),
             "confidence": [0.25, 0.625],

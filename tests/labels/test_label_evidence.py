@@ -87,9 +87,16 @@ def test_neither_several_things_nor_a_brand_is_a_kind_of_its_last_word(name: str
     assert made.wnid is None or made.score < 0.4
 
 
-def test_nothing_is_a_kind_of_a_single_place(wordnet: NounGraph) -> None:
-    made = one("dogue bordeaux", wordnet)
-    assert made.wnid != "n08937995", "the city of Bordeaux"
+def test_a_single_place_has_no_kinds(wordnet: NounGraph) -> None:
+    city, wine = wordnet.senses("bordeaux")
+    made = one("château bordeaux", wordnet)
+    assert (made.wnid, made.alternatives) == (wine, ())
+    assert one("bordeaux", wordnet).alternatives[0].wnid == city
+
+
+def test_a_single_person_has_no_plural(wordnet: NounGraph) -> None:
+    chosen = one("einsteins", wordnet)
+    assert wordnet.senses("einstein")[0] not in {chosen.wnid, *(row.wnid for row in chosen.alternatives)}
 
 
 def test_a_head_is_trusted_more_where_it_is_a_category_and_several_names_have_it(wordnet: NounGraph) -> None:
@@ -98,6 +105,7 @@ def test_a_head_is_trusted_more_where_it_is_a_category_and_several_names_have_it
     alone = one("blue shoe", wordnet)
     assert (made[1].wnid, made[1].relation) == (made[4].wnid, "is_a")
     assert made[1].score > alone.score
+    assert {"its head is a category itself", "4 names have this head"} <= set(made[1].evidence)
 
 
 def test_a_parent_picks_the_sense_below_it(wordnet: NounGraph) -> None:
@@ -190,3 +198,13 @@ def test_an_unknown_policy_is_refused_with_those_there_are(wordnet: NounGraph) -
 
 def share(made: Decision, wnid: str) -> float:
     return dict([(made.wnid, made.score), *((one.wnid, one.score) for one in made.alternatives)])[wnid]
+
+
+def test_what_a_policy_does_not_weigh_is_no_evidence(wordnet: NounGraph) -> None:
+    made = decide(
+        [Named("names", "1", "seal"), Named("names", "2", "animal")],
+        wordnet,
+        policy="first_sense",
+        parents={("names", "1"): ("2",)},
+    )
+    assert made[0].evidence == ("first of 9 senses",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_world import Order, Said, implied, labels_of, replay, restate, said_by, settled, statements
 
-from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, Policy, from_pairs, imply, settle
+from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, Policy, from_pairs, imply, implying, settle
 
 POLICIES: tuple[Policy, ...] = ("prefer_verified", "drop", "error")
 LEVELS = (None, 0, 1, 2)
@@ -105,14 +106,15 @@ def test_settling_equals_the_slow_reference(world: World, policy: Policy) -> Non
     assert len(clashes) == len(pairs)
 
 
-@given(worlds(), st.booleans(), st.booleans(), st.sampled_from(LEVELS))
+@given(worlds(), st.booleans(), st.booleans(), st.sampled_from(LEVELS), st.booleans())
 @LAW
-def test_implying_equals_the_slow_reference(world: World, up: bool, down: bool, levels: int | None) -> None:
+def test_implying_equals_the_slow_reference(
+    world: World, up: bool, down: bool, levels: int | None, strongest: bool
+) -> None:
     standing = stand(world)
-    table = imply(statements(standing), world.hierarchy, positives=up, negatives=down, machine_levels=levels)
-    assert labels_of(table) == implied(
-        standing, world.order, positives=up, negatives=down, machine_levels=levels
-    )
+    rules = {"positives": up, "negatives": down, "machine_levels": levels, "strongest": strongest}
+    table = imply(statements(standing), world.hierarchy, **rules)
+    assert labels_of(table) == implied(standing, world.order, **rules)
 
 
 @given(worlds(), st.sampled_from(POLICIES))
@@ -247,3 +249,15 @@ def test_counts_tell_the_labels_of_each_image() -> None:
     hierarchy = from_pairs(["animal", "dog"], [("dog", "animal")])
     said = [Said(0, 1, PRESENT, 1, 0, 0), Said(2, 1, ABSENT, 1, 0, 0)]
     assert imply(statements(said), hierarchy).counts(4).tolist() == [2, 0, 1, 0]
+
+
+@given(worlds(), st.sampled_from(LEVELS))
+@LAW
+def test_images_that_do_not_fit_into_one_number_are_implied_in_halves(
+    world: World, levels: int | None
+) -> None:
+    standing = stand(world)
+    wanted = implied(standing, world.order, machine_levels=levels)
+    with patch.object(implying, "WIDEST", 14):  # one image of these worlds fits, three of the largest do not
+        table = imply(statements(standing), world.hierarchy, machine_levels=levels)
+    assert labels_of(table) == wanted

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from label_world import Published
 
-from mlimg_build.labels import ABSENT, PRESENT, Statements, imply, settle
+from mlimg_build.labels import ABSENT, PRESENT, Named, Statements, decide, imply, settle
+from mlimg_build.wordnet import NounGraph
 
 IMAGES, BLOCK = 40 * 4096, 4096
 
@@ -44,3 +45,27 @@ def test_a_core_labels_a_hundred_thousand_images_a_second(
             f"\n{IMAGES} images settled and implied: {rate:,.0f}/s, {labels / IMAGES:.1f} labels an image\n"
         )
     assert rate > 100_000
+
+
+@pytest.mark.bench
+def test_ten_thousand_names_are_mapped_in_seconds(
+    wordnet: NounGraph, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [wordnet.name(wnid) for wnid in wordnet.wnids[::16]]
+    categories = [
+        Named("names", str(i), f"{name} of sorts" if i % 3 else name) for i, name in enumerate(names)
+    ]
+    begin = time.perf_counter()
+    decide([*categories, *(Named("more", row.id, row.name.title()) for row in categories)], wordnet)
+    took = time.perf_counter() - begin
+    with capsys.disabled():
+        sys.stdout.write(f"\n{2 * len(categories)} names mapped in {took:.1f} s\n")
+    assert took < 20
+
+
+def test_categories_that_all_have_ids_need_no_landscape(
+    wordnet: NounGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("mlimg_build.labels.senses.Landscape.of")
+    categories = [Named("ids", wnid, "", wnid) for wnid in wordnet.wnids[:100]]
+    assert {row.method for row in decide(categories, wordnet)} == {"same_id"}

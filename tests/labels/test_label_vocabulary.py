@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlimg_build.errors import WordNetError
-from mlimg_build.labels import FATES, Decision, Thresholds, Vocabulary, gather, merges
+from mlimg_build.labels import FATES, FOUND, Decision, Thresholds, Vocabulary, gather, merges
 from mlimg_build.wordnet import load
 
 ANIMAL, CARNIVORE, CANINE, DOG, CORGI, CAT, TABLE = (
@@ -89,13 +89,20 @@ def test_every_fate_is_told() -> None:
     assert vocabulary.category_of.tolist() == [0, -1, -1, -1, -1, -1, -1]
 
 
-@pytest.mark.parametrize("method", ["synonym", "lemma"])
+@pytest.mark.parametrize("method", FOUND)
 def test_unreviewed_names_stay_unless_the_spec_drops_them(method: str) -> None:
     decision = Decision("names", "a", "dog", DOG, method)
     assert fates(made([decision])) == ["used"]
     assert fates(made([decision], drop_below_score=float("inf"))) == ["unreviewed"]
     reviewed = Decision("names", "a", "dog", DOG, "file")
     assert fates(made([reviewed], drop_below_score=float("inf"))) == ["used"]
+
+
+def test_a_kind_of_a_category_is_marked_for_its_absence_says_nothing() -> None:
+    kind = Decision("names", "a", "hunting dog of sorts", DOG, "head", relation="is_a")
+    vocabulary = made([*by_id(DOG), kind])
+    assert vocabulary.category_of.tolist() == [0, 0]
+    assert vocabulary.narrower.tolist() == [False, True]
 
 
 class TestJoin:

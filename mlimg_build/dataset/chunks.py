@@ -1,0 +1,96 @@
+"""Chunks of small arrays as zarr-python writes them, byte for byte, without its overhead; and many of them in a file.
+
+A file of its own for every chunk costs more than what is in it, so a shard's label chunks wait in one file until a
+dataset is assembled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numcodecs.zstd import Zstd
+from numpy.typing import NDArray
+
+from .layout import ENTRIES_PER_CHUNK, ZSTD_LEVEL
+
+__all__ = ["PACK", "pack_chunks", "ragged_chunks", "read_chunks", "span_chunks", "unpack_chunks"]
+
+PACK = "chunks"
+
+Places = dict[str, list[int]]
+
+
+def span_chunks(name: str, values: NDArray[Any], chunk_rows: int) -> Iterator[tuple[str, bytes]]:
+    """The key and the bytes of the only chunk of array `name` [row]; nothing where all values are 0."""
+    yield from _encoded(f"{name}/c/0", _padded(values, chunk_rows))
+
+
+def ragged_chunks(name: str, values: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
+    """The keys and the bytes of the chunks of row 0 of array `name` [shard, entry], but of those that are all 0."""
+    for number, start in enumerate(range(0, len(values), ENTRIES_PER_CHUNK)):
+        chunk = _padded(values[start : start + ENTRIES_PER_CHUNK], ENTRIES_PER_CHUNK)
+        yield from _encoded(f"{name}/c/0/{number}", chunk)
+
+
+def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> Places:
+    """All chunks lie in one file of `folder`; gives where each begins and ends in it, by its key."""
+    places: Places = {}
+    start = 0
+    for key, data in chunks.items():
+        places[key] = [start, start + len(data)]
+        start += len(data)
+    (folder / PACK).write_bytes(b"".join(chunks.values()))
+    return places
+
+
+def unpack_chunks(folder: Path, places: Mapping[str, list[int]]) -> Iterator[tuple[str, bytes]]:
+    """Every chunk that `pack_chunks` put into `folder`, by its key."""
+    data = (folder / PACK).read_bytes()
+    for key, (start, stop) in places.items():
+        yield key, data[start:stop]
+
+
+def read_chunks(
+    folder: Path, places: Mapping[str, list[int]], columns: Mapping[str, tuple[str, int]]
+) -> dict[str, NDArray[Any]]:
+    """The values of some arrays that `pack_chunks` put into `folder`: name → values.
+
+    `columns` gives the dtype and the length of each; arrays [row] and [shard, entry] are both read as one row.
+    """
+    data = (folder / PACK).read_bytes()
+    found: dict[str, NDArray[Any]] = {}
+    for name, (dtype, length) in columns.items():
+        values = np.zeros(length, dtype)
+        for key in (key for key in places if key.startswith(f"{name}/c/0")):
+            number = key.removeprefix(f"{name}/c/0").removeprefix("/")
+            start, stop = places[key]
+            chunk = np.frombuffer(_zstd().decode(data[start:stop]), dtype)
+            first = int(number or 0) * ENTRIES_PER_CHUNK
+            values[first : first + len(chunk)] = chunk[: length - first]
+        found[name] = values
+    return found
+
+
+def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
+    """Zarr stores the last chunk whole, filled up with the fill value, 0."""
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    if len(little) == length:
+        return np.ascontiguousarray(little)
+    whole = np.zeros(length, little.dtype)
+    whole[: len(little)] = little
+    return whole
+
+
+def _encoded(key: str, chunk: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
+    raw = chunk.view(np.uint8)
+    if raw.any():  # a chunk of nothing but the fill value is not stored
+        yield key, _zstd().encode(raw)
+
+
+@cache
+def _zstd() -> Zstd:
+    return Zstd(level=ZSTD_LEVEL, checksum=True)

@@ -1,0 +1,141 @@
+"""A build of labels alone, timed stage by stage, with the memory of all its processes together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import psutil
+from runs import backend
+from scipy import sparse
+
+from mlimg_build.build.cluster import connected
+from mlimg_build.build.counted import by_rule
+from mlimg_build.build.planning import Plan, make_plan
+from mlimg_build.build.rows import SHARDS_PER_FILE, Shard, shard_batch, statements_of
+from mlimg_build.build.running import execute
+from mlimg_build.build.store import Store
+from mlimg_build.build.threads import in_threads
+from mlimg_build.labels import PRESENT
+from mlimg_build.spec import LoadedSpec
+from mlimg_build.wordnet import load
+
+__all__ = ["Timed", "count_pairs", "run_labels"]
+
+
+@dataclass(slots=True)
+class Timed:
+    """Seconds of the clock and of all cores together by stage, peak memory of all processes, and what was made."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    memory: int = 0  # highest sum of resident memory, with the pages of mapped files
+    worker_memory: int = 0
+    plan: Plan | None = None
+    positives: int = 0
+    negatives: int = 0
+
+
+class Watch:
+    """Context manager that adds up the processor time and resident memory of this process and those below it."""
+
+    def __init__(self, timed: Timed, every: float = 0.05) -> None:
+        self._timed = timed
+        self._every = every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._spent: dict[int, float] = {}
+        self._stage, self._since, self._before = "", 0.0, 0.0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.step("")
+        self._stop.set()
+        self._thread.join()
+
+    def step(self, stage: str) -> None:
+        """What follows belongs to this stage."""
+        stage = "catalogs" if stage.startswith("reading source") else stage
+        self._sample()
+        now, spent = time.perf_counter(), sum(self._spent.values())
+        if self._stage:
+            seconds, cpu = self._timed.seconds, self._timed.cpu
+            seconds[self._stage] = seconds.get(self._stage, 0) + now - self._since
+            cpu[self._stage] = cpu.get(self._stage, 0) + spent - self._before
+        self._stage, self._since, self._before = stage, now, spent
+
+    def _look(self) -> None:
+        while not self._stop.wait(self._every):
+            self._sample()
+
+    def _sample(self) -> None:
+        me, total = psutil.Process(), 0
+        for process in [me, *me.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+                used = process.cpu_times()
+                self._spent[process.pid] = used.user + used.system
+        self._timed.memory = max(self._timed.memory, total)
+
+
+def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
+    """Labels from catalogs to label shards in the store and their counts, by the functions of a build."""
+    timed = Timed()
+    store = Store(out / ".mlimg" / loaded.spec.name)
+    graph = load()
+    with Watch(timed) as watch, store.held():
+        made = make_plan(loaded, graph, store, progress=watch.step)
+        watch.step("starting workers")
+        # images are not what is measured: they are taken to be there
+        made = replace(made, work=tuple(replace(work, why_images="") for work in made.work))
+        with connected(backend(workers), store.root / "tmp") as client:
+            watch.step("label tasks")
+            outcome = execute(made, store, client, lambda progress: None)
+            watch.step("stopping workers")
+        watch.step("counting")
+        positives, negatives = by_rule(made, store).sum(axis=1).T
+    timed.plan, timed.worker_memory = made, outcome.peak_memory
+    timed.positives, timed.negatives = int(positives.sum()), int(negatives.sum())
+    return timed
+
+
+def count_pairs(plan: Plan, source: int) -> sparse.csr_array:
+    """int64[n, n]: in how many images of a source two categories are there together; what co-occurrence costs.
+
+    A category is there where it or one below it is stated. A product of sparse matrices for each file of rows.
+    """
+    n = len(plan.facts.hierarchy)
+    above = plan.facts.hierarchy.hops.astype(bool).astype(np.int32)
+
+    def count(shards: list[Shard]) -> sparse.csr_array:
+        found = []
+        for shard in shards:
+            batch = shard_batch(plan.rows_folder, shard.split, shard.number)
+            said = statements_of(batch)
+            of = batch.column("source").to_numpy()[said.image] == source
+            said = said.take(of & (said.state == PRESENT))
+            ones = np.ones(len(said), np.int32)
+            stated = sparse.csr_array((ones, (said.image, said.category)), shape=(len(batch), n))
+            there = sparse.csr_array(stated + stated @ above)
+            there.data[:] = 1
+            found.append(there)
+        there = sparse.vstack(found, format="csr")
+        return sparse.csr_array(there.T @ there)
+
+    shards = plan.rows.of("train")
+    files = [list(shards[i : i + SHARDS_PER_FILE]) for i in range(0, len(shards), SHARDS_PER_FILE)]
+    total = sparse.csr_array((n, n), dtype=np.int64)
+    for product in in_threads(count, files):
+        total = sparse.csr_array(total + product)
+    return total
