@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import zarr
 
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
+from mlimg_build.dataset.stored import read_array
 from mlimg_build.dataset.text import unpack
 
 __all__ = ["copies"]
@@ -27,7 +25,7 @@ def copies(plan: Plan, store: Store, known: Mapping[str, str]) -> list[tuple[str
         if not store.has(work.images):
             missing = True
             continue
-        digest, image = (_read(store.path(work.images) / column) for column in (name, "id"))
+        digest, image = (read_array(store.path(work.images) / column) for column in (name, "id"))
         there = digest.any(axis=1)  # a failed image has a digest of zeros
         digests.append(digest[there])
         ids.append(image[there])
@@ -43,7 +41,3 @@ def copies(plan: Plan, store: Store, known: Mapping[str, str]) -> list[tuple[str
     if missing:
         found += [(sha256, image) for image, sha256 in known.items()]
     return sorted({*found})
-
-
-def _read(path: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(zarr.open_array(path, mode="r")[...])

@@ -225,16 +225,21 @@ dataset:
 def test_a_pair_is_named_as_the_cause_of_what_it_adds(copy: Path, tmp_path: Path) -> None:
     header = "antecedent,consequent,veto\n"
     (copy / "none.csv").write_text(header)
-    (copy / "refused.csv").write_text(f"{header}n02121620,n03790512,x\n")
+    (copy / "refused.csv").write_text(f"{header}n00015388,n03790512,x\nn02121620,n03790512,x\n")
     adding = changed(copy, "adding", "dataset:\n", PAIRS.format(vetoes="none.csv"))
     refusing = changed(copy, "refusing", "dataset:\n", PAIRS.format(vetoes="refused.csv"))
     told = compare_paths(copy / "small.yaml", adding, copy / "out", backend())
     assert [(told.names[row.antecedent], told.names[row.consequent]) for row in told.pairs] == [
-        ("cat", "motorcycle")
+        ("animal", "motorcycle"),
+        ("cat", "motorcycle"),
     ]
     motorcycle = next(row for row in told.effects if row.name == "motorcycle")
     assert motorcycle.changes == {"cooccurring": 30}
-    assert motorcycle.because == ("cat adds motorcycle now", "co-occurrence adds labels now")
+    assert motorcycle.because == (
+        "animal adds motorcycle now",
+        "cat adds motorcycle now",
+        "co-occurrence adds labels now",
+    )
     built = build(load_spec(adding), tmp_path / "out", backend())
     assert not compare_paths(built.dataset, built.lock, tmp_path, backend()).different
     assert not compare_paths(adding, built.dataset, copy / "out", backend()).different
@@ -246,7 +251,7 @@ def test_a_pair_is_named_as_the_cause_of_what_it_adds(copy: Path, tmp_path: Path
     told = compare_paths(copy / "adding.lock", refusing, copy / "out", backend())
     assert [(row.before and row.before.vetoed, row.after and row.after.vetoed) for row in told.pairs] == [
         (False, True)
-    ]
+    ] * 2
 
 
 def labels(dataset: Dataset) -> dict[tuple[str, str], tuple[int, str]]:
