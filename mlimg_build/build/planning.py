@@ -16,8 +16,9 @@ import numpy as np
 from mlimg_build.build.catalog import Catalog, catalog
 from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.facts import Facts, establish, save_rules
+from mlimg_build.build.laying import lay_out
 from mlimg_build.build.pairing import pairs_digest
-from mlimg_build.build.rows import Rows, Shard, lay_out, shard_batch, statements_of
+from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
 from mlimg_build.build.store import ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json

@@ -21,14 +21,9 @@ from mlimg_build.build.catalog import STATEMENTS, Catalog
 from mlimg_build.build.columns import digest_columns
 from mlimg_build.build.compiling import plan
 from mlimg_build.build.counting import count_groups, count_present, count_stated
-from mlimg_build.build.rows import (
-    IMAGE_FIELDS,
-    SPLITS,
-    STATEMENT_FIELDS,
-    Rows,
-    lay_out,
-    shard_batch,
-)
+from mlimg_build.build.laying import lay_out
+from mlimg_build.build.rows import IMAGE_FIELDS, STATEMENT_FIELDS, Rows, shard_batch
+from mlimg_build.build.stretches import SPLITS
 from mlimg_build.errors import BuildError
 from mlimg_build.sources import IMAGES, Category
 from mlimg_build.sources.protocol import Notes
