@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-gpu bench lint format clean
+.PHONY: quickstart test test-slow test-gpu bench bench-labels lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,9 @@ test-gpu: $(STAMP)  ## the tests that need a CUDA device
 
 bench: $(STAMP)  ## measures speed; prints the figures
 	MLIMG_BENCH=full $(BIN)/pytest -m bench -s
+
+bench-labels: $(STAMP)  ## measures the labels of a collection of the published size; 8 GB of disk, some minutes
+	MLIMG_BENCH=full $(BIN)/pytest tests/build/test_label_scale.py -k minute -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

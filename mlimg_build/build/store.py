@@ -86,7 +86,7 @@ class Store:
         try:
             with explaining_full_disk(self.root.parent.parent), self.filling(temporary, key) as notes:
                 yield temporary, notes
-            self.place(temporary, key)
+            self.put(temporary, key)
             sync_file(self.path(key).parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -127,7 +127,7 @@ class Store:
         """Forgets a result, so that it is made again."""
         shutil.rmtree(self.path(key), ignore_errors=True)
 
-    def place(self, made: Path, key: Key) -> None:
+    def put(self, made: Path, key: Key) -> None:
         """The filled folder is the result of `key`, at once."""
         final = self.path(key)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ class Batch:
         if self._made:
             sync_all(self._folder)
         for made, key in self._made:  # a rename that a power cut undoes is a result to be made again, no more
-            self._store.place(made, key)
+            self._store.put(made, key)
 
 
 def _marks(folder: Path, prefix: str = "") -> dict[str, list[int]]:

@@ -9,12 +9,12 @@ from mlimg_build.labels.spelling import heads, spellings, variants
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import base_forms, fold
 
-__all__ = ["FORMS", "Candidate", "Lexicon", "candidates"]
+__all__ = ["BASE", "FORMS", "HEAD", "VARIANT", "WRITTEN", "Candidate", "Lexicon", "candidates"]
 
 FORMS = ("as written", "base form", "other spelling", "head")
 """How near the form is to the name: it or its hyphens and spaces; its singular; a variant of it; its head."""
 
-_WRITTEN, _BASE, _VARIANT, _HEAD = FORMS
+WRITTEN, BASE, VARIANT, HEAD = FORMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Candidate:
     @property
     def is_head(self) -> bool:
         """Whether the category would be a kind of this synset instead of the same."""
-        return self.kind == _HEAD
+        return self.kind == HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
     """
     written = list(spellings(name))
     for form in written:
-        if own := _senses(form, _WRITTEN, lexicon):
-            return _once([*own, *_bases(form, _BASE, lexicon)])
+        if own := _senses(form, WRITTEN, lexicon):
+            return _once([*own, *_bases(form, BASE, lexicon)])
     for form in written:
-        if found := _once(_bases(form, _BASE, lexicon)):
+        if found := _once(_bases(form, BASE, lexicon)):
             return found
-    for kind, forms in ((_VARIANT, variants(name)), (_HEAD, heads(name))):
+    for kind, forms in ((VARIANT, variants(name)), (HEAD, heads(name))):
         for form in forms:
             if found := _once([*_senses(form, kind, lexicon), *_bases(form, kind, lexicon)]):
                 return found

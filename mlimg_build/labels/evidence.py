@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from mlimg_build.labels.candidates import FORMS
+from mlimg_build.labels.candidates import BASE
 from mlimg_build.labels.scoring import FEATURES, Belief, Context
 from mlimg_build.labels.senses import Landscape, Senses
 from mlimg_build.labels.spelling import hint
@@ -40,7 +40,7 @@ class Reasons:
         """What speaks for candidate `at`, or against it, in a fixed order; only what the policy weighs."""
         yield from self._form(at)
         yield _place(self.senses.found[at].rank, self.senses.found[at].senses)
-        if self._weighed(at, "form") and self.senses.found[at].kind == FORMS[1]:
+        if self._weighed(at, "form") and self.senses.found[at].kind == BASE:
             yield "the singular fits better than the plural"
         if self._weighed(at, "hint"):
             yield f"fits {', '.join(hint(self._name(at)))}"

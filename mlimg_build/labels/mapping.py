@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.candidates import FORMS, Candidate, Lexicon, candidates
+from mlimg_build.labels.candidates import BASE, HEAD, WRITTEN, Candidate, Lexicon, candidates
 from mlimg_build.labels.decision import Alternative, Decision, Named
 from mlimg_build.labels.evidence import Reasons
 from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
@@ -95,7 +95,7 @@ class _Found:
             (source, key): i for i, (source, key, _) in enumerate([*names, *((*key, "") for key in related)])
         }
         choices = [self._candidates(name or key) for _, key, name in names]
-        choices += [(Candidate(given[key], "", "as written", 1, 1),) for key in related]
+        choices += [(Candidate(given[key], "", WRITTEN, 1, 1),) for key in related]
         self.names = [name or key for _, key, name in names] + [graph.name(given[key]) for key in related]
         self.folded = {fold(name) for name in self.names}
         self.heads = Counter(fold(choice[0].form) for choice in choices if choice and choice[0].is_head)
@@ -125,7 +125,7 @@ class _Found:
         return tuple(
             one
             for one in found
-            if one.kind not in (FORMS[1], FORMS[3]) or not self.landscape.instance[self.graph.index(one.wnid)]
+            if one.kind not in (BASE, HEAD) or not self.landscape.instance[self.graph.index(one.wnid)]
         )
 
     def chosen(self, row: int) -> int | None:

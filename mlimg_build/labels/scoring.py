@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.candidates import FORMS
+from mlimg_build.labels.candidates import BASE, WRITTEN
 from mlimg_build.labels.context import below_parents, beside_colabels, neighbours
 from mlimg_build.labels.hints import fit
 from mlimg_build.labels.senses import Floats, Landscape, Senses
@@ -140,7 +140,9 @@ def believe(
 def own_features(names: Sequence[str], senses: Senses, graph: NounGraph, landscape: Landscape) -> Floats:
     """The features of each candidate that need no other category; `names[i]` is that of category i."""
     lexnames = [graph.content.lexnames[file] for file in graph.content.lexfiles[senses.node]]
-    plural = {i for i, one in zip(senses.owner.tolist(), senses.found, strict=True) if one.kind == FORMS[0]}
+    lemmas_themselves = {
+        i for i, one in zip(senses.owner.tolist(), senses.found, strict=True) if one.kind == WRITTEN
+    }
     rows = []
     for at, (candidate, i) in enumerate(zip(senses.found, senses.owner.tolist(), strict=True)):
         lemmas = [lemma.replace("_", " ") for lemma in graph.lemmas(candidate.wnid)]
@@ -150,7 +152,7 @@ def own_features(names: Sequence[str], senses: Senses, graph: NounGraph, landsca
         rows.append(
             (
                 -log(candidate.rank),
-                -float(i in plural and candidate.kind == FORMS[1]),
+                -float(i in lemmas_themselves and candidate.kind == BASE),
                 float(fold(lemmas[0]) == fold(form)),
                 -float(proper),
                 -float(landscape.instance[senses.node[at]]),

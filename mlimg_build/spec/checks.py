@@ -45,11 +45,12 @@ def _learnt(data: dict[str, Any]) -> Iterator[Finding]:
     if not isinstance(part, dict) or not isinstance(sources, dict):
         return
     for field in ("learn_from", "add_to"):
-        names = part.get(field)
-        for i, name in enumerate(names if isinstance(names, tuple) else ()):
+        given = part.get(field)
+        for i, name in enumerate(given if isinstance(given, tuple) else ()):
             if isinstance(name, str) and name not in sources:
                 near = nearest(name, sources)
-                hint = f'did you mean "{near}"?' if near else f"the sources are {listed(sources)}"
+                names = f"the sources are {listed(sources)}" if sources else "there are no sources"
+                hint = f'did you mean "{near}"?' if near else names
                 path = ("annotation", "cooccurrence", field, i)
                 yield Finding("unknown-source", f"there is no source {shown(name)}", path, hint)
 

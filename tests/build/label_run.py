@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import threading
 import time
 from contextlib import suppress
@@ -19,14 +21,28 @@ from mlimg_build.build.cluster import connected
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.planning import Plan, make_plan
 from mlimg_build.build.rows import SHARDS_PER_FILE, Shard, shard_batch, statements_of
-from mlimg_build.build.running import execute
+from mlimg_build.build.running import execute, tasks_of
 from mlimg_build.build.store import Store
+from mlimg_build.build.tasks import run
 from mlimg_build.build.threads import in_threads
 from mlimg_build.labels import PRESENT
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import load
 
-__all__ = ["Timed", "count_pairs", "run_labels"]
+__all__ = ["Timed", "count_pairs", "run_labels", "spent"]
+
+PARTS = {  # functions whose time is told apart
+    "shard_batch": "read the rows",
+    "statements_of": "read the rows",
+    "settle": "settle",
+    "imply": "imply",
+    "_encoded": "compress",
+    "columns_digest": "hash",
+    "label_tally": "count",
+    "pack_chunks": "write files",
+    "filling": "write files",
+    "place": "sync and place",
+}
 
 
 @dataclass(slots=True)
@@ -36,6 +52,7 @@ class Timed:
     seconds: dict[str, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
     memory: int = 0  # highest sum of resident memory, with the pages of mapped files
+    own_memory: int = 0  # without them
     worker_memory: int = 0
     plan: Plan | None = None
     positives: int = 0
@@ -80,13 +97,15 @@ class Watch:
             self._sample()
 
     def _sample(self) -> None:
-        me, total = psutil.Process(), 0
+        me, total, mapped = psutil.Process(), 0, 0
         for process in [me, *me.children(recursive=True)]:
             with suppress(psutil.Error):
-                total += process.memory_info().rss
+                memory = process.memory_info()
+                total, mapped = total + memory.rss, mapped + getattr(memory, "shared", 0)
                 used = process.cpu_times()
                 self._spent[process.pid] = used.user + used.system
         self._timed.memory = max(self._timed.memory, total)
+        self._timed.own_memory = max(self._timed.own_memory, total - mapped)
 
 
 def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
@@ -139,3 +158,22 @@ def count_pairs(plan: Plan, source: int) -> sparse.csr_array:
     for product in in_threads(count, files):
         total = sparse.csr_array(total + product)
     return total
+
+
+def spent(plan: Plan, folder: Path, shards: int = 64) -> dict[str, float]:
+    """Milliseconds of a shard's labels by what they went into, measured in this process over a few shards."""
+    work = tuple(replace(one, why_images="", why_labels="again") for one in plan.work[:shards])
+    tasks = tasks_of(replace(plan, work=work), Store(folder / ".mlimg" / "again"))
+    run(tasks[0])
+    profile = cProfile.Profile()
+    with profile:
+        for task in tasks[1:]:
+            run(task)
+    count = sum(len(task) for task in tasks[1:])
+    found: dict[str, float] = {}
+    for (_, _, name), (_, _, _, total, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+        if name == "run":
+            found["in all"] = total / count * 1000
+        elif name in PARTS:
+            found[PARTS[name]] = found.get(PARTS[name], 0) + total / count * 1000
+    return dict(sorted(found.items(), key=lambda item: item[1]))

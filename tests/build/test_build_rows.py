@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mlimg_build.build import counting
 from mlimg_build.build.catalog import STATEMENTS, Catalog
 from mlimg_build.build.columns import digest_columns
+from mlimg_build.build.compiling import plan
 from mlimg_build.build.counting import count_groups, count_present, count_stated
 from mlimg_build.build.rows import (
     IMAGE_FIELDS,
@@ -31,7 +32,7 @@ from mlimg_build.build.rows import (
 from mlimg_build.errors import BuildError
 from mlimg_build.sources import IMAGES, Category
 from mlimg_build.sources.protocol import Notes
-from mlimg_build.spec import Spec, load_spec
+from mlimg_build.spec import LoadedSpec, Spec, load_spec
 
 CATEGORIES, VOCABULARY = 4, 3
 BLOCKS = (1, 3, 1000)
@@ -243,3 +244,14 @@ def test_counts_equal_sets_of_images_whatever_the_blocks(world: World) -> None:
 
 def present(said: list[tuple[int, float]], categories: list[int], least: float) -> bool:
     return any(one in categories and confidence > 0 and confidence >= least for one, confidence in said)
+
+
+def test_a_fraction_is_a_prefix_of_the_rows(spec: LoadedSpec, tmp_path: Path) -> None:
+    whole = plan(spec, tmp_path / "whole")
+    part = plan(spec, tmp_path / "part", 0.5)
+    assert 0 < len(part.work) < len(whole.work)
+    shards = [one.shard for one in part.work]
+    assert shards == [one.shard for one in whole.work if one.shard in shards]
+    for shard in shards:
+        own, theirs = (shard_batch(made.rows_folder, shard.split, shard.number) for made in (part, whole))
+        assert own.equals(theirs)
