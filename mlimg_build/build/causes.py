@@ -100,7 +100,7 @@ def _through(
     for other in sorted(gave, key=lambda other: (-abs(gave[other]), other)):
         name, count = after.name(other) or _name(before, other), f"{abs(gave[other]):,}"
         if other not in after.categories:
-            told.append(f"{name} {where} it was dropped")
+            told.append(f"{name} {where} it was dropped{_why(before, after, other)}")
         elif other not in before.categories:
             told.append(f"{name} {where} it was added")
         elif other not in new_line:
@@ -110,6 +110,13 @@ def _through(
         else:
             told.append(f"{name} {where} it has {count} {'more' if change > 0 else 'fewer'}")
     yield from _few(told, f"{where} it")
+
+
+def _why(before: Side, after: Side, wnid: str) -> str:
+    """What became of all source categories of a dropped category, where that is one and the same."""
+    there = {after.mappings[key] for key in before.origins.get(wnid, ()) if key in after.mappings}
+    fates = {_fate(mapped.fate) for mapped in there if not mapped.into}
+    return f": {fates.pop()}" if len(fates) == 1 and not any(mapped.into for mapped in there) else ""
 
 
 def _within(side: Side, other: Side, wnid: str) -> set[str]:

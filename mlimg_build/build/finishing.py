@@ -124,7 +124,7 @@ def _mappings(plan: Plan) -> MappingColumns:
         name=[row.decision.name for row in placed],
         category=plan.facts.vocabulary.category_of,
         method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
-        score=np.array([row.decision.score for row in placed], np.float32),
+        score=np.array([round(row.decision.score, 3) for row in placed], np.float32),
         narrower=plan.facts.vocabulary.narrower.astype(np.uint8),
         evidence=[evidence(row) for row in placed],
     )

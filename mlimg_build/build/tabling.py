@@ -134,23 +134,28 @@ def _categories(found: Differences) -> Section:
         return _listed([found.names.get(wnid, wnid) for wnid in wnids])
 
     rows = [
-        ("dropped", f"{row.name} {row.wnid}", _number(row.labels), _goes(row, found.names, "goes to"))
+        ("dropped", _called(row.name, row.wnid), _number(row.labels), _goes(row, found.names, "goes to"))
         for row in found.dropped
     ]
     rows += [
-        ("added", f"{row.name} {row.wnid}", _number(row.labels), _goes(row, found.names, "was in"))
+        ("added", _called(row.name, row.wnid), _number(row.labels), _goes(row, found.names, "was in"))
         for row in found.added
     ]
     rows += [
-        ("merged", f"{row.name} {row.wnid}", "", f"holds what was in {named(row.parts)}")
+        ("merged", _called(row.name, row.wnid), "", f"holds what was in {named(row.parts)}")
         for row in found.merged
     ]
     rows += [
-        ("split", f"{row.name} {row.wnid}", "", f"what was in it is in {named(row.parts)}")
+        ("split", _called(row.name, row.wnid), "", f"what was in it is in {named(row.parts)}")
         for row in found.split
     ]
     columns = ("", "category", "labels", "source categories")
     return Section("Categories", columns, tuple(rows), ("labels",), folded=len(rows) > 20)
+
+
+def _called(name: str, wnid: str) -> str:
+    """A category by name and id; some names hold the id, where nothing else tells them apart."""
+    return name if wnid in name else f"{name} {wnid}"
 
 
 def _number(labels: Mapping[str, int]) -> str:
@@ -198,7 +203,7 @@ def _entries(entries: Entries) -> Section:
 
 
 def _effects(found: Differences) -> Section:
-    rows = [(f"{row.name} {row.wnid}", *_effect(row)) for row in found.effects]
+    rows = [(_called(row.name, row.wnid), *_effect(row)) for row in found.effects]
     count = f"The {len(rows)} largest effects" if found.categories_changed > len(rows) else "Effects"
     columns = ("category", "before", "after", "labels", "because")
     return Section(count, columns, tuple(rows), ("before", "after"))
@@ -227,7 +232,7 @@ def _mapped(mapped: Mapped | None, names: Mapping[str, str]) -> str:
     score = f" {float(mapped.score):g}" if mapped.score and float(mapped.score) < 1 else ""
     relation = f", {mapped.relation}" if mapped.relation not in (None, "", "same_as") else ""
     to = mapped.into or mapped.wnid or ""
-    where = f"{names[to]} {to}" if to in names else to
+    where = _called(names[to], to) if to in names else to
     decided = f"{where} by {mapped.method}{score}{relation}" if where else ""
     if mapped.into:
         return decided
@@ -238,7 +243,7 @@ def _parents(found: Differences) -> Section:
     def told(row: ParentChange) -> tuple[str, ...]:
         groups = (row.gained, row.lost, row.above_gained, row.above_lost)
         cells = (_listed([found.names.get(wnid, wnid) for wnid in group]) for group in groups)
-        return f"{row.name} {row.wnid}", *cells
+        return _called(row.name, row.wnid), *cells
 
     columns = ("category", "parents gained", "parents lost", "ancestors gained", "ancestors lost")
     return Section(

@@ -130,7 +130,10 @@ def spec_of(world: World, folder: Path) -> Spec:
 def facts_of(world: World) -> Any:
     """As much of the facts as rows follow from."""
     return SimpleNamespace(
-        vocabulary=SimpleNamespace(category_of=np.array(world.category_of, np.int32)),
+        vocabulary=SimpleNamespace(
+            category_of=np.array(world.category_of, np.int32),
+            narrower=np.zeros(len(world.category_of), bool),
+        ),
         positions=[np.array(position, np.int32) for position in world.positions],
         rows=[SimpleNamespace(source=i // CATEGORIES) for i in range(2 * CATEGORIES)],
     )
