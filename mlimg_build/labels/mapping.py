@@ -181,9 +181,9 @@ def _asked(
 
 
 def _require_known(given: Mapping[tuple[str, str], str | None], graph: NounGraph) -> None:
-    unknown = sorted(
-        {(source, wnid) for (source, _), wnid in given.items() if wnid is not None and wnid not in graph}
-    )
+    stated = {(source, wnid) for (source, _), wnid in given.items() if wnid is not None}
+    missing = {wnid for wnid in {wnid for _, wnid in stated} if wnid not in graph}  # each looked up once
+    unknown = sorted((source, wnid) for source, wnid in stated if wnid in missing)
     if unknown:
         raise WordNetError(
             Problem(

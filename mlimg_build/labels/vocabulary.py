@@ -229,15 +229,17 @@ def _place(
         fate = "excluded" if excluded else "dropped" if decision.method == "file" else "unresolved"
         return Placed(decision, None, fate, images)
     wnid, moved = moves.of(decision.wnid)
-    row = Placed(decision, wnid, "used", images, moved)
+    narrower = False
     if excluded or moves.excludes(decision.wnid) or moves.excludes(wnid):
-        return replace(row, fate="excluded")
-    if decision.relation == "is_a" and drop_is_a:
-        return replace(row, fate="is_a")
-    if row.unreviewed and decision.score < drop_below_score:
-        return replace(row, fate="unreviewed")
-    narrower = decision.relation == "is_a" or moves.narrower(decision.wnid, wnid)
-    return replace(row, fate="rare" if images < fewest else "used", narrower=narrower)
+        fate = "excluded"
+    elif decision.relation == "is_a" and drop_is_a:
+        fate = "is_a"
+    elif decision.method in FOUND and decision.score < drop_below_score:
+        fate = "unreviewed"
+    else:
+        fate = "rare" if images < fewest else "used"
+        narrower = decision.relation == "is_a" or moves.narrower(decision.wnid, wnid)
+    return Placed(decision, wnid, fate, images, moved, narrower)
 
 
 def _merged_counts(
