@@ -15,7 +15,7 @@ quickstart: $(STAMP)  ## everything from nothing: two sources, the dataset, the 
 	$(BIN)/python examples/quickstart/photographs.py examples/quickstart/data
 	$(BIN)/mlimg check examples/quickstart/quickstart.yaml
 	$(BIN)/mlimg build examples/quickstart/quickstart.yaml --out build
-	$(BIN)/mlimg verify build/quickstart.zarr
+	$(BIN)/mlimg verify build/quickstart.zarr --labels
 	@echo
 	$(BIN)/mlimg why build/quickstart.zarr crowd/rocket-07 tabby
 	@echo

@@ -169,7 +169,8 @@ def _chip(label: Mapping[str, Any]) -> Chip:
         kind = "absent" if stated else "absent implied"
     else:
         kind = "implied" if not stated else "machine" if machine else "stated"
-    how = f"by a machine, {label['confidence']:g}" if machine else "verified"
+    said = "by a machine" if label["rule"] in ("stated", "ancestors") else "with confidence"
+    how = f"{said}, {label['confidence']:.3g}" if machine else "verified"
     note = f"{label['state']}, {RULE_NAMES.get(label['rule'], label['rule'])}, {how}"
     return Chip(label["name"], label["wnid"], kind, note)
 
@@ -184,15 +185,15 @@ def _reasons(labels: Sequence[Mapping[str, Any]]) -> list[Reason]:
 
 def _reason(labels: Sequence[Mapping[str, Any]]) -> Reason:
     stated = [label["name"] for label in labels if len(label["chain"]) <= 2]
-    rules: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rules: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for label in labels:
         for step in label["chain"][2:]:
             text, _, way = step["text"].partition(": ")
-            rules[text, step["place"]].append(way or label["name"])
+            rules[step["step"], text, step["place"]].append(way or label["name"])
     implied = []
-    for (text, place), ways in rules.items():
+    for (kind, text, place), ways in rules.items():
         whole = _whole(ways)
-        implied.append(Implied("implication", text, place, _line(place), whole[:WAYS], len(whole[WAYS:])))
+        implied.append(Implied(kind, text, place, _line(place), whole[:WAYS], len(whole[WAYS:])))
     return Reason(
         state=labels[0]["state"],
         name=", ".join(stated),
@@ -208,7 +209,7 @@ def _whole(ways: Sequence[str]) -> tuple[str, ...]:
     ('cat → animal → entity',)
     """
     passed = {way[:at] for way in ways for at in range(len(way)) if way.startswith(" → ", at)}
-    return tuple(sorted(way for way in ways if way not in passed))
+    return tuple(sorted({way for way in ways if way not in passed}))
 
 
 def _limited(chips: Sequence[Chip]) -> tuple[list[Chip], int]:

@@ -14,8 +14,15 @@ RULE_NAMES = {
     "stated": "stated by a source",
     "ancestors": "implied: all above",
     "descendants": "implied: all below",
+    "cooccurrence": "added: goes with another",
+    "cooccurrence_ancestors": "added: all above that",
 }
-SHORT = {"ancestors": "all above", "descendants": "all below"}
+SHORT = {
+    "ancestors": "all above",
+    "descendants": "all below",
+    "cooccurrence": "goes with",
+    "cooccurrence_ancestors": "above that",
+}
 LEFT_OUT = "left out"
 ANY = "any source"
 
