@@ -76,7 +76,11 @@ class Facts:
 
 
 def establish(
-    loaded: LoadedSpec, catalogs: Sequence[Catalog], graph: NounGraph, store: Store | None = None
+    loaded: LoadedSpec,
+    catalogs: Sequence[Catalog],
+    graph: NounGraph,
+    store: Store | None = None,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Facts:
     """The facts that a spec and the catalogs of its sources make; what takes long is kept in `store`.
 
@@ -126,6 +130,8 @@ def establish(
     if errors:
         raise SpecError(errors)
     hierarchy = _hierarchy(loaded, vocabulary, graph)
+    if spec.annotation.cooccurrence is not None:
+        progress("counting what goes together")
     pairs = find_pairs(loaded, catalogs, vocabulary, positions, hierarchy, store)
     return Facts(vocabulary, hierarchy, pairs, tuple(rows), tuple(positions), tuple(warnings))
 

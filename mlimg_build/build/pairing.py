@@ -24,6 +24,7 @@ from mlimg_build.spec import Cooccurrence, LoadedSpec
 __all__ = ["find_pairs", "pairs_digest"]
 
 FORMAT = 1
+BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
 DEEPEST = 8  # folders of a path that tell images apart
 
 
@@ -123,7 +124,7 @@ def _blocks(
 ) -> Iterator[Block]:
     """What a catalog states present, a few million statements at a time, whole images only."""
     looked = None if seen is None else _of_catalog(catalog, seen)
-    for key, stated, confidence in statement_blocks(catalog):
+    for key, stated, confidence in statement_blocks(catalog, BLOCK):
         category = category_of[stated]
         kept = (confidence > 0) & (confidence >= np.float32(min_confidence)) & (category >= 0)
         image = key.view(np.int64)

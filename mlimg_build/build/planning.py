@@ -182,7 +182,7 @@ def make_plan(
         raise SpecError(absent)
     catalogs = tuple(_catalogs(loaded, store, progress))
     progress("placing categories")
-    facts = establish(loaded, catalogs, graph, store)
+    facts = establish(loaded, catalogs, graph, store, progress)
     progress("ordering images")
     rows_key = _rows_key(loaded, catalogs, facts)
     if not store.has(rows_key):

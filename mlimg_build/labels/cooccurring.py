@@ -104,27 +104,25 @@ def wilson_bound(
 
 
 def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
-    """The counts over all blocks. Memory: one block, its products, and the sum.
+    """The counts over all blocks. Memory: one block, its products, and the sum; small blocks stay in the cache.
 
     A category is there where it or a descendant is stated. Where a model looked, the other category is there
     where the model sees it, else where it or a descendant is stated.
     """
     n = len(hierarchy)
     together, images, rows = sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0
-    above = hierarchy.hops.astype(bool).astype(np.int64)
     for block in blocks:
         distinct, row = np.unique(block.image, return_inverse=True)
-        stated = _matrix(row, block.category, (len(distinct), n))
-        present = sparse.csr_array(stated + stated @ above)
-        present.data[:] = 1
+        up = expand(hierarchy.hops, block.category)
+        category = np.concatenate([block.category, up.category])
+        present = _matrix(np.concatenate([row, row[up.origin]]), category, (len(distinct), n))
         other = present
         if block.seen_image is not None and block.seen_category is not None:
             at = np.minimum(np.searchsorted(distinct, block.seen_image), max(len(distinct) - 1, 0))
             known = distinct[at] == block.seen_image if len(distinct) else np.zeros(len(at), dtype=bool)
             known &= block.seen_category >= 0
             other = _matrix(at[known], block.seen_category[known], (len(distinct), n))
-            other.data[:] = 1
-        together = sparse.csr_array(together + present.T @ other)
+        together = sparse.csr_array(together + present.T.tocsr() @ other)
         images += np.bincount(present.indices, minlength=n)
         rows += len(distinct)
     together.sort_indices()
@@ -134,10 +132,14 @@ def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
 def _matrix(
     row: npt.NDArray[np.int64], column: npt.NDArray[np.int32], shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """int64 counts of (row, column)."""
-    made = sparse.csr_array((np.ones(len(row), np.int64), (row, column)), shape=shape)
-    made.sum_duplicates()
-    return made
+    """int32 ones at each (row, column), however often it is given."""
+    packed = row * np.int64(shape[1]) + column
+    packed.sort(kind="stable")  # all but sorted, which this sort exploits
+    packed = packed[np.append(True, packed[1:] != packed[:-1])[: len(packed)]]
+    row, column = np.divmod(packed, np.int64(max(shape[1], 1)))
+    start = np.searchsorted(row, np.arange(shape[0] + 1)).astype(np.int32)
+    ones = np.ones(len(packed), np.int32)
+    return sparse.csr_array((ones, column.astype(np.int32), start), shape=shape)
 
 
 def learn_pairs(

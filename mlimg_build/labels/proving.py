@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.cooccurring import LARGEST, Pairs
+from mlimg_build.labels.adding import add_cooccurring
+from mlimg_build.labels.cooccurring import Pairs
 from mlimg_build.labels.expanding import expand
 from mlimg_build.labels.hierarchy import Hierarchy
 from mlimg_build.labels.implying import (
@@ -103,7 +104,6 @@ class _Proof:
     ) -> None:
         self.table, self.hierarchy, self.rules, self.pairs = table, hierarchy, rules, pairs
         self.n = np.int64(max(len(hierarchy), 1))
-        self.relation = pairs.relation(len(hierarchy))
         self.added = added
         self.key = table.image * self.n + table.category
         known = (table.mapping >= 0) & (table.mapping < len(category_of))
@@ -127,16 +127,16 @@ class _Proof:
 
     def _origins(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
         table, rules = self.table, self.rules
-        rule, up = table.rule, np.isin(table.rule, (ANCESTORS, COOCCURRENCE_ANCESTORS))
-        stated, down, paired = rule == STATED, rule == DESCENDANTS, rule == COOCCURRENCE
-        off = np.zeros(len(table), dtype=bool)
+        rule = table.rule
+        stated, up, down = rule == STATED, rule == ANCESTORS, rule == DESCENDANTS
+        off = ((rule >= COOCCURRENCE) & (table.state == ABSENT)) | (up & (table.state == ABSENT))
+        off |= down & (table.state == PRESENT)
         if not rules.positives:
-            off |= up
+            off |= up | (rule == COOCCURRENCE_ANCESTORS)
         if not rules.negatives:
             off |= down
-        yield "rule-off", off | ((up | paired) & (table.state == ABSENT)) | (down & (table.state == PRESENT))
-        rests = rule <= DESCENDANTS  # the others rest on the statement of the label that they came through
-        yield "other-mapping", rests & (self.meant != table.via)
+        yield "rule-off", off
+        yield "other-mapping", (rule <= DESCENDANTS) & (self.meant != table.via)
         hops = np.zeros(len(table), np.int64)
         hops[up] = _at(self.hierarchy.hops, table.via[up], table.category[up])
         hops[down] = _at(self.hierarchy.hops, table.category[down], table.via[down])
@@ -144,26 +144,11 @@ class _Proof:
         if rules.machine_levels is not None:
             far = up & (table.confidence < 1) & (hops > rules.machine_levels)
         yield "no-path", (stated & (table.via != table.category)) | ((up | down) & (hops == 0)) | far
-
         at, there = self._find(table.image * self.n + table.via)
         right = there & (table.state[at] == table.state)
-        same = (table.mapping[at] == table.mapping) & (table.record[at] == table.record)
-        right &= ~paired | ((table.rule[at] <= ANCESTORS) & same)
-        right &= (rule != COOCCURRENCE_ANCESTORS) | ((table.rule[at] == COOCCURRENCE) & same)
-        yield "no-origin", ~right
-        number = np.zeros(len(table), np.int64)
-        number[paired] = _at(self.relation, table.via[paired], table.category[paired])
-        yield "no-pair", paired & ((number == 0) | ~self._gets(table.image))
-        follows = table.confidence.copy()
-        found = paired & (number > 0) & right
-        follows[found] = np.minimum(
-            table.confidence[at[found]] * self.pairs.bound[number[found] - 1], LARGEST
-        )
-        as_origin = right & (rule == COOCCURRENCE_ANCESTORS)
-        follows[as_origin] = table.confidence[at[as_origin]]
-        weaker = right & (rule == ANCESTORS) & (table.confidence[at] < table.confidence)
-        weaker &= rules.strongest  # else an earlier, weaker statement may have come between
-        yield "other-confidence", (follows != table.confidence) | weaker
+        yield "no-origin", (rule <= DESCENDANTS) & ~right
+        if rules.strongest:  # else an earlier, weaker statement may have come between
+            yield "other-confidence", right & up & (table.confidence[at] < table.confidence)
 
     def _consequences(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
         table, rules = self.table, self.rules
@@ -175,10 +160,9 @@ class _Proof:
         at, there = self._find(table.image[origin] * self.n + above.category)
         contradicted[at[there & (table.state[at] == ABSENT)]] = True
         if rules.positives:
-            due = np.ones(len(origin), dtype=bool)
+            due = table.rule[origin] == STATED
             if rules.machine_levels is not None:
-                due = (table.confidence[origin] >= 1) | (above.hops <= rules.machine_levels)
-            due &= table.rule[origin] != COOCCURRENCE_ANCESTORS
+                due &= (table.confidence[origin] >= 1) | (above.hops <= rules.machine_levels)
             lacking[origin[due & ~there]] = True
             weak = due & there & (table.confidence[at] < table.confidence[origin])
             lacking[origin[weak & rules.strongest]] = True
@@ -187,28 +171,43 @@ class _Proof:
             below = expand(self.hierarchy.down, table.category[absent])
             _, there = self._find(table.image[absent[below.origin]] * self.n + below.category)
             lacking[absent[below.origin[~there]]] = True
-        lacking[self._unpaired()] = True
-        yield "missing", lacking
         yield "contradicted", contradicted
+        yield from self._added(lacking)
+        yield "missing", lacking
 
-    def _unpaired(self) -> npt.NDArray[np.int64]:
-        """Rows whose co-occurring categories are neither known in the image nor below an absent one."""
+    def _added(self, lacking: npt.NDArray[np.bool_]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+        """What co-occurrence added, beside what it adds to the rest; what it did not marks the antecedent's label."""
         table = self.table
-        start = (table.state == PRESENT) & (table.rule <= ANCESTORS) & self._gets(table.image)
-        start &= (np.diff(self.relation.indptr) > 0)[table.category]
-        rows = np.flatnonzero(start)
-        reached = expand(self.relation, table.category[rows])
-        rows = rows[reached.origin]
-        _, there = self._find(table.image[rows] * self.n + reached.category)
-        rows, category = rows[~there], reached.category[~there]
-        above = expand(self.hierarchy.hops, category)
-        at, there = self._find(table.image[rows[above.origin]] * self.n + above.category)
-        denied = np.zeros(len(rows), dtype=bool)
-        denied[above.origin[there & (table.state[at] == ABSENT)]] = True
-        return rows[~denied]
-
-    def _gets(self, image: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        return np.ones(len(image), dtype=bool) if self.added is None else self.added[image]
+        given = table.rule >= COOCCURRENCE
+        if not given.any() and not len(self.pairs):
+            return
+        rest = LabelTable(*(getattr(table, field.name)[~given] for field in fields(LabelTable)))
+        whole = add_cooccurring(
+            rest,
+            self.pairs,
+            self.hierarchy,
+            images=None if self.added is None else self.added,
+            positives=self.rules.positives,
+            machine_levels=self.rules.machine_levels,
+        )
+        key = whole.image * self.n + whole.category
+        new = whole.rule >= COOCCURRENCE
+        at, there = self._find(key[new])
+        same = there & given[at]
+        alike = np.ones(len(at), dtype=bool)
+        for name in ("rule", "via", "mapping", "record"):
+            alike &= getattr(table, name)[at] == getattr(whole, name)[new]
+        sure = table.confidence[at] == whole.confidence[new]
+        expected = np.zeros(len(table), dtype=bool)
+        expected[at[same]] = True
+        other, unsure = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
+        other[at[same & ~alike]] = True
+        unsure[at[same & alike & ~sure]] = True
+        yield "no-pair", given & ~expected
+        yield "no-origin", other
+        yield "other-confidence", unsure
+        via, found = self._find(whole.image[new] * self.n + whole.via[new])
+        lacking[via[found & ~same]] = True
 
     def _find(self, key: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """The row of each image and category, and whether there is one."""

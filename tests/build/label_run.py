@@ -12,24 +12,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 import psutil
 from runs import backend
-from scipy import sparse
 
 from mlimg_build.build.cluster import connected
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.planning import Plan, make_plan
-from mlimg_build.build.rows import SHARDS_PER_FILE, Shard, shard_batch, statements_of
 from mlimg_build.build.running import execute, tasks_of
 from mlimg_build.build.store import Store
 from mlimg_build.build.tasks import run
-from mlimg_build.build.threads import in_threads
-from mlimg_build.labels import PRESENT
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import load
 
-__all__ = ["Timed", "count_pairs", "run_labels", "spent"]
+__all__ = ["Timed", "run_labels", "spent"]
 
 PARTS = {  # functions whose time is told apart
     "shard_batch": "read the rows",
@@ -127,37 +122,6 @@ def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
     timed.plan, timed.worker_memory = made, outcome.peak_memory
     timed.positives, timed.negatives = int(positives.sum()), int(negatives.sum())
     return timed
-
-
-def count_pairs(plan: Plan, source: int) -> sparse.csr_array:
-    """int64[n, n]: in how many images of a source two categories are there together; what co-occurrence costs.
-
-    A category is there where it or one below it is stated. A product of sparse matrices for each file of rows.
-    """
-    n = len(plan.facts.hierarchy)
-    above = plan.facts.hierarchy.hops.astype(bool).astype(np.int32)
-
-    def count(shards: list[Shard]) -> sparse.csr_array:
-        found = []
-        for shard in shards:
-            batch = shard_batch(plan.rows_folder, shard.split, shard.number)
-            said = statements_of(batch)
-            of = batch.column("source").to_numpy()[said.image] == source
-            said = said.take(of & (said.state == PRESENT))
-            ones = np.ones(len(said), np.int32)
-            stated = sparse.csr_array((ones, (said.image, said.category)), shape=(len(batch), n))
-            there = sparse.csr_array(stated + stated @ above)
-            there.data[:] = 1
-            found.append(there)
-        there = sparse.vstack(found, format="csr")
-        return sparse.csr_array(there.T @ there)
-
-    shards = plan.rows.of("train")
-    files = [list(shards[i : i + SHARDS_PER_FILE]) for i in range(0, len(shards), SHARDS_PER_FILE)]
-    total = sparse.csr_array((n, n), dtype=np.int64)
-    for product in in_threads(count, files):
-        total = sparse.csr_array(total + product)
-    return total
 
 
 def spent(plan: Plan, folder: Path, shards: int = 64) -> dict[str, float]:

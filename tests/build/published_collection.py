@@ -53,7 +53,9 @@ vocabulary:
   mapping: {{file: map.csv}}
   min_images_per_category: 1
   include: [{ids}]
-annotation: {{machine_levels: 1}}  # as the published labels
+annotation:
+  machine_levels: 1 # as the published labels
+  cooccurrence: {{learn_from: [open_images], min_probability: 0.3}}
 split: {{validation: 0.005}}
 """
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -17,15 +16,18 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from label_run import PARTS, Timed, count_pairs, run_labels, spent
+from label_run import PARTS, Timed, run_labels, spent
 from published_collection import IMAGENET, OPEN_IMAGES, Collection, collection
 from runs import backend
 
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.compiling import build
+from mlimg_build.build.counted import by_rule
 from mlimg_build.build.planning import Plan
+from mlimg_build.build.replaying import prove_labels
 from mlimg_build.build.store import Store
 from mlimg_build.dataset import open_dataset, verify
+from mlimg_build.labels import RULES
 from mlimg_build.wordnet import load
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
@@ -67,15 +69,10 @@ def tell(made: Collection, timed: Timed, size: int) -> None:
     results = [json.loads((store.path(work.labels) / "result.json").read_text()) for work in timed.plan.work]
     stored = {name: du(store.root / name) for name in ("catalog", "rows", "labels")}
     wnids = timed.plan.facts.vocabulary.wnids
-    counts = np.zeros(len(wnids), np.int64)
-    for work in timed.plan.work:
-        category, present, _ = np.load(store.path(work.labels) / "counts.npy")
-        counts[category] += present
+    counted = by_rule(timed.plan, store)
+    counts = counted[:, :, 0].sum(axis=1)
     wanted = np.array([made.wanted[wnid] for wnid in wnids])
     often = wanted >= 100
-    begin = time.perf_counter()
-    pairs = count_pairs(timed.plan, 1)
-    counted = time.perf_counter() - begin
     print(f"\n{size:,} images, {len(wnids):,} categories, {len(timed.plan.work):,} shards")
     for stage, seconds in timed.seconds.items():
         print(f"  {stage:20} {seconds:7.2f} s {timed.cpu[stage]:7.2f} s of processor time")
@@ -97,7 +94,12 @@ def tell(made: Collection, timed: Timed, size: int) -> None:
         f"{np.abs(counts - wanted).sum() / wanted.sum():.1%} of it; with 100 and more, "
         f"{np.mean((counts / wanted > 0.5) & (counts / wanted < 2), where=often):.1%} within a factor of two"
     )
-    print(f"  (pairs of categories in the crowd's images: {counted:.1f} s, {pairs.nnz:,} pairs)")
+    rules = {rule: int(counted[:, i].sum()) for i, rule in enumerate(RULES)}
+    pairs = len(timed.plan.facts.pairs)
+    print(
+        f"  pairs that go together {pairs:,}; labels by rule "
+        + ", ".join(f"{r} {c:,}" for r, c in rules.items())
+    )
 
 
 def du(folder: Path) -> int:
@@ -122,12 +124,14 @@ def test_every_label_of_a_small_collection_is_what_a_slow_definition_says(
     made = collection(shared_data / "ml-images", tmp_path, load(), 12_000 / ALL)
     timed = run_labels(made.loaded, made.out)
     assert timed.plan is not None
-    assert count_pairs(timed.plan, 1).diagonal().sum() > 0
     assert spent(timed.plan, tmp_path / "again", shards=4).keys() <= {*PARTS.values(), "in all"}
     built = build(made.loaded, made.out, backend(2))  # all images are missing; the labels are there already
     assert built.summary["label_shards_cached"] == len(timed.plan.work) == 4
     assert built.failed == {"missing": built.images}
     assert verify(built.dataset).ok
+    proof = prove_labels(built.dataset)  # the labels that co-occurrence adds, too
+    assert proof.ok
+    assert proof.by_rule["cooccurrence"] > 0
     said = statements(timed.plan)
     above = ancestors(timed.plan)
     below: dict[str, dict[str, int]] = {}
@@ -149,6 +153,7 @@ def test_every_label_of_a_small_collection_is_what_a_slow_definition_says(
                         label.record,
                     )
                     for label in image.labels
+                    if not label.rule.startswith("cooccurrence")
                 ]
                 assert found == labels, image.id
                 assert len(image.contradictions) == clashing
