@@ -17,6 +17,7 @@ from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset.writing import read_labels
 from mlimg_build.errors import Problem
 from mlimg_build.labels import (
+    KINDS,
     PRESENT,
     Finding,
     circular_parts,
@@ -41,6 +42,7 @@ class Lint:
     contradictions: list[tuple[Any, ...]]
     shape: dict[str, Any]
     names: dict[str, str]
+    kinds: dict[str, str]  # what each kind of finding is, and what its count counts
 
 
 def lint_plan(plan: Plan, store: Store) -> Lint:
@@ -71,6 +73,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
             "mean_depth": round(form.mean_depth, 4),
         },
         names=dict(zip(wnids, names, strict=True)),
+        kinds=dict(KINDS),
     )
 
 

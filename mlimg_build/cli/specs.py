@@ -161,9 +161,7 @@ def map_names(
         return
     path = to or loaded.spec.vocabulary.mapping.file or spec.with_name(f"{loaded.spec.name}.mapping.csv")
     rows, reviewed = write_review(made, path)
-    terminal.show_review(
-        made.facts.vocabulary.placed, path, rows, reviewed, loaded.spec.vocabulary.mapping.file
-    )
+    terminal.show_review(made, path, rows, reviewed, loaded.spec.vocabulary.mapping.file)
     print(path)
 
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from mlimg_build.labels import KINDS
-
 from .console import out, table
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ def show_lint(found: Lint) -> None:
     )
     for kind, group in groupby(found.findings, key=lambda one: one.kind):
         listed = [*group]
-        out.print(Text.assemble((f"\n{kind}", "bold yellow"), f"  {len(listed):,}: {KINDS[kind]}"))
+        out.print(Text.assemble((f"\n{kind}", "bold yellow"), f"  {len(listed):,}: {found.kinds[kind]}"))
         for one in listed[:SHOWN]:
             out.print(f"  {one.message}")
         _more(len(listed))

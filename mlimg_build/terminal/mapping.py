@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .console import err, table
 
 if TYPE_CHECKING:
-    from mlimg_build.labels import Placed
+    from mlimg_build.build.planning import Plan
 
 __all__ = ["show_review"]
 
 BANDS = (0.95, 0.8, 0.6, 0.0)
 
 
-def show_review(placed: Sequence[Placed], path: Path, rows: int, reviewed: int, used: Path | None) -> None:
+def show_review(plan: Plan, path: Path, rows: int, reviewed: int, used: Path | None) -> None:
     """Prints on stderr how sure the decisions are, and what to do with the file."""
+    placed = plan.facts.vocabulary.placed
     found = [row for row in placed if row.unreviewed and row.fate != "excluded"]
     listed = table("score", "same as", "a kind of", "images", right=("same as", "a kind of", "images"))
     top = 1.01
