@@ -21,8 +21,8 @@ NAME = "counts.npy"
 
 def save_counts(folder: Path, table: LabelTable, categories: int) -> None:
     """Writes int64[4, m]: category, rule, state (0 present, 1 absent) and labels, of all that occur."""
-    absent = (table.state != PRESENT).astype(np.int64)
-    code = (table.category.astype(np.int64) * len(RULES) + table.rule) * 2 + absent
+    code = table.category * np.int64(2 * len(RULES))
+    code += table.rule * np.uint8(2) + (table.state != PRESENT)
     count = np.bincount(code, minlength=categories * len(RULES) * 2)
     used = np.flatnonzero(count)
     columns = [used // (2 * len(RULES)), used // 2 % len(RULES), used % 2, count[used]]

@@ -147,7 +147,11 @@ def _decisions(
 ) -> list[Decision]:
     """A decision for every category; what a source excludes is not looked up, so its id may be any."""
     wanted = [category for category in named if (category.source, category.id) not in excluded]
-    unsaid = {category.source for category in wanted if category.wnid is None}
+    unsaid = {
+        category.source
+        for category in wanted
+        if category.wnid is None and (category.source, category.id) not in reviewed
+    }
     asked = [catalog for catalog in catalogs if catalog.name in unsaid]
     parents: dict[tuple[str, str], Sequence[str]] = {}
     beside: dict[tuple[str, str], Sequence[tuple[tuple[str, str], int]]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -40,34 +40,31 @@ def add_cooccurring(
     relation = pairs.relation(len(hierarchy))
     n = np.int64(max(len(hierarchy), 1))
     known = table.image * n + table.category
-    from_ = (table.state == PRESENT) & (np.diff(relation.indptr) > 0)[table.category]
+    from_ = (np.diff(relation.indptr) > 0)[table.category] & (table.state == PRESENT)
     if images is not None:
         from_ &= images[table.image]
     origin = np.flatnonzero(from_)
     reached = expand(relation, table.category[origin])
-    origin, category = origin[reached.origin], reached.category
-    confidence = table.confidence[origin] * pairs.bound[reached.hops - 1]
+    origin, category, bound = origin[reached.origin], reached.category, pairs.bound[reached.hops - 1]
     free = ~_within(table.image[origin] * n + category, known)
-    free &= ~_denied(table, table.image[origin], category, hierarchy)
-    direct = _Added(
-        origin[free],
-        category[free],
-        np.minimum(confidence[free], LARGEST),
-        COOCCURRENCE,
-        table.category[origin[free]],
-    )
-    if positives:
-        base = direct.best(table, n)
-        up = expand(hierarchy.hops, base.category)
-        near = np.ones(len(up.origin), bool) if machine_levels is None else up.hops <= machine_levels
-        at, above = up.origin[near], up.category[near]
-        new = ~_within(table.image[base.origin[at]] * n + above, known)
+    origin, category, bound = origin[free], category[free], bound[free]
+    denied = _denied(table, table.image[origin], category, hierarchy)
+    origin, category, bound = origin[~denied], category[~denied], bound[~denied]
+    confidence = np.minimum(table.confidence[origin] * bound, LARGEST)
+    rule = np.full(len(origin), COOCCURRENCE, np.uint8)
+    added = _Added(origin, category, confidence, rule, table.category[origin]).best(table, n)
+    if positives and len(added.origin):
+        up = expand(hierarchy.hops, added.category)
+        at, above = up.origin, up.category
+        if machine_levels is not None:
+            near = up.hops <= machine_levels
+            at, above = at[near], above[near]
+        new = ~_within(table.image[added.origin[at]] * n + above, known)
         at, above = at[new], above[new]
-        implied = _Added(
-            base.origin[at], above, base.confidence[at], COOCCURRENCE_ANCESTORS, base.category[at]
-        )
-        direct = base.beside(implied)
-    return _merged(table, direct.best(table, n), n)
+        rule = np.full(len(at), COOCCURRENCE_ANCESTORS, np.uint8)
+        implied = _Added(added.origin[at], above, added.confidence[at], rule, added.category[at])
+        added = added.beside(implied).best(table, n)
+    return _merged(table, added, known, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,34 +74,36 @@ class _Added:
     origin: npt.NDArray[np.int64]
     category: npt.NDArray[np.int32]
     confidence: npt.NDArray[np.float32]
-    rule: npt.NDArray[np.uint8] | int
+    rule: npt.NDArray[np.uint8]
     via: npt.NDArray[np.int32]
-
-    def rules(self) -> npt.NDArray[np.uint8]:
-        return np.broadcast_to(np.asarray(self.rule, np.uint8), self.origin.shape)
 
     def beside(self, other: _Added) -> _Added:
         return _Added(
-            np.concatenate([self.origin, other.origin]),
-            np.concatenate([self.category, other.category]),
-            np.concatenate([self.confidence, other.confidence]),
-            np.concatenate([self.rules(), other.rules()]),
-            np.concatenate([self.via, other.via]),
+            *(
+                np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(_Added)
+            )
         )
+
+    def take(self, where: npt.NDArray[np.int64]) -> _Added:
+        return _Added(*(getattr(self, field.name)[where] for field in fields(_Added)))
 
     def best(self, table: LabelTable, n: np.int64) -> _Added:
         """One label for each image and category, sorted by both."""
         key = table.image[self.origin] * n + self.category
-        mapping, record = table.mapping[self.origin], table.record[self.origin]
-        order = np.lexsort((record, mapping, self.via, self.rules(), -self.confidence, key))
-        first = order[np.diff(key[order], prepend=-1) != 0]
-        return _Added(
-            self.origin[first],
-            self.category[first],
-            self.confidence[first],
-            self.rules()[first],
-            self.via[first],
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        again = key[1:] == key[:-1]
+        if not again.any():  # most have one way only
+            return self.take(order)
+        several = np.append(again, False) | np.append(False, again)
+        some = order[several]
+        mapping, record = table.mapping[self.origin[some]], table.record[self.origin[some]]
+        turn = np.lexsort(
+            (record, mapping, self.via[some], self.rule[some], -self.confidence[some], key[several])
         )
+        order[several] = some[turn]
+        return self.take(order[np.append(True, ~again)])
 
 
 def _within(keys: npt.NDArray[np.int64], known: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -123,29 +122,43 @@ def _denied(
     hierarchy: Hierarchy,
 ) -> npt.NDArray[np.bool_]:
     """Says which categories have an ancestor that is absent from the image."""
-    n = np.int64(max(len(hierarchy), 1))
-    absent = table.state == ABSENT
     denied = np.zeros(len(image), dtype=bool)
-    if absent.any():
-        above = expand(hierarchy.hops, category)
-        known = table.image[absent] * n + table.category[absent]
-        denied[above.origin[_within(image[above.origin] * n + above.category, known)]] = True
+    absent = table.state == ABSENT
+    if not absent.any() or not len(image):
+        return denied
+    n = np.int64(max(len(hierarchy), 1))
+    with_absence = np.zeros(int(max(table.image[-1], image.max())) + 1, dtype=bool)
+    with_absence[table.image[absent]] = True
+    asked = np.flatnonzero(with_absence[image])
+    above = expand(hierarchy.hops, category[asked])
+    found = _within(
+        image[asked][above.origin] * n + above.category, table.image[absent] * n + table.category[absent]
+    )
+    denied[asked[above.origin[found]]] = True
     return denied
 
 
-def _merged(table: LabelTable, added: _Added, n: np.int64) -> LabelTable:
+def _merged(table: LabelTable, added: _Added, known: npt.NDArray[np.int64], n: np.int64) -> LabelTable:
+    if not len(added.origin):
+        return table
     image = table.image[added.origin]
-    at = np.searchsorted(table.image * n + table.category, image * n + added.category)
     columns: dict[str, npt.NDArray[Any]] = {
         "image": image,
         "category": added.category,
         "state": np.full(len(image), PRESENT, np.int8),
         "confidence": added.confidence,
-        "rule": added.rules(),
+        "rule": added.rule,
         "via": added.via,
         "mapping": table.mapping[added.origin],
         "record": table.record[added.origin],
     }
-    return LabelTable(
-        **{name: np.insert(getattr(table, name), at, column) for name, column in columns.items()}
-    )
+    at = np.searchsorted(known, image * n + added.category) + np.arange(len(image))
+    whole = len(table) + len(image)
+    old = np.ones(whole, dtype=bool)
+    old[at] = False
+    made = {}
+    for name, values in columns.items():
+        made[name] = column = np.empty(whole, getattr(table, name).dtype)
+        column[old] = getattr(table, name)
+        column[at] = values
+    return LabelTable(**made)

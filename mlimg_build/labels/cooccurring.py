@@ -112,7 +112,7 @@ def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
     n = len(hierarchy)
     together, images, rows = sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0
     for block in blocks:
-        distinct, row = np.unique(block.image, return_inverse=True)
+        distinct, row = _told_apart(block.image)
         up = expand(hierarchy.hops, block.category)
         category = np.concatenate([block.category, up.category])
         present = _matrix(np.concatenate([row, row[up.origin]]), category, (len(distinct), n))
@@ -127,6 +127,16 @@ def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
         rows += len(distinct)
     together.sort_indices()
     return Counts(together, images, rows)
+
+
+def _told_apart(
+    image: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The different images, sorted, and which of them each is."""
+    if not len(image) or (image[1:] < image[:-1]).any():
+        return np.unique(image, return_inverse=True)
+    first = np.append(True, image[1:] != image[:-1])
+    return image[first], np.cumsum(first) - 1
 
 
 def _matrix(
