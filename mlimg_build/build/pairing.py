@@ -23,7 +23,7 @@ from mlimg_build.spec import Cooccurrence, LoadedSpec
 
 __all__ = ["find_pairs", "pairs_digest"]
 
-FORMAT = 1
+FORMAT = 2
 BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
 DEEPEST = 8  # folders of a path that tell images apart
 
@@ -57,7 +57,7 @@ def find_pairs(
             )
         )
         pairs = learn_pairs(
-            count_together(blocks, hierarchy),
+            count_together(blocks, hierarchy, related=not wanted.skip_related),
             hierarchy,
             min_probability=wanted.min_probability,
             min_images=wanted.min_images,

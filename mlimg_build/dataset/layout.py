@@ -25,7 +25,7 @@ __all__ = [
 
 FORMAT = "mlimg-dataset/2"
 ENTRIES_PER_CHUNK = 65536
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 1
 WNID_BYTES = 9
 
 

@@ -103,11 +103,12 @@ def wilson_bound(
     return bound
 
 
-def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
+def count_together(blocks: Iterable[Block], hierarchy: Hierarchy, *, related: bool = True) -> Counts:
     """The counts over all blocks. Memory: one block, its products, and the sum; small blocks stay in the cache.
 
     A category is there where it or a descendant is stated. Where a model looked, the other category is there
-    where the model sees it, else where it or a descendant is stated.
+    where the model sees it, else where it or a descendant is stated. Without `related`, images in which one
+    category alone is stated count as images of it and what is above it, but not as pairs of these.
     """
     n = len(hierarchy)
     together, images, rows = sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0
@@ -116,15 +117,18 @@ def count_together(blocks: Iterable[Block], hierarchy: Hierarchy) -> Counts:
         up = expand(hierarchy.hops, block.category)
         category = np.concatenate([block.category, up.category])
         present = _matrix(np.concatenate([row, row[up.origin]]), category, (len(distinct), n))
+        images += np.bincount(present.indices, minlength=n)
+        rows += len(distinct)
         other = present
         if block.seen_image is not None and block.seen_category is not None:
             at = np.minimum(np.searchsorted(distinct, block.seen_image), max(len(distinct) - 1, 0))
             known = distinct[at] == block.seen_image if len(distinct) else np.zeros(len(at), dtype=bool)
             known &= block.seen_category >= 0
             other = _matrix(at[known], block.seen_category[known], (len(distinct), n))
+        elif not related:
+            stated = _matrix(row, block.category, (len(distinct), n))
+            present = other = present[np.diff(stated.indptr) > 1]
         together = sparse.csr_array(together + present.T.tocsr() @ other)
-        images += np.bincount(present.indices, minlength=n)
-        rows += len(distinct)
     together.sort_indices()
     return Counts(together, images, rows)
 
@@ -165,7 +169,8 @@ def learn_pairs(
     """The pairs whose share is at least `min_probability` even at the lower confidence bound.
 
     The antecedent must be in `min_images` images. With `skip_related`, pairs of which one is the other's
-    ancestor say nothing and are left out. Of consequents that one antecedent has, one that lies above another
+    ancestor, or that have a descendant in common, say nothing and are left out: dogs make canines domestic
+    animals often enough, and wolves never. Of consequents that one antecedent has, one that lies above another
     is left out: it is implied. Source: Wu et al., Tencent ML-Images (2019), which thresholds the plain share.
     """
     found = counts.together.tocoo()
@@ -174,8 +179,7 @@ def learn_pairs(
     bound = wilson_bound(together, images, confidence)
     kept = (low != high) & (images >= max(min_images, 1)) & (bound >= min_probability)
     if skip_related:
-        related = (hierarchy.hops + hierarchy.down).astype(bool).tocsr()
-        kept &= ~np.asarray(related[low, high]).ravel().astype(bool)
+        kept &= ~np.asarray(_kin(hierarchy)[low, high]).ravel().astype(bool)
     kept[kept] = ~_implied_by_others(low[kept], high[kept], hierarchy)
     chosen = np.flatnonzero(kept)
     chosen = chosen[np.lexsort((high[chosen], low[chosen]))]
@@ -189,6 +193,12 @@ def learn_pairs(
         bound=np.minimum(bound[chosen].astype(np.float32), LARGEST),
         vetoed=np.array([pair in veto for pair in zip(low.tolist(), high.tolist(), strict=True)], dtype=bool),
     )
+
+
+def _kin(hierarchy: Hierarchy) -> sparse.csr_array:
+    """True at [i, j] where some category is i or below it, and j or below it; bool[n, n]."""
+    up = sparse.csr_array(hierarchy.hops.astype(bool) + sparse.eye_array(len(hierarchy), dtype=bool))
+    return sparse.csr_array(up.T.tocsr() @ up)
 
 
 def _implied_by_others(

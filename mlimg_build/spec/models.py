@@ -212,7 +212,7 @@ class Cooccurrence(Part):
     )
     skip_related: Flag = Field(
         default=True,
-        description="whether a category and its ancestor are left out, as they imply each other anyway",
+        description="whether pairs are left out of which one implies the other, or that a third one implies",
     )
     vetoes: OptionalFile = Field(
         default=None,

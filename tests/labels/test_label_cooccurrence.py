@@ -275,3 +275,24 @@ def test_what_a_model_sees_counts_as_there() -> None:
     pairs = learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20, confidence=0.5)
     assert (pairs.antecedent.tolist(), pairs.consequent.tolist()) == ([1], [0])
     assert pairs.bound[0] == pytest.approx(25 / 30)
+
+
+def test_what_one_category_implies_is_no_sign_that_others_go_together() -> None:
+    """Dogs are canines and domestic animals; that makes no wolf a domestic animal."""
+    wnids = ["canine", "dog", "domestic animal", "leash", "wolf"]
+    order = [("dog", "canine"), ("wolf", "canine"), ("dog", "domestic animal")]
+    hierarchy = from_pairs(wnids, order)
+    rows = [(k, 1) for k in range(50)] + [(k, 3) for k in range(40)] + [(50 + k, 4) for k in range(3)]
+    image, category = (np.array(column) for column in zip(*sorted(rows), strict=True))
+    block = Block(image, category.astype(np.int32))
+    found = {}
+    for related in (True, False):
+        counts = count_together([block], hierarchy, related=related)
+        assert counts.images.tolist() == [53, 50, 50, 40, 3]
+        pairs = learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20)
+        found[related] = list(zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True))
+    assert found[False] == found[True] == [(0, 3), (1, 3), (2, 3), (3, 1)]
+    plain = learn_pairs(
+        count_together([block], hierarchy), hierarchy, min_probability=0.5, min_images=20, skip_related=False
+    )
+    assert (0, 1) in set(zip(plain.antecedent.tolist(), plain.consequent.tolist(), strict=True))
