@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from mlimg_build.build.copies import Copy, groups_of_copies
 from mlimg_build.build.finishing import noted
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.rows import shard_batch
@@ -30,14 +33,16 @@ COLUMNS = (
     "images",
     "example",
 )
-STANDS = {1: "presence", -1: "absence", 0: "neither"}
+STANDS = {1: "presence", -1: "absence", 0: "neither", 2: "each for its copy"}
 
 
 def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
     """Rows of `COLUMNS`, the most frequent first: the categories, whose lists said so, how sure, what stands.
 
-    `how` is "people" where people said both, "machine" where a machine said what is present. Only shards whose
-    labels are made count. Memory: the contradictions of one shard.
+    `how` is "people" where people said both, "machine" where a machine said what is present, and "copy" where one
+    source denies what another says of a copy of the same image: each image keeps its own labels then. Only shards
+    whose labels are made count, for copies only those whose images are there. Memory: the contradictions of one
+    shard, and the labels of shards with copies.
     """
     counted: dict[tuple[Any, ...], int] = defaultdict(int)
     example: dict[tuple[Any, ...], str] = {}
@@ -60,6 +65,9 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
             )
             counted[key] += 1
             example.setdefault(key, batch.column("id")[int(image[i])].as_py())
+    for key, which in _between_copies(plan, store):
+        counted[key] += 1
+        example.setdefault(key, which)
     wnids, graph = plan.facts.vocabulary.wnids, plan.graph
     rows = [
         (
@@ -70,6 +78,31 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
         for (absent, said, present, by, how, kept), count in counted.items()
     ]
     return sorted(rows, key=lambda row: (-row[8], *row[:8]))
+
+
+def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """What is stated to be absent from one copy of an image and present in another, and which copies these are."""
+    names = ("start", "stop", "category", "state", "rule", "via", "mapping", "record")
+    read: dict[str, dict[str, npt.NDArray[Any]]] = {}
+
+    def labels(copy: Copy) -> list[dict[str, int]]:
+        path = store.path(copy.work.labels)
+        if str(path) not in read:
+            read[str(path)] = read_labels(path, "labels", names)
+        columns = read[str(path)]
+        start, stop = int(columns["start"][copy.row]), int(columns["stop"][copy.row])
+        listed = [columns[name][start:stop].tolist() for name in names[2:]]
+        return [dict(zip(names[2:], row, strict=True)) for row in zip(*listed, strict=True)]
+
+    for group in groups_of_copies(plan, store).values():
+        told = [labels(one) if store.has(one.work.labels) else [] for one in group]
+        for (one, denying), (other, stating) in permutations(zip(group, told, strict=True), 2):
+            denied = {row["category"]: row for row in denying if row["state"] < 0 and row["rule"] == 0}
+            for row in stating:
+                if row["state"] > 0 and (no := denied.get(row["category"])):
+                    by = [_who(plan, each["mapping"], each["record"]) for each in (no, row)]
+                    key = (no["category"], by[0], row["via"], by[1], "copy", 2)
+                    yield key, f"{one.id} = {other.id}"
 
 
 def _who(plan: Plan, mapping: int, record: int) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
+from photographs import crops
 from runs import backend
 
 from mlimg_build.build.compiling import build, labelled, lock, plan
@@ -311,3 +312,33 @@ def test_contradictions_are_summed_up_by_who_said_what(world: Path) -> None:
         ("dog", "corgi", "people", "presence", "1"),
     ]
     assert rows[0]["said_by"] == "plain/plain.csv"
+
+
+def test_a_source_that_denies_what_another_says_of_a_copy_is_reported(world: Path) -> None:
+    """The same photograph lies in both sources: one saw a dog, one saw that there is no animal."""
+    for name in ("r40.jpg", "x.jpg"):
+        (world / "images" / name).write_bytes(crops("chelsea", 1)[0])
+    with (world / "plain.csv").open("a") as stream:
+        stream.write(f"x.jpg,{ANIMAL},0\n")
+    built = build(spec(world), world / "out", backend())
+    assert read_lock(built.lock).repeated.keys() == {"plain/x.jpg", "rows/r40.jpg"}
+    (file,) = built.lock.parent.glob("*.contradictions.csv")
+    (row,) = rows_of(file)
+    assert (row["absent_name"], row["said_by"], row["present_name"], row["and_by"]) == (
+        "animal", "plain/plain.csv", "dog", "rows/rows.csv"
+    )  # fmt: skip
+    assert (row["how"], row["stands"], row["images"]) == ("copy", "each for its copy", "1")
+    assert row["example"] == "plain/x.jpg = rows/r40.jpg"
+    assert state(built.dataset, "rows/r40.jpg")[ANIMAL][0] == 1
+
+
+def test_copies_of_images_that_left_the_sources_leave_the_lock(world: Path) -> None:
+    for name in ("r40.jpg", "r41.jpg", "r42.jpg"):
+        (world / "images" / name).write_bytes(crops("chelsea", 1)[0])
+    built = build(spec(world), world / "out", backend())
+    lock(spec(world), world / "elsewhere", built.lock, backend())
+    assert read_lock(built.lock).repeated.keys() == {f"rows/r4{i}.jpg" for i in range(3)}, "not built there"
+    text = (world / "rows.csv").read_text()
+    (world / "rows.csv").write_text(text.replace(f"r42.jpg,{DOG},1\n", ""))
+    lock(spec(world), world / "elsewhere", built.lock, backend())
+    assert read_lock(built.lock).repeated.keys() == {f"rows/r4{i}.jpg" for i in range(2)}
