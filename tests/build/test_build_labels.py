@@ -15,7 +15,7 @@ from photographs import crops
 from runs import backend
 
 from mlimg_build.build.compiling import build, labelled, lock, plan
-from mlimg_build.build.explaining import explain, explain_category
+from mlimg_build.build.explaining import explain, explain_category, explain_in
 from mlimg_build.build.linting import lint_plan
 from mlimg_build.build.locked import read_lock
 from mlimg_build.build.replaying import prove_labels
@@ -150,6 +150,23 @@ def test_why_tells_the_pair(world: Path) -> None:
         ("absent", "stated", "plain"), ("absent", "descendants", "plain"),
     }  # fmt: skip
     assert explain_category(built.dataset, "no such thing") is None
+
+
+def test_every_chain_begins_at_a_row_and_ends_at_its_label(world: Path) -> None:
+    built = build(spec(world), world / "out", backend())
+    with open_dataset(built.dataset) as dataset:
+        for image in dataset.train:
+            for label in explain_in(dataset, image.id)["labels"]:
+                steps = [step["step"] for step in label["chain"]]
+                assert steps[:2] == ["source", "mapping"]
+                assert f" is {label['state']} (" in label["chain"][0]["text"]
+                last = label["chain"][-1]["text"].rsplit(": ", 1)
+                if label["rule"] == "stated":
+                    assert (len(steps), label["via"]) == (2, label["wnid"])
+                elif label["rule"] == "cooccurrence":
+                    assert last[0].endswith(f"goes with {label['name']}")
+                else:
+                    assert last[1].split(" → ")[-1] == label["name"]
 
 
 def test_a_veto_takes_a_pair_away_and_keeps_it_in_the_lock(world: Path) -> None:

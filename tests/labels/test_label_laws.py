@@ -225,6 +225,20 @@ def test_the_order_of_sources_changes_only_which_of_equals_is_named(
     assert before == after
 
 
+@given(worlds(), st.sampled_from(POLICIES), st.booleans())
+@LAW
+def test_no_state_is_lost(world: World, policy: Policy, strongest: bool) -> None:
+    """Every statement is a label of its state, or one side of a contradiction that it did not win."""
+    columns = statements(world.said)
+    standing, clashes = settle(columns, world.hierarchy, policy)
+    table = labels_of(imply(standing, world.hierarchy, strongest=strongest))
+    state = {(label.image, label.category): label.state for label in table}
+    beaten = {*clashes.absent[clashes.kept != ABSENT].tolist()}
+    beaten |= {*clashes.present[clashes.kept != PRESENT].tolist()}
+    for position, one in enumerate(said_by(columns)):
+        assert state.get((one.image, one.category)) == one.state or position in beaten
+
+
 @given(worlds(), st.sampled_from(POLICIES), st.sampled_from(LEVELS))
 @LAW
 def test_every_label_replays_to_its_state(world: World, policy: Policy, levels: int | None) -> None:
