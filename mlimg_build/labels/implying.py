@@ -70,8 +70,8 @@ def imply(
     them, 0 none, 1 (the parents only) imitates the published ML-Images. Where several statements give one
     label, the most confident wins, then the nearest, then the lowest category, source category and record, so
     that the order of rows changes nothing, and the order of sources nothing but which of equals is named.
-    Without `strongest` the lowest record wins instead of the most confident statement: what is said first stays,
-    as in the published ML-Images.
+    Without `strongest` the lowest record wins, and only of one record the most confident statement: what is said
+    first stays, as in the published ML-Images.
     """
     position = np.arange(len(statements))
     parts = [(position, statements.category, np.zeros(len(statements), np.int32))]
@@ -121,7 +121,10 @@ def _first(
     What decides is packed into one number a label (image, category, doubt, hops, turn of the statement, from the upper
     bits down): numpy sorts numbers ten times as fast as their positions, and the winners are read from them.
     """
-    doubts, doubt = _ranks(-statements.confidence if strongest else statements.record)
+    doubts, doubt = _ranks(-statements.confidence)
+    if not strongest:  # of one record the most confident
+        records, record = _ranks(statements.record)
+        doubts, doubt = _ranks(record * np.int64(doubts) + doubt)
     order = _turns(statements, doubt, categories)
     turn = np.empty(len(order), dtype=np.int64)
     turn[order] = np.arange(len(order))

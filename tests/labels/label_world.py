@@ -201,8 +201,8 @@ def implied(
             label = Label(
                 one.image, category, one.state, one.confidence, rule, one.category, one.mapping, one.record
             )
-            first = -one.confidence if strongest else one.record
-            turn = (first, hops, one.category, one.mapping, -one.confidence, one.record)
+            first = 0 if strongest else one.record
+            turn = (first, -one.confidence, hops, one.category, one.mapping, one.record)
             key = (one.image, category)
             if key not in best or turn < best[key][0]:
                 best[key] = (turn, label)
