@@ -123,7 +123,7 @@ def _first(
     """
     doubts, doubt = _ranks(-statements.confidence)
     if not strongest:  # of one record the most confident
-        records, record = _ranks(statements.record)
+        _, record = _ranks(statements.record)
         doubts, doubt = _ranks(record * np.int64(doubts) + doubt)
     order = _turns(statements, doubt, categories)
     turn = np.empty(len(order), dtype=np.int64)
