@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mlimg_build.build.blocks import statement_blocks
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_vetoes
+from mlimg_build.build.predicted import of_catalog, read_predictions
 from mlimg_build.build.store import Key, Store
-from mlimg_build.errors import Problem, SpecError
-from mlimg_build.labels import Block, Hierarchy, Pairs, Vocabulary, count_together, learn_pairs
-from mlimg_build.spec import Cooccurrence, LoadedSpec
+from mlimg_build.labels import (
+    ABSENT,
+    PRESENT,
+    Block,
+    Hierarchy,
+    Pairs,
+    Policy,
+    Statements,
+    Vocabulary,
+    count_together,
+    learn_pairs,
+    settle,
+    without_implied,
+)
+from mlimg_build.spec import Cooccurrence, LoadedSpec, digest_of
 
 __all__ = ["find_pairs", "pairs_digest"]
 
-FORMAT = 2
+FORMAT = 3
 BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
-DEEPEST = 8  # folders of a path that tell images apart
 
 
 def find_pairs(
@@ -44,20 +54,32 @@ def find_pairs(
     wanted = loaded.spec.annotation.cooccurrence
     if wanted is None:
         return Pairs.none()
+    positives = loaded.spec.annotation.positives == "ancestors"
     learnt = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in wanted.learn_from]
     category_of = vocabulary.category_of
-    key = _key(loaded, wanted, learnt, category_of, positions, hierarchy)
+    key = _key(loaded, wanted, learnt, category_of, positions, hierarchy, vocabulary)
     if store is None or not store.has(key):
-        seen = _predictions(loaded, wanted, vocabulary)
+        seen = None
+        if wanted.predictions is not None:
+            place = loaded.place("annotation", "cooccurrence", "predictions")
+            seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
         blocks = (
             block
             for i, catalog in learnt
             for block in _blocks(
-                catalog, category_of[positions[i]], loaded.spec.sources[catalog.name].min_confidence, seen
+                _Reading(
+                    catalog,
+                    category_of[positions[i]],
+                    vocabulary.narrower[positions[i]],
+                    loaded.spec.sources[catalog.name].min_confidence,
+                    hierarchy,
+                    loaded.spec.annotation.conflicts,
+                ),
+                seen,
             )
         )
         pairs = learn_pairs(
-            count_together(blocks, hierarchy, related=not wanted.skip_related),
+            count_together(blocks, hierarchy, related=not wanted.skip_related, positives=positives),
             hierarchy,
             min_probability=wanted.min_probability,
             min_images=wanted.min_images,
@@ -73,7 +95,10 @@ def find_pairs(
     else:
         with np.load(store.path(key) / "pairs.npz", allow_pickle=False) as arrays:
             pairs = Pairs(**{field.name: arrays[field.name] for field in fields(Pairs)})
-    return _vetoed(pairs, wanted, vocabulary)
+    rules = loaded.spec.annotation
+    levels = None if rules.machine_levels == "all" else rules.machine_levels
+    levels = levels if rules.positives == "ancestors" else 0
+    return without_implied(_vetoed(pairs, wanted, vocabulary), hierarchy, levels)
 
 
 def pairs_digest(pairs: Pairs) -> str:
@@ -93,6 +118,7 @@ def _key(
     category_of: npt.NDArray[np.int32],
     positions: Sequence[npt.NDArray[np.int32]],
     hierarchy: Hierarchy,
+    vocabulary: Vocabulary,
 ) -> Key:
     order = hashlib.sha256()
     for part in (hierarchy.hops.indptr, hierarchy.hops.indices):
@@ -102,6 +128,7 @@ def _key(
             catalog.name: {
                 "catalog": catalog.digest,
                 "categories": hashlib.sha256(category_of[positions[i]].astype("<i4").tobytes()).hexdigest(),
+                "narrower": hashlib.sha256(vocabulary.narrower[positions[i]].tobytes()).hexdigest(),
                 "min_confidence": loaded.spec.sources[catalog.name].min_confidence,
             }
             for i, catalog in learnt
@@ -111,87 +138,71 @@ def _key(
         "min_images": wanted.min_images,
         "confidence": wanted.confidence,
         "skip_related": wanted.skip_related,
+        "positives": loaded.spec.annotation.positives,
+        "conflicts": loaded.spec.annotation.conflicts,
     }
     if wanted.predictions is not None:
         with wanted.predictions.open("rb") as stream:
             parts["predictions"] = hashlib.file_digest(stream, "sha256").hexdigest()
         parts["min_score"] = wanted.min_score
+        parts["vocabulary"] = digest_of(list(vocabulary.wnids))  # predictions name ids, not positions
     return Key("cooccurrence", FORMAT, parts)
 
 
-def _blocks(
-    catalog: Catalog, category_of: npt.NDArray[np.int32], min_confidence: float, seen: pa.Table | None
-) -> Iterator[Block]:
-    """What a catalog states present, a few million statements at a time, whole images only."""
-    looked = None if seen is None else _of_catalog(catalog, seen)
-    for key, stated, confidence in statement_blocks(catalog, BLOCK):
-        category = category_of[stated]
-        kept = (confidence > 0) & (confidence >= np.float32(min_confidence)) & (category >= 0)
-        image = key.view(np.int64)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What of a catalog counts: the category of each of its own, which say nothing by absence, and the rules."""
+
+    catalog: Catalog
+    category_of: npt.NDArray[np.int32]
+    narrower: npt.NDArray[np.bool_]
+    min_confidence: float
+    hierarchy: Hierarchy
+    conflicts: Policy
+
+
+def _blocks(reading: _Reading, seen: pa.Table | None) -> Iterator[Block]:
+    """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
+    looked = None if seen is None else of_catalog(reading.catalog, seen)
+    for key, stated, confidence in statement_blocks(reading.catalog, BLOCK):
+        category = reading.category_of[stated]
+        counts = (category >= 0) & ((confidence >= np.float32(reading.min_confidence)) | (confidence == 0))
+        counts &= (confidence > 0) | ~reading.narrower[stated]
+        image, category, sure = key.view(np.int64)[counts], category[counts], confidence[counts]
+        if (sure == 0).any():
+            image, category = _standing(reading, image, category, sure)
         if looked is None:
-            yield Block(image[kept], category[kept])
+            yield Block(image, category)
         else:
-            kept &= np.isin(image, looked[0])  # of an image that no model looked at, nothing can be said
-            yield Block(image[kept], category[kept], *looked)
+            known = np.isin(image, looked[0])  # of an image that no model looked at, nothing can be said
+            yield Block(image[known], category[known], *looked)
 
 
-def _predictions(loaded: LoadedSpec, wanted: Cooccurrence, vocabulary: Vocabulary) -> pa.Table | None:
-    """(image, category) of everything that a model sees with enough score; category -1 for what is no category."""
-    if wanted.predictions is None:
-        return None
-    try:
-        table = pq.read_table(wanted.predictions, columns=["image", "labels"])
-        labels = table.column("labels").combine_chunks()
-        image = table.column("image").combine_chunks()
-        if isinstance(labels, pa.ChunkedArray):
-            labels = labels.chunk(0) if labels.num_chunks else pa.array([], labels.type)
-        if isinstance(image, pa.ChunkedArray):
-            image = image.chunk(0) if image.num_chunks else pa.array([], image.type)
-        flat = pc.list_flatten(labels)
-        wnid, score = (
-            pc.struct_field(flat, "wnid"),
-            pc.struct_field(flat, "score").to_numpy(zero_copy_only=False),
-        )
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise SpecError(
-            Problem(
-                "predictions-unreadable",
-                f"the predictions cannot be read: {wanted.predictions}: {error}",
-                loaded.place("annotation", "cooccurrence", "predictions"),
-                hint="make them with `mlimg predict MODEL IMAGES --to FILE.parquet`",
-            )
-        ) from error
-    category = pc.fill_null(
-        pc.index_in(wnid, value_set=pa.array(vocabulary.wnids, pa.string())), -1
-    ).to_numpy()
-    category = np.where(score >= np.float32(wanted.min_score), category, -1).astype(np.int32)
-    row = pc.list_parent_indices(labels).to_numpy()
-    nothing = np.setdiff1d(np.arange(len(image)), row)  # an image that was looked at, and nothing was seen
-    return pa.table(
-        {
-            "image": image.take(pa.array(np.concatenate([row, nothing]))),
-            "category": pa.array(np.concatenate([category, np.full(len(nothing), -1, np.int32)])),
-        }
+def _standing(
+    reading: _Reading,
+    image: npt.NDArray[np.int64],
+    category: npt.NDArray[np.int32],
+    confidence: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The presences that stand once contradictions are settled; only images with an absence can have any."""
+    row = np.cumsum(np.append(False, image[1:] != image[:-1]))
+    denying = np.zeros(int(row[-1]) + 1, dtype=bool)
+    denying[row[confidence == 0]] = True
+    asked = denying[row]
+    some = np.flatnonzero(asked)
+    absent = confidence[some] == 0
+    said = Statements.of(
+        row[some],
+        category[some],
+        np.where(absent, ABSENT, PRESENT),
+        np.where(absent, 1, confidence[some]),
+        np.zeros(len(some)),
+        some,
     )
-
-
-def _of_catalog(catalog: Catalog, seen: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The predictions for images of the catalog, sorted by key; an image is known by the end of its path."""
-    images = catalog.images
-    paths, keys = images.column("path").combine_chunks(), images.column("key").to_numpy().view(np.int64)
-    names = images.column("name").combine_chunks()
-    found = np.full(len(seen), -1, np.int64)
-    for depth in range(DEEPEST, 0, -1):
-        folders = "[^/]+/" * (depth - 1)
-        end = pc.struct_field(pc.extract_regex(seen.column("image"), f"(?P<end>{folders}[^/]+)$"), "end")
-        bare = pc.replace_substring_regex(end, r"\.[A-Za-z]+$", "")
-        for text, known in ((end, paths), (end, names), (bare, names)):
-            at = pc.fill_null(pc.index_in(text, value_set=known), -1).to_numpy()
-            found = np.where(found < 0, at, found)
-    kept = found >= 0
-    key, category = keys[found[kept]], seen.column("category").to_numpy()[kept]
-    order = np.argsort(key, kind="stable")
-    return key[order], category[order]
+    standing, _ = settle(said, reading.hierarchy, reading.conflicts)
+    kept = ~asked
+    kept[standing.record[standing.state == PRESENT]] = True
+    return image[kept], category[kept]
 
 
 def _vetoed(pairs: Pairs, wanted: Cooccurrence, vocabulary: Vocabulary) -> Pairs:

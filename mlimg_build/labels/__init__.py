@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from mlimg_build.labels.adding import add_cooccurring
 from mlimg_build.labels.comparing import Departures, Difference, Shape, difference, shape
-from mlimg_build.labels.cooccurring import Block, Counts, Pairs, count_together, learn_pairs, wilson_bound
+from mlimg_build.labels.cooccurring import (
+    Block,
+    Counts,
+    Pairs,
+    count_together,
+    learn_pairs,
+    wilson_bound,
+    without_implied,
+)
 from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
@@ -95,4 +103,5 @@ __all__ = [
     "synset_name",
     "tree_by_rule",
     "wilson_bound",
+    "without_implied",
 ]

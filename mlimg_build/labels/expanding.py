@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["Expansion", "expand"]
+__all__ = ["Expansion", "entries", "expand"]
 
 
 class Expansion(NamedTuple):
@@ -32,3 +32,17 @@ def expand(relation: sparse.csr_array, categories: npt.NDArray[np.int32]) -> Exp
     within = np.arange(len(origin)) - np.repeat(np.cumsum(count) - count, count)
     at = np.repeat(start, count) + within
     return Expansion(origin, relation.indices[at].astype(np.int32), relation.data[at].astype(np.int32))
+
+
+def entries(
+    matrix: sparse.csr_array, row: npt.NDArray[np.int32], column: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int64]:
+    """The entries of a matrix at (row, column), 0 where it has none; int64[len(row)].
+
+    >>> entries(sparse.csr_array(np.array([[0, 7]])), np.array([0, 0]), np.array([1, 0])).tolist()
+    [7, 0]
+    """
+    if not len(row):  # scipy refuses to look nothing up
+        return np.empty(0, np.int64)
+    found: npt.NDArray[np.int64] = np.asarray(matrix[row, column]).ravel().astype(np.int64)
+    return found

@@ -7,11 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from mlimg_build.labels.adding import add_cooccurring
 from mlimg_build.labels.cooccurring import Pairs
-from mlimg_build.labels.expanding import expand
+from mlimg_build.labels.expanding import entries, expand
 from mlimg_build.labels.hierarchy import Hierarchy
 from mlimg_build.labels.implying import (
     ANCESTORS,
@@ -138,8 +137,8 @@ class _Proof:
         yield "rule-off", off
         yield "other-mapping", (rule <= DESCENDANTS) & (self.meant != table.via)
         hops = np.zeros(len(table), np.int64)
-        hops[up] = _at(self.hierarchy.hops, table.via[up], table.category[up])
-        hops[down] = _at(self.hierarchy.hops, table.category[down], table.via[down])
+        hops[up] = entries(self.hierarchy.hops, table.via[up], table.category[up])
+        hops[down] = entries(self.hierarchy.hops, table.category[down], table.via[down])
         far = np.zeros(len(table), dtype=bool)
         if rules.machine_levels is not None:
             far = up & (table.confidence < 1) & (hops > rules.machine_levels)
@@ -215,13 +214,3 @@ class _Proof:
             return np.zeros(len(key), np.int64), np.zeros(len(key), dtype=bool)
         at = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
         return at, self.key[at] == key
-
-
-def _at(
-    matrix: sparse.csr_array, row: npt.NDArray[np.int32], column: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
-    """The entries of a matrix at (row, column), 0 where it has none; int64[len(row)]."""
-    if not len(row):
-        return np.empty(0, np.int64)
-    found: npt.NDArray[np.int64] = np.asarray(matrix[row, column]).ravel().astype(np.int64)
-    return found

@@ -34,16 +34,23 @@ Ancestors = Literal["none", "common", "all"]
 class Placed:
     """A decision with what became of it: `wnid` after joins, `fate`, and the images that state it present.
 
-    `moved` says what took it from its own synset to `wnid`: "join", "collapse" or nothing. A `narrower` source
-    category lies below its category: where it is present so is that, but its absence says nothing of it.
+    `joined` is the synset after joins and before collapses. A `narrower` source category lies below its category:
+    where it is present so is that, but its absence says nothing of it.
     """
 
     decision: Decision
     wnid: str | None
     fate: str
     images: int
-    moved: str = ""
+    joined: str | None = None
     narrower: bool = False
+
+    @property
+    def moved(self) -> str:
+        """What took it from its own synset to its category last: "join", "collapse" or nothing."""
+        if self.joined is None or self.joined == self.wnid == self.decision.wnid:
+            return ""
+        return "collapse" if self.joined != self.wnid else "join"
 
     @property
     def unreviewed(self) -> bool:
@@ -91,10 +98,13 @@ class Merge(NamedTuple):
 
 
 def merges(vocabulary: Vocabulary) -> dict[str, Merge]:
-    """For each of `WAYS` what it merged: source categories whose category others go into as well."""
+    """For each of `WAYS` what it merged: source categories whose category others go into as well.
+
+    What a join or a collapse moved counts in any case: it changed where the labels go.
+    """
     used = [row for row in vocabulary.placed if row.fate == "used"]
     into = Counter(row.wnid for row in used)
-    shared = [row for row in used if into[row.wnid] > 1]
+    shared = [row for row in used if into[row.wnid] > 1 or row.moved]
     found = {}
     for way in WAYS:
         rows = [row for row in shared if _way(row) == way]
@@ -161,7 +171,9 @@ def gather(
             raise ValueError("a threshold after merging needs the statements of presence")
         merged = _merged_counts(placed, present)
         wnids = {wnid for wnid in wnids if merged[wnid] >= thresholds.merged}
-    wnids |= {moved for wnid in include if not moves.excludes(moved := moves.of(wnid)[0])}
+    wnids |= {
+        moved for wnid in include if not moves.excludes(*(steps := moves.of(wnid))) for moved in steps[1:]
+    }
     wnids |= {wnid for wnid in _above(wnids, graph, ancestors) if moves.stays(wnid)}
     return Vocabulary(
         tuple(sorted(wnids)),
@@ -188,14 +200,13 @@ class _Moves:
         self.excluded = {*exclude, *exclude_below, *self._below(exclude_below)}
 
     def of(self, wnid: str) -> tuple[str, str]:
-        """The synset that `wnid` becomes, and what made it so."""
+        """The synset that `wnid` becomes by joins, and the one that this becomes by collapses."""
         joined = self.into.get(wnid, wnid)
-        if joined in self.collapsed:
-            return self.collapsed[joined], "collapse"
-        return joined, "join" if joined != wnid else ""
+        return joined, self.collapsed.get(joined, joined)
 
-    def excludes(self, wnid: str) -> bool:
-        return wnid in self.excluded
+    def excludes(self, *wnids: str) -> bool:
+        """Whether any of the synsets on the way is excluded."""
+        return not self.excluded.isdisjoint(wnids)
 
     def stays(self, wnid: str) -> bool:
         """Whether the synset may be a category of its own."""
@@ -228,9 +239,9 @@ def _place(
     if decision.wnid is None:
         fate = "excluded" if excluded else "dropped" if decision.method == "file" else "unresolved"
         return Placed(decision, None, fate, images)
-    wnid, moved = moves.of(decision.wnid)
+    joined, wnid = moves.of(decision.wnid)
     narrower = False
-    if excluded or moves.excludes(decision.wnid) or moves.excludes(wnid):
+    if excluded or moves.excludes(decision.wnid, joined, wnid):
         fate = "excluded"
     elif decision.relation == "is_a" and drop_is_a:
         fate = "is_a"
@@ -238,8 +249,8 @@ def _place(
         fate = "unreviewed"
     else:
         fate = "rare" if images < fewest else "used"
-        narrower = decision.relation == "is_a" or moves.narrower(decision.wnid, wnid)
-    return Placed(decision, wnid, fate, images, moved, narrower)
+        narrower = decision.relation == "is_a" or joined != wnid or moves.narrower(decision.wnid, joined)
+    return Placed(decision, wnid, fate, images, joined, narrower)
 
 
 def _merged_counts(

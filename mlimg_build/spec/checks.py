@@ -19,6 +19,7 @@ def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
     vocabulary = data.get("vocabulary")
     if isinstance(vocabulary, dict):
         yield from _joins(vocabulary)
+        yield from _collapsed(vocabulary)
         yield from _included(vocabulary)
 
 
@@ -78,6 +79,18 @@ def _joins(vocabulary: dict[str, Any]) -> Iterator[Finding]:
                     "bad-join", message, path, f"join the others into {key} as well: joins make no chains"
                 )
             into.setdefault(wnid, key)
+
+
+def _collapsed(vocabulary: dict[str, Any]) -> Iterator[Finding]:
+    join, collapse = vocabulary.get("join"), vocabulary.get("collapse")
+    if not isinstance(join, dict) or not isinstance(collapse, tuple):
+        return
+    into = {old: new for new, olds in join.items() if isinstance(olds, tuple) for old in olds}
+    for i, wnid in enumerate(collapse):
+        if isinstance(wnid, str) and wnid in into:
+            message = f"{shown(wnid)} is joined into {into[wnid]}, so nothing can become it"
+            hint = f"collapse {into[wnid]} instead"
+            yield Finding("bad-join", message, ("vocabulary", "collapse", i), hint)
 
 
 def _included(vocabulary: dict[str, Any]) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from mlimg_build.labels import (
     prove,
     settle,
     wilson_bound,
+    without_implied,
 )
 
 LAW = settings(max_examples=80, deadline=None)
@@ -218,9 +219,6 @@ def test_a_pair_needs_its_bound_above_the_threshold() -> None:
     assert list(zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True)) == [(0, 2), (2, 0)]
     assert pairs.probability.round(3).tolist() == [0.9, 0.923]
     assert pairs.bound[0] == pytest.approx(wilson_bound(36, 40, 0.95))
-    vetoed = learn_pairs(counts, hierarchy, min_probability=0.6, min_images=1, vetoes={(0, 2)})
-    assert vetoed.vetoed.tolist() == [True, False]
-    assert vetoed.relation(3).nnz == 1
 
 
 def test_blocks_count_as_the_whole_does() -> None:
@@ -242,7 +240,7 @@ def test_related_categories_say_nothing_and_general_consequents_are_implied() ->
     rows = [(k, c) for k in range(50) for c in (1, 2)]
     image, category = (np.array(column) for column in zip(*rows, strict=True))
     counts = count_together([Block(image, category.astype(np.int32))], hierarchy)
-    pairs = learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20)
+    pairs = without_implied(learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20), hierarchy)
     found = set(zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True))
     # animal → leash, dog → leash, leash → dog, tool → dog; not dog → tool (leash implies it), not dog → animal
     assert found == {(0, 2), (1, 2), (2, 1), (3, 1)}
@@ -289,6 +287,7 @@ def test_what_one_category_implies_is_no_sign_that_others_go_together() -> None:
     for related in (True, False):
         counts = count_together([block], hierarchy, related=related)
         assert counts.images.tolist() == [53, 50, 50, 40, 3]
+        assert counts.together[0, 2] == (50 if related else 40), "alone, a dog is no pair"
         pairs = learn_pairs(counts, hierarchy, min_probability=0.5, min_images=20)
         found[related] = list(zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True))
     assert found[False] == found[True] == [(0, 3), (1, 3), (2, 3), (3, 1)]
@@ -296,3 +295,26 @@ def test_what_one_category_implies_is_no_sign_that_others_go_together() -> None:
         count_together([block], hierarchy), hierarchy, min_probability=0.5, min_images=20, skip_related=False
     )
     assert (0, 1) in set(zip(plain.antecedent.tolist(), plain.consequent.tolist(), strict=True))
+
+
+def test_rows_of_one_label_each_teach_nothing() -> None:
+    hierarchy = from_pairs(["a", "b"], [])
+    image = np.arange(40)
+    counts = count_together([Block(image, (image % 2).astype(np.int32))], hierarchy, related=False)
+    assert len(learn_pairs(counts, hierarchy, min_probability=0.5, min_images=1)) == 0
+    assert len(learn_pairs(count_together([], hierarchy), hierarchy, min_probability=0.5, min_images=1)) == 0
+
+
+def test_a_pair_goes_only_where_another_one_brings_its_consequent() -> None:
+    """boat → sea, boat → water: water follows from the sea, unless nothing implies or the sea is vetoed."""
+    hierarchy = from_pairs(["boat", "matter", "sea", "water"], [("sea", "water"), ("water", "matter")])
+    rules = [Rule(0, 1, 0.75, False), Rule(0, 2, 0.75, False), Rule(0, 3, 0.75, False)]
+
+    def kept(levels: int | None, *vetoed: int) -> list[int]:
+        given = [rule._replace(vetoed=rule.consequent in vetoed) for rule in rules]
+        return without_implied(pairs_of(given), hierarchy, levels).consequent.tolist()
+
+    assert kept(None) == [2]
+    assert kept(1) == [1, 2], "matter does not follow from water that is brought itself"
+    assert kept(0) == [1, 2, 3]
+    assert kept(None, 2) == [2, 3]

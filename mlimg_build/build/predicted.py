@@ -1,0 +1,91 @@
+"""What a model sees in the images of a source: the Parquet of `mlimg predict`, matched with the catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlimg_build.build.catalog import Catalog
+from mlimg_build.errors import Place, Problem, SpecError
+
+__all__ = ["of_catalog", "read_predictions"]
+
+SCHEMA = pa.schema(
+    [
+        ("image", pa.string()),
+        (
+            "labels",
+            pa.list_(pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", pa.float32())])),
+        ),
+    ]
+)
+DEEPEST = 8  # folders of a path that tell images apart
+
+
+def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place: Place) -> pa.Table:
+    """(image, category) of everything that is seen with enough score; -1 once for an image in which nothing is.
+
+    Raises `SpecError` `predictions-unreadable` for a file of another shape.
+    """
+    try:
+        table = pq.read_table(path, columns=SCHEMA.names).select(SCHEMA.names).cast(SCHEMA)
+        whole = pa.concat_tables([table, SCHEMA.empty_table()]).combine_chunks()
+        image, labels = (pa.concat_arrays(whole[name].chunks) for name in SCHEMA.names)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise SpecError(
+            Problem(
+                "predictions-unreadable",
+                f"the predictions cannot be read: {path}: {str(error).splitlines()[0]}",
+                place,
+                hint="expected the columns image (text) and labels (lists of wnid, name, score), as "
+                "`mlimg predict MODEL IMAGES --to FILE.parquet` writes them",
+            )
+        ) from error
+    flat = pc.list_flatten(labels)
+    wnid = pc.struct_field(flat, "wnid")
+    score = pc.fill_null(pc.struct_field(flat, "score"), 0.0).to_numpy(zero_copy_only=False)
+    category = pc.fill_null(pc.index_in(wnid, value_set=pa.array(wnids, pa.string())), -1).to_numpy()
+    category = np.where(score >= np.float32(min_score), category, -1).astype(np.int32)
+    row = pc.list_parent_indices(labels).to_numpy()
+    seen = category >= 0
+    nothing = np.setdiff1d(np.arange(len(image)), row[seen])
+    return pa.table(
+        {
+            "image": image.take(pa.array(np.concatenate([row[seen], nothing]))),
+            "category": pa.array(np.concatenate([category[seen], np.full(len(nothing), -1, np.int32)])),
+        }
+    )
+
+
+def of_catalog(catalog: Catalog, seen: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The predictions for images of the catalog, (key, category) sorted by key.
+
+    An image is known by the end of its path, the longer the better; an end that several predicted images share
+    says of none which it is.
+    """
+    keys = catalog.images.column("key").to_numpy().view(np.int64)
+    paths, names = (catalog.images.column(name).combine_chunks() for name in ("path", "name"))
+    coded = seen.column("image").combine_chunks().dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks() if coded.num_chunks else coded
+    images = coded.dictionary
+    found = np.full(len(images), -1, np.int64)
+    for depth in range(DEEPEST, 0, -1):
+        folders = "[^/]+/" * (depth - 1)
+        end = pc.struct_field(pc.extract_regex(images, f"(?P<end>{folders}[^/]+)$"), "end")
+        bare = pc.replace_substring_regex(end, r"\.[A-Za-z]+$", "")
+        for text, known in ((end, paths), (end, names), (bare, names)):
+            at = pc.fill_null(pc.index_in(text, value_set=known), -1).to_numpy(zero_copy_only=False)
+            at = np.where(found < 0, at, -1)
+            taken = np.bincount(at[at >= 0], minlength=len(keys)) > 1
+            taken[found[found >= 0]] = True
+            found = np.where((at >= 0) & ~taken[at], at, found)
+    at = found[coded.indices.to_numpy()]
+    key, category = keys[at[at >= 0]], seen.column("category").to_numpy()[at >= 0]
+    order = np.argsort(key, kind="stable")
+    return key[order], category[order]
