@@ -58,6 +58,9 @@ class Built:
     peak_memory: int  # of a worker, bytes
     summary: dict[str, Any]
     warnings: tuple[Problem, ...]
+    proved: tuple[int, int] | None = (
+        None  # shards that are what the lock says, of how many; None without a lock
+    )
 
 
 class Watcher(Protocol):
@@ -223,8 +226,10 @@ def build(
                 outcome.peak_memory,
                 outcome.images,
             )
+        proved = None
         if expected is not None:
-            _refuse_changes(_other_digests(made, store, expected), locked)
+            known = _refuse_others(made, store, expected, locked)
+            proved = (known, len(made.work))
         watcher.step("assembling the dataset")
         digest = finish(made, store, path)
         write_lock(made, store, folder, digest if fraction >= 1 else None)
@@ -256,20 +261,25 @@ def build(
         peak_memory=peak,
         summary=made.summary(),
         warnings=made.warnings,
+        proved=proved,
     )
 
 
-def _other_digests(made: Plan, store: Store, expected: Locked) -> list[str]:
-    """The shards that were built and are not what the lock says."""
-    found = []
+def _refuse_others(made: Plan, store: Store, expected: Locked, locked: Path | None) -> int:
+    """The number of shards that are wholly what the lock says; `LockChanged` with those that are not."""
+    found, proved = [], 0
     for work in made.work:
         slot = f"{work.shard.split}/{work.shard.number}"
+        same = True
         for kind, key in (("images", work.images), ("labels", work.labels)):
             digest = read_result(store.path(key), kind)["digest"]
             known = expected.digests.get((kind, slot, key.digest[:KEY]))
+            same &= known == digest
             if known is not None and known != digest:
                 found.append(f"shards.csv: {slot}: {kind} {known} → {digest}")
-    return found
+        proved += same
+    _refuse_changes(found, locked)
+    return proved
 
 
 @contextmanager

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.build.locked import KEY, Locked
 from mlimg_build.build.planning import Plan, Work
 from mlimg_build.build.rows import shard_batch
 from mlimg_build.build.store import Store
@@ -30,7 +31,7 @@ class Copy:
 
 def groups_of_copies(plan: Plan, store: Store) -> dict[str, list[Copy]]:
     """sha256 → the images that have these bytes, two at least, among the shards that are built."""
-    name = "source_digest" if plan.layout.source_digest else "digest"
+    name = _column(plan)
     built = [work for work in plan.work if store.has(work.images)]
     digests, ids, shards, rows = [], [], [], []
     for number, work in enumerate(built):
@@ -53,17 +54,38 @@ def groups_of_copies(plan: Plan, store: Store) -> dict[str, list[Copy]]:
     return found
 
 
-def copies(plan: Plan, store: Store, known: Mapping[str, str]) -> list[tuple[str, str]]:
+def copies(plan: Plan, store: Store, before: Locked | None) -> list[tuple[str, str]]:
     """(sha256, image id) of every image whose bytes another image has too, sorted.
 
-    Images of shards that are not built count with the copies that are `known` (image id → sha256) from a lock.
+    Images of shards that are not built count with the copies that the lock `before` lists, where their shard still
+    follows from the same.
     """
     found = {(sha256, one.id) for sha256, group in groups_of_copies(plan, store).items() for one in group}
-    if known:
-        listed = pa.array(list(known), pa.string())
-        for work in plan.work:
-            if not store.has(work.images):
-                ids = shard_batch(plan.rows_folder, work.shard.split, work.shard.number).column("id")
-                still = ids.filter(pc.is_in(ids, value_set=listed)).to_pylist()
-                found |= {(known[image], image) for image in still}
-    return sorted(found)
+    if before is not None and before.repeated:
+        found |= set(_known(plan, store, before))
+    images = Counter(sha256 for sha256, _ in found)
+    return sorted(pair for pair in found if images[pair[0]] > 1)
+
+
+def _known(plan: Plan, store: Store, before: Locked) -> Iterator[tuple[str, str]]:
+    """(sha256, image id) of the images that the lock lists, by what is built now, else as the lock says."""
+    listed = pa.array(list(before.repeated), pa.string())
+    keys = {(row["split"], row["shard"]): row["images_key"] for row in before.tables["shards.csv"]}
+    for work in plan.work:
+        ids = shard_batch(plan.rows_folder, work.shard.split, work.shard.number).column("id")
+        rows = np.flatnonzero(pc.is_in(ids, value_set=listed).to_numpy(zero_copy_only=False))
+        if not len(rows):
+            continue
+        images = ids.take(pa.array(rows)).to_pylist()
+        if store.has(work.images):
+            digest = read_array(store.path(work.images) / _column(plan))[rows]
+            yield from (
+                (bytes(one).hex(), image) for one, image in zip(digest, images, strict=True) if one.any()
+            )
+        elif keys.get((work.shard.split, str(work.shard.number))) == work.images.digest[:KEY]:
+            yield from ((before.repeated[image], image) for image in images)
+
+
+def _column(plan: Plan) -> str:
+    """The column with the digest of an image's file as its source has it."""
+    return "source_digest" if plan.layout.source_digest else "digest"

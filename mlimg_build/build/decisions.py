@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mlimg_build.labels import RELATIONS
 from mlimg_build.wordnet import NounGraph
 
 __all__ = [
+    "UNSIGNED",
     "Review",
     "lines_of",
     "part_lines",
@@ -129,16 +131,28 @@ def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
 def _table(
     path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(_text(path, what).splitlines())
-    absent = [name for name in columns if name not in (reader.fieldnames or ())]
-    if absent:
-        message = f"{what} has no column {', '.join(absent)}"
-        raise SpecError(
-            Problem("column-missing", message, Place(str(path), 1, 1), f"expected {','.join(columns)}")
-        )
-    there = [*columns, *(name for name in optional if name in (reader.fieldnames or ()))]
-    for row in reader:
-        yield reader.line_num, {name: (row[name] or "").strip() for name in there}
+    text = _text(path, what)
+    place = Place(str(path), 1, 1)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(reader, [])
+        absent = [name for name in columns if name not in header]
+        if absent:
+            message = f"{what} has no column {', '.join(absent)}"
+            raise SpecError(Problem("column-missing", message, place, f"expected {','.join(columns)}"))
+        there = [*columns, *(name for name in optional if name in header)]
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            place = Place(str(path), reader.line_num, 1)
+            if len(cells) != len(header):
+                message = f"{len(cells)} cells, and the header has {len(header)}"
+                raise SpecError(Problem("row-width", message, place, "put cells with commas into quotes"))
+            row = dict(zip(header, cells, strict=True))
+            yield reader.line_num, {name: row[name].strip() for name in there}
+    except csv.Error as error:
+        hint = "is a quote not closed?"
+        raise SpecError(Problem("list-unreadable", f"{what} is no CSV: {error}", place, hint)) from error
 
 
 def _text(path: Path, what: str) -> str:

@@ -31,15 +31,10 @@ def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dic
     return _Explained(dataset, _find(dataset, image)).told(category)
 
 
-def explain_category(path: Path, text: str) -> dict[str, Any] | None:
-    """What there is to know of a category, by id or name; None where the dataset has none of that name."""
+def explain_category(path: Path, text: str) -> dict[str, Any]:
+    """What there is to know of a category, by id or name. Raises `DatasetError` `category-unknown`."""
     with open_dataset(path) as dataset:
-        try:
-            return portray(dataset, text)
-        except DatasetError as error:
-            if error.code != "category-unknown":
-                raise
-            return None
+        return portray(dataset, text)
 
 
 def _find(dataset: Dataset, image: str) -> Image:

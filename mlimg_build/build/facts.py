@@ -16,7 +16,7 @@ from scipy import sparse
 from mlimg_build.build.beside import colabels
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.counting import count_groups, count_present, count_stated
-from mlimg_build.build.decisions import Review, read_ids, read_parts, read_reviewed
+from mlimg_build.build.decisions import UNSIGNED, Review, read_ids, read_parts, read_reviewed
 from mlimg_build.build.doubts import accepted_from, doubts
 from mlimg_build.build.pairing import find_pairs, pairs_digest
 from mlimg_build.build.store import Store
@@ -185,7 +185,8 @@ def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> D
     review = reviewed.get((decision.source, decision.id))
     if review is None:
         return decision
-    return replace(decision, relation=review.relation, reviewer=review.reviewer)
+    by = () if review.reviewer == UNSIGNED else (f"by {review.reviewer}",)
+    return replace(decision, relation=review.relation, reviewer=review.reviewer, evidence=by)
 
 
 def _used(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,13 @@ def plan_digest(plan: Plan) -> str:
             ],
             "category_of": plan.facts.vocabulary.category_of.tolist(),
             "scores": [round(row.decision.score, 6) for row in plan.facts.vocabulary.placed],
-            "pairs": pairs_digest(plan.facts.pairs),
+            "narrower": plan.facts.vocabulary.narrower.tolist(),
+            "pairs": [
+                getattr(plan.facts.pairs, field.name).tolist()
+                for field in fields(plan.facts.pairs)
+                if field.name != "bound"
+            ],
+            "bounds": pairs_digest(plan.facts.pairs),
             "wordnet": plan.graph.digest,
             "sources": [catalog.name for catalog in plan.catalogs],
             "licences": list(plan.rows.licences),
@@ -150,8 +157,10 @@ def evidence(row: Placed) -> str:
         others = " ".join(f"{one.wnid} {one.score:.2f}" for one in decision.alternatives[:ALTERNATIVES])
         more = len(decision.alternatives) - ALTERNATIVES
         parts.append(f"else {others}{f' and {more} more' if more > 0 else ''}")
-    if row.moved:
-        parts.append(f"{decision.wnid} {'joined' if row.moved == 'join' else 'collapsed'} into {row.wnid}")
+    if row.joined not in (None, decision.wnid):
+        parts.append(f"{decision.wnid} joined into {row.joined}")
+    if row.wnid != row.joined:
+        parts.append(f"{row.joined} collapsed into {row.wnid}")
     if row.fate != "used":
         parts.append(row.fate)
     return "; ".join(parts)

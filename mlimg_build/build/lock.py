@@ -61,12 +61,11 @@ def lock_files(plan: Plan, store: Store, before: Locked | None, dataset: str | N
     if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan):
         dataset = before.head.get("dataset")
     head = yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
-    repeated = {} if before is None else before.repeated
     tables = {
         "categories.csv": _categories(plan, store),
         "mappings.csv": _mappings(plan),
         "cooccurrence.csv": _pairs(plan),
-        "duplicates.csv": copies(plan, store, repeated),
+        "duplicates.csv": copies(plan, store, before),
         "shards.csv": shards,
     }
     return {
@@ -140,6 +139,7 @@ def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
             f"{row.decision.score:.3f}",
             row.fate,
             row.images,
+            row.decision.reviewer,
             evidence(row),
         )
         for row in plan.facts.vocabulary.placed

@@ -42,6 +42,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "score",
         "fate",
         "images",
+        "reviewer",
         "evidence",
     ),
     "cooccurrence.csv": (
@@ -110,7 +111,9 @@ def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
         tables = {name: _rows(files[name].decode(), columns) for name, columns in FILES.items() if columns}
         if not isinstance(head, dict):
             raise ValueError("lock.yaml is no mapping")
-    except (ValueError, KeyError, yaml.YAMLError) as error:
+        if not isinstance(head.get("sources"), dict):
+            raise ValueError("lock.yaml names no sources")
+    except (ValueError, KeyError, csv.Error, yaml.YAMLError) as error:
         hint = "`mlimg lock SPEC` writes it anew"
         raise BuildError(Problem("lock-damaged", f"{where} cannot be read: {error}", hint=hint)) from error
     return Locked(head, tables)
@@ -127,7 +130,7 @@ def read_leniently(folder: Path) -> Locked | None:
             lines = (folder / name).read_text(encoding="utf-8").splitlines()
             text = "\n".join(line for line in lines if not line.startswith(MARKS))
             tables[name] = _rows(text, columns) if columns else []
-        except (OSError, ValueError):
+        except (OSError, ValueError, csv.Error):
             tables[name] = []
     try:
         head = yaml.safe_load((folder / "lock.yaml").read_text(encoding="utf-8"))

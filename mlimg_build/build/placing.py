@@ -15,9 +15,9 @@ STATES = {1: "present", -1: "absent"}
 METHOD_TEXT = {
     "same_id": "the source gives the WordNet id",
     "file": "decided in the mapping file",
-    "synonym": "a lemma of a category that is here by its id",
-    "lemma": "a lemma of it",
-    "head": "a kind of it, by its head word",
+    "synonym": "by its name, that of a category which is here by its id",
+    "lemma": "by its name",
+    "head": "by the head word of its name",
 }
 METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
     "same_id": ("vocabulary", "merge"),
@@ -80,5 +80,6 @@ def statement_text(dataset: Dataset, row: Mapped) -> str:
     category = f"{categories.names[row.category]} {categories.wnid[row.category]}"
     evidence = f"; {row.evidence}" if row.evidence else ""
     certain = "" if row.method in ("same_id", "file") else f" ({row.score:.2f})"
-    verb = "is a kind of" if row.method == "head" else "is"
+    moved = any(f" {word} into " in row.evidence for word in ("joined", "collapsed"))
+    verb = "goes into" if moved else "is a kind of" if row.narrower else "is"
     return f"{row.id}{name} {verb} {category}: {METHOD_TEXT[row.method]}{certain}{evidence}"

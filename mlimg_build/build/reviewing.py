@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import io
 from pathlib import Path
 
 from mlimg_build.build.finishing import as_csv
@@ -44,17 +44,33 @@ def review_rows(plan: Plan) -> list[tuple[str, ...]]:
 def write_review(plan: Plan, path: Path) -> tuple[int, int]:
     """Writes the rows to `path`; returns their number and how many of them a person has confirmed.
 
-    Rows that a reviewer signed in the file of the spec are decisions already, so they come back as they are.
-    Where `path` exists, its columns that are not ours are kept, by source and category. Raises `SpecError`
+    What people wrote into `path` stays: signed rows, also about categories that no source has today; a synset or
+    relation that somebody corrected and has not signed yet; columns that are not ours. Raises `SpecError`
     `not-replaceable` where it is no such CSV.
     """
-    rows = review_rows(plan)
-    extra, kept = _extra(path)
-    write_synced(
-        path,
-        as_csv((*COLUMNS, *extra), ([*row, *kept.get(row[:2], [""] * len(extra))] for row in rows)),
-    )
-    return len(rows), sum(bool(row[-1]) for row in rows)
+    extra, there = _there(path)
+    rows = []
+    for row in review_rows(plan):
+        mine = dict(zip(COLUMNS, row, strict=True))
+        old = there.pop((mine["source"], mine["category"]), {})
+        if (
+            not mine["reviewer"]
+            and old.get("wnid", "")
+            and (old["wnid"], old.get("relation"))
+            != (
+                mine["wnid"],
+                mine["relation"],
+            )
+        ):
+            wnid = old["wnid"]
+            mine |= {"wnid": wnid, "relation": old.get("relation") or mine["relation"]}
+            mine["synset"] = _synset(plan, wnid) if wnid in plan.graph else ""
+            mine["evidence"] = f"corrected and not signed yet; {mine['evidence']}"
+        rows.append([*mine.values(), *(old.get(name, "") for name in extra)])
+    signed = [old for old in there.values() if old.get("reviewer")]
+    rows += [[old.get(name, "") for name in (*COLUMNS, *extra)] for old in signed]
+    write_synced(path, as_csv((*COLUMNS, *extra), rows))
+    return len(rows), sum(bool(row[COLUMNS.index("reviewer")]) for row in rows)
 
 
 def _row(plan: Plan, row: Placed) -> tuple[str, ...]:
@@ -93,20 +109,21 @@ def _doubt(row: Placed) -> tuple[bool, float, int, str, str]:
     return bool(decision.reviewer), round(decision.score, 3), -row.images, decision.source, decision.id
 
 
-def _extra(path: Path) -> tuple[Sequence[str], dict[tuple[str, ...], list[str]]]:
-    """The columns of a review that are people's own, and what they hold."""
+def _there(path: Path) -> tuple[list[str], dict[tuple[str, str], dict[str, str]]]:
+    """The columns of a review that are people's own, and its rows by source and category; nothing without a file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            names = reader.fieldnames or []
-            if not {"source", "category", "wnid"} <= {*names}:
-                hint = "give another file, or move it away"
-                place = Place(str(path), 1, 1)
-                raise SpecError(Problem("not-replaceable", f"{path} is no review of a mapping", place, hint))
-            extra = [name for name in names if name not in COLUMNS]
-            rows: dict[tuple[str, ...], list[str]] = {
-                (row["source"], row["category"]): [row[name] or "" for name in extra] for row in reader
-            }
-            return extra, rows
+        text = path.read_text(encoding="utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        names = list(reader.fieldnames or ())
+        rows = [{name: (row.get(name) or "").strip() for name in names} for row in reader]
     except FileNotFoundError:
         return [], {}
+    except (UnicodeDecodeError, csv.Error):
+        names, rows = [], []
+    if not {"source", "category", "wnid"} <= {*names}:
+        hint = "give another file, or move it away"
+        message = f"{path} is no review of a mapping, so it is not replaced"
+        raise SpecError(Problem("not-replaceable", message, Place(str(path), 1, 1), hint))
+    return [name for name in names if name not in COLUMNS], {
+        (row["source"], row["category"]): row for row in rows
+    }

@@ -70,7 +70,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Side:
-    """One side. `head` holds single facts by name; `whole` says whether its labels are those of all shards.
+    """One side. `head` holds single facts by name; `whole` says of what fraction of the shards its labels are.
 
     Facts that only some sides know are left out of `head`; `vetoes` says whether refused pairs are among `pairs`.
     """
@@ -80,7 +80,7 @@ class Side:
     head: Mapping[str, str]
     sources: Mapping[str, SourceFacts]
     images: int
-    whole: bool
+    whole: float  # the fraction of the shards whose labels are counted: 1 for all
     categories: Mapping[str, Category]
     mappings: Mapping[Key, Mapped]
     pairs: Mapping[Key, Pair]

@@ -117,7 +117,7 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         head=_head({**head, "digest": head["dataset"]}),
         sources=sources,
         images=sum(int(row["images"]) for row in tables["shards.csv"]),
-        whole=len(tables["shards.csv"]) == head["shards"],
+        whole=len(tables["shards.csv"]) / max(head["shards"], 1),
         categories=categories,
         mappings=mappings,
         pairs=pairs,
@@ -151,7 +151,7 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
         head=_head({**told, "spec": told["spec_digest"], "digest": dataset.digest}),
         sources={name: SourceFacts(part["digest"]) for name, part in told["sources"].items()},
         images=sum(len(split) for split in dataset.splits.values()),
-        whole=told["fraction"] >= 1,
+        whole=float(told["fraction"]),
         categories={
             wnid: Category(
                 wnid=wnid,

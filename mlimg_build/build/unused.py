@@ -117,7 +117,8 @@ def _lists(plan: Plan) -> Iterator[Problem]:
 
 
 def _annotation(plan: Plan, store: Store) -> Iterator[Problem]:
-    if not all(work.labels_cached for work in plan.work):
+    whole = len(plan.work) == len(plan.rows.shards)
+    if not whole or not all(work.labels_cached for work in plan.work):
         return
     counted = by_rule(plan, store).sum(axis=(0, 2))
     loaded = plan.loaded

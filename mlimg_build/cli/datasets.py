@@ -39,9 +39,10 @@ def why(
     except DatasetError as error:
         if category is not None or error.code != "image-unknown":
             raise
-        portrait = explain_category(dataset, image)
-        if portrait is None:
-            raise
+        try:
+            portrait = explain_category(dataset, image)
+        except DatasetError as other:
+            raise DatasetError([*error.problems, *other.problems]) from other
         if as_json:
             print_json(portrait)
         else:

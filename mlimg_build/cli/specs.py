@@ -203,8 +203,20 @@ def lint(
     if to:
         columns = ("kind", "wnid", "name", "count", "related", "message")
         listed = [
-            (one.kind, one.wnid, found.names[one.wnid], one.count, " ".join(one.related), one.message)
-            for one in found.findings
+            *(
+                (one.kind, one.wnid, found.names[one.wnid], one.count, " ".join(one.related), one.message)
+                for one in found.findings
+            ),
+            *(("rule-unused", "", str(one.place), "", "", one.message) for one in found.unused),
+            *(
+                (
+                    "contradiction",
+                    *(row[0], row[1], row[8], row[3]),
+                    f"{row[1]} absent by {row[2]}, {row[4]} present by {row[5]} ({row[6]}), "
+                    f"stands: {row[7]}; such as {row[9]}",
+                )
+                for row in found.contradictions
+            ),
         ]
         to.write_bytes(as_csv(columns, listed))
     if as_json:

@@ -66,10 +66,12 @@ def render(problem: Problem, text_of: Callable[[str], str | None], *, colour: bo
     def painted(text: str, code: str) -> str:
         return f"{code}{text}{END}" if colour and text else text
 
+    message = [line.strip() for line in problem.message.split("\n")]
     lines = [
         painted(f"{problem.severity}[{problem.code}]", tint)
         + ": "
-        + painted(_printable(problem.message), BOLD)
+        + painted(_printable(message[0] if message else ""), BOLD),
+        *(f"  {_printable(line)}" for line in message[1:]),
     ]
     if problem.place is not None:
         gutter = " " * len(str(problem.place.line))

@@ -93,6 +93,14 @@ def show_built(built: Built) -> None:
         )
     if built.passed_over:
         err.print(f"not everything in the sources could be used; see {built.passed_over}")
+    if built.proved is not None:
+        proved, shards = built.proved
+        rest = (
+            ""
+            if proved == shards
+            else "; the lock knows no digest of the others, as nobody built them before"
+        )
+        err.print(f"{proved:,} of {shards:,} shards are proved to be those of the lock{rest}")
     err.print(f"{built.images:,} images, digest {built.digest}")
     out.print(str(built.dataset))
 

@@ -28,8 +28,10 @@ def show_lint(found: Lint) -> None:
         listed = [*group]
         out.print(Text.assemble((f"\n{kind}", "bold yellow"), f"  {len(listed):,}: {found.kinds[kind]}"))
         for one in listed[:SHOWN]:
-            out.print(f"  {one.message}")
+            out.print(f"  {one.count:>9,}  {one.message}" if one.count else f"  {one.message}")
         _more(len(listed))
+    if not (found.findings or found.unused or found.contradictions):
+        out.print("nothing to look at")
     if found.unused:
         out.print(
             Text.assemble(("\nrule-unused", "bold yellow"), f"  {len(found.unused):,}: rules without effect")

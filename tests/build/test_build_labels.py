@@ -21,7 +21,7 @@ from mlimg_build.build.locked import read_lock
 from mlimg_build.build.replaying import prove_labels
 from mlimg_build.build.reviewing import COLUMNS, write_review
 from mlimg_build.dataset import open_dataset
-from mlimg_build.errors import SpecError
+from mlimg_build.errors import DatasetError, SpecError
 from mlimg_build.spec import LoadedSpec, load_spec
 
 SNAKE, SEA, WATER, DOG, CORGI, ANIMAL = (
@@ -142,14 +142,13 @@ def test_why_tells_the_pair(world: Path) -> None:
     assert label["chain"][2]["place"].startswith("edited.yaml:")
     (water,) = explain(built.dataset, "plain/p00.jpg", WATER)["labels"]
     assert [step["step"] for step in water["chain"]][-2:] == ["cooccurrence", "implication"]
-    portrait = explain_category(built.dataset, "sea")
-    assert portrait is not None
-    (sea,) = portrait["categories"]
+    (sea,) = explain_category(built.dataset, "sea")["categories"]
     assert {(group["state"], group["rule"], group["source"]) for group in sea["labels"]} == {
         ("present", "stated", "rows"), ("present", "cooccurrence", "rows"), ("present", "cooccurrence", "plain"),
         ("absent", "stated", "plain"), ("absent", "descendants", "plain"),
     }  # fmt: skip
-    assert explain_category(built.dataset, "no such thing") is None
+    with pytest.raises(DatasetError, match="did you mean"):
+        explain_category(built.dataset, "sea snak")
 
 
 def test_every_chain_begins_at_a_row_and_ends_at_its_label(world: Path) -> None:
@@ -283,9 +282,52 @@ def test_only_signed_rows_of_a_review_are_decisions(world: Path) -> None:
         "mg",
     )
     assert corgi.narrower
+    with path.open("a") as stream:
+        stream.write("rows,walrus,walrus,n02081571,,same_as,,,,,,ann,\n")
     write_review(again, path)
-    (kept,) = rows_of(path)
-    assert (kept["wnid"], kept["reviewer"], kept["note"]) == (DOG, "mg", "seen by me")
+    kept = {row["category"]: row for row in rows_of(path)}
+    assert (kept["corgi"]["wnid"], kept["corgi"]["reviewer"], kept["corgi"]["note"]) == (
+        DOG,
+        "mg",
+        "seen by me",
+    )
+    assert kept["walrus"]["reviewer"] == "ann", "signed, though no source has it today"
+    path.write_text(path.read_text().replace(",mg,", ",,"))
+    write_review(plan(spec(world), world / "out"), path)
+    (row,) = (row for row in rows_of(path) if row["category"] == "corgi")
+    assert (row["wnid"], row["reviewer"], row["note"]) == (DOG, "", "seen by me"), "corrected, not signed yet"
+
+
+def test_a_file_of_somebody_else_is_not_written_over(world: Path) -> None:
+    made = plan(spec(world), world / "out")
+    for name, data in (
+        ("a.jpg", crops("chelsea", 1)[0]),
+        ("a.csv", b"x,y\n1,2\n"),
+        ("b.csv", b'source,"cat'),
+    ):
+        (world / name).write_bytes(data)
+        with pytest.raises(SpecError) as caught:
+            write_review(made, world / name)
+        assert caught.value.code == "not-replaceable"
+        assert (world / name).read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("source,category,wnid\nplain,corgi\n", "row-width"),
+        ("source,category,wnid\nplain,corgi,,x\n", "row-width"),
+        ('source,category,wnid\nplain,"corgi,\n', "list-unreadable"),
+        ("source,category\n", "column-missing"),
+        ("", "column-missing"),
+    ],
+)
+def test_a_broken_review_is_refused_with_its_line(world: Path, text: str, code: str) -> None:
+    (world / "mapping.csv").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        plan(spec(world), world / "out")
+    assert caught.value.code == code
+    assert str(caught.value.problems[0].place).startswith(str(world / "mapping.csv"))
 
 
 def test_rules_without_effect_are_told_with_their_line(world: Path) -> None:
@@ -355,7 +397,7 @@ def test_copies_of_images_that_left_the_sources_leave_the_lock(world: Path) -> N
     built = build(spec(world), world / "out", backend())
     lock(spec(world), world / "elsewhere", built.lock, backend())
     assert read_lock(built.lock).repeated.keys() == {f"rows/r4{i}.jpg" for i in range(3)}, "not built there"
-    text = (world / "rows.csv").read_text()
-    (world / "rows.csv").write_text(text.replace(f"r42.jpg,{DOG},1\n", ""))
+    with (world / "plain.csv").open("a") as stream:
+        stream.write("".join(f"z{i}.jpg,corgi,1\n" for i in range(40)))  # other images belong in every shard
     lock(spec(world), world / "elsewhere", built.lock, backend())
-    assert read_lock(built.lock).repeated.keys() == {f"rows/r4{i}.jpg" for i in range(2)}
+    assert read_lock(built.lock).repeated == {}, "nobody knows whether they are still the same"
