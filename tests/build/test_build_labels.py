@@ -147,7 +147,7 @@ def test_why_tells_the_pair(world: Path) -> None:
         ("present", "stated", "rows"), ("present", "cooccurrence", "rows"), ("present", "cooccurrence", "plain"),
         ("absent", "stated", "plain"), ("absent", "descendants", "plain"),
     }  # fmt: skip
-    with pytest.raises(DatasetError, match="did you mean"):
+    with pytest.raises(DatasetError, match="no category is called"):
         explain_category(built.dataset, "sea snak")
 
 
