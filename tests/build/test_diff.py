@@ -223,6 +223,10 @@ dataset:
 
 
 def test_a_pair_is_named_as_the_cause_of_what_it_adds(copy: Path, tmp_path: Path) -> None:
+    said = (copy / "crowd" / "labels.csv").read_text()
+    for i in range(0, 40, 8):  # nobody denies the cats there: what is refuted teaches nothing
+        said = said.replace(f"m{i:02},verification,/m/animal,0\n", "")
+    (copy / "crowd" / "labels.csv").write_text(said)
     header = "antecedent,consequent,veto\n"
     (copy / "none.csv").write_text(header)
     (copy / "refused.csv").write_text(f"{header}n00015388,n03790512,x\nn02121620,n03790512,x\n")
