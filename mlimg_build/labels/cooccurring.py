@@ -128,27 +128,35 @@ def count_together(
     """
     n = len(hierarchy)
     together, images, rows = sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0
+    below = sparse.csr_array(hierarchy.down.astype(bool).astype(np.int64))
     for block in blocks:
         distinct, row = _told_apart(block.image)
         stated = _matrix(row, block.category, (len(distinct), n))
-        present = stated
-        if positives:
-            up = expand(hierarchy.hops, block.category)
-            category = np.concatenate([block.category, up.category])
-            present = _matrix(np.concatenate([row, row[up.origin]]), category, (len(distinct), n))
-        images += np.bincount(present.indices, minlength=n)
         rows += len(distinct)
+        if not related and block.seen_image is None:
+            alone = np.diff(stated.indptr) == 1
+            counted = np.bincount(stated.indices[stated.indptr[:-1][alone]], minlength=n)
+            images += counted + (below @ counted if positives else 0)
+            stated = stated[~alone]
+        present = _closed(stated, hierarchy) if positives else stated
+        images += np.bincount(present.indices, minlength=n)
         other = present
         if block.seen_image is not None and block.seen_category is not None:
             at = np.minimum(np.searchsorted(distinct, block.seen_image), max(len(distinct) - 1, 0))
             known = distinct[at] == block.seen_image if len(distinct) else np.zeros(len(at), dtype=bool)
             known &= block.seen_category >= 0
             other = _matrix(at[known], block.seen_category[known], (len(distinct), n))
-        elif not related:
-            present = other = present[np.diff(stated.indptr) > 1]
         together = sparse.csr_array(together + present.T.tocsr() @ other)
     together.sort_indices()
     return Counts(together, images, rows)
+
+
+def _closed(stated: sparse.csr_array, hierarchy: Hierarchy) -> sparse.csr_array:
+    """Each row with everything above what is in it."""
+    row = np.repeat(np.arange(stated.shape[0]), np.diff(stated.indptr))
+    up = expand(hierarchy.hops, stated.indices)
+    column = np.concatenate([stated.indices, up.category])
+    return _matrix(np.concatenate([row, row[up.origin]]), column, stated.shape)
 
 
 def _told_apart(
