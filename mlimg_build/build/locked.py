@@ -164,11 +164,17 @@ def _head_changes(old: Mapping[str, Any], new: Mapping[str, Any], whole: bool) -
     left_out = {"sources", *(() if whole else ("dataset", "plan"))}
     for field in dict.fromkeys([*old, *new]):
         if field not in left_out and old.get(field) != new.get(field):
-            yield f"lock.yaml: {field}: {old.get(field)} → {new.get(field)}"
+            yield f"lock.yaml: {field}: {_short(old.get(field))} → {_short(new.get(field))}"
     before, after = old.get("sources") or {}, new.get("sources") or {}
     for source in dict.fromkeys([*before, *after]):
         if before.get(source) != after.get(source):
             yield f"lock.yaml: source {source}: {_source(before.get(source))} → {_source(after.get(source))}"
+
+
+def _short(value: Any) -> str:
+    """A value for people: a digest by its beginning."""
+    text = str(value) if value not in (None, "") else "none"
+    return f"{text[:12]}…" if len(text) == 64 and " " not in text else text
 
 
 def _source(part: Any) -> str:
@@ -197,7 +203,7 @@ def _table_changes(
             listed.append(f"{name}: + {' '.join(at)}")
         else:
             differ = [c for c in columns if before[at][c] != after[at][c]]
-            told = ", ".join(f"{c} {before[at][c] or 'none'} → {after[at][c] or 'none'}" for c in differ)
+            told = ", ".join(f"{c} {_short(before[at][c])} → {_short(after[at][c])}" for c in differ)
             if differ:
                 listed.append(f"{name}: {' '.join(at)}: {told}")
     yield from listed[:SHOWN]

@@ -115,7 +115,8 @@ class Watcher:
             self.bars.update(self._shard_bar, completed=shards)
         elif now - self.told >= self.every or (done.shards and shards == self.shards):
             self.told = now
-            err.print(f"{images:,} of {self.images:,} images, {shards} of {self.shards} tasks, {more}")
+            done = f"{shards} of {self.shards} tasks"
+            err.print(f"{images:,} of {self.images:,} images, {done}, {more}" if self.images else done)
 
 
 @contextmanager
