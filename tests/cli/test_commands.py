@@ -140,7 +140,7 @@ def test_verify_names_the_shard_and_the_image_of_a_flipped_byte(project: Path, t
     assert "train/0" in done.stdout
 
 
-@pytest.mark.parametrize("pause", [0.2, 1.8])
+@pytest.mark.parametrize("pause", [0.2, pytest.param(1.8, marks=pytest.mark.slow)])
 def test_an_interrupted_build_says_so_and_goes_on(project: Path, tmp_path: Path, pause: float) -> None:
     process = subprocess.Popen(
         [MLIMG, "build", str(project / "mine.yaml"), "--out", str(tmp_path)],
@@ -178,6 +178,7 @@ def test_a_lock_is_written_without_building(project: Path, tmp_path: Path) -> No
     assert (tmp_path / "mine.lock" / "mappings.csv").read_text() == (built / "mappings.csv").read_text()
 
 
+@pytest.mark.slow  # tests/wordnet compares the same files
 def test_wordnet_compile_makes_the_shipped_file_again(tmp_path: Path) -> None:
     corpus = Path("/usr/share/wordnet")
     if not (corpus / "data.noun").is_file():
