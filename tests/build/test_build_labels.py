@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from photographs import crops
-from runs import backend
+from runs import shared as backend
 
 from mlimg_build.build.compiling import build, labelled, lock, plan
 from mlimg_build.build.explaining import explain, explain_category, explain_in

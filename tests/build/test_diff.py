@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import backend
+from runs import shared as backend
 
 from mlimg_build.build.comparing import Differences, compare
 from mlimg_build.build.compiling import Built, build, lock

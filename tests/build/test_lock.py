@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import backend, tree
+from runs import shared as backend
+from runs import tree
 
 import mlimg_build.build.lock as locking
 from mlimg_build.build.compiling import Built, build, check_lock, lock
