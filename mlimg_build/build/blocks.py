@@ -9,21 +9,30 @@ import numpy.typing as npt
 
 from mlimg_build.build.catalog import Catalog
 
-__all__ = ["statement_blocks"]
+__all__ = ["cuts", "statement_blocks"]
 
 BLOCK = 1 << 21
+
+
+def cuts(catalog: Catalog, size: int) -> Iterator[tuple[int, int]]:
+    """Where the statements are cut into blocks of `size`, or a few more: no image is cut in two."""
+    keys, total = catalog.statements.column("key"), len(catalog.statements)
+    start = 0
+    while start < total:
+        stop = min(start + size, total)
+        while stop < total and keys[stop] == keys[stop - 1]:
+            stop += 1
+        yield start, stop
+        start = stop
 
 
 def statement_blocks(
     catalog: Catalog, size: int = BLOCK
 ) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
-    """(image key, source category, confidence) of about `size` statements at a time; no image is cut in two."""
-    start, rows = 0, len(catalog.statements)
-    while start < rows:
-        part = catalog.statements.slice(start, size)
-        key = part.column("key").to_numpy()
-        if start + size < rows:  # the last image of the piece may go on in the next one
-            whole = int(np.searchsorted(key, key[-1])) or len(key)
-            part, key = part.slice(0, whole), key[:whole]
-        start += len(key)
-        yield key, part.column("category").to_numpy(), part.column("confidence").to_numpy()
+    """(image key, source category, confidence) of whole images, about `size` statements at a time."""
+    for start, stop in cuts(catalog, size):
+        part = catalog.statements.slice(start, stop - start)
+        key, category, confidence = (
+            part.column(name).to_numpy() for name in ("key", "category", "confidence")
+        )
+        yield key, category, confidence

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlimg_build.build.blocks import cuts
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.threads import in_threads
 
@@ -54,9 +55,7 @@ def count_present(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int
 def count_stated(catalog: Catalog) -> npt.NDArray[np.int64]:
     """int64[categories]: the statements of a source about each of its categories, present or absent."""
     n = len(catalog.categories)
-    found = in_threads(
-        lambda block: np.bincount(block.column("category"), minlength=n), _blocks(catalog, whole=False)
-    )
+    found = in_threads(lambda block: np.bincount(block.column("category"), minlength=n), _blocks(catalog))
     return _sum(found, n)
 
 
@@ -98,16 +97,9 @@ def _again(key: npt.NDArray[np.uint64], group: npt.NDArray[np.int32], n: int) ->
     return np.bincount(pairs[1:][pairs[1:] == pairs[:-1]] % max(n, 1), minlength=n)
 
 
-def _blocks(catalog: Catalog, whole: bool = True) -> Iterator[_Block]:
-    """The statements of a catalog in blocks; `whole` images each."""
-    keys, total = catalog.statements.column("key"), len(catalog.statements)
-    start = 0
-    while start < total:
-        stop = min(start + BLOCK, total)
-        while whole and stop < total and keys[stop] == keys[stop - 1]:
-            stop += 1
-        yield _Block(catalog, start, stop)
-        start = stop
+def _blocks(catalog: Catalog) -> Iterator[_Block]:
+    """The statements of a catalog in blocks of whole images."""
+    return (_Block(catalog, start, stop) for start, stop in cuts(catalog, BLOCK))
 
 
 def _sum(found: Iterator[npt.NDArray[np.int64]], n: int) -> npt.NDArray[np.int64]:

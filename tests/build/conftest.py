@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from photographs import crops
 from runs import backend
+from sea_world import make_world
 
 from mlimg_build.build.compiling import Built, build
 from mlimg_build.spec import LoadedSpec, load_spec
@@ -73,6 +74,12 @@ def spec(collection: Path) -> LoadedSpec:
 def built(spec: LoadedSpec, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The collection, built once with one worker."""
     return build(spec, tmp_path_factory.mktemp("built"), backend())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """The folder of `sea.yaml` and its two tables."""
+    return make_world(tmp_path)
 
 
 @pytest.fixture
