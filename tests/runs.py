@@ -14,6 +14,21 @@ from pathlib import Path
 
 from mlimg_build.spec import Backend, LocalCluster, SchedulerCluster
 
+THREE_SOURCES = """\
+sources:
+  tiny:
+    type: imagenet
+    images: {data}/tiny-imagenet/train
+  imagenet:
+    type: imagenet
+    images: {data}/imagenet-sample
+  coco:
+    type: open_images
+    images: {data}/coco-open-images/images
+    labels: {data}/coco-open-images/annotations-human-imagelabels.csv
+    classes: {data}/coco-open-images/class-descriptions.csv
+"""
+
 
 def backend(workers: int = 1) -> Backend:
     """A local cluster of so many workers."""

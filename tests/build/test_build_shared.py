@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import backend
+from runs import THREE_SOURCES, backend
 
 from mlimg_build.build.compiling import Built, build, plan
 from mlimg_build.build.explaining import explain
@@ -17,22 +17,14 @@ from mlimg_build.dataset import Dataset, open_dataset, verify
 from mlimg_build.spec import load_spec
 from mlimg_build.wordnet import NounGraph, load
 
-SPEC = """\
+SPEC = (
+    """\
 mlimg: 1
 name: three
 version: 1.0.0
-sources:
-  tiny:
-    type: imagenet
-    images: {data}/tiny-imagenet/train
-  imagenet:
-    type: imagenet
-    images: {data}/imagenet-sample
-  coco:
-    type: open_images
-    images: {data}/coco-open-images/images
-    labels: {data}/coco-open-images/annotations-human-imagelabels.csv
-    classes: {data}/coco-open-images/class-descriptions.csv
+"""
+    + THREE_SOURCES
+    + """\
 vocabulary:
   ancestors: common
 annotation:
@@ -40,6 +32,7 @@ annotation:
 dataset:
   images_per_shard: 2048
 """
+)
 MLIMAGES = """\
 mlimg: 1
 name: published

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runs import backend
+from runs import THREE_SOURCES, backend
 
 from mlimg_build.build.comparing import Differences
 from mlimg_build.build.compiling import lock
@@ -13,28 +13,21 @@ from mlimg_build.build.markdown import as_markdown
 from mlimg_build.build.siding import compare_paths
 from mlimg_build.spec import load_spec
 
-SPEC = """\
+SPEC = (
+    """\
 mlimg: 1
 name: three
 version: 1.0.0
-sources:
-  tiny:
-    type: imagenet
-    images: {data}/tiny-imagenet/train
-  imagenet:
-    type: imagenet
-    images: {data}/imagenet-sample
-  coco:
-    type: open_images
-    images: {data}/coco-open-images/images
-    labels: {data}/coco-open-images/annotations-human-imagelabels.csv
-    classes: {data}/coco-open-images/class-descriptions.csv
+"""
+    + THREE_SOURCES
+    + """\
 vocabulary:
   ancestors: common
   collapse: {collapse}
 annotation:
   unlabelled: keep
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import backend
+from runs import THREE_SOURCES, backend
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -22,22 +22,14 @@ from mlimg_build.training.history import read_history
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 STEPS = 40
-SPEC = """\
+SPEC = (
+    """\
 mlimg: 1
 name: three
 version: 1.0.0
-sources:
-  tiny:
-    type: imagenet
-    images: {data}/tiny-imagenet/train
-  imagenet:
-    type: imagenet
-    images: {data}/imagenet-sample
-  coco:
-    type: open_images
-    images: {data}/coco-open-images/images
-    labels: {data}/coco-open-images/annotations-human-imagelabels.csv
-    classes: {data}/coco-open-images/class-descriptions.csv
+"""
+    + THREE_SOURCES
+    + """\
 vocabulary:
   ancestors: common
 dataset:
@@ -53,6 +45,7 @@ training:
   gradient_clip: 10
   learning_rate: {{kind: cosine, base: 0.02, warm_up_epochs: 0}}
 """
+)
 
 
 def command(root: Path, dataset: Path) -> list[str]:
