@@ -14,10 +14,13 @@ __all__ = ["cuts", "statement_blocks"]
 BLOCK = 1 << 21
 
 
-def cuts(catalog: Catalog, size: int) -> Iterator[tuple[int, int]]:
-    """Where the statements are cut into blocks of `size`, or a few more: no image is cut in two."""
-    keys, total = catalog.statements.column("key"), len(catalog.statements)
-    start = 0
+def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where the statements are cut into blocks of `size`, or a few more: no image is cut in two.
+
+    `first` and `last` (left out) are the statements that are cut; no image lies on both sides of these.
+    """
+    keys = catalog.statements.column("key")
+    start, total = first, len(catalog.statements) if last is None else last
     while start < total:
         stop = min(start + size, total)
         while stop < total and keys[stop] == keys[stop - 1]:
@@ -27,10 +30,10 @@ def cuts(catalog: Catalog, size: int) -> Iterator[tuple[int, int]]:
 
 
 def statement_blocks(
-    catalog: Catalog, size: int = BLOCK
+    catalog: Catalog, size: int = BLOCK, first: int = 0, last: int | None = None
 ) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
-    """(image key, source category, confidence) of whole images, about `size` statements at a time."""
-    for start, stop in cuts(catalog, size):
+    """(image key, source category, confidence) of whole images, about `size` statements at a time; see `cuts`."""
+    for start, stop in cuts(catalog, size, first, last):
         part = catalog.statements.slice(start, stop - start)
         key, category, confidence = (
             part.column(name).to_numpy() for name in ("key", "category", "confidence")

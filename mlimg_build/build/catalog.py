@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -50,6 +50,12 @@ class Catalog:
     notes: Notes
     images: pa.Table
     statements: pa.Table
+    folder: Path | None = None  # that it is mapped from, so that another process maps it too
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.folder is not None:
+            return _open, (self.folder,)
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
 
 def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
@@ -60,7 +66,7 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
     signature = signature_of(source, part)
     place = folder / name
     try:
-        record = json.loads((place / "catalog.json").read_text())
+        record = _read(place)
         if record["signature"] == signature:
             return _load(place, record)
     except (OSError, ValueError, KeyError, pa.ArrowException):
@@ -93,6 +99,15 @@ def content_digest(images: pa.Table, statements: pa.Table, categories: Sequence[
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def _read(place: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((place / "catalog.json").read_text())
+    return record
+
+
+def _open(place: Path) -> Catalog:
+    return _load(place, _read(place))
+
+
 def _load(place: Path, record: dict[str, Any]) -> Catalog:
     notes = Notes()
     notes.counts.update(record["notes"])
@@ -107,6 +122,7 @@ def _load(place: Path, record: dict[str, Any]) -> Catalog:
         notes=notes,
         images=open_batches(place / "images.arrow").read_all(),
         statements=open_batches(place / "statements.arrow").read_all(),
+        folder=place,
     )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
 
+from mlimg_build.build.signals import uninterrupted
 from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import Backend, SchedulerCluster
 from mlimg_build.spec import LocalCluster as LocalWorkers
@@ -68,28 +66,6 @@ def _local(wanted: LocalWorkers) -> Iterator[Client]:
         with uninterrupted():
             client.close()
             cluster.close()
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back until the end: a cluster that is half started or half closed cannot be tidied up.
-
-    Ctrl-C is blocked, not caught: a terminal sends it to the workers too, and what starts in here never hears it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    resource_tracker.ensure_running()  # when it starts, it lets Ctrl-C through again
-    held: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: held.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if held:
-        raise KeyboardInterrupt
 
 
 def _remote(wanted: SchedulerCluster) -> Iterator[Client]:

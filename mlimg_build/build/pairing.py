@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from mlimg_build.build.blocks import statement_blocks
+from mlimg_build.build.blocks import cuts, statement_blocks
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_vetoes
 from mlimg_build.build.predicted import of_catalog, read_predictions
+from mlimg_build.build.processes import in_processes, process_count
 from mlimg_build.build.store import Key, Store
 from mlimg_build.labels import (
     ABSENT,
     PRESENT,
     Block,
+    Counts,
     Hierarchy,
     Pairs,
     Policy,
@@ -36,6 +38,8 @@ __all__ = ["find_pairs", "pairs_digest"]
 
 FORMAT = 3
 BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
+SMALL = 1 << 21  # so many statements are counted in less time than processes need to start
+PARTS = 2  # of each process, which end at different times
 
 
 def find_pairs(
@@ -63,23 +67,21 @@ def find_pairs(
         if wanted.predictions is not None:
             place = loaded.place("annotation", "cooccurrence", "predictions")
             seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
-        blocks = (
-            block
-            for i, catalog in learnt
-            for block in _blocks(
-                _Reading(
-                    catalog,
-                    category_of[positions[i]],
-                    vocabulary.narrower[positions[i]],
-                    loaded.spec.sources[catalog.name].min_confidence,
-                    hierarchy,
-                    loaded.spec.annotation.conflicts,
-                ),
-                seen,
+        readings = tuple(
+            _Reading(
+                catalog,
+                category_of[positions[i]],
+                vocabulary.narrower[positions[i]],
+                np.float32(loaded.spec.sources[catalog.name].min_confidence),
+                None if seen is None else of_catalog(catalog, seen),
             )
+            for i, catalog in learnt
+        )
+        counting = _Counting(
+            readings, hierarchy, loaded.spec.annotation.conflicts, not wanted.skip_related, positives
         )
         pairs = learn_pairs(
-            count_together(blocks, hierarchy, related=not wanted.skip_related, positives=positives),
+            _counts(counting),
             hierarchy,
             min_probability=wanted.min_probability,
             min_images=wanted.min_images,
@@ -151,38 +153,68 @@ def _key(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What of a catalog counts: the category of each of its own, which say nothing by absence, and the rules."""
+    """What of a catalog counts: the category of each of its own, which say nothing by absence, and from when on.
+
+    `looked` are the predictions for its images, if any; see `of_catalog`.
+    """
 
     catalog: Catalog
     category_of: npt.NDArray[np.int32]
     narrower: npt.NDArray[np.bool_]
-    min_confidence: float
+    least: np.float32
+    looked: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """Counts what goes together in a range of the statements of one reading: (its position, start, stop)."""
+
+    readings: tuple[_Reading, ...]
     hierarchy: Hierarchy
     conflicts: Policy
+    related: bool
+    positives: bool
+
+    def __call__(self, where: tuple[int, int, int]) -> Counts:
+        number, start, stop = where
+        blocks = self._blocks(self.readings[number], start, stop)
+        return count_together(blocks, self.hierarchy, related=self.related, positives=self.positives)
+
+    def _blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
+        """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
+        for key, stated, confidence in statement_blocks(reading.catalog, BLOCK, start, stop):
+            category = reading.category_of[stated]
+            counts = (category >= 0) & ((confidence >= reading.least) | (confidence == 0))
+            counts &= (confidence > 0) | ~reading.narrower[stated]
+            image, category, sure = key.view(np.int64)[counts], category[counts], confidence[counts]
+            if (sure == 0).any():
+                image, category = _standing(image, category, sure, self.hierarchy, self.conflicts)
+            if reading.looked is None:
+                yield Block(image, category)
+            else:
+                known = np.isin(image, reading.looked[0])  # where no model looked, nothing can be said
+                yield Block(image[known], category[known], *reading.looked)
 
 
-def _blocks(reading: _Reading, seen: pa.Table | None) -> Iterator[Block]:
-    """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
-    looked = None if seen is None else of_catalog(reading.catalog, seen)
-    for key, stated, confidence in statement_blocks(reading.catalog, BLOCK):
-        category = reading.category_of[stated]
-        counts = (category >= 0) & ((confidence >= np.float32(reading.min_confidence)) | (confidence == 0))
-        counts &= (confidence > 0) | ~reading.narrower[stated]
-        image, category, sure = key.view(np.int64)[counts], category[counts], confidence[counts]
-        if (sure == 0).any():
-            image, category = _standing(reading, image, category, sure)
-        if looked is None:
-            yield Block(image, category)
-        else:
-            known = np.isin(image, looked[0])  # of an image that no model looked at, nothing can be said
-            yield Block(image[known], category[known], *looked)
+def _counts(counting: _Counting) -> Counts:
+    """The counts over all readings; large ones are counted in processes, because scipy uses one core."""
+    total = sum(len(reading.catalog.statements) for reading in counting.readings)
+    size = SMALL if total <= SMALL else -(-total // (PARTS * process_count()))
+    ranges = [
+        (number, start, stop)
+        for number, reading in enumerate(counting.readings)
+        for start, stop in cuts(reading.catalog, size)
+    ]
+    found = map(counting, ranges) if total <= SMALL else in_processes(counting, ranges)
+    return reduce(Counts.__add__, found, Counts.none(len(counting.hierarchy)))
 
 
 def _standing(
-    reading: _Reading,
     image: npt.NDArray[np.int64],
     category: npt.NDArray[np.int32],
     confidence: npt.NDArray[np.float32],
+    hierarchy: Hierarchy,
+    conflicts: Policy,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """The presences that stand once contradictions are settled; only images with an absence can have any."""
     row = np.cumsum(np.append(False, image[1:] != image[:-1]))
@@ -199,7 +231,7 @@ def _standing(
         np.zeros(len(some)),
         some,
     )
-    standing, _ = settle(said, reading.hierarchy, reading.conflicts)
+    standing, _ = settle(said, hierarchy, conflicts)
     kept = ~asked
     kept[standing.record[standing.state == PRESENT]] = True
     return image[kept], category[kept]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from mlimg_build.build.counted import save_counts
 from mlimg_build.build.facts import load_rules
@@ -175,7 +176,7 @@ def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
 
 def _label(job: LabelRules, results: Batch) -> None:
     batch = shard_batch(job.rows, job.split, job.number)
-    hierarchy, pairs = _rules(str(job.rules))
+    hierarchy, pairs, relation = _rules(str(job.rules))
     statements = statements_of(batch)
     standing, clashes = settle(statements, hierarchy, job.conflicts)
     table = imply(
@@ -194,6 +195,7 @@ def _label(job: LabelRules, results: Batch) -> None:
             images=np.isin(batch.column("source").to_numpy(), job.add_to),
             positives=job.positives,
             machine_levels=job.machine_levels,
+            relation=relation,
         )
     source_of = _sources(str(job.rows / SOURCES))
     labels = LabelColumns(
@@ -228,8 +230,10 @@ def _contradictions(statements: Statements, clashes: Contradictions, images: int
 
 
 @lru_cache(maxsize=1)
-def _rules(path: str) -> tuple[Hierarchy, Pairs]:
-    return load_rules(Path(path))
+def _rules(path: str) -> tuple[Hierarchy, Pairs, sparse.csr_array]:
+    """The hierarchy, the pairs, and the relation that these make."""
+    hierarchy, pairs = load_rules(Path(path))
+    return hierarchy, pairs, pairs.relation(len(hierarchy))
 
 
 @lru_cache(maxsize=1)

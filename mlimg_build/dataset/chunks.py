@@ -86,9 +86,9 @@ def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
 
 
 def _encoded(key: str, chunk: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
-    raw = chunk.view(np.uint8)
-    if raw.any():  # a chunk of nothing but the fill value is not stored
-        yield key, _zstd().encode(raw)
+    bits = chunk.view(f"u{chunk.itemsize}")  # so that -0.0 counts
+    if bits[0] or bits.any():  # a chunk of nothing but the fill value is not stored
+        yield key, _zstd().encode(chunk.view(np.uint8))
 
 
 @cache

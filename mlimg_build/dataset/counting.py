@@ -32,11 +32,15 @@ def label_tally(
     >>> label_tally(np.array([1, 1, -1], "i1"), np.array([0, 0, 2], "u1"), np.array([0, 0, 1], "u2"))
     [(-1, 2, 1, 1), (1, 0, 0, 2)]
     """
-    keys = (np.asarray(state, "i8") + 1) * 2**24 + np.asarray(rule, "i8") * 2**16 + np.asarray(source, "i8")
-    found, counts = np.unique(keys, return_counts=True)
+    rules, sources = (int(codes.max(initial=0)) + 1 for codes in (rule, source))
+    keys = (np.asarray(state, "i8") + 1) * rules
+    keys += rule
+    keys *= sources
+    keys += source
+    counts = np.bincount(keys)
     return [
-        (key // 2**24 - 1, key // 2**16 % 2**8, key % 2**16, count)
-        for key, count in zip(found.tolist(), counts.tolist(), strict=True)
+        (key // sources // rules - 1, key // sources % rules, key % sources, int(counts[key]))
+        for key in np.flatnonzero(counts).tolist()
     ]
 
 

@@ -155,7 +155,7 @@ def write_labels(
         )
         hint = f"give both for the same 1 to {layout.images_per_shard} images"
         raise DatasetError(Problem("columns-unequal", message, hint=hint))
-    if not np.isin(np.asarray(labels.state), (-1, 1)).all():
+    if not (np.abs(np.asarray(labels.state)) == 1).all():
         hint = "leave unknown labels out"
         raise DatasetError(Problem("state-invalid", "a label's state is neither +1 nor -1", hint=hint))
     with explaining_full_disk(directory):

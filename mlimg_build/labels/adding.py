@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from mlimg_build.labels.cooccurring import LARGEST, Pairs
 from mlimg_build.labels.expanding import expand
@@ -25,6 +26,7 @@ def add_cooccurring(
     images: npt.NDArray[np.bool_] | None = None,
     positives: bool = True,
     machine_levels: int | None = None,
+    relation: sparse.csr_array | None = None,
 ) -> LabelTable:
     """The table with the labels that co-occurrence adds; what was in it stays as it is.
 
@@ -32,12 +34,14 @@ def add_cooccurring(
     antecedent times the pair's bound, and with `positives` the consequent's ancestors (up to `machine_levels`,
     as of any label that no person verified). Nothing is added where the category is known already, or it or
     an ancestor of it is absent; added labels add no further ones. `images` (by number) says who gets labels.
+    `relation` is that of the pairs, for whoever has it at hand.
 
     `via` of an added consequent is the antecedent, `via` of an ancestor added with it is the consequent; both
     rest on the statement that the antecedent's label rests on. Of several ways the most confident wins, then
     the direct one, then the lowest category, source category and record.
     """
-    relation = pairs.relation(len(hierarchy))
+    if relation is None:
+        relation = pairs.relation(len(hierarchy))
     n = np.int64(max(len(hierarchy), 1))
     known = table.image * n + table.category
     from_ = (np.diff(relation.indptr) > 0)[table.category] & (table.state == PRESENT)

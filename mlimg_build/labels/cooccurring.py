@@ -52,6 +52,16 @@ class Counts:
     images: npt.NDArray[np.int64]
     rows: int
 
+    @classmethod
+    def none(cls, n: int) -> Self:
+        """The counts over no image, of n categories."""
+        return cls(sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0)
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts over the images of both, none of which is in both."""
+        together = sparse.csr_array(self.together + other.together)
+        return Counts(together, self.images + other.images, self.rows + other.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:

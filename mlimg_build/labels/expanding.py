@@ -29,9 +29,10 @@ def expand(relation: sparse.csr_array, categories: npt.NDArray[np.int32]) -> Exp
     start = relation.indptr[categories].astype(np.int64)
     count = relation.indptr[categories + 1].astype(np.int64) - start
     origin = np.repeat(np.arange(len(categories)), count)
-    within = np.arange(len(origin)) - np.repeat(np.cumsum(count) - count, count)
-    at = np.repeat(start, count) + within
-    return Expansion(origin, relation.indices[at].astype(np.int32), relation.data[at].astype(np.int32))
+    at = np.repeat(start - np.cumsum(count) + count, count)
+    at += np.arange(len(at))
+    category, hops = relation.indices.take(at), relation.data.take(at)
+    return Expansion(origin, category.astype(np.int32, copy=False), hops.astype(np.int32, copy=False))
 
 
 def entries(

@@ -221,6 +221,20 @@ def test_everything_runs_where_torch_is_missing(collection: Path, tmp_path: Path
 def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_path: Path) -> None:
     import psutil
 
+    def processes() -> set[psutil.Process]:
+        me = psutil.Process()
+        return {me, *me.children(recursive=True)}
+
+    def listening(of: set[psutil.Process]) -> set[tuple[int, str, int]]:
+        return {
+            (process.pid, connection.laddr.ip, connection.laddr.port)
+            for process in of
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+
+    before = listening(processes())  # of the cluster that other tests share
+
     class Listening:
         def __init__(self) -> None:
             self.addresses: set[str] = set()
@@ -229,11 +243,7 @@ def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_
             """Nothing is to be said."""
 
         def follow(self, images: int, tasks: int) -> Callable[[object], None]:
-            me = psutil.Process()
-            for process in (me, *me.children(recursive=True)):
-                for connection in process.net_connections("inet"):
-                    if connection.status == psutil.CONN_LISTEN:
-                        self.addresses.add(connection.laddr.ip)
+            self.addresses |= {address for _, address, _ in listening(processes()) - before}
             return lambda done: None
 
     seen = Listening()
