@@ -11,6 +11,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
+from mlimg_build.build.memory import KEPT, LARGE
 from mlimg_build.build.signals import uninterrupted
 from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import Backend, SchedulerCluster
@@ -35,8 +36,8 @@ def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.worker.profile.enabled": False,
         # Dask has workers give freed memory back at once, and a shard's arrays cost more page faults than work
-        f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": 128 << 20,
-        f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": 32 << 20,
+        f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": KEPT,
+        f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": LARGE,
         "temporary-directory": str(scratch),
     }
     with dask.config.set(settings):

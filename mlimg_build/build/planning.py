@@ -32,7 +32,7 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 2
-LABELS_FORMAT = 4
+LABELS_FORMAT = 5
 ROWS_FORMAT = 3
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first

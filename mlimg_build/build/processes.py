@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import threading
@@ -10,21 +9,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from itertools import islice
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
+from mlimg_build.build.memory import keep_freed_memory
 from mlimg_build.build.signals import uninterrupted
 
 __all__ = ["in_processes", "process_count"]
 
 PROCESSES = 8  # each holds what it works on
 PRELOADED = ["mlimg_build.build.pairing"]
-MALLOC_OPTIONS = [
-    (-1, 128 << 20),
-    (-3, 32 << 20),
-]  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc, as workers have
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -84,18 +79,10 @@ def _context() -> Any:
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work  # noqa: PLW0603  a process of a pool has nothing else to keep it in
     _work = work
-    _keep_memory()
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
-
-
-def _keep_memory() -> None:
-    """Freed memory stays with this process: to get it back for every array costs a third of the work on them."""
-    with suppress(OSError, AttributeError):  # a C library without it
-        library = ctypes.CDLL(None)
-        for option, value in MALLOC_OPTIONS:
-            library.mallopt(option, value)
 
 
 def _follow(sentinel: int) -> None:

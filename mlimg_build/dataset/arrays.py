@@ -10,7 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, ZstdCodec
 
-from .layout import ENTRIES_PER_CHUNK, ZSTD_LEVEL, Column, Layout
+from .layout import ZSTD_LEVEL, Column, Layout
 from .text import ENCODING
 
 __all__ = ["create_columns", "create_data", "create_group", "create_ragged", "create_table"]
@@ -47,10 +47,10 @@ def create_table(group: Path, schema: tuple[Column, ...], columns: list[tuple[st
         _create(group / column.name, values.shape, chunks, column)[...] = values
 
 
-def create_ragged(group: Path, schema: tuple[Column, ...], shape: tuple[int, int]) -> None:
-    """`group` holds the metadata of an array [shard, entry] a column, to which chunk files are added."""
+def create_ragged(group: Path, schema: tuple[Column, ...], shape: tuple[int, int], chunk: int) -> None:
+    """`group` holds the metadata of an array [shard, entry] a column, to which chunks of so many entries are added."""
     for column in schema:
-        _create(group / column.name, shape, (1, ENTRIES_PER_CHUNK), column)
+        _create(group / column.name, shape, (1, chunk), column)
 
 
 def create_data(group: Path, shape: tuple[int, int], layout: Layout) -> None:

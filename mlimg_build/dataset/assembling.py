@@ -24,6 +24,7 @@ from .durable import explaining_full_disk
 from .layout import (
     CATEGORY_COLUMNS,
     CONTRADICTION_COLUMNS,
+    ENTRIES_PER_CHUNK,
     FORMAT,
     LABEL_COLUMNS,
     MAPPING_COLUMNS,
@@ -173,7 +174,7 @@ def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
         create_group(group / name)
         create_columns(group / name, SPAN_COLUMNS, count, per_shard)
         width = max((labels["widths"][name] for *_, labels in rows), default=0)
-        create_ragged(group / name, schema, (len(rows), width))
+        create_ragged(group / name, schema, (len(rows), width), ENTRIES_PER_CHUNK[name])
     table: list[tuple[str, NDArray[Any]]] = [
         ("images_digest", _digests([images["digest"] for _, images, _ in rows])),
         ("labels_digest", _digests([labels["digest"] for *_, labels in rows])),

@@ -15,7 +15,7 @@ import numpy as np
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-from .layout import ENTRIES_PER_CHUNK, ZSTD_LEVEL
+from .layout import ZSTD_LEVEL
 
 __all__ = ["PACK", "pack_chunks", "ragged_chunks", "read_chunks", "span_chunks", "unpack_chunks"]
 
@@ -29,11 +29,13 @@ def span_chunks(name: str, values: NDArray[Any], chunk_rows: int) -> Iterator[tu
     yield from _encoded(f"{name}/c/0", _padded(values, chunk_rows))
 
 
-def ragged_chunks(name: str, values: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
-    """The keys and the bytes of the chunks of row 0 of array `name` [shard, entry], but of those that are all 0."""
-    for number, start in enumerate(range(0, len(values), ENTRIES_PER_CHUNK)):
-        chunk = _padded(values[start : start + ENTRIES_PER_CHUNK], ENTRIES_PER_CHUNK)
-        yield from _encoded(f"{name}/c/0/{number}", chunk)
+def ragged_chunks(name: str, values: NDArray[Any], chunk: int) -> Iterator[tuple[str, bytes]]:
+    """The keys and the bytes of the chunks of row 0 of array `name` [shard, entry], but of those that are all 0.
+
+    A chunk has `chunk` entries.
+    """
+    for number, start in enumerate(range(0, len(values), chunk)):
+        yield from _encoded(f"{name}/c/0/{number}", _padded(values[start : start + chunk], chunk))
 
 
 def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> Places:
@@ -55,11 +57,12 @@ def unpack_chunks(folder: Path, places: Mapping[str, list[int]]) -> Iterator[tup
 
 
 def read_chunks(
-    folder: Path, places: Mapping[str, list[int]], columns: Mapping[str, tuple[str, int]]
+    folder: Path, places: Mapping[str, list[int]], columns: Mapping[str, tuple[str, int]], size: int
 ) -> dict[str, NDArray[Any]]:
     """The values of some arrays that `pack_chunks` put into `folder`: name → values.
 
     `columns` gives the dtype and the length of each; arrays [row] and [shard, entry] are both read as one row.
+    A chunk of the latter has `size` entries.
     """
     data = (folder / PACK).read_bytes()
     found: dict[str, NDArray[Any]] = {}
@@ -69,7 +72,7 @@ def read_chunks(
             number = key.removeprefix(f"{name}/c/0").removeprefix("/")
             start, stop = places[key]
             chunk = np.frombuffer(_zstd().decode(data[start:stop]), dtype)
-            first = int(number or 0) * ENTRIES_PER_CHUNK
+            first = int(number or 0) * size
             values[first : first + len(chunk)] = chunk[: length - first]
         found[name] = values
     return found

@@ -24,7 +24,10 @@ __all__ = [
 ]
 
 FORMAT = "mlimg-dataset/2"
-ENTRIES_PER_CHUNK = 65536
+ENTRIES_PER_CHUNK = {
+    "labels": 1 << 16,
+    "contradictions": 1 << 13,
+}  # a chunk is stored whole, and few images have one
 ZSTD_LEVEL = 1
 WNID_BYTES = 9
 

@@ -19,7 +19,16 @@ from .columns import ContradictionColumns, ImagesResult, LabelColumns, StoredIma
 from .counting import label_tally, tally
 from .digests import columns_digest, order_key
 from .durable import explaining_full_disk, save_json, sync_tree
-from .layout import CONTRADICTION_COLUMNS, FORMAT, LABEL_COLUMNS, SPAN_COLUMNS, Column, Layout, image_columns
+from .layout import (
+    CONTRADICTION_COLUMNS,
+    ENTRIES_PER_CHUNK,
+    FORMAT,
+    LABEL_COLUMNS,
+    SPAN_COLUMNS,
+    Column,
+    Layout,
+    image_columns,
+)
 from .stream import StreamWriter
 from .text import encode
 
@@ -175,7 +184,7 @@ def write_labels(
             for column, array in spans.items():
                 chunks |= span_chunks(f"{name}/{column}", array, layout.images_per_shard)
             for column, array in values.items():
-                chunks |= ragged_chunks(f"{name}/{column}", array)
+                chunks |= ragged_chunks(f"{name}/{column}", array, ENTRIES_PER_CHUNK[name])
             parts.extend((f"{name}/{column}", array) for column, array in (spans | values).items())
         digest = columns_digest(parts)
         places = pack_chunks(directory, chunks)
@@ -222,7 +231,7 @@ def read_labels(directory: Path, group: str, names: Sequence[str]) -> dict[str, 
     columns = {
         f"{group}/{name}": spans.get(name) or (schema[name], int(result["widths"][group])) for name in names
     }
-    found = read_chunks(directory, result["chunks"], columns)
+    found = read_chunks(directory, result["chunks"], columns, ENTRIES_PER_CHUNK[group])
     return {name: found[f"{group}/{name}"] for name in names}
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset.arrays import create_columns, create_ragged
 from mlimg_build.dataset.chunks import pack_chunks, ragged_chunks, span_chunks, unpack_chunks
-from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS, ENTRIES_PER_CHUNK, LABEL_COLUMNS, Column
+from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, Column
 
 DTYPES = sorted({column.dtype for column in (*LABEL_COLUMNS, *CONTRADICTION_COLUMNS)})
-LENGTHS = [1, 7, ENTRIES_PER_CHUNK - 1, ENTRIES_PER_CHUNK, ENTRIES_PER_CHUNK + 1, 2 * ENTRIES_PER_CHUNK + 3]
+CHUNK = 8192
+LENGTHS = [1, 7, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3]
 
 
 def column(dtype: str, length: int, filled: str, seed: int) -> NDArray[np.generic]:
@@ -29,7 +30,7 @@ def column(dtype: str, length: int, filled: str, seed: int) -> NDArray[np.generi
     elif filled == "few":
         values[rng.random(length) < 0.99] = 0
     elif filled == "late":
-        values[:ENTRIES_PER_CHUNK] = 0
+        values[:CHUNK] = 0
     return values.astype(dtype)
 
 
@@ -52,9 +53,9 @@ def stored(root: Path) -> dict[str, bytes]:
 def test_ragged_chunks_are_zarrs(dtype: str, length: int, filled: str, seed: int) -> None:
     values = column(dtype, length, filled, seed)
     with TemporaryDirectory() as folder:
-        create_ragged(Path(folder), (Column("x", dtype),), (1, length))
+        create_ragged(Path(folder), (Column("x", dtype),), (1, length), CHUNK)
         zarr.open_array(str(Path(folder) / "x"), mode="r+")[0, :] = values
-        assert dict(ragged_chunks("x", values)) == stored(Path(folder))
+        assert dict(ragged_chunks("x", values, CHUNK)) == stored(Path(folder))
 
 
 @given(st.integers(1, 50), st.integers(0, 30), st.booleans())
@@ -68,9 +69,9 @@ def test_span_chunks_are_zarrs(rows: int, free: int, zero: bool) -> None:
 
 def test_a_negative_zero_is_a_value_as_for_zarr(tmp_path: Path) -> None:
     values = np.array([0.0, -0.0], "<f4")
-    create_ragged(tmp_path, (Column("x", "<f4"),), (1, 2))
+    create_ragged(tmp_path, (Column("x", "<f4"),), (1, 2), CHUNK)
     zarr.open_array(str(tmp_path / "x"), mode="r+")[0, :] = values
-    assert dict(ragged_chunks("x", values)) == stored(tmp_path) != {}
+    assert dict(ragged_chunks("x", values, CHUNK)) == stored(tmp_path) != {}
 
 
 @pytest.mark.parametrize(
