@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mlimg_build.errors import Problem, SpecError, WordNetError
+from mlimg_build.build.listed import lines_of
+from mlimg_build.errors import Place, Problem, SpecError, WordNetError
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.wordnet import NounGraph, load
 
@@ -26,12 +27,12 @@ def load_wordnet(loaded: LoadedSpec) -> NounGraph:
 
 
 def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
-    """Raises `SpecError` with every WordNet id of the spec that the release lacks, each at its place."""
+    """Raises `SpecError` with every WordNet id of the spec and its lists that the release lacks, each at its place."""
     problems = [
         Problem(
             "unknown-synset",
             f"WordNet {graph.release} has no noun {wnid}",
-            loaded.place(*place),
+            place,
             hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
         )
         for place, wnid in _ids(loaded)
@@ -74,11 +75,14 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _ids(loaded: LoadedSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _ids(loaded: LoadedSpec) -> Iterator[tuple[Place, str]]:
     vocabulary = loaded.spec.vocabulary
     for into, olds in vocabulary.join.items():
-        yield ("vocabulary", "join", into), into
-        yield from ((("vocabulary", "join", into, i), old) for i, old in enumerate(olds))
-    yield from ((("vocabulary", "include", i), wnid) for i, wnid in enumerate(vocabulary.include))
-    if not isinstance(vocabulary.exclude, Path):
-        yield from ((("vocabulary", "exclude", i), wnid) for i, wnid in enumerate(vocabulary.exclude))
+        yield loaded.place("vocabulary", "join", into), into
+        yield from ((loaded.place("vocabulary", "join", into, i), old) for i, old in enumerate(olds))
+    for field in ("include", "collapse", "exclude", "exclude_below"):
+        given = getattr(vocabulary, field)
+        if not isinstance(given, Path):
+            yield from ((loaded.place("vocabulary", field, i), wnid) for i, wnid in enumerate(given))
+        elif given.is_file():  # else `missing_paths` says so
+            yield from lines_of(given)

@@ -1,4 +1,4 @@
-"""The small files that people keep beside a spec: lists of ids, reviewed mappings, allow-lists of parts."""
+"""The small files that people keep beside a spec: reviewed mappings, allow-lists of parts, vetoes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlimg_build.build.listed import text_of
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import RELATIONS
 from mlimg_build.wordnet import NounGraph
@@ -15,27 +16,13 @@ from mlimg_build.wordnet import NounGraph
 __all__ = [
     "UNSIGNED",
     "Review",
-    "lines_of",
     "part_lines",
-    "read_ids",
     "read_parts",
     "read_reviewed",
     "read_vetoes",
     "review_lines",
     "veto_lines",
 ]
-
-
-def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
-    """The ids of a list in a spec, or of a text file with one a line and `#` before comments."""
-    return tuple(key for _, key in lines_of(given)) if isinstance(given, Path) else tuple(given)
-
-
-def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
-    """The ids of a text file, each with its line."""
-    for number, line in enumerate(_text(path, "the list of ids").splitlines(), start=1):
-        if stripped := line.split("#", 1)[0].strip():
-            yield Place(str(path), number, 1, len(stripped)), stripped
 
 
 UNSIGNED = "unsigned"  # who decided in a file without a column for it
@@ -131,7 +118,7 @@ def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
 def _table(
     path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    text = _text(path, what)
+    text = text_of(path, what)
     place = Place(str(path), 1, 1)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -153,16 +140,3 @@ def _table(
     except csv.Error as error:
         hint = "is a quote not closed?"
         raise SpecError(Problem("list-unreadable", f"{what} is no CSV: {error}", place, hint)) from error
-
-
-def _text(path: Path, what: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            Problem(
-                "list-unreadable",
-                f"{what} cannot be read: {path}: {error}",
-                hint="correct its path, or write it as UTF-8",
-            )
-        ) from error

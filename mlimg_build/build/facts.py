@@ -16,11 +16,12 @@ from scipy import sparse
 from mlimg_build.build.beside import colabels
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.counting import count_groups, count_present, count_stated
-from mlimg_build.build.decisions import UNSIGNED, Review, read_ids, read_parts, read_reviewed
+from mlimg_build.build.decisions import UNSIGNED, Review, read_parts, read_reviewed
 from mlimg_build.build.doubts import accepted_from, doubts
+from mlimg_build.build.listed import read_ids
 from mlimg_build.build.pairing import find_pairs, pairs_digest
 from mlimg_build.build.store import Store
-from mlimg_build.errors import LabelError, Problem, SpecError
+from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
 from mlimg_build.labels import (
     Decision,
     Hierarchy,
@@ -241,7 +242,15 @@ def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierar
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
-    return from_graph(graph, wnids, relations, [*parts, *_joined(loaded, graph)])
+    try:
+        return from_graph(graph, wnids, relations, [*parts, *_joined(loaded, graph)])
+    except WordNetError as error:  # WordNet alone goes round nowhere
+        place = loaded.place(
+            *(("hierarchy", "relations", "part_holonym") if parts else ("vocabulary", "join"))
+        )
+        raise WordNetError(
+            replace(problem, place=problem.place or place) for problem in error.problems
+        ) from error
 
 
 def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:

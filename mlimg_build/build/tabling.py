@@ -76,9 +76,17 @@ def summary(found: Differences) -> str:
         parts.append(f"{' and '.join(told)} in {inside}")
     elif found.entries is not None and found.entries.different:
         parts.append(f"labels of {counted(found.entries.images, 'image', 'images')} differ")
-    if parts:
-        return ", ".join(parts)
-    return f"{' and '.join(change.what for change in found.head)} differ, and no category or label does"
+    if not parts:
+        same = "category" if unlike(found) else "category or label"
+        parts.append(f"{' and '.join(change.what for change in found.head)} differ, and no {same} does")
+    if unlike(found):
+        parts.append("labels not compared: one side holds only a fraction")
+    return ", ".join(parts)
+
+
+def unlike(found: Differences) -> bool:
+    """Whether nothing can be said of labels, because the sides hold other fractions of them."""
+    return not found.counted and found.entries is None
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -107,7 +115,7 @@ def _facts(found: Differences) -> Section:
     if found.implied_pairs[0] != found.implied_pairs[1]:
         before, after = found.implied_pairs
         rows.append(("implied pairs", f"{before:,}", f"{after:,}"))
-    if rows and not found.counted:
+    if rows and unlike(found):
         rows.append(("labels", "not compared:", "one side holds only a fraction"))
     return Section("Facts", ("", "before", "after"), tuple(rows))
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlimg_build.build.counted import by_rule
-from mlimg_build.build.decisions import lines_of, part_lines, review_lines, veto_lines
+from mlimg_build.build.decisions import part_lines, review_lines, veto_lines
 from mlimg_build.build.finishing import noted
+from mlimg_build.build.listed import lines_of
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
 from mlimg_build.errors import Place, Problem

@@ -190,9 +190,15 @@ def _line(step: str, text: str, place: str) -> Text:
 
 def show_verified(path: Path, found: Verification) -> None:
     """Prints what is wrong with a dataset, or that nothing is."""
+    from mlimg_build.build.tabling import counted  # noqa: PLC0415  other commands need not load it
+
     _findings(found.findings)
-    verdict = "every digest is right" if found.ok else f"{len(found.findings)} findings"
-    out.print(f"{path}: {found.images:,} images, {size(found.bytes)} in {found.shards} shards, {verdict}")
+    if not path.exists():
+        err.print("hint: a build writes NAME.zarr into its --out; `mlimg info` shows what it holds")
+        return
+    verdict = "every digest is right" if found.ok else counted(len(found.findings), "finding", "findings")
+    images, shards = counted(found.images, "image", "images"), counted(found.shards, "shard", "shards")
+    out.print(f"{path}: {images}, {size(found.bytes)} in {shards}, {verdict}")
     if not found.ok:
         err.print("to mend it, run the build that made it with --repair")
 

@@ -19,9 +19,15 @@ SHOWN = 8  # findings of one kind
 
 def show_lint(found: Lint) -> None:
     """Prints the findings kind by kind, the largest first, then unused rules and contradictions."""
+    from mlimg_build.build.tabling import counted  # noqa: PLC0415  other commands need not load it
+
     form = found.shape
+    categories, roots = (
+        counted(form["categories"], "category", "categories"),
+        counted(form["roots"], "root", "roots"),
+    )
     out.print(
-        f"{form['categories']:,} categories, {form['roots']:,} roots, {form['implied_pairs']:,} implied pairs, "
+        f"{categories}, {roots}, {form['implied_pairs']:,} implied pairs, "
         f"at most {form['deepest']} deep, {form['mean_depth']:.4f} on average"
     )
     for kind, group in groupby(found.findings, key=lambda one: one.kind):

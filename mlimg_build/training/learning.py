@@ -7,60 +7,30 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models import ResNet
 
 from mlimg_build.errors import CheckpointError, Interrupted, LossNotFinite, Problem, TrainingError
-from mlimg_build.spec import LearningRate, Optimizer, TrainingBackend
+from mlimg_build.spec import TrainingBackend
 from mlimg_build.training import checkpoints
-from mlimg_build.training.augmenting import normalise, seeded
-from mlimg_build.training.batches import Batch, Batches, Stream
+from mlimg_build.training.augmenting import seeded
+from mlimg_build.training.batches import Batch, Batches
 from mlimg_build.training.devices import Machine
 from mlimg_build.training.history import History
-from mlimg_build.training.network import freeze, parameter_groups
+from mlimg_build.training.learner import Job, Learner
 from mlimg_build.training.objectives import Objective
-from mlimg_build.training.schedule import rate_at
 
 __all__ = ["Follower", "Job", "Quiet", "learn"]
 
 LAG = 2  # steps after which a loss is looked at, so that a GPU never waits for it
 RECORDS = 5000  # of a run's history, about; every step where there are fewer
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What decides a run's weights: `key` is the digest of all that, `digests` those of spec, lock and dataset."""
-
-    name: str
-    key: str
-    digests: Mapping[str, str]
-    architecture: str
-    outputs: int
-    stream: Stream
-    steps_per_epoch: int
-    epochs: int
-    rate: LearningRate
-    optimizer: Optimizer
-    precision: str
-    micro_batch: int | None
-    gradient_clip: float | None
-    ema: float | None
-    frozen_stages: int
-    seed: int
-
-    @property
-    def steps(self) -> int:
-        return self.steps_per_epoch * self.epochs
 
 
 class Follower(Protocol):
@@ -85,110 +55,6 @@ class Quiet:
 
 
 Evaluate = Callable[[nn.Module], dict[str, float | None]]
-
-
-class _Learner:
-    """A network that learns, and everything that must be saved to go on with it."""
-
-    def __init__(self, job: Job, network: ResNet, objective: Objective, machine: Machine) -> None:
-        self.job = job
-        self.machine = machine
-        self.network = network.to(machine.device, memory_format=machine.memory_format)
-        self.objective = objective
-        objective.loss.to(machine.device)
-        freeze(network, job.frozen_stages)
-        self.optimizer = torch.optim.SGD(
-            parameter_groups(network, job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
-        )
-        self.average = (
-            AveragedModel(network, multi_avg_fn=_decaying(job.ema), use_buffers=True)
-            if job.ema is not None
-            else None
-        )
-        self.run: Any = torch.compile(network, dynamic=False) if machine.compile else network
-
-    @property
-    def result(self) -> nn.Module:
-        """The network to evaluate and to keep: the average where there is one."""
-        return self.average.module if self.average is not None else self.network
-
-    def learn(self, batch: Batch) -> Tensor:
-        """One step; returns the loss of the batch before it, a scalar on the device."""
-        job, device = self.job, self.machine.device
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
-        images = batch.images.to(device, non_blocking=True, memory_format=self.machine.memory_format)
-        targets = self.objective.targets(batch.labels.to(device), len(images))
-        self.objective.observe(targets, batch.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=device)
-        for part in _even_parts(len(images), job.micro_batch or len(images)):
-            with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
-                logits = self.run(normalise(images[part]))
-            share = len(logits) / len(images)
-            loss = self.objective.loss(logits.float(), targets[part]) * share
-            loss.backward()
-            total += loss.detach()
-        if job.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), job.gradient_clip)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-        return total
-
-    def train(self) -> None:
-        """Ready for steps after an evaluation."""
-        self.network.train()
-        freeze(self.network, self.job.frozen_stages)
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a run needs to go on; where it is in the data is its step."""
-        cuda = self.machine.device.type == "cuda"
-        return {
-            "key": self.job.key,
-            "digests": dict(self.job.digests),
-            "architecture": self.job.architecture,
-            "outputs": self.job.outputs,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "loss": self.objective.loss.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": [torch.cuda.get_rng_state()] if cuda else [],
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """The state that `state` gave."""
-        self.network.load_state_dict(state["network"])
-        settings = [(group["momentum"], group["weight_decay"]) for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, (momentum, decay) in zip(self.optimizer.param_groups, settings, strict=True):
-            group.update(
-                momentum=momentum, weight_decay=decay
-            )  # those of the spec, whatever the checkpoint's were
-        self.objective.loss.load_state_dict(state["loss"])
-        if self.average is not None and state["average"] is not None:
-            self.average.load_state_dict(state["average"])
-        elif self.average is not None:  # of a run without an average: it begins at what was learnt so far
-            self.average.module.load_state_dict(state["network"])
-        torch.set_rng_state(state["random"])
-        if self.machine.device.type == "cuda" and state["random_cuda"]:
-            torch.cuda.set_rng_state(state["random_cuda"][0])
-
-
-def _even_parts(images: int, most: int) -> Iterator[slice]:
-    """As few parts of at most `most` images as there can be, as equal as they can be, for the sake of batch norm.
-
-    >>> [(part.start, part.stop) for part in _even_parts(16, 5)]
-    [(0, 4), (4, 8), (8, 12), (12, 16)]
-    """
-    count = -(-images // most)
-    bounds = [images * i // count for i in range(count + 1)]
-    return (slice(start, stop) for start, stop in pairwise(bounds))
-
-
-def _decaying(decay: float) -> Any:
-    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
 
 def learn(
@@ -219,7 +85,7 @@ def learn(
     if machine.compile:
         torch.compiler.reset()  # its limit of recompilations is of the process, not of the network
     with seeded(job.seed, 0):
-        learner = _Learner(job, network, objective, machine)
+        learner = Learner(job, network, objective, machine)
         first = _resumed(learner, folder, start)
         told = follower.train(job.name, first, job.steps)
         with History(folder, first) as history, _stopping() as stopped:
@@ -229,7 +95,7 @@ def learn(
     return result
 
 
-def _resumed(learner: _Learner, folder: Path, start: Path | None) -> int:
+def _resumed(learner: Learner, folder: Path, start: Path | None) -> int:
     path = start or checkpoints.latest(folder / "checkpoints")
     if path is None:
         return 0
@@ -252,7 +118,7 @@ def _resumed(learner: _Learner, folder: Path, start: Path | None) -> int:
 
 
 def _steps(
-    learner: _Learner,
+    learner: Learner,
     first: int,
     folder: Path,
     backend: TrainingBackend,
@@ -323,7 +189,7 @@ def _steps(
             raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
 
 
-def _learnt(batch: Batch, learner: _Learner) -> Tensor:
+def _learnt(batch: Batch, learner: Learner) -> Tensor:
     """One step; what torch says of batches that are too small or of want of memory, for people."""
     try:
         return learner.learn(batch)
@@ -353,7 +219,7 @@ def _too_small() -> TrainingError:
     return TrainingError(Problem("batch-too-small", message, hint=hint))
 
 
-def _refuse_unknown(batch: Batch, learner: _Learner) -> None:
+def _refuse_unknown(batch: Batch, learner: Learner) -> None:
     if learner.objective.needs_labels and not len(batch.labels.target):
         message = (
             f"nothing is known about any image of step {batch.step + 1}, so nothing can be learnt from it: "
@@ -363,7 +229,7 @@ def _refuse_unknown(batch: Batch, learner: _Learner) -> None:
         raise TrainingError(Problem("batch-without-label", message, hint=hint))
 
 
-def _not_finite(batch: Batch, loss: float, learner: _Learner) -> LossNotFinite:
+def _not_finite(batch: Batch, loss: float, learner: Learner) -> LossNotFinite:
     section = _section(learner)
     message = f"the loss of step {batch.step + 1} is {loss}; its images are {_names(batch, learner)}"
     hint = (
@@ -373,12 +239,12 @@ def _not_finite(batch: Batch, loss: float, learner: _Learner) -> LossNotFinite:
     return LossNotFinite(Problem("loss-not-finite", message, hint=hint))
 
 
-def _section(learner: _Learner) -> str:
+def _section(learner: Learner) -> str:
     """The part of the spec that a run follows."""
     return "transfer" if learner.job.name.startswith("transfer") else "training"
 
 
-def _names(batch: Batch, learner: _Learner, most: int = 8) -> str:
+def _names(batch: Batch, learner: Learner, most: int = 8) -> str:
     ids = learner.job.stream.samples.ids(batch.rows[:most].tolist())
     more = len(batch.rows) - len(ids)
     return ", ".join(ids) + (f" and {more} more" if more > 0 else "")

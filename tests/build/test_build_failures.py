@@ -143,6 +143,31 @@ def test_an_id_of_another_release_is_refused(copy: Path) -> None:
     assert "n99999999" in str(error)
 
 
+def test_an_unknown_id_is_shown_where_it_is_written(copy: Path) -> None:
+    (copy / "not.txt").write_text("# of another release\nn02121620\n  n99999998 # gone\n")
+    spec = copy / "small.yaml"
+    rules = "  ancestors: common\n  exclude: not.txt\n  exclude_below: [n99999997]\n  collapse: [n99999996]"
+    spec.write_text(spec.read_text().replace("  ancestors: common", rules))
+    places = [problem.place for problem in refused(copy).problems]
+    assert [(Path(place.file).name, place.line) for place in places if place] == [
+        ("small.yaml", 18),
+        ("not.txt", 3),
+        ("small.yaml", 17),
+    ]
+    assert {problem.code for problem in refused(copy).problems} == {"unknown-synset"}
+
+
+def test_a_circle_of_parts_is_shown_at_their_list(copy: Path) -> None:
+    (copy / "parts.csv").write_text("part,whole\nn03273061,n04170515\n")  # an electric motor of its kind
+    spec = copy / "small.yaml"
+    spec.write_text(spec.read_text() + "hierarchy: {relations: {part_holonym: parts.csv}}\n")
+    error = refused(copy)
+    assert error.code == "cycle"
+    assert "electric motor" in str(error)
+    assert error.problems[0].place is not None
+    assert (error.problems[0].place.line, error.problems[0].place.column) == (18, 39)
+
+
 def test_contradictions_stop_a_build_where_the_spec_says_so(copy: Path) -> None:
     spec = copy / "small.yaml"
     spec.write_text(spec.read_text() + "annotation: {conflicts: error}\n")

@@ -140,6 +140,14 @@ def test_verify_names_the_shard_and_the_image_of_a_flipped_byte(project: Path, t
     assert "train/0" in done.stdout
 
 
+def test_verify_of_nothing_offers_no_repair(tmp_path: Path) -> None:
+    done = mlimg("verify", tmp_path / "none.zarr")
+    assert done.returncode == 1
+    assert "none.zarr" in done.stdout
+    assert "--repair" not in done.stderr
+    assert "hint: " in done.stderr
+
+
 @pytest.mark.parametrize("pause", [0.2, pytest.param(1.8, marks=pytest.mark.slow)])
 def test_an_interrupted_build_says_so_and_goes_on(project: Path, tmp_path: Path, pause: float) -> None:
     process = subprocess.Popen(

@@ -23,7 +23,7 @@ from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.spec import Augmentation, LearningRate, Loss, Optimizer, TrainingBackend, load_spec  # noqa: E402
 from mlimg_build.training import Batch, Batches, Job, Order, Samples, Stream  # noqa: E402
 from mlimg_build.training.devices import Machine, prepared  # noqa: E402
-from mlimg_build.training.learning import _Learner  # noqa: E402
+from mlimg_build.training.learner import Learner  # noqa: E402
 from mlimg_build.training.network import make_network  # noqa: E402
 from mlimg_build.training.objectives import multi_label  # noqa: E402
 
@@ -69,7 +69,7 @@ def job(dataset: Dataset) -> Job:
     )
 
 
-def rate(batches: Iterator[Batch], learner: _Learner | None) -> float:
+def rate(batches: Iterator[Batch], learner: Learner | None) -> float:
     """Images a second over `STEPS` batches, after `WARM` that are not counted."""
     started = 0.0
     for number, batch in enumerate(batches):
@@ -124,8 +124,8 @@ def loaded(made: Job, machine: Machine, pin: bool) -> Iterator[Batch]:
     return Batches(made.stream, 0, WARM + STEPS + 1).load(machine.workers, pin)
 
 
-def _learner(made: Job, machine: Machine) -> _Learner:
+def _learner(made: Job, machine: Machine) -> Learner:
     network = make_network(ARCHITECTURE, made.outputs, 0)
-    learner = _Learner(made, network, multi_label(Loss(), made.outputs, 0), machine)
+    learner = Learner(made, network, multi_label(Loss(), made.outputs, 0), machine)
     learner.train()
     return learner

@@ -1,0 +1,36 @@
+"""Lists of ids that people keep beside a spec: one id a line, `#` before comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mlimg_build.errors import Place, Problem, SpecError
+
+__all__ = ["lines_of", "read_ids", "text_of"]
+
+
+def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
+    """The ids of a list in a spec, or of a text file."""
+    return tuple(key for _, key in lines_of(given)) if isinstance(given, Path) else tuple(given)
+
+
+def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
+    """The ids of a text file, each with its line."""
+    for number, line in enumerate(text_of(path, "the list of ids").splitlines(), start=1):
+        if stripped := line.split("#", 1)[0].strip():
+            yield Place(str(path), number, 1, len(stripped)), stripped
+
+
+def text_of(path: Path, what: str) -> str:
+    """The text of a small file; raises `SpecError` "list-unreadable", which calls it `what`."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            Problem(
+                "list-unreadable",
+                f"{what} cannot be read: {path}: {error}",
+                hint="correct its path, or write it as UTF-8",
+            )
+        ) from error

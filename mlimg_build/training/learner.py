@@ -1,0 +1,153 @@
+"""A network that learns: one step of it, and all that must be saved to go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.models import ResNet
+
+from mlimg_build.spec import LearningRate, Optimizer
+from mlimg_build.training.augmenting import normalise
+from mlimg_build.training.batches import Batch, Stream
+from mlimg_build.training.devices import Machine
+from mlimg_build.training.network import freeze, parameter_groups
+from mlimg_build.training.objectives import Objective
+from mlimg_build.training.schedule import rate_at
+
+__all__ = ["Job", "Learner"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What decides a run's weights: `key` is the digest of all that, `digests` those of spec, lock and dataset."""
+
+    name: str
+    key: str
+    digests: Mapping[str, str]
+    architecture: str
+    outputs: int
+    stream: Stream
+    steps_per_epoch: int
+    epochs: int
+    rate: LearningRate
+    optimizer: Optimizer
+    precision: str
+    micro_batch: int | None
+    gradient_clip: float | None
+    ema: float | None
+    frozen_stages: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.epochs
+
+
+class Learner:
+    """A network that learns, and everything that must be saved to go on with it."""
+
+    def __init__(self, job: Job, network: ResNet, objective: Objective, machine: Machine) -> None:
+        self.job = job
+        self.machine = machine
+        self.network = network.to(machine.device, memory_format=machine.memory_format)
+        self.objective = objective
+        objective.loss.to(machine.device)
+        freeze(network, job.frozen_stages)
+        self.optimizer = torch.optim.SGD(
+            parameter_groups(network, job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
+        )
+        self.average = (
+            AveragedModel(network, multi_avg_fn=_decaying(job.ema), use_buffers=True)
+            if job.ema is not None
+            else None
+        )
+        self.run: Any = torch.compile(network, dynamic=False) if machine.compile else network
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to evaluate and to keep: the average where there is one."""
+        return self.average.module if self.average is not None else self.network
+
+    def learn(self, batch: Batch) -> Tensor:
+        """One step; returns the loss of the batch before it, a scalar on the device."""
+        job, device = self.job, self.machine.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
+        images = batch.images.to(device, non_blocking=True, memory_format=self.machine.memory_format)
+        targets = self.objective.targets(batch.labels.to(device), len(images))
+        self.objective.observe(targets, batch.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=device)
+        for part in _even_parts(len(images), job.micro_batch or len(images)):
+            with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
+                logits = self.run(normalise(images[part]))
+            share = len(logits) / len(images)
+            loss = self.objective.loss(logits.float(), targets[part]) * share
+            loss.backward()
+            total += loss.detach()
+        if job.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), job.gradient_clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return total
+
+    def train(self) -> None:
+        """Ready for steps after an evaluation."""
+        self.network.train()
+        freeze(self.network, self.job.frozen_stages)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a run needs to go on; where it is in the data is its step."""
+        cuda = self.machine.device.type == "cuda"
+        return {
+            "key": self.job.key,
+            "digests": dict(self.job.digests),
+            "architecture": self.job.architecture,
+            "outputs": self.job.outputs,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss": self.objective.loss.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": [torch.cuda.get_rng_state()] if cuda else [],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The state that `state` gave."""
+        self.network.load_state_dict(state["network"])
+        settings = [(group["momentum"], group["weight_decay"]) for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group, (momentum, decay) in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(
+                momentum=momentum, weight_decay=decay
+            )  # those of the spec, whatever the checkpoint's were
+        self.objective.loss.load_state_dict(state["loss"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        elif self.average is not None:  # of a run without an average: it begins at what was learnt so far
+            self.average.module.load_state_dict(state["network"])
+        torch.set_rng_state(state["random"])
+        if self.machine.device.type == "cuda" and state["random_cuda"]:
+            torch.cuda.set_rng_state(state["random_cuda"][0])
+
+
+def _even_parts(images: int, most: int) -> Iterator[slice]:
+    """As few parts of at most `most` images as there can be, as equal as they can be, for the sake of batch norm.
+
+    >>> [(part.start, part.stop) for part in _even_parts(16, 5)]
+    [(0, 4), (4, 8), (8, 12), (12, 16)]
+    """
+    count = -(-images // most)
+    bounds = [images * i // count for i in range(count + 1)]
+    return (slice(start, stop) for start, stop in pairwise(bounds))
+
+
+def _decaying(decay: float) -> Any:
+    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
