@@ -38,7 +38,7 @@ __all__ = ["find_pairs", "pairs_digest"]
 
 FORMAT = 3
 BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
-SMALL = 1 << 21  # so many statements are counted in less time than processes need to start
+SMALL = 1 << 22  # so many statements are counted in about the time that processes need besides
 PARTS = 2  # of each process, which end at different times
 
 
