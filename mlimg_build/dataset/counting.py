@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["label_tally", "split_counts", "tally"]
 
 STATES = {1: "present", -1: "absent"}
+DENSE = 1 << 16  # codes that are counted by their position
 KEPT = {1: "present", -1: "absent", 0: "neither"}
 
 
@@ -33,14 +34,19 @@ def label_tally(
     [(-1, 2, 1, 1), (1, 0, 0, 2)]
     """
     rules, sources = (int(codes.max(initial=0)) + 1 for codes in (rule, source))
-    keys = (np.asarray(state, "i8") + 1) * rules
-    keys += rule
-    keys *= sources
-    keys += source
-    counts = np.bincount(keys)
+    keys = np.asarray(state, "i8") + 1
+    for codes, count in ((rule, rules), (source, sources)):
+        keys *= count
+        keys += codes
+    lowest, highest = (int(bound) for bound in (keys.min(initial=0), keys.max(initial=0)))
+    if lowest >= 0 and highest < DENSE:
+        found, counts = np.arange(highest + 1), np.bincount(keys, minlength=1)
+    else:  # of a damaged dataset, say
+        found, counts = np.unique(keys, return_counts=True)
     return [
-        (key // sources // rules - 1, key // sources % rules, key % sources, int(counts[key]))
-        for key in np.flatnonzero(counts).tolist()
+        (key // sources // rules - 1, key // sources % rules, key % sources, count)
+        for key, count in zip(found.tolist(), counts.tolist(), strict=True)
+        if count
     ]
 
 
