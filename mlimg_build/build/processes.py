@@ -38,6 +38,9 @@ def in_processes(work: Callable[[Given], Made], items: Iterable[Given]) -> Itera
 
     Where processes cannot be started or are killed, this one does what is left.
     """
+    if multiprocessing.current_process().daemon:  # which may start none
+        yield from map(work, items)
+        return
     rest = iter(items)
     waiting: deque[tuple[Given, Future[Made] | None]] = deque()
     with uninterrupted():  # what is started in here never hears Ctrl-C, which a terminal sends to all
@@ -56,7 +59,7 @@ def in_processes(work: Callable[[Given], Made], items: Iterable[Given]) -> Itera
 def _submit(pool: ProcessPoolExecutor, item: Any) -> Future[Any] | None:
     try:
         return pool.submit(_one, item)
-    except BrokenProcessPool:
+    except (BrokenProcessPool, OSError):  # the latter where there may be no more processes
         return None
 
 

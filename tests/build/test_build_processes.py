@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -57,6 +58,23 @@ def test_results_come_in_order_from_other_processes() -> None:
 
 def test_what_a_dead_process_leaves_is_done_here() -> None:
     assert list(in_processes(Squared(deadly=7), range(30))) == [number**2 for number in range(30)]
+
+
+def squares_of(numbers: list[int]) -> list[int]:
+    return list(in_processes(Squared(), numbers))
+
+
+def test_a_daemonic_process_does_everything_itself() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # its processes are daemonic
+        assert pool.apply(squares_of, ([1, 2, 3],)) == [1, 4, 9]
+
+
+def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path) -> None:
+    program = "import math\nfrom mlimg_build.build.processes import in_processes\n"
+    (tmp_path / "plain.py").write_text(program + "print([*in_processes(math.isqrt, [4, 9, 16])])\n")
+    command = [sys.executable, str(tmp_path / "plain.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "[2, 3, 4]\n"
 
 
 def test_an_error_comes_through() -> None:
