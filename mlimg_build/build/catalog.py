@@ -54,7 +54,7 @@ class Catalog:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.folder is not None:
-            return _open, (self.folder,)
+            return _open, (self.folder, self.digest)
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
 
@@ -104,8 +104,12 @@ def _read(place: Path) -> dict[str, Any]:
     return record
 
 
-def _open(place: Path) -> Catalog:
-    return _load(place, _read(place))
+def _open(place: Path, digest: str) -> Catalog:
+    record = _read(place)
+    if record["digest"] != digest:
+        message = f"the catalog of source {record['name']} was made anew meanwhile"
+        raise SourceError(Problem("catalog-replaced", message, hint="run the command again"))
+    return _load(place, record)
 
 
 def _load(place: Path, record: dict[str, Any]) -> Catalog:

@@ -28,6 +28,7 @@ def load_wordnet(loaded: LoadedSpec) -> NounGraph:
 
 def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
     """Raises `SpecError` with every WordNet id of the spec and its lists that the release lacks, each at its place."""
+    unreadable: list[Problem] = []
     problems = [
         Problem(
             "unknown-synset",
@@ -35,9 +36,10 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
             place,
             hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
         )
-        for place, wnid in _ids(loaded)
+        for place, wnid in _ids(loaded, unreadable)
         if wnid not in graph
     ]
+    problems += unreadable
     if problems:
         raise SpecError(problems)
 
@@ -68,6 +70,13 @@ def _hint(path: Path) -> str:
     return f"correct the path or set its variable; the nearest folder that exists is {parent}"
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -75,7 +84,8 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _ids(loaded: LoadedSpec) -> Iterator[tuple[Place, str]]:
+def _ids(loaded: LoadedSpec, unreadable: list[Problem]) -> Iterator[tuple[Place, str]]:
+    """The ids of the spec and of the lists that it names; what is wrong with a list is added to `unreadable`."""
     vocabulary = loaded.spec.vocabulary
     for into, olds in vocabulary.join.items():
         yield loaded.place("vocabulary", "join", into), into
@@ -84,5 +94,9 @@ def _ids(loaded: LoadedSpec) -> Iterator[tuple[Place, str]]:
         given = getattr(vocabulary, field)
         if not isinstance(given, Path):
             yield from ((loaded.place("vocabulary", field, i), wnid) for i, wnid in enumerate(given))
-        elif given.is_file():  # else `missing_paths` says so
-            yield from lines_of(given)
+        elif _is_file(given):  # else `missing_paths` says so
+            try:
+                yield from lines_of(given)
+            except SpecError as error:
+                place = loaded.place("vocabulary", field)
+                unreadable += [replace(problem, place=problem.place or place) for problem in error.problems]

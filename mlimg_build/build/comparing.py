@@ -141,7 +141,8 @@ class Effect:
 class Differences:
     """All that differs between two sides; `names` has the name of every category that is mentioned.
 
-    `labels` and `effects` count by category and are empty where `counted` is False: one side holds only a fraction.
+    `labels` and `effects` count by category and are empty where `counted` is False: the sides hold
+    different fractions.
     `entries` compares image by image, where both sides are datasets of the same images.
     """
 

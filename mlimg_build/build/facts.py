@@ -242,12 +242,15 @@ def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierar
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
+    joined = _joined(loaded, graph)
+    place = loaded.place("vocabulary", "join")  # WordNet alone goes round nowhere
     try:
-        return from_graph(graph, wnids, relations, [*parts, *_joined(loaded, graph)])
-    except WordNetError as error:  # WordNet alone goes round nowhere
-        place = loaded.place(
-            *(("hierarchy", "relations", "part_holonym") if parts else ("vocabulary", "join"))
-        )
+        if parts and joined:
+            from_graph(graph, wnids, relations, joined)  # to tell which of the two goes round
+        if parts:
+            place = loaded.place("hierarchy", "relations", "part_holonym")
+        return from_graph(graph, wnids, relations, [*parts, *joined])
+    except WordNetError as error:
         raise WordNetError(
             replace(problem, place=problem.place or place) for problem in error.problems
         ) from error

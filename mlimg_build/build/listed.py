@@ -19,7 +19,7 @@ def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
     """The ids of a text file, each with its line."""
     for number, line in enumerate(text_of(path, "the list of ids").splitlines(), start=1):
         if stripped := line.split("#", 1)[0].strip():
-            yield Place(str(path), number, 1, len(stripped)), stripped
+            yield Place(str(path), number, line.index(stripped) + 1, len(stripped)), stripped
 
 
 def text_of(path: Path, what: str) -> str:

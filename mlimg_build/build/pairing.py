@@ -41,6 +41,8 @@ BLOCK = 1 << 17  # statements that are multiplied at once: their products stay i
 SMALL = 1 << 22  # so many statements are counted in about the time that processes need besides
 PARTS = 2  # of each process, which end at different times
 
+Looked = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
 
 def find_pairs(
     loaded: LoadedSpec,
@@ -162,7 +164,7 @@ class _Reading:
     category_of: npt.NDArray[np.int32]
     narrower: npt.NDArray[np.bool_]
     least: np.float32
-    looked: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None
+    looked: Looked | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +194,9 @@ class _Counting:
             if reading.looked is None:
                 yield Block(image, category)
             else:
-                known = np.isin(image, reading.looked[0])  # where no model looked, nothing can be said
-                yield Block(image[known], category[known], *reading.looked)
+                looked = _between(reading.looked, image)
+                known = np.isin(image, looked[0])  # where no model looked, nothing can be said
+                yield Block(image[known], category[known], *looked)
 
 
 def _counts(counting: _Counting) -> Counts:
@@ -207,6 +210,15 @@ def _counts(counting: _Counting) -> Counts:
     ]
     found = map(counting, ranges) if total <= SMALL else in_processes(counting, ranges)
     return reduce(Counts.__add__, found, Counts.none(len(counting.hierarchy)))
+
+
+def _between(looked: Looked, image: npt.NDArray[np.int64]) -> Looked:
+    """The predictions, sorted by key, from the lowest to the highest of the images."""
+    if not len(image):
+        return looked[0][:0], looked[1][:0]
+    start = int(np.searchsorted(looked[0], image.min()))
+    stop = int(np.searchsorted(looked[0], image.max(), side="right"))
+    return looked[0][start:stop], looked[1][start:stop]
 
 
 def _standing(

@@ -80,7 +80,7 @@ def summary(found: Differences) -> str:
         same = "category" if unlike(found) else "category or label"
         parts.append(f"{' and '.join(change.what for change in found.head)} differ, and no {same} does")
     if unlike(found):
-        parts.append("labels not compared: one side holds only a fraction")
+        parts.append("labels not compared: the sides hold different fractions")
     return ", ".join(parts)
 
 
@@ -116,7 +116,7 @@ def _facts(found: Differences) -> Section:
         before, after = found.implied_pairs
         rows.append(("implied pairs", f"{before:,}", f"{after:,}"))
     if rows and unlike(found):
-        rows.append(("labels", "not compared:", "one side holds only a fraction"))
+        rows.append(("labels", "not compared:", "the sides hold different fractions"))
     return Section("Facts", ("", "before", "after"), tuple(rows))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlimg_build.dataset import Verification
     from mlimg_build.dataset.verifying import Finding
 
+NO_DATASET = {"dataset-missing", "not-a-dataset"}
 MOST = 12  # categories that one line lists
 
 __all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof", "show_verified", "show_why"]
@@ -193,7 +194,7 @@ def show_verified(path: Path, found: Verification) -> None:
     from mlimg_build.build.tabling import counted  # noqa: PLC0415  other commands need not load it
 
     _findings(found.findings)
-    if not path.exists():
+    if {finding.code for finding in found.findings} & NO_DATASET:
         err.print("hint: a build writes NAME.zarr into its --out; `mlimg info` shows what it holds")
         return
     verdict = "every digest is right" if found.ok else counted(len(found.findings), "finding", "findings")

@@ -149,11 +149,18 @@ def test_an_unknown_id_is_shown_where_it_is_written(copy: Path) -> None:
     rules = "  ancestors: common\n  exclude: not.txt\n  exclude_below: [n99999997]\n  collapse: [n99999996]"
     spec.write_text(spec.read_text().replace("  ancestors: common", rules))
     places = [problem.place for problem in refused(copy).problems]
-    assert [(Path(place.file).name, place.line) for place in places if place] == [
-        ("small.yaml", 18),
-        ("not.txt", 3),
-        ("small.yaml", 17),
+    assert [(Path(place.file).name, place.line, place.column) for place in places if place] == [
+        ("small.yaml", 18, 14),
+        ("not.txt", 3, 3),
+        ("small.yaml", 17, 19),
     ]
+    assert {problem.code for problem in refused(copy).problems} == {"unknown-synset"}
+    (copy / "not.txt").write_bytes(b"n02121620\nn\xff\n")
+    problems = refused(copy).problems
+    assert [problem.code for problem in problems] == ["unknown-synset", "unknown-synset", "list-unreadable"]
+    assert problems[2].place is not None
+    assert problems[2].place.line == 16
+    spec.write_text(spec.read_text().replace("not.txt", "x" * 300))
     assert {problem.code for problem in refused(copy).problems} == {"unknown-synset"}
 
 
@@ -166,6 +173,13 @@ def test_a_circle_of_parts_is_shown_at_their_list(copy: Path) -> None:
     assert "electric motor" in str(error)
     assert error.problems[0].place is not None
     assert (error.problems[0].place.line, error.problems[0].place.column) == (18, 39)
+    joins = "  join: {n02123045: [n02084071], n01322604: [n02121620]}\n"  # cat → puppy → dog → tabby → cat
+    (copy / "parts.csv").write_text("part,whole\nn00006484,n00004475\n")  # cells of organisms
+    spec.write_text(spec.read_text().replace("  ancestors: common\n", f"  ancestors: common\n{joins}"))
+    error = refused(copy)
+    assert error.code == "cycle"
+    assert error.problems[0].place is not None
+    assert error.problems[0].place.line == 16
 
 
 def test_contradictions_stop_a_build_where_the_spec_says_so(copy: Path) -> None:

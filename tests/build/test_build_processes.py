@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -24,6 +25,7 @@ from mlimg_build.build.facts import establish
 from mlimg_build.build.planning import make_plan
 from mlimg_build.build.processes import in_processes, process_count
 from mlimg_build.build.store import Store
+from mlimg_build.errors import SourceError
 from mlimg_build.labels import Pairs
 from mlimg_build.wordnet import load
 
@@ -69,12 +71,68 @@ def test_a_daemonic_process_does_everything_itself() -> None:
         assert pool.apply(squares_of, ([1, 2, 3],)) == [1, 4, 9]
 
 
-def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path) -> None:
-    program = "import math\nfrom mlimg_build.build.processes import in_processes\n"
-    (tmp_path / "plain.py").write_text(program + "print([*in_processes(math.isqrt, [4, 9, 16])])\n")
-    command = [sys.executable, str(tmp_path / "plain.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == "[2, 3, 4]\n"
+class Heavy:
+    """Square roots, by more bytes than a pipe holds."""
+
+    def __init__(self) -> None:
+        self.bytes = bytes(1 << 20)
+
+    def __call__(self, number: int) -> int:
+        return math.isqrt(number)
+
+
+@pytest.mark.parametrize("way", ["file", "stdin"])
+def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path, way: str) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_build_processes import Heavy\n"
+        "from mlimg_build.build.processes import in_processes\n"
+        "print([*in_processes(Heavy(), [4, 9, 16])])\n"
+    )
+    (tmp_path / "plain.py").write_text(program)
+    command, given = [sys.executable, str(tmp_path / "plain.py")], None
+    if way == "stdin":
+        command, given = [sys.executable], program
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "[2, 3, 4]\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [(signal.SIGINT, 0.1), (signal.SIGINT, 0.6), (signal.SIGINT, 2.5), (signal.SIGTERM, 0.4)],
+)
+def test_an_interrupt_ends_the_work_at_once(tmp_path: Path, number: signal.Signals, pause: float) -> None:
+    program = tmp_path / "works.py"
+    program.write_text(
+        "import signal, time\n"
+        "from mlimg_build.build.processes import in_processes\n"
+        "def interrupted(*_): raise KeyboardInterrupt\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGTERM, interrupted)\n"
+        "    print('ready', flush=True)\n"
+        "    list(in_processes(time.sleep, [30] * 8))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(pause)
+    below = psutil.Process(process.pid).children(recursive=True)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.terminate()
+    _, told = process.communicate(timeout=15)
+    assert process.returncode != 0
+    assert told.count("Traceback") == 1, told  # that of the process itself
+    assert "KeyboardInterrupt" in told
+    _, left = psutil.wait_procs(below, timeout=5)
+    assert not left
 
 
 def test_an_error_comes_through() -> None:
@@ -111,6 +169,8 @@ def test_a_catalog_that_is_kept_is_mapped_again_elsewhere(small: Collection) -> 
     sent = pickle.dumps(kept)
     assert len(sent) < 1000
     assert pickle.loads(sent) == kept
+    with pytest.raises(SourceError, match="made anew"):
+        pickle.loads(pickle.dumps(replace(kept, digest="of another")))
     loose = replace(kept, folder=None)
     assert pickle.loads(pickle.dumps(loose)) == loose
 

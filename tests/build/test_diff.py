@@ -315,7 +315,7 @@ def test_labels_of_a_fraction_are_not_compared_with_those_of_the_whole(
         assert not told.counted
         assert told.labels == ()
         assert not any(change.what == "images" for change in told.head)
-        assert summary(told).endswith(", labels not compared: one side holds only a fraction")
+        assert summary(told).endswith(", labels not compared: the sides hold different fractions")
         assert "label does" not in summary(told)
 
 

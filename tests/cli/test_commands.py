@@ -141,11 +141,12 @@ def test_verify_names_the_shard_and_the_image_of_a_flipped_byte(project: Path, t
 
 
 def test_verify_of_nothing_offers_no_repair(tmp_path: Path) -> None:
-    done = mlimg("verify", tmp_path / "none.zarr")
-    assert done.returncode == 1
-    assert "none.zarr" in done.stdout
-    assert "--repair" not in done.stderr
-    assert "hint: " in done.stderr
+    for place in (tmp_path, tmp_path / "none.zarr"):
+        done = mlimg("verify", place)
+        assert done.returncode == 1
+        assert str(place) in done.stdout
+        assert "--repair" not in done.stderr
+        assert "hint: " in done.stderr
 
 
 @pytest.mark.parametrize("pause", [0.2, pytest.param(1.8, marks=pytest.mark.slow)])
