@@ -252,7 +252,8 @@ def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierar
         return from_graph(graph, wnids, relations, [*parts, *joined])
     except WordNetError as error:
         raise WordNetError(
-            replace(problem, place=problem.place or place) for problem in error.problems
+            replace(problem, place=place) if problem.code == "cycle" else problem
+            for problem in error.problems
         ) from error
 
 
