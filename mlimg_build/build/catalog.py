@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,12 +20,13 @@ from mlimg_build.build.columns import digest_columns, hash_names, open_batches, 
 from mlimg_build.build.store import write_synced
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
+from mlimg_build.sources.image_paths import composed, composed_column
 from mlimg_build.sources.listing import walk
 from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
-FORMAT = 2
+FORMAT = 3
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name != "mtime"]
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split")  # read when facts and rows are made
 STATEMENTS = pa.schema(
@@ -132,7 +133,7 @@ def _load(place: Path, record: dict[str, Any]) -> Catalog:
 
 def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
     notes = Notes()
-    gathered = _Gathered(name, [category.id for category in source.categories()])
+    gathered = _Gathered(name, [composed(category.id) for category in source.categories()])
     for batch in source.scan(notes):
         near = gathered.add_images(batch.images) if batch.images is not None else None
         if batch.labels is not None:
@@ -166,7 +167,7 @@ class _Gathered:
 
     def __init__(self, source: str, declared: Sequence[str]) -> None:
         self.prefix = f"{source}/"
-        self.category_ids: dict[str, int] = {key: i for i, key in enumerate(declared)}
+        self.category_ids: dict[str, int] = {key: i for i, key in enumerate(dict.fromkeys(declared))}
         self._images: list[pa.RecordBatch] = []
         self._keys: list[npt.NDArray[np.uint64]] = []
         self._draws: list[npt.NDArray[np.uint64]] = []
@@ -189,7 +190,7 @@ class _Gathered:
         keys, _ = hash_names(self.prefix, distinct)
         if near is None or not np.isin(keys, near).all():
             self._add_missing(keys, distinct)
-        categories = batch.column("category").dictionary_encode()
+        categories = composed_column(batch.column("category")).dictionary_encode()
         numbers = np.array(
             [
                 self.category_ids.setdefault(key, len(self.category_ids))
@@ -268,8 +269,10 @@ def _missing(names: list[str]) -> pa.RecordBatch:
 
 
 def _categories(source: Source, ids: dict[str, int]) -> Iterator[Category]:
-    """The declared categories in their order, then those that only labels name, sorted."""
-    declared = {category.id: category for category in source.categories()}
+    """The declared categories in their order, then those that only labels name, sorted; ids are in NFC."""
+    declared = {
+        key: replace(category, id=key) for category in source.categories() for key in [composed(category.id)]
+    }
     yield from declared.values()
     for key in sorted(ids.keys() - declared.keys()):
         yield Category(key, "")

@@ -11,6 +11,7 @@ from pathlib import Path
 from mlimg_build.build.listed import text_of
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import RELATIONS
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.wordnet import NounGraph
 
 __all__ = [
@@ -136,7 +137,7 @@ def _table(
                 message = f"{len(cells)} cells, and the header has {len(header)}"
                 raise SpecError(Problem("row-width", message, place, "put cells with commas into quotes"))
             row = dict(zip(header, cells, strict=True))
-            yield reader.line_num, {name: row[name].strip() for name in there}
+            yield reader.line_num, {name: composed(row[name].strip()) for name in there}
     except csv.Error as error:
         hint = "is a quote not closed?"
         raise SpecError(Problem("list-unreadable", f"{what} is no CSV: {error}", place, hint)) from error

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.sources.image_paths import composed
 
 __all__ = ["lines_of", "read_ids", "text_of"]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
-    """The ids of a list in a spec, or of a text file."""
-    return tuple(key for _, key in lines_of(given)) if isinstance(given, Path) else tuple(given)
+    """The ids of a list in a spec, or of a text file, in NFC as those of catalogs are."""
+    keys = (key for _, key in lines_of(given)) if isinstance(given, Path) else given
+    return tuple(composed(key) for key in keys)
 
 
 def lines_of(path: Path) -> Iterator[tuple[Place, str]]:

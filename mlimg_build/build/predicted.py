@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.sources.image_paths import composed_column
 
 __all__ = ["of_catalog", "read_predictions"]
 
@@ -73,7 +74,7 @@ def of_catalog(catalog: Catalog, seen: pa.Table) -> tuple[npt.NDArray[np.int64],
     coded = seen.column("image").combine_chunks().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.combine_chunks() if coded.num_chunks else coded
-    images = coded.dictionary
+    images, paths = composed_column(coded.dictionary), composed_column(paths)
     found = np.full(len(images), -1, np.int64)
     for depth in range(DEEPEST, 0, -1):
         folders = "[^/]+/" * (depth - 1)

@@ -13,6 +13,7 @@ from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
 from mlimg_build.errors import Place, Problem
 from mlimg_build.labels import RULES, merges
+from mlimg_build.sources.image_paths import composed
 
 __all__ = ["unused_rules"]
 
@@ -141,9 +142,9 @@ def _annotation(plan: Plan, store: Store) -> Iterator[Problem]:
 
 def _ids(plan: Plan, path: tuple[str | int, ...], given: Sequence[str] | Path) -> Iterator[tuple[Place, str]]:
     if isinstance(given, Path):
-        yield from lines_of(given)
+        yield from ((place, composed(key)) for place, key in lines_of(given))
     else:
-        yield from ((plan.loaded.place(*path, i), key) for i, key in enumerate(given))
+        yield from ((plan.loaded.place(*path, i), composed(key)) for i, key in enumerate(given))
 
 
 def _called(plan: Plan, wnid: str) -> str:

@@ -44,6 +44,11 @@ class Status(IntEnum):
     unrecognised = 6, "The file is in no image format that is read", "convert it to JPEG, PNG, WebP or GIF"
     too_many_pixels = 7, "The image has more pixels than the limit allows", "raise max_pixels if it is meant"
     unreadable = 8, "The file exists and cannot be read", "check its permissions and the disk"
+    outside = (
+        9,
+        "The list names a place outside the source's folder of images",
+        "put the image below `images`, or let `images` be the folder above both",
+    )
 
     @property
     def code(self) -> str:

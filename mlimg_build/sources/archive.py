@@ -5,12 +5,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.listing import is_url
 from mlimg_build.sources.protocol import IMAGES, WHOLE_FILE, Notes
 from mlimg_build.sources.tars import members
@@ -34,6 +35,7 @@ class Archive:
     def __init__(self, root: Path | None, notes: Notes) -> None:
         self.root = root
         self.notes = notes
+        self._paths = ImagePaths(root)
         self._tars: dict[str, _Tar | None] = {}
 
     def rows(
@@ -42,12 +44,16 @@ class Archive:
         licence: str | Sequence[str],
         author: str | Sequence[str],
     ) -> pa.RecordBatch:
-        """A batch of `IMAGES`, named by the paths as they are given."""
-        found = [self.find(path) for path in paths]
+        """A batch of `IMAGES`, row by row, named by the paths in their normal form; other spellings are noted."""
+        placed = [self.find(path) for path in paths]
+        names, found = [name for name, _ in placed], [place for _, place in placed]
+        for path, (name, place) in zip(paths, placed, strict=True):
+            if name != path and place.status != "outside":
+                self.notes.add("other-spelling", f"{path} is {name}")
         n = len(paths)
         return pa.record_batch(
             [
-                pa.array(paths, pa.string()),
+                pa.array(names, pa.string()),
                 pa.array([row.path for row in found], pa.string()),
                 pa.array([row.offset for row in found], pa.int64()),
                 pa.array([row.size for row in found], pa.int64()),
@@ -59,21 +65,24 @@ class Archive:
             schema=IMAGES,
         )
 
-    def find(self, path: str) -> Found:
-        """Where one image lies; a path that leaves the root, or names no file, counts as missing."""
-        if is_url(path):
-            return Found(path, status="not_fetched")
-        parts = PurePosixPath(path).parts
-        if self.root is None or not parts or parts[0].startswith("/") or ".." in parts:
-            return Found(path, status="missing")
+    def find(self, given: str) -> tuple[str, Found]:
+        """The name of one image and where it lies: nothing outside the root is looked at."""
+        if is_url(given.lstrip()):
+            return given.strip(), Found(given.strip(), status="not_fetched")
+        name, path = self._paths.find(given)
+        if path is None:
+            return name, Found(name, status="missing" if self.root is None else "outside")
+        if self.root is None:
+            return name, Found(path, status="missing")
         try:
             status = (self.root / path).stat()
         except (OSError, ValueError):
-            tar = self._tar(parts[0]) if len(parts) > 1 else None
-            return (tar.find(parts[-1]) if tar else None) or Found(path, status="missing")
+            folder, _, file = path.rpartition("/")
+            tar = self._tar(folder.split("/", 1)[0]) if folder else None
+            return name, (tar.find(file) if tar else None) or Found(path, status="missing")
         if not stat.S_ISREG(status.st_mode):
-            return Found(path, status="missing")
-        return Found(path, size=status.st_size, mtime=status.st_mtime_ns)
+            return name, Found(path, status="missing")
+        return name, Found(path, size=status.st_size, mtime=status.st_mtime_ns)
 
     def _tar(self, synset: str) -> _Tar | None:
         if synset not in self._tars:

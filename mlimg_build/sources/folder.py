@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.listing import (
     image_rows,
     images_only,
@@ -41,12 +42,13 @@ class Folder:
         require_folder(self.part.images, f"the folder of source {self.name}")
         for path in sorted(self.part.images.iterdir()):
             if path.is_dir() and is_text(path.name) and not is_hidden(path.name):
-                yield Category(path.name, path.name.replace("_", " "))
+                yield Category(composed(path.name), composed(path.name).replace("_", " "))
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """One batch a folder of the first level."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
+        folders = {path.name for path in self.part.images.iterdir()}
         files = images_only(walk(self.part.images, notes=notes), notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
             listed = list(group)
@@ -54,14 +56,16 @@ class Folder:
                 notes.add("image-outside-a-category", category, len(listed))
                 continue
             paths = [file.path for file in listed]
+            beside = category != composed(category) and composed(category) in folders
+            names = [stem(path) if beside else composed(stem(path)) for path in paths]
             images = image_rows(
-                unique_names([stem(path) for path in paths], paths),
+                unique_names(names, paths),
                 listed,
                 self.part.licence,
                 self.part.author,
             )
             found += len(listed)
-            yield Batch(images, shows(category, images))
+            yield Batch(images, shows(composed(category), images))
         if not found:
             raise SourceError(
                 Problem(

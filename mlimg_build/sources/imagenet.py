@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.listing import (
     image_rows,
     images_only,
@@ -114,5 +115,6 @@ def _name(wnid: str, path: str) -> str:
     >>> _name("n01440764", "n01440764/n01440764_10026.JPEG"), _name("n01440764", "n01440764/a/7.jpg")
     ('n01440764_10026', 'n01440764/a/7')
     """
+    path = composed(path)
     base = stem(path.rsplit("/", 1)[-1])
     return base if base.startswith(f"{wnid}_") else f"{wnid}/{stem(path.removeprefix(f'{wnid}/'))}"

@@ -31,7 +31,12 @@ __all__ = [
     "walk",
 ]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
+        *(".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,11 @@ class MLImages:
         file = self.lists[i].name
         # some copies of the published lists have blanks where others have tabs
         fields = pc.split_pattern(pc.replace_substring_regex(lines, r" +(\d{1,9}:)", "\t\\1"), "\t")
-        named = filled(pc.list_element(fields, 0), numbers, file, notes, "row-without-image")
+        paths = pc.utf8_trim_whitespace(pc.list_element(fields, 0))
+        named = filled(paths, numbers, file, notes, "row-without-image")
         fields, numbers = fields.filter(pa.array(named)), numbers[named]
-        names = pc.list_element(fields, 0)
-        images = archive.rows(names.to_pylist(), self.part.licence, self.part.author)
+        paths = paths.filter(pa.array(named))
+        images = archive.rows(paths.to_pylist(), self.part.licence, self.part.author)
         row, flat = pc.list_parent_indices(fields).to_numpy(), pc.list_flatten(fields)
         label = np.diff(row, prepend=-1) == 0  # the first field of a row is the image
         label &= pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
@@ -90,7 +91,7 @@ class MLImages:
         good &= ~ignored
         labels = pa.record_batch(
             [
-                names.take(pa.array(row[good])),
+                images.column("name").take(pa.array(row[good])),
                 wnids.take(pa.array(index[good])),
                 pa.array(values[good], pa.float32()),
                 pa.array(record(i, numbers[row[good]]), pa.int64()),

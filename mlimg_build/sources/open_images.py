@@ -5,7 +5,7 @@ Confidence 1 is verified present, 0 verified absent, a fraction between is a mac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.sources.descriptions import class_descriptions
+from mlimg_build.sources.image_ids import image_id, image_ids
 from mlimg_build.sources.lines import require_file
-from mlimg_build.sources.listing import File, image_rows, images_only, require_folder, stem, walk
+from mlimg_build.sources.listing import File, image_rows, images_only, require_folder, walk
 from mlimg_build.sources.lists import confidences, filled, read_table
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.sources.rights import read_rights
@@ -45,15 +46,20 @@ class OpenImages:
             yield Category(key, name)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """First the files of the folder, then the labels."""
+        """First the files of the folder, then the labels.
+
+        An `ImageID` that is written as a path (`train/0a1b.jpg`) is read as files are: their folders and suffixes
+        are no part of an id, unless an image has that very id.
+        """
         require_folder(self.part.images, f"the image folder of source {self.name}")
         for path in self.files:
             require_file(path, f"a list of source {self.name}")
-        yield from self._images(notes)
+        known: set[str] = set()
+        yield from self._images(notes, known)
         for i, path in enumerate(self.lists):
-            yield from self._labels(i, path, notes)
+            yield from self._labels(i, path, notes, known)
 
-    def _labels(self, i: int, path: Path, notes: Notes) -> Iterator[Batch]:
+    def _labels(self, i: int, path: Path, notes: Notes, known: Container[str]) -> Iterator[Batch]:
         what = f"a label list of source {self.name}"
         for batch, numbers in read_table(path, what, notes, ["ImageID", "LabelName", "Confidence"]):
             image, category = (
@@ -62,30 +68,26 @@ class OpenImages:
             values, good = confidences(batch.column("Confidence"), numbers, path.name, notes)
             good &= filled(image, numbers, path.name, notes, "row-without-image")
             good &= filled(category, numbers, path.name, notes, "row-without-label")
+            image = image_ids(image, known, notes)
             columns = [image, category, pa.array(values), pa.array(record(i, numbers))]
             yield Batch(None, pa.record_batch(columns, schema=LABELS).filter(pa.array(good)))
 
-    def _images(self, notes: Notes) -> Iterator[Batch]:
+    def _images(self, notes: Notes, known: set[str]) -> Iterator[Batch]:
         what, licence, author = f"the rights of source {self.name}", self.part.licence, self.part.author
         rights = read_rights(self.part.rights, what, notes) if self.part.rights else None
-        files = self._first_of_each(notes)
+        files = self._first_of_each(notes, known)
         while listed := list(islice(files, FILES_PER_BATCH)):
-            names = [_image_id(file.path) for file in listed]
+            names = [image_id(file.path) for file in listed]
             if rights is None:
                 yield Batch(image_rows(names, listed, licence, author), None)
             else:
                 yield Batch(image_rows(names, listed, *rights.of(names, licence, author)), None)
 
-    def _first_of_each(self, notes: Notes) -> Iterator[File]:
-        seen: set[str] = set()
+    def _first_of_each(self, notes: Notes, seen: set[str]) -> Iterator[File]:
         for file in images_only(walk(self.part.images, notes=notes), notes):
-            key = _image_id(file.path)
+            key = image_id(file.path)
             if key in seen:
                 notes.add("image-twice", file.path)
                 continue
             seen.add(key)
             yield file
-
-
-def _image_id(path: str) -> str:
-    return stem(path).rsplit("/", 1)[-1]

@@ -32,7 +32,7 @@ IMAGES = pa.schema(
         pa.field("mtime", pa.int64(), nullable=False),  # a hint to look again; in no key and no digest
     ]
 )
-"""One row an image. `status` is "", "missing", "truncated" or "not_fetched"."""
+"""One row an image. `status` is "", "missing", "outside" (its folder), "truncated" or "not_fetched"."""
 
 LABELS = pa.schema(
     [

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.sources.image_ids import image_ids
+from mlimg_build.sources.image_paths import composed_column
 from mlimg_build.sources.lists import read_table
 from mlimg_build.sources.protocol import Notes
 
@@ -45,14 +47,21 @@ class Rights:
 
 
 def read_rights(path: Path, what: str, notes: Notes) -> Rights:
-    """The rights of a CSV with ImageID, License and Author; the first row of an image counts."""
+    """The rights of a CSV with ImageID, License and Author; the first row of an image counts.
+
+    A row whose ImageID is written as a path counts for the id that it means, too.
+    """
     ids: list[np.ndarray] = []
     codes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     values: tuple[dict[str, int], dict[str, int]] = ({}, {})
     for batch, _ in read_table(path, what, notes, ["ImageID", "License", "Author"]):
-        ids.append(_digests(pc.utf8_trim_whitespace(batch.column(0)).to_pylist()))
+        given = composed_column(pc.utf8_trim_whitespace(batch.column(0)))
+        meant = image_ids(given, (), notes)
+        other = np.flatnonzero(pc.not_equal(given, meant).to_numpy(zero_copy_only=False))
+        ids += [_digests(given.to_pylist()), _digests(meant.take(pa.array(other)).to_pylist())]
         for column, coded, known in zip(batch.columns[1:], codes, values, strict=True):
-            coded.append(_coded(column, known))
+            code = _coded(column, known)
+            coded += [code, code[other]]
     joined = np.concatenate(ids)
     order = np.argsort(joined, kind="stable")
     licence, author = (np.concatenate(coded)[order] for coded in codes)

@@ -60,9 +60,8 @@ class Table:
 
     def _batch(self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, notes: Notes) -> Batch:
         columns = self.part.columns
-        names = pc.utf8_trim_whitespace(batch.column(columns.image))
         images = archive.rows(
-            names.to_pylist(),
+            pc.utf8_trim_whitespace(batch.column(columns.image)).to_pylist(),
             self._given(batch, columns.licence, self.part.licence),
             self._given(batch, columns.author, self.part.author),
         )
@@ -77,7 +76,7 @@ class Table:
         kept = pa.array(good)
         labels = pa.record_batch(
             [
-                names.take(pa.array(row[good])),
+                images.column("name").take(pa.array(row[good])),
                 label.filter(kept),
                 pa.array(values[good], pa.float32()),
                 pa.array(record(0, numbers[row[good]]), pa.int64()),

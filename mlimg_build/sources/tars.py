@@ -5,8 +5,9 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from mlimg_build.sources.image_paths import normal_path
 from mlimg_build.sources.listing import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.protocol import Notes
 
@@ -78,6 +79,8 @@ def _collect(member: tarfile.TarInfo, tar: str, length: int, notes: Notes, found
     name, where = _plain(member.name), f"{tar}:{shown(member.name)}"
     if not is_text(member.name):
         notes.add("name-not-utf-8", where)
+    elif name.split("/", 1)[0] == "..":
+        notes.add("outside", where)
     elif is_hidden(name):
         notes.add("hidden", where)
     elif not is_image_name(name):
@@ -94,12 +97,12 @@ def _collect(member: tarfile.TarInfo, tar: str, length: int, notes: Notes, found
 
 
 def _plain(name: str) -> str:
-    """The name without `./` and a leading slash.
+    """The name in its normal form, without a leading slash.
 
-    >>> _plain("./n01440764/./n01440764_1.JPEG"), _plain("/abs/1.jpg")
+    >>> _plain("./n01440764/./n01440764_1.JPEG"), _plain("/abs/x/../1.jpg")
     ('n01440764/n01440764_1.JPEG', 'abs/1.jpg')
     """
-    return PurePosixPath(name).as_posix().lstrip("/")
+    return normal_path(name).lstrip("/")
 
 
 def _ends_at(path: Path, end: int) -> bool:

@@ -93,7 +93,9 @@ def show_built(built: Built) -> None:
             f"left out: {left[0]:,} images without a label that counts, {left[1]:,} labels below min_confidence"
         )
     if built.passed_over:
-        err.print(f"not everything in the sources could be used; see {built.passed_over}")
+        err.print(
+            f"some of the sources was passed over, or is named otherwise than written; see {built.passed_over}"
+        )
     if built.proved is not None:
         proved, shards = built.proved
         rest = (

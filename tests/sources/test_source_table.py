@@ -98,9 +98,9 @@ def test_one_column_may_be_used_twice(tmp_path: Path) -> None:
     assert found.images[0]["author"] == "dog"
 
 
-def test_an_url_in_a_table_is_not_fetched_and_a_path_outside_is_missing(tmp_path: Path) -> None:
+def test_an_url_in_a_table_is_not_fetched_and_a_path_outside_is_told_as_such(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "image,labels\nhttps://a.example/1.jpg,dog\n../t.csv,dog\n")
-    assert [image["status"] for image in scan(source(path)).images] == ["not_fetched", "missing"]
+    assert [image["status"] for image in scan(source(path)).images] == ["not_fetched", "outside"]
 
 
 def test_parquet_text_is_read_as_csv_is(tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""The paths by which lists name images, in one normal form below a root: one image has one name."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from functools import lru_cache
+from pathlib import Path
+from unicodedata import normalize
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["ImagePaths", "composed", "composed_column", "normal_path"]
+
+ODD = re.compile(r"[^\x20-\x7e]|\\|//|(?:^|/)\.\.?(?:/|$)|^/|/$|^\s|\s$|^[A-Za-z]:")
+DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+
+def composed(text: str) -> str:
+    """The text in Unicode's form NFC: `é` as one character, as keyboards make it and macOS' disks do not.
+
+    >>> composed("Cafe\\u0301") == "Caf\\u00e9"
+    True
+    """
+    return text if text.isascii() else normalize("NFC", text)
+
+
+def composed_column(column: pa.Array) -> pa.Array:
+    """The same for a column of text."""
+    return column if pc.all(pc.string_is_ascii(column)).as_py() else pc.utf8_normalize(column, "NFC")
+
+
+def normal_path(path: str) -> str:
+    """The path without what changes nothing: `.`, an empty part, `x/..`, a slash at the end.
+
+    >>> normal_path("./p//x.jpg"), normal_path("sub/../a.jpg"), normal_path("/a/../../x.jpg/")
+    ('p/x.jpg', 'a.jpg', '/x.jpg')
+    >>> normal_path("../x.jpg")
+    '../x.jpg'
+    """
+    plain = posixpath.normpath(path)
+    return plain[1:] if plain.startswith("//") else plain
+
+
+class ImagePaths:
+    """Turns the paths of a list into paths below a root, whatever their spelling; None stands for no root."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.root = None if root is None else os.fspath(root)
+        self._roots = (
+            [] if root is None else [os.path.normpath(Path(root).absolute()), os.path.realpath(root)]
+        )
+        self._folder = lru_cache(maxsize=1 << 12)(self._below_root)
+
+    def find(self, given: str) -> tuple[str, str | None]:
+        """The image's name, and the path below the root where its file would be; None where that is outside.
+
+        Unless such a file exists, `\\` counts as `/`. A name is in NFC, whichever form the disk has, but for a
+        file that stands beside one of the composed name.
+        """
+        if ODD.search(given) is None:
+            return given, given
+        path = given.strip()
+        if "\\" in path and not self._exists(path):
+            path = path.replace("\\", "/")
+        drive = DRIVE.match(path) is not None and not self._exists(path)
+        below = None if drive else self._below(path)
+        if below is None:
+            plain = normal_path(path)
+            return composed(plain if plain.startswith(("/", "..")) else path), None  # no name of one inside
+        return self._spelled(below)
+
+    def _exists(self, path: str) -> bool:
+        return self.root is not None and _exists(posixpath.join(self.root, path))
+
+    def _below(self, path: str) -> str | None:
+        """The path below the root, None where it leads out of it."""
+        plain = normal_path(path)
+        relative = not plain.startswith("/") and plain.split("/", 1)[0] != ".."
+        if self.root is None:
+            return plain if relative else None
+        if relative and (".." not in path.split("/") or not self._is_another(path, plain)):
+            return plain
+        if plain.startswith("/"):
+            for root in self._roots:
+                if plain.startswith(f"{root.rstrip('/')}/"):
+                    return plain[len(root.rstrip("/")) + 1 :]
+        folder, _, name = posixpath.join(self.root, path.rstrip("/")).rpartition("/")
+        below = self._folder(folder)
+        return None if below is None or name in ("", ".", "..") else normal_path(f"{below}/{name}")
+
+    def _is_another(self, path: str, plain: str) -> bool:
+        """Whether `..` behind a link leads elsewhere than the text says."""
+        assert self.root is not None  # noqa: S101  there is nothing to ask without
+        try:
+            return not Path(self.root, path).samefile(Path(self.root, plain))
+        except (OSError, ValueError):
+            return self._exists(path)
+
+    def _below_root(self, folder: str) -> str | None:
+        """Where a folder lies below the root once links are followed."""
+        try:
+            real = os.path.realpath(folder)
+        except (OSError, ValueError):
+            return None
+        root = self._roots[1]
+        if real == root:
+            return "."
+        prefix = f"{root.rstrip('/')}/"
+        return real.removeprefix(prefix) if real.startswith(prefix) else None
+
+    def _spelled(self, path: str) -> tuple[str, str]:
+        """The name of an image, and its path in the Unicode form that the disk has."""
+        name = composed(path)
+        if self.root is None or path.isascii():
+            return name, path
+        if self._exists(path):
+            beside = name != path and self._exists(name) and self._is_another(path, name)
+            return (path if beside else name), path
+        found = ""
+        for part in path.split("/"):
+            forms = (part, composed(part), normalize("NFD", part))
+            there = [form for form in forms if self._exists(f"{found}{form}")]
+            found += f"{there[0] if there else composed(part)}/"
+        return name, found[:-1]
+
+
+def _exists(path: str) -> bool:
+    try:
+        return os.path.lexists(path)
+    except (OSError, ValueError):  # a name that no file system takes
+        return False
