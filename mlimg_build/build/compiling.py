@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeVar
 from mlimg_build.build.checking import check_ids, load_wordnet
 from mlimg_build.build.contradicting import COLUMNS as CONTRADICTIONS
 from mlimg_build.build.contradicting import contradictions
+from mlimg_build.build.copies import ordered_groups
+from mlimg_build.build.copy_tables import CopyCounts, MergedCopies, merge_copies
 from mlimg_build.build.finishing import as_csv, failures, finish, passed_over, plan_digest
 from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
@@ -20,7 +22,7 @@ from mlimg_build.build.store import Store, write_synced
 from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset import verify
 from mlimg_build.dataset.writing import read_result
-from mlimg_build.errors import DatasetError, Interrupted, LockChanged, Problem
+from mlimg_build.errors import DatasetError, Interrupted, LabelError, LockChanged, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 
 __all__ = [
@@ -58,6 +60,8 @@ class Built:
     peak_memory: int  # of a worker, bytes
     summary: dict[str, Any]
     warnings: tuple[Problem, ...]
+    copies: CopyCounts
+    copies_basis: str  # among which images copies were looked for: "whole", "lock" or "fraction"
     proved: tuple[int, int] | None = (
         None  # shards that are what the lock says, of how many; None without a lock
     )
@@ -200,7 +204,7 @@ def build(
     refuse_strangers(folder)
     with store.held(), interruptible():
         watcher = watcher or Silent()
-        expected = read_lock(locked) if locked else None
+        expected, whole = read_lock(locked) if locked else None, None
         if expected is None:
             made = _plan(loaded, store, fraction, watcher.step)
         else:
@@ -231,7 +235,9 @@ def build(
             known = _refuse_others(made, store, expected, locked)
             proved = (known, len(made.work))
         watcher.step("assembling the dataset")
-        digest = finish(made, store, path)
+        merged = _merged(made, store, expected if fraction < 1 else None, whole)
+        basis = "whole" if fraction >= 1 else "fraction" if expected is None else "lock"
+        digest = finish(made, store, path, merged, basis)
         write_lock(made, store, folder, digest if fraction >= 1 else None)
         clashes = contradictions(made, store)
         _report(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
@@ -261,8 +267,29 @@ def build(
         peak_memory=peak,
         summary=made.summary(),
         warnings=made.warnings,
+        copies=merged.counts,
+        copies_basis=basis,
         proved=proved,
     )
+
+
+def _merged(made: Plan, store: Store, locked: Locked | None, whole: Plan | None) -> MergedCopies:
+    """The copies among the images of the plan; `LabelError` where they contradict each other and may not."""
+    spec = made.loaded.spec
+    merge = spec.duplicates.exact == "merge"
+    merged = merge_copies(made, ordered_groups(made, store, locked, whole), merge=merge)
+    if merge and merged.contradictions and spec.annotation.conflicts == "error":
+        raise LabelError(
+            Problem(
+                "contradiction",
+                f"{merged.counts.contradictions} statements about copies of one image contradict each other, and the "
+                f"spec allows none; the first: {'; '.join(merged.contradictions)}",
+                made.loaded.place("annotation", "conflicts"),
+                hint="settle them with `conflicts: prefer_verified` or `drop`, correct the sources, or let each copy "
+                "keep its own labels with `duplicates: {exact: report}`",
+            )
+        )
+    return merged
 
 
 def _refuse_others(made: Plan, store: Store, expected: Locked, locked: Path | None) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,10 +15,11 @@ from mlimg_build.build.locked import KEY, Locked
 from mlimg_build.build.planning import Plan, Work
 from mlimg_build.build.rows import shard_batch
 from mlimg_build.build.store import Store
+from mlimg_build.dataset import order_key
 from mlimg_build.dataset.stored import read_array
 from mlimg_build.dataset.text import unpack
 
-__all__ = ["Copy", "copies", "groups_of_copies"]
+__all__ = ["Copy", "copies", "groups_of_copies", "ordered_groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +32,71 @@ class Copy:
 
 
 def groups_of_copies(plan: Plan, store: Store) -> dict[str, list[Copy]]:
-    """sha256 → the images that have these bytes, two at least, among the shards that are built."""
+    """sha256 → the images that have these bytes, two at least, among the shards that are built.
+
+    Memory: eight bytes an image, and the images that have copies.
+    """
     name = _column(plan)
     built = [work for work in plan.work if store.has(work.images)]
-    digests, ids, shards, rows = [], [], [], []
-    for number, work in enumerate(built):
-        digest, image = (read_array(store.path(work.images) / column) for column in (name, "id"))
-        there = np.flatnonzero(digest.any(axis=1))  # a failed image has a digest of zeros
-        digests.append(digest[there])
-        ids.append(image[there])
-        shards.append(np.full(len(there), number))
-        rows.append(there)
+    begins = [_prefixes(read_array(store.path(work.images) / name)) for work in built]
+    values, count = np.unique(np.concatenate([*begins, np.empty(0, np.uint64)]), return_counts=True)
+    repeated = values[(count > 1) & (values > 0)]  # a failed image has a digest of zeros
     found: dict[str, list[Copy]] = defaultdict(list)
-    if not built:
-        return found
-    digest, names = np.concatenate(digests), np.concatenate(ids)
-    shard, row = np.concatenate(shards), np.concatenate(rows)
-    code = np.ascontiguousarray(digest).view(f"V{digest.shape[1]}").ravel()
-    _, group_of, size = np.unique(code, return_inverse=True, return_counts=True)
-    again = np.flatnonzero(size[group_of] > 1)
-    for at, image_id in zip(again.tolist(), unpack(names[again]), strict=True):
-        found[bytes(digest[at]).hex()].append(Copy(image_id, built[int(shard[at])], int(row[at])))
-    return found
+    for work, begin in zip(built, begins, strict=True):
+        rows = np.flatnonzero(np.isin(begin, repeated))
+        if len(rows):
+            digest, image = (read_array(store.path(work.images) / column)[rows] for column in (name, "id"))
+            for one, row, image_id in zip(digest, rows.tolist(), unpack(image), strict=True):
+                found[one.tobytes().hex()].append(Copy(image_id, work, row))
+    return {sha256: group for sha256, group in found.items() if len(group) > 1}
+
+
+def ordered_groups(
+    plan: Plan, store: Store, locked: Locked | None = None, whole: Plan | None = None
+) -> list[list[Copy]]:
+    """The groups of copies of a dataset, in the order of sha256(id), each with the image that counts first.
+
+    With the lock that was proved and the plan of the whole, of which `plan` is a fraction, the copies that lie outside
+    the fraction are members too: which image counts is then what it is in the whole.
+    """
+    groups = {
+        sha256: {one.id: one for one in group} for sha256, group in groups_of_copies(plan, store).items()
+    }
+    if locked is not None and whole is not None and locked.repeated:
+        here = {(work.shard.split, work.shard.number): work for work in plan.work}
+        listed: dict[str, dict[str, Copy]] = defaultdict(dict)
+        wanted: set[str] = set()
+        for copy in _listed(whole, locked):
+            work = here.get((copy.work.shard.split, copy.work.shard.number))
+            if work is None:
+                listed[locked.repeated[copy.id]][copy.id] = copy
+                continue
+            digest = read_array(store.path(work.images) / _column(plan))[copy.row]
+            listed[digest.tobytes().hex()][copy.id] = Copy(copy.id, work, copy.row)
+            wanted.add(digest.tobytes().hex())
+        for sha256 in wanted:
+            groups[sha256] = {**groups.get(sha256, {}), **listed[sha256]}
+    ordered = [
+        sorted(group.values(), key=lambda one: order_key(one.id.encode()))
+        for group in groups.values()
+        if len(group) > 1
+    ]
+    return sorted(ordered, key=lambda group: order_key(group[0].id.encode()))
+
+
+def _prefixes(digest: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """The first eight bytes of each digest as a number."""
+    return np.ascontiguousarray(digest[:, :8]).view("<u8").ravel().astype(np.uint64)
+
+
+def _listed(plan: Plan, locked: Locked) -> Iterator[Copy]:
+    """The images of a plan that a lock lists as copies."""
+    listed = pa.array(list(locked.repeated), pa.string())
+    for work in plan.work:
+        ids = shard_batch(plan.rows_folder, work.shard.split, work.shard.number).column("id")
+        rows = np.flatnonzero(pc.is_in(ids, value_set=listed).to_numpy(zero_copy_only=False))
+        for row in rows.tolist():
+            yield Copy(ids[row].as_py(), work, row)
 
 
 def copies(plan: Plan, store: Store, before: Locked | None) -> list[tuple[str, str]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import mlimg_build
+from mlimg_build.build.copy_tables import MergedCopies
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.planning import Plan
@@ -34,9 +35,12 @@ ALTERNATIVES = 3  # senses that are told beside the chosen one
 __all__ = ["as_csv", "evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
 
 
-def finish(plan: Plan, store: Store, path: Path) -> str:
-    """The dataset lies at `path`, complete; returns its digest (hex)."""
-    positives, negatives = np.moveaxis(by_rule(plan, store).sum(axis=1), 1, 0)
+def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: str) -> str:
+    """The dataset lies at `path`, complete; returns its digest (hex).
+
+    `basis` says among which images copies were looked for, as `merged` has them: "whole", "lock" or "fraction".
+    """
+    positives, negatives = np.moveaxis(by_rule(plan, store).sum(axis=1) + merged.changed, 1, 0)
     graph, wnids = plan.graph, plan.facts.vocabulary.wnids
     parents = plan.facts.hierarchy.parents
     splits: dict[str, list[Artefacts]] = {}
@@ -59,7 +63,15 @@ def finish(plan: Plan, store: Store, path: Path) -> str:
         ),
         mappings=_mappings(plan),
         pairs=_pairs(plan),
-        attributes=_attributes(plan, store),
+        attributes=_attributes(plan, store)
+        | {
+            "copies": {
+                "exact": plan.loaded.spec.duplicates.exact,
+                "basis": basis,
+                **asdict(merged.counts),
+            }
+        },
+        copies=merged.tables,
         tables={
             "rules": list(RULES),
             "sources": [catalog.name for catalog in plan.catalogs],
@@ -119,6 +131,7 @@ def plan_digest(plan: Plan) -> str:
             "wordnet": plan.graph.digest,
             "sources": [catalog.name for catalog in plan.catalogs],
             "licences": list(plan.rows.licences),
+            "duplicates": plan.loaded.spec.duplicates.exact,
         }
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlimg_build.build.copy_proof import copy_flaws
 from mlimg_build.dataset import Dataset, Split, open_dataset
 from mlimg_build.dataset.text import unpack
 from mlimg_build.dataset.verifying import Finding
@@ -118,6 +119,10 @@ class _Prover:
                     f"{name} is said to be {state} in {stored[number]:,} images, and is in {found[number]:,}"
                 )
                 self._find("count-differs", message)
+        for code, message, image in copy_flaws(
+            self.dataset, self.hierarchy, self.category_of, self.rules, self.pairs, self.add_to
+        ):
+            self._find(code, message, None, None, image)
         return Proof(
             labels=int(self.by_rule.sum()),
             images=done,
@@ -146,9 +151,10 @@ class _Prover:
                 name = f"{self.dataset.categories.names[number]}" if named else f"category {number}"
                 message = f"{name}: {FLAWS.get(code) or STATEMENT_FLAWS[code]}"
                 self._find(f"label-{code}", message, split.name, shard, ids[int(table.image[row])])
-        known = (table.category >= 0) & (table.category < len(self.hierarchy))
+        category, states = (split.column(f"counted/{name}", shard) for name in ("category", "state"))
+        known = (category >= 0) & (category < len(self.hierarchy))
         for i, state in enumerate((PRESENT, ABSENT)):
-            chosen = table.category[known & (table.state == state)]
+            chosen = category[known & (states == state)]
             self.counts[i] += np.bincount(chosen, minlength=len(self.hierarchy))
         self.by_rule += np.bincount(table.rule[table.rule < len(RULES)], minlength=len(RULES))
         return len(source)

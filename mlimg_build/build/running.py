@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, as_completed
 
+from mlimg_build.build.annotation_rules import annotation_rules
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, Work
 from mlimg_build.build.store import Store
 from mlimg_build.build.tasks import LabelRules, PackImages, Task, run
@@ -150,21 +151,13 @@ def _images(plan: Plan, store: Store, work: Work) -> PackImages:
 
 
 def _labels(plan: Plan, store: Store, work: Work) -> LabelRules:
-    rules = plan.loaded.spec.annotation
-    pairs = rules.cooccurrence
-    names = [catalog.name for catalog in plan.catalogs]
     return LabelRules(
         store=store.root,
         key=work.labels,
         rows=plan.rows_folder,
         split=work.shard.split,
         number=work.shard.number,
-        rules=plan.rules_file,
+        facts=plan.rules_file,
         layout=plan.layout,
-        positives=rules.positives == "ancestors",
-        negatives=rules.negatives == "descendants",
-        machine_levels=None if rules.machine_levels == "all" else rules.machine_levels,
-        strongest=rules.implied_confidence == "strongest",
-        conflicts=rules.conflicts,
-        add_to=() if pairs is None else tuple(map(names.index, pairs.add_to or names)),
+        annotation=annotation_rules(plan.loaded.spec),
     )

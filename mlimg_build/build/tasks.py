@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mlimg_build.build.annotation_rules import AnnotationRules
 from mlimg_build.build.counted import save_counts
 from mlimg_build.build.facts import load_rules
 from mlimg_build.build.rows import SOURCES, shard_batch, statements_of
@@ -28,8 +29,7 @@ from mlimg_build.dataset import (
     write_labels,
 )
 from mlimg_build.images import STATUSES, BadImage, Status, check
-from mlimg_build.labels import Hierarchy, Pairs, Policy, Statements, add_cooccurring, imply, settle
-from mlimg_build.labels.settling import Contradictions
+from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import Bytes
 
 __all__ = ["LabelRules", "PackImages", "Task", "run"]
@@ -61,14 +61,9 @@ class LabelRules:
     rows: Path
     split: str
     number: int
-    rules: Path
+    facts: Path
     layout: Layout
-    positives: bool
-    negatives: bool
-    machine_levels: int | None
-    strongest: bool
-    conflicts: Policy
-    add_to: tuple[int, ...]  # sources whose images get labels by co-occurrence
+    annotation: AnnotationRules
 
 
 Task = Sequence[PackImages | LabelRules]
@@ -176,27 +171,17 @@ def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
 
 def _label(job: LabelRules, results: Batch) -> None:
     batch = shard_batch(job.rows, job.split, job.number)
-    hierarchy, pairs, relation = _rules(str(job.rules))
+    hierarchy, pairs, relation = _rules(str(job.facts))
     statements = statements_of(batch)
-    standing, clashes = settle(statements, hierarchy, job.conflicts)
-    table = imply(
-        standing,
+    table, clashes = derive(
+        statements,
         hierarchy,
-        positives=job.positives,
-        negatives=job.negatives,
-        machine_levels=job.machine_levels,
-        strongest=job.strongest,
+        job.annotation.rules,
+        job.annotation.conflicts,
+        pairs,
+        images=np.isin(batch.column("source").to_numpy(), job.annotation.add_to),
+        relation=relation,
     )
-    if len(pairs):
-        table = add_cooccurring(
-            table,
-            pairs,
-            hierarchy,
-            images=np.isin(batch.column("source").to_numpy(), job.add_to),
-            positives=job.positives,
-            machine_levels=job.machine_levels,
-            relation=relation,
-        )
     source_of = _sources(str(job.rows / SOURCES))
     labels = LabelColumns(
         counts=table.counts(len(batch)),

@@ -5,12 +5,14 @@ from .columns import (
     Artefacts,
     CategoryColumns,
     ContradictionColumns,
+    CopyTables,
     ImagesResult,
     LabelColumns,
     MappingColumns,
     PairColumns,
     StoredImage,
 )
+from .copy_groups import CopyGroup, CopyGroups
 from .describing import info
 from .digests import order_key
 from .layout import FORMAT, Layout
@@ -27,6 +29,9 @@ __all__ = [
     "CategoryColumns",
     "Contradiction",
     "ContradictionColumns",
+    "CopyGroup",
+    "CopyGroups",
+    "CopyTables",
     "Dataset",
     "Finding",
     "Image",

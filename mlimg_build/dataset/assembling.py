@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,23 @@ from mlimg_build.errors import DatasetError, Problem
 
 from .arrays import create_columns, create_data, create_group, create_ragged, create_table
 from .chunks import PACK, unpack_chunks
-from .columns import Artefacts, CategoryColumns, MappingColumns, PairColumns, column_arrays
-from .counting import split_counts
-from .digests import attributes_digest, columns_digest, dataset_digest
+from .columns import (
+    Artefacts,
+    CategoryColumns,
+    CopyTables,
+    MappingColumns,
+    PairColumns,
+    column_arrays,
+    copy_arrays,
+)
+from .copy_groups import skipped_images
+from .counting import counted_once, split_counts
+from .digests import attributes_digest, columns_digest, copies_digest, dataset_digest
 from .durable import explaining_full_disk
 from .layout import (
     CATEGORY_COLUMNS,
     CONTRADICTION_COLUMNS,
+    COPIES,
     ENTRIES_PER_CHUNK,
     FORMAT,
     LABEL_COLUMNS,
@@ -52,6 +62,7 @@ def assemble(
     pairs: PairColumns,
     attributes: dict[str, Any],
     tables: dict[str, list[str]],
+    copies: CopyTables | None = None,
 ) -> str:
     """`path` is the dataset of these shards, complete and on the disk; gives its digest (hex).
 
@@ -59,7 +70,7 @@ def assemble(
     in one rename and only when the new one is complete; after any failure it is untouched and nothing is left
     over.
     `attributes` joins those of the root; `tables` gives the names behind the codes: `rules`, `sources`,
-    `licences`, `statuses`, `methods`.
+    `licences`, `statuses`, `methods`. `copies` says which images have the same bytes, so that they count once.
 
     Raises:
         DatasetError: `not-replaceable` where `path` is something else than a dataset, `artefact-unfinished`,
@@ -74,11 +85,14 @@ def assemble(
     category_arrays = column_arrays(categories, CATEGORY_COLUMNS)
     mapping_arrays = column_arrays(mappings, MAPPING_COLUMNS)
     pair_arrays = column_arrays(pairs, PAIR_COLUMNS)
+    copies = copies or CopyTables()
+    copied = copy_arrays(copies)
     digest = dataset_digest(
         tables=tables,
         categories=columns_digest(category_arrays),
         mappings=columns_digest(mapping_arrays),
         pairs=columns_digest(pair_arrays),
+        copies=copies_digest(copied),
         splits={
             name: (
                 layout.images_per_shard,
@@ -87,10 +101,14 @@ def assemble(
             for name, rows in shards.items()
         },
     )
+    skipped = skipped_images(dict(copied["groups"]), dict(copied["members"]))
     with explaining_full_disk(path), replacing(path) as root:
         create_table(root / "categories", CATEGORY_COLUMNS, category_arrays)
         create_table(root / "mappings", MAPPING_COLUMNS, mapping_arrays)
         create_table(root / "pairs", PAIR_COLUMNS, pair_arrays)
+        create_group(root / "copies")
+        for name, arrays in copied.items():
+            create_table(root / "copies" / name, COPIES[name], arrays)
         for name, rows in shards.items():
             _write_split(root / name, rows, layout)
         record: dict[str, Any] = {
@@ -101,13 +119,21 @@ def assemble(
             "tables": tables,
             "splits": list(shards),
             "counts": {
-                name: split_counts([images for _, images, _ in rows], [labels for *_, labels in rows], tables)
-                for name, rows in shards.items()
+                name: _counts(rows, tables, copies.tallies.get(name, ()), skipped.get(number, 0))
+                for number, (name, rows) in enumerate(shards.items())
             },
         }
         # the root comes last: without it a directory is no dataset
         create_group(root, record | {"attributes_digest": attributes_digest(record)})
     return digest
+
+
+def _counts(
+    rows: Sequence[Shard], tables: dict[str, list[str]], changed: Iterable[Sequence[int]], skipped: int
+) -> dict[str, Any]:
+    counts = split_counts([images for _, images, _ in rows], [labels for *_, labels in rows], tables)
+    tallies = [*(labels["tally"] for *_, labels in rows), changed]
+    return counts | {"counted": counted_once(counts["images"] - skipped, tallies, tables)}
 
 
 def _load(pair: Artefacts, layout: Layout) -> Shard:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,21 @@ from numpy.typing import NDArray
 
 from mlimg_build.errors import DatasetError, Problem
 
-from .layout import Column
+from .layout import COPIES, Column
 from .text import pack
 
 __all__ = [
     "Artefacts",
     "CategoryColumns",
     "ContradictionColumns",
+    "CopyTables",
     "ImagesResult",
     "LabelColumns",
     "MappingColumns",
     "PairColumns",
     "StoredImage",
     "column_arrays",
+    "copy_arrays",
 ]
 
 
@@ -140,6 +142,21 @@ class PairColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyTables:
+    """Images with the same bytes: the columns of each table of `copies/` by name, as `layout.COPIES` has them.
+
+    `tallies` says for each split what counting every image once changes in its labels: rows (state, rule, source,
+    labels), of which those that no longer count are negative.
+    """
+
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    contradictions: Mapping[str, Any] = field(default_factory=dict)
+    tallies: Mapping[str, Iterable[Sequence[int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Artefacts:
     """The two directories that make one shard: `images` from ImagesWriter, `labels` from write_labels."""
 
@@ -154,6 +171,18 @@ def column_arrays(columns: object, schema: Sequence[Column]) -> list[tuple[str, 
         DatasetError: `value-out-of-range` where a number does not fit its column.
     """
     return [(column.name, _stored(getattr(columns, column.name), column)) for column in schema]
+
+
+def copy_arrays(tables: CopyTables) -> dict[str, list[tuple[str, NDArray[Any]]]]:
+    """The columns of each table of copies, in the stored dtype and order; empty where there are none.
+
+    Raises:
+        DatasetError: `value-out-of-range` where a number does not fit its column.
+    """
+    return {
+        table: [(one.name, _stored(getattr(tables, table).get(one.name, ()), one)) for one in schema]
+        for table, schema in COPIES.items()
+    }
 
 
 def _stored(values: Any, column: Column) -> NDArray[Any]:

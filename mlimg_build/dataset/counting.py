@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["label_tally", "split_counts", "tally"]
+__all__ = ["counted_once", "label_tally", "split_counts", "tally"]
 
 STATES = {1: "present", -1: "absent"}
 DENSE = 1 << 16  # codes that are counted by their position
@@ -70,6 +70,13 @@ def split_counts(
     }
 
 
+def counted_once(
+    images: int, tallies: Iterable[Iterable[Sequence[int]]], tables: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The counts of the images of a split that count, and of their labels; copies once, with the union of theirs."""
+    return {"images": images, "labels": _label_counts(tallies, tables)}
+
+
 def _label_counts(
     tallies: Iterable[Iterable[Sequence[int]]], tables: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
@@ -83,6 +90,9 @@ def _label_counts(
             for group, name in ((rules, tables["rules"][rule]), (sources, tables["sources"][source])):
                 counts = group.setdefault(name, dict.fromkeys(STATES.values(), 0))
                 counts[state] += count
+    rules, sources = (
+        {name: counts for name, counts in group.items() if any(counts.values())} for group in (rules, sources)
+    )
     return {**states, "rules": dict(sorted(rules.items())), "sources": dict(sorted(sources.items()))}
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .layout import FORMAT
 
-__all__ = ["attributes_digest", "canonical", "columns_digest", "dataset_digest", "order_key"]
+__all__ = ["attributes_digest", "canonical", "columns_digest", "copies_digest", "dataset_digest", "order_key"]
 
 
 def canonical(value: object) -> bytes:
@@ -44,17 +44,26 @@ def columns_digest(columns: Iterable[tuple[str, NDArray[Any]]]) -> str:
     return digest.hexdigest()
 
 
+def copies_digest(tables: Mapping[str, Iterable[tuple[str, NDArray[Any]]]]) -> str:
+    """The digest (hex) of the columns of all tables of copies."""
+    return columns_digest(
+        (f"{table}/{name}", values) for table, columns in tables.items() for name, values in columns
+    )
+
+
 def dataset_digest(
     *,
     tables: Mapping[str, Sequence[str]],
     categories: str,
     mappings: str,
     pairs: str,
+    copies: str,
     splits: Mapping[str, tuple[int, Sequence[tuple[str, str]]]],
 ) -> str:
     """The sha256 (hex) that names a dataset's content.
 
-    `categories`, `mappings` and `pairs` are column digests; a split gives (images_per_shard, [(images, labels), …]).
+    `categories`, `mappings`, `pairs` and `copies` are digests of columns; a split gives (images_per_shard, [(images,
+    labels), …]).
     The digest of a shard covers its images through the column of their sha256.
     """
     content = {
@@ -63,6 +72,7 @@ def dataset_digest(
         "categories": categories,
         "mappings": mappings,
         "pairs": pairs,
+        "copies": copies,
         "splits": {
             name: {"images_per_shard": size, "shards": [list(pair) for pair in shards]}
             for name, (size, shards) in splits.items()

@@ -9,12 +9,14 @@ from mlimg_build.errors import DatasetError, Problem
 __all__ = [
     "CATEGORY_COLUMNS",
     "CONTRADICTION_COLUMNS",
+    "COPIES",
     "ENTRIES_PER_CHUNK",
     "FORMAT",
     "LABEL_COLUMNS",
     "MAPPING_COLUMNS",
     "PAIR_COLUMNS",
     "SHARD_COLUMNS",
+    "SHARD_FORMAT",
     "SPAN_COLUMNS",
     "ZSTD_LEVEL",
     "Column",
@@ -23,7 +25,8 @@ __all__ = [
     "image_columns",
 ]
 
-FORMAT = "mlimg-dataset/2"
+FORMAT = "mlimg-dataset/3"
+SHARD_FORMAT = "mlimg-dataset/2"  # that of a shard's artefacts: format 3 came without a change of theirs
 ENTRIES_PER_CHUNK = {
     "labels": 1 << 16,
     "contradictions": 1 << 13,
@@ -134,6 +137,26 @@ SHARD_COLUMNS = (
     Column("images", "<i8"),
     Column("bytes", "<i8"),
 )
+
+COPIES: dict[str, tuple[Column, ...]] = {
+    "groups": (*SPAN_COLUMNS, Column("merged", "|u1")),
+    "members": (
+        Column("id", "|u1", 0, text=True),
+        Column("source", "<u2"),
+        Column("split", "|i1"),
+        Column("row", "<i8"),
+    ),
+    "labels": (*SPAN_COLUMNS, *LABEL_COLUMNS, Column("member", "<i8")),
+    "contradictions": (
+        *SPAN_COLUMNS,
+        *CONTRADICTION_COLUMNS,
+        Column("absent_member", "<i8"),
+        Column("present_member", "<i8"),
+    ),
+}
+"""The tables of `copies/`: images with the same bytes. Group g has the members `start[g]:stop[g]`, the one that counts
+first; a member that is not in the dataset has the split -1. Where `merged[g]`, the labels and contradictions of its
+first member are `labels` and `contradictions` `start[g]:stop[g]`, each with the member of which it was stated."""
 
 
 def image_columns(layout: Layout) -> tuple[Column, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from mlimg_build.errors import DatasetError, Problem
 
+from .copy_groups import CopyGroups
 from .layout import CATEGORY_COLUMNS, FORMAT, MAPPING_COLUMNS, PAIR_COLUMNS, Layout
 from .records import Categories, Image, Mappings, Pair
 from .replacing import is_temporary
@@ -36,6 +37,9 @@ class Dataset:
     It may be shared by threads, inherited by a fork, and pickled (the other side opens the same path).
     """
 
+    copies: CopyGroups
+    """The images with the same bytes, group by group, the one that counts first."""
+
     def __init__(self, path: Path, expected_digest: str | None = None) -> None:
         self.path = path.absolute()
         self._mark = _mark(self.path)
@@ -54,6 +58,7 @@ class Dataset:
             message = f"the attributes of {path} cannot be understood: {error!r}"
             hint = "fetch or build the dataset again"
             raise DatasetError(Problem("dataset-unreadable", message, hint=hint)) from error
+        self.copies = CopyGroups(self.path / "copies", list(self.splits), self.sources, self.check)
         self._closed = False
 
     def __getitem__(self, split: str) -> Split:

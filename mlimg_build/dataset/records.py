@@ -26,7 +26,8 @@ class Label:
     """One statement about an image: `state` is +1 (present) or -1 (verified absent).
 
     `category` and `via` index the categories, `mapping` the mappings (-1: none); `rule` put the label there,
-    `source` is whose statement it rests on, `record` the row of that source's label list.
+    `source` is whose statement it rests on, `record` the row of that source's label list, `member` the id of the image
+    of which it was stated: the image itself or a copy of it.
     """
 
     category: int
@@ -39,11 +40,15 @@ class Label:
     source: str
     mapping: int
     record: int
+    member: str
 
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """An absence and a presence that exclude each other; `kept`: +1 presence, -1 absence, 0 neither."""
+    """An absence and a presence that exclude each other; `kept`: +1 presence, -1 absence, 0 neither.
+
+    The members are the ids of the images of which they were stated: the image itself or copies of it.
+    """
 
     absent: int
     present: int
@@ -53,6 +58,8 @@ class Contradiction:
     present_record: int
     confidence: float
     kept: int
+    absent_member: str
+    present_member: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,25 @@ class Image:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """What is known about the image, in the order of the label table."""
+        """What is known about the image, in the order of the label table; of copies too, where it counts."""
         return self._split.labels(self.row)
+
+    @property
+    def own_labels(self) -> tuple[Label, ...]:
+        """The labels that lie in the image's shard, whatever is said of its copies."""
+        return self._split.own_labels(self.row)
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """The ids of the images with the same bytes, the one that counts first; empty where there is no other."""
+        groups = self._split.dataset.copies
+        number = groups.find(self.split, self.row)
+        return () if number is None else groups[number].ids
+
+    @property
+    def counts(self) -> bool:
+        """Whether the image counts: of images with the same bytes, the first of `copies` does."""
+        return self.id in self.copies[:1] or not self.copies
 
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:

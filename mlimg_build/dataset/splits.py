@@ -6,6 +6,7 @@ import hashlib
 import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
+from .counted_labels import CountedLabels
 from .digests import order_key
 from .layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
 from .records import Contradiction, Image, Label
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .reading import Dataset
 
 __all__ = ["Split", "View", "unknown_image"]
+
+_LABELS = [column.name for column in LABEL_COLUMNS]
 
 
 class Split(Sequence[Image]):
@@ -39,6 +43,10 @@ class Split(Sequence[Image]):
         self._images: int = attributes["images"]
         self._columns = StoredColumns(group, self.images_per_shard, self._images, dataset.check)
         self._stream = RowStream(group / "images" / "data", dataset.check)
+
+    @cached_property
+    def _counted(self) -> CountedLabels:
+        return CountedLabels(self.name, self.images_per_shard, self._columns, self.dataset.copies)
 
     def __len__(self) -> int:
         return self._images
@@ -79,16 +87,26 @@ class Split(Sequence[Image]):
     def column(self, name: str, shard: int) -> NDArray[Any]:
         """The read-only values of an array, such as `images/height` or `labels/category`, for one shard.
 
-        Arrays of images give one value an image of the shard, others one an entry of the shard's row.
+        Arrays of images give one value an image of the shard, others one an entry of the shard's row. `counted/…` are
+        the labels that count: an image with copies has the union of theirs in place of its own (and `member`, whose
+        statement each is), and those copies have none.
         """
+        if name.startswith("counted/"):
+            return self._counted.column(name.removeprefix("counted/"), shard)
         return self._columns.column(name, shard)
 
     def spans(self, group: str, shard: int) -> NDArray[Any]:
         """Where each image's part of the shard's row begins and ends: unsigned [images, 2].
 
-        `group` is `images` (of bytes), `labels` or `contradictions` (of entries).
+        `group` is `images` (of bytes), `labels`, `counted` or `contradictions` (of entries).
         """
+        if group == "counted":
+            return self._counted.spans(shard)
         return self._columns.spans(group, shard)
+
+    def counted(self, shard: int) -> NDArray[np.bool_]:
+        """bool[images]: which images of a shard count; of images with the same bytes one does, in one of the splits."""
+        return self._counted.mask(shard)
 
     def find(self, image_id: str) -> int:
         """The row of the image with this id.
@@ -114,8 +132,33 @@ class Split(Sequence[Image]):
         return shard * self.images_per_shard + offset if found else None
 
     def labels(self, row: int) -> tuple[Label, ...]:
-        """The labels of image `row`."""
-        categories, tables = self.dataset.categories, self.dataset.tables
+        """What is known about image `row`; where it has copies and counts, all that is said of them."""
+        group = self._merged(row)
+        if group is None:
+            return self.own_labels(row)
+        return self._labels(self._copied("labels", [*_LABELS, "member"], group), "")
+
+    def own_labels(self, row: int) -> tuple[Label, ...]:
+        """The labels of image `row` as they lie in its shard, whatever is said of its copies."""
+        return self._labels(self._entries("labels", _LABELS, row), self._id(row))
+
+    def contradictions(self, row: int) -> tuple[Contradiction, ...]:
+        """The contradictions of image `row`, those among its copies too where it counts."""
+        group, names = self._merged(row), [c.name for c in CONTRADICTION_COLUMNS]
+        if group is None:
+            own = self._id(row)
+            entries = self._entries("contradictions", names, row)
+            return tuple(Contradiction(**entry, absent_member=own, present_member=own) for entry in entries)
+        copies = self.dataset.copies
+        members = ["absent_member", "present_member"]
+        entries = self._copied("contradictions", [*names, *members], group)
+        return tuple(
+            Contradiction(**entry | {name: copies.member_id(entry[name]) for name in members})
+            for entry in entries
+        )
+
+    def _labels(self, entries: list[dict[str, Any]], own: str) -> tuple[Label, ...]:
+        categories, tables, copies = self.dataset.categories, self.dataset.tables, self.dataset.copies
         return tuple(
             Label(
                 category=entry["category"],
@@ -128,14 +171,25 @@ class Split(Sequence[Image]):
                 source=tables["sources"][entry["source"]],
                 mapping=entry["mapping"],
                 record=entry["record"],
+                member=copies.member_id(entry["member"]) if "member" in entry else own,
             )
-            for entry in self._entries("labels", [c.name for c in LABEL_COLUMNS], row)
+            for entry in entries
         )
 
-    def contradictions(self, row: int) -> tuple[Contradiction, ...]:
-        """The contradictions of image `row`."""
-        names = [c.name for c in CONTRADICTION_COLUMNS]
-        return tuple(Contradiction(**entry) for entry in self._entries("contradictions", names, row))
+    def _merged(self, row: int) -> int | None:
+        """The group of an image that counts and whose labels are not its own alone."""
+        row, copies = self._row(row), self.dataset.copies
+        _, members = copies.within(self.name, row, row + 1)
+        if not len(members) or not copies.first[members[0]]:
+            return None
+        group = int(copies.group_of[members[0]])
+        return group if copies.is_merged(group) else None
+
+    def _copied(self, table: str, names: list[str], group: int) -> list[dict[str, Any]]:
+        copies = self.dataset.copies
+        start, stop = copies.span(table, group)
+        columns = [copies.table(table)[name][start:stop].tolist() for name in names]
+        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def array(self, name: str) -> zarr.Array[Any]:
         """The Zarr array itself, such as `images/data`."""
@@ -145,6 +199,7 @@ class Split(Sequence[Image]):
         """Files are given back and memory is free."""
         self._stream.close()
         self._columns.clear()
+        self._counted.clear()
 
     def __reduce__(self) -> tuple[Callable[[Dataset, str], Split], tuple[Dataset, str]]:
         return _split_of, (self.dataset, self.name)
@@ -184,6 +239,9 @@ class Split(Sequence[Image]):
         start, stop = self.spans(group, shard)[offset].tolist()
         columns = [self.column(f"{group}/{name}", shard)[start:stop].tolist() for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def _id(self, row: int) -> str:
+        return self._raw_id(*divmod(self._row(row), self.images_per_shard)).decode(errors="replace")
 
     def _raw_id(self, shard: int, offset: int) -> bytes:
         raw: bytes = self.column("images/id", shard)[offset].tobytes()

@@ -14,7 +14,7 @@ from mlimg_build.errors import DamagedDataset, Problem
 
 from .recent import Recent
 
-__all__ = ["StoredColumns", "read_array", "spans_of"]
+__all__ = ["StoredColumns", "ranges", "read_array", "spans_of"]
 
 REMEMBERED_BYTES = 256 << 20
 
@@ -93,6 +93,17 @@ def spans_of(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[Any]:
     """
     dtype = np.uint32 if stop.size and int(stop.max()) < 1 << 32 else np.uint64
     return np.stack([start, stop], axis=1).astype(dtype)
+
+
+def ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers `start[i]`, `start[i] + 1`, … (`count[i]` of them) for each i, one after the other.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 1])).tolist()
+    [5, 6, 0]
+    """
+    before = np.cumsum(count) - count
+    found: NDArray[np.int64] = np.repeat(start - before, count) + np.arange(int(count.sum()))
+    return found
 
 
 def read_array(path: Path) -> NDArray[Any]:

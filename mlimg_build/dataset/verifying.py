@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from mlimg_build.errors import DatasetError, MlimgError
 
-from .counting import label_tally, split_counts, tally
-from .digests import attributes_digest, columns_digest, dataset_digest
+from .copy_verification import CopyCheck
+from .counting import counted_once, label_tally, split_counts, tally
+from .digests import attributes_digest, columns_digest, copies_digest, dataset_digest
 from .layout import (
     CATEGORY_COLUMNS,
     CONTRADICTION_COLUMNS,
+    COPIES,
     LABEL_COLUMNS,
     MAPPING_COLUMNS,
     PAIR_COLUMNS,
@@ -82,12 +84,17 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
         return _Verifier(dataset, progress or (lambda done, total: None)).run()
 
 
+# what the counts of a split are made from: records of images and of labels, and what counts (None: not known)
+_Record = tuple[dict[str, Any], dict[str, Any], tuple[int, list[tuple[int, int, int, int]]] | None]
+
+
 class _Verifier:
     def __init__(self, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
         self.dataset = dataset
         self.progress = progress
         self.findings: list[Finding] = []
         self.images = self.bytes = self.shards = 0
+        self.copies: CopyCheck | None = None
 
     def run(self) -> Verification:
         digests = self._root()
@@ -95,7 +102,7 @@ class _Verifier:
         for split in self.dataset.splits.values():
             table = digests.get(split.name)
             self._shapes(split, table)
-            records: list[tuple[dict[str, Any], dict[str, Any]] | None] = []
+            records: list[_Record | None] = []
             for shard in range(split.shards):
                 try:
                     records.append(self._shard(split, shard, table))
@@ -105,6 +112,8 @@ class _Verifier:
                 self.shards += 1
                 self.progress(self.images, total)
             self._counts(split, records)
+        for code, message, split_name, image in self.copies.findings() if self.copies else ():
+            self._find(code, message, split_name, None, image)
         return Verification(self.dataset.digest, tuple(self.findings), self.images, self.bytes, self.shards)
 
     def _find(
@@ -128,12 +137,20 @@ class _Verifier:
             arrays = self._table(self.dataset.path / name, schema, None)
             if arrays is not None:
                 parts[name] = columns_digest((column.name, arrays[column.name]) for column in schema)
+        copied = {
+            name: self._table(self.dataset.path / "copies" / name, schema, None)
+            for name, schema in COPIES.items()
+        }
+        whole = {name: list(arrays.items()) for name, arrays in copied.items() if arrays is not None}
+        if len(whole) == len(COPIES):
+            parts["copies"] = copies_digest(whole)
+            self.copies = CopyCheck(self.dataset)
         tables: dict[str, dict[str, NDArray[Any]]] = {}
         for split in self.dataset.splits.values():
             arrays = self._table(self.dataset.path / split.name / "shards", SHARD_COLUMNS, split.name)
             if arrays is not None:
                 tables[split.name] = arrays
-        if len(parts) == len(schemas) and len(tables) == len(self.dataset.splits):
+        if len(parts) == len(schemas) + 1 and len(tables) == len(self.dataset.splits):
             computed = dataset_digest(
                 tables=self.dataset.tables,
                 **parts,
@@ -146,7 +163,7 @@ class _Verifier:
                 },
             )
             if computed != self.dataset.digest:
-                message = "names, categories, mappings, pairs or the list of shards differ from the dataset's digest"
+                message = "tables, names, copies or the list of shards differ from the digest of the dataset"
                 self._find("dataset-differs", message)
         return tables
 
@@ -202,9 +219,7 @@ class _Verifier:
         yield "labels", (*SPAN_COLUMNS, *LABEL_COLUMNS)
         yield "contradictions", (*SPAN_COLUMNS, *CONTRADICTION_COLUMNS)
 
-    def _shard(
-        self, split: Split, shard: int, table: dict[str, NDArray[Any]] | None
-    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def _shard(self, split: Split, shard: int, table: dict[str, NDArray[Any]] | None) -> _Record | None:
         """Checks one shard; gives what its counts are made from, where it could be read."""
         read = {
             group: self._columns(split, shard, group, [column.name for column in schema])
@@ -214,6 +229,8 @@ class _Verifier:
         if images is not None:
             self._digest(split, shard, table, "images", list(images.items()))
             self._files(split, shard, images)
+            if self.copies:
+                self.copies.see(split.name, shard * split.images_per_shard, images)
         if labels is None or clashes is None:
             return None
         parts = [(f"labels/{name}", values) for name, values in labels.items()]
@@ -234,7 +251,13 @@ class _Verifier:
                 "tally": label_tally(labels["state"], labels["rule"], labels["source"]),
                 "kept": tally(clashes["kept"]),
             },
+            self._counted(split, shard) if self.copies and self.copies.sound else None,
         )
+
+    def _counted(self, split: Split, shard: int) -> tuple[int, list[tuple[int, int, int, int]]]:
+        """The images of a shard that count, and the tally of the labels that do."""
+        state, rule, source = (split.column(f"counted/{name}", shard) for name in ("state", "rule", "source"))
+        return int(split.counted(shard).sum()), label_tally(state, rule, source)
 
     def _columns(
         self, split: Split, shard: int, group: str, names: list[str]
@@ -300,19 +323,23 @@ class _Verifier:
             message = f"{message}, so {len(lost)} images from {lost[0]!r} on cannot be read"
             self._find(code, message, split.name, shard, lost[0])
 
-    def _counts(self, split: Split, records: list[tuple[dict[str, Any], dict[str, Any]] | None]) -> None:
+    def _counts(self, split: Split, records: list[_Record | None]) -> None:
         whole = [record for record in records if record is not None]
         if len(whole) != len(records):
             return
         try:
-            computed = split_counts([a for a, _ in whole], [b for _, b in whole], self.dataset.tables)
+            computed = split_counts([a for a, *_ in whole], [b for _, b, _ in whole], self.dataset.tables)
+            counted = [once for *_, once in whole if once is not None]
+            if len(counted) == len(whole):
+                images, tallies = sum(one for one, _ in counted), [one for _, one in counted]
+                computed["counted"] = counted_once(images, tallies, self.dataset.tables)
             known = self.dataset.attributes["counts"][split.name]
         except (LookupError, TypeError) as error:
             self._find(
                 "counts-differ", f"the counts of {split.name} cannot be compared: {error!r}", split.name
             )
             return
-        if computed != known:
+        if computed != {name: value for name, value in known.items() if name in computed}:
             self._find("counts-differ", f"the counts of {split.name} are not those of its shards", split.name)
 
 

@@ -22,8 +22,8 @@ from .durable import explaining_full_disk, save_json, sync_tree
 from .layout import (
     CONTRADICTION_COLUMNS,
     ENTRIES_PER_CHUNK,
-    FORMAT,
     LABEL_COLUMNS,
+    SHARD_FORMAT,
     SPAN_COLUMNS,
     Column,
     Layout,
@@ -214,7 +214,7 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
         result: dict[str, Any] = json.loads((directory / RESULT).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         result = {}
-    if result.get("kind") != kind or result.get("format") != FORMAT:
+    if result.get("kind") != kind or result.get("format") != SHARD_FORMAT:
         message = f"{directory} is not a finished artefact of {kind}"
         raise DatasetError(Problem("artefact-unfinished", message, hint="delete it and build again"))
     return result
@@ -239,7 +239,14 @@ def _record(
     kind: str, layout: Layout, *, digest: str, images: int, files: dict[str, int], extra: dict[str, Any]
 ) -> dict[str, Any]:
     """What the writer of an artefact records; `files` has the size of every file by its path."""
-    record = {"kind": kind, "format": FORMAT, "digest": digest, "images": images, "files": files, **extra}
+    record = {
+        "kind": kind,
+        "format": SHARD_FORMAT,
+        "digest": digest,
+        "images": images,
+        "files": files,
+        **extra,
+    }
     return record | {"layout": layout_record(layout)}
 
 

@@ -14,6 +14,7 @@ from mlimg_build.labels.cooccurring import (
     without_implied,
 )
 from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
+from mlimg_build.labels.derivation import derive
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
     ANCESTORS,
@@ -83,6 +84,7 @@ __all__ = [
     "collapse_only_leaves",
     "count_together",
     "decide",
+    "derive",
     "difference",
     "distinct_names",
     "from_graph",

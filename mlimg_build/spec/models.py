@@ -273,6 +273,15 @@ class Images(Part):
     max_pixels: Whole = Field(default=100_000_000, ge=1, description="images of more pixels are not decoded")
 
 
+class Duplicates(Part):
+    """What becomes of images that are copies of each other."""
+
+    exact: Literal["merge", "report"] = Field(
+        default="merge",
+        description="images with the same bytes: merge counts them once, with the labels of all; report counts each",
+    )
+
+
 class Split(Part):
     """How images are divided."""
 
@@ -327,6 +336,9 @@ class Spec(Part):
     hierarchy: Hierarchy = Field(default_factory=Hierarchy, description="which category implies which")
     annotation: Annotation = Field(default_factory=Annotation, description="what the labels imply")
     images: Images = Field(default_factory=Images, description="how images are checked and stored")
+    duplicates: Duplicates = Field(
+        default_factory=Duplicates, description="what becomes of images that are copies of each other"
+    )
     split: Split = Field(
         default_factory=Split, description="how images are divided into training and validation"
     )

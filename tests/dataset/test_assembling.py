@@ -69,7 +69,7 @@ def test_plain_zarr_reads_everything(original_dataset: Path) -> None:
     assert group["categories/parent_index"][:].tolist() == [0, 0]
     assert group["mappings/category"][:].tolist() == [1, 1, -1]
     assert train["shards/images"][:].tolist() == [8, 8, 8, 8, 5]
-    assert group.attrs["format"] == "mlimg-dataset/2"
+    assert group.attrs["format"] == "mlimg-dataset/3"
 
 
 def test_files_of_a_fraction_are_those_of_the_full_build(shards: list[Artefacts], tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ def test_what_is_no_dataset_is_refused_with_a_reason(dataset_copy: Path, tmp_pat
     assert opening_problem(tmp_path / "other.zarr") == "not-a-dataset"
     root = dataset_copy / "zarr.json"
     text = root.read_text()
-    root.write_text(text.replace("mlimg-dataset/2", "mlimg-dataset/0"))
+    root.write_text(text.replace("mlimg-dataset/3", "mlimg-dataset/0"))
     assert opening_problem(dataset_copy) == "format-unsupported"
     root.write_text(text.replace('"layout"', '"layouts"'))
     assert opening_problem(dataset_copy) == "dataset-unreadable"

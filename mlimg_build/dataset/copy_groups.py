@@ -1,0 +1,168 @@
+"""Which images have the same bytes, which of them counts, and what its copies say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layout import COPIES
+from .stored import read_array
+from .text import unpack
+
+__all__ = ["CopyGroup", "CopyGroups", "skipped_images"]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyGroup:
+    """Images with the same bytes, the one that counts first; `places` are (split, row), None where not in the dataset.
+
+    `merged` says whether the labels of the first are not its own alone.
+    """
+
+    ids: tuple[str, ...]
+    sources: tuple[str, ...]
+    places: tuple[tuple[str, int] | None, ...]
+    merged: bool
+
+
+class CopyGroups(Sequence[CopyGroup]):
+    """The groups of a dataset, in the order of sha256(id) of those that count; tables are read when they are used."""
+
+    def __init__(
+        self, folder: Path, splits: Sequence[str], sources: Sequence[str], check: Callable[[], None]
+    ) -> None:
+        self._folder = folder
+        self._splits = list(splits)
+        self._sources = sources
+        self._check = check
+
+    def table(self, name: str) -> Mapping[str, NDArray[Any]]:
+        """A table of `layout.COPIES` by column."""
+        tables: dict[str, Callable[[], Mapping[str, NDArray[Any]]]] = {
+            "groups": lambda: self._groups,
+            "members": lambda: self._members,
+            "labels": lambda: self._labels,
+            "contradictions": lambda: self._contradictions,
+        }
+        return tables[name]()
+
+    @cached_property
+    def _groups(self) -> Mapping[str, NDArray[Any]]:
+        return self._read("groups")
+
+    @cached_property
+    def _members(self) -> Mapping[str, NDArray[Any]]:
+        return self._read("members")
+
+    @cached_property
+    def _labels(self) -> Mapping[str, NDArray[Any]]:
+        return self._read("labels")
+
+    @cached_property
+    def _contradictions(self) -> Mapping[str, NDArray[Any]]:
+        return self._read("contradictions")
+
+    def _read(self, name: str) -> Mapping[str, NDArray[Any]]:
+        self._check()
+        arrays = {column.name: read_array(self._folder / name / column.name) for column in COPIES[name]}
+        for array in arrays.values():
+            array.flags.writeable = False
+        return arrays
+
+    @cached_property
+    def first(self) -> NDArray[np.bool_]:
+        """bool[members]: whether a member is the one of its group that counts."""
+        mask = np.zeros(len(self._members["row"]), np.bool_)
+        mask[self._groups["start"].astype(np.int64)] = True
+        return mask
+
+    @cached_property
+    def group_of(self) -> NDArray[np.int64]:
+        """int64[members]: the group of each."""
+        return np.repeat(np.arange(len(self)), np.diff(_bounds(self._groups)))
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The rows of each split that are members, in order, and which members they are."""
+        found = {}
+        for number, split in enumerate(self._splits):
+            members = np.flatnonzero(self._members["split"] == number)
+            rows = self._members["row"][members]
+            order = np.argsort(rows, kind="stable")
+            found[split] = rows[order], members[order]
+        return found
+
+    def within(self, split: str, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of a split from `start` to `stop` that are copies, in order, and the member that each is."""
+        rows, members = self._places[split]
+        low, high = np.searchsorted(rows, (start, stop))
+        return rows[low:high], members[low:high]
+
+    def find(self, split: str, row: int) -> int | None:
+        """The group of an image, None where it has no copies."""
+        _, members = self.within(split, row, row + 1)
+        return int(self.group_of[members[0]]) if len(members) else None
+
+    def span(self, table: str, group: int) -> tuple[int, int]:
+        """Where the part of a group in a table begins and ends; of "groups": its members."""
+        columns = self.table(table)
+        return int(columns["start"][group]), int(columns["stop"][group])
+
+    def member_id(self, member: int) -> str:
+        """The id of a member."""
+        return unpack(self._members["id"][member][None])[0]
+
+    def is_merged(self, group: int) -> bool:
+        """Whether the labels of the image that counts are those of the table, and not its own alone."""
+        return bool(self._groups["merged"][group])
+
+    def __len__(self) -> int:
+        return len(self._groups["start"])
+
+    def __iter__(self) -> Iterator[CopyGroup]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"group {number} of {len(self)}")
+        start, stop = self.span("groups", number)
+        members = self._members
+        places = [
+            None if split < 0 else (self._splits[split], row)
+            for split, row in zip(
+                members["split"][start:stop].tolist(), members["row"][start:stop].tolist(), strict=True
+            )
+        ]
+        return CopyGroup(
+            ids=tuple(unpack(members["id"][start:stop])),
+            sources=tuple(self._sources[code] for code in members["source"][start:stop].tolist()),
+            places=tuple(places),
+            merged=self.is_merged(number),
+        )
+
+
+def skipped_images(groups: Mapping[str, NDArray[Any]], members: Mapping[str, NDArray[Any]]) -> dict[int, int]:
+    """How many images of each split (by its number) do not count, because another with the same bytes does."""
+    first = np.zeros(len(members["row"]), np.bool_)
+    first[groups["start"].astype(np.int64)] = True
+    split, count = np.unique(members["split"][~first], return_counts=True)
+    return {
+        number: times for number, times in zip(split.tolist(), count.tolist(), strict=True) if number >= 0
+    }
+
+
+def _bounds(groups: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Where each group begins, and where the last one ends; groups follow each other."""
+    return (
+        np.append(groups["start"], groups["stop"][-1:]).astype(np.int64)
+        if len(groups["start"])
+        else np.zeros(1, np.int64)
+    )

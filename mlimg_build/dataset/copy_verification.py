@@ -1,0 +1,152 @@
+"""The table of copies against the images: groups are whole, have equal digests, and the right one of each counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .digests import order_key
+from .layout import COPIES, SPAN_COLUMNS
+from .reading import Dataset
+from .text import unpack
+
+__all__ = ["CopyCheck"]
+
+SHOWN = 20  # findings of one kind
+PREFIX = ">u8"  # of a digest: what is remembered of every image
+
+Found = tuple[str, str, str | None, str | None]
+"""A code, a sentence, the split and the image."""
+
+
+class CopyCheck:
+    """Sees the images of every shard once, then says what is wrong with the table of copies.
+
+    Memory: eight bytes an image, and the table.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._groups = dataset.copies
+        self._found: list[Found] = []
+        self._digests: dict[int, bytes] = {}  # by group
+        self._prefixes: list[NDArray[np.uint64]] = []
+        self._seen = 0
+        self.sound = self._structure()
+        if self.sound:
+            self._order()
+
+    def see(self, split: str, first: int, images: Mapping[str, NDArray[Any]]) -> None:
+        """Takes in the images of a shard, which begin at row `first` of its split."""
+        column = images["source_digest" if "source_digest" in images else "digest"]
+        there: NDArray[np.bool_] = np.any(column, axis=1)
+        self._prefixes.append(np.ascontiguousarray(column[there, :8]).view(PREFIX).ravel().astype(np.uint64))
+        if not self.sound:
+            return
+        rows, members = self._groups.within(split, first, first + len(column))
+        ids = unpack(images["id"][rows - first])
+        for offset, member, name in zip((rows - first).tolist(), members.tolist(), ids, strict=True):
+            self._seen += 1
+            if self._groups.member_id(member) != name:
+                self._find(
+                    "copies-differ", f"{name!r} is listed among the copies under another id", split, name
+                )
+            digest = column[offset].tobytes()
+            known = self._digests.setdefault(int(self._groups.group_of[member]), digest)
+            if known != digest or not there[offset]:
+                message = f"{name!r} is listed as a copy of images with other bytes"
+                self._find("copies-differ", message, split, name)
+
+    def findings(self) -> Iterator[Found]:
+        """What is wrong, once every shard was seen."""
+        if self.sound:
+            inside = int((self._groups.table("members")["split"] >= 0).sum())
+            if self._seen != inside:
+                message = f"the table of copies names {inside - self._seen} rows that could not be read"
+                self._find("copies-differ", message)
+            elif self._dataset.attributes.get("copies", {}).get("exact") == "merge":
+                self._complete()
+        yield from self._found
+
+    def _structure(self) -> bool:
+        """Whether the columns of each table fit together, so that the rest can be looked at."""
+        try:
+            tables = {name: self._groups.table(name) for name in COPIES}
+        except Exception as error:
+            self._find("copies-differ", f"the table of copies cannot be read: {error}")
+            return False
+        groups, members = tables["groups"], tables["members"]
+        count = len(groups["start"])
+        spans = {column.name for column in SPAN_COLUMNS}
+        fits = True
+        for name, table in tables.items():
+            per_group = set(table) if name == "groups" else spans & set(table)
+            entries = {len(table[column]) for column in table if column not in per_group}
+            fits &= all(len(table[column]) == count for column in per_group) and len(entries) <= 1
+            if not fits or not per_group:
+                continue
+            start, stop = table["start"].astype(np.int64), table["stop"].astype(np.int64)
+            whole = len(members["row"]) if name == "groups" else entries.pop()
+            edges = np.concatenate([[0], stop])
+            fits &= bool((start == edges[:-1]).all() and (start <= stop).all() and edges[-1] == whole)
+        split, row = members["split"].astype(np.int64), members["row"]
+        sizes = np.array([len(part) for part in self._dataset.splits.values()] or [0])
+        inside = split >= 0
+        fits &= bool((split < len(sizes)).all()) and bool((row[~inside] == -1).all())
+        fits = fits and bool(((row[inside] >= 0) & (row[inside] < sizes[split[inside]])).all())
+        for part, names in (("labels", ("member",)), ("contradictions", ("absent_member", "present_member"))):
+            for name in names:
+                of = tables[part][name]
+                fits &= bool(((of >= 0) & (of < len(split))).all())
+        if not fits:
+            self._find("copies-differ", "the columns of the table of copies do not fit together")
+        return fits
+
+    def _order(self) -> None:
+        """Each group has two members at least, in order, in no other group; so are the groups themselves."""
+        members = self._groups.table("members")
+        keys = [order_key(name.encode()) for name in unpack(members["id"])]
+        if len(set(keys)) < len(keys):
+            self._find("copies-differ", "an image is listed twice among the copies")
+        last = b""
+        for group in range(len(self._groups)):
+            start, stop = self._groups.span("groups", group)
+            name = self._groups.member_id(start)
+            if stop - start < 2:
+                self._find(
+                    "copies-differ", f"{name!r} is listed among the copies without another", None, name
+                )
+            if any(a >= b for a, b in zip(keys[start : stop - 1], keys[start + 1 : stop], strict=True)):
+                message = f"{name!r} is said to count, and a copy of it has the smaller sha256(id)"
+                self._find("copies-differ", message, None, name)
+            if keys[start] <= last:
+                self._find(
+                    "copies-differ", f"the group of {name!r} is not in the order of sha256(id)", None, name
+                )
+            last = keys[start]
+
+    def _complete(self) -> None:
+        """No digest stands twice but among the copies (by its first eight bytes: these differ by chance)."""
+        values, counts = np.unique(
+            np.concatenate([*self._prefixes, np.empty(0, np.uint64)]), return_counts=True
+        )
+        several = counts > 1
+        images = dict(zip(values[several].tolist(), counts[several].tolist(), strict=True))
+        inside = np.bincount(
+            self._groups.group_of[self._groups.table("members")["split"] >= 0], minlength=len(self._groups)
+        )
+        for group, digest in self._digests.items():
+            prefix = int.from_bytes(digest[:8], "big")
+            if prefix in images:
+                images[prefix] -= int(inside[group])
+        lacking = sum(count > 0 for count in images.values())
+        if lacking:
+            message = f"the table of copies lacks images that have the bytes of others: {lacking:,} times"
+            self._find("copies-differ", message)
+
+    def _find(self, code: str, message: str, split: str | None = None, image: str | None = None) -> None:
+        if len(self._found) < SHOWN:
+            self._found.append((code, message, split, image))

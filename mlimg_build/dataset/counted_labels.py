@@ -1,0 +1,98 @@
+"""The labels that count, shard by shard: those of the stored columns, with every image's copies taken into account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .copy_groups import CopyGroups
+from .recent import Recent
+from .stored import StoredColumns, ranges, spans_of
+
+__all__ = ["CountedLabels"]
+
+REMEMBERED_BYTES = 64 << 20
+
+
+class CountedLabels:
+    """Columns of labels in which an image with copies has their union, and those copies have none.
+
+    A shard without copies has the stored columns themselves; the others are made when they are asked for, and up to
+    64 MiB of them stay in memory.
+    """
+
+    def __init__(self, split: str, images_per_shard: int, columns: StoredColumns, copies: CopyGroups) -> None:
+        self._split = split
+        self._per_shard = images_per_shard
+        self._columns = columns
+        self._copies = copies
+        self._made: Recent[tuple[str, int], NDArray[Any]] = Recent(REMEMBERED_BYTES, lambda a: a.nbytes)
+
+    def mask(self, shard: int) -> NDArray[np.bool_]:
+        """bool[images]: which images of the shard count."""
+        mask = np.ones(len(self._columns.spans("labels", shard)), np.bool_)
+        offsets, members = self._members(shard)
+        mask[offsets] = self._copies.first[members]
+        return mask
+
+    def spans(self, shard: int) -> NDArray[Any]:
+        """Where each image's part of the shard's columns begins and ends: unsigned [images, 2]."""
+        if not len(self._members(shard)[0]):
+            return self._columns.spans("labels", shard)
+
+        def load() -> NDArray[Any]:
+            length = self._sources(shard)[1]
+            stop = np.cumsum(length)
+            return spans_of(stop - length, stop)
+
+        return self._made.get(("spans", shard), load)
+
+    def column(self, name: str, shard: int) -> NDArray[Any]:
+        """A column of labels, one value an entry; `member` is that of the table of copies, -1 for own labels."""
+        if not len(self._members(shard)[0]) and name != "member":
+            return self._columns.column(f"labels/{name}", shard)
+
+        def load() -> NDArray[Any]:
+            begin, length = self._sources(shard)
+            count = len(self._columns.column("labels/category", shard))
+            own = (
+                np.full(count, -1, np.int64)
+                if name == "member"
+                else self._columns.column(f"labels/{name}", shard)
+            )
+            at = ranges(begin, length)
+            made = own[np.where(at < count, at, 0)] if count else np.zeros(len(at), own.dtype)
+            merged = at >= count
+            made[merged] = self._copies.table("labels")[name][at[merged] - count]
+            made.flags.writeable = False
+            return made
+
+        return self._made.get((name, shard), load)
+
+    def clear(self) -> None:
+        """Nothing is remembered."""
+        self._made.clear()
+
+    def _members(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The images of the shard that have copies, counted from its first, and which members they are."""
+        first = shard * self._per_shard
+        rows, members = self._copies.within(self._split, first, first + self._per_shard)
+        return rows - first, members
+
+    def _sources(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each image's labels begin and how many they are, in the stored column followed by that of copies."""
+        spans = self._columns.spans("labels", shard).astype(np.int64)
+        begin, length = spans[:, 0].copy(), spans[:, 1] - spans[:, 0]
+        count = len(self._columns.column("labels/category", shard))
+        offsets, members = self._members(shard)
+        counts = self._copies.first[members]
+        length[offsets[~counts]] = 0
+        groups = self._copies.group_of[members[counts]]
+        merged = self._copies.table("groups")["merged"][groups] > 0
+        at, groups = offsets[counts][merged], groups[merged]
+        labels = self._copies.table("labels")
+        start, stop = (labels[name][groups].astype(np.int64) for name in ("start", "stop"))
+        begin[at], length[at] = count + start, stop - start
+        return begin, length

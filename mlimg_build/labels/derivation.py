@@ -1,0 +1,54 @@
+"""From statements to labels: contradictions are resolved, what stands is implied, what goes together is added."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mlimg_build.labels.adding import add_cooccurring
+from mlimg_build.labels.cooccurring import Pairs
+from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.implying import LabelTable, imply
+from mlimg_build.labels.proving import Rules
+from mlimg_build.labels.settling import Contradictions, Policy, settle
+from mlimg_build.labels.statements import Statements
+
+__all__ = ["derive"]
+
+
+def derive(
+    statements: Statements,
+    hierarchy: Hierarchy,
+    rules: Rules,
+    policy: Policy,
+    pairs: Pairs,
+    *,
+    images: npt.NDArray[np.bool_],
+    relation: sparse.csr_array | None = None,
+) -> tuple[LabelTable, Contradictions]:
+    """The labels that the statements make, and the contradictions among these.
+
+    `images` (by number) says who gets labels by the pairs; `relation` is that of the pairs, for whoever has it at hand.
+    An image's labels follow from its own statements alone.
+    """
+    standing, contradictions = settle(statements, hierarchy, policy)
+    table = imply(
+        standing,
+        hierarchy,
+        positives=rules.positives,
+        negatives=rules.negatives,
+        machine_levels=rules.machine_levels,
+        strongest=rules.strongest,
+    )
+    if len(pairs):
+        table = add_cooccurring(
+            table,
+            pairs,
+            hierarchy,
+            images=images,
+            positives=rules.positives,
+            machine_levels=rules.machine_levels,
+            relation=relation,
+        )
+    return table, contradictions
