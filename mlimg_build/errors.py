@@ -4,6 +4,7 @@ MlimgError                  a problem that the user can do something about; the 
 ├── SpecError               a file written by people is wrong: spec, backend, mapping (all problems at once)
 ├── WordNetError            a WordNet release cannot be read, or an id is not in it
 ├── SourceError             a source as a whole cannot be read; a single bad image is a row, not an error
+│   └── TransientError      a file of a source was not read for a cause that may pass: the build tries again
 ├── LabelError              labels contradict each other where the spec forbids it, or a hierarchy has a cycle
 ├── ImageError              an image cannot be proved whole; the build turns it into the row's status
 ├── DatasetError            a dataset cannot be opened, or is not what it says
@@ -40,6 +41,7 @@ __all__ = [
     "SourceError",
     "SpecError",
     "TrainingError",
+    "TransientError",
     "WordNetError",
 ]
 
@@ -100,6 +102,10 @@ class WordNetError(MlimgError):
 
 class SourceError(MlimgError):
     """A source as a whole cannot be read."""
+
+
+class TransientError(SourceError):
+    """A file of a source was not read for a cause that may pass, so it is no fact about the file."""
 
 
 class LabelError(MlimgError):

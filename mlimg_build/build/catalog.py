@@ -27,7 +27,7 @@ from mlimg_build.spec import without_paths
 __all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
 FORMAT = 3
-IMAGE_COLUMNS = [field.name for field in IMAGES if field.name != "mtime"]
+IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split")  # read when facts and rows are made
 STATEMENTS = pa.schema(
     [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float32()), ("record", pa.int64())]
@@ -82,11 +82,11 @@ def signature_of(source: Source, part: Any) -> str:
     for path in source.files:
         if path.is_file():
             status = path.stat()
-            digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns};".encode())
+            digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns};".encode())
     if source.root is not None and source.root.is_dir():
         digest.update(f"{source.root};".encode())
         for file in walk(source.root):
-            digest.update(f"{file.path}:{file.size}:{file.mtime};".encode())
+            digest.update(f"{file.path}:{file.size}:{file.mtime}:{file.ctime};".encode())
     return digest.hexdigest()
 
 
@@ -264,6 +264,7 @@ def _missing(names: list[str]) -> pa.RecordBatch:
         "licence": [""] * n,
         "author": [""] * n,
         "mtime": [0] * n,
+        "ctime": [0] * n,
     }
     return pa.record_batch([pa.array(values[field.name], field.type) for field in IMAGES], schema=IMAGES)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlimg_build.build.columns import digest_columns, write_batches
 from mlimg_build.build.facts import Facts
 from mlimg_build.build.rows import (
     IMAGE_FIELDS,
+    MTIME,
     SCHEMA,
     SHARDS_PER_FILE,
     SOURCES,
@@ -24,6 +24,7 @@ from mlimg_build.build.rows import (
     Rows,
     Shard,
     file_name,
+    hint_of,
 )
 from mlimg_build.build.stretches import SPLITS, Cuts, Part, View, cut, ranges, views
 from mlimg_build.build.threads import in_threads
@@ -172,17 +173,18 @@ class _Layer:
             _images(view, part, stretch.licences) for view, part in zip(self.sources, parts, strict=True)
         )
         rows = images.take(pa.array(order)).combine_chunks()
-        mtimes = rows.column("mtime").to_numpy()
+        mtimes, ctimes = rows.column("mtime").to_numpy(), rows.column("ctime").to_numpy()
         lists = _lists(parts, order)
-        plain = [rows.column(name).combine_chunks() for name, _ in IMAGE_FIELDS]
+        plain = [rows.column(name).combine_chunks() for name, _ in [*IMAGE_FIELDS, MTIME]]
         whole = pa.record_batch([*plain, *lists], schema=SCHEMA)
         name, shards = SPLITS[stretch.split], list[Shard]()
         batches = []
         for number, start in enumerate(range(0, len(whole), self.per_shard)):
             batch = whole.slice(start, self.per_shard)
             batches.append(batch)
-            changed = mtimes[start : start + self.per_shard]
-            shards.append(_shard(name, stretch.file * SHARDS_PER_FILE + number, batch, changed))
+            here = slice(start, start + self.per_shard)
+            hint = hint_of(mtimes[here], ctimes[here])
+            shards.append(_shard(name, stretch.file * SHARDS_PER_FILE + number, batch, hint))
         write_batches(self.folder / file_name(name, stretch.file), SCHEMA, batches)
         return shards
 
@@ -192,7 +194,7 @@ class _Layer:
 
 
 def _images(view: View, part: Part, licences: Sequence[str]) -> pa.Table:
-    """The images of a part, with the columns of `IMAGE_FIELDS` and `mtime`."""
+    """The images of a part, with the columns of `IMAGE_FIELDS` and their times."""
     whole = len(part.at) == len(part.images)
     images = part.images if whole else part.images.take(pa.array(part.at))
     made = {
@@ -202,7 +204,7 @@ def _images(view: View, part: Part, licences: Sequence[str]) -> pa.Table:
             pa.uint16()
         ),
     }
-    fields = [*IMAGE_FIELDS, ("mtime", pa.int64())]
+    fields = [*IMAGE_FIELDS, MTIME, ("ctime", pa.int64())]
     columns = [made[name] if name in made else images.column(name) for name, _ in fields]
     return pa.table(columns, schema=pa.schema(fields))
 
@@ -221,7 +223,7 @@ def _lists(parts: Sequence[Part], order: npt.NDArray[np.int64]) -> list[pa.ListA
     ]
 
 
-def _shard(split: str, number: int, batch: pa.RecordBatch, mtimes: npt.NDArray[np.int64]) -> Shard:
+def _shard(split: str, number: int, batch: pa.RecordBatch, hint: str) -> Shard:
     sizes = batch.column("size").to_numpy()
     return Shard(
         split=split,
@@ -230,7 +232,7 @@ def _shard(split: str, number: int, batch: pa.RecordBatch, mtimes: npt.NDArray[n
         bytes=int(sizes[sizes > 0].sum()),
         image_rows=digest_columns(batch, [name for name, _ in IMAGE_FIELDS]),
         label_rows=digest_columns(batch, [name for name, _ in STATEMENT_FIELDS]),
-        hint=hashlib.sha256(mtimes.astype("<i8").tobytes()).hexdigest()[:16],
+        hint=hint,
     )
 
 

@@ -19,7 +19,7 @@ from mlimg_build.build.facts import Facts, establish, save_rules
 from mlimg_build.build.laying import lay_out
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
-from mlimg_build.build.store import ENTRY, Key, Store, read_json
+from mlimg_build.build.store import ASK_AGAIN, ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
@@ -33,7 +33,7 @@ __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 2
 LABELS_FORMAT = 5
-ROWS_FORMAT = 3
+ROWS_FORMAT = 4
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first
     "images": "other images belong in it",
@@ -45,6 +45,7 @@ WHY = {  # what a part of a key that differs says to people, the most telling fi
     "rows": "other rows of the sources belong in it",
     "sources": "the order of the sources changed",
 }
+UNREAD = "files that could not be read, or were gone, are asked for again"
 LAST = "last.json"  # which results each shard had when it was built last
 LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter than its scheduling
 
@@ -262,8 +263,9 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
     times = hashlib.sha256()
     for item, position in zip(catalogs, facts.positions, strict=True):
         placing.update(position.astype("<i4").tobytes())
-        for chunk in item.images.column("mtime").chunks:
-            times.update(chunk.to_numpy().astype("<i8", copy=False).data)
+        for name in ("mtime", "ctime"):
+            for chunk in item.images.column(name).chunks:
+                times.update(chunk.to_numpy().astype("<i8", copy=False).data)
     parts = {
         "catalogs": {item.name: item.digest for item in catalogs},
         "order": [item.name for item in catalogs],
@@ -287,8 +289,10 @@ def _parts(loaded: LoadedSpec, facts: Facts, layout: Layout) -> tuple[dict[str, 
         "id_bytes": layout.id_bytes,
         "author_bytes": layout.author_bytes,
     }
+    stored = without_paths(spec.images)
+    del stored["unreadable"]  # a row that it keeps is asked for again, so it is in no finished result
     images = {
-        "images": without_paths(spec.images),
+        "images": stored,
         "encoder": None if spec.images.encoding == "original" else encoder(),
         "layout": sizes,
     }
@@ -324,8 +328,9 @@ def _why(key: Key, store: Store, before: str | None) -> str:
     """Why a result is not there: the first part of its key that differs from what was built last; "" where it is."""
     if store.has(key):
         return ""
-    if store.entry(key) is not None:
-        return "its files were touched since"
+    entry = store.entry(key)
+    if entry is not None:
+        return UNREAD if entry["hint"] == ASK_AGAIN else "its files were touched since"
     old = read_json(store.folder(key.stage, before or "-") / ENTRY).get("parts")
     if not isinstance(old, dict):
         return "not built yet"

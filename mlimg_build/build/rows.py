@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.build.columns import open_batches
 from mlimg_build.labels import Statements
 
-__all__ = ["SOURCES", "Rows", "Shard", "file_name", "shard_batch", "statements_of"]
+__all__ = ["SOURCES", "Rows", "Shard", "file_name", "hint_of", "shard_batch", "statements_of"]
 
 SHARDS_PER_FILE = 32
 SOURCES = "sources.npy"  # uint16[mappings]: the source of each source category
@@ -34,7 +37,8 @@ STATEMENT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("mapping", pa.list_(pa.int32())),
     ("record", pa.list_(pa.int64())),
 ]
-SCHEMA = pa.schema([*IMAGE_FIELDS, *STATEMENT_FIELDS])
+MTIME = ("mtime", pa.int64())  # what a worker compares the file with; in no digest
+SCHEMA = pa.schema([*IMAGE_FIELDS, MTIME, *STATEMENT_FIELDS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,16 @@ def shard_batch(folder: Path, split: str, number: int) -> pa.RecordBatch:
     """The rows of one shard, mapped from the folder that `lay_out` filled."""
     file, within = divmod(number, SHARDS_PER_FILE)
     return open_batches(folder / file_name(split, file)).get_batch(within)
+
+
+def hint_of(mtimes: npt.NDArray[np.int64], ctimes: npt.NDArray[np.int64]) -> str:
+    """A digest of the times of a shard's files, whose change tells this machine to look again; in no key; hex.
+
+    `ctimes` are 0 where no file is to be read.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(mtimes.astype("<i8", copy=False)).data)
+    digest.update(np.ascontiguousarray(ctimes.astype("<i8", copy=False)).data)
+    return digest.hexdigest()[:16]
 
 
 def file_name(split: str, number: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,23 +16,30 @@ from distributed import Client, Future, KilledWorker, as_completed
 from mlimg_build.build.annotation_rules import annotation_rules
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, Work
 from mlimg_build.build.store import Store
-from mlimg_build.build.tasks import LabelRules, PackImages, Task, run
-from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem
+from mlimg_build.build.tasks import LabelRules, PackImages, SourceFolder, Task, run
+from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
 from mlimg_build.sources import open_source
 
 __all__ = ["Outcome", "Progress", "execute", "tasks_of"]
 
 WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
+PAUSES = (1.0, 3.0, 9.0)  # seconds before a task whose cause may pass is tried again
+ALIKE = 10  # problems of one code that are told in full
+LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM})
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has been done since the last report: images, bytes stored, images that failed, shards finished."""
+    """What has been done since the last report: images, bytes stored, images that failed, shards finished.
+
+    `said` is a sentence for people: why the build waits.
+    """
 
     images: int = 0
     bytes: int = 0
     failed: int = 0
     shards: int = 0
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +75,9 @@ def execute(
 ) -> Outcome:
     """Every result of the plan is in the store; without `images` only those of labels.
 
-    A task that fails costs only its own shard: the others are finished first. Raises the error of a full disk at
-    once, `BuildError` with every other failure at the end.
+    A task that fails costs only its own shard: the others are finished first. What fails for a cause that may pass is
+    tried again after a pause, three times; where a mount or a machine stays away, nothing more is begun. Raises the
+    error of a full disk at once, `BuildError` with every other failure at the end.
     """
     todo = tasks_of(plan, store, images=images)
     topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
@@ -78,41 +88,125 @@ def execute(
         report(Progress(*stamped))
 
     client.subscribe_topic(topic, told)
-    done, peak, problems = 0, 0, list[Problem]()
     threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-    waiting = iter(todo)
-    futures: as_completed = as_completed()
+    crew = _Crew(client, topic, report, WINDOW * max(sum(threads), 1))
     try:
-        for task in _next(waiting, WINDOW * max(sum(threads), 1)):
-            futures.add(_submit(client, task, topic))
-        for future in futures:
-            try:
-                result = future.result()
-            except Exception as error:  # whatever a worker raised is reported with its shard
-                problems += _problems(error)
-            else:
-                done += result["images"]
-                peak = max(peak, result["peak"])
-                report(Progress(shards=1))
-            future.release()
-            for task in _next(waiting, 1):
-                futures.add(_submit(client, task, topic))
+        crew.do(todo)
     except KeyboardInterrupt:
-        client.cancel(list(futures.futures), force=True)
+        client.cancel(list(crew.futures.futures), force=True)
         raise
     finally:
         client.unsubscribe_topic(topic)
-    if problems:
-        raise BuildError(problems)
-    return Outcome(len(todo), done, time.monotonic() - started, len(threads), peak)
+    if crew.problems:
+        raise BuildError(_summed(crew.problems))
+    return Outcome(len(todo), crew.images, time.monotonic() - started, len(threads), crew.peak)
 
 
-def _next(tasks: Any, count: int) -> list[Task]:
-    return [task for _, task in zip(range(count), tasks, strict=False)]
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A task and how often it failed for a cause that may pass."""
+
+    task: Task
+    failed: int = 0
 
 
-def _submit(client: Client, task: Task, topic: str) -> Future[dict[str, int]]:
-    return client.submit(run, task, topic, pure=False, retries=0)
+class _Crew:
+    """Workers that do tasks, `window` of them under way at a time."""
+
+    def __init__(self, client: Client, topic: str, report: Callable[[Progress], None], window: int) -> None:
+        self.futures: as_completed = as_completed()
+        self.images = self.peak = 0
+        self.problems: list[Problem] = []
+        self._client, self._topic, self._report, self._window = client, topic, report, window
+        self._waiting: deque[_Attempt] = deque()
+        self._under_way: dict[Any, _Attempt] = {}
+        self._again: list[tuple[_Attempt, Exception]] = []
+        self._held = self._stopped = False
+
+    def do(self, tasks: Sequence[Task]) -> None:
+        """Every task is done, or its problems are in `problems`."""
+        self._waiting.extend(map(_Attempt, tasks))
+        while self._waiting or self._again:
+            self._pause()
+            for _ in range(self._window):
+                self._begin()
+            for future in self.futures:
+                self._end(future)
+                if not self._held:
+                    self._begin()
+            if self._stopped:
+                for _, error in self._again:
+                    self.problems += _problems(error)
+                break
+
+    def _begin(self) -> None:
+        if self._waiting and not self._stopped:
+            attempt = self._waiting.popleft()
+            future = self._client.submit(run, attempt.task, self._topic, pure=False, retries=0)
+            self._under_way[future.key] = attempt
+            self.futures.add(future)
+
+    def _end(self, future: Future[dict[str, int]]) -> None:
+        attempt = self._under_way.pop(future.key)
+        try:
+            result = future.result()
+        except Exception as error:  # whatever a worker raised is reported with its shard
+            self._failed(attempt, error)
+        else:
+            self.images += result["images"]
+            self.peak = max(self.peak, result["peak"])
+            self._report(Progress(shards=1))
+        future.release()
+
+    def _failed(self, attempt: _Attempt, error: Exception) -> None:
+        """The task waits for its next try, or its problems are final.
+
+        What concerns a single file waits for the end; what concerns a mount or a machine holds everything back.
+        """
+        if not _may_pass(error):
+            self.problems += _problems(error)
+            return
+        general = not (isinstance(error, TransientError) and error.code == "file-unreadable")
+        if attempt.failed < len(PAUSES):
+            self._held |= general
+            self._again.append((_Attempt(attempt.task, attempt.failed + 1), error))
+        else:
+            self._stopped |= general
+            self.problems += _problems(error)
+
+    def _pause(self) -> None:
+        """Waits where tasks failed for causes that may pass, and puts these first."""
+        if not self._again:
+            return
+        longest = max(attempt.failed for attempt, _ in self._again)
+        seconds = PAUSES[longest - 1]
+        why = _problems(self._again[0][1])[0].message
+        self._report(Progress(said=f"{why}; tried again in {seconds:g} s ({longest} of {len(PAUSES)})"))
+        time.sleep(seconds)
+        self._waiting.extendleft(attempt for attempt, _ in reversed(self._again))
+        self._again.clear()
+        self._held = False
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a task may succeed at its next try, on another worker or a moment later."""
+    if isinstance(error, OSError):
+        return error.errno is not None and error.errno not in LASTING
+    return isinstance(error, TransientError | MemoryError)
+
+
+def _summed(problems: Sequence[Problem]) -> list[Problem]:
+    """Each problem once, and of many of one code only the first in full."""
+    told: dict[str, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        told.setdefault(problem.code, []).append(problem)
+    summed = []
+    for code, alike in told.items():
+        summed += alike[:ALIKE]
+        if len(alike) > ALIKE:
+            more = f"{len(alike) - ALIKE:,} more of this kind"
+            summed.append(Problem(code, more, alike[0].place, alike[0].hint))
+    return summed
 
 
 def _problems(error: Exception) -> Sequence[Problem]:
@@ -124,6 +218,9 @@ def _problems(error: Exception) -> Sequence[Problem]:
     if isinstance(error, KilledWorker):
         hint = "it may have run out of memory: give workers more in the backend, or lower images.max_pixels"
         return [Problem("worker-killed", "a shard killed the workers that tried it, four times", hint=hint)]
+    if isinstance(error, MemoryError):
+        hint = "give workers more in the backend, or take fewer of them"
+        return [Problem("worker-failed", "a worker has no memory left", hint=hint)]
     if isinstance(error, OSError):
         hint = "workers must see the sources and --out under the same paths, and may read and write there"
         return [Problem("worker-failed", f"a worker could not read or write: {error}", hint=hint)]
@@ -143,10 +240,14 @@ def _images(plan: Plan, store: Store, work: Work) -> PackImages:
         rows=plan.rows_folder,
         split=work.shard.split,
         number=work.shard.number,
-        roots=tuple(open_source(name, part).root for name, part in spec.sources.items()),
+        sources=tuple(
+            SourceFolder(name, open_source(name, part).root, plan.loaded.place("sources", name, "images"))
+            for name, part in spec.sources.items()
+        ),
         layout=plan.layout,
         max_pixels=spec.images.max_pixels,
         encoding=None if encoding == "original" else (encoding.short_side, encoding.quality),
+        keep_unreadable=spec.images.unreadable == "keep",
     )
 
 

@@ -18,9 +18,10 @@ from mlimg_build.dataset.durable import explaining_full_disk, sync_all, sync_fil
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["ENTRY", "Batch", "Key", "Store", "read_json", "write_synced"]
+__all__ = ["ASK_AGAIN", "ENTRY", "Batch", "Key", "Store", "read_json", "write_synced"]
 
 ENTRY = "entry.json"
+ASK_AGAIN = "ask again"  # the hint of a result that every run makes again
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Store:
     def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Gives an empty folder to fill and a dict for notes; on success the folder becomes the result of `key`.
 
+        A `hint` among the notes takes the place of the key's: what the stage itself saw, or `ASK_AGAIN`.
         Where another task makes the same result at the same moment, one of the two stays. Raises `DatasetError`
         `disk-full`.
         """
@@ -115,7 +117,8 @@ class Store:
         notes: dict[str, Any] = {}
         temporary.mkdir(parents=True)
         yield notes
-        record = {"stage": key.stage, "format": key.format, "parts": key.parts, "hint": key.hint}
+        hint = notes.pop("hint", key.hint)
+        record = {"stage": key.stage, "format": key.format, "parts": key.parts, "hint": hint}
         told = {**record, "files": _marks(temporary), "notes": notes}
         data = json.dumps(told, sort_keys=True).encode()
         if sync:

@@ -18,8 +18,8 @@ from scipy import sparse
 from mlimg_build.build.annotation_rules import AnnotationRules
 from mlimg_build.build.counted import save_counts
 from mlimg_build.build.facts import load_rules
-from mlimg_build.build.rows import SOURCES, shard_batch, statements_of
-from mlimg_build.build.store import Batch, Key, Store
+from mlimg_build.build.rows import SOURCES, hint_of, shard_batch, statements_of
+from mlimg_build.build.store import ASK_AGAIN, Batch, Key, Store
 from mlimg_build.dataset import (
     ContradictionColumns,
     ImagesWriter,
@@ -28,13 +28,28 @@ from mlimg_build.dataset import (
     StoredImage,
     write_labels,
 )
+from mlimg_build.errors import Place, Problem, SourceError
 from mlimg_build.images import STATUSES, BadImage, Status, check
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import Bytes
 
-__all__ = ["LabelRules", "PackImages", "Task", "run"]
+__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "run"]
 
 NO_DIGEST = bytes(32)
+ONE_FILE = (
+    "file-unreadable",
+    "source-changed",
+)  # the rest of the shard is read, so that all such files are named
+NAMED = 20  # of them in one shard
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFolder:
+    """A source as workers know it: its name, the folder of its images, and where the spec says so."""
+
+    name: str
+    root: Path | None
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +61,11 @@ class PackImages:
     rows: Path
     split: str
     number: int
-    roots: tuple[Path | None, ...]
+    sources: tuple[SourceFolder, ...]
     layout: Layout
     max_pixels: int
     encoding: tuple[int, int] | None
+    keep_unreadable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +116,36 @@ def _peak_memory() -> int:
 
 def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
     batch = shard_batch(job.rows, job.split, job.number)
-    readers = [Bytes(root) if root else None for root in job.roots]
+    readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
     failures: list[tuple[str, str, str]] = []
+    ctimes = np.zeros(len(batch), np.int64)
+    told = np.zeros(3, np.int64)
+    unread = _Unread()
     try:
         with Store(job.store).create(job.key) as (folder, notes), ImagesWriter(folder, job.layout) as writer:
-            for row in batch.select(
-                ["id", "source", "path", "offset", "size", "status", "licence", "author"]
-            ).to_pylist():
-                image, reason = _image(row, readers[row["source"]], job)
+            for number, row in enumerate(
+                batch.select(
+                    ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
+                ).to_pylist()
+            ):
+                try:
+                    image, reason, ctimes[number] = _image(row, readers[row["source"]], job)
+                except SourceError as error:
+                    unread.add(error)
+                    continue
                 writer.add(image)
                 if reason is not None:
                     failures.append((image.id, STATUSES[image.status].name, reason))
-                tell(1, len(image.data), int(reason is not None))
+                    unread.again |= not row["status"] and image.status in (Status.missing, Status.unreadable)
+                one = (1, len(image.data), int(reason is not None))
+                told += one
+                tell(*one)
+            unread.raise_any()
             notes["failures"] = failures
+            notes["hint"] = ASK_AGAIN if unread.again else hint_of(batch.column("mtime").to_numpy(), ctimes)
+    except BaseException:
+        tell(*(-told).tolist())  # they are told again with the next try
+        raise
     finally:
         tell(0, 0, 0)
         for reader in readers:
@@ -121,11 +154,36 @@ def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
     return len(batch)
 
 
-def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[StoredImage, str | None]:
-    """The row of one image, with its bytes or with the status and the reason why it has none."""
+class _Unread:
+    """The files of a shard that could not be read: those that end it, and whether any became a row all the same."""
+
+    def __init__(self) -> None:
+        self.again = False
+        self._problems: list[Problem] = []
+        self._kind: type[SourceError] = SourceError
+
+    def add(self, error: SourceError) -> None:
+        """Remembers what concerns one file, up to `NAMED` of one kind; raises everything else."""
+        if error.code not in ONE_FILE or (self._problems and type(error) is not self._kind):
+            raise error
+        self._kind = type(error)
+        self._problems += error.problems
+        if len(self._problems) >= NAMED:
+            self.raise_any()
+
+    def raise_any(self) -> None:
+        """Raises what is remembered."""
+        if self._problems:
+            raise self._kind(self._problems)
+
+
+def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[StoredImage, str | None, int]:
+    """The row of one image, with its bytes or with the status and the reason why it has none; and its file's ctime."""
     reason: str | None
+    ctime = 0
     try:
-        checked = check(_read(row, reader), job.max_pixels, job.encoding)
+        data, ctime = _read(row, reader, job.keep_unreadable)
+        checked = check(data, job.max_pixels, job.encoding)
     except BadImage as error:
         status, reason = error.status, error.reason
     else:
@@ -143,30 +201,30 @@ def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[
                 source_digest=checked.source_digest,
             ),
             None,
+            ctime,
         )
     failed = StoredImage(
         row["id"], row["source"], status, b"", 0, 0, NO_DIGEST, row["licence"], row["author"]
     )
-    return failed, reason
+    return failed, reason, ctime
 
 
-def _read(row: dict[str, Any], reader: Bytes | None) -> bytes:
+def _read(row: dict[str, Any], reader: Bytes | None, keep_unreadable: bool) -> tuple[bytes, int]:
+    """The bytes of an image as its source has them, and the ctime of its file; only facts about it are a `BadImage`."""
     if row["status"]:
         status = Status[row["status"]]
         raise BadImage.because(status, status.meaning)
     if reader is None:
         raise BadImage.because(Status.missing, "the source names no folder of images")
     try:
-        data = reader.read(row["path"], row["offset"], row["size"])
+        return reader.read_planned(row["path"], row["offset"], row["size"], row["mtime"])
     except FileNotFoundError as error:
         raise BadImage.because(Status.missing, "the file was listed and is gone") from error
-    except OSError as error:
-        raise BadImage.because(Status.unreadable, error.strerror or type(error).__name__) from error
-    if row["offset"] >= 0 and len(data) < row["size"]:
-        raise BadImage.because(
-            Status.truncated, f"the tar ends {row['size'] - len(data)} bytes before the image does"
-        )
-    return data
+    except SourceError as error:
+        if error.code != "file-unreadable" or not keep_unreadable:
+            raise
+        reason = error.problems[0].message.rpartition(": ")[2]
+        raise BadImage.because(Status.unreadable, reason) from error
 
 
 def _label(job: LabelRules, results: Batch) -> None:

@@ -27,6 +27,7 @@ class Found(NamedTuple):
     size: int = -1
     status: str = ""
     mtime: int = 0
+    ctime: int = 0
 
 
 class Archive:
@@ -61,6 +62,7 @@ class Archive:
                 pa.array([licence] * n if isinstance(licence, str) else licence, pa.string()),
                 pa.array([author] * n if isinstance(author, str) else author, pa.string()),
                 pa.array([row.mtime for row in found], pa.int64()),
+                pa.array([row.ctime for row in found], pa.int64()),
             ],
             schema=IMAGES,
         )
@@ -82,7 +84,7 @@ class Archive:
             return name, (tar.find(file) if tar else None) or Found(path, status="missing")
         if not stat.S_ISREG(status.st_mode):
             return name, Found(path, status="missing")
-        return name, Found(path, size=status.st_size, mtime=status.st_mtime_ns)
+        return name, Found(path, size=status.st_size, mtime=status.st_mtime_ns, ctime=status.st_ctime_ns)
 
     def _tar(self, synset: str) -> _Tar | None:
         if synset not in self._tars:
@@ -97,6 +99,7 @@ class _Tar:
 
     path: str
     mtime: int
+    ctime: int
     names: np.ndarray
     offsets: np.ndarray
     sizes: np.ndarray
@@ -108,14 +111,23 @@ class _Tar:
         if at == len(self.names) or self.names[at] != wanted:
             return None
         status = "" if self.whole[at] else "truncated"
-        return Found(self.path, int(self.offsets[at]), int(self.sizes[at]), status, self.mtime)
+        return Found(
+            self.path,
+            int(self.offsets[at]),
+            int(self.sizes[at]),
+            status,
+            self.mtime,
+            0 if status else self.ctime,
+        )
 
 
 def _index(path: Path, notes: Notes) -> _Tar:
+    state = path.stat()
     found = sorted((member.name.rsplit("/", 1)[-1].encode(), member) for member in members(path, notes))
     return _Tar(
         path.name,
-        path.stat().st_mtime_ns,
+        state.st_mtime_ns,
+        state.st_ctime_ns,
         np.array([name for name, _ in found], dtype=np.bytes_),
         np.array([member.offset for _, member in found], dtype=np.int64),
         np.array([member.size for _, member in found], dtype=np.int64),

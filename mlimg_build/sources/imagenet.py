@@ -89,7 +89,7 @@ class ImageNet:
         return image_rows(names, files, self.part.licence, self.part.author)
 
     def _tar(self, wnid: str, path: Path, notes: Notes) -> pa.RecordBatch:
-        mtime = path.stat().st_mtime_ns
+        state = path.stat()
         found = members(path, notes)
         inside = [member.name for member in found]
         names = unique_names([_name(wnid, name) for name in inside], [f"{wnid}/{name}" for name in inside])
@@ -103,7 +103,8 @@ class ImageNet:
                 pa.array(["" if member.whole else "truncated" for member in found], pa.string()),
                 pa.array([self.part.licence] * n, pa.string()),
                 pa.array([self.part.author] * n, pa.string()),
-                pa.array([mtime] * n, pa.int64()),
+                pa.array([state.st_mtime_ns] * n, pa.int64()),
+                pa.array([state.st_ctime_ns if member.whole else 0 for member in found], pa.int64()),
             ],
             schema=IMAGES,
         )

@@ -41,11 +41,12 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file below a root: its path with forward slashes, bytes, and time of change in nanoseconds."""
+    """A file below a root: its path with forward slashes, bytes, and times of change in nanoseconds."""
 
     path: str
     size: int
     mtime: int
+    ctime: int = 0
 
 
 def is_image_name(path: str) -> bool:
@@ -163,7 +164,7 @@ def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Note
         if stat.S_ISDIR(found.st_mode):
             yield from _walk(root, path, above, notes)
         elif stat.S_ISREG(found.st_mode):
-            yield File(path, found.st_size, found.st_mtime_ns)
+            yield File(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         else:
             notes.add("not-a-plain-file", path)
 
@@ -198,6 +199,7 @@ def image_rows(
             pa.array([licence] * n if isinstance(licence, str) else licence, pa.string()),
             pa.array([author] * n if isinstance(author, str) else author, pa.string()),
             pa.array([file.mtime for file in files], pa.int64()),
+            pa.array([file.ctime for file in files], pa.int64()),
         ],
         schema=IMAGES,
     )

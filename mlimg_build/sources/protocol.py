@@ -29,7 +29,12 @@ IMAGES = pa.schema(
         pa.field("status", pa.string(), nullable=False),  # "" or why the bytes cannot be had
         pa.field("licence", pa.string(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
-        pa.field("mtime", pa.int64(), nullable=False),  # a hint to look again; in no key and no digest
+        pa.field(
+            "mtime", pa.int64(), nullable=False
+        ),  # hints to look again; in no key and no digest: time of change
+        pa.field(
+            "ctime", pa.int64(), nullable=False
+        ),  # of a file that is to be read, which nobody can put back; or 0
     ]
 )
 """One row an image. `status` is "", "missing", "outside" (its folder), "truncated" or "not_fetched"."""

@@ -1,24 +1,41 @@
-"""The bytes of one image, from a file of its own or from inside a tar."""
+"""The bytes of one image, from a file or from inside a tar, and proof that it is the file that was planned."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 
+from mlimg_build.errors import Place, SourceError, TransientError
 from mlimg_build.sources.protocol import WHOLE_FILE
+from mlimg_build.sources.read_errors import away, changed, is_gone, is_of_one_file, unread
 
 __all__ = ["Bytes"]
 
+PLAIN = (
+    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+)  # a pipe must not be waited for
+PIECE = 1 << 30
+LISTINGS = 4  # folders whose last listing is remembered
+
 
 class Bytes:
-    """Reads images below a root and keeps the last few tars open; close it when done."""
+    """Reads images below a root and keeps the last few tars open; close it when done.
 
-    def __init__(self, root: Path, kept_open: int = 8) -> None:
+    `source` and `place` say in errors whose folder it is, and where the spec names it.
+    """
+
+    def __init__(
+        self, root: Path, source: str = "", place: Place | None = None, *, kept_open: int = 8
+    ) -> None:
         self.root = root
+        self.source = source
+        self.place = place
         self.kept_open = kept_open
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._listed: OrderedDict[Path, frozenset[str]] = OrderedDict()
 
     def __enter__(self) -> Bytes:
         return self
@@ -34,22 +51,135 @@ class Bytes:
             return (self.root / path).read_bytes()
         descriptor = self._descriptor(path)
         end = min(offset + size, os.fstat(descriptor).st_size)  # a damaged size must not claim all memory
-        pieces = []
-        while offset < end and (piece := os.pread(descriptor, end - offset, offset)):
-            pieces.append(piece)
-            offset += len(piece)
-        return b"".join(pieces)
+        return _stretch(descriptor, offset, end)
+
+    def read_planned(self, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
+        """The bytes of an image and the ctime (ns) of its file, which is the one that the plan saw and did not change.
+
+        That is: `mtime` (ns) is the file's before and after reading, and `size` that of a file of its own. The ctime
+        tells a later plan of a file that was changed and got its old time back; 0 where it moved during the reading.
+
+        Raises:
+            FileNotFoundError: where a fresh listing of a folder that is there lacks the file.
+            SourceError: `source-changed` where it is another file than the plan saw.
+            TransientError: `source-away`, `file-unreadable` or `read-failed`, none of them a fact about the file.
+        """
+        for _ in range(2):
+            try:
+                return self._read_planned(path, offset, size, mtime)
+            except OSError as error:
+                self._forget(path)  # a stale handle stays stale
+                if not is_gone(error):
+                    raise self._why(path, error) from error
+                if not self._is_listed(path):
+                    raise FileNotFoundError(error.errno, "gone", path) from error
+        raise away(self.source, f"{path} is listed in its folder and leads nowhere", self.place)
 
     def close(self) -> None:
         """Closes every tar."""
         while self._open:
             os.close(self._open.popitem()[1])
 
+    def _read_planned(self, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
+        if offset != WHOLE_FILE:
+            return self._compared(self._descriptor(path), path, offset, size, mtime)
+        descriptor = os.open(self.root / path, PLAIN)
+        try:
+            return self._compared(descriptor, path, offset, size, mtime)
+        finally:
+            os.close(descriptor)
+
+    def _compared(self, descriptor: int, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise changed(self.source, path, "it is no plain file any more", self.place)
+        if offset == WHOLE_FILE:
+            if before.st_size != size:
+                what = f"it had {size:,} bytes and has {before.st_size:,}"
+                raise changed(self.source, path, what, self.place)
+            offset = 0
+        if before.st_mtime_ns != mtime:
+            raise changed(self.source, path, "it was written since", self.place)
+        data = _stretch(descriptor, offset, min(offset + size, before.st_size))
+        after = os.fstat(descriptor)
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise changed(self.source, path, "it changed while it was read", self.place)
+        if len(data) != size:
+            raise changed(self.source, path, "it is shorter than it was", self.place)
+        return data, before.st_ctime_ns if after.st_ctime_ns == before.st_ctime_ns else 0
+
+    def _why(self, path: str, error: OSError) -> SourceError:
+        """What an error that is not "no such file" means, given whether the file's folder can be listed."""
+        if is_of_one_file(error):
+            try:
+                with os.scandir((self.root / path).parent) as entries:
+                    next(entries, None)
+            except OSError as other:
+                return self._lost(str(PurePosixPath(path).parent), other)
+            return unread(self.source, path, error, self.place)
+        try:
+            os.stat(f"{self.root}/.")  # noqa: PTH116
+        except OSError as other:
+            return self._lost(".", other)
+        return unread(self.source, path, error, self.place)
+
+    def _is_listed(self, path: str) -> bool:
+        """Whether a fresh listing of the file's folder has it. Raises `TransientError` where the folder is lost."""
+        *above, name = PurePosixPath(path).parts
+        return name in self._listing(self.root.joinpath(*above), name)
+
+    def _listing(self, folder: Path, name: str) -> frozenset[str]:
+        """The names in a folder: those listed before where `name` is not among them, else those of now."""
+        known = self._listed.get(folder)
+        if known is not None and name not in known:
+            return known
+        try:
+            names = frozenset(os.listdir(folder))  # noqa: PTH208  names, a million of them in little time
+        except OSError as error:
+            raise self._lost(str(folder.relative_to(self.root)), error) from error
+        if not names:
+            what = "its folder" if folder == self.root else f"the folder {folder.relative_to(self.root)}"
+            raise away(self.source, f"{what} is empty now: {folder}", self.place)
+        self._listed[folder] = names
+        while len(self._listed) > LISTINGS:
+            self._listed.popitem(last=False)
+        return names
+
+    def _lost(self, below: str, error: OSError) -> TransientError:
+        """The error for a folder that cannot be listed: of the source, or the source's own."""
+        own = below in ("", ".")
+        if not own:
+            try:
+                os.stat(f"{self.root}/.")  # noqa: PTH116  the dot goes through a mount that comes on demand
+            except OSError as other:
+                return self._lost(".", other)
+        what = "its folder" if own else f"the folder {below}"
+        why = "is not there any more" if is_gone(error) else f"cannot be listed ({error.strerror})"
+        return away(self.source, f"{what} {why}: {self.root / below}", self.place)
+
+    def _forget(self, path: str) -> None:
+        descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
     def _descriptor(self, path: str) -> int:
         if path not in self._open:
-            opened = os.open(self.root / path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            opened = os.open(self.root / path, PLAIN)
             while len(self._open) >= self.kept_open:
                 os.close(self._open.popitem(last=False)[1])
             self._open[path] = opened
         self._open.move_to_end(path)
         return self._open[path]
+
+
+def _stretch(descriptor: int, start: int, stop: int) -> bytes:
+    """The bytes `start` to `stop` of an open file, fewer where it ends before."""
+    first = os.pread(descriptor, min(max(stop - start, 0), PIECE), start)
+    if len(first) >= stop - start:
+        return first
+    pieces = [first]
+    start += len(first)
+    while start < stop and (piece := os.pread(descriptor, min(stop - start, PIECE), start)):
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)

@@ -271,6 +271,11 @@ class Images(Part):
         description="original keeps every byte; {short_side, quality} makes JPEGs of that size",
     )
     max_pixels: Whole = Field(default=100_000_000, ge=1, description="images of more pixels are not decoded")
+    unreadable: Literal["fail", "keep"] = Field(
+        default="fail",
+        description="what happens where a file is there and cannot be read (a bad disk, permissions): the build fails, "
+        "or its image keeps a row without bytes, which every rerun asks for again",
+    )
 
 
 class Duplicates(Part):

@@ -104,6 +104,9 @@ class Watcher:
         return hear
 
     def _hear(self, done: Any) -> None:
+        if done.said:
+            err.print(done.said)
+            return
         for i, count in enumerate((done.images, done.bytes, done.failed, done.shards)):
             self.counted[i] += count
         images, stored, failed, shards = self.counted

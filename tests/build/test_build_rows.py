@@ -84,6 +84,7 @@ def catalog(name: str, images: dict[str, list[tuple[int, float]]]) -> Catalog:
         "licence": ["CC0" if int(image) % 2 else "" for image in ordered],
         "author": ["Zoë" * (int(image) % 3) for image in ordered],
         "mtime": [int(image) for image in ordered],
+        "ctime": [int(image) + 1 for image in ordered],
         "key": [keys(name, image)[0] for image in ordered],
         "draw": [keys(name, image)[1] for image in ordered],
     }
@@ -164,6 +165,7 @@ def reference(world: World) -> dict[str, list[dict[str, Any]]]:
                 "size": len(image) - 2,
                 "status": "",
                 "author": "Zoë" * (int(image) % 3),
+                "mtime": int(image),
                 "category": [category for category, *_ in counting],
                 "state": [1 if confidence else -1 for *_, confidence in counting],
                 "confidence": [float(np.float32(confidence or 1)) for *_, confidence in counting],

@@ -110,6 +110,7 @@ def test_a_folder_of_the_first_level_is_a_category_whose_underscores_are_spaces(
         "licence": "CC0-1.0",
         "author": "Nobody",
         "mtime": (tmp_path / "Ameisenbär/日本.webp").stat().st_mtime_ns,
+        "ctime": (tmp_path / "Ameisenbär/日本.webp").stat().st_ctime_ns,
     }
 
 
