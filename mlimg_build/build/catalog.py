@@ -28,7 +28,7 @@ __all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
 FORMAT = 3
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
-LATER = ("min_confidence", "min_images_per_category", "exclude", "split")  # read when facts and rows are made
+LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # read for facts and rows
 STATEMENTS = pa.schema(
     [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float32()), ("record", pa.int64())]
 )
@@ -52,10 +52,17 @@ class Catalog:
     images: pa.Table
     statements: pa.Table
     folder: Path | None = None  # that it is mapped from, so that another process maps it too
+    draws: Path | None = None  # where the draws of its images' groups lie, which take the place of their own
+
+    def with_draws(self, path: Path) -> Catalog:
+        """The same images, whose splits are drawn by the column `draw` of the Arrow file at `path`."""
+        drawn = open_batches(path).read_all().column("draw")
+        images = self.images.set_column(self.images.column_names.index("draw"), "draw", drawn)
+        return replace(self, images=images, draws=path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.folder is not None:
-            return _open, (self.folder, self.digest)
+            return _open, (self.folder, self.digest, self.draws)
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
 
@@ -105,12 +112,13 @@ def _read(place: Path) -> dict[str, Any]:
     return record
 
 
-def _open(place: Path, digest: str) -> Catalog:
+def _open(place: Path, digest: str, draws: Path | None) -> Catalog:
     record = _read(place)
     if record["digest"] != digest:
         message = f"the catalog of source {record['name']} was made anew meanwhile"
         raise SourceError(Problem("catalog-replaced", message, hint="run the command again"))
-    return _load(place, record)
+    loaded = _load(place, record)
+    return loaded if draws is None else loaded.with_draws(draws)
 
 
 def _load(place: Path, record: dict[str, Any]) -> Catalog:

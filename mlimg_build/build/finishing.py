@@ -204,6 +204,7 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
         "labels_below_confidence": plan.rows.below,
         "annotation": _annotation(plan),
         "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),
+        **({} if plan.groups is None else {"groups": plan.groups.record()}),
     }
 
 

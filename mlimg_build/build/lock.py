@@ -96,6 +96,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
         "merged": {
             way: merge._asdict() for way, merge in merges(plan.facts.vocabulary).items() if merge.categories
         },
+        **({} if plan.groups is None else {"groups": plan.groups.record()}),
         "images": sum(shard.images for shard in plan.rows.shards),
         "shards": len(plan.rows.shards),
         "plan": plan_digest(plan),

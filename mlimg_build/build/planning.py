@@ -16,6 +16,7 @@ import numpy as np
 from mlimg_build.build.catalog import Catalog, catalog
 from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.facts import Facts, establish, save_rules
+from mlimg_build.build.image_groups import Groups, group_images, share_warnings
 from mlimg_build.build.laying import lay_out
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
@@ -85,6 +86,7 @@ class Plan:
     layout: Layout
     fraction: float
     work: tuple[Work, ...]
+    groups: Groups | None = None  # None where each image draws its split alone
     unused: tuple[Problem, ...] = ()  # rules of the spec that never fired, where somebody asked
 
     def cut(self, fraction: float) -> Plan:
@@ -97,7 +99,16 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        return (*self.loaded.warnings, *self.facts.warnings)
+        groups = () if self.groups is None else share_warnings(self.loaded, self.groups, self.splits)
+        return (*self.loaded.warnings, *self.facts.warnings, *groups)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The images of each split in the whole, whatever the fraction."""
+        images: Counter[str] = Counter()
+        for shard in self.rows.shards:
+            images[shard.split] += shard.images
+        return dict(images)
 
     @property
     def tasks(self) -> int:
@@ -130,6 +141,8 @@ class Plan:
             "bytes": sum(work.shard.bytes for work in self.work),
             "images_without_label": self.rows.dropped,
             "labels_below_confidence": self.rows.below,
+            "splits": self.splits,
+            "groups": None if self.groups is None else {**self.groups.record(), "splits": self.groups.splits},
             "shards": len(self.work),
             "image_shards_cached": sum(work.images_cached for work in self.work),
             "label_shards_cached": sum(work.labels_cached for work in self.work),
@@ -183,9 +196,10 @@ def make_plan(
         raise SpecError(absent)
     catalogs = tuple(_catalogs(loaded, store, progress))
     progress("placing categories")
+    catalogs, groups = group_images(loaded, catalogs, store)
     facts = establish(loaded, catalogs, graph, store, progress)
     progress("ordering images")
-    rows_key = _rows_key(loaded, catalogs, facts)
+    rows_key = _rows_key(loaded, catalogs, facts, groups)
     if not store.has(rows_key):
         with store.create(rows_key) as (folder, notes):
             notes.update(lay_out(loaded.spec, catalogs, facts, folder).record())
@@ -225,6 +239,7 @@ def make_plan(
         layout=layout,
         fraction=fraction,
         work=tuple(work),
+        groups=groups,
     )
 
 
@@ -256,7 +271,7 @@ def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None])
     return made
 
 
-def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> Key:
+def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts, groups: Groups | None) -> Key:
     spec = loaded.spec
     placing = hashlib.sha256(facts.vocabulary.category_of.astype("<i4").tobytes())
     placing.update(np.packbits(facts.vocabulary.narrower).tobytes())
@@ -276,6 +291,8 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts) -> 
         "unlabelled": spec.annotation.unlabelled,
         "images_per_shard": spec.dataset.images_per_shard,
     }
+    if groups is not None:
+        parts["groups"] = groups.digest
     return Key("rows", ROWS_FORMAT, parts, hint=times.hexdigest()[:16])
 
 

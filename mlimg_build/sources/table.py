@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.sources.archive import Archive
+from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.listing import require_folder
 from mlimg_build.sources.lists import confidences, filled, read_table
 from mlimg_build.sources.parquet import read_parquet
@@ -51,12 +52,27 @@ class Table:
 
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """The columns that the spec names, each once, and the number of each row: in Parquet from 1."""
-        columns, path, what = self.part.columns, self.part.table, f"the table of source {self.name}"
+        columns = self.part.columns
         given = [columns.image, columns.labels, columns.confidence, columns.licence, columns.author]
         named = list(dict.fromkeys(name for name in given if name is not None))
+        return self._read(named, [columns.labels, columns.confidence], notes)
+
+    def _read(
+        self, named: list[str], lists: list[str | None], notes: Notes
+    ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        path, what = self.part.table, f"the table of source {self.name}"
         if path.suffix.lower() == ".parquet":
-            return read_parquet(path, what, named, lists=[columns.labels, columns.confidence])
+            return read_parquet(path, what, named, lists=lists)
         return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",")
+
+    def column(self, name: str, notes: Notes) -> Iterator[tuple[list[str], pa.Array, np.ndarray]]:
+        """Yields image names, what a further column says of each (trimmed, "" for nothing), and row numbers."""
+        paths = ImagePaths(self.part.images)
+        named = list(dict.fromkeys([self.part.columns.image, name]))
+        for batch, numbers in self._read(named, [], notes):
+            images = pc.utf8_trim_whitespace(batch.column(self.part.columns.image)).to_pylist()
+            values = pc.utf8_trim_whitespace(batch.column(name))
+            yield [paths.find(path)[0] for path in images], values, numbers
 
     def _batch(self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, notes: Notes) -> Batch:
         columns = self.part.columns

@@ -9,6 +9,7 @@ from mlimg_build.spec.backend import (
     shipped_backends,
 )
 from mlimg_build.spec.canonical import canonical_json, digest_of
+from mlimg_build.spec.grouping import Grouping
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
 from mlimg_build.spec.models import (
     Annotation,
@@ -63,6 +64,7 @@ __all__ = [
     "DatasetPart",
     "Duplicates",
     "FolderSource",
+    "Grouping",
     "Hierarchy",
     "ImageNetSource",
     "Images",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlimg_build.spec.scalars import shown
+from mlimg_build.spec.sources import TYPES
 from mlimg_build.spec.spelling import listed, nearest
 from mlimg_build.spec.wording import Finding
 
@@ -16,6 +17,7 @@ def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
     """What does not fit together; parts of a wrong type are left to the models."""
     yield from _transfer(data)
     yield from _learnt(data)
+    yield from _grouped(data)
     vocabulary = data.get("vocabulary")
     if isinstance(vocabulary, dict):
         yield from _joins(vocabulary)
@@ -54,6 +56,25 @@ def _learnt(data: dict[str, Any]) -> Iterator[Finding]:
                 hint = f'did you mean "{near}"?' if near else names
                 path = ("annotation", "cooccurrence", field, i)
                 yield Finding("unknown-source", f"there is no source {shown(name)}", path, hint)
+
+
+def _grouped(data: dict[str, Any]) -> Iterator[Finding]:
+    """A column that says the group needs a table that has it."""
+    split, sources = data.get("split"), data.get("sources")
+    by = split.get("by") if isinstance(split, dict) else None
+    for name, source in sources.items() if isinstance(sources, dict) else ():
+        if not isinstance(source, dict) or source.get("type") not in TYPES or source["type"] == "table":
+            continue
+        message = f"source {name} is of type {source['type']} and has no columns"
+        own = source.get("group")
+        if isinstance(own, dict) and "column" in own:
+            hint = "give a file or a pattern"
+            yield Finding("wrong-value", message, ("sources", name, "group", "column"), hint)
+        elif (
+            own is None and isinstance(by, dict) and "column" in by and source.get("split", "auto") == "auto"
+        ):
+            hint = f"write `group: {{column: …}}` at the tables alone, or `group: {{pattern: …}}` at {name}"
+            yield Finding("wrong-value", message, ("split", "by", "column"), hint)
 
 
 def _joins(vocabulary: dict[str, Any]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
+from mlimg_build.spec.grouping import Grouping
 from mlimg_build.spec.sources import Source, WnidList
 from mlimg_build.spec.training import Training, Transfer
 from mlimg_build.spec.values import (
@@ -291,7 +292,14 @@ class Split(Part):
     """How images are divided."""
 
     validation: Share = Field(
-        default=0.0, lt=1, description="share of the images that go to validation, drawn by their id"
+        default=0.0,
+        lt=1,
+        description="share of the images that go to validation, drawn by their id, or by their group",
+    )
+    by: Grouping | None = Field(
+        default=None,
+        description="which images stay in one split, by their ids SOURCE/NAME, across all sources; "
+        "without it each draws for itself",
     )
 
 

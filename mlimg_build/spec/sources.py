@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from mlimg_build.spec.grouping import Grouping
 from mlimg_build.spec.scalars import shown
 from mlimg_build.spec.spelling import listed
 from mlimg_build.spec.values import (
@@ -27,6 +28,7 @@ from mlimg_build.spec.values import (
 )
 
 __all__ = [
+    "TYPES",
     "CategoryIds",
     "Columns",
     "FolderSource",
@@ -72,6 +74,11 @@ class CommonSource(Part):
     split: Literal["auto", "train", "validation", "transfer", "transfer_validation"] = Field(
         default="auto",
         description="where the images go; auto draws between train and validation by the spec's split",
+    )
+    group: Grouping | None = Field(
+        default=None,
+        description="which of this source's images stay in one split, by their names in the source; "
+        "without it the spec's split.by holds",
     )
 
 

@@ -49,6 +49,7 @@ def show_plan(summary: dict[str, Any]) -> None:
         out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
     if summary["labels_below_confidence"]:
         out.print(f"left out    {summary['labels_below_confidence']:,} labels below min_confidence")
+    _show_groups(summary)
     shards, cached = summary["shards"], summary["image_shards_cached"]
     out.print(
         f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source"
@@ -70,6 +71,21 @@ def show_plan(summary: dict[str, Any]) -> None:
     for what, reasons in summary["why"].items():
         for reason, count in reasons.items():
             out.print(f"because     {what} of {count} shards: {reason}")
+
+
+def _show_groups(summary: dict[str, Any]) -> None:
+    """Prints the splits in images and groups: where groups draw as a whole, shares are what comes out."""
+    groups = summary["groups"]
+    if groups is None:
+        return
+    for source, rule in groups["by"].items():
+        out.print(f"groups      {source}: by {rule}")
+    images = sum(summary["splits"].values())
+    for split, count in summary["splits"].items():
+        told = f"{count:,} images ({count / images:.1%}), {groups['splits'].get(split, 0):,} groups"
+        out.print(f"split       {split}: {told}")
+    if groups["images_without"]:
+        out.print(f"no group    {groups['images_without']:,} images, each draws its split alone")
 
 
 def show_built(built: Built) -> None:

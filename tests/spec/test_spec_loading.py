@@ -153,6 +153,7 @@ def test_no_path_is_left_where_paths_are_left_out() -> None:
         "min_images_per_category": 0,
         "exclude": [],
         "split": "auto",
+        "group": None,
         "type": "open_images",
         "hierarchy": None,
         "rights": None,
