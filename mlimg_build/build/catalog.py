@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,22 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mlimg_build.build.columns import digest_columns, hash_names, open_batches, write_batches
 from mlimg_build.build.store import write_synced
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
 from mlimg_build.sources.image_paths import composed, composed_column
-from mlimg_build.sources.listing import walk
+from mlimg_build.sources.listing import File, walk
+from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
 FORMAT = 3
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
+LOOKED_UP = 1 << 16  # files at a time
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # read for facts and rows
 STATEMENTS = pa.schema(
     [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float32()), ("record", pa.int64())]
@@ -69,21 +73,30 @@ class Catalog:
 def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
     """The catalog of a source, from `folder` where nothing changed since it was made, else made anew.
 
-    Raises `SourceError` where the source as a whole cannot be read or holds nothing.
+    Raises `SourceError` where the source as a whole cannot be read or holds nothing, `TransientError` where that
+    may pass: a mount that drops out, a source that changes while it is listed.
     """
-    signature = signature_of(source, part)
     place = folder / name
     try:
-        record = _read(place)
-        if record["signature"] == signature:
-            return _load(place, record)
-    except (OSError, ValueError, KeyError, pa.ArrowException):
-        pass
-    return _make(name, source, place, signature)
+        signature = signature_of(source, part)
+        try:
+            record = _read(place)
+            if record["signature"] == signature:
+                return _load(place, record)
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            pass
+        return _make(name, source, part, place, signature)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise lost(error.filename or f"source {name}", error) from error
 
 
-def signature_of(source: Source, part: Any) -> str:
-    """A digest of names, sizes and times of change: says only whether to look again, so it is in no key."""
+def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lambda file: None) -> str:
+    """A digest of names, sizes and times of change: says only whether to look again, so it is in no key.
+
+    Every file below the root is shown to `watch`.
+    """
     told = {key: value for key, value in without_paths(part).items() if key not in LATER}
     digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
     for path in source.files:
@@ -94,6 +107,7 @@ def signature_of(source: Source, part: Any) -> str:
         digest.update(f"{source.root};".encode())
         for file in walk(source.root):
             digest.update(f"{file.path}:{file.size}:{file.mtime}:{file.ctime};".encode())
+            watch(file)
     return digest.hexdigest()
 
 
@@ -139,7 +153,7 @@ def _load(place: Path, record: dict[str, Any]) -> Catalog:
     )
 
 
-def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
+def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> Catalog:
     notes = Notes()
     gathered = _Gathered(name, [composed(category.id) for category in source.categories()])
     for batch in source.scan(notes):
@@ -155,6 +169,7 @@ def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
     categories = tuple(_categories(source, gathered.category_ids))
     statements = _in_order(statements, gathered.category_ids, categories)
     files = [(path.name, _file_digest(path)) for path in source.files]
+    _look_again(name, source, part, images, signature)
     record = {
         "signature": signature,
         "name": name,
@@ -168,6 +183,32 @@ def _make(name: str, source: Source, place: Path, signature: str) -> Catalog:
     }
     _keep(place, record, images, statements)
     return _load(place, record)
+
+
+def _look_again(name: str, source: Source, part: Any, images: pa.Table, signature: str) -> None:
+    """Raises `TransientError` where the source changed while it was scanned, or a file was away only then."""
+    missing = images.filter(pc.equal(images.column("status"), "missing")).column("path")
+    wanted = np.sort(np.fromiter((hash(path.as_py()) for path in missing), np.int64, len(missing)))
+    there: list[int] = []
+    found = 0
+
+    def watch(file: File) -> None:
+        nonlocal found
+        if len(wanted) and not file.missing:
+            there.append(hash(file.path))
+            if len(there) == LOOKED_UP:
+                found += _hits(wanted, there)
+                there.clear()
+
+    changed = signature_of(source, part, watch) != signature
+    if changed or found + _hits(wanted, there):
+        raise moving(f"source {name}")
+
+
+def _hits(wanted: npt.NDArray[np.int64], found: list[int]) -> int:
+    """How many of the numbers are among those wanted, which are sorted."""
+    at = np.searchsorted(wanted, found).clip(max=max(len(wanted) - 1, 0))
+    return int(np.count_nonzero(wanted[at] == found)) if len(wanted) and found else 0
 
 
 class _Gathered:

@@ -14,7 +14,7 @@ from mlimg_build.build.contradicting import COLUMNS as CONTRADICTIONS
 from mlimg_build.build.contradicting import contradictions
 from mlimg_build.build.copies import ordered_groups
 from mlimg_build.build.copy_tables import CopyCounts, MergedCopies, merge_copies
-from mlimg_build.build.finishing import as_csv, failures, finish, passed_over, plan_digest
+from mlimg_build.build.finishing import as_csv, failures, finish, noted, passed_over, plan_digest
 from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
@@ -53,6 +53,9 @@ class Built:
     failures: Path | None
     passed_over: Path | None  # what the sources held and could not be used
     failed: dict[str, int]  # status → images
+    asked_again: (
+        int  # of them, those that were gone since the plan or could not be read: the next run asks again
+    )
     images: int
     read: int  # images that this run read
     seconds: float  # that the tasks took
@@ -238,7 +241,8 @@ def build(
         merged = _merged(made, store, expected if fraction < 1 else None, whole)
         basis = "whole" if fraction >= 1 else "fraction" if expected is None else "lock"
         digest = finish(made, store, path, merged, basis)
-        write_lock(made, store, folder, digest if fraction >= 1 else None)
+        again = sum(noted(store, work.images, "again") for work in made.work)
+        write_lock(made, store, folder, digest if fraction >= 1 and not again else None)
         clashes = contradictions(made, store)
         _report(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
         listed = list(failures(made, store))
@@ -260,6 +264,7 @@ def build(
         failures=report,
         passed_over=skipped,
         failed=failed,
+        asked_again=again,
         images=sum(work.shard.images for work in made.work),
         read=read,
         seconds=seconds,

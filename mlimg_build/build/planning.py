@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mlimg_build.build.facts import Facts, establish, save_rules
 from mlimg_build.build.image_groups import Groups, group_images, share_warnings
 from mlimg_build.build.laying import lay_out
 from mlimg_build.build.pairing import pairs_digest
+from mlimg_build.build.retries import retried
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
 from mlimg_build.build.store import ASK_AGAIN, ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
@@ -258,7 +260,8 @@ def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None])
     for name, part in loaded.spec.sources.items():
         progress(f"reading source {name}")
         try:
-            made.append(catalog(name, open_source(name, part), part, store.root / "catalog"))
+            source = open_source(name, part)
+            made.append(retried(partial(catalog, name, source, part, store.root / "catalog"), progress))
         except MlimgError as error:
             place = loaded.place("sources", name)
             problems += [

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, as_completed
 
+from mlimg_build.build import retries
 from mlimg_build.build.annotation_rules import annotation_rules
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, Work
+from mlimg_build.build.retries import waiting
 from mlimg_build.build.store import Store
 from mlimg_build.build.tasks import LabelRules, PackImages, SourceFolder, Task, run
 from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
@@ -23,7 +25,6 @@ from mlimg_build.sources import open_source
 __all__ = ["Outcome", "Progress", "execute", "tasks_of"]
 
 WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
-PAUSES = (1.0, 3.0, 9.0)  # seconds before a task whose cause may pass is tried again
 ALIKE = 10  # problems of one code that are told in full
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM})
 
@@ -167,7 +168,7 @@ class _Crew:
             self.problems += _problems(error)
             return
         general = not (isinstance(error, TransientError) and error.code == "file-unreadable")
-        if attempt.failed < len(PAUSES):
+        if attempt.failed < len(retries.PAUSES):
             self._held |= general
             self._again.append((_Attempt(attempt.task, attempt.failed + 1), error))
         else:
@@ -179,10 +180,8 @@ class _Crew:
         if not self._again:
             return
         longest = max(attempt.failed for attempt, _ in self._again)
-        seconds = PAUSES[longest - 1]
-        why = _problems(self._again[0][1])[0].message
-        self._report(Progress(said=f"{why}; tried again in {seconds:g} s ({longest} of {len(PAUSES)})"))
-        time.sleep(seconds)
+        self._report(Progress(said=waiting(_problems(self._again[0][1])[0].message, longest)))
+        time.sleep(retries.PAUSES[longest - 1])
         self._waiting.extendleft(attempt for attempt, _ in reversed(self._again))
         self._again.clear()
         self._held = False

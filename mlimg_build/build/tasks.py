@@ -41,6 +41,7 @@ ONE_FILE = (
     "source-changed",
 )  # the rest of the shard is read, so that all such files are named
 NAMED = 20  # of them in one shard
+ASKED_AGAIN = (Status.missing, Status.unreadable)  # where the plan saw a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,12 @@ def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
                 writer.add(image)
                 if reason is not None:
                     failures.append((image.id, STATUSES[image.status].name, reason))
-                    unread.again |= not row["status"] and image.status in (Status.missing, Status.unreadable)
+                    unread.again += not row["status"] and image.status in ASKED_AGAIN
                 one = (1, len(image.data), int(reason is not None))
                 told += one
                 tell(*one)
             unread.raise_any()
-            notes["failures"] = failures
+            notes["failures"], notes["again"] = failures, unread.again
             notes["hint"] = ASK_AGAIN if unread.again else hint_of(batch.column("mtime").to_numpy(), ctimes)
     except BaseException:
         tell(*(-told).tolist())  # they are told again with the next try
@@ -155,10 +156,10 @@ def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
 
 
 class _Unread:
-    """The files of a shard that could not be read: those that end it, and whether any became a row all the same."""
+    """The files of a shard that could not be read: those that end it, and how many became rows all the same."""
 
     def __init__(self) -> None:
-        self.again = False
+        self.again = 0
         self._problems: list[Problem] = []
         self._kind: type[SourceError] = SourceError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pyarrow as pa
 from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.listing import is_url
 from mlimg_build.sources.protocol import IMAGES, WHOLE_FILE, Notes
+from mlimg_build.sources.read_errors import is_gone, is_of_one_file, is_of_the_name, lost
 from mlimg_build.sources.tars import members
 
 __all__ = ["Archive", "Found"]
@@ -78,13 +80,28 @@ class Archive:
             return name, Found(path, status="missing")
         try:
             status = (self.root / path).stat()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError):
+                self._look_at(path, error)
+                if is_of_one_file(error):  # whoever reads it will see
+                    return name, Found(path)
             folder, _, file = path.rpartition("/")
             tar = self._tar(folder.split("/", 1)[0]) if folder else None
             return name, (tar.find(file) if tar else None) or Found(path, status="missing")
         if not stat.S_ISREG(status.st_mode):
             return name, Found(path, status="missing")
         return name, Found(path, size=status.st_size, mtime=status.st_mtime_ns, ctime=status.st_ctime_ns)
+
+    def _look_at(self, path: str, error: OSError) -> None:
+        """Raises `TransientError` where a failed look at a path says nothing about the image."""
+        assert self.root is not None  # noqa: S101  else nothing was looked at
+        if is_gone(error):
+            try:
+                os.stat(f"{self.root}/.")  # noqa: PTH116  the dot goes through a mount that comes on demand
+            except OSError as other:
+                raise lost(self.root, other) from other
+        elif not (is_of_one_file(error) or is_of_the_name(error)):
+            raise lost(self.root / path, error) from error
 
     def _tar(self, synset: str) -> _Tar | None:
         if synset not in self._tars:
@@ -138,5 +155,9 @@ def _index(path: Path, notes: Notes) -> _Tar:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that no file system takes
+    except ValueError:
         return False
+    except OSError as error:
+        if is_of_the_name(error):
+            return False
+        raise lost(path, error) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.listing import (
+    entries_of,
     image_rows,
     images_only,
     is_hidden,
@@ -40,9 +41,9 @@ class Folder:
     def categories(self) -> Iterator[Category]:
         """One a folder of the first level; its name is looked up with `_` read as a space."""
         require_folder(self.part.images, f"the folder of source {self.name}")
-        for path in sorted(self.part.images.iterdir()):
-            if path.is_dir() and is_text(path.name) and not is_hidden(path.name):
-                yield Category(composed(path.name), composed(path.name).replace("_", " "))
+        for entry in entries_of(self.part.images):
+            if entry.is_dir() and is_text(entry.name) and not is_hidden(entry.name):
+                yield Category(composed(entry.name), composed(entry.name).replace("_", " "))
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """One batch a folder of the first level."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.listing import (
+    entries_of,
     image_rows,
     images_only,
     is_hidden,
@@ -65,10 +66,11 @@ class ImageNet:
     def _places(self, notes: Notes) -> dict[str, Path]:
         require_folder(self.part.images, f"the folder of source {self.name}")
         places: dict[str, Path] = {}
-        for path in sorted(self.part.images.iterdir()):
-            is_tar = path.suffix == ".tar" and path.is_file()
+        for entry in entries_of(self.part.images):
+            path = self.part.images / entry.name
+            is_tar = path.suffix == ".tar" and entry.is_file()
             wnid = path.stem if is_tar else path.name
-            if not WNID.fullmatch(wnid) or not (is_tar or path.is_dir()):
+            if not WNID.fullmatch(wnid) or not (is_tar or entry.is_dir()):
                 notes.add("hidden" if is_hidden(path.name) else "not-a-synset", shown(path.name))
                 continue
             if wnid in places:

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Notes
+from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
 
 __all__ = [
     "SUFFIXES",
     "File",
+    "entries_of",
     "image_rows",
     "images_only",
     "is_hidden",
@@ -41,12 +43,16 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file below a root: its path with forward slashes, bytes, and times of change in nanoseconds."""
+    """A file below a root: its path with forward slashes, bytes, and times of change in nanoseconds.
+
+    `missing` is a link to nothing; a size of -1 without it means that the system refused to tell, now.
+    """
 
     path: str
     size: int
     mtime: int
     ctime: int = 0
+    missing: bool = False
 
 
 def is_image_name(path: str) -> bool:
@@ -94,6 +100,15 @@ def require_folder(folder: Path, what: str) -> None:
         )
 
 
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; what is a folder is known from the listing, without another look."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise lost(folder, error) from error
+
+
 def is_text(name: str) -> bool:
     """Says whether a file name is UTF-8; names that are not cannot stand in a catalog.
 
@@ -128,9 +143,10 @@ def is_hidden(path: str) -> bool:
 def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[File]:
     """Yields every file under `root/below`, sorted by path component.
 
-    Links are followed, but not to a folder that they lie in; a link to nothing is a file of size -1. What is
+    Links are followed, but not to a folder that they lie in; a link to nothing is a file that is `missing`. What is
     hidden, has a name that is not UTF-8, or is no file (a pipe, a device) is passed over, as is a folder that
-    cannot be listed: each is noted.
+    may not be entered: each is noted. Raises `TransientError` where a folder is lost on the way, or the disk or the
+    mount fails.
     """
     yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
 
@@ -142,6 +158,8 @@ def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Note
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
+        if not (is_forbidden(error) or is_of_the_name(error)):
+            raise lost(folder, error) from error
         notes.add("folder-unreadable", f"{below}: {error.strerror}")
         return
     if (status.st_dev, status.st_ino) in above:
@@ -158,8 +176,11 @@ def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Note
             continue
         try:
             found = entry.stat()
-        except OSError:  # a link to nothing, or to itself: gets its row
-            yield File(path, -1, 0)
+        except OSError as error:
+            if is_forbidden(error) and entry.is_dir(follow_symlinks=False):
+                notes.add("folder-unreadable", f"{path}: {error.strerror}")
+                continue
+            yield _unseen(path, entry, error)
             continue
         if stat.S_ISDIR(found.st_mode):
             yield from _walk(root, path, above, notes)
@@ -167,6 +188,15 @@ def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Note
             yield File(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         else:
             notes.add("not-a-plain-file", path)
+
+
+def _unseen(path: str, entry: os.DirEntry[str], error: OSError) -> File:
+    """The row of a name that leads to no file, or to one that may not be looked at; raises what is no fact about it."""
+    if is_of_the_name(error) or (is_gone(error) and entry.is_symlink()):
+        return File(path, -1, 0, missing=True)
+    if is_of_one_file(error):  # whoever reads it will see
+        return File(path, -1, 0)
+    raise lost(entry.path, error) from error
 
 
 def unique_names(proposed: Sequence[str], paths: Sequence[str]) -> list[str]:
@@ -195,7 +225,7 @@ def image_rows(
             pa.array([file.path for file in files], pa.string()),
             pa.array([WHOLE_FILE] * n, pa.int64()),
             pa.array([file.size for file in files], pa.int64()),
-            pa.array(["" if file.size >= 0 else "missing" for file in files], pa.string()),
+            pa.array(["missing" if file.missing else "" for file in files], pa.string()),
             pa.array([licence] * n if isinstance(licence, str) else licence, pa.string()),
             pa.array([author] * n if isinstance(author, str) else author, pa.string()),
             pa.array([file.mtime for file in files], pa.int64()),

@@ -11,12 +11,26 @@ import errno
 
 from mlimg_build.errors import Place, Problem, SourceError, TransientError
 
-__all__ = ["KEPT", "away", "changed", "is_gone", "is_of_one_file", "left_by_one_folder", "unread"]
+__all__ = [
+    "KEPT",
+    "away",
+    "changed",
+    "is_damage",
+    "is_forbidden",
+    "is_gone",
+    "is_of_one_file",
+    "is_of_the_name",
+    "lost",
+    "moving",
+    "unread",
+]
 
 KEPT = "what is finished is kept"
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 ONE_FILE = frozenset({errno.EIO, errno.EACCES, errno.EPERM})
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+OF_THE_NAME = frozenset({errno.ELOOP, errno.ENAMETOOLONG})
+DAMAGE = frozenset({errno.EINVAL, errno.EOVERFLOW, errno.EFBIG, errno.EISDIR})
 HINTS = {
     errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
     errno.ENFILE: "the machine has no file handles left; end what holds them",
@@ -34,9 +48,19 @@ def is_of_one_file(error: OSError) -> bool:
     return error.errno in ONE_FILE
 
 
-def left_by_one_folder(error: OSError) -> bool:
-    """Whether a folder may not be entered by whoever runs this, as `lost+found`; a listing goes on beside it."""
+def is_forbidden(error: OSError) -> bool:
+    """Whether whoever runs this may not enter, as with `lost+found`; a listing goes on beside it."""
     return error.errno in FORBIDDEN
+
+
+def is_of_the_name(error: OSError) -> bool:
+    """Whether the name itself leads nowhere: links in a circle, more letters than the system takes."""
+    return error.errno in OF_THE_NAME
+
+
+def is_damage(error: OSError) -> bool:
+    """Whether the cause is what a file is or says of itself: a folder, an offset that no file has."""
+    return error.errno is None or error.errno in DAMAGE
 
 
 def changed(source: str, path: str, what: str, place: Place | None = None) -> SourceError:
@@ -50,6 +74,19 @@ def away(source: str, what: str, place: Place | None = None) -> TransientError:
     """The error for a folder of a source that is not there any more, as after a mount is lost."""
     hint = f"mount it or put it back, and run the same command again; {KEPT}"
     return TransientError(Problem("source-away", f"source {source}: {what}", place, hint))
+
+
+def lost(path: object, error: OSError) -> TransientError:
+    """The error for a file or folder that was not looked at while a source was listed."""
+    why = "it was there and is gone" if is_gone(error) else error.strerror or type(error).__name__
+    hint = "look at its permissions, the disk and the mount, and run the same command again"
+    return TransientError(Problem("source-unreadable", f"{path} could not be looked at: {why}", hint=hint))
+
+
+def moving(what: str) -> TransientError:
+    """The error for a source that changes while it is listed."""
+    hint = "let whatever writes there finish and run the same command again"
+    return TransientError(Problem("source-changed", f"{what} changed while it was listed", hint=hint))
 
 
 def unread(source: str, path: str, error: OSError, place: Place | None = None) -> TransientError:

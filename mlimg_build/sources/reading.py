@@ -138,8 +138,7 @@ class Bytes:
         except OSError as error:
             raise self._lost(str(folder.relative_to(self.root)), error) from error
         if not names:
-            what = "its folder" if folder == self.root else f"the folder {folder.relative_to(self.root)}"
-            raise away(self.source, f"{what} is empty now: {folder}", self.place)
+            raise self._empty(str(folder.relative_to(self.root)))
         self._listed[folder] = names
         while len(self._listed) > LISTINGS:
             self._listed.popitem(last=False)
@@ -147,15 +146,18 @@ class Bytes:
 
     def _lost(self, below: str, error: OSError) -> TransientError:
         """The error for a folder that cannot be listed: of the source, or the source's own."""
-        own = below in ("", ".")
-        if not own:
+        if below not in ("", "."):
             try:
-                os.stat(f"{self.root}/.")  # noqa: PTH116  the dot goes through a mount that comes on demand
+                with os.scandir(self.root) as entries:
+                    if next(entries, None) is None:
+                        return self._empty(".")
             except OSError as other:
                 return self._lost(".", other)
-        what = "its folder" if own else f"the folder {below}"
         why = "is not there any more" if is_gone(error) else f"cannot be listed ({error.strerror})"
-        return away(self.source, f"{what} {why}: {self.root / below}", self.place)
+        return away(self.source, f"{_folder(below)} {why}: {self.root / below}", self.place)
+
+    def _empty(self, below: str) -> TransientError:
+        return away(self.source, f"{_folder(below)} is empty now: {self.root / below}", self.place)
 
     def _forget(self, path: str) -> None:
         descriptor = self._open.pop(path, None)
@@ -170,6 +172,10 @@ class Bytes:
             self._open[path] = opened
         self._open.move_to_end(path)
         return self._open[path]
+
+
+def _folder(below: str) -> str:
+    return "its folder" if below in ("", ".") else f"the folder {below}"
 
 
 def _stretch(descriptor: int, start: int, stop: int) -> bytes:

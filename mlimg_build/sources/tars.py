@@ -10,6 +10,7 @@ from pathlib import Path
 from mlimg_build.sources.image_paths import normal_path
 from mlimg_build.sources.listing import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.sources.read_errors import is_damage, lost, moving
 
 __all__ = ["Member", "members"]
 
@@ -31,20 +32,32 @@ def members(path: Path, notes: Notes) -> list[Member]:
     """The images of an uncompressed tar in their order; of a tar that is cut, those before the cut.
 
     The header of every member is read, not its bytes. Names are unique: as in an extraction, the last of a
-    name counts. A damaged or cut tar is noted and costs only what lies behind the damage.
+    name counts. A damaged or cut tar is noted and costs only what lies behind the damage. Raises `TransientError`
+    where the tar is lost or changes on the way, or the disk or the mount fails.
     """
     found: dict[str, Member] = {}
     try:
-        length = path.stat().st_size
+        state = path.stat()
+        length = state.st_size
         if length == 0:
             notes.add("tar-empty", path.name)
             return []
         with tarfile.open(path, "r:") as tar:
             for member in _headers(tar, path, notes, found):
                 _collect(member, path.name, length, notes, found)
+        now = path.stat()
+        if (now.st_size, now.st_mtime_ns) != (length, state.st_mtime_ns):
+            raise moving(str(path))
     except DAMAGED as error:
+        _raise_of_the_system(path, error)
         notes.add("tar-unreadable", f"{path.name}: not an uncompressed tar: {error}")
     return list(found.values())
+
+
+def _raise_of_the_system(path: Path, error: Exception) -> None:
+    """Raises `TransientError` for what the disk or the mount did, which says nothing about the tar."""
+    if isinstance(error, OSError) and not is_damage(error):
+        raise lost(path, error) from error
 
 
 def _headers(
@@ -56,6 +69,7 @@ def _headers(
         try:
             member = tar.next()
         except DAMAGED as error:
+            _raise_of_the_system(path, error)
             notes.add("tar-cut", f"{path.name}: {error} behind byte {before}, after {len(found)} images")
             return
         if member is None:

@@ -103,6 +103,12 @@ def show_built(built: Built) -> None:
         err.print(
             f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}"
         )
+    if built.asked_again:
+        verb = "of them was gone" if built.asked_again == 1 else "of them were gone"
+        err.print(
+            f"{built.asked_again:,} {verb} since the plan or could not be read: every run asks again, and the lock "
+            "does not count this dataset as finished"
+        )
     left = built.summary["images_without_label"], built.summary["labels_below_confidence"]
     if any(left):
         err.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import tarfile
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_world import write, write_tar
 
+from mlimg_build.errors import TransientError
 from mlimg_build.sources import Notes
 from mlimg_build.sources.tars import Member, members
 
@@ -189,11 +191,51 @@ def test_what_is_not_a_tar_with_images_is_noted(tmp_path: Path, data: bytes, cod
     assert dict(notes.counts) == {code: 1}
 
 
-def test_a_folder_or_nothing_named_like_a_tar_is_noted(tmp_path: Path) -> None:
+def test_a_folder_named_like_a_tar_is_noted(tmp_path: Path) -> None:
     notes = Notes()
     (tmp_path / "a.tar").mkdir()
-    assert members(tmp_path / "a.tar", notes) == members(tmp_path / "b.tar", notes) == []
-    assert notes.counts["tar-unreadable"] == 2
+    assert members(tmp_path / "a.tar", notes) == []
+    assert notes.counts["tar-unreadable"] == 1
+
+
+def test_a_tar_that_is_gone_is_no_damaged_tar(tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match="was there and is gone"):
+        members(tmp_path / "b.tar", Notes())
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE, errno.ENOTCONN])
+def test_what_the_disk_or_the_mount_does_is_no_damage_of_a_tar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = write_tar(tmp_path / "n01440764.tar", PHOTOGRAPHS)
+    real = tarfile.TarFile.next
+
+    def next_(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+        if tar.offset > BLOCK:
+            raise OSError(code, os.strerror(code))
+        return real(tar)
+
+    monkeypatch.setattr(tarfile.TarFile, "next", next_)
+    notes = Notes()
+    with pytest.raises(TransientError, match=os.strerror(code)):
+        members(path, notes)
+    assert not notes.counts
+
+
+def test_a_tar_that_grows_while_its_headers_are_read_is_read_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_tar(tmp_path / "n01440764.tar", PHOTOGRAPHS)
+    real = tarfile.TarFile.next
+
+    def next_(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+        with path.open("ab") as stream:
+            stream.write(bytes(BLOCK))
+        return real(tar)
+
+    monkeypatch.setattr(tarfile.TarFile, "next", next_)
+    with pytest.raises(TransientError, match="changed while it was listed"):
+        members(path, Notes())
 
 
 @settings(max_examples=150, deadline=None)
