@@ -18,9 +18,9 @@ from mlimg_build.build.finishing import as_csv, failures, finish, noted, passed_
 from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
+from mlimg_build.build.repair import forget_lists, without_flaws
 from mlimg_build.build.store import Store, write_synced
 from mlimg_build.build.unused import unused_rules
-from mlimg_build.dataset import verify
 from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import DatasetError, Interrupted, LabelError, LockChanged, Problem
 from mlimg_build.spec import Backend, LoadedSpec
@@ -40,7 +40,6 @@ __all__ = [
 
 
 T = TypeVar("T")
-DAMAGED = "its digest did not match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +195,8 @@ def build(
 
     With `locked`, the folder of a lock, nothing is built unless all that it says is decided so now, and what was
     built must have the digests of its shards: else `LockChanged`.
-    With `repair` every digest of a dataset that is there is checked first, and damaged shards are made again.
+    With `repair` all that is stored is checked first, each byte against its digest and images without bytes at their
+    sources, and what is not as it should be is made again.
 
     The watcher's `step` hears of each step, and its `follow`, given the images and tasks that are left, returns what
     hears of each `Progress`. Raises `MlimgError`; what was finished until then is kept for the next run.
@@ -208,6 +208,8 @@ def build(
     with store.held(), interruptible():
         watcher = watcher or Silent()
         expected, whole = read_lock(locked) if locked else None, None
+        if repair:
+            forget_lists(store)
         if expected is None:
             made = _plan(loaded, store, fraction, watcher.step)
         else:
@@ -215,9 +217,8 @@ def build(
             now = parse_lock(lock_files(whole, store, expected, None), "the lock of now")
             _refuse_changes(changes(expected, now, whole=False), locked)
             made = whole.cut(fraction)
-        if repair and path.exists():
-            watcher.step("checking the dataset that is there")
-            made = _without_damage(made, store, path) or made
+        if repair:
+            made = _repaired(made, store, watcher)
         seconds, workers, peak, read = 0.0, 0, 0, 0
         if made.tasks:
             from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
@@ -347,20 +348,12 @@ def _digest_at(path: Path, made: Plan) -> str | None:
         return None
 
 
-def _without_damage(made: Plan, store: Store, path: Path) -> Plan | None:
-    """The plan with every shard to be made again that a check of the dataset found damaged; None where none was."""
-    damaged = {(found.split, found.shard) for found in verify(path).findings if found.shard is not None}
-    if not damaged:
-        return None
-    work = []
-    for item in made.work:
-        if (item.shard.split, item.shard.number) in damaged:
-            store.drop(item.images)
-            store.drop(item.labels)
-            work.append(replace(item, why_images=DAMAGED, why_labels=DAMAGED))
-        else:
-            work.append(item)
-    return replace(made, work=tuple(work))
+def _repaired(made: Plan, store: Store, watcher: Watcher) -> Plan:
+    watcher.step("checking what is stored")
+    sound, flaws = without_flaws(made, store)
+    for flaw in flaws:
+        watcher.step(flaw)
+    return sound
 
 
 def _report(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +15,34 @@ if TYPE_CHECKING:
     from mlimg_build.build.planning import Plan
     from mlimg_build.build.store import Store
 
-__all__ = ["by_rule", "save_counts"]
+__all__ = ["by_rule", "counts_fit", "save_counts"]
 
 NAME = "counts.npy"
 
 
 def save_counts(folder: Path, table: LabelTable, categories: int) -> None:
     """Writes int64[4, m]: category, rule, state (0 present, 1 absent) and labels, of all that occur."""
-    code = table.category * np.int64(2 * len(RULES))
-    code += table.rule * np.uint8(2) + (table.state != PRESENT)
+    np.save(folder / NAME, _counted(table.category, table.rule, table.state, categories))
+
+
+def counts_fit(folder: Path, labels: Mapping[str, npt.NDArray[Any]]) -> bool:
+    """Whether the counts in a folder are those of its labels, given as columns `labels/category` and so on."""
+    category, rule, state = (labels[f"labels/{name}"] for name in ("category", "rule", "state"))
+    try:
+        saved = np.load(folder / NAME, allow_pickle=False)
+    except (OSError, ValueError):
+        return False
+    return np.array_equal(saved, _counted(category, rule, state, 0))
+
+
+def _counted(
+    category: npt.NDArray[Any], rule: npt.NDArray[Any], state: npt.NDArray[Any], categories: int
+) -> npt.NDArray[np.int64]:
+    code = category * np.int64(2 * len(RULES))
+    code += rule * np.uint8(2) + (state != PRESENT)
     count = np.bincount(code, minlength=categories * len(RULES) * 2)
     used = np.flatnonzero(count)
-    columns = [used // (2 * len(RULES)), used // 2 % len(RULES), used % 2, count[used]]
-    np.save(folder / NAME, np.stack(columns).astype("<i8"))
+    return np.stack([used // (2 * len(RULES)), used // 2 % len(RULES), used % 2, count[used]]).astype("<i8")
 
 
 def by_rule(plan: Plan, store: Store) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy import sparse
 
 from mlimg_build.build.annotation_rules import AnnotationRules
@@ -33,13 +34,14 @@ from mlimg_build.images import STATUSES, BadImage, Status, check
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import Bytes
 
-__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "run"]
+__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "run", "without_bytes"]
 
 NO_DIGEST = bytes(32)
 ONE_FILE = (
     "file-unreadable",
     "source-changed",
 )  # the rest of the shard is read, so that all such files are named
+COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
 NAMED = 20  # of them in one shard
 ASKED_AGAIN = (Status.missing, Status.unreadable)  # where the plan saw a file
 
@@ -124,11 +126,7 @@ def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
     unread = _Unread()
     try:
         with Store(job.store).create(job.key) as (folder, notes), ImagesWriter(folder, job.layout) as writer:
-            for number, row in enumerate(
-                batch.select(
-                    ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
-                ).to_pylist()
-            ):
+            for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
                 try:
                     image, reason, ctimes[number] = _image(row, readers[row["source"]], job)
                 except SourceError as error:
@@ -153,6 +151,20 @@ def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
             if reader:
                 reader.close()
     return len(batch)
+
+
+def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str]) -> Iterator[tuple[str, str]]:
+    """(id, status) of those images of a shard, as their sources give them now; nothing is stored."""
+    readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
+    try:
+        for row in batch.select(COLUMNS).to_pylist():
+            if row["id"] in names:
+                image, *_ = _image(row, readers[row["source"]], job)
+                yield image.id, STATUSES[image.status].name
+    finally:
+        for reader in readers:
+            if reader:
+                reader.close()
 
 
 class _Unread:

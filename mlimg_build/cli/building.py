@@ -33,7 +33,11 @@ def build(
     backend: BackendFile = None,
     fraction: Fraction = 1.0,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Check the dataset that is there first and mend what is damaged.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Check all that is stored first, ask the sources again for images without bytes, and mend both.",
+        ),
     ] = False,
     locked: Annotated[
         bool, typer.Option("--locked", help="Build only what the lock says; exit 3 with what changed.")

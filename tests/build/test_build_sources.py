@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from photographs import crops
 from runs import shared
 
-from mlimg_build.build import retries
+from mlimg_build.build import retries, tasks
 from mlimg_build.build.catalog import catalog
+from mlimg_build.build.columns import write_batches
 from mlimg_build.build.compiling import Built, build, plan
-from mlimg_build.build.planning import Plan
-from mlimg_build.build.running import tasks_of
+from mlimg_build.build.planning import Plan, make_plan
+from mlimg_build.build.repair import without_flaws
+from mlimg_build.build.shard_tasks import tasks_of
 from mlimg_build.build.store import Store
 from mlimg_build.build.tasks import PackImages, run
-from mlimg_build.dataset import open_dataset
+from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import BuildError, MlimgError, SourceError, TransientError
+from mlimg_build.images import BadImage, Status
 from mlimg_build.sources import Batch, Notes, open_source
 from mlimg_build.spec import LoadedSpec, load_spec
+from mlimg_build.wordnet import load
 
 SPEC = """\
 mlimg: 1
@@ -367,3 +374,82 @@ def test_the_hint_of_a_result_is_no_part_of_what_it_holds(world: Path) -> None:
     assert replace(jobs[0].key, hint="").digest == jobs[0].key.digest
     assert planned.summary()["why"]["images"] == {"its files were touched since": 1}
     assert made(world).digest == first.digest
+
+
+def test_repair_finds_damage_in_the_store_where_no_dataset_is(world: Path, calm: str) -> None:
+    built = made(world)
+    shutil.rmtree(built.dataset)
+    damaged = []
+    for path in sorted((world / "out" / ".mlimg" / "pets" / "images").rglob("c/0/0"))[:1]:
+        state, data = path.stat(), bytearray(path.read_bytes())
+        data[200] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # as a disk does that forgets a bit
+        damaged.append(path)
+    assert damaged
+    assert made(world).read == 0
+    mended = made(world, repair=True)
+    assert mended.read in (4, 8)  # one shard
+    assert mended.digest == calm
+    assert verify(mended.dataset).ok
+
+
+def test_repair_asks_the_source_for_images_without_bytes(world: Path, calm: str) -> None:
+    """A result of an older build, or of a machine with bad memory, that calls a whole file corrupt."""
+    _, store, jobs = packing(world)
+    with pytest.MonkeyPatch.context() as patched:
+
+        def seeing_damage(data: bytes, *given: Any) -> Any:
+            raise BadImage.because(Status.corrupt, "a bit was wrong")
+
+        patched.setattr(tasks, "check", seeing_damage)
+        run([jobs[0]])
+    assert store.has(jobs[0].key)
+    wrong = made(world)
+    assert wrong.failed == {"corrupt": 8}
+    assert made(world).read == 0
+    right = made(world, repair=True)
+    assert (right.read, right.failed, right.digest) == (8, {}, calm)
+
+
+def test_repair_leaves_images_that_are_damaged_at_their_source(world: Path) -> None:
+    photograph = world / "pets" / CATS / f"{CATS}_3.JPEG"
+    photograph.write_bytes(photograph.read_bytes()[:-200])
+    first = made(world)
+    assert sum(first.failed.values()) == 1
+    again = made(world, repair=True)
+    assert (again.read, again.digest) == (0, first.digest)
+
+
+def test_repair_makes_lists_anew(world: Path, calm: str) -> None:
+    """A catalog that is wrong under a signature that is right, as one of a source that was away for a second."""
+    made(world)
+    record = world / "out" / ".mlimg" / "pets" / "catalog" / "pets"
+    told = json.loads((record / "catalog.json").read_text())
+    images = pa.ipc.open_file(record / "images.arrow").read_all()
+    position = images.schema.get_field_index("status")
+    lost = images.set_column(position, images.field(position), pa.array(["missing"] * len(images)))
+    write_batches(record / "images.arrow", lost.schema, lost.to_batches())
+    told["digest"] = "0" * 64
+    (record / "catalog.json").write_text(json.dumps(told))
+    assert made(world).failed == {"missing": 20}
+    right = made(world, repair=True)
+    assert (right.failed, right.digest) == ({}, calm)
+
+
+def test_repair_finds_labels_and_counts_that_are_not_theirs(world: Path, calm: str) -> None:
+    built = made(world)
+    labels = world / "out" / ".mlimg" / "pets" / "labels"
+    for name in ("chunks", "counts.npy"):
+        path = sorted(labels.rglob(name))[0]
+        state, data = path.stat(), bytearray(path.read_bytes())
+        data[-3] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        spec = loaded(world)
+        with Store((world / "out").absolute() / ".mlimg" / "pets").held():
+            store = Store((world / "out").absolute() / ".mlimg" / "pets")
+            _, flaws = without_flaws(make_plan(spec, load(), store), store)
+        assert len(flaws) == 1
+        assert flaws[0].startswith("labels of train/")
+        assert made(world).digest == built.digest == calm

@@ -1,0 +1,95 @@
+"""Every byte of one shard's artefact against its digests, before it goes into a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlimg_build.errors import DatasetError
+
+from .counting import label_tally, tally
+from .digests import columns_digest
+from .layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, SPAN_COLUMNS, Layout, image_columns
+from .shardfile import RowStream
+from .stored import read_array
+from .writing import read_labels, read_result
+
+__all__ = ["images_flaw", "labels_flaw"]
+
+
+def images_flaw(directory: Path, layout: Layout) -> str | None:
+    """What is wrong with an artefact of images, in a few words; None where every digest is right.
+
+    Never raises for damage. Memory: its columns and one image.
+    """
+    try:
+        record = read_result(directory, "images")
+        schema = image_columns(layout)
+        values = {column.name: read_array(directory / column.name) for column in schema}
+        if columns_digest((column.name, values[column.name]) for column in schema) != record["digest"]:
+            return "its columns differ from their digest"
+        empty = values["start"] == values["stop"]
+        counts = {
+            "statuses": tally(values["status"]),
+            "failed": tally(values["status"][empty]),
+            "sources": tally(values["source"]),
+            "licences": tally(values["licence"]),
+        }
+        if any(record[name] != _keyed(counted) for name, counted in counts.items()):
+            return "its counts are not those of its columns"
+        return _bytes_flaw(directory, values)
+    except DatasetError as error:
+        return error.problems[0].message
+    except Exception as error:
+        return f"it cannot be read: {error!r}"
+
+
+def labels_flaw(directory: Path) -> tuple[str | None, dict[str, NDArray[Any]]]:
+    """What is wrong with an artefact of labels, None where its digest is right; and its columns, as far as read."""
+    columns: dict[str, NDArray[Any]] = {}
+    try:
+        record = read_result(directory, "labels")
+        parts: list[tuple[str, NDArray[Any]]] = []
+        for group, schema in (("labels", LABEL_COLUMNS), ("contradictions", CONTRADICTION_COLUMNS)):
+            names = [column.name for column in (*SPAN_COLUMNS, *schema)]
+            read = read_labels(directory, group, names)
+            parts += [(f"{group}/{name}", read[name]) for name in names]
+        columns = dict(parts)
+        if columns_digest(parts) != record["digest"]:
+            return "its columns differ from their digest", columns
+        counted = label_tally(*(columns[f"labels/{name}"] for name in ("state", "rule", "source")))
+        kept = tally(columns["contradictions/kept"])
+        if record["tally"] != [list(row) for row in counted] or record["kept"] != _keyed(kept):
+            return "its counts are not those of its columns", columns
+    except DatasetError as error:
+        return error.problems[0].message, columns
+    except Exception as error:
+        return f"it cannot be read: {error!r}", columns
+    return None, columns
+
+
+def _bytes_flaw(directory: Path, values: dict[str, NDArray[Any]]) -> str | None:
+    stream = RowStream(directory / "data", lambda: None)
+    try:
+        for start, stop, digest in zip(
+            values["start"].tolist(), values["stop"].tolist(), values["digest"], strict=True
+        ):
+            if start == stop:
+                continue
+            data = stream.read(0, start, stop)
+            if data is None:  # a chunk of zeros is not stored, so only Zarr knows these bytes
+                data = np.asarray(read_array(directory / "data")[0, start:stop]).tobytes()
+            if hashlib.sha256(data).digest() != digest.tobytes():
+                return "an image differs from its digest"
+    finally:
+        stream.close()
+    return None
+
+
+def _keyed(counted: dict[int, int]) -> dict[str, int]:
+    """The counts as JSON has them."""
+    return {str(code): count for code, count in counted.items()}
