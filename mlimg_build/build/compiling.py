@@ -13,7 +13,7 @@ from mlimg_build.build.checking import check_ids, load_wordnet
 from mlimg_build.build.contradicting import COLUMNS as CONTRADICTIONS
 from mlimg_build.build.contradicting import contradictions
 from mlimg_build.build.copies import ordered_groups
-from mlimg_build.build.copy_tables import CopyCounts, MergedCopies, merge_copies
+from mlimg_build.build.copy_tables import MergedCopies, copies_attribute, merge_copies
 from mlimg_build.build.finishing import as_csv, failures, finish, noted, passed_over, plan_digest
 from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
@@ -62,8 +62,7 @@ class Built:
     peak_memory: int  # of a worker, bytes
     summary: dict[str, Any]
     warnings: tuple[Problem, ...]
-    copies: CopyCounts
-    copies_basis: str  # among which images copies were looked for: "whole", "lock" or "fraction"
+    copies: dict[str, Any]  # as the dataset's attribute has them: how many, and among which images
     proved: tuple[int, int] | None = (
         None  # shards that are what the lock says, of how many; None without a lock
     )
@@ -273,8 +272,7 @@ def build(
         peak_memory=peak,
         summary=made.summary(),
         warnings=made.warnings,
-        copies=merged.counts,
-        copies_basis=basis,
+        copies=copies_attribute(made, merged.counts, basis),
         proved=proved,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from mlimg_build.dataset import CopyTables
 from mlimg_build.dataset.counting import label_tally
 from mlimg_build.labels import ABSENT, PRESENT, Contradictions, LabelTable, Statements, derive
 
-__all__ = ["CopyCounts", "MergedCopies", "merge_copies"]
+__all__ = ["CopyCounts", "MergedCopies", "copies_attribute", "merge_copies"]
 
 BLOCK = 4096  # groups whose labels are worked out at a time
 NAMED = 10  # contradictions that are named
@@ -75,6 +75,11 @@ def merge_copies(plan: Plan, groups: Sequence[Sequence[Copy]], *, merge: bool = 
         nothing = np.zeros((len(plan.facts.vocabulary), 2), np.int64)
         return MergedCopies(CopyTables(), nothing, counts, tuple(made.named))
     return MergedCopies(made.tables(), made.changed, counts, tuple(made.named))
+
+
+def copies_attribute(plan: Plan, counts: CopyCounts, basis: str) -> dict[str, Any]:
+    """The attribute `copies` of a dataset: `basis` says where copies were looked for, "whole", "lock" or "fraction"."""
+    return {"exact": plan.loaded.spec.duplicates.exact, "basis": basis, **asdict(counts)}
 
 
 class _Members:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import mlimg_build
-from mlimg_build.build.copy_tables import MergedCopies
+from mlimg_build.build.copy_tables import MergedCopies, copies_attribute
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.planning import Plan
@@ -63,14 +63,7 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
         ),
         mappings=_mappings(plan),
         pairs=_pairs(plan),
-        attributes=_attributes(plan, store)
-        | {
-            "copies": {
-                "exact": plan.loaded.spec.duplicates.exact,
-                "basis": basis,
-                **asdict(merged.counts),
-            }
-        },
+        attributes={**_attributes(plan, store), "copies": copies_attribute(plan, merged.counts, basis)},
         copies=merged.tables,
         tables={
             "rules": list(RULES),

@@ -66,13 +66,13 @@ def _portrait(dataset: Dataset, places: Places, number: int) -> dict[str, Any]:
 
 
 def _labels(dataset: Dataset, places: Places, number: int) -> list[dict[str, Any]]:
-    """One entry a state, rule and source: how many labels, and through which categories they came."""
+    """One entry a state, rule and source: how many labels that count, and through which categories they came."""
     found: Counter[tuple[int, int, int, int]] = Counter()
     for split in dataset.splits.values():
         for shard in range(split.shards):
-            chosen = split.column("labels/category", shard) == number
+            chosen = split.column("counted/category", shard) == number
             columns = [
-                split.column(f"labels/{name}", shard)[chosen] for name in ("state", "rule", "source", "via")
+                split.column(f"counted/{name}", shard)[chosen] for name in ("state", "rule", "source", "via")
             ]
             rows, counts = np.unique(
                 np.stack([c.astype(np.int64) for c in columns]), axis=1, return_counts=True

@@ -13,7 +13,7 @@ from .columns import (
     StoredImage,
 )
 from .copy_groups import CopyGroup, CopyGroups
-from .describing import info
+from .describing import copies_in_words, info
 from .digests import order_key
 from .layout import FORMAT, Layout
 from .reading import Dataset, open_dataset
@@ -49,6 +49,7 @@ __all__ = [
     "Verification",
     "View",
     "assemble",
+    "copies_in_words",
     "info",
     "open_dataset",
     "order_key",

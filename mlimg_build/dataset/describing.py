@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,16 @@ import numpy as np
 from .layout import FORMAT
 from .reading import open_dataset
 
-__all__ = ["info"]
+__all__ = ["copies_in_words", "info"]
 
 TOP = 10
-OWN = {"attributes_digest", "counts", "digest", "format", "layout", "spec", "splits", "tables"}
+OWN = {"attributes_digest", "copies", "counts", "digest", "format", "layout", "spec", "splits", "tables"}
 
 
 def info(path: str | Path) -> dict[str, Any]:
     """What the dataset at `path` holds, as JSON: images, labels, categories, digests, and what wrote it.
 
+    `images` are rows; labels and categories count images with the same bytes once, as `copies` says.
     `attributes` are those that the writer added, but for the text of the spec.
 
     Raises:
@@ -28,6 +30,7 @@ def info(path: str | Path) -> dict[str, Any]:
     with open_dataset(path) as dataset:
         counts: dict[str, dict[str, Any]] = dataset.attributes["counts"]
         parts = list(counts.values())
+        labels = [part["counted"]["labels"] for part in parts]
         categories = dataset.categories
         top = np.argsort(-categories.positives, kind="stable")[:TOP].tolist()
         return {
@@ -40,11 +43,17 @@ def info(path: str | Path) -> dict[str, Any]:
             "statuses": _sum(part["statuses"] for part in parts),
             "failed": _sum(part["failed"] for part in parts),
             "sources": _sum(part["sources"] for part in parts),
+            "copies": {
+                **dataset.attributes.get("copies", {}),
+                "not_counted": {
+                    name: part["images"] - part["counted"]["images"] for name, part in counts.items()
+                },
+            },
             "labels": {
-                "present": sum(part["labels"]["present"] for part in parts),
-                "absent": sum(part["labels"]["absent"] for part in parts),
-                "rules": _sum_states(part["labels"]["rules"] for part in parts),
-                "sources": _sum_states(part["labels"]["sources"] for part in parts),
+                "present": sum(label["present"] for label in labels),
+                "absent": sum(label["absent"] for label in labels),
+                "rules": _sum_states(label["rules"] for label in labels),
+                "sources": _sum_states(label["sources"] for label in labels),
             },
             "contradictions": _sum(part["contradictions"] for part in parts),
             "categories": {
@@ -66,6 +75,44 @@ def info(path: str | Path) -> dict[str, Any]:
             "layout": dataset.attributes["layout"],
             "attributes": {name: value for name, value in dataset.attributes.items() if name not in OWN},
         }
+
+
+def copies_in_words(told: Mapping[str, Any]) -> str:
+    """What the attribute `copies` of a dataset says, for people; "" where it says nothing.
+
+    >>> copies_in_words({"exact": "merge", "basis": "whole", "groups": 1, "images": 2, "across_splits": 1})
+    '2 images are copies, of 1 file (1 across splits); each file counts once, with the labels of all its copies'
+    """
+    if not told:
+        return ""
+    rest = {
+        "fraction": "only the images of this fraction were compared",
+        "lock": "copies outside this fraction are those of the lock",
+    }.get(told["basis"], "")
+    groups, images = int(told["groups"]), int(told["images"])
+    if not groups:
+        return "none" + (f"; {rest}" if rest else "")
+    parts = {
+        "other_labels": "with other labels",
+        "across_splits": "across splits",
+        "across_sources": "across sources",
+    }
+    listed = ", ".join(f"{told[name]:,} {words}" for name, words in parts.items() if told.get(name))
+    counted = (
+        "each file counts once, with the labels of all its copies"
+        if told["exact"] == "merge"
+        else "each copy counts, with its own labels"
+    )
+    return "; ".join(
+        text
+        for text in (
+            f"{images:,} images are copies, of {groups:,} {'file' if groups == 1 else 'files'}"
+            + (f" ({listed})" if listed else ""),
+            counted,
+            rest,
+        )
+        if text
+    )
 
 
 def _sum(parts: Any) -> dict[str, int]:

@@ -73,7 +73,7 @@ def _mixed(place: Place) -> bytes:
 
 
 def _places(dataset: Dataset, found: Scan) -> list[Place]:
-    """The rows to choose from, those with bytes; all of them where none has any."""
+    """The rows to choose from, those with bytes that count; all of them where none has any."""
     rows = dict.fromkeys(
         [
             *(
@@ -85,23 +85,24 @@ def _places(dataset: Dataset, found: Scan) -> list[Place]:
             *found.clashing,
         ]
     )
-    with_bytes = [place for place in rows if _has_bytes(dataset, place)]
+    with_bytes = [place for place in rows if _counts(dataset, place)]
     return with_bytes or list(rows)
 
 
-def _has_bytes(dataset: Dataset, place: Place) -> bool:
+def _counts(dataset: Dataset, place: Place) -> bool:
+    """Whether an image has bytes, and no other with the same counts in its place."""
     split = dataset[place[0]]
     shard, offset = divmod(place[1], split.images_per_shard)
     start, stop = split.spans("images", shard)[offset].tolist()
-    return bool(stop > start)
+    return bool(stop > start and split.counted(shard)[offset])
 
 
 def _described(dataset: Dataset, place: Place) -> _Candidate:
     split = dataset[place[0]]
     shard, offset = divmod(place[1], split.images_per_shard)
-    start, stop = split.spans("labels", shard)[offset].tolist()
+    start, stop = split.spans("counted", shard)[offset].tolist()
     category, state, rule, confidence = (
-        split.column(f"labels/{name}", shard)[start:stop]
+        split.column(f"counted/{name}", shard)[start:stop]
         for name in ("category", "state", "rule", "confidence")
     )
     stated = rule == dataset.rules.index("stated")

@@ -77,6 +77,7 @@ class _Tally:
         source, status = (split.column(f"images/{name}", shard) for name in ("source", "status"))
         spans = split.spans("images", shard)
         there = spans[:, 1] > spans[:, 0]
+        counted = there & split.counted(shard)
         np.add.at(self.stored[number], (source[there], status[there]), 1)
         np.add.at(self.failed[number], (source[~there], status[~there]), 1)
         for code in np.unique(status[~there]).tolist():
@@ -87,15 +88,16 @@ class _Tally:
         first = shard * split.images_per_shard
         for code, places in enumerate(self.of_source):
             if len(places) < OF_A_SOURCE:
-                rows = np.flatnonzero(there & (source == code))[: OF_A_SOURCE - len(places)]
+                rows = np.flatnonzero(counted & (source == code))[: OF_A_SOURCE - len(places)]
                 places += [(split.name, first + row) for row in rows.tolist()]
 
     def labels(self, split: Split, shard: int) -> None:
-        """Counts labels an image."""
-        spans, state = split.spans("labels", shard), split.column("labels/state", shard)
+        """Counts labels an image; of images with the same bytes, those of the one that counts."""
+        spans, state = split.spans("counted", shard), split.column("counted/state", shard)
+        counted = split.counted(shard)
         for wanted in self.counts:
             ends = np.concatenate([[0], np.cumsum(state == wanted)])
-            held = np.bincount(ends[spans[:, 1]] - ends[spans[:, 0]])
+            held = np.bincount((ends[spans[:, 1]] - ends[spans[:, 0]])[counted])
             self.counts[wanted] = _added(self.counts[wanted], held)
 
     def contradictions(self, split: Split, shard: int) -> None:

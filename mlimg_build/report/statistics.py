@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.dataset import Dataset
+from mlimg_build.dataset import Dataset, copies_in_words
 
 from .scanning import Scan, scan
 
@@ -33,7 +33,8 @@ class Statistics:
     """The numbers of a dataset.
 
     `rules` and `sources` count labels by name and state ("present", "absent"); `kept` counts contradictions by
-    the side that stands; `left_out` images without a label, `below` statements under a source's confidence.
+    the side that stands; `left_out` images without a label, `below` statements under a source's confidence. Labels are
+    those of the images that count, and `copies` says in words which do.
     """
 
     images: int
@@ -50,6 +51,7 @@ class Statistics:
     kept: dict[str, int]
     failed: dict[str, int]
     splits: dict[str, int]
+    copies: str
     left_out: int
     below: int
     passed_over: tuple[PassedOver, ...]
@@ -65,6 +67,7 @@ def measure(dataset: Dataset) -> Statistics:
     """
     attributes = dataset.attributes
     parts: list[dict[str, Any]] = list(attributes["counts"].values())
+    labels = [part["counted"]["labels"] for part in parts]
     categories, found = dataset.categories, scan(dataset)
     return Statistics(
         images=sum(len(split) for split in dataset.splits.values()),
@@ -74,13 +77,14 @@ def measure(dataset: Dataset) -> Statistics:
         categories=len(categories),
         shown=int((categories.positives > 0).sum()),
         roots=int((np.diff(categories.parent_start) == 0).sum()),
-        present=sum(part["labels"]["present"] for part in parts),
-        absent=sum(part["labels"]["absent"] for part in parts),
-        rules=_states(part["labels"]["rules"] for part in parts),
-        sources=_states(part["labels"]["sources"] for part in parts),
+        present=sum(label["present"] for label in labels),
+        absent=sum(label["absent"] for label in labels),
+        rules=_states(label["rules"] for label in labels),
+        sources=_states(label["sources"] for label in labels),
         kept=_sum(part["contradictions"] for part in parts),
         failed=_sum(part["failed"] for part in parts),
         splits={name: len(split) for name, split in dataset.splits.items()},
+        copies=copies_in_words(attributes.get("copies", {})),
         left_out=int(attributes.get("images_without_label", 0)),
         below=int(attributes.get("labels_below_confidence", 0)),
         passed_over=tuple(

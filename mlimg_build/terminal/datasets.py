@@ -114,6 +114,10 @@ def show_built(built: Built) -> None:
         err.print(
             f"left out: {left[0]:,} images without a label that counts, {left[1]:,} labels below min_confidence"
         )
+    if built.copies["groups"] or built.copies["basis"] == "fraction":
+        from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
+
+        err.print(f"copies: {copies_in_words(built.copies)}")
     if built.passed_over:
         err.print(
             f"some of the sources was passed over, or is named otherwise than written; see {built.passed_over}"
@@ -251,6 +255,8 @@ def _findings(findings: Iterable[Finding]) -> None:
 
 def show_info(told: dict[str, Any]) -> None:
     """Prints what a dataset holds."""
+    from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
+
     attributes, labels, categories = told["attributes"], told["labels"], told["categories"]
     out.print(Text.assemble((told["path"], "bold"), f"  {attributes['name']} {attributes['version']}\n"))
     failed = ", ".join(f"{count} {status}" for status, count in told["failed"].items())
@@ -262,8 +268,13 @@ def show_info(told: dict[str, Any]) -> None:
     rows = {
         "images": f"{told['images']:,} in {told['shards']} shards, {size(told['bytes'])}",
         "no bytes": failed or "none",
-        "splits": ", ".join(f"{name} {part['images']:,}" for name, part in told["splits"].items()),
+        "splits": ", ".join(
+            f"{name} {part['images']:,}"
+            + (f" ({part['counted']['images']:,} count)" if told["copies"]["not_counted"][name] else "")
+            for name, part in told["splits"].items()
+        ),
         "sources": ", ".join(f"{name} {count:,}" for name, count in told["sources"].items()),
+        "copies": copies_in_words(told["copies"] if "exact" in told["copies"] else {}) or "not looked for",
         "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
         "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
         "contradictions": f"{attributes['contradictions']:,}",

@@ -38,14 +38,14 @@ Progress = Callable[[int, int], None]
 
 
 def training_positives(dataset: Dataset, split: str = "train") -> NDArray[np.int64]:
-    """int64[categories]: the images of a split in which each category is present."""
+    """int64[categories]: the images of a split in which each category is present; copies count once."""
     counts = np.zeros(len(dataset.categories), np.int64)
     if split not in dataset.splits:
         return counts
     part = dataset[split]
     for shard in range(part.shards):
-        present = part.column("labels/state", shard) > 0
-        counts += np.bincount(part.column("labels/category", shard)[present], minlength=len(counts))
+        present = part.column("counted/state", shard) > 0
+        counts += np.bincount(part.column("counted/category", shard)[present], minlength=len(counts))
     return counts
 
 

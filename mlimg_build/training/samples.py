@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlimg_build.dataset import Dataset
+from mlimg_build.dataset import Dataset, Split
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.images import decode
 from mlimg_build.training.targets import SparseLabels
@@ -30,12 +30,15 @@ class Samples:
         self.classes = classes
 
     def usable(self) -> list[NDArray[np.bool_]]:
-        """For each shard, which of its images have bytes (and a class, where classes were given)."""
+        """For each shard, which of its images have bytes (and a class, where classes were given).
+
+        Of images with the same bytes the one that counts takes part, in its split.
+        """
         masks = []
         size = self.split.images_per_shard
         for shard in range(self.split.shards):
             spans = self.split.spans("images", shard)
-            mask = spans[:, 0] < spans[:, 1]
+            mask = (spans[:, 0] < spans[:, 1]) & self.split.counted(shard)
             if self.classes is not None:
                 mask &= self.classes[shard * size : shard * size + len(mask)] >= 0
             masks.append(mask)
@@ -58,7 +61,7 @@ class Samples:
         return torch.from_numpy(np.array(array)).permute(2, 0, 1)
 
     def labels(self, rows: Sequence[int]) -> SparseLabels:
-        """What is known about the images of these rows, which count from 0 in the result."""
+        """What is known about the images of these rows, and of their copies; rows count from 0 in the result."""
         if self.classes is not None:
             image = torch.arange(len(rows))
             chosen = torch.from_numpy(self.classes[np.asarray(rows)].astype(np.int64))
@@ -66,11 +69,11 @@ class Samples:
         counts, categories, targets = [], [], []
         for row in rows:
             shard, offset = divmod(row, self.split.images_per_shard)
-            start, stop = self.split.spans("labels", shard)[offset].tolist()
-            state = self.split.column("labels/state", shard)[start:stop]
-            confidence = self.split.column("labels/confidence", shard)[start:stop]
+            start, stop = self.split.spans("counted", shard)[offset].tolist()
+            state = self.split.column("counted/state", shard)[start:stop]
+            confidence = self.split.column("counted/confidence", shard)[start:stop]
             counts.append(stop - start)
-            categories.append(self.split.column("labels/category", shard)[start:stop])
+            categories.append(self.split.column("counted/category", shard)[start:stop])
             targets.append(np.where(state > 0, confidence, np.float32(0)))
         image = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(counts, dtype=torch.int64))
         category = np.concatenate([*categories, np.zeros(0, np.int32)]).astype(np.int64)
@@ -85,27 +88,66 @@ class Samples:
 def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[np.int32]:
     """The one category that is stated present of each image of a split: int32[rows], indices of categories.
 
-    -1 where an image is not of `source` (None: of any), or is stated to show no category or more than one.
+    -1 where an image is not of `source` (None: of any), or is stated to show no category or more than one. Of images
+    with the same bytes the one that counts has what is stated of any of them; the others have -1.
     """
-    part = dataset[split]
-    code = None if source is None else dataset.sources.index(source)
-    stated = dataset.rules.index("stated")
+    part, copies = dataset[split], dataset.copies
     found = np.full(len(part), -1, np.int32)
+    rows, members = copies.within(split, 0, len(part))
     for shard in range(part.shards):
-        spans = part.spans("labels", shard).astype(np.int64)
-        counts = spans[:, 1] - spans[:, 0]
-        entry = np.arange(int(counts.sum()))
-        owner = np.repeat(np.arange(len(spans)), counts)
-        column = {
-            name: part.column(f"labels/{name}", shard)[: len(entry)] for name in ("state", "rule", "category")
-        }
-        wanted = (column["state"] > 0) & (column["rule"] == stated)
-        if code is not None:
-            wanted &= part.column("labels/source", shard)[: len(entry)] == code
-            wanted &= part.column("images/source", shard)[owner] == code
-        number = np.bincount(owner[wanted], minlength=len(spans))
-        one = np.full(len(spans), -1, np.int32)
-        one[owner[wanted]] = column["category"][wanted]
+        owner, category = _stated(part, shard, source)
         first = shard * part.images_per_shard
-        found[first : first + len(spans)] = np.where(number == 1, one, -1)
+        number = np.bincount(owner, minlength=len(part.spans("labels", shard)))
+        one = np.full(len(number), -1, np.int32)
+        one[owner] = category
+        found[first : first + len(number)] = np.where(number == 1, one, -1)
+    found[rows] = -1
+    counts = copies.first[members]
+    row_of = dict(zip(copies.group_of[members[counts]].tolist(), rows[counts].tolist(), strict=True))
+    for group, categories in _stated_of_copies(dataset, set(row_of), source).items():
+        if len(categories) == 1:
+            found[row_of[group]] = next(iter(categories))
+    return found
+
+
+def _stated(part: Split, shard: int, source: str | None) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """What is stated present in a shard by a source: the image of each statement, and its category."""
+    spans = part.spans("labels", shard).astype(np.int64)
+    owner = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])
+    state, rule, category = (
+        part.column(f"labels/{name}", shard)[: len(owner)] for name in ("state", "rule", "category")
+    )
+    wanted = (state > 0) & (rule == part.dataset.rules.index("stated"))
+    if source is not None:
+        code = part.dataset.sources.index(source)
+        wanted &= part.column("labels/source", shard)[: len(owner)] == code
+    return owner[wanted], category[wanted]
+
+
+def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) -> dict[int, set[int]]:
+    """The categories that are stated present by a source of any image of these groups of copies."""
+    found: dict[int, set[int]] = {group: set() for group in groups}
+    copies = dataset.copies
+    if not groups:
+        return found
+    for name, part in dataset.splits.items():
+        for shard in range(part.shards):
+            first = shard * part.images_per_shard
+            rows, members = copies.within(name, first, first + part.images_per_shard)
+            of_row = dict(zip((rows - first).tolist(), copies.group_of[members].tolist(), strict=True))
+            if of_row.keys() and groups & set(of_row.values()):
+                owner, category = _stated(part, shard, source)
+                for row, stated in zip(owner.tolist(), category.tolist(), strict=True):
+                    if of_row.get(row) in groups:
+                        found[of_row[row]].add(stated)
+    labels = copies.table("labels")  # what is known of copies outside the dataset too
+    stated_here = (labels["state"] > 0) & (labels["rule"] == dataset.rules.index("stated"))
+    if source is not None:
+        stated_here &= labels["source"] == dataset.sources.index(source)
+    group_of = np.repeat(np.arange(len(copies)), (labels["stop"] - labels["start"]).astype(np.int64))
+    for group, stated in zip(
+        group_of[stated_here].tolist(), labels["category"][stated_here].tolist(), strict=True
+    ):
+        if group in groups:
+            found[group].add(stated)
     return found
