@@ -71,7 +71,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (images / f"m{i:02}.jpg").write_bytes(data if i != 3 else data[: len(data) // 2])
         rows += [f"m{i:02},verification,/m/moto,1", f"m{i:02},verification,/m/animal,0"]
         rows += [f"m{i:02},machine,/m/cat,{0.9 if i % 8 == 0 else 0.3}"] * (i % 4 == 0)
-    (images / f"{EVIL}.jpg").write_bytes(crops("chelsea", 1)[0])
+    (images / f"{EVIL}.jpg").write_bytes(crops("chelsea", 21)[20])
     (images / "unlabelled.jpg").write_bytes(crops("coffee", 1)[0])
     rows += [
         f"{EVIL},verification,/m/cat,1",
