@@ -18,7 +18,7 @@ from mlimg_build.dataset import CopyTables
 from mlimg_build.dataset.counting import label_tally
 from mlimg_build.labels import ABSENT, PRESENT, Contradictions, LabelTable, Statements, derive
 
-__all__ = ["CopyCounts", "MergedCopies", "copies_attribute", "merge_copies"]
+__all__ = ["CopyCounts", "CopyMembers", "MergedCopies", "copies_attribute", "merge_copies"]
 
 BLOCK = 4096  # groups whose labels are worked out at a time
 NAMED = 10  # contradictions that are named
@@ -59,7 +59,7 @@ def merge_copies(plan: Plan, groups: Sequence[Sequence[Copy]], *, merge: bool = 
     fraction is heard too. Without `merge` the tables are empty and the groups are counted only. Memory: the statements
     of the copies.
     """
-    members = _Members(plan, groups)
+    members = CopyMembers(plan, groups)
     made = _Merging(plan, members)
     for first in range(0, len(groups), BLOCK):
         made.add(first, min(first + BLOCK, len(groups)))
@@ -82,7 +82,7 @@ def copies_attribute(plan: Plan, counts: CopyCounts, basis: str) -> dict[str, An
     return {"exact": plan.loaded.spec.duplicates.exact, "basis": basis, **asdict(counts)}
 
 
-class _Members:
+class CopyMembers:
     """The images of all groups, one after the other, with their statements (whose `image` is the member's number)."""
 
     def __init__(self, plan: Plan, groups: Sequence[Sequence[Copy]]) -> None:
@@ -146,7 +146,7 @@ class _Members:
 class _Merging:
     """Works out the labels of groups, block by block."""
 
-    def __init__(self, plan: Plan, members: _Members) -> None:
+    def __init__(self, plan: Plan, members: CopyMembers) -> None:
         self.members = members
         self.hierarchy, self.pairs = plan.facts.hierarchy, plan.facts.pairs
         self.relation = self.pairs.relation(len(self.hierarchy))

@@ -68,6 +68,8 @@ class _Explained:
             "height": self.image.height,
             "licence": self.image.licence,
             "author": self.image.author,
+            "copies": list(self.image.copies),
+            "counts": self.image.counts,
             "labels": [self._label(label) for label in labels],
             "contradictions": self._contradictions(chosen),
         }
@@ -88,18 +90,19 @@ class _Explained:
             "rule": label.rule,
             "via": self.categories.wnid[label.via],
             "source": label.source,
+            "member": label.member,
             "chain": chain,
         }
 
     def _chain(self, label: Label) -> list[dict[str, str]]:
         """From the statement to the label, each step with its line."""
         if label.rule == "stated":
-            return self._statement(label.mapping, label.record, label.state, label.confidence)
+            return self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
         if label.rule.startswith("cooccurrence"):
             (origin,) = (other for other in self.image.labels if other.category == label.via)
             chain = self._chain(origin)
         else:
-            chain = self._statement(label.mapping, label.record, label.state, label.confidence)
+            chain = self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
         return [*chain, self._step(label)]
 
     def _step(self, label: Label) -> dict[str, str]:
@@ -123,7 +126,10 @@ class _Explained:
         text = f"{names[0]} is {STATES[label.state]}, and {follows}: {' → '.join(names)}"
         return {"step": "implication", "text": text, "place": self.places.of("annotation", rule)}
 
-    def _statement(self, mapping: int, record: int, state: int, confidence: float) -> list[dict[str, str]]:
+    def _statement(
+        self, mapping: int, record: int, state: int, confidence: float, member: str
+    ) -> list[dict[str, str]]:
+        """What a list says of the image, or of the copy of it that `member` is, and what its category means."""
         row = self.dataset.mappings[mapping]
         source = self.dataset.attributes["sources"][row.source]
         name = f" {row.name!r}" if row.name and row.name != row.id else ""
@@ -131,9 +137,11 @@ class _Explained:
         where = (
             f"{source['lists'][number]}:{line}"
             if record
-            else f"the place of {self.image.id} in the folders of {row.source}"
+            else f"the place of {member} in the folders of {row.source}"
         )
         how = "verified" if confidence >= 1 else f"by a machine, {confidence:.7g}"
+        if member != self.image.id:
+            where = f"of its copy {member}, {where}"
         said = f"{where} says {row.id}{name} is {STATES[state]} ({how})"
         return [
             {"step": "source", "text": said, "place": self.places.of("sources", row.source)},
@@ -156,9 +164,15 @@ class _Explained:
                 {
                     "text": f"{absent} said to be absent, {present} present; {kept}",
                     "place": self.places.of("annotation", "conflicts"),
-                    "absent": self._statement(clash.absent_mapping, clash.absent_record, -1, 1.0),
+                    "absent": self._statement(
+                        clash.absent_mapping, clash.absent_record, -1, 1.0, clash.absent_member
+                    ),
                     "present": self._statement(
-                        clash.present_mapping, clash.present_record, 1, clash.confidence
+                        clash.present_mapping,
+                        clash.present_record,
+                        1,
+                        clash.confidence,
+                        clash.present_member,
                     ),
                 }
             )

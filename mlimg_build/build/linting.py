@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.build.contradicting import contradictions
+from mlimg_build.build.copies import ordered_groups
+from mlimg_build.build.copy_findings import CopyFinding, copy_findings
+from mlimg_build.build.copy_tables import copies_attribute
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.facts import dag_of
 from mlimg_build.build.planning import Plan
@@ -35,11 +38,15 @@ PART_COLUMNS = ("part", "whole", "part_name", "whole_name", "circular")
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """Findings about categories, rules that never fired, contradictions, and the shape of the hierarchy."""
+    """Findings about categories, rules that never fired, contradictions, copies, and the shape of the hierarchy."""
 
     findings: tuple[Finding, ...]
     unused: tuple[Problem, ...]
     contradictions: list[tuple[Any, ...]]
+    copies: tuple[CopyFinding, ...]
+    copied: dict[
+        str, Any
+    ]  # the copies in numbers, as a dataset's attribute has them; empty where no image is built
     shape: dict[str, Any]
     names: dict[str, str]
     kinds: dict[str, str]  # what each kind of finding is, and what its count counts
@@ -61,10 +68,14 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
         names=names,
     )
     form = shape(hierarchy)
+    counts, copies = copy_findings(plan, ordered_groups(plan, store), names)
+    built = [store.has(work.images) for work in plan.work]
     return Lint(
         findings=findings,
         unused=unused_rules(plan, store),
         contradictions=contradictions(plan, store),
+        copies=copies,
+        copied=copies_attribute(plan, counts, "whole" if all(built) else "fraction") if any(built) else {},
         shape={
             "categories": form.categories,
             "roots": form.roots,

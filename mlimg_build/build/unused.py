@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlimg_build.build.copies import ordered_groups
+from mlimg_build.build.copy_tables import merge_copies
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.decisions import part_lines, review_lines, veto_lines
 from mlimg_build.build.finishing import noted
@@ -133,11 +135,19 @@ def _annotation(plan: Plan, store: Store) -> Iterator[Problem]:
         if path in loaded.document.keys and set_ and not counted[RULES.index(rule)]:
             yield _unused(loaded.place(*path), what)
     clashes = any(noted(store, work.labels, "contradictions") for work in plan.work)
-    if ("annotation", "conflicts") in loaded.document.keys and not clashes:
+    asked = ("annotation", "conflicts") in loaded.document.keys
+    if asked and not clashes and not _copies_contradict(plan, store):
         yield _unused(loaded.place("annotation", "conflicts"), "no labels contradicted each other")
     if len(plan.facts.pairs) and not counted[RULES.index("cooccurrence")]:
         message = "the pairs that were found added no label"
         yield _unused(loaded.place("annotation", "cooccurrence"), message)
+
+
+def _copies_contradict(plan: Plan, store: Store) -> bool:
+    """Whether copies of one image contradict each other, as far as images are built, and the spec merges them."""
+    if plan.loaded.spec.duplicates.exact != "merge":
+        return False
+    return merge_copies(plan, ordered_groups(plan, store), merge=False).counts.contradictions > 0
 
 
 def _ids(plan: Plan, path: tuple[str | int, ...], given: Sequence[str] | Path) -> Iterator[tuple[Place, str]]:

@@ -180,7 +180,7 @@ def lint(
     backend: BackendFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what to look at before trusting the labels: categories, rules that never fired, contradictions."""
+    """Show what to look at before trusting the labels: categories, rules that never fired, contradictions, copies."""
     from dataclasses import asdict
 
     from mlimg_build import terminal
@@ -216,6 +216,10 @@ def lint(
                     f"stands: {row[7]}; such as {row[9]}",
                 )
                 for row in found.contradictions
+            ),
+            *(
+                ("copy", "", one.images[0], len(one.images), " ".join(one.images[1:]), one.message)
+                for one in found.copies
             ),
         ]
         to.write_bytes(as_csv(columns, listed))

@@ -139,6 +139,14 @@ def show_why(told: dict[str, Any], whole: bool) -> None:
     about = f"{told['split']} row {told['row']}, {told['status']}, {told['width']} × {told['height']}"
     rights = ", ".join(text for text in (told["licence"], told["author"]) if text)
     tree = Tree(Text.assemble((told["image"], "bold"), f"  {about}{', ' + rights if rights else ''}"))
+    if told["copies"] and not told["counts"]:
+        first = told["copies"][0]
+        text = f"it has the bytes of {first}, which counts in its place, with what is said of both"
+        tree.add(Text.assemble(("copy", "yellow"), f"         {text}"))
+    elif told["copies"]:
+        others = ", ".join(told["copies"][1 : 1 + MOST])
+        text = f"it counts for what has the same bytes: {others}{_more(len(told['copies']) - 1 - MOST)}"
+        tree.add(Text.assemble(("copy", "yellow"), f"         {text}"))
     stated = [label for label in told["labels"] if label["rule"] == "stated" or not whole]
     for label in sorted(stated, key=lambda label: label["state"] != "present") if whole else stated:
         branch = tree.add(_headed(label))

@@ -36,7 +36,7 @@ def show_lint(found: Lint) -> None:
         for one in listed[:SHOWN]:
             out.print(f"  {one.count:>9,}  {one.message}" if one.count else f"  {one.message}")
         _more(len(listed))
-    if not (found.findings or found.unused or found.contradictions):
+    if not (found.findings or found.unused or found.contradictions or found.copies):
         out.print("nothing to look at")
     if found.unused:
         out.print(
@@ -58,6 +58,19 @@ def show_lint(found: Lint) -> None:
             listed_.add_row(row[1], row[2], row[4], row[5], row[6], row[7], f"{row[8]:,}")
         out.print(listed_)
         _more(len(found.contradictions))
+    _show_copies(found)
+
+
+def _show_copies(found: Lint) -> None:
+    """Prints how many images are copies, and some whose copies differ."""
+    from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
+
+    if not found.copied.get("groups"):
+        return
+    out.print(Text.assemble(("\ncopy", "bold yellow"), f"  {copies_in_words(found.copied)}"))
+    for one in found.copies[:SHOWN]:
+        out.print(f"  {one.message}")
+    _more(len(found.copies))
 
 
 def _more(count: int) -> None:

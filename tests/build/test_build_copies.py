@@ -12,8 +12,11 @@ import pytest
 from copies_world import ANIMAL, CAT, CORGI, DOG, SEA, SPEC, distinct, make_copies
 from runs import shared
 
-from mlimg_build.build.compiling import Built, build, lock
+from mlimg_build.build.compiling import Built, build, labelled, lock
+from mlimg_build.build.explaining import explain
+from mlimg_build.build.linting import lint_plan
 from mlimg_build.build.replaying import prove_labels
+from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset import Dataset, Image, info, open_dataset, order_key, verify
 from mlimg_build.errors import LabelError
 from mlimg_build.spec import load_spec
@@ -274,3 +277,46 @@ def test_a_lock_of_copies_is_written_without_reading_images(whole: Built, tmp_pa
     assert (tmp_path / "fresh.lock" / "duplicates.csv").read_text() == "sha256,image\n"
     assert SEA in (tmp_path / "fresh.lock" / "categories.csv").read_text()
     assert len((whole.lock / "duplicates.csv").read_text().splitlines()) == 5
+
+
+def test_why_of_a_copy_names_the_image_that_counts_and_of_that_the_copy_that_said_it(whole: Built) -> None:
+    with open_dataset(whole.dataset) as dataset:
+        (group,) = (group for group in dataset.copies if "a/one.jpg" in group.ids)
+    first, second = (explain(whole.dataset, name) for name in group.ids)
+    assert (first["counts"], second["counts"]) == (True, False)
+    assert first["copies"] == second["copies"] == list(group.ids)
+    said = {label["wnid"]: label["chain"][0]["text"] for label in first["labels"]}
+    other = CORGI if group.ids[1] == "a/one.jpg" else DOG
+    assert f"of its copy {group.ids[1]}, {group.ids[1][0]}.csv:" in said[other]
+    own = DOG if other == CORGI else CORGI
+    assert "of its copy" not in said[own]
+    assert {label["member"] for label in second["labels"]} == {group.ids[1]}
+
+
+def test_lint_lists_copies_that_differ_those_with_other_labels_first(whole: Built, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tables = {
+        **CORGI_AND_DOG,
+        "b": {**CORGI_AND_DOG["b"], "agrees.jpg": (20, [(SEA, "1")])},
+    }
+    loaded = make_copies(tmp_path, tables)
+    assert labelled(loaded, out, shared(), lint_plan).copied == {}  # nothing was read
+    build(loaded, out, shared())
+    found = labelled(loaded, out, shared(), lint_plan)
+    assert [one.other_labels for one in found.copies] == [True, True, False]
+    (cat,) = (one for one in found.copies if "b/cat.jpg" in one.images)
+    assert "a/two.jpg: dog" in cat.message
+    assert "b/cat.jpg: cat" in cat.message
+    assert found.copied["groups"] == 3
+    assert found.copied["other_labels"] == 2
+
+
+def test_conflicts_are_no_unused_rule_where_only_copies_contradict_each_other(tmp_path: Path) -> None:
+    tables = {
+        "a": {"no.jpg": (0, [(DOG, "0")]), **distinct(3)},
+        "b": {"yes.jpg": (0, [(DOG, "1")]), **distinct(2, CAT, 30)},
+    }
+    made = built(tmp_path, tables, SPEC + "annotation: {conflicts: drop}\n")
+    loaded = load_spec(tmp_path / "copies.yaml")
+    unused = labelled(loaded, made.dataset.parent, shared(), unused_rules)
+    assert not [problem for problem in unused if "contradicted" in problem.message]
