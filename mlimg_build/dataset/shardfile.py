@@ -10,7 +10,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
-from mlimg_build.errors import DamagedDataset, Problem
+from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 from .layout import data_codecs
 from .recent import Recent
@@ -30,6 +30,7 @@ class ShardFile:
 
     Raises:
         DamagedDataset: `shard-truncated` or `shard-index-damaged`.
+        DatasetError: `shard-unreadable`, where the disk or the mount fails.
     """
 
     __slots__ = ("_descriptor", "_path", "stored")
@@ -55,12 +56,12 @@ class ShardFile:
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes `start` to `stop` of the file, which holds at least that many."""
-        data = os.pread(self._descriptor, min(stop - start, PREAD_LIMIT), start)
+        data = self._pread(stop - start, start)
         if len(data) == stop - start:
             return data
         parts = [data]
         while data and (start := start + len(data)) < stop:
-            data = os.pread(self._descriptor, min(stop - start, PREAD_LIMIT), start)
+            data = self._pread(stop - start, start)
             parts.append(data)
         if start < stop:
             raise self._damage(
@@ -68,12 +69,20 @@ class ShardFile:
             )
         return b"".join(parts)
 
+    def _pread(self, count: int, start: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, min(count, PREAD_LIMIT), start)
+        except OSError as error:  # of a disk or a mount, which says nothing about the bytes
+            message = f"shard file {self._path} cannot be read: {error.strerror}"
+            hint = "look at the disk and the mount, and run the same command again"
+            raise DatasetError(Problem("shard-unreadable", message, hint=hint)) from error
+
     def _measure(self, chunk_bytes: int, chunks: int) -> int:
         size = os.fstat(self._descriptor).st_size
         tail = index_bytes(chunks)
         if size < tail:
             raise self._damage("shard-truncated", f"shard file {self._path} is too short to hold its index")
-        raw = os.pread(self._descriptor, tail, size - tail)
+        raw = self._pread(tail, size - tail)
         if int(google_crc32c.value(raw[:-4])) != int.from_bytes(raw[-4:], "little"):
             message = f"the index of shard file {self._path} differs from its checksum"
             raise self._damage("shard-index-damaged", message)

@@ -35,7 +35,7 @@ from .text import unpack
 
 __all__ = ["Finding", "Verification", "verify"]
 
-FILE_CODES = ("shard-truncated", "shard-index-damaged")
+FILE_CODES = ("shard-truncated", "shard-index-damaged", "shard-unreadable")
 
 
 @dataclass(frozen=True, slots=True)

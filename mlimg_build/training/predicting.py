@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from mlimg_build.training.weights import Card
 __all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+ONE_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EIO, errno.EACCES, errno.EPERM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ def see(
 
     Every image is proved whole before it counts; one that is damaged has a row and a reason. `machine.device` holds the
     network.
+
+    Raises:
+        TrainingError: `read-failed`, where an image was not read for a cause that says nothing about it.
     """
     transform, least = viewing_transform(card.image_size)
     width = network.fc.in_features if as_features else network.fc.out_features
@@ -118,11 +123,15 @@ def see(
     def view(path: Path) -> tuple[Path, Tensor | None, str, str]:
         try:
             if not path.is_file():  # reading a pipe would wait for ever
+                if not path.parent.is_dir():
+                    raise _not_read(path, "its folder is not there any more")
                 return path, None, "unreadable", "it is no file, or a link that leads nowhere"
             pixels = decode(path.read_bytes(), least)
         except ImageError as error:
             return path, None, error.code.replace("-", "_"), error.problems[0].message
         except OSError as error:
+            if error.errno not in ONE_FILE:
+                raise _not_read(path, str(error.strerror or error)) from error
             return path, None, "unreadable", str(error.strerror or error)
         return path, transform(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)), "ok", ""
 
@@ -139,6 +148,11 @@ def see(
             tuple(reason for *_, reason in batch),
             values,
         )
+
+
+def _not_read(path: Path, why: str) -> TrainingError:
+    hint = "look at the mount and the machine, and run the same command again"
+    return TrainingError(Problem("read-failed", f"{name_of(path)} was not read: {why}", hint=hint))
 
 
 def predict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import pickle
@@ -186,6 +187,25 @@ def test_a_lost_shard_file_is_damage_and_not_zeros(dataset_copy: Path) -> None:
         split.read(row)
     assert caught.value.code == "image-differs"
     assert split.read(20) == IMAGES[20].data
+
+
+def test_a_disk_that_fails_is_named_and_is_no_damage(
+    dataset_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = open_dataset(dataset_copy).train
+    row = next(row for row in range(8) if IMAGES[row].data)
+
+    def failing(*_: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", failing)
+        with pytest.raises(DatasetError) as caught:
+            split.read(row)
+    assert caught.value.code == "shard-unreadable"
+    assert not isinstance(caught.value, DamagedDataset)
+    assert str(dataset_copy / "train/images/data/c/0/0") in str(caught.value)
+    assert split.read(row) == IMAGES[row].data
 
 
 def test_a_reader_is_pickled_with_everything_it_gave_out(train: Split) -> None:

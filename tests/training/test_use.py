@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
@@ -21,7 +22,9 @@ from mlimg_build.errors import TrainingError  # noqa: E402
 from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402
 from mlimg_build.training import Samples, load_model  # noqa: E402
 from mlimg_build.training.augmenting import normalise, viewing_transform  # noqa: E402
+from mlimg_build.training.devices import Machine  # noqa: E402
 from mlimg_build.training.measuring import measure  # noqa: E402
+from mlimg_build.training.predicting import see  # noqa: E402
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 
@@ -286,6 +289,37 @@ def test_names_and_shapes_of_any_kind_cost_only_themselves(
     assert any(name.endswith("\\xff.jpg") for name in told)
     for arguments in (("--to", tmp_path / "x.parquet"), ("--features", "--to", tmp_path / "x.npy")):
         assert mlimg("predict", made.model, odd, *arguments).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(errno.EMFILE, None), (errno.ESTALE, None), (errno.EIO, "unreadable")]
+)
+def test_the_state_of_the_machine_is_no_status_of_an_image(
+    made: Modelled, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: str | None
+) -> None:
+    network, card = load_model(made.model)
+    machine = Machine(torch.device("cpu"), 0, False)
+
+    def failing(path: Path) -> bytes:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    if status is not None:
+        (seen,) = see(network, card, [folder / "rocket1.jpg"], machine)
+        assert (seen.statuses, seen.reasons) == ((status,), (os.strerror(code),))
+        return
+    with pytest.raises(TrainingError) as caught:
+        list(see(network, card, [folder / "rocket1.jpg"], machine))
+    assert caught.value.code == "read-failed"
+    assert "rocket1.jpg" in str(caught.value)
+
+
+def test_a_folder_that_goes_while_its_images_are_read_is_no_list_of_unreadable_images(
+    made: Modelled, tmp_path: Path
+) -> None:
+    network, card = load_model(made.model)
+    with pytest.raises(TrainingError, match="its folder is not there any more"):
+        list(see(network, card, [tmp_path / "gone" / "1.jpg"], Machine(torch.device("cpu"), 0, False)))
 
 
 def test_a_network_that_says_nan_is_found_out(made: Modelled, folder: Path, tmp_path: Path) -> None:
