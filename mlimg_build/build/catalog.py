@@ -8,7 +8,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.build.columns import digest_columns, hash_names, open_batches, write_batches
+from mlimg_build.build.list_joins import Join, join_of
 from mlimg_build.build.store import write_synced
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
@@ -55,6 +56,7 @@ class Catalog:
     notes: Notes
     images: pa.Table
     statements: pa.Table
+    join: Join | None = None  # of its lists with its folder
     folder: Path | None = None  # that it is mapped from, so that another process maps it too
     draws: Path | None = None  # where the draws of its images' groups lie, which take the place of their own
 
@@ -149,6 +151,7 @@ def _load(place: Path, record: dict[str, Any]) -> Catalog:
         notes=notes,
         images=open_batches(place / "images.arrow").read_all(),
         statements=open_batches(place / "statements.arrow").read_all(),
+        join=None if record["join"] is None else Join(**record["join"]),
         folder=place,
     )
 
@@ -169,6 +172,7 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
     categories = tuple(_categories(source, gathered.category_ids))
     statements = _in_order(statements, gathered.category_ids, categories)
     files = [(path.name, _file_digest(path)) for path in source.files]
+    join = join_of(source, images, np.unique(statements.column("key").to_numpy()))
     _look_again(name, source, part, images, signature)
     record = {
         "signature": signature,
@@ -180,6 +184,7 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
         "files": files,
         "notes": dict(notes.counts),
         "examples": notes.examples,
+        "join": None if join is None else asdict(join),
     }
     _keep(place, record, images, statements)
     return _load(place, record)

@@ -38,8 +38,9 @@ PART_COLUMNS = ("part", "whole", "part_name", "whole_name", "circular")
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """Findings about categories, rules that never fired, contradictions, copies, and the shape of the hierarchy."""
+    """Lists beside folders, findings about categories, rules without effect, contradictions, copies, the hierarchy."""
 
+    joins: tuple[Problem, ...]  # where lists and folders do not meet
     findings: tuple[Finding, ...]
     unused: tuple[Problem, ...]
     contradictions: list[tuple[Any, ...]]
@@ -71,6 +72,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
     counts, copies = copy_findings(plan, ordered_groups(plan, store), names)
     built = [store.has(work.images) for work in plan.work]
     return Lint(
+        joins=plan.joins,
         findings=findings,
         unused=unused_rules(plan, store),
         contradictions=contradictions(plan, store),

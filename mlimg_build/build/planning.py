@@ -19,13 +19,14 @@ from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.facts import Facts, establish, save_rules
 from mlimg_build.build.image_groups import Groups, group_images, share_warnings
 from mlimg_build.build.laying import lay_out
+from mlimg_build.build.list_joins import join_problems
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.retries import retried
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
 from mlimg_build.build.store import ASK_AGAIN, ENTRY, Key, Store, read_json
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
-from mlimg_build.errors import LabelError, MlimgError, Problem, SpecError
+from mlimg_build.errors import LabelError, MlimgError, Problem, SourceError, SpecError
 from mlimg_build.images import encoder
 from mlimg_build.labels import merges, settle
 from mlimg_build.sources import open_source
@@ -89,6 +90,7 @@ class Plan:
     fraction: float
     work: tuple[Work, ...]
     groups: Groups | None = None  # None where each image draws its split alone
+    joins: tuple[Problem, ...] = ()  # where lists and folders do not meet
     unused: tuple[Problem, ...] = ()  # rules of the spec that never fired, where somebody asked
 
     def cut(self, fraction: float) -> Plan:
@@ -102,7 +104,7 @@ class Plan:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         groups = () if self.groups is None else share_warnings(self.loaded, self.groups, self.splits)
-        return (*self.loaded.warnings, *self.facts.warnings, *groups)
+        return (*self.loaded.warnings, *self.joins, *self.facts.warnings, *groups)
 
     @property
     def splits(self) -> dict[str, int]:
@@ -197,6 +199,9 @@ def make_plan(
     if absent:
         raise SpecError(absent)
     catalogs = tuple(_catalogs(loaded, store, progress))
+    joins = tuple(join_problems(loaded, catalogs))
+    if any(problem.severity == "error" for problem in joins):
+        raise SourceError(joins)
     progress("placing categories")
     catalogs, groups = group_images(loaded, catalogs, store)
     facts = establish(loaded, catalogs, graph, store, progress)
@@ -242,6 +247,7 @@ def make_plan(
         fraction=fraction,
         work=tuple(work),
         groups=groups,
+        joins=joins,
     )
 
 

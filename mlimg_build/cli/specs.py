@@ -156,6 +156,7 @@ def map_names(
     loaded = load(spec)
     with terminal.Watcher() as watcher:
         made = make(loaded, out, 1.0, watcher.step)
+    terminal.show_problems(made.joins)
     if as_json:
         print_json([dict(zip(COLUMNS, row, strict=True)) for row in review_rows(made)])
         return
@@ -207,7 +208,7 @@ def lint(
                 (one.kind, one.wnid, found.names[one.wnid], one.count, " ".join(one.related), one.message)
                 for one in found.findings
             ),
-            *(("rule-unused", "", str(one.place), "", "", one.message) for one in found.unused),
+            *((one.code, "", str(one.place), "", "", one.message) for one in (*found.joins, *found.unused)),
             *(
                 (
                     "contradiction",
@@ -224,8 +225,8 @@ def lint(
         ]
         to.write_bytes(as_csv(columns, listed))
     if as_json:
-        unused = [str(problem) for problem in found.unused]
-        print_json({**asdict(found), "unused": unused})
+        texts = {"joins": list(map(str, found.joins)), "unused": list(map(str, found.unused))}
+        print_json({**asdict(found), **texts})
     else:
         terminal.show_lint(found)
 

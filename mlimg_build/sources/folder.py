@@ -30,6 +30,7 @@ class Folder:
     """Every image below `cats/` shows the category of the name `cats`."""
 
     complete = False
+    lists_name_images = False
 
     def __init__(self, name: str, part: FolderSource) -> None:
         self.name = name

@@ -35,6 +35,7 @@ class ImageNet:
     """Every image below `n01440764/` or in `n01440764.tar` shows that synset."""
 
     complete = False
+    lists_name_images = False
 
     def __init__(self, name: str, part: ImageNetSource) -> None:
         self.name = name

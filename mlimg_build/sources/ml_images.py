@@ -27,6 +27,7 @@ class MLImages:
     """Published rows as they are: their labels already hold the ancestors that their authors added."""
 
     complete = True
+    lists_name_images = True
 
     def __init__(self, name: str, part: MLImagesSource) -> None:
         self.name = name

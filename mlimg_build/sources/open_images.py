@@ -30,6 +30,7 @@ class OpenImages:
     """The labels of the CSVs; an image that they name and the folder lacks keeps its row as missing."""
 
     complete = False
+    lists_name_images = False
 
     def __init__(self, name: str, part: OpenImagesSource) -> None:
         self.name = name
@@ -75,13 +76,18 @@ class OpenImages:
     def _images(self, notes: Notes, known: set[str]) -> Iterator[Batch]:
         what, licence, author = f"the rights of source {self.name}", self.part.licence, self.part.author
         rights = read_rights(self.part.rights, what, notes) if self.part.rights else None
+        without, example = 0, ""
         files = self._first_of_each(notes, known)
         while listed := list(islice(files, FILES_PER_BATCH)):
             names = [image_id(file.path) for file in listed]
             if rights is None:
                 yield Batch(image_rows(names, listed, licence, author), None)
             else:
+                lacking = rights.without(names)
+                without, example = without + len(lacking), example or next(iter(lacking), "")
                 yield Batch(image_rows(names, listed, *rights.of(names, licence, author)), None)
+        if 2 * without > len(known):
+            notes.add("image-without-rights", example, without)
 
     def _first_of_each(self, notes: Notes, seen: set[str]) -> Iterator[File]:
         for file in images_only(walk(self.part.images, notes=notes), notes):

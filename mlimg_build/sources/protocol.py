@@ -101,6 +101,9 @@ class Source(Protocol):
     complete: bool
     """True where the categories are a vocabulary of their own, kept even where no image has them."""
 
+    lists_name_images: bool
+    """True where the images are those that the lists name; else they are the files of the folder."""
+
     @property
     def root(self) -> Path | None:
         """The folder that the paths of `IMAGES` are relative to."""

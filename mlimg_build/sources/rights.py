@@ -31,9 +31,7 @@ class Rights:
 
     def of(self, names: Sequence[str], licence: str, author: str) -> tuple[list[str], list[str]]:
         """The licence and the author of each image; the given ones where the CSV has none."""
-        wanted = _digests(names)
-        at = np.minimum(np.searchsorted(self.ids, wanted), max(len(self.ids) - 1, 0))
-        known = self.ids[at] == wanted if len(self.ids) else np.zeros(len(wanted), dtype=bool)
+        at, known = self._rows(names)
         return (
             [
                 (self.licences[self.licence[i]] if there else "") or licence
@@ -44,6 +42,16 @@ class Rights:
                 for i, there in zip(at, known, strict=True)
             ],
         )
+
+    def without(self, names: Sequence[str]) -> list[str]:
+        """The images that the CSV does not name."""
+        return [name for name, there in zip(names, self._rows(names)[1], strict=True) if not there]
+
+    def _rows(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The row of each image, and whether there is one."""
+        wanted = _digests(names)
+        at = np.minimum(np.searchsorted(self.ids, wanted), max(len(self.ids) - 1, 0))
+        return at, self.ids[at] == wanted if len(self.ids) else np.zeros(len(wanted), dtype=bool)
 
 
 def read_rights(path: Path, what: str, notes: Notes) -> Rights:

@@ -24,6 +24,7 @@ class Table:
     """One row an image (or several): its path, labels, and where given confidence, licence and author."""
 
     complete = False
+    lists_name_images = True
 
     def __init__(self, name: str, part: TableSource) -> None:
         self.name = name

@@ -36,7 +36,13 @@ def show_lint(found: Lint) -> None:
         for one in listed[:SHOWN]:
             out.print(f"  {one.count:>9,}  {one.message}" if one.count else f"  {one.message}")
         _more(len(listed))
-    if not (found.findings or found.unused or found.contradictions or found.copies):
+    for problem in found.joins:
+        out.print(
+            Text.assemble((f"\n{problem.code}", "bold yellow"), f"  {problem.place}: {problem.message}")
+        )
+    if not (
+        found.joins or found.findings or found.unused or found.contradictions or found.copies
+    ):
         out.print("nothing to look at")
     if found.unused:
         out.print(

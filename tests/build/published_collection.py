@@ -235,6 +235,7 @@ class _Maker:
             "files": [],
             "notes": {},
             "examples": {},
+            "join": None,
         }
         (place / "catalog.json").write_text(json.dumps(record))
 
