@@ -182,7 +182,8 @@ def test_an_image_id_that_is_written_as_a_path_is_read_as_files_are(tmp_path: Pa
     )
     assert [name for name, _, _ in found.statements] == ["aa0", "bb1", "BB1", "dd3.jpg", "zz9"]
     assert found.notes.examples == {
-        "other-spelling": ["x/aa0.jpg is aa0", "train/aa0 is aa0", "bb1.jpg is bb1", "val\\zz9.png is zz9"]
+        "other-spelling": ["x/aa0.jpg is aa0", "train/aa0 is aa0", "bb1.jpg is bb1", "val\\zz9.png is zz9"],
+        "image-without-rights": ["bb1"],
     }
     assert found.image("aa0")["author"] == "Jane"
 
