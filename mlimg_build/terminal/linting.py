@@ -40,9 +40,7 @@ def show_lint(found: Lint) -> None:
         out.print(
             Text.assemble((f"\n{problem.code}", "bold yellow"), f"  {problem.place}: {problem.message}")
         )
-    if not (
-        found.joins or found.findings or found.unused or found.contradictions or found.copies
-    ):
+    if not (found.joins or found.findings or found.unused or found.contradictions or found.copies):
         out.print("nothing to look at")
     if found.unused:
         out.print(
