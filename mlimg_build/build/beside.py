@@ -61,7 +61,7 @@ def _present(
     catalog: Catalog, min_confidence: float
 ) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]:
     for key, category, confidence in statement_blocks(catalog):
-        kept = (confidence > 0) & (confidence >= np.float32(min_confidence))
+        kept = (confidence > 0) & (confidence >= min_confidence)
         yield key[kept], category[kept]
 
 

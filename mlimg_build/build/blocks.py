@@ -31,7 +31,7 @@ def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -
 
 def statement_blocks(
     catalog: Catalog, size: int = BLOCK, first: int = 0, last: int | None = None
-) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
+) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
     """(image key, source category, confidence) of whole images, about `size` statements at a time; see `cuts`."""
     for start, stop in cuts(catalog, size, first, last):
         part = catalog.statements.slice(start, stop - start)

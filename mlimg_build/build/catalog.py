@@ -35,7 +35,7 @@ IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "
 LOOKED_UP = 1 << 16  # files at a time
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # read for facts and rows
 STATEMENTS = pa.schema(
-    [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float32()), ("record", pa.int64())]
+    [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float64()), ("record", pa.int64())]
 )
 
 

@@ -35,7 +35,7 @@ class _Block:
     def present(self, min_confidence: float) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
         """(key, category) of the presences that are sure enough."""
         confidence = self.column("confidence")
-        sure = (confidence > 0) & (confidence >= np.float32(min_confidence))
+        sure = (confidence > 0) & (confidence >= min_confidence)
         key, category = self.column("key"), self.column("category")
         return (key, category) if sure.all() else (key[sure], category[sure])
 

@@ -11,6 +11,7 @@ from mlimg_build.build.placing import STATES, Places, categories_named, statemen
 from mlimg_build.build.portraying import portray
 from mlimg_build.dataset import Dataset, Image, Label, open_dataset
 from mlimg_build.errors import DatasetError
+from mlimg_build.labels import written
 from mlimg_build.sources import place_of
 
 __all__ = ["explain", "explain_category", "explain_in"]
@@ -86,7 +87,7 @@ class _Explained:
             "wnid": label.wnid,
             "name": label.name,
             "state": STATES[label.state],
-            "confidence": round(float(label.confidence), 6),
+            "confidence": float(written(label.confidence)),
             "rule": label.rule,
             "via": self.categories.wnid[label.via],
             "source": label.source,
@@ -139,9 +140,9 @@ class _Explained:
             if record
             else f"the place of {member} in the folders of {row.source}"
         )
-        how = "verified" if confidence >= 1 else f"by a machine, {confidence:.7g}"
         if member != self.image.id:
             where = f"of its copy {member}, {where}"
+        how = "verified" if confidence >= 1 else f"by a machine, {written(confidence, 7)}"
         said = f"{where} says {row.id}{name} is {STATES[state]} ({how})"
         return [
             {"step": "source", "text": said, "place": self.places.of("sources", row.source)},

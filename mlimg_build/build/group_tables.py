@@ -57,7 +57,7 @@ def read_group_file(path: Path, place: Place) -> GroupTable:
     """The table at `path` with the columns id and group; raises `SpecError` unless every row of it can be read."""
     notes, what = Notes(), "the table of groups"
     if path.suffix.lower() == ".parquet":
-        rows = read_parquet(path, what, COLUMNS, lists=[])
+        rows = read_parquet(path, what, notes, COLUMNS, lists=[])
     else:
         rows = read_table(path, what, notes, COLUMNS, "\t" if path.suffix.lower() == ".tsv" else ",")
     try:

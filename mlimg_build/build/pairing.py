@@ -29,6 +29,7 @@ from mlimg_build.labels import (
     Vocabulary,
     count_together,
     learn_pairs,
+    narrowed,
     settle,
     without_implied,
 )
@@ -74,7 +75,7 @@ def find_pairs(
                 catalog,
                 category_of[positions[i]],
                 vocabulary.narrower[positions[i]],
-                np.float32(loaded.spec.sources[catalog.name].min_confidence),
+                loaded.spec.sources[catalog.name].min_confidence,
                 None if seen is None else of_catalog(catalog, seen),
             )
             for i, catalog in learnt
@@ -163,7 +164,7 @@ class _Reading:
     catalog: Catalog
     category_of: npt.NDArray[np.int32]
     narrower: npt.NDArray[np.bool_]
-    least: np.float32
+    least: float
     looked: Looked | None
 
 
@@ -224,7 +225,7 @@ def _between(looked: Looked, image: npt.NDArray[np.int64]) -> Looked:
 def _standing(
     image: npt.NDArray[np.int64],
     category: npt.NDArray[np.int32],
-    confidence: npt.NDArray[np.float32],
+    confidence: npt.NDArray[np.float64],
     hierarchy: Hierarchy,
     conflicts: Policy,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
@@ -239,7 +240,7 @@ def _standing(
         row[some],
         category[some],
         np.where(absent, ABSENT, PRESENT),
-        np.where(absent, 1, confidence[some]),
+        narrowed(np.where(absent, 1, confidence[some])),
         np.zeros(len(some)),
         some,
     )

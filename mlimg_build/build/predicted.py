@@ -12,47 +12,37 @@ import pyarrow.parquet as pq
 
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.labels import at_least
 from mlimg_build.sources.image_paths import composed_column
 
 __all__ = ["of_catalog", "read_predictions"]
 
-SCHEMA = pa.schema(
-    [
-        ("image", pa.string()),
-        (
-            "labels",
-            pa.list_(pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", pa.float32())])),
-        ),
-    ]
-)
 DEEPEST = 8  # folders of a path that tell images apart
 
 
 def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place: Place) -> pa.Table:
     """(image, category) of everything that is seen with enough score; -1 once for an image in which nothing is.
 
-    Raises `SpecError` `predictions-unreadable` for a file of another shape.
+    Raises `SpecError` `predictions-unreadable` for a file of another shape, or a score that is not from 0 to 1.
     """
     try:
-        table = pq.read_table(path, columns=SCHEMA.names).select(SCHEMA.names).cast(SCHEMA)
-        whole = pa.concat_tables([table, SCHEMA.empty_table()]).combine_chunks()
-        image, labels = (pa.concat_arrays(whole[name].chunks) for name in SCHEMA.names)
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise SpecError(
-            Problem(
-                "predictions-unreadable",
-                f"the predictions cannot be read: {path}: {str(error).splitlines()[0]}",
-                place,
-                hint="expected the columns image (text) and labels (lists of wnid, name, score), as "
-                "`mlimg predict MODEL IMAGES --to FILE.parquet` writes them",
-            )
-        ) from error
+        table = pq.read_table(path, columns=["image", "labels"])
+        schema = _schema(table.schema.field("labels").type.value_type.field("score").type)
+        table = table.select(schema.names).cast(schema)
+        whole = pa.concat_tables([table, schema.empty_table()]).combine_chunks()
+        image, labels = (pa.concat_arrays(whole[name].chunks) for name in schema.names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise _unreadable(path, f": {str(error).splitlines()[0]}", place) from error
     flat = pc.list_flatten(labels)
     wnid = pc.struct_field(flat, "wnid")
     score = pc.fill_null(pc.struct_field(flat, "score"), 0.0).to_numpy(zero_copy_only=False)
     category = pc.fill_null(pc.index_in(wnid, value_set=pa.array(wnids, pa.string())), -1).to_numpy()
-    category = np.where(score >= np.float32(min_score), category, -1).astype(np.int32)
     row = pc.list_parent_indices(labels).to_numpy()
+    outside = np.flatnonzero(~((score >= 0) & (score <= 1)))
+    if len(outside):
+        message = f": {image[int(row[outside[0]])]} has the score {score[outside[0]]}"
+        raise _unreadable(path, message, place, "a score is from 0 to 1; ")
+    category = np.where(at_least(score, min_score), category, -1).astype(np.int32)
     seen = category >= 0
     nothing = np.setdiff1d(np.arange(len(image)), row[seen])
     return pa.table(
@@ -61,6 +51,22 @@ def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place
             "category": pa.array(np.concatenate([category[seen], np.full(len(nothing), -1, np.int32)])),
         }
     )
+
+
+def _schema(score: pa.DataType) -> pa.Schema:
+    """The columns of predictions; scores of few bits stay so, to be told from what they stand for."""
+    kind = score if pa.types.is_float32(score) else pa.float64()
+    label = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", kind)])
+    return pa.schema([("image", pa.string()), ("labels", pa.list_(label))])
+
+
+def _unreadable(path: Path, why: str, place: Place, hint: str = "") -> SpecError:
+    expected = (
+        "expected the columns image (text) and labels (lists of wnid, name, score), as "
+        "`mlimg predict MODEL IMAGES --to FILE.parquet` writes them"
+    )
+    message = f"the predictions cannot be read: {path}{why}"
+    return SpecError(Problem("predictions-unreadable", message, place, hint=hint + expected))
 
 
 def of_catalog(catalog: Catalog, seen: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

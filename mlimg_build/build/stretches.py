@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.facts import Facts
-from mlimg_build.labels import ABSENT, PRESENT, Statements
+from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
 from mlimg_build.spec import Spec
 
 __all__ = ["SPLITS", "Cuts", "Part", "View", "cut", "ranges", "views"]
@@ -36,7 +36,7 @@ class View:
     category: npt.NDArray[np.int32]
     mapping: npt.NDArray[np.int32]
     narrower: npt.NDArray[np.bool_]
-    least: np.float32
+    least: float
     split: int
     limit: np.uint64
 
@@ -110,7 +110,7 @@ class Part:
             image,
             view.category[number],
             np.where(absent, np.int8(ABSENT), np.int8(PRESENT)),
-            np.where(absent, np.float32(1), confidence),
+            narrowed(np.where(absent, 1, confidence)),
             view.mapping[number],
             record,
         )
@@ -144,9 +144,7 @@ def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
         category = np.where(position >= 0, category_of[position], np.int32(-1))
         split = -1 if part.split == "auto" else SPLITS.index(part.split)
         narrower = (position >= 0) & facts.vocabulary.narrower[position]
-        found.append(
-            View(catalog, number, category, position, narrower, np.float32(part.min_confidence), split, limit)
-        )
+        found.append(View(catalog, number, category, position, narrower, part.min_confidence, split, limit))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlimg_build.labels.adding import add_cooccurring
 from mlimg_build.labels.comparing import Departures, Difference, Shape, difference, shape
+from mlimg_build.labels.confidences import at_least, narrowed, written
 from mlimg_build.labels.cooccurring import (
     Block,
     Counts,
@@ -80,6 +81,7 @@ __all__ = [
     "Thresholds",
     "Vocabulary",
     "add_cooccurring",
+    "at_least",
     "circular_parts",
     "collapse_only_leaves",
     "count_together",
@@ -95,6 +97,7 @@ __all__ = [
     "learn_pairs",
     "lint",
     "merges",
+    "narrowed",
     "nearest_parents",
     "part_pairs",
     "prove",
@@ -106,4 +109,5 @@ __all__ = [
     "tree_by_rule",
     "wilson_bound",
     "without_implied",
+    "written",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mlimg_build.labels.confidences import SMALLEST_FRACTION
 from mlimg_build.labels.cooccurring import LARGEST, Pairs
 from mlimg_build.labels.expanding import expand
 from mlimg_build.labels.hierarchy import Hierarchy
@@ -54,7 +55,8 @@ def add_cooccurring(
     origin, category, bound = origin[free], category[free], bound[free]
     denied = _denied(table, table.image[origin], category, hierarchy)
     origin, category, bound = origin[~denied], category[~denied], bound[~denied]
-    confidence = np.minimum(table.confidence[origin] * bound, LARGEST)
+    with np.errstate(under="ignore"):
+        confidence = np.clip(table.confidence[origin] * bound, SMALLEST_FRACTION, LARGEST)
     rule = np.full(len(origin), COOCCURRENCE, np.uint8)
     added = _Added(origin, category, confidence, rule, table.category[origin]).best(table, n)
     if positives and len(added.origin):

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlimg_build.labels import written
+
 from .journey import RULE_NAMES
 
 __all__ = ["Chip", "Implied", "Picture", "Quarrel", "Reason", "Step", "picture", "quarrel", "step_of"]
@@ -170,7 +172,7 @@ def _chip(label: Mapping[str, Any]) -> Chip:
     else:
         kind = "implied" if not stated else "machine" if machine else "stated"
     said = "by a machine" if label["rule"] in ("stated", "ancestors") else "with confidence"
-    how = f"{said}, {label['confidence']:.3g}" if machine else "verified"
+    how = f"{said}, {written(label['confidence'], 3)}" if machine else "verified"
     note = f"{label['state']}, {RULE_NAMES.get(label['rule'], label['rule'])}, {how}"
     return Chip(label["name"], label["wnid"], kind, note)
 

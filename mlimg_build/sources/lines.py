@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.protocol import Notes
 
-__all__ = ["Block", "empty_lines_where", "read_blocks", "read_lines", "require_file", "unreadable"]
+__all__ = ["Block", "empty_lines_where", "is_utf8", "read_blocks", "read_lines", "require_file", "unreadable"]
 
 BLOCK = 16 << 20  # bytes read at a time
 LONGEST = 64 << 20  # bytes of a line; a binary file is not read on and on for the end of its first line
@@ -59,20 +59,23 @@ def unreadable(path: Path, what: str, why: str, hint: str) -> SourceError:
 def read_blocks(path: Path, what: str, notes: Notes) -> Iterator[Block]:
     """Yields a file as blocks of whole lines, about `BLOCK` bytes each, without a byte-order mark.
 
-    A line that is not UTF-8 is noted and left empty. Raises `SourceError` for a file that is missing or
-    empty, and for a line longer than `LONGEST`.
+    A line that is not UTF-8, or holds a zero byte, which no stored text can, is noted and left empty. Raises
+    `SourceError` for a file that is missing or empty, and for a line longer than `LONGEST`.
     """
     require_file(path, what)
     number = 1
     for data in _whole_lines(path, what):
         block = Block(data, number, data.count(b"\n") + (not data.endswith(b"\n")))
         number += block.lines
-        if _is_utf8(data):
-            yield block
-        else:
-            yield empty_lines_where(
-                block, lambda line: not _is_utf8(line), lambda n: notes.add("not-utf-8", f"{path.name}:{n}")
+        if not is_utf8(data):
+            block = empty_lines_where(
+                block, lambda line: not is_utf8(line), lambda n: notes.add("not-utf-8", f"{path.name}:{n}")
             )
+        if b"\0" in block.data:
+            block = empty_lines_where(
+                block, lambda line: b"\0" in line, lambda n: notes.add("zero-byte", f"{path.name}:{n}")
+            )
+        yield block
 
 
 def read_lines(path: Path, what: str, notes: Notes) -> Iterator[tuple[pa.Array, np.ndarray]]:
@@ -92,6 +95,7 @@ def empty_lines_where(block: Block, bad: Callable[[bytes], bool], tell: Callable
         if bad(listed[i]):
             tell(block.first + i)
             listed[i] = b""
+    listed[block.lines :] = [b""]  # every line ends, or an empty last one would be none
     return block._replace(data=b"\n".join(listed))
 
 
@@ -120,7 +124,8 @@ def _whole_lines(path: Path, what: str) -> Iterator[bytes]:
         yield rest
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Says whether bytes are UTF-8 text."""
     try:
         data.decode()
     except UnicodeDecodeError:

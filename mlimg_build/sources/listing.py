@@ -251,7 +251,7 @@ def shows(category: str, images: pa.RecordBatch) -> pa.RecordBatch:
         [
             images.column("name"),
             pa.array([category] * n, pa.string()),
-            pa.array([1.0] * n, pa.float32()),
+            pa.array([1.0] * n, pa.float64()),
             pa.array([0] * n, pa.int64()),
         ],
         schema=LABELS,

@@ -18,9 +18,7 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.lines import Block, empty_lines_where, read_blocks, unreadable
 from mlimg_build.sources.protocol import Notes
 
-__all__ = ["confidences", "filled", "missing_columns", "read_table"]
-
-NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+__all__ = ["filled", "missing_columns", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +44,20 @@ def _row_pattern(delimiter: str) -> re.Pattern[bytes]:
 
 
 def read_table(
-    path: Path, what: str, notes: Notes, columns: Sequence[str], delimiter: str = ","
+    path: Path,
+    what: str,
+    notes: Notes,
+    columns: Sequence[str],
+    delimiter: str = ",",
+    optional: Sequence[str] = (),
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Yields the named columns of a CSV with header, as text, and the number of each row, its line.
 
-    The header is line 1. A row is one line: a quoted field may hold the delimiter, but no line end, so that a
-    quote that is never closed costs its own row and not the rest of the file. Rows with another number of
-    fields, with an open quote, or not in UTF-8 are noted and left out; blank rows are left out. Raises
-    `SourceError` for a file that is missing, empty, without one of the columns, or without a row that can be
-    read.
+    Those of `optional` follow where the header has them. The header is line 1. A row is one line: a quoted field
+    may hold the delimiter, but no line end, so that a quote that is never closed costs its own row and not the rest
+    of the file. Rows with another number of fields, with an open quote, or not in UTF-8 are noted and left out; blank
+    rows are left out. Raises `SourceError` for a file that is missing, empty, without one of the columns, or without
+    a row that can be read.
     """
     layout: _Layout | None = None
     rows = 0
@@ -63,6 +66,7 @@ def read_table(
         body = block
         if layout is None:
             header, body = _header(path, what, block, delimiter)
+            columns = [*columns, *(name for name in optional if name in header)]
             error = missing_columns(path, what, header, columns)
             if error is not None:
                 raise error
@@ -84,24 +88,6 @@ def read_table(
         raise SourceError(
             Problem("list-empty", f"{what} has a header and no row that can be read: {path}", hint=hint)
         )
-
-
-def confidences(
-    column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, ignored: float | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The confidences as float32[n], and a bool[n], False where the text is no number in [0, 1] (noted).
-
-    The value `ignored` is let through as well.
-    """
-    stripped = pc.utf8_trim_whitespace(column)
-    numeric = pc.if_else(pc.match_substring_regex(stripped, NUMBER), stripped, "nan")
-    values = numeric.cast(pa.float32()).to_numpy(zero_copy_only=False) + np.float32(0)  # -0 becomes 0
-    good = (values >= 0) & (values <= 1)
-    if ignored is not None:
-        good |= values == np.float32(ignored)
-    for i in np.flatnonzero(~good):
-        notes.add("bad-confidence", f"{file}:{numbers[i]}: {column[int(i)].as_py()!r}")
-    return values, good
 
 
 def filled(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, code: str) -> np.ndarray:

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.archive import Archive
+from mlimg_build.sources.confidences import confidences
 from mlimg_build.sources.dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.lines import read_lines, require_file
 from mlimg_build.sources.listing import require_folder
-from mlimg_build.sources.lists import confidences, filled
+from mlimg_build.sources.lists import filled
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import MLImagesSource
 
@@ -94,7 +95,7 @@ class MLImages:
             [
                 images.column("name").take(pa.array(row[good])),
                 wnids.take(pa.array(index[good])),
-                pa.array(values[good], pa.float32()),
+                pa.array(values[good], pa.float64()),
                 pa.array(record(i, numbers[row[good]]), pa.int64()),
             ],
             schema=LABELS,

@@ -1,6 +1,7 @@
 """Open Images: CSVs of `ImageID,Source,LabelName,Confidence` and a folder of images named by their ids.
 
-Confidence 1 is verified present, 0 verified absent, a fraction between is a machine's.
+Confidence 1 of people is verified present, 0 verified absent, a fraction between is a machine's. Where `Source` says
+that a machine wrote a label, its 1 is a fraction and its 0 says nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.sources.confidences import Speakers, confidences
 from mlimg_build.sources.descriptions import class_descriptions
 from mlimg_build.sources.image_ids import image_id, image_ids
 from mlimg_build.sources.lines import require_file
 from mlimg_build.sources.listing import File, image_rows, images_only, require_folder, walk
-from mlimg_build.sources.lists import confidences, filled, read_table
+from mlimg_build.sources.lists import filled, read_table
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.sources.rights import read_rights
 from mlimg_build.spec import OpenImagesSource
@@ -62,16 +64,21 @@ class OpenImages:
 
     def _labels(self, i: int, path: Path, notes: Notes, known: Container[str]) -> Iterator[Batch]:
         what = f"a label list of source {self.name}"
-        for batch, numbers in read_table(path, what, notes, ["ImageID", "LabelName", "Confidence"]):
+        speakers = Speakers(self.part.people, path.name, notes)
+        named = ["ImageID", "LabelName", "Confidence"]
+        for batch, numbers in read_table(path, what, notes, named, optional=["Source"]):
             image, category = (
                 pc.utf8_trim_whitespace(batch.column(name)) for name in ("ImageID", "LabelName")
             )
             values, good = confidences(batch.column("Confidence"), numbers, path.name, notes)
+            said_by = batch.column("Source") if "Source" in batch.schema.names else None
+            good &= speakers.weigh(values, said_by, numbers)
             good &= filled(image, numbers, path.name, notes, "row-without-image")
             good &= filled(category, numbers, path.name, notes, "row-without-label")
             image = image_ids(image, known, notes)
             columns = [image, category, pa.array(values), pa.array(record(i, numbers))]
             yield Batch(None, pa.record_batch(columns, schema=LABELS).filter(pa.array(good)))
+        speakers.noted()
 
     def _images(self, notes: Notes, known: set[str]) -> Iterator[Batch]:
         what, licence, author = f"the rights of source {self.name}", self.part.licence, self.part.author

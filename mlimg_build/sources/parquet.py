@@ -11,18 +11,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.lines import require_file, unreadable
+from mlimg_build.sources.lines import is_utf8, require_file, unreadable
 from mlimg_build.sources.lists import missing_columns
+from mlimg_build.sources.protocol import Notes
 
 __all__ = ["read_parquet"]
 
 
 def read_parquet(
-    path: Path, what: str, columns: Sequence[str], lists: Sequence[str | None]
+    path: Path, what: str, notes: Notes, columns: Sequence[str], lists: Sequence[str | None]
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Yields the named columns as text, with the number of each row from 1; those of `lists` may hold lists.
 
-    Numbers are written out and an empty cell is "". Raises `SourceError` for a file that is missing, empty or
+    Numbers are written out, the shortest that names them (a float32 0.9 is "0.9", not the 0.89999998 that it holds),
+    and an empty cell is "". A row with a zero byte or what is not UTF-8 in one of its cells is noted and left out.
+    Raises `SourceError` for a file that is missing, empty or
     not Parquet, without one of the columns, or with a column that cannot be text.
     """
     require_file(path, what)
@@ -47,7 +50,9 @@ def read_parquet(
                 numbers = np.arange(first, first + len(batch))
                 first += len(batch)
                 cells = [_as_text(batch.column(name), types[name]) for name in columns]
-                yield pa.record_batch(cells, names=list(columns)), numbers
+                good = _whole_text(cells, numbers, path.name, notes)
+                text = pa.record_batch(cells, names=list(columns))
+                yield (text, numbers) if good.all() else (text.filter(pa.array(good)), numbers[good])
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, what, f"not a Parquet file in order: {error}", "write it again") from error
 
@@ -63,5 +68,48 @@ def _text_type(found: pa.DataType, list_allowed: bool) -> pa.DataType | None:
 
 
 def _as_text(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    text = column.cast(kind)
-    return text if pa.types.is_list(kind) else pc.fill_null(text, "")
+    if not pa.types.is_list(kind):
+        return pc.fill_null(_written(column), "")
+    length = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.append(0, np.cumsum(length)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, _written(pc.list_flatten(column)))
+
+
+def _written(values: pa.Array) -> pa.Array:
+    """The values as text; what is not UTF-8 stays as it is."""
+    if not pa.types.is_float16(values.type):
+        return pc.cast(values, pa.string(), safe=False)
+    distinct, code = np.unique(values.to_numpy(zero_copy_only=False), return_inverse=True)
+    text = np.array([str(value) for value in distinct], object)  # Arrow writes out every digit
+    return pa.array(text[code], pa.string(), mask=values.is_null().to_numpy(zero_copy_only=False))
+
+
+def _whole_text(cells: Sequence[pa.Array], numbers: np.ndarray, file: str, notes: Notes) -> np.ndarray:
+    """bool[rows], False where a cell holds a zero byte or is not UTF-8 (noted)."""
+    good = np.ones(len(numbers), bool)
+    for code, faulty in (("not-utf-8", _not_utf8), ("zero-byte", _with_zero)):
+        for column in cells:
+            if pa.types.is_list(column.type):
+                row = pc.list_parent_indices(column).to_numpy()[faulty(pc.list_flatten(column))]
+            else:
+                row = np.flatnonzero(faulty(column))
+            for i in np.unique(row[good[row]]):
+                notes.add(code, f"{file}:{numbers[i]}")
+                good[i] = False
+    return good
+
+
+def _not_utf8(text: pa.Array) -> np.ndarray:
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return np.array(
+            [value is not None and not is_utf8(value) for value in text.cast(pa.binary()).to_pylist()]
+        )
+    return np.zeros(len(text), bool)
+
+
+def _with_zero(text: pa.Array) -> np.ndarray:
+    holds = pc.fill_null(pc.match_substring(text.cast(pa.binary()), b"\0"), False)
+    found: np.ndarray = holds.to_numpy(zero_copy_only=False)
+    return found

@@ -43,7 +43,7 @@ LABELS = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),  # of the image
         pa.field("category", pa.string(), nullable=False),  # the source's own category id
-        pa.field("confidence", pa.float32(), nullable=False),  # 1 present, 0 absent, between: machine-made
+        pa.field("confidence", pa.float64(), nullable=False),  # 1 present, 0 absent, between: machine-made
         pa.field("record", pa.int64(), nullable=False),  # see `record`; 0 without a list
     ]
 )

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.sources.archive import Archive
+from mlimg_build.sources.confidences import Speakers, confidences
 from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.listing import require_folder
-from mlimg_build.sources.lists import confidences, filled, read_table
+from mlimg_build.sources.lists import filled, read_table
 from mlimg_build.sources.parquet import read_parquet
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import TableSource
@@ -41,6 +42,7 @@ class Table:
         """Batches of rows; a row without an image is noted."""
         require_folder(self.part.images, f"the image folder of source {self.name}")
         archive = Archive(self.part.images, notes)
+        speakers = Speakers(self.part.people, self.part.table.name, notes)
         for batch, numbers in self._rows(notes):
             named = filled(
                 pc.utf8_trim_whitespace(batch.column(self.part.columns.image)),
@@ -49,21 +51,23 @@ class Table:
                 notes,
                 "row-without-image",
             )
-            yield self._batch(batch.filter(pa.array(named)), numbers[named], archive, notes)
+            yield self._batch(batch.filter(pa.array(named)), numbers[named], archive, speakers)
+        speakers.noted()
 
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """The columns that the spec names, each once, and the number of each row: in Parquet from 1."""
         columns = self.part.columns
-        given = [columns.image, columns.labels, columns.confidence, columns.licence, columns.author]
+        given = [columns.image, columns.labels, columns.confidence, columns.source]
+        given += [columns.licence, columns.author]
         named = list(dict.fromkeys(name for name in given if name is not None))
-        return self._read(named, [columns.labels, columns.confidence], notes)
+        return self._read(named, given[1:4], notes)
 
     def _read(
         self, named: list[str], lists: list[str | None], notes: Notes
     ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         path, what = self.part.table, f"the table of source {self.name}"
         if path.suffix.lower() == ".parquet":
-            return read_parquet(path, what, named, lists=lists)
+            return read_parquet(path, what, notes, named, lists=lists)
         return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",")
 
     def column(self, name: str, notes: Notes) -> Iterator[tuple[list[str], pa.Array, np.ndarray]]:
@@ -75,8 +79,10 @@ class Table:
             values = pc.utf8_trim_whitespace(batch.column(name))
             yield [paths.find(path)[0] for path in images], values, numbers
 
-    def _batch(self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, notes: Notes) -> Batch:
-        columns = self.part.columns
+    def _batch(
+        self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, speakers: Speakers
+    ) -> Batch:
+        columns, notes = self.part.columns, speakers.notes
         images = archive.rows(
             pc.utf8_trim_whitespace(batch.column(columns.image)).to_pylist(),
             self._given(batch, columns.licence, self.part.licence),
@@ -84,18 +90,22 @@ class Table:
         )
         row, label = self._cells(batch.column(columns.labels))
         stated = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
-        values, good = np.ones(len(label), np.float32), stated
+        values, good = np.ones(len(label)), stated
         if columns.confidence is not None:
-            where = self._confidence_of(batch.column(columns.confidence), row, numbers, notes)
-            good = stated & (where >= 0)
-            flat = self._cells(batch.column(columns.confidence))[1].take(pa.array(where[good]))
+            flat, good = self._of_labels(batch.column(columns.confidence), row, stated, numbers, notes)
             values[good], good[good] = confidences(flat, numbers[row[good]], self.part.table.name, notes)
+        said_by = None
+        if columns.source is not None:
+            said_by, good = self._of_labels(batch.column(columns.source), row, good, numbers, notes)
+        weighed = values[good]
+        said = speakers.weigh(weighed, said_by, numbers[row[good]])
+        values[good], good[good] = weighed, said
         kept = pa.array(good)
         labels = pa.record_batch(
             [
                 images.column("name").take(pa.array(row[good])),
                 label.filter(kept),
-                pa.array(values[good], pa.float32()),
+                pa.array(values[good], pa.float64()),
                 pa.array(record(0, numbers[row[good]]), pa.int64()),
             ],
             schema=LABELS,
@@ -108,14 +118,14 @@ class Table:
         values = pc.fill_null(pc.list_flatten(cells), "")
         return pc.list_parent_indices(cells).to_numpy(), pc.utf8_trim_whitespace(values)
 
-    def _confidence_of(
-        self, column: pa.Array, row: np.ndarray, numbers: np.ndarray, notes: Notes
-    ) -> np.ndarray:
-        """Which of the flat confidences belongs to each label, -1 for none.
+    def _of_labels(
+        self, column: pa.Array, row: np.ndarray, asked: np.ndarray, numbers: np.ndarray, notes: Notes
+    ) -> tuple[pa.Array, np.ndarray]:
+        """What a column says of each label that is asked for and of which it says something, and which these are.
 
-        A cell holds one for all its row's labels, or one each with the same separator.
+        A cell holds one value for all its row's labels, or one each with the same separator.
         """
-        stated = self._cells(column)[0]
+        stated, values = self._cells(column)
         counts, wanted = (np.bincount(rows, minlength=len(numbers)) for rows in (stated, row))
         fits = (counts == wanted) | (counts == 1)
         for i in np.flatnonzero(~fits):
@@ -124,7 +134,8 @@ class Table:
             )
         starts, firsts = np.cumsum(counts) - counts, np.cumsum(wanted) - wanted
         within = np.where(counts[row] == 1, 0, np.arange(len(row)) - firsts[row])
-        return np.where(fits[row], starts[row] + within, -1)
+        good = asked & fits[row]
+        return values.take(pa.array((starts[row] + within)[good])), good
 
     @staticmethod
     def _given(batch: pa.RecordBatch, column: str | None, default: str) -> str | list[str]:

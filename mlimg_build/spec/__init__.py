@@ -32,6 +32,7 @@ from mlimg_build.spec.paths import without_paths
 from mlimg_build.spec.problems import CODES, render
 from mlimg_build.spec.schema import json_schema
 from mlimg_build.spec.sources import (
+    PEOPLE,
     Columns,
     FolderSource,
     ImageNetSource,
@@ -56,6 +57,7 @@ from mlimg_build.spec.training import (
 
 __all__ = [
     "CODES",
+    "PEOPLE",
     "Annotation",
     "Augmentation",
     "Backend",

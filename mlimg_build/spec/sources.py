@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from mlimg_build.spec.grouping import Grouping
 from mlimg_build.spec.scalars import shown
@@ -28,6 +28,7 @@ from mlimg_build.spec.values import (
 )
 
 __all__ = [
+    "PEOPLE",
     "TYPES",
     "CategoryIds",
     "Columns",
@@ -41,6 +42,10 @@ __all__ = [
 ]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+PEOPLE = ("verification", "crowdsource-verification", "human", "xclick", "freeform", "activemil")
+"""The values of Open Images' `Source` behind which stands a person: labels that people verified (`human` in the first
+release), boxes that they drew (`xclick`, `freeform`) or checked (`activemil`). The other is `machine`."""
+
 LIST_TAG, FILE_TAG = tag_of("list"), tag_of("file")
 
 
@@ -97,8 +102,13 @@ class OpenImagesSource(CommonSource):
     type: Literal["open_images"] = Field(description="the format: open_images")
     images: Folder = Field(description="folder of images named IMAGE_ID.jpg")
     labels: Files = Field(
-        description="CSVs with ImageID, Source, LabelName, Confidence: 1 is verified present, 0 verified "
+        description="CSVs with ImageID, LabelName, Confidence and maybe Source: 1 is verified present, 0 verified "
         "absent, between machine-made"
+    )
+    people: tuple[str, ...] = Field(
+        default=PEOPLE,
+        description="values of Source that are people; where it is another, 1 is no fact and 0 says nothing. A "
+        "list without Source is people's, unless this is empty",
     )
     classes: File = Field(
         description="class descriptions: CSV of category id and name, with or without header"
@@ -144,6 +154,9 @@ class Columns(Part):
     confidence: str | None = Field(
         default=None, min_length=1, description="column of the labels' confidences, 0 to 1"
     )
+    source: str | None = Field(
+        default=None, min_length=1, description="column of who said a label: see `people`"
+    )
     licence: str | None = Field(default=None, min_length=1, description="column of the image's licence")
     author: str | None = Field(default=None, min_length=1, description="column of the image's author")
 
@@ -155,11 +168,23 @@ class TableSource(CommonSource):
     table: File = Field(description="table of images and labels: .csv, .tsv or .parquet")
     images: Folder = Field(description="folder below which the paths of the table lie")
     columns: Columns = Field(default_factory=Columns, description="names of the table's columns")
+    people: tuple[str, ...] = Field(
+        default=PEOPLE,
+        description="values of the column `source` that are people; where it is another, 1 is no fact and 0 says "
+        "nothing. A table without that column is people's, unless this is empty",
+    )
     separator: str = Field(
         default="|",
         min_length=1,
         description="text between several labels in one cell, and between their confidences",
     )
+
+    @model_validator(mode="after")
+    def _people_have_a_column(self) -> TableSource:
+        if self.people and "people" in self.model_fields_set and self.columns.source is None:
+            hint = "name the column of who said a label: columns: {source: …}"
+            raise refusal("missing-key", "no column says which labels are people's", hint, at=("people",))
+        return self
 
     @field_validator("table")
     @classmethod

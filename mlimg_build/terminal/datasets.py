@@ -212,7 +212,7 @@ def _more(count: int) -> str:
 
 def _headed(label: dict[str, Any]) -> Text:
     colour = "bold green" if label["state"] == "present" else "bold red"
-    certain = "" if label["confidence"] >= 1 else f" {label['confidence']:g}"
+    certain = "" if label["confidence"] >= 1 else f" {label['confidence']:.9g}"
     return Text.assemble((f"{label['state']}{certain}", colour), f"  {label['name']} {label['wnid']}")
 
 

@@ -49,7 +49,10 @@ class World:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     said = st.lists(
-        st.tuples(st.integers(0, CATEGORIES - 1), st.sampled_from([0.0, 0.3, 0.6, 1.0])),
+        st.tuples(
+            st.integers(0, CATEGORIES - 1),
+            st.sampled_from([0.0, 1e-50, 0.3, 0.49999999, 0.6, 0.99999999, 1.0]),
+        ),
         max_size=4,
         unique=True,
     )
@@ -128,6 +131,12 @@ def spec_of(world: World, folder: Path) -> Spec:
     return load_spec(folder / "spec.yaml").spec
 
 
+def stored(confidence: float) -> float:
+    """The float32 that a confidence is stored as, 1 only where it is 1."""
+    below, above = np.nextafter(np.float32([1, 0]), np.float32([0, 1]))
+    return float(np.float32(confidence) if confidence == 1 else np.clip(np.float32(confidence), above, below))
+
+
 def facts_of(world: World) -> Any:
     """As much of the facts as rows follow from."""
     return SimpleNamespace(
@@ -168,7 +177,7 @@ def reference(world: World) -> dict[str, list[dict[str, Any]]]:
                 "mtime": int(image),
                 "category": [category for category, *_ in counting],
                 "state": [1 if confidence else -1 for *_, confidence in counting],
-                "confidence": [float(np.float32(confidence or 1)) for *_, confidence in counting],
+                "confidence": [stored(confidence or 1) for *_, confidence in counting],
                 "mapping": [world.positions[number][category] for _, category, _ in counting],
                 "record": [int(image)] * len(counting),
             }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv as plain
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ from source_world import write
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Notes, lines
 from mlimg_build.sources.lines import read_lines
-from mlimg_build.sources.lists import confidences, read_table
+from mlimg_build.sources.lists import read_table
 
 BLOCKS = [7, 32, 100, 1 << 20]
 
@@ -191,34 +189,6 @@ def test_lines_keep_their_number_and_quotes_mean_nothing(tmp_path: Path) -> None
     assert notes.examples == {"not-utf-8": ["list.txt:5"]}
 
 
-def test_a_confidence_is_a_number_from_0_to_1() -> None:
-    given = [
-        "1",
-        "0",
-        " 0.85 ",
-        "+.5",
-        "1e-2",
-        "1.",
-        "-0",
-        "1.1",
-        "-0.1",
-        "nan",
-        "inf",
-        "",
-        "1,0",
-        "0x1",
-        "1e999",
-        "٣",
-    ]
-    notes = Notes()
-    values, good = confidences(pa.array(given), np.arange(2, 2 + len(given)), "list.csv", notes)
-    assert values.dtype == np.float32
-    assert values[good].tolist() == pytest.approx([1, 0, 0.85, 0.5, 0.01, 1, 0])
-    assert not np.signbit(values[good]).any()
-    assert notes.counts["bad-confidence"] == len(given) - 7
-    assert notes.examples["bad-confidence"][0] == "list.csv:9: '1.1'"
-
-
 def test_only_a_few_examples_are_kept_of_a_million_notes() -> None:
     notes = Notes()
     for i in range(1000):
@@ -233,3 +203,23 @@ def test_a_table_of_quotes_reads_as_python_reads_it(tmp_path: Path) -> None:
     with path.open("w", newline="") as stream:
         plain.writer(stream).writerows([["a", "b", "c"], *rows])
     assert read(path, "a", "b", "c")[0] == {i: tuple(row) for i, row in enumerate(rows, start=2)}
+
+
+@pytest.mark.usefixtures("block")
+def test_a_zero_byte_costs_its_row_and_is_told_with_its_line(tmp_path: Path) -> None:
+    body = b"a,b,c\n1,2,3\n4,5\x00,6\n7,\xff\x00,9\n\x00\n10,11,12\n13,14,15\x00"
+    found, notes = read(write(tmp_path / "list.csv", body), "a", "b", "c")
+    assert found == {2: ("1", "2", "3"), 6: ("10", "11", "12")}
+    assert notes.examples == {
+        "zero-byte": ["list.csv:3", "list.csv:5", "list.csv:7"],
+        "not-utf-8": ["list.csv:4"],
+    }
+
+
+@pytest.mark.usefixtures("block")
+def test_a_zero_byte_costs_its_line(tmp_path: Path) -> None:
+    notes, found = Notes(), {}
+    for column, numbers in read_lines(write(tmp_path / "list.txt", b"a\nb\x00c\n\x00\nd"), "the list", notes):
+        found |= dict(zip(numbers.tolist(), column.to_pylist(), strict=True))
+    assert found == {1: "a", 4: "d"}
+    assert notes.examples == {"zero-byte": ["list.txt:2", "list.txt:3"]}

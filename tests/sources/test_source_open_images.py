@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from source_world import Scanned, categories, scan, write
@@ -18,7 +19,7 @@ HEADER = "ImageID,Source,LabelName,Confidence\n"
 CLASSES = "/m/0bt9lr,Dog\n/m/01yrx,Cat\n"
 
 
-def source(folder: Path, *labels: str, rights: str | None = None, **given: str) -> OpenImages:
+def source(folder: Path, *labels: str, rights: str | None = None, **given: Any) -> OpenImages:
     """A source whose label files hold the given rows; images `a` and `b` are there."""
     for name in ("a", "b"):
         write(folder / f"images/{name}.jpg", name)
@@ -56,11 +57,10 @@ def test_statements_of_several_files_know_their_file_and_line(
     tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "BLOCK", block)
-    first = (
-        'a,"human, verified",/m/0bt9lr,1\r\n\r\nonly,three,fields\r\nb,h,/m/0bt9lr,yes\r\nb,h,/m/01yrx,0\r\n'
-    )
-    second = "\n\nc,h,/m/01yrx,1\n"
-    found = scan(source(tmp_path, first, second))
+    first = 'a,"human, verified",/m/0bt9lr,1\r\n\r\nonly,three,fields\r\n'
+    first += "b,human,/m/0bt9lr,yes\r\nb,human,/m/01yrx,0\r\n"
+    second = "\n\nc,human,/m/01yrx,1\n"
+    found = scan(source(tmp_path, first, second, people=("human", "human, verified")))
     assert found.statements == [("a", "/m/0bt9lr", 1.0), ("b", "/m/01yrx", 0.0), ("c", "/m/01yrx", 1.0)]
     assert places(found) == [(0, 2), (0, 6), (1, 4)]
     assert found.notes.examples == {
@@ -70,7 +70,7 @@ def test_statements_of_several_files_know_their_file_and_line(
 
 
 def test_a_statement_without_image_or_category_is_noted(tmp_path: Path) -> None:
-    found = scan(source(tmp_path, ",h,/m/0bt9lr,1\na,h, ,1\n a ,h, /m/01yrx ,1\n"))
+    found = scan(source(tmp_path, ",human,/m/0bt9lr,1\na,human, ,1\n a ,human, /m/01yrx ,1\n"))
     assert found.statements == [("a", "/m/01yrx", 1.0)]
     assert found.notes.examples == {
         "row-without-image": ["labels-0.csv:2"],
@@ -80,7 +80,7 @@ def test_a_statement_without_image_or_category_is_noted(tmp_path: Path) -> None:
 
 def test_an_image_in_two_folders_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_images, "FILES_PER_BATCH", 2)
-    made = source(tmp_path, "a,h,/m/0bt9lr,1\n")
+    made = source(tmp_path, "a,human,/m/0bt9lr,1\n")
     for name in ("images/sub/a.png", "images/sub/c.jpg", "images/sub/d.jpg"):
         write(tmp_path / name)
     found = scan(made)
@@ -95,7 +95,7 @@ def test_rights_of_single_images_win_over_those_of_the_source(tmp_path: Path) ->
         'a,train,"Doe, Jane",https://creativecommons.org/licenses/by/2.0/,"a ""title"""\n'
         "z,train,Nobody,CC0,\nb,train,,,no rights stated\na,train,Second,CC0,\n"
     )
-    made = source(tmp_path, "a,h,/m/0bt9lr,1\n", rights=rights, licence="CC-BY-4.0", author="unknown")
+    made = source(tmp_path, "a,human,/m/0bt9lr,1\n", rights=rights, licence="CC-BY-4.0", author="unknown")
     found = scan(made)
     assert [(image["name"], image["licence"], image["author"]) for image in found.images] == [
         ("a", "https://creativecommons.org/licenses/by/2.0/", "Doe, Jane"),
@@ -123,7 +123,7 @@ def test_rights_of_many_images_are_found_across_blocks(
 
 @pytest.mark.parametrize("missing", ["images", "labels-0.csv", "classes.csv"])
 def test_each_missing_input_is_one_clear_error(tmp_path: Path, missing: str) -> None:
-    made = source(tmp_path, "a,h,/m/0bt9lr,1\n")
+    made = source(tmp_path, "a,human,/m/0bt9lr,1\n")
     (tmp_path / missing).rename(tmp_path / "moved")
     with pytest.raises(SourceError, match="does not exist") as error:
         scan(made)
@@ -132,7 +132,7 @@ def test_each_missing_input_is_one_clear_error(tmp_path: Path, missing: str) -> 
 
 @pytest.mark.parametrize("body", ["", HEADER, "ImageID,LabelName\na,/m/0bt9lr\n"])
 def test_an_empty_list_or_one_without_a_column_is_one_clear_error(tmp_path: Path, body: str) -> None:
-    made = source(tmp_path, "a,h,/m/0bt9lr,1\n", "")
+    made = source(tmp_path, "a,human,/m/0bt9lr,1\n", "")
     write(tmp_path / "labels-1.csv", body)
     with pytest.raises(SourceError, match=r"labels-1\.csv"):
         scan(made)
@@ -149,7 +149,7 @@ def test_an_empty_list_or_one_without_a_column_is_one_clear_error(tmp_path: Path
     ids=["plain", "quoted", "header", "mark"],
 )
 def test_class_descriptions_load_with_and_without_header(tmp_path: Path, body: str) -> None:
-    made = source(tmp_path, "a,h,/m/0bt9lr,1\n")
+    made = source(tmp_path, "a,human,/m/0bt9lr,1\n")
     write(tmp_path / "classes.csv", body)
     assert categories(made) == [Category("/m/0bt9lr", "Dog"), Category("/m/01yrx", "Cat")]
 

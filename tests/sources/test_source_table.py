@@ -193,3 +193,21 @@ def test_a_table_that_is_missing_empty_or_damaged_is_one_clear_error(tmp_path: P
         write(tmp_path / name, whole[: len(whole) // 2])
         with pytest.raises(SourceError, match="not a Parquet file in order"):
             scan(made)
+
+
+def test_a_parquet_row_with_a_zero_byte_or_other_bytes_than_utf_8_is_left_out(tmp_path: Path) -> None:
+    columns = {
+        "image": pa.array([b"1.jpg", b"2\x00.jpg", b"3.jpg", b"\xff.jpg", b"5.jpg"], pa.binary()),
+        "labels": pa.array(
+            [["dog", "cat"], ["dog"], ["dog", "c\x00t"], ["dog"], None], pa.list_(pa.string())
+        ),
+        "by": ["Zoë", "a", "b", "c", None],
+    }
+    path = parquet(tmp_path / "t.parquet", columns, rows=3)
+    found = scan(source(path, {"author": "by"}))
+    assert found.names == ["1.jpg", "5.jpg"]
+    assert rows(found) == [("1.jpg", "dog", 1.0, 1), ("1.jpg", "cat", 1.0, 1)]
+    assert found.notes.examples == {
+        "zero-byte": ["t.parquet:2", "t.parquet:3"],
+        "not-utf-8": ["t.parquet:4"],
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.errors import SpecError
-from mlimg_build.spec import LoadedSpec, file_paths, init_text, load_spec, parse_spec, without_paths
+from mlimg_build.spec import PEOPLE, LoadedSpec, file_paths, init_text, load_spec, parse_spec, without_paths
 
 TEXT = """\
 mlimg: 1
@@ -155,6 +155,7 @@ def test_no_path_is_left_where_paths_are_left_out() -> None:
         "split": "auto",
         "group": None,
         "type": "open_images",
+        "people": [*PEOPLE],
         "hierarchy": None,
         "rights": None,
     }

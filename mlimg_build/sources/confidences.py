@@ -1,0 +1,135 @@
+"""Confidences as sources write them, and who wrote them: people state facts, a machine never does."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.sources.protocol import Notes
+from mlimg_build.spec import PEOPLE
+
+__all__ = ["Speakers", "confidences"]
+
+NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+WHOLE = pa.array(["0", "1", "0.0", "1.0"])  # as most lists write what people said
+NONZERO = re.compile(r"[+-]?[0.]*[1-9]")
+BELOW_ONE = math.nextafter(1, 0)
+KNOWN = frozenset({*PEOPLE, "machine"})
+MOST = 1000  # values of a column that are told apart
+
+
+def confidences(
+    column: pa.Array,
+    numbers: npt.NDArray[np.int64],
+    file: str,
+    notes: Notes,
+    ignored: float | None = None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """The confidences as float64[n], and a bool[n], False where the text is no number in [0, 1] (noted).
+
+    The value is 0 or 1 only where the text says exactly that: a number that float64 would round to either becomes
+    the float64 beside it. The value `ignored` is let through as well.
+    """
+    stripped = pc.utf8_trim_whitespace(column)
+    numeric = pc.if_else(pc.match_substring_regex(stripped, NUMBER), stripped, "nan")
+    values = numeric.cast(pa.float64()).to_numpy(zero_copy_only=False) + 0.0  # -0 becomes 0
+    edges = [0.0, 1.0] if ignored is None else [0.0, 1.0, ignored]
+    _unround(values, stripped, np.isin(values, edges))
+    good = (values >= 0) & (values <= 1)
+    if ignored is not None:
+        good |= values == ignored
+    for i in np.flatnonzero(~good):
+        notes.add("bad-confidence", f"{file}:{numbers[i]}: {column[int(i)].as_py()!r}")
+    return values, good
+
+
+def _unround(values: npt.NDArray[np.float64], texts: pa.Array, at_edge: npt.NDArray[np.bool_]) -> None:
+    """Moves each value that its text only rounds to an edge off it."""
+    if not at_edge.any():
+        return
+    asked = np.flatnonzero(at_edge & pc.invert(pc.is_in(texts, WHOLE)).to_numpy(zero_copy_only=False))
+    coded = texts.take(pa.array(asked)).dictionary_encode()
+    first = np.unique(coded.indices.to_numpy(), return_index=True)[1]
+    exact = [
+        _unrounded(text, float(values[asked[i]]))
+        for text, i in zip(coded.dictionary.to_pylist(), first, strict=True)
+    ]
+    values[asked] = np.array(exact, np.float64)[coded.indices.to_numpy()]
+
+
+def _unrounded(text: str, value: float) -> float:
+    """The value that a number's text was rounded to, or where they differ the float64 beside it.
+
+    >>> _unrounded("10e-1", 1.0), _unrounded("0.99999999999999999999", 1.0), _unrounded("-1e-400", 0.0)
+    (1.0, 0.9999999999999999, -5e-324)
+    """
+    if value == 0:  # a zero's exponent, and that of what rounds to it, may be past what Decimal holds
+        if NONZERO.match(text) is None:
+            return 0.0
+        return math.nextafter(0, -1 if text.startswith("-") else 1)
+    exact = Decimal(text)
+    if exact == Decimal(value):
+        return value
+    return math.nextafter(value, math.inf if exact > Decimal(value) else -math.inf)
+
+
+@dataclass(slots=True)
+class Speakers:
+    """Tells in one list what people said from what a machine did, by the column that names who said it.
+
+    `people` are the values of that column that are people, in any case; a list without the column is people's
+    unless there are none. `noted` at the end of the list tells which other values it had.
+    """
+
+    people: Sequence[str]
+    file: str
+    notes: Notes
+    unknown: dict[str, tuple[int, int]] = field(default_factory=dict)  # value → its rows, the first of them
+
+    def weigh(
+        self,
+        values: npt.NDArray[np.float64],
+        said_by: pa.Array | None,
+        numbers: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.bool_]:
+        """Puts a machine's 1 just below 1, in place; bool[n], False where a machine says 0: no statement (noted)."""
+        if said_by is None and self.people:
+            return np.ones(len(values), bool)
+        machine = np.ones(len(values), bool) if said_by is None else self._machine(said_by, numbers)
+        values[machine & (values == 1)] = BELOW_ONE
+        nothing = machine & (values == 0)
+        if nothing.any():
+            self.notes.add(
+                "machine-absence", f"{self.file}:{numbers[nothing][0]}", int(np.count_nonzero(nothing))
+            )
+        said: npt.NDArray[np.bool_] = ~nothing
+        return said
+
+    def _machine(self, said_by: pa.Array, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        coded = said_by.dictionary_encode()
+        given = [value.strip() for value in coded.dictionary.to_pylist()]
+        people = {value.casefold() for value in self.people}
+        machine = np.array([value.casefold() not in people for value in given], bool)
+        codes = coded.indices.to_numpy()
+        known = people | KNOWN
+        for code, value in enumerate(given):
+            if value.casefold() not in known:
+                rows = np.flatnonzero(codes == code)
+                told = value if value in self.unknown or len(self.unknown) < MOST else "and others"
+                count, first = self.unknown.get(told, (0, int(numbers[rows[0]])))
+                self.unknown[told] = (count + len(rows), first)
+        found: npt.NDArray[np.bool_] = machine[codes]
+        return found
+
+    def noted(self) -> None:
+        """Notes each value that is neither known as people nor as a machine, with its rows."""
+        for value, (rows, first) in sorted(self.unknown.items()):
+            self.notes.add("unknown-speaker", f"{self.file}:{first}: {value!r}, taken for a machine", rows)
