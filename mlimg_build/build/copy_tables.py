@@ -352,7 +352,7 @@ def _origins(
     number = np.empty(len(order), np.int64)
     number[order] = np.cumsum(new)
     said = len(statements)
-    first = np.full(len(order), len(order), np.int64)
+    first = np.full(len(order), np.iinfo(np.int64).max)
     np.minimum.at(first, number[:said], member)
     return first[number[said:]]
 
