@@ -99,6 +99,18 @@ def test_labels_that_count_are_those_of_a_shard_but_for_copies(whole: Built) -> 
                     assert mask[offset] == image.counts
 
 
+def test_a_shard_without_copies_gives_its_stored_columns_and_makes_none(whole: Built) -> None:
+    seen = 0
+    with open_dataset(whole.dataset) as dataset:
+        for split in dataset.splits.values():
+            for shard in range(split.shards):
+                first = shard * split.images_per_shard
+                if not any(image.copies for image in split[first : first + split.images_per_shard]):
+                    assert split.column("counted/state", shard) is split.column("labels/state", shard)
+                    seen += 1
+    assert seen
+
+
 def test_categories_count_copies_once_and_verify_proves_it(whole: Built) -> None:
     with open_dataset(whole.dataset) as dataset:
         wnids = dataset.categories.wnid
