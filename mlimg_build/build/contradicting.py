@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import permutations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.build.copies import Copy, groups_of_copies
+from mlimg_build.build.copy_contradictions import Told, tally_copies
 from mlimg_build.build.finishing import noted
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.rows import shard_batch
@@ -65,8 +65,8 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
             )
             counted[key] += 1
             example.setdefault(key, batch.column("id")[int(image[i])].as_py())
-    for key, which in _between_copies(plan, store):
-        counted[key] += 1
+    for key, times, which in _between_copies(plan, store):
+        counted[key] += times
         example.setdefault(key, which)
     wnids, graph = plan.facts.vocabulary.wnids, plan.graph
     rows = [
@@ -80,29 +80,31 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
     return sorted(rows, key=lambda row: (-row[8], *row[:8]))
 
 
-def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...], str]]:
-    """What is stated to be absent from one copy of an image and present in another, and which copies these are."""
+def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...], int, str]]:
+    """What is stated to be absent from one copy of an image and present in another, how often, and of which first."""
     names = ("start", "stop", "category", "state", "rule", "via", "mapping", "record")
-    read: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    read: dict[str, dict[str, npt.NDArray[Any]] | None] = {}
 
-    def labels(copy: Copy) -> list[dict[str, int]]:
-        path = store.path(copy.work.labels)
-        if str(path) not in read:
-            read[str(path)] = read_labels(path, "labels", names)
-        columns = read[str(path)]
+    def told(copy: Copy) -> Told:
+        key = copy.work.labels
+        if key.digest not in read:
+            read[key.digest] = read_labels(store.path(key), "labels", names) if store.has(key) else None
+        if (columns := read[key.digest]) is None:
+            return Told()
         start, stop = int(columns["start"][copy.row]), int(columns["stop"][copy.row])
-        listed = [columns[name][start:stop].tolist() for name in names[2:]]
-        return [dict(zip(names[2:], row, strict=True)) for row in zip(*listed, strict=True)]
+        labels = list(zip(*(columns[name][start:stop].tolist() for name in names[2:]), strict=True))
+        return Told(
+            {
+                category: _who(plan, *said)
+                for category, state, rule, _, *said in labels
+                if state < 0 and rule == 0
+            },
+            [(category, via, _who(plan, *said)) for category, state, _, via, *said in labels if state > 0],
+        )
 
     for group in groups_of_copies(plan, store).values():
-        told = [labels(one) if store.has(one.work.labels) else [] for one in group]
-        for (one, denying), (other, stating) in permutations(zip(group, told, strict=True), 2):
-            denied = {row["category"]: row for row in denying if row["state"] < 0 and row["rule"] == 0}
-            for row in stating:
-                if row["state"] > 0 and (no := denied.get(row["category"])):
-                    by = [_who(plan, each["mapping"], each["record"]) for each in (no, row)]
-                    key = (no["category"], by[0], row["via"], by[1], "copy", 2)
-                    yield key, f"{one.id} = {other.id}"
+        for pair, count, (one, other) in tally_copies([told(copy) for copy in group]):
+            yield (*pair, "copy", 2), count, f"{group[one].id} = {group[other].id}"
 
 
 def _who(plan: Plan, mapping: int, record: int) -> str:
