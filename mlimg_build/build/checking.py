@@ -44,9 +44,12 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
         raise SpecError(problems)
 
 
-def missing_paths(loaded: LoadedSpec) -> list[Problem]:
-    """One error for every file or folder that the spec names and that is not there, at its place."""
-    found = []
+def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]:
+    """One error for every file or folder that the spec names and that is not there, at its place.
+
+    With `lenient`, a warning where its place comes from a variable that is not set: nobody has said where it is here.
+    """
+    found, unsaid = [], loaded.document.defaulted
     for place, path, kind in file_paths(loaded):
         try:
             there = path.is_dir() if kind == "folder" else path.is_file()
@@ -60,6 +63,7 @@ def missing_paths(loaded: LoadedSpec) -> list[Problem]:
                     f"{kind} {what}: {path}",
                     loaded.place(*place),
                     hint=_hint(path),
+                    severity="warning" if lenient and {place, place[:-1]} & unsaid else "error",
                 )
             )
     return found

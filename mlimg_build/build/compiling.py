@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ from mlimg_build.build.repair import forget_lists, without_flaws
 from mlimg_build.build.store import Store, write_synced
 from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset.writing import read_result
-from mlimg_build.errors import DatasetError, Interrupted, LabelError, LockChanged, Problem
+from mlimg_build.errors import BuildError, DatasetError, Interrupted, LabelError, LockChanged, Problem
+from mlimg_build.images import Status
 from mlimg_build.spec import Backend, LoadedSpec
 
 __all__ = [
@@ -66,6 +68,24 @@ class Built:
     proved: tuple[int, int] | None = (
         None  # shards that are what the lock says, of how many; None without a lock
     )
+
+    @property
+    def failure(self) -> BuildError | None:
+        """The error "no-bytes" where no image has any: what was built holds labels only."""
+        reasons = Counter(self.failed)
+        if reasons.total() < self.images:
+            return None
+        listed = " and ".join(f"{count:,} {status}" for status, count in reasons.most_common(3))
+        (likeliest, _), *_ = reasons.most_common(1)
+        meaning, hint = Status[likeliest].meaning, Status[likeliest].hint
+        return BuildError(
+            Problem(
+                "no-bytes",
+                f"none of the {self.images:,} images has bytes ({listed}); {self.dataset} holds their labels only",
+                hint=f"{likeliest}: {meaning[:1].lower()}{meaning[1:]}; {hint}. Each image with its reason is in "
+                f"{self.failures}",
+            )
+        )
 
 
 class Watcher(Protocol):

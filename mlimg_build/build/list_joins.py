@@ -130,13 +130,13 @@ def join_problems(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[P
     for catalog in catalogs:
         root, join = loaded.spec.sources[catalog.name].images, catalog.join
         if join is not None:
-            yield from _of_list(loaded, catalog.name, root, join)
-            if root is not None:
-                yield from _of_folder(loaded, catalog.name, join, join.there - used[root])
+            spare = join.there - (0 if root is None else used[root])
+            yield from _of_list(loaded, catalog.name, root, join, spare)
+            yield from _of_folder(loaded, catalog.name, join, spare)
         yield from _of_rights(loaded, catalog)
 
 
-def _of_list(loaded: LoadedSpec, name: str, root: Path | None, join: Join) -> Iterator[Problem]:
+def _of_list(loaded: LoadedSpec, name: str, root: Path | None, join: Join, spare: int) -> Iterator[Problem]:
     lost = join.listed - join.found
     if not lost or not (2 * lost > join.listed or join.spelled):
         return
@@ -144,8 +144,9 @@ def _of_list(loaded: LoadedSpec, name: str, root: Path | None, join: Join) -> It
     if root is None:
         message = f"source {name}: {lost:,} images of its lists are paths, and it names no folder"
         yield Problem("list-not-found", message, place, "give the folder as `images`", "warning")
-    elif not join.there and not join.tars:
-        message = f"source {name}: its folder holds no image, and its lists name {join.listed:,}"
+    elif not join.found and spare <= 0 and not join.tars:
+        others = " but those of other sources" if join.there else ""
+        message = f"source {name}: its folder holds no image{others}, and its lists name {join.listed:,}"
         hint = "put the images there, or correct `images`; without them rows have labels only"
         yield Problem("folder-empty", message, place, hint, "warning")
     else:

@@ -66,7 +66,7 @@ def build(
         terminal.show_built(built)
     made: Modelled | None = None
     try:
-        if loaded.spec.training is not None and until != "dataset":
+        if built.failure is None and loaded.spec.training is not None and until != "dataset":
             from mlimg_build.build.modelling import make_model
 
             with terminal.Watcher() as watcher:
@@ -77,11 +77,13 @@ def build(
         page = write_report(built.dataset, built.dataset.with_suffix(".html"), made.model if made else None)
     if as_json:
         print_json({**plain(built), "model": plain(made) if made else None, "report": str(page)})
-        return
-    if made is not None:
-        terminal.show_problems(made.warnings)
-        terminal.show_modelled(made)
-    print(page)
+    else:
+        if made is not None:
+            terminal.show_problems(made.warnings)
+            terminal.show_modelled(made)
+        print(page)
+    if built.failure is not None:
+        raise built.failure
 
 
 def train(

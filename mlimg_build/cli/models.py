@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mlimg_build.errors import Problem, TrainingError
+
 from .options import (
     AsJson,
     Dataset,
@@ -93,6 +95,7 @@ def predict(
             found = labels_of(model, images, top, least, device, advance)
             if as_json:
                 predicted = list(found)
+                count, failed = len(predicted), sum(one.status != "ok" for one in predicted)
             else:
                 count, failed = terminal.show_predicted(found)
     if to is not None and as_json:
@@ -103,3 +106,11 @@ def predict(
         from dataclasses import asdict
 
         print_json({"model": str(model), "images": [{**asdict(one), "path": one.name} for one in predicted]})
+    if failed == count:
+        raise TrainingError(
+            Problem(
+                "nothing-read",
+                f"none of the {count:,} images could be read",
+                hint="each has its reason above, or in the file: are they images?",
+            )
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,14 +67,19 @@ def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     """What `check` has to tell of one spec; its warnings are shown, and unless `quiet` that it has no error."""
     from mlimg_build import terminal
     from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
+    from mlimg_build.errors import MlimgError, SpecError
 
     loaded = load(spec)
-    warnings = [
-        *loaded.warnings,
-        *(replace(problem, severity="warning") for problem in missing_paths(loaded)),
-    ]
+    absent = missing_paths(loaded, lenient=True)
+    errors = [problem for problem in absent if problem.severity == "error"]
+    warnings = [*loaded.warnings, *(problem for problem in absent if problem.severity == "warning")]
     terminal.show_problems(warnings)
-    check_ids(loaded, load_wordnet(loaded))
+    try:
+        check_ids(loaded, load_wordnet(loaded))
+    except MlimgError as error:
+        errors += error.problems
+    if errors:
+        raise SpecError(errors)
     if not quiet:
         sources = len(loaded.spec.sources)
         print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources} sources, no errors")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlimg_build.errors import Place, Problem
-from mlimg_build.spec.variables import substitute
+from mlimg_build.spec.variables import substitute, takes_default
 
 __all__ = ["Document", "Path"]
 
@@ -25,6 +25,7 @@ class Document:
     written: dict[Path, str] = field(default_factory=dict)  # scalars as they stand in the file
     problems: list[Problem] = field(default_factory=list)
     faulty: set[Path] = field(default_factory=set)  # values of which nothing more is to be said
+    defaulted: set[Path] = field(default_factory=set)  # values in which a variable's default stands
 
     def key_place(self, path: Path) -> Place:
         """Where the key at `path` stands; for an entry of a list, the entry; else its nearest ancestor."""
@@ -48,6 +49,8 @@ class Document:
             if not isinstance(value, str):
                 return value
             text, faults = substitute(value, variables)
+            if takes_default(value, variables):
+                self.defaulted.add(path)
             for fault in faults:
                 self.faulty.add(path)
                 self.problems.append(Problem(fault.code, fault.message, self.value_place(path), fault.hint))

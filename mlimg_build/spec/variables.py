@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Fault", "Substituted", "substitute"]
+__all__ = ["Fault", "Substituted", "substitute", "takes_default"]
 
 MARK = re.compile(r"\$\$|\$\{([^}]*)(\}?)")
 INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -67,3 +67,13 @@ def substitute(text: str, variables: Mapping[str, str]) -> tuple[str, list[Fault
 
     replaced = MARK.sub(replacement, text)
     return (Substituted(replaced) if "${" in text else replaced), faults
+
+
+def takes_default(text: str, variables: Mapping[str, str]) -> bool:
+    """Says whether a variable of the text is replaced by its default, as none has set it.
+
+    >>> takes_default("${ROOT:-data}/train", {}), takes_default("${ROOT:-data}/train", {"ROOT": "/data"})
+    (True, False)
+    """
+    found = (INSIDE.fullmatch(mark[1]) for mark in MARK.finditer(text) if mark[0] != "$$" and mark[2])
+    return any(inside and inside[2] is not None and not variables.get(inside[1]) for inside in found)

@@ -26,7 +26,13 @@ from mlimg_build.training.weights import Card
 
 __all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif"})
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
+        *(".png", ".apng", ".webp", ".gif"),
+    }
+)
+"""Names of the formats that are read; the sources take the same for images, and some more."""
 ONE_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EIO, errno.EACCES, errno.EPERM})
 
 

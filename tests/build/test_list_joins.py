@@ -166,6 +166,13 @@ def test_sources_that_share_a_folder_are_counted_together() -> None:
     assert problems(first, table([f"{i}.jpg" for i in range(2, 9)], "other.csv")) == []
 
 
+def test_a_folder_of_another_source_s_images_alone_is_as_one_without_images() -> None:
+    files("a.jpg")
+    (problem,) = problems(table(["a.jpg"]), table(["b.jpg", "c.jpg"], "other.csv"))
+    assert (problem.code, problem.severity) == ("folder-empty", "warning")
+    assert "no image but those of other sources" in problem.message
+
+
 def test_rights_of_other_images_are_a_warning() -> None:
     files("a.jpg", "b.jpg", "c.jpg")
     Path("r.csv").write_text("ImageID,License,Author\nx,CC0,Jane\nc,CC0,Jane\n")
@@ -175,7 +182,7 @@ def test_rights_of_other_images_are_a_warning() -> None:
 
 
 def test_one_source_that_finds_nothing_is_not_hidden_by_another_that_does() -> None:
-    files("a.jpg")
+    files("a.jpg", "spare.jpg")
     found = problems(table(["a.jpg"]), table(["x/1.jpg", "x/2.jpg"], "other.csv"))
     assert [problem.severity for problem in found] == ["error"]
 

@@ -28,6 +28,7 @@ sources:
     min_confidense: 0.5
 images: {max_pixels: many}
 """
+TABLE = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  t: {type: table, table: t.csv, images: images}\n"
 
 
 def mlimg(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -97,15 +98,69 @@ def test_wrong_usage_exits_with_2(project: Path) -> None:
     assert mlimg("why").returncode == 2
 
 
-def test_a_missing_folder_warns_in_check_and_stops_a_build(tmp_path: Path) -> None:
-    assert mlimg("init", "mine.yaml", cwd=tmp_path).returncode == 0
+def test_a_missing_folder_fails_check_and_build(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(TABLE)
     done = mlimg("check", "mine.yaml", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "warning[path-missing]" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("error[path-missing]") == 2
+    assert "error[path-missing]" in done.stderr
+    assert "mine.yaml:" in done.stderr
     done = mlimg("build", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 1
     assert "error[path-missing]" in done.stderr
     assert "mine.yaml:" in done.stderr
+
+
+def test_a_folder_whose_variable_nobody_set_is_a_warning_of_check_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: '${SOME_ROOT:-data}/train'}\n"
+    )
+    monkeypatch.delenv("SOME_ROOT", raising=False)
+    done = mlimg("check", "x.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "warning[path-missing]" in done.stderr
+    assert mlimg("build", "x.yaml", cwd=tmp_path).returncode == 1
+    monkeypatch.setenv("SOME_ROOT", "elsewhere")
+    assert mlimg("check", "x.yaml", cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_build_in_which_no_image_has_bytes_fails_and_says_what_is_left(
+    tmp_path: Path, as_json: bool
+) -> None:
+    (tmp_path / "x.yaml").write_text(TABLE)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"<html>404 Not Found</html>")
+    (tmp_path / "images" / "b.jpg").write_bytes(b"")
+    rows = "a.jpg,dog\nb.jpg,dog\nhttps://a.example/1.jpg,dog\nhttps://a.example/2.jpg,dog\n"
+    (tmp_path / "t.csv").write_text(f"image,labels\n{rows}")
+    for _ in range(2):  # a rerun says it again
+        done = mlimg("build", "x.yaml", *(["--json"] if as_json else []), cwd=tmp_path)
+        assert done.returncode == 1
+        assert "error[no-bytes]: none of the 4 images has bytes (2 not_fetched and" in done.stderr
+        assert "build/x.failures.csv" in done.stderr
+        assert "build/x.zarr" in done.stdout
+        assert not as_json or json.loads(done.stdout)["failed"]["not_fetched"] == 2
+    with open_dataset(tmp_path / "build" / "x.zarr") as dataset:
+        assert {image.status for image in dataset.train} == {"not_fetched", "unrecognised", "empty"}
+    for arguments in (("info",), ("verify", "--labels"), ("report",)):
+        assert mlimg(arguments[0], "build/x.zarr", *arguments[1:], cwd=tmp_path).returncode == 0
+    (tmp_path / "x.yaml").write_text(TABLE + "training: {epochs: 1, batch_size: 1}\n")
+    done = mlimg("train", "x.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_build_of_which_no_image_is_left_fails(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(TABLE.replace("images}", "images, exclude: [dog]}"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(crops("chelsea", 1)[0])
+    (tmp_path / "t.csv").write_text("image,labels\na.jpg,dog\n")
+    done = mlimg("build", "x.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error[no-category]" in done.stderr
 
 
 def test_why_knows_absent_present_and_unknown(project: Path) -> None:
