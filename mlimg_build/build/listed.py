@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.sources.file_kinds import kind_of
 from mlimg_build.sources.image_paths import composed
 
 __all__ = ["lines_of", "read_ids", "text_of"]
@@ -25,9 +26,13 @@ def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
 
 
 def text_of(path: Path, what: str) -> str:
-    """The text of a small file; raises `SpecError` "list-unreadable", which calls it `what`."""
+    """The text of a small file; raises `SpecError` "list-unreadable", which calls it `what`.
+
+    A file of another kind than text is told as what it is, a zero byte with its place.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        other = kind_of(path)
+        text = path.read_text(encoding="utf-8-sig") if other is None else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(
             Problem(
@@ -36,3 +41,11 @@ def text_of(path: Path, what: str) -> str:
                 hint="correct its path, or write it as UTF-8",
             )
         ) from error
+    if other is not None:
+        message = f"{what} cannot be read: it is {other.name}: {path}"
+        raise SpecError(Problem("list-unreadable", message, Place(str(path), 1, 1), other.hint))
+    if "\0" in text:
+        before = text[: text.index("\0")]
+        place = Place(str(path), before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise SpecError(Problem("list-unreadable", f"{what} holds a zero byte", place, "remove it"))
+    return text

@@ -34,6 +34,8 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
         key, name = row[0].strip(), row[1].strip() if len(row) > 1 else ""
         if len(row) < 2:
             problems.append(Problem("descriptions-row", f"{key} has no name", place, HINT))
+        elif "\0" in key + name:
+            problems.append(Problem("descriptions-row", "it holds a zero byte", place, "remove it"))
         elif not key:
             problems.append(Problem("descriptions-row", f"{name!r} has no id", place, HINT))
         elif named.setdefault(key, (name, line))[0] != name:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.sources.file_kinds import kind_of
+from mlimg_build.sources.lines import unreadable
 
 __all__ = ["Dictionary", "read_dictionary"]
 
@@ -27,6 +29,9 @@ class Dictionary:
 def read_dictionary(path: Path) -> Dictionary:
     """The rows of the published file, header or not; raises `SourceError` with every row that is wrong."""
     try:
+        other = kind_of(path)
+        if other is not None:
+            raise unreadable(path, "the dictionary", f"it is {other.name}", other.hint)
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() also splits inside names
     except (OSError, UnicodeDecodeError) as error:
         problem = Problem(
@@ -68,6 +73,8 @@ def _wrong(row: list[str], index: int, count: int, seen: dict[str, int]) -> str 
         return f"{len(row)} fields, expected 4"
     if row[0] != str(index):
         return f"index {row[0]}, expected {index}: rows are numbered from 0"
+    if "\0" in row[3]:
+        return "its name holds a zero byte"
     if not WNID.fullmatch(row[1]):
         return f"{row[1]!r} is not a WordNet id like n02084071"
     if row[1] in seen:

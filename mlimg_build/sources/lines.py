@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.file_kinds import kind_of, other_than_parquet
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["Block", "empty_lines_where", "is_utf8", "read_blocks", "read_lines", "require_file", "unreadable"]
@@ -29,8 +30,11 @@ class Block(NamedTuple):
     lines: int
 
 
-def require_file(path: Path, what: str) -> None:
-    """Raises `SourceError` unless `path` is a file that may be read and has something in it."""
+def require_file(path: Path, what: str, parquet: bool = False) -> None:
+    """Raises `SourceError` unless `path` is a file of text that may be read and has something in it.
+
+    A file that is another kind than its name says is told as what it is. With `parquet` it is to be Parquet, not text.
+    """
     if not path.is_file():
         raise SourceError(
             Problem(
@@ -49,6 +53,13 @@ def require_file(path: Path, what: str) -> None:
                 hint="a download that broke off leaves such a file; get it again",
             )
         )
+    try:
+        other = other_than_parquet(path) if parquet else kind_of(path)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise unreadable(path, what, why, "check the disk or get it again") from error
+    if other is not None:
+        raise unreadable(path, what, f"it is {other.name}", other.hint)
 
 
 def unreadable(path: Path, what: str, why: str, hint: str) -> SourceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from csv import Error as HeaderError
 from csv import reader as read_fields
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.lines import Block, empty_lines_where, read_blocks, unreadable
+from mlimg_build.sources.lines import LONGEST, Block, empty_lines_where, read_blocks, unreadable
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["filled", "missing_columns", "read_table"]
@@ -116,6 +117,10 @@ def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequenc
 
 def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[str], Block]:
     line, _, rest = block.data.partition(b"\n")
+    if not line.strip() and block.first == 1 and _damaged(path):
+        raise unreadable(
+            path, what, "its header holds a zero byte or is not UTF-8", "save it as a CSV in UTF-8"
+        )
     if b"\r" in line.removesuffix(b"\r"):
         raise unreadable(path, what, "its lines end with a bare carriage return", "save it with line feeds")
     try:
@@ -123,6 +128,12 @@ def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[s
     except HeaderError as error:
         raise unreadable(path, what, str(error), "is it a text file?") from error
     return [name.strip() for name in names], Block(rest, block.first + 1, block.lines - 1)
+
+
+def _damaged(path: Path) -> bool:
+    """Says whether the first line of a file is there, though no text could be made of it."""
+    with path.open("rb") as stream:
+        return bool(stream.readline(LONGEST).removeprefix(BOM_UTF8).strip())
 
 
 def _rows(

@@ -28,7 +28,7 @@ def read_parquet(
     Raises `SourceError` for a file that is missing, empty or
     not Parquet, without one of the columns, or with a column that cannot be text.
     """
-    require_file(path, what)
+    require_file(path, what, parquet=True)
     try:
         with pq.ParquetFile(path) as file:
             error = missing_columns(path, what, file.schema_arrow.names, columns)

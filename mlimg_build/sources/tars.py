@@ -93,6 +93,8 @@ def _collect(member: tarfile.TarInfo, tar: str, length: int, notes: Notes, found
     name, where = _plain(member.name), f"{tar}:{shown(member.name)}"
     if not is_text(member.name):
         notes.add("name-not-utf-8", where)
+    elif "\0" in member.name:
+        notes.add("zero-byte", where.replace("\0", "\\0"))
     elif name.split("/", 1)[0] == "..":
         notes.add("outside", where)
     elif is_hidden(name):

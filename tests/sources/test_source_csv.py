@@ -153,7 +153,8 @@ def test_what_a_line_says_does_not_depend_on_the_lines_around_it(
         (b"a,c\n1,2\n", "column-missing", "no column b"),
         (b"a,b,b\n1,2,3\n", "column-missing", "has the column b twice"),
         (b"\na,b\n1,2\n", "column-missing", "its columns are none"),
-        (b"a,b\xff\n1,2\n", "column-missing", "no column a, b"),
+        (b"a,b\xff\n1,2\n", "list-unreadable", "its header holds a zero byte or is not UTF-8"),
+        (b"a,b,\x00c\n1,2,3\n", "list-unreadable", "its header holds a zero byte or is not UTF-8"),
         (b"a,b\r1,2\r", "list-unreadable", "bare carriage return"),
     ],
 )
@@ -175,7 +176,7 @@ def test_a_binary_file_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(lines, "BLOCK", 1000)
     monkeypatch.setattr(lines, "LONGEST", 2000)
     with pytest.raises(SourceError, match="is longer than") as error:
-        read(write(tmp_path / "list.csv", b"\x00" * 100_000))
+        read(write(tmp_path / "list.csv", b"\x01" * 100_000))
     assert error.value.code == "list-unreadable"
 
 

@@ -257,3 +257,14 @@ def test_no_damage_raises_and_the_images_before_it_stand(
     for name, member in whole.items():
         if member.offset + member.size <= at:
             assert found[name] == member
+
+
+def test_a_member_with_a_zero_byte_in_its_name_is_noted(tmp_path: Path) -> None:
+    path = write_tar(
+        tmp_path / "zero.tar", {"a.jpg": b"1", "ü\0c.jpg": b"2", "d.jpg": b"3"}, tarfile.PAX_FORMAT
+    )
+    notes = Notes()
+    found = [member.name for member in members(path, notes)]
+    assert not any("\0" in name for name in found)
+    assert {"a.jpg", "d.jpg"} <= {*found}
+    assert notes.examples == {"zero-byte": ["zero.tar:ü\\0c.jpg"]}
