@@ -17,6 +17,8 @@ from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["pixels", "prove", "recognised"]
 
+HEADERS = {b"VP8X": 10, b"VP8L": 5, b"VP8 ": 10}  # bytes of a first chunk that say how big the image is
+
 
 def recognised(data: bytes) -> bool:
     """Whether the bytes begin as a WebP file does."""
@@ -47,9 +49,12 @@ def _end(data: bytes) -> int:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Width and height of the canvas, which libwebp allocates before it reads a pixel."""
+    """Width and height of the canvas, which libwebp allocates before it reads a pixel.
+
+    A lossless image of one colour is a header and a few bits, 28 bytes in all.
+    """
     head, kind = data[20:30], data[12:16]
-    if len(data) < 30:
+    if len(data) < 20 + HEADERS.get(kind, 0):
         raise BadImage.because(Status.truncated, "the WebP ends inside its header")
     if kind == b"VP8X":
         return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
@@ -71,7 +76,9 @@ def _orientation(data: bytes) -> int:
     turn, at = 1, 12
     while at + 8 <= end:
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if at + 8 + size > min(end, len(data)):
+        if at + 8 + size > len(data):
+            raise BadImage.because(Status.truncated, f"the WebP ends inside its chunk at byte {at}")
+        if at + 8 + size > end:
             raise BadImage.because(
                 Status.corrupt, f"the WebP's chunk at byte {at} is longer than the file states"
             )

@@ -78,11 +78,13 @@ def _show_groups(summary: dict[str, Any]) -> None:
     groups = summary["groups"]
     if groups is None:
         return
-    for source, rule in groups["by"].items():
-        out.print(f"groups      {source}: by {rule}")
+    for rule in dict.fromkeys(groups["by"].values()):
+        sources = ", ".join(source for source, one in groups["by"].items() if one == rule)
+        out.print(Text(f"groups      by {rule} in {sources}"))  # a pattern is no markup
     images = sum(summary["splits"].values())
     for split, count in summary["splits"].items():
-        told = f"{count:,} images ({count / images:.1%}), {groups['splits'].get(split, 0):,} groups"
+        in_it = groups["splits"].get(split, 0)
+        told = f"{count:,} images ({count / images:.1%}), {in_it:,} {'group' if in_it == 1 else 'groups'}"
         out.print(f"split       {split}: {told}")
     if groups["images_without"]:
         out.print(f"no group    {groups['images_without']:,} images, each draws its split alone")
@@ -294,6 +296,10 @@ def show_info(told: dict[str, Any]) -> None:
         "WordNet": f"{attributes['wordnet']['release']}, {attributes['wordnet']['digest']}",
         "spec": f"{attributes['spec_file']}, {attributes['spec_digest']}",
     }
+    if groups := attributes.get("groups"):
+        by = ", ".join(dict.fromkeys(groups["by"].values()))
+        alone = f"; {groups['images_without']:,} images in none" if groups["images_without"] else ""
+        rows["groups"] = f"{groups['groups']:,}, each in one split, by {by}{alone}"
     for name, text in rows.items():
         out.print(f"{name:15} {text}")
     listed = table("\nlargest categories", "\npresent", "\nabsent", right=("\npresent", "\nabsent"))
