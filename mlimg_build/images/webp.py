@@ -70,8 +70,7 @@ def _size(data: bytes) -> tuple[int, int]:
 def _orientation(data: bytes) -> int:
     """Orientation by the EXIF chunk; raises BadImage unless every chunk lies whole inside the file."""
     end = _end(data)
-    # a last chunk of odd length may lack its byte of padding
-    if end > len(data) + 1:
+    if end > len(data):  # libwebp refuses a file that lacks only the padding of its last chunk, too
         raise BadImage.because(Status.truncated, "the WebP is shorter than its header states")
     turn, at = 1, 12
     while at + 8 <= end:
