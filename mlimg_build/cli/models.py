@@ -63,7 +63,8 @@ def predict(
             metavar="S",
             min=0,
             max=1,
-            help="Leave out labels that score lower; default 0.5, or the best where none reaches it.",
+            help="Also give labels below 0.5 down to this score, or leave out those below a higher one; "
+            "default 0.5, or the best where none reaches it.",
         ),
     ] = None,
     features: Annotated[

@@ -26,6 +26,7 @@ from mlimg_build.training.weights import Card
 
 __all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
 
+LIKELY = 0.5  # score of a sigmoid from which a label is said without being asked for
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
@@ -172,9 +173,11 @@ def predict(
 ) -> Iterator[Predicted]:
     """Up to `top` labels of each image that score at least `least`, the most specific first.
 
-    Most specific is a label under which the model's hierarchy has no other that scores enough; these come first, by
-    their scores, and then what lies above them, the deeper the earlier. Without `least` it is 0.5 for a sigmoid, and
-    where nothing reaches that the best of any score are given; for a softmax it is 0.
+    First come those that are likely: 0.5 or more for a sigmoid, any score for a softmax. Of these the most specific,
+    under which the model's hierarchy has no other likely one, lead by their scores, and what lies above them follows,
+    the deeper the earlier. Without `least` there are no others, unless no label is likely: then the best of any score.
+    With a lower `least` the best of the unlikely follow, so that it takes away nothing; with a higher one it is what
+    counts as likely.
     """
     hierarchy = _Hierarchy([category.parents for category in card.categories])
     for seen in see(network, card, paths, machine):
@@ -187,10 +190,8 @@ def predict(
         for i, path in enumerate(seen.paths):
             chosen: list[int] = []
             if seen.statuses[i] == "ok":
-                usual = 0.5 if card.activation == "sigmoid" else 0.0
-                chosen = hierarchy.most_specific(scores[i], usual if least is None else least, top)
-                if not chosen and least is None:
-                    chosen = hierarchy.best(scores[i], top)
+                likely = LIKELY if card.activation == "sigmoid" else 0.0
+                chosen = hierarchy.choose(scores[i], likely, least, top)
             labels = tuple(
                 Score(card.categories[number].wnid, card.categories[number].name, float(scores[i, number]))
                 for number in chosen
@@ -206,9 +207,22 @@ class _Hierarchy:
         self._low, self._high = pairs[:, 0], pairs[:, 1]
         self._depth = np.array(depths(parents))
 
-    def best(self, scores: NDArray[np.float64], top: int) -> list[int]:
-        """The `top` outputs of the highest scores, the deepest first."""
-        chosen = np.argsort(-scores, kind="stable")[:top]
+    def choose(self, scores: NDArray[np.float64], likely: float, least: float | None, top: int) -> list[int]:
+        """Up to `top` outputs: the most specific of those that are likely, then the best of the others, as wanted.
+
+        A larger `top`, or a `least` further below `likely`, only adds outputs.
+        """
+        chosen = self.most_specific(scores, likely if least is None else max(likely, least), top)
+        if least is None and not chosen:
+            least = 0.0
+        if least is not None and least < likely:
+            chosen += self.best(scores, least, likely, top - len(chosen))
+        return chosen
+
+    def best(self, scores: NDArray[np.float64], least: float, below: float, top: int) -> list[int]:
+        """The `top` outputs of the highest scores from `least` to `below` (left out), the deepest first."""
+        among = np.flatnonzero((scores >= least) & (scores < below))
+        chosen = among[np.argsort(-scores[among], kind="stable")[:top]]
         return [int(number) for number in chosen[np.lexsort((-scores[chosen], -self._depth[chosen]))]]
 
     def most_specific(self, scores: NDArray[np.float64], least: float, top: int) -> list[int]:

@@ -118,6 +118,6 @@ def test_the_most_specific_labels_come_first() -> None:
     assert tree.most_specific(scores, 0.65, 5)[:2] == [4, 0]
     assert tree.most_specific(scores, 0.99, 5) == []
     low = np.array([0.01, 0.40, 0.49, 0.02, 0.0])
-    assert tree.best(low, 1) == [2]
-    assert tree.best(low, 2) == [1, 2]
+    assert tree.best(low, 0.0, 0.5, 1) == [2]
+    assert tree.best(low, 0.0, 0.5, 2) == [1, 2]
     assert mean(np.array([np.nan])) is None
