@@ -14,6 +14,7 @@ from mlimg_build.spec.checks import check_spec
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.models import Spec
 from mlimg_build.spec.paths import PathUse, paths_of
+from mlimg_build.spec.reached import unreached
 from mlimg_build.spec.reading import read_model, read_text
 
 __all__ = ["LoadedSpec", "file_paths", "load_spec", "parse_spec"]
@@ -68,6 +69,8 @@ def file_paths(loaded: LoadedSpec) -> list[PathUse]:
 
 
 def _warnings(spec: Spec, document: Document) -> Iterator[Problem]:
+    for one in unreached(spec):
+        yield Problem("never-reached", one.message, document.value_place(one.path), one.hint, "warning")
     for where, _, _ in paths_of(spec):
         written = document.written.get(where) or document.written.get(where[:-1]) or ""
         place = document.value_place(where)

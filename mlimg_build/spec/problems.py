@@ -25,6 +25,7 @@ bad-join             a join into itself, twice, or in a chain
 bad-include          a category that is both included and excluded
 unknown-source       a name that is no source's
 bare-variable        (warning) `$NAME` in a path is not replaced
+never-reached        (warning) a setting for an epoch that the training does not have
 path-tilde           (warning) `~` in a path is not replaced
 """
 

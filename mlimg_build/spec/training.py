@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mlimg_build.spec.scalars import shown
 from mlimg_build.spec.values import Flag, Number, Part, Share, Whole, increasing, refusal
@@ -52,7 +52,9 @@ class LearningRate(Part):
         default="steps", description="how the rate falls: in steps, or as a cosine to 0"
     )
     base: Number = Field(default=0.08, gt=0, description="rate after the warm-up")
-    warm_up_epochs: Whole = Field(default=8, ge=0, description="epochs of warm-up")
+    warm_up_epochs: Whole = Field(
+        default=8, ge=0, description="epochs of warm-up; half of the epochs where these are fewer than 16"
+    )
     warm_up_factor: Number = Field(
         default=1.297,
         ge=1,
@@ -175,6 +177,16 @@ class Training(Run):
         default_factory=LearningRate, description="the learning rate over the epochs"
     )
     loss: Loss = Field(default_factory=Loss, description="the loss")
+
+    @model_validator(mode="after")
+    def _short_warm_up(self) -> Training:
+        """The published warm-up of 8 epochs would never end in a short run; what is written stays."""
+        rate = self.learning_rate
+        if "warm_up_epochs" not in rate.model_fields_set and self.epochs < 2 * rate.warm_up_epochs:
+            shorter = rate.model_copy(update={"warm_up_epochs": self.epochs // 2})
+            shorter.model_fields_set.discard("warm_up_epochs")  # it is no choice of the spec's
+            self.__dict__["learning_rate"] = shorter
+        return self
 
 
 class SizeFrom(Part):

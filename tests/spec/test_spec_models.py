@@ -145,3 +145,42 @@ def test_models_can_be_made_in_code() -> None:
     assert Transfer(source="photos").epochs == 120
     assert Backend(cluster=LocalCluster(workers=2)).cluster == LocalCluster(workers=2)
     assert Backend(cluster=SchedulerCluster(type="scheduler", address="tcp://h:1")).backend == 1
+
+
+@pytest.mark.parametrize(
+    ("epochs", "warm_up"), [(1, 0), (2, 1), (5, 2), (8, 4), (15, 7), (16, 8), (60, 8), (100, 8)]
+)
+def test_the_default_warm_up_ends_within_the_run(epochs: int, warm_up: int) -> None:
+    training = spec_with(f"training: {{epochs: {epochs}}}").training
+    assert training
+    assert training.learning_rate.warm_up_epochs == warm_up < epochs
+    again = Training.model_validate(training.model_dump(), strict=False)
+    assert again == training
+    if epochs >= 16:
+        assert training.model_dump() == {**Training().model_dump(), "epochs": epochs}
+
+
+def test_a_written_warm_up_stays_and_one_without_end_is_a_warning() -> None:
+    loaded = parse_spec(
+        HEAD + "training: {epochs: 5, learning_rate: {warm_up_epochs: 8}}\n", "t.yaml", Path("/specs"), {}
+    )
+    assert loaded.spec.training
+    assert loaded.spec.training.learning_rate.warm_up_epochs == 8
+    assert [warning.code for warning in loaded.warnings] == ["never-reached"]
+    assert "so the rate never reaches its base" in loaded.warnings[0].message
+
+
+def test_defaults_that_a_short_run_does_not_reach_are_not_spoken_of() -> None:
+    text = "training: {epochs: 3}\ntransfer: {source: photos, epochs: 3}\n"
+    assert parse_spec(HEAD + text, "t.yaml", Path("/specs"), {}).warnings == ()
+
+
+def test_the_published_schedule_is_as_published() -> None:
+    assert Training().learning_rate.model_dump() == {
+        "kind": "steps",
+        "base": 0.08,
+        "warm_up_epochs": 8,
+        "warm_up_factor": 1.297,
+        "decay_every": 25,
+        "decay_factor": 0.1,
+    }
