@@ -173,7 +173,7 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
     statements = _in_order(statements, gathered.category_ids, categories)
     files = [(path.name, _file_digest(path)) for path in source.files]
     join = join_of(source, images, np.unique(statements.column("key").to_numpy()))
-    _look_again(name, source, part, images, signature)
+    _look_again(name, source, part, images, notes.walked, signature)
     record = {
         "signature": signature,
         "name": name,
@@ -190,15 +190,22 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
     return _load(place, record)
 
 
-def _look_again(name: str, source: Source, part: Any, images: pa.Table, signature: str) -> None:
-    """Raises `TransientError` where the source changed while it was scanned, or a file was away only then."""
+def _look_again(
+    name: str, source: Source, part: Any, images: pa.Table, walked: dict[str, int], signature: str
+) -> None:
+    """Raises `TransientError` where the source changed while it was scanned, or files were away only then."""
     missing = images.filter(pc.equal(images.column("status"), "missing")).column("path")
     wanted = np.sort(np.fromiter((hash(path.as_py()) for path in missing), np.int64, len(missing)))
     there: list[int] = []
+    counted: Counter[str] = Counter()
     found = 0
 
     def watch(file: File) -> None:
         nonlocal found
+        counted[""] += 1
+        folder = file.path.partition("/")[0]
+        if folder in walked:
+            counted[folder] += 1
         if len(wanted) and not file.missing:
             there.append(hash(file.path))
             if len(there) == LOOKED_UP:
@@ -206,6 +213,7 @@ def _look_again(name: str, source: Source, part: Any, images: pa.Table, signatur
                 there.clear()
 
     changed = signature_of(source, part, watch) != signature
+    changed |= any(counted[folder] != files for folder, files in walked.items())
     if changed or found + _hits(wanted, there):
         raise moving(f"source {name}")
 

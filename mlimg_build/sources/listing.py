@@ -148,7 +148,12 @@ def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[Fi
     may not be entered: each is noted. Raises `TransientError` where a folder is lost on the way, or the disk or the
     mount fails.
     """
-    yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
+    notes = Notes() if notes is None else notes
+    found = 0
+    for file in _walk(root, below, frozenset(), notes):
+        found += 1
+        yield file
+    notes.walked[below] = found
 
 
 def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Notes) -> Iterator[File]:

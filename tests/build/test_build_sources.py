@@ -343,6 +343,32 @@ def test_a_file_that_is_away_only_while_its_list_is_read_makes_no_catalog(
         catalog("pets", source, part, world / "catalogs")
 
 
+@pytest.mark.parametrize("kind", ["imagenet", "folder"])
+def test_a_folder_that_is_empty_only_while_it_is_scanned_makes_no_catalog(
+    world: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """As a mount below the root is for a second: every name, size and time is as before when it is back."""
+    (world / "pets" / "n02084071").mkdir()
+    (world / "pets" / "n02084071" / "1.jpg").write_bytes(b"x")
+    (world / "pets.yaml").write_text(SPEC.replace("imagenet", kind))
+    part = load_spec(world / "pets.yaml").spec.sources["pets"]
+    source = open_source("pets", part)
+    scan, real = source.scan, os.scandir
+
+    def without_dogs(notes: Notes) -> Iterator[Batch]:
+        with monkeypatch.context() as patched:
+            empty = world / "empty"
+            empty.mkdir(exist_ok=True)
+            patched.setattr(
+                os, "scandir", lambda path: real(empty if Path(path).name == "n02084071" else path)
+            )
+            yield from scan(notes)
+
+    source.scan = without_dogs  # type: ignore[method-assign]
+    with pytest.raises(TransientError, match="changed while it was listed"):
+        catalog("pets", source, part, world / "catalogs")
+
+
 def test_a_plan_waits_for_a_mount_that_drops_out_for_a_moment(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
