@@ -135,8 +135,14 @@ def _head(told: dict[str, Any]) -> dict[str, str]:
         "WordNet": f"{wordnet['release']} {wordnet['digest']}",
         "plan": told.get("plan"),
         "dataset": told["digest"],
+        "copies": _copies(told.get("copies")),
     }
     return {fact: str(value) for fact, value in facts.items() if value is not None}
+
+
+def _copies(told: dict[str, Any] | None) -> str | None:
+    """What a dataset does with copies, and how many it has; None where a side does not tell."""
+    return None if told is None else f"{told['exact']}, {told['images']:,} of {told['groups']:,} files"
 
 
 def side_of_dataset(dataset: Dataset, title: str) -> Side:

@@ -16,8 +16,9 @@ from mlimg_build.build.compiling import Built, build, labelled, lock
 from mlimg_build.build.explaining import explain
 from mlimg_build.build.linting import lint_plan
 from mlimg_build.build.replaying import prove_labels
+from mlimg_build.build.siding import compare_paths
 from mlimg_build.build.unused import unused_rules
-from mlimg_build.dataset import Dataset, Image, info, open_dataset, order_key, verify
+from mlimg_build.dataset import Dataset, Image, copies_in_words, info, open_dataset, order_key, verify
 from mlimg_build.errors import LabelError
 from mlimg_build.spec import load_spec
 
@@ -332,3 +333,56 @@ def test_conflicts_are_no_unused_rule_where_only_copies_contradict_each_other(tm
     loaded = load_spec(tmp_path / "copies.yaml")
     unused = labelled(loaded, made.dataset.parent, shared(), unused_rules)
     assert not [problem for problem in unused if "contradicted" in problem.message]
+
+
+def test_copies_are_those_of_the_source_where_images_are_encoded_again(tmp_path: Path) -> None:
+    made = built(tmp_path, CORGI_AND_DOG, SPEC + "images: {encoding: {short_side: 32, quality: 90}}\n")
+    with open_dataset(made.dataset) as dataset:
+        assert len(dataset.copies) == 2
+        for group in dataset.copies:
+            assert len({dataset.find(name).source_digest for name in group.ids}) == 1
+    assert verify(made.dataset).ok
+
+
+def test_files_that_cannot_be_read_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    loaded = make_copies(tmp_path, CORGI_AND_DOG)
+    for name in ("one.jpg", "two.jpg"):
+        (tmp_path / "a" / name).write_bytes(b"no image")
+    for name in ("same.jpg", "cat.jpg"):
+        (tmp_path / "b" / name).unlink()
+    made = build(loaded, tmp_path / "out", shared())
+    assert sum(made.failed.values()) == 4
+    with open_dataset(made.dataset) as dataset:
+        assert len(dataset.copies) == 0
+        assert all(image.counts for split in dataset.splits.values() for image in split)
+    assert verify(made.dataset).ok
+
+
+@pytest.mark.parametrize(
+    ("basis", "words"),
+    [
+        (
+            "whole",
+            "4 images are copies, of 2 files (1 with other labels, 2 across splits); each file counts once",
+        ),
+        ("lock", "; copies outside this fraction are those of the lock"),
+        ("fraction", "; only the images of this fraction were compared"),
+    ],
+)
+def test_how_many_copies_there_are_is_said_in_words_and_among_which_images(basis: str, words: str) -> None:
+    told = {"groups": 2, "images": 4, "other_labels": 1, "across_splits": 2, "across_sources": 0}
+    assert words in copies_in_words({"exact": "merge", "basis": basis, **told})
+    assert "each copy counts, with its own labels" in copies_in_words(
+        {"exact": "report", "basis": basis, **told}
+    )
+
+
+def test_diff_says_that_copies_count_otherwise_and_that_no_shard_changed(
+    whole: Built, tmp_path: Path
+) -> None:
+    other = built(tmp_path, CORGI_AND_DOG, SPEC + "duplicates: {exact: report}\n")
+    found = compare_paths(whole.dataset, other.dataset, tmp_path, shared())
+    assert found.different
+    assert not found.labels
+    (change,) = (change for change in found.head if change.what == "copies")
+    assert (change.before, change.after) == ("merge, 4 of 2 files", "report, 4 of 2 files")
