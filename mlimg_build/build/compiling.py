@@ -263,7 +263,7 @@ def build(
         digest = finish(made, store, path, merged, basis)
         again = sum(noted(store, work.images, "again") for work in made.work)
         write_lock(made, store, folder, digest if fraction >= 1 and not again else None)
-        clashes = contradictions(made, store)
+        clashes = contradictions(made, store, merged)
         _report(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
         listed = list(failures(made, store))
         report = _report(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)

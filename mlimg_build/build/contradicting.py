@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.build.copies import Copy, groups_of_copies
+from mlimg_build.build.copies import Copy, groups_of_copies, ordered_groups
 from mlimg_build.build.copy_contradictions import Told, tally_copies
+from mlimg_build.build.copy_tables import MergedCopies, merge_copies
 from mlimg_build.build.finishing import noted
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.rows import shard_batch
@@ -36,13 +37,14 @@ COLUMNS = (
 STANDS = {1: "presence", -1: "absence", 0: "neither", 2: "each for its copy"}
 
 
-def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
+def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None) -> list[tuple[Any, ...]]:
     """Rows of `COLUMNS`, the most frequent first: the categories, whose lists said so, how sure, what stands.
 
     `how` is "people" where people said both, "machine" where a machine said what is present, and "copy" where one
-    source denies what another says of a copy of the same image: each image keeps its own labels then. Only shards
-    whose labels are made count, for copies only those whose images are there. Memory: the contradictions of one
-    shard, and the labels of shards with copies.
+    source denies what another says of a copy of the same image: `images` are then files, of which `merged` (worked out
+    where it is not given) says what stands, or, where the spec does not merge copies, pairs of copies, of which each
+    keeps its own labels. Only shards whose labels are made count, for copies only those whose images are there. Memory:
+    the contradictions of one shard, and the statements about copies, or the labels of shards with copies.
     """
     counted: dict[tuple[Any, ...], int] = defaultdict(int)
     example: dict[tuple[Any, ...], str] = {}
@@ -65,7 +67,11 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
             )
             counted[key] += 1
             example.setdefault(key, batch.column("id")[int(image[i])].as_py())
-    for key, times, which in _between_copies(plan, store):
+    if plan.loaded.spec.duplicates.exact == "merge":
+        copied = _within_files(plan, merged or merge_copies(plan, ordered_groups(plan, store)))
+    else:
+        copied = _between_copies(plan, store)
+    for key, times, which in copied:
         counted[key] += times
         example.setdefault(key, which)
     wnids, graph = plan.facts.vocabulary.wnids, plan.graph
@@ -78,6 +84,29 @@ def contradictions(plan: Plan, store: Store) -> list[tuple[Any, ...]]:
         for (absent, said, present, by, how, kept), count in counted.items()
     ]
     return sorted(rows, key=lambda row: (-row[8], *row[:8]))
+
+
+def _within_files(plan: Plan, merged: MergedCopies) -> Iterator[tuple[tuple[Any, ...], int, str]]:
+    """What is said to be absent from one copy of a file and present in another, in how many files, and what stands."""
+    columns = {name: np.asarray(values).tolist() for name, values in merged.tables.contradictions.items()}
+    ids = merged.tables.members["id"]
+    for start, stop in zip(columns["start"], columns["stop"], strict=True):
+        found: dict[tuple[Any, ...], str] = {}
+        for i in range(start, stop):
+            one, other = columns["absent_member"][i], columns["present_member"][i]
+            if one != other:  # else it is one of the image's own, and counted there
+                denied = _who(plan, columns["absent_mapping"][i], columns["absent_record"][i])
+                stated = _who(plan, columns["present_mapping"][i], columns["present_record"][i])
+                key = (
+                    columns["absent"][i],
+                    denied,
+                    columns["present"][i],
+                    stated,
+                    "copy",
+                    columns["kept"][i],
+                )
+                found.setdefault(key, f"{ids[one]} = {ids[other]}")
+        yield from ((key, 1, which) for key, which in found.items())
 
 
 def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...], int, str]]:

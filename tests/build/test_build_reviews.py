@@ -133,12 +133,16 @@ def test_contradictions_are_summed_up_by_who_said_what(world: Path) -> None:
     assert rows[0]["said_by"] == "plain/plain.csv"
 
 
-def test_a_source_that_denies_what_another_says_of_a_copy_is_reported(world: Path) -> None:
+@pytest.mark.parametrize(("exact", "stands"), [("merge", "presence"), ("report", "each for its copy")])
+def test_a_source_that_denies_what_another_says_of_a_copy_is_reported(
+    world: Path, exact: str, stands: str
+) -> None:
     """The same photograph lies in both sources: one saw a dog, one saw that there is no animal."""
     for name in ("r40.jpg", "x.jpg"):
         (world / "images" / name).write_bytes(crops("chelsea", 1)[0])
     with (world / "plain.csv").open("a") as stream:
         stream.write(f"x.jpg,{ANIMAL},0\n")
+    (world / "sea.yaml").write_text((world / "sea.yaml").read_text() + f"duplicates: {{exact: {exact}}}\n")
     built = build(spec(world), world / "out", backend())
     assert read_lock(built.lock).repeated.keys() == {"plain/x.jpg", "rows/r40.jpg"}
     (file,) = built.lock.parent.glob("*.contradictions.csv")
@@ -146,7 +150,7 @@ def test_a_source_that_denies_what_another_says_of_a_copy_is_reported(world: Pat
     assert (row["absent_name"], row["said_by"], row["present_name"], row["and_by"]) == (
         "animal", "plain/plain.csv", "dog", "rows/rows.csv"
     )  # fmt: skip
-    assert (row["how"], row["stands"], row["images"]) == ("copy", "each for its copy", "1")
+    assert (row["how"], row["stands"], row["images"]) == ("copy", stands, "1")
     assert row["example"] == "plain/x.jpg = rows/r40.jpg"
     assert state(built.dataset, "rows/r40.jpg")[ANIMAL][0] == 1
 
