@@ -15,6 +15,7 @@ from scipy import sparse
 
 from mlimg_build.build.beside import colabels
 from mlimg_build.build.catalog import Catalog
+from mlimg_build.build.category_names import nameless_categories
 from mlimg_build.build.counting import count_groups, count_present, count_stated
 from mlimg_build.build.decisions import UNSIGNED, Review, read_parts, read_reviewed
 from mlimg_build.build.doubts import accepted_from, doubts
@@ -35,6 +36,7 @@ from mlimg_build.labels import (
     gather,
     tree_by_rule,
 )
+from mlimg_build.labels.name_kinds import leading_wnid
 from mlimg_build.sources import read_dictionary, read_nesting
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
@@ -95,6 +97,9 @@ def establish(
     excluded = {
         (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
     }
+    nameless = nameless_categories(loaded, named, reviewed.keys() | excluded)
+    if nameless:
+        raise SpecError(nameless)
     decisions = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
     per_source = [count_present(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     vocabulary = gather(
@@ -212,8 +217,8 @@ def _used(
 
 
 def _wnid(key: str, wnid: str | None) -> str | None:
-    """The id that a source gives, also where a folder or a table simply names its categories by ids."""
-    return wnid or (key if len(key) == 9 and key[0] == "n" and key[1:].isdigit() else None)
+    """The id that a source gives, also where a folder or a table names its categories by ids, or begins with them."""
+    return wnid or leading_wnid(key)
 
 
 def _present(

@@ -66,12 +66,13 @@ def check(
 def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     """What `check` has to tell of one spec; its warnings are shown, and unless `quiet` that it has no error."""
     from mlimg_build import terminal
+    from mlimg_build.build.category_names import folder_problems
     from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
     from mlimg_build.errors import MlimgError, SpecError
 
     loaded = load(spec)
     absent = missing_paths(loaded, lenient=True)
-    errors = [problem for problem in absent if problem.severity == "error"]
+    errors = [problem for problem in absent if problem.severity == "error"] + folder_problems(loaded)
     warnings = [*loaded.warnings, *(problem for problem in absent if problem.severity == "warning")]
     terminal.show_problems(warnings)
     try:

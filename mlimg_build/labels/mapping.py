@@ -11,6 +11,7 @@ from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels.candidates import BASE, HEAD, WRITTEN, Candidate, Lexicon, candidates
 from mlimg_build.labels.decision import Alternative, Decision, Named
 from mlimg_build.labels.evidence import Reasons
+from mlimg_build.labels.name_kinds import name_kind
 from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
 from mlimg_build.labels.scoring import POLICIES, Context, believe, own_features
 from mlimg_build.labels.senses import Landscape, Senses
@@ -21,6 +22,14 @@ from mlimg_build.wordnet.morphology import fold
 __all__ = ["decide"]
 
 Key = tuple[str, str]
+
+NO_NAME = {
+    "": "no noun is called that",
+    "no_value": "a word for a missing value, no name",
+    "number": "a number, no name",
+    "truth": "a truth value, no name",
+}
+"""Why nothing fits, by `name_kind`."""
 
 
 def decide(
@@ -120,8 +129,11 @@ class _Found:
         )
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The candidates of a name; a single person or place has neither kinds nor a plural."""
-        found = candidates(name, self.lexicon)
+        """The candidates of a name; a single person or place has neither kinds nor a plural.
+
+        What is no name (a number, a word for a missing value) has none, though WordNet has nouns of many: nan, NA.
+        """
+        found = () if name_kind(name) else candidates(name, self.lexicon)
         return tuple(
             one
             for one in found
@@ -137,7 +149,8 @@ class _Found:
         key = (named.source, named.id)
         ranked = self.ranked.get(self.row[(*key, named.name)])
         if not ranked:
-            return Decision(*key, named.name, None, "unresolved", evidence=("no noun is called that",))
+            why = NO_NAME[name_kind(named.name or named.id)]
+            return Decision(*key, named.name, None, "unresolved", evidence=(why,))
         best = self.senses.found[ranked[0]]
         method = "head" if best.is_head else "synonym" if best.wnid in self.by_id else "lemma"
         said, support = list(self.reasons.clauses(ranked[0])), None

@@ -14,6 +14,7 @@ _PREPOSITIONS = frozenset(
 ).union(("de", "du", "des", "di", "del", "della", "au", "aux"))  # tortilla de patatas
 _CONJUNCTIONS = frozenset(("and", "or", "&", "/"))
 _MODEL = re.compile(r".*[0-9].*|[ivx]+", re.IGNORECASE)  # a380, mk2, iii
+_DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")  # 1.5 is not 15
 _LEAST = 3  # letters of a part of a compound: "a way" is no spelling of "away"
 
 # Pairs of endings and stems that British and American English spell differently; each goes both ways.
@@ -58,11 +59,13 @@ def variants(name: str) -> Iterator[str]:
     True
     >>> "football player" in set(variants("foot ball player"))
     True
+    >>> "mt everest" in set(variants("mt. everest")), any("10" in form for form in variants("size 1.0"))
+    (True, False)
     """
     plain = _plain(_bare(name))
     words = plain.split()
     forms = [plain, plain.replace("'s ", " "), plain.replace("s' ", " "), plain.replace("'", "")]
-    forms += [plain.replace("&", "and"), plain.replace(".", "")]
+    forms += [plain.replace("&", "and"), _DOT.sub("", plain)]
     for i in range(len(words) - 1):
         before, after = words[:i], words[i + 2 :]
         for between in ("", "-"):

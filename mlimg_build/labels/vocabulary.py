@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels.decision import FOUND, Decision
+from mlimg_build.labels.name_kinds import name_kind
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["FATES", "WAYS", "Merge", "Placed", "Thresholds", "Vocabulary", "gather", "merges"]
 
-FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a")
+FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a", "no_value")
 """What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the
 spec excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones; its synset
-is only known to be above it and the spec drops such ones."""
+is only known to be above it and the spec drops such ones; its name is a word for a missing value."""
 
 WAYS = ("same_id", "synonyms", "file", "is_a", "join", "collapse")
 """How a source category came to share its category with others: both have the id by their sources; a name
@@ -237,7 +238,7 @@ def _place(
     drop_is_a: bool,
 ) -> Placed:
     if decision.wnid is None:
-        fate = "excluded" if excluded else "dropped" if decision.method == "file" else "unresolved"
+        fate = "excluded" if excluded else "dropped" if decision.method == "file" else _nameless(decision)
         return Placed(decision, None, fate, images)
     joined, wnid = moves.of(decision.wnid)
     narrower = False
@@ -251,6 +252,10 @@ def _place(
         fate = "rare" if images < fewest else "used"
         narrower = decision.relation == "is_a" or joined != wnid or moves.narrower(decision.wnid, joined)
     return Placed(decision, wnid, fate, images, joined, narrower)
+
+
+def _nameless(decision: Decision) -> str:
+    return "no_value" if name_kind(decision.name or decision.id) == "no_value" else "unresolved"
 
 
 def _merged_counts(

@@ -10,11 +10,18 @@ from mlimg_build.sources.lines import require_file, unreadable
 
 __all__ = ["class_descriptions"]
 
+HEADERS = {
+    ("labelname", "displayname"),
+    ("id", "name"),
+    ("label", "name"),
+    ("class", "name"),
+    ("category", "name"),
+}
 HINT = "expected rows of LabelName,DisplayName"
 
 
 def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
-    """The `(id, name)` rows of a class description CSV, with or without the header `LabelName,DisplayName`.
+    """The `(id, name)` rows of a class description CSV, with or without a header (`HEADERS`).
 
     Ids are unique. Raises `SourceError` with every row that is wrong, at its line.
     """
@@ -25,7 +32,7 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
             rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, what, str(error), "save it as a CSV in UTF-8") from error
-    if rows and rows[0][1][0] == "LabelName":
+    if rows and tuple(field.strip().lower() for field in rows[0][1][:2]) in HEADERS:
         rows = rows[1:]
     problems = [] if rows else [Problem("descriptions-empty", f"{what} names no class: {path}", hint=HINT)]
     named: dict[str, tuple[str, int]] = {}

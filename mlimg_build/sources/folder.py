@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.descriptions import class_descriptions
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.listing import (
     entries_of,
@@ -37,14 +38,17 @@ class Folder:
         self.part = part
         self.root: Path | None = part.images
         self.lists: tuple[Path, ...] = ()
-        self.files: tuple[Path, ...] = ()
+        self.files: tuple[Path, ...] = (part.classes,) if part.classes else ()
 
     def categories(self) -> Iterator[Category]:
-        """One a folder of the first level; its name is looked up with `_` read as a space."""
+        """One a folder of the first level, named by `classes`, else by itself with `_` read as a space."""
         require_folder(self.part.images, f"the folder of source {self.name}")
+        what = f"the class names of source {self.name}"
+        names = dict(class_descriptions(self.part.classes, what)) if self.part.classes else {}
         for entry in entries_of(self.part.images):
             if entry.is_dir() and is_text(entry.name) and not is_hidden(entry.name):
-                yield Category(composed(entry.name), composed(entry.name).replace("_", " "))
+                key = composed(entry.name)
+                yield Category(key, names.get(key, key.replace("_", " ")))
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """One batch a folder of the first level."""

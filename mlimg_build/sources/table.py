@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from mlimg_build.sources.archive import Archive
 from mlimg_build.sources.confidences import Speakers, confidences
+from mlimg_build.sources.descriptions import class_descriptions
 from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.listing import require_folder
 from mlimg_build.sources.lists import filled, read_table
@@ -32,11 +33,13 @@ class Table:
         self.part = part
         self.root: Path | None = part.images
         self.lists: tuple[Path, ...] = (part.table,)
-        self.files: tuple[Path, ...] = (part.table,)
+        self.files: tuple[Path, ...] = (part.table, *([part.classes] if part.classes else []))
 
     def categories(self) -> Iterator[Category]:
-        """None is declared: the categories are the labels that occur."""
-        return iter(())
+        """Those of `classes`, if there is such a file; others are the labels that occur."""
+        if self.part.classes:
+            what = f"the class names of source {self.name}"
+            yield from (Category(key, name) for key, name in class_descriptions(self.part.classes, what))
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """Batches of rows; a row without an image is noted."""

@@ -41,6 +41,9 @@ __all__ = [
     "WnidList",
 ]
 
+CLASSES = (
+    "names of the categories: CSV of category id and name, with or without the header LabelName,DisplayName"
+)
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 PEOPLE = ("verification", "crowdsource-verification", "human", "xclick", "freeform", "activemil")
 """The values of Open Images' `Source` behind which stands a person: labels that people verified (`human` in the first
@@ -142,6 +145,7 @@ class FolderSource(CommonSource):
     images: Folder = Field(
         description="folder of folders; a folder's name is the category of the images in it"
     )
+    classes: OptionalFile = Field(default=None, description=CLASSES)
 
 
 class Columns(Part):
@@ -173,6 +177,7 @@ class TableSource(CommonSource):
         description="values of the column `source` that are people; where it is another, 1 is no fact and 0 says "
         "nothing. A table without that column is people's, unless this is empty",
     )
+    classes: OptionalFile = Field(default=None, description=CLASSES)
     separator: str = Field(
         default="|",
         min_length=1,

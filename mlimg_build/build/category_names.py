@@ -1,0 +1,98 @@
+"""Sources whose categories have no names: folders that are splits, class numbers as labels; said with what to write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from mlimg_build.errors import Problem
+from mlimg_build.labels import Named
+from mlimg_build.labels.name_kinds import name_kind, names_of_splits, split_of
+from mlimg_build.spec import FolderSource, LoadedSpec, TableSource
+
+__all__ = ["folder_problems", "nameless_categories"]
+
+MOST = 0.5  # of the names of a source; from this share of numbers on its labels are class numbers
+SHOWN = 5
+SPLITS = {"train": "train", "validation": "validation", "test": "transfer_validation"}
+
+
+def nameless_categories(
+    loaded: LoadedSpec, named: Iterable[Named], decided: Collection[tuple[str, str]]
+) -> list[Problem]:
+    """One error for each source whose categories are splits or numbers, at the place of the source.
+
+    Categories that have an id, or that a person decided about (or excluded), are left out of the count.
+    """
+    names: dict[str, list[str]] = {}
+    for category in named:
+        if category.wnid is None and (category.source, category.id) not in decided:
+            names.setdefault(category.source, []).append(category.name or category.id)
+    return [problem for source, given in names.items() for problem in _problems(loaded, source, given)]
+
+
+def folder_problems(loaded: LoadedSpec) -> list[Problem]:
+    """The same from the names of folders alone, for a check that reads no source; no mapping file may speak of them."""
+    if loaded.spec.vocabulary.mapping.file is not None:
+        return []
+    found: list[Problem] = []
+    for source, part in loaded.spec.sources.items():
+        if isinstance(part, FolderSource) and part.classes is None:
+            found += _problems(loaded, source, [name for name in _folders(part.images) if name[:1] != "."])
+    return found
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _problems(loaded: LoadedSpec, source: str, names: list[str]) -> Iterator[Problem]:
+    part = loaded.spec.sources[source]
+    if isinstance(part, FolderSource) and names_of_splits(names):
+        yield Problem(
+            "folders-are-splits",
+            f"source {source}: the folders {_listed(names)} are splits or hold all images, and no categories",
+            loaded.place("sources", source),
+            _split_hint(source, part.images, names),
+        )
+        return
+    kinds = [name_kind(name) for name in names]
+    numbers = [name for name, kind in zip(names, kinds, strict=True) if kind == "number"]
+    if numbers and len(numbers) >= MOST * sum(kind != "no_value" for kind in kinds):
+        what = "the folders are named by" if isinstance(part, FolderSource) else "the labels are"
+        yield Problem(
+            "numeric-labels",
+            f"source {source}: {what} numbers, and a number is no name: {_listed(numbers)}",
+            loaded.place("sources", source),
+            _number_hint(source, part, numbers[0]),
+        )
+
+
+def _split_hint(source: str, images: Path, names: list[str]) -> str:
+    """The lines of a spec with one source a split."""
+    lines = []
+    for name in names:
+        split = split_of(name)
+        if split is not None:
+            into = f", split: {SPLITS[split]}" if split else ""
+            lines.append(f"  {source}_{name}: {{type: folder, images: {images / name}{into}}}")
+    return "\n".join(["write one source for each, such as", *lines])
+
+
+def _number_hint(source: str, part: object, example: str) -> str:
+    if isinstance(part, FolderSource | TableSource):
+        return (
+            f"give their names in a CSV of id and name ({example},tench) with `classes: FILE` in source {source},"
+            " or decide in the file of `vocabulary.mapping.file`: source,category,wnid"
+        )
+    return "decide in the file of `vocabulary.mapping.file`: source,category,wnid"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
