@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mlimg_build.build.blocks import cuts, statement_blocks
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_vetoes
-from mlimg_build.build.predicted import of_catalog, read_predictions
+from mlimg_build.build.predicted import of_catalog, read_predictions, refuse_strangers_only
 from mlimg_build.build.processes import in_processes, process_count
 from mlimg_build.build.store import Key, Store
 from mlimg_build.labels import (
@@ -80,6 +80,9 @@ def find_pairs(
             )
             for i, catalog in learnt
         )
+        if seen is not None:
+            looked = sum(len(reading.looked[0]) for reading in readings if reading.looked is not None)
+            refuse_strangers_only([catalog for _, catalog in learnt], seen, looked, place)
         counting = _Counting(
             readings, hierarchy, loaded.spec.annotation.conflicts, not wanted.skip_related, positives
         )

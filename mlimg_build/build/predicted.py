@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import at_least
 from mlimg_build.sources.image_paths import composed_column
 
-__all__ = ["of_catalog", "read_predictions"]
+__all__ = ["of_catalog", "read_predictions", "refuse_strangers_only"]
 
 DEEPEST = 8  # folders of a path that tell images apart
 
@@ -96,3 +97,20 @@ def of_catalog(catalog: Catalog, seen: pa.Table) -> tuple[npt.NDArray[np.int64],
     key, category = keys[at[at >= 0]], seen.column("category").to_numpy()[at >= 0]
     order = np.argsort(key, kind="stable")
     return key[order], category[order]
+
+
+def refuse_strangers_only(catalogs: Sequence[Catalog], seen: pa.Table, known: int, place: Place) -> None:
+    """Raises `SpecError` "predictions-not-found" where none of the predictions (`known`) is for an image of these."""
+    if known or not len(seen):
+        return
+    images = next((catalog.images for catalog in catalogs if len(catalog.images)), None)
+    example = "" if images is None else f", such as {images.column('path')[0].as_py()}"
+    raise SpecError(
+        Problem(
+            "predictions-not-found",
+            f"none of the predictions, such as for {seen.column('image')[0].as_py()}, is for an image of "
+            f"{' or '.join(catalog.name for catalog in catalogs)}{example}",
+            place,
+            hint="an image is known by the end of its path; predict the images of the sources in `learn_from`",
+        )
+    )

@@ -55,7 +55,7 @@ class Folder:
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
         folders = {path.name for path in self.part.images.iterdir()}
-        files = images_only(walk(self.part.images, notes=notes), notes)
+        files = images_only(walk(self.part.images, notes=notes), self.part.images, notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
             listed = list(group)
             if listed[0].path == category:

@@ -86,7 +86,7 @@ class ImageNet:
         return places
 
     def _folder(self, wnid: str, notes: Notes) -> pa.RecordBatch:
-        files = list(images_only(walk(self.part.images, wnid, notes), notes))
+        files = list(images_only(walk(self.part.images, wnid, notes), self.part.images, notes))
         paths = [file.path for file in files]
         names = unique_names([_name(wnid, path) for path in paths], paths)
         return image_rows(names, files, self.part.licence, self.part.author)

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.image_signatures import note_other_name
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Notes
 from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
 
@@ -240,13 +241,13 @@ def image_rows(
     )
 
 
-def images_only(files: Iterator[File], notes: Notes) -> Iterator[File]:
-    """Passes on the files that are images by name and notes the others."""
+def images_only(files: Iterator[File], root: Path, notes: Notes) -> Iterator[File]:
+    """Passes on the files below a root that are images by name and notes the others."""
     for file in files:
         if is_image_name(file.path):
             yield file
         else:
-            notes.add("not-an-image-name", file.path)
+            note_other_name(notes, file.path, root / file.path)
 
 
 def shows(category: str, images: pa.RecordBatch) -> pa.RecordBatch:

@@ -97,7 +97,7 @@ class OpenImages:
             notes.add("image-without-rights", example, without)
 
     def _first_of_each(self, notes: Notes, seen: set[str]) -> Iterator[File]:
-        for file in images_only(walk(self.part.images, notes=notes), notes):
+        for file in images_only(walk(self.part.images, notes=notes), self.part.images, notes):
             key = image_id(file.path)
             if key in seen:
                 notes.add("image-twice", file.path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlimg_build.sources.image_paths import normal_path
+from mlimg_build.sources.image_signatures import note_other_name
 from mlimg_build.sources.listing import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.sources.read_errors import is_damage, lost, moving
@@ -44,7 +45,7 @@ def members(path: Path, notes: Notes) -> list[Member]:
             return []
         with tarfile.open(path, "r:") as tar:
             for member in _headers(tar, path, notes, found):
-                _collect(member, path.name, length, notes, found)
+                _collect(member, path, length, notes, found)
         now = path.stat()
         if (now.st_size, now.st_mtime_ns) != (length, state.st_mtime_ns):
             raise moving(str(path))
@@ -86,11 +87,11 @@ def _headers(
         notes.add("tar-cut", f"{path.name}: cut or damaged at byte {tar.offset}, after {len(found)} images")
 
 
-def _collect(member: tarfile.TarInfo, tar: str, length: int, notes: Notes, found: dict[str, Member]) -> None:
+def _collect(member: tarfile.TarInfo, tar: Path, length: int, notes: Notes, found: dict[str, Member]) -> None:
     """Takes a member that is an image into `found`; notes one that is not."""
     if member.isdir():
         return
-    name, where = _plain(member.name), f"{tar}:{shown(member.name)}"
+    name, where = _plain(member.name), f"{tar.name}:{shown(member.name)}"
     if not is_text(member.name):
         notes.add("name-not-utf-8", where)
     elif "\0" in member.name:
@@ -100,7 +101,7 @@ def _collect(member: tarfile.TarInfo, tar: str, length: int, notes: Notes, found
     elif is_hidden(name):
         notes.add("hidden", where)
     elif not is_image_name(name):
-        notes.add("not-an-image-name", where)
+        note_other_name(notes, where, tar, member.offset_data)
     elif member.islnk() and _plain(member.linkname) in found:
         found[name] = replace(found[_plain(member.linkname)], name=name)
     elif not member.isreg() or member.issparse():

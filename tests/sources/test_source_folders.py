@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
-from mlimg_build.sources import WHOLE_FILE, Bytes, Category, Notes
+from mlimg_build.sources import WHOLE_FILE, Bytes, Category, Notes, image_signatures
 from mlimg_build.sources.folder import Folder
 from mlimg_build.sources.imagenet import ImageNet
 from mlimg_build.sources.listing import unique_names, walk
@@ -227,3 +227,39 @@ def test_a_folder_that_is_missing_empty_or_a_file_is_one_clear_error(tmp_path: P
                 scan(make(tmp_path / name))
             assert error.value.code == code
             assert error.value.problems[0].hint
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jfif", "a.jif", "a.jfi", "a.jpe", "a.JPEG", "a.pjpeg", "a.PJP", "a.apng", "a.PNG", "a.webp"]
+)
+def test_the_rarer_suffixes_are_images_by_name(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "dog" / name)
+    found = scan(folder(tmp_path))
+    assert found.names == ["dog/a"]
+    assert not found.counts
+
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
+
+
+@pytest.mark.parametrize("name", ["a", "a.jpg.1", "a.JPEG_", "a.dat", "a.jpg?w=200"])
+def test_an_image_by_its_content_is_noted_as_one(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "n02084071/n02084071_1.JPEG")
+    write(tmp_path / "n02084071" / name, JPEG)
+    write(tmp_path / "n02084071/notes.txt", "text")
+    write_tar(tmp_path / "n02121620.tar", {"n02121620_1.JPEG": b"x", name: JPEG, "notes.txt": b"text"})
+    for found in (scan(imagenet(tmp_path)), scan(folder(tmp_path))):
+        assert f"n02084071/{name} (JPEG)" in found.notes.examples["image-by-content"]
+    noted = scan(imagenet(tmp_path)).notes
+    assert noted.examples["image-by-content"] == [f"n02084071/{name} (JPEG)", f"n02121620.tar:{name} (JPEG)"]
+    assert noted.examples["not-an-image-name"] == ["n02084071/notes.txt", "n02121620.tar:notes.txt"]
+
+
+def test_only_some_files_of_other_names_are_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_signatures, "MOST", 3)
+    write(tmp_path / "dog/1.jpg")
+    for i in range(5):
+        write(tmp_path / f"dog/{i}.dat", JPEG)
+    assert scan(folder(tmp_path)).counts == {"image-by-content": 3, "not-an-image-name": 2}

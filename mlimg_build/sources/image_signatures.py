@@ -1,0 +1,57 @@
+"""The first bytes of image files: they tell an image whose name does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mlimg_build.sources.protocol import Notes
+
+__all__ = ["kind_of", "note_other_name"]
+
+LENGTH = 16
+MOST = 1000  # files of a source that are looked into
+SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+)
+BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF"}
+
+
+def kind_of(head: bytes) -> str:
+    """The format of an image by its first 16 bytes, "" for anything else.
+
+    >>> kind_of(b"\\xff\\xd8\\xff\\xe0"), kind_of(b"RIFF\\x1a\\0\\0\\0WEBPVP8L"), kind_of(b"a,b\\n")
+    ('JPEG', 'WebP', '')
+    """
+    for signature, kind in SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return BRANDS.get(head[8:12], "") if head[4:8] == b"ftyp" else ""
+
+
+def note_other_name(notes: Notes, where: str, file: Path, offset: int = 0) -> None:
+    """Notes a file that is no image by its name: `image-by-content` where its first bytes are one's.
+
+    The bytes begin at `offset`, as in a tar. No more than `MOST` files are looked into.
+    """
+    kind = ""
+    if notes.counts["not-an-image-name"] + notes.counts["image-by-content"] < MOST:
+        try:
+            descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            try:
+                kind = kind_of(os.pread(descriptor, LENGTH, offset))
+            finally:
+                os.close(descriptor)
+        except OSError:  # it is passed over anyway
+            kind = ""
+    if kind:
+        notes.add("image-by-content", f"{where} ({kind})")
+    else:
+        notes.add("not-an-image-name", where)
