@@ -167,6 +167,11 @@ def test_pairs_are_learnt_from_what_a_model_sees(world: Path) -> None:
         )
     }
     assert found[SNAKE, DOG] == (14, 15), "a score of 0.94 is below 0.95"
+    others = seen.set_column(0, "image", pa.array([f"/else/where/q{i:02}.jpg" for i in range(15)]))
+    pq.write_table(others, world / "seen.parquet")
+    with pytest.raises(SpecError, match=r"q00\.jpg, is for an image of plain, such as p") as caught:
+        plan(loaded, world / "out")
+    assert caught.value.code == "predictions-not-found"
     (world / "seen.parquet").write_bytes(b"no parquet")
     with pytest.raises(SpecError) as caught:
         plan(loaded, world / "out")

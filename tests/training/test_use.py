@@ -373,3 +373,28 @@ def test_a_report_of_the_folder_that_one_is_in(built: tuple[LoadedSpec, Path], t
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--json",), ("--to", "x.parquet"), ("--features", "--to", "x.npy")]
+)
+def test_a_prediction_of_which_nothing_could_be_read_fails(
+    made: Modelled, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    for name in ("a.jfif", "b.pjp"):
+        (tmp_path / name).write_bytes(b"<html>404 Not Found</html>")
+    given = [str(tmp_path / one) if one.startswith("x.") else one for one in arguments]
+    done = mlimg("predict", made.model, tmp_path, *given)
+    assert done.returncode == 1
+    assert "error[nothing-read]: none of the 2 images could be read" in done.stderr
+    assert "--json" not in arguments or len(json.loads(done.stdout)["images"]) == 2
+    (tmp_path / "a.jfif").write_bytes(crops("rocket", 1)[0])
+    assert mlimg("predict", made.model, tmp_path, *given).returncode == 0
+
+
+def test_an_image_by_its_name_is_one_for_sources_and_predictions() -> None:
+    from mlimg_build.sources import listing
+    from mlimg_build.training import predicting
+
+    assert listing.SUFFIXES - predicting.SUFFIXES == {".bmp", ".tif", ".tiff"}  # which are in no format that is read
+    assert predicting.SUFFIXES <= listing.SUFFIXES
