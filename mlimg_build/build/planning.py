@@ -36,7 +36,7 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 2
-LABELS_FORMAT = 5
+LABELS_FORMAT = 6
 ROWS_FORMAT = 4
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first

@@ -89,6 +89,13 @@ class CommonSource(Part):
         "without it the spec's split.by holds",
     )
 
+    @field_validator("licence", "author")
+    @classmethod
+    def _can_be_stored(cls, text: str) -> str:
+        if "\0" in text:
+            raise refusal("wrong-value", f"expected text, found {shown(text)}", "remove its zero byte")
+        return text
+
 
 class ImageNetSource(CommonSource):
     """ImageNet: folders or tar files named by WordNet id."""
