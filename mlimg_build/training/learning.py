@@ -26,6 +26,7 @@ from mlimg_build.training.devices import Machine
 from mlimg_build.training.history import History
 from mlimg_build.training.learner import Job, Learner
 from mlimg_build.training.objectives import Objective
+from mlimg_build.training.run_position import first_step, position_of
 
 __all__ = ["Follower", "Job", "Quiet", "learn"]
 
@@ -68,15 +69,17 @@ def learn(
     evaluate: Evaluate | None = None,
     start: Path | None = None,
     follower: Follower | None = None,
+    warnings: list[Problem] | None = None,
 ) -> nn.Module:
     """The network after all steps of the job, in eval mode.
 
     `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. A checkpoint there, or `start`, is gone on from,
     and the steps after it are those of a run that was never stopped: to the bit on a CPU with as many threads.
-    `evaluate` is asked at the end of epochs.
+    `evaluate` is asked at the end of epochs. A checkpoint of a run with another batch size is gone on from at the image
+    that it came to; what else differs is added to `warnings`.
 
     Raises:
-        CheckpointError: where the checkpoint is damaged, or of another dataset or network.
+        CheckpointError: where the checkpoint is damaged, of another dataset or network, or between two batches.
         TrainingError: `batch-without-label`, where everything about a batch is unknown and masked.
         LossNotFinite: with the step and the images of its batch; no checkpoint is written after it.
         Interrupted: on SIGINT or SIGTERM, after the step at hand and a checkpoint.
@@ -86,7 +89,11 @@ def learn(
         torch.compiler.reset()  # its limit of recompilations is of the process, not of the network
     with seeded(job.seed, 0):
         learner = Learner(job, network, objective, machine)
-        first = _resumed(learner, folder, start)
+        first, warning = _resumed(learner, folder, start)
+        if warning is not None:
+            follower.step(warning.message)
+            if warnings is not None:
+                warnings.append(warning)
         told = follower.train(job.name, first, job.steps)
         with History(folder, first) as history, _stopping() as stopped:
             _steps(learner, first, folder, backend, history, evaluate, told, stopped)
@@ -95,15 +102,15 @@ def learn(
     return result
 
 
-def _resumed(learner: Learner, folder: Path, start: Path | None) -> int:
+def _resumed(learner: Learner, folder: Path, start: Path | None) -> tuple[int, Problem | None]:
     path = start or checkpoints.latest(folder / "checkpoints")
     if path is None:
-        return 0
+        return 0, None
     state, job = checkpoints.load(path), learner.job
     checkpoints.refuse_another(
         state, path, dataset=job.digests["dataset"], outputs=job.outputs, architecture=job.architecture
     )
-    step = int(state["step"])
+    step, warning = first_step(job, state, path)
     strange = set(state["loss"]) != set(learner.objective.loss.state_dict())
     if step > job.steps or strange:
         what = "of a run with another loss" if strange else f"after step {step:,} of a run of {job.steps:,}"
@@ -114,7 +121,7 @@ def _resumed(learner: Learner, folder: Path, start: Path | None) -> int:
         checkpoints.set_aside(folder / "checkpoints", step)
         for name in ("model.json", "evaluation.json"):
             (folder / name).unlink(missing_ok=True)
-    return step
+    return step, warning
 
 
 def _steps(
@@ -156,7 +163,7 @@ def _steps(
     def keep(step: int) -> None:
         nonlocal saved
         look(0)
-        checkpoints.save(folder / "checkpoints", step, learner.state())
+        checkpoints.save(folder / "checkpoints", step, {**learner.state(), "position": position_of(job)})
         checkpoints.prune(folder / "checkpoints", backend.keep_checkpoints)
         saved = time.monotonic()
 

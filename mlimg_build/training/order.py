@@ -64,6 +64,11 @@ class Order:
         self._pass: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
         self._window: _Window | None = None
 
+    @property
+    def window(self) -> int:
+        """The number of shards whose images are mixed."""
+        return self._size
+
     def __len__(self) -> int:
         return int(self._counts.sum())
 

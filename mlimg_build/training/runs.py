@@ -117,6 +117,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
             evaluate=evaluate,
             start=start,
             follower=setting.follower,
+            warnings=warnings,
         )
         card = Card(
             name=setting.name,

@@ -363,3 +363,72 @@ def test_a_damaged_model_says_so(built: tuple[LoadedSpec, Path], dataset: Datase
     with pytest.raises(CheckpointError) as caught:
         load_model(tmp_path)
     assert caught.value.code == "model-missing"
+
+
+def test_a_checkpoint_goes_on_at_the_image_it_came_to_with_another_batch_size(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    size = part(built[0]).batch_size
+    whole = train(setting(dataset, tmp_path / "whole"), part(built[0]))
+    assert whole.warnings == ()
+    saved = whole.folder / "checkpoints" / "step-00000004.pt"
+    for other in (size // 2, size * 2):
+        steps = part(built[0], batch_size=other, steps_per_epoch=4 * size // other)
+        branch = train(setting(dataset, tmp_path / str(other)), steps, start=saved)
+        first = min(losses(branch.folder))
+        assert (first - 1) * other == 4 * size
+        assert max(losses(branch.folder)) == branch.card.step
+        (warning,) = [one for one in branch.warnings if one.code == "checkpoint-of-other-settings"]
+        assert (
+            f"its 4 batches of {size} are {4 * size // other} of {other} ({4 * size} images)"
+            in warning.message
+        )
+        again = train(setting(dataset, tmp_path / str(other)), steps)
+        assert again.again
+
+
+def test_images_that_are_no_whole_number_of_batches_are_refused(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    size = part(built[0]).batch_size
+    whole = train(setting(dataset, tmp_path / "whole"), part(built[0], epochs=1))
+    saved = whole.folder / "checkpoints" / "step-00000001.pt"
+    with pytest.raises(CheckpointError) as caught:
+        train(setting(dataset, tmp_path / "other"), part(built[0], batch_size=2 * size), start=saved)
+    assert caught.value.code == "checkpoint-between-batches"
+    assert f"has seen {size} images (1 batches of {size})" in str(caught.value)
+    assert "take a checkpoint whose step is a multiple of 2" in (caught.value.problems[0].hint or "")
+
+
+def test_other_settings_of_a_branch_are_said_with_what_follows(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path / "whole"), part(built[0], epochs=1))
+    saved = checkpoints.latest(whole.folder / "checkpoints")
+    for changes, told in (
+        ({"seed": 5}, ["seed 0 → 5, images come in another order"]),
+        ({"shards_mixed": 1}, ["shards_mixed 2 → 1, images come in another order"]),
+        ({"epochs": 2}, ["epochs 1 → 2, the learning rate of a cosine follows the new length"]),
+        ({"steps_per_epoch": 8}, [": epoch 1.00 is 0.50 now"]),
+        ({"gradient_clip": 3.0}, []),
+    ):
+        branch = train(
+            setting(dataset, tmp_path / str(changes)), part(built[0], **{"epochs": 1} | changes), start=saved
+        )
+        said = [one.message for one in branch.warnings if one.code == "checkpoint-of-other-settings"]
+        assert len(said) == len(told), changes
+        assert all(text in message for text, message in zip(told, said, strict=True)), said
+
+
+def test_a_checkpoint_without_a_batch_size_is_gone_on_from_with_a_warning(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path / "whole"), part(built[0], epochs=1))
+    saved = checkpoints.latest(whole.folder / "checkpoints")
+    assert saved
+    state = {k: v for k, v in checkpoints.load(saved).items() if k not in ("format", "step", "position")}
+    old = checkpoints.save(tmp_path / "old", 4, state)
+    branch = train(setting(dataset, tmp_path / "new"), part(built[0], seed=3), start=old)
+    assert "does not say how large its batches were" in branch.warnings[0].message
+    same = train(setting(dataset, tmp_path / "same"), part(built[0], epochs=1), start=old)
+    assert same.warnings == ()

@@ -1,0 +1,77 @@
+"""Where in a run a checkpoint of another one lies: counted in images, as batches of two sizes are no common measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.errors import CheckpointError, Problem
+from mlimg_build.training.learner import Job
+
+__all__ = ["first_step", "position_of"]
+
+SAYS = {  # what it means that a setting differs between the run of a checkpoint and the one that goes on from it
+    "seed": "images come in another order, so some of this pass come twice and some not at all",
+    "shards_mixed": "images come in another order, so some of this pass come twice and some not at all",
+    "steps_per_epoch": "epochs have other lengths",
+    "epochs": "the learning rate of a cosine follows the new length",
+}
+
+
+def position_of(job: Job) -> dict[str, int]:
+    """What says, beside its step, where a checkpoint of this job lies in the data and in the schedule."""
+    return {
+        "batch_size": job.stream.batch_size,
+        "seed": job.seed,
+        "shards_mixed": job.stream.order.window,
+        "steps_per_epoch": job.steps_per_epoch,
+        "epochs": job.epochs,
+    }
+
+
+def first_step(job: Job, state: Mapping[str, Any], path: Path) -> tuple[int, Problem | None]:
+    """The step of `job` at which a checkpoint goes on: the one that begins with the first image not yet seen.
+
+    The problem, if any, is a warning that says which settings differ and what follows. Raises `CheckpointError`
+    `checkpoint-between-batches` where the images that were seen are no whole number of the job's batches.
+    """
+    step, now, before = int(state["step"]), position_of(job), state.get("position")
+    if state["key"] == job.key:
+        return step, None
+    if before is None:
+        message = (
+            f"{path} does not say how large its batches were: step {step:,} is taken for one of this run"
+        )
+        return step, _warning(message, "make sure that batch_size is that of its run")
+    images = step * int(before["batch_size"])
+    first, left = divmod(images, now["batch_size"])
+    if left:
+        message = (
+            f"{path} has seen {images:,} images ({step:,} batches of {before['batch_size']:,}), "
+            f"which is no whole number of batches of {now['batch_size']:,}"
+        )
+        every = now["batch_size"] // gcd(now["batch_size"], int(before["batch_size"]))
+        hint = f"take a checkpoint whose step is a multiple of {every:,}, or a batch_size that divides {images:,}"
+        raise CheckpointError(Problem("checkpoint-between-batches", message, hint=hint))
+    said = []
+    if first != step:
+        said.append(
+            f"its {step:,} batches of {before['batch_size']:,} are {first:,} of {now['batch_size']:,} "
+            f"({images:,} images)"
+        )
+    differ = [name for name in SAYS if before[name] != now[name]]
+    epoch, was = first / job.steps_per_epoch, step / before["steps_per_epoch"]
+    if abs(epoch - was) < 0.005 and "steps_per_epoch" in differ:
+        differ.remove("steps_per_epoch")  # as long in images, so the schedule is where it was
+    for name in differ:
+        moved = f": epoch {was:.2f} is {epoch:.2f} now" if name == "steps_per_epoch" else ""
+        said.append(f"{name} {before[name]:,} → {now[name]:,}, {SAYS[name]}{moved}")
+    if not said:
+        return first, None
+    return first, _warning(f"going on from {path.name}: {'; '.join(said)}", "")
+
+
+def _warning(message: str, hint: str) -> Problem:
+    return Problem("checkpoint-of-other-settings", message, hint=hint, severity="warning")
