@@ -44,7 +44,7 @@ def written(confidence: float, digits: int = 6) -> str:
     """The stored confidence for people, in so many digits, but never a fraction as 0 or 1.
 
     >>> written(0.800000011920929), written(1.0), written(0.9999999403953552), written(0.9996, 3)
-    ('0.8', '1', '0.99999994', '0.9996')
+    ('0.8', '1', '0.9999999', '0.9996')
     """
     text = f"{confidence:.{digits}g}"
     while 0 < confidence < 1 and float(text) in (0, 1) and digits < 17:
