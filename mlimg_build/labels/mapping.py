@@ -9,6 +9,7 @@ import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels.candidates import BASE, HEAD, WRITTEN, Candidate, Lexicon, candidates
+from mlimg_build.labels.company import RARE, Company
 from mlimg_build.labels.decision import Alternative, Decision, Named
 from mlimg_build.labels.evidence import Reasons
 from mlimg_build.labels.name_kinds import name_kind
@@ -120,6 +121,7 @@ class _Found:
         )
         own = own_features(self.names, self.senses, graph, self.landscape)
         self.belief = believe(self.senses, own, self.landscape, self.context, POLICIES[policy])
+        self.company = Company(self.senses, self.belief.share, known, self.landscape, graph)
         ranked = np.lexsort((np.arange(len(self.senses)), -self.belief.score, self.senses.owner))
         self.ranked: dict[int, list[int]] = defaultdict(list)
         for at in ranked.tolist():
@@ -160,7 +162,10 @@ class _Found:
             support = head_support(known, names)
             said += ["its head is a category itself"] * known
             said += [f"{names} names have this head"] * (names > 1)
-        shares = [trust(float(self.belief.share[at]), support) for at in ranked]
+        company = self.company.of(ranked[0])
+        if company < RARE and support is None:
+            said.append("a single place, person or thing, unlike the other categories")
+        shares = [trust(float(self.belief.share[at]), support, company) for at in ranked]
         return Decision(
             *key,
             named.name,

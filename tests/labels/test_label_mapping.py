@@ -210,3 +210,36 @@ def test_names_on_which_two_tables_agree_are_among_the_senses(shared_data: Path,
     offered = sum(row["wnid_rvc"] in {one.wnid, *others(one)} for one, row in zip(made, rows, strict=True))
     assert (len(rows), offered) == (103, 103), "names, one of the senses right"
     assert right >= 96
+
+
+ANIMALS_AND_THINGS = (
+    *("zebra", "giraffe", "elephant", "owl", "lizard", "horse", "sheep", "bear", "beagle", "poodle", "shark"),
+    *("bicycle", "airplane", "oven", "clock", "vase", "scissors", "toaster", "bottle", "chair", "kettle"),
+    *("beach", "sunset", "kitchen", "surfboard", "umbrella", "backpack", "laptop", "keyboard", "spoon"),
+)
+
+
+@pytest.mark.parametrize("place", ["Labrador", "Boston", "Brittany", "Hokkaido", "Toyota"])
+def test_a_place_s_only_sense_is_no_certainty_among_animals_and_things(
+    place: str, wordnet: NounGraph
+) -> None:
+    made, *others = decide([Named("t", name, "") for name in (place, *ANIMALS_AND_THINGS)], wordnet)
+    assert made.score < 0.8
+    assert any("unlike the other categories" in clause for clause in made.evidence)
+    alone = [one for one in others if not one.alternatives]
+    assert len(alone) > 10
+    assert all(one.score >= 0.97 for one in alone), "a beach and an evening may stand among animals"
+
+
+def test_two_places_among_animals_do_not_vouch_for_each_other(wordnet: NounGraph) -> None:
+    names = ("Labrador", "Boston", *ANIMALS_AND_THINGS)
+    made = decide([Named("t", name, "") for name in names], wordnet)
+    assert max(made[0].score, made[1].score) < 0.8
+
+
+def test_a_place_among_places_is_sure(wordnet: NounGraph) -> None:
+    names = ("Labrador", "Boston", "Hokkaido", "Sahara", "Brittany", "Sicily", "Chicago")
+    made = decide([Named("t", name, "") for name in names], wordnet)
+    assert made[0].score >= 0.95
+    alone = decide([Named("t", "Labrador", "")], wordnet)[0]
+    assert alone.score == 0.97
