@@ -168,7 +168,7 @@ class Plan:
         }
 
     def _training(self) -> dict[str, Any] | None:
-        """What follows the dataset; epochs are counted over all training images, as if each has bytes."""
+        """What follows the dataset; epochs are counted over all training images, as if each has bytes and no copy."""
         part, transfer = self.loaded.spec.training, self.loaded.spec.transfer
         if part is None:
             return None

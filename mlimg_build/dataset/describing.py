@@ -81,7 +81,7 @@ def copies_in_words(told: Mapping[str, Any]) -> str:
     """What the attribute `copies` of a dataset says, for people; "" where it says nothing.
 
     >>> copies_in_words({"exact": "merge", "basis": "whole", "groups": 1, "images": 2, "across_splits": 1})
-    '2 images are copies, of 1 file (1 across splits); each file counts once, with the labels of all its copies'
+    '2 images are copies, of 1 file (1 across splits); each file counts once, with all its labels'
     """
     if not told:
         return ""
@@ -99,7 +99,7 @@ def copies_in_words(told: Mapping[str, Any]) -> str:
     }
     listed = ", ".join(f"{told[name]:,} {words}" for name, words in parts.items() if told.get(name))
     counted = (
-        "each file counts once, with the labels of all its copies"
+        "each file counts once, with all its labels"
         if told["exact"] == "merge"
         else "each copy counts, with its own labels"
     )

@@ -260,6 +260,15 @@ def test_a_dataset_of_the_format_before_is_refused_with_what_to_do(whole: Built,
     assert finding.code == "format-unsupported"
 
 
+def test_a_build_replaces_a_dataset_of_the_format_before_without_reading_an_image(tmp_path: Path) -> None:
+    first = built(tmp_path, CORGI_AND_DOG)
+    root = first.dataset / "zarr.json"
+    root.write_text(root.read_text().replace("mlimg-dataset/3", "mlimg-dataset/2"))
+    again = build(load_spec(tmp_path / "copies.yaml"), tmp_path / "out", shared())
+    assert (again.read, again.digest) == (0, first.digest)
+    assert verify(again.dataset).ok
+
+
 def test_to_count_copies_otherwise_costs_no_image_and_no_label(tmp_path: Path) -> None:
     first = built(tmp_path, CORGI_AND_DOG)
     (tmp_path / "copies.yaml").write_text(SPEC + "duplicates: {exact: report}\n")
