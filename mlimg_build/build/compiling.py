@@ -16,6 +16,7 @@ from mlimg_build.build.contradicting import contradictions
 from mlimg_build.build.copies import ordered_groups
 from mlimg_build.build.copy_tables import MergedCopies, copies_attribute, merge_copies
 from mlimg_build.build.finishing import as_csv, failures, finish, noted, passed_over, plan_digest
+from mlimg_build.build.left_out import write_left_out
 from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
@@ -53,6 +54,7 @@ class Built:
     lock: Path
     failures: Path | None
     passed_over: Path | None  # what the sources held and could not be used
+    left_out: Path | None  # images of the sources without a label that counts
     failed: dict[str, int]  # status → images
     asked_again: (
         int  # of them, those that were gone since the plan or could not be read: the next run asks again
@@ -271,6 +273,9 @@ def build(
         skipped = _report(
             folder.with_suffix(".passed-over.csv"), ("source", "code", "count", "example"), passed
         )
+        left = write_left_out(
+            loaded.spec, made.catalogs, made.facts, made.rows.dropped, folder.parent, folder.stem
+        )
         remember(store, made)
         if fraction >= 1:
             store.prune(key for work in made.work for key in (work.images, work.labels))
@@ -283,6 +288,7 @@ def build(
         lock=folder,
         failures=report,
         passed_over=skipped,
+        left_out=left,
         failed=failed,
         asked_again=again,
         images=sum(work.shard.images for work in made.work),

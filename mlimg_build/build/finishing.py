@@ -190,10 +190,12 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
                 "digest": catalog.digest,
                 "lists": list(catalog.lists),
                 "passed_over": dict(catalog.notes.counts),
+                "left_out": plan.rows.left_out.get(catalog.name, {}),
             }
             for catalog in plan.catalogs
         },
         "images_without_label": plan.rows.dropped,
+        "left_out": plan.left_out,
         "labels_below_confidence": plan.rows.below,
         "annotation": _annotation(plan),
         "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.columns import digest_columns, write_batches
 from mlimg_build.build.facts import Facts
+from mlimg_build.build.left_out import REASONS, LeftOutImages, by_reason, reason_numbers
 from mlimg_build.build.rows import (
     IMAGE_FIELDS,
     MTIME,
@@ -46,11 +47,22 @@ def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path,
     threads; `block` is the grain of the cuts and changes nothing in the result.
     """
     sources, cuts = views(spec, catalogs, facts), cut(catalogs, block)
-    layer = _Layer(sources, cuts, spec.annotation.unlabelled == "keep", spec.dataset.images_per_shard, folder)
+    keep = spec.annotation.unlabelled == "keep"
+    numbers = reason_numbers(spec, facts)
+    layer = _Layer(sources, cuts, numbers, keep, spec.dataset.images_per_shard, folder)
     counted = _Survey.sum(in_threads(layer.survey, range(0, cuts.blocks, SURVEYED)), len(catalogs))
+    left_out = {
+        catalog.name: by_reason(counts)
+        for catalog, counts in zip(catalogs, counted.left_out, strict=True)
+        if counts.any()
+    }
     if not counted.rows.any():
-        hint = "look at the exclusions, thresholds and `min_confidence` of the spec"
-        raise BuildError(Problem("no-image", "no image has a label that counts", hint=hint))
+        hint = "look at the mapping, the exclusions, thresholds and `min_confidence` of the spec"
+        reasons = "; ".join(
+            f"{count:,}: {REASONS[reason]}"
+            for reason, count in by_reason(np.sum(counted.left_out, axis=0)).items()
+        )
+        raise BuildError(Problem("no-image", f"no image has a label that counts ({reasons})", hint=hint))
     licences = _licences(counted.licences)
     np.save(folder / SOURCES, np.array([row.source for row in facts.rows], np.uint16))
     ends = np.cumsum(counted.rows, axis=0)
@@ -71,6 +83,7 @@ def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path,
         author_bytes=_width(counted.author),
         dropped=sum(len(catalog.images) for catalog in catalogs) - int(counted.rows.sum()),
         below=counted.below,
+        left_out=left_out,
     )
 
 
@@ -82,18 +95,25 @@ class _Survey:
     names: list[int]  # the longest of each source in bytes
     author: int
     licences: list[set[str]]  # of each source
+    left_out: list[
+        npt.NDArray[np.int64]
+    ]  # of each source, its images without a row by the number of the reason
     below: int
 
     @classmethod
     def sum(cls, surveys: Iterable[_Survey], sources: int) -> _Survey:
         """All blocks together; the rows one below the other."""
         rows: list[npt.NDArray[np.int64]] = []
-        total = cls(np.empty(0, np.int64), [0] * sources, 0, [set() for _ in range(sources)], 0)
+        none = np.zeros(len(REASONS), np.int64)
+        total = cls(
+            np.empty(0, np.int64), [0] * sources, 0, [set() for _ in range(sources)], [none] * sources, 0
+        )
         for found in surveys:
             rows.append(found.rows)
             total.names = [max(pair) for pair in zip(total.names, found.names, strict=True)]
             total.author = max(total.author, found.author)
             total.licences = [one | other for one, other in zip(total.licences, found.licences, strict=True)]
+            total.left_out = [one + other for one, other in zip(total.left_out, found.left_out, strict=True)]
             total.below += found.below
         total.rows = np.concatenate(rows)
         return total
@@ -119,6 +139,7 @@ class _Layer:
 
     sources: Sequence[View]
     cuts: Cuts
+    reasons: Sequence[npt.NDArray[np.int8]]  # of each source category that is not used, see `reason_numbers`
     keep_unlabelled: bool
     per_shard: int
     folder: Path
@@ -127,7 +148,7 @@ class _Layer:
         """What the next `SURVEYED` blocks hold."""
         last = min(first + SURVEYED, self.cuts.blocks)
         rows = np.zeros((last - first) * len(SPLITS), np.int64)
-        found = _Survey(rows, [], 0, [], 0)
+        found = _Survey(rows, [], 0, [], [], 0)
         keys = []
         for view in self.sources:
             part = Part.read(view, self.cuts, first, last)
@@ -140,6 +161,10 @@ class _Layer:
             found.names.append(_longest(part.images.column("name")))
             found.author = max(found.author, _longest(part.images.column("author")))
             found.licences.append(set(pc.unique(part.images.column("licence")).to_pylist()))
+            left = LeftOutImages.read(
+                view, self.cuts, first, last, self.reasons[view.number], part.keys[~there]
+            )
+            found.left_out.append(np.bincount(left.reason, minlength=len(REASONS)))
             found.below += part.below
         merged = np.sort(np.concatenate(keys), kind="stable")  # sorted runs, which this sort merges
         if (merged[1:] == merged[:-1]).any():

@@ -17,6 +17,7 @@ from mlimg_build.build.facts import dag_of
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
 from mlimg_build.build.unused import unused_rules
+from mlimg_build.build.unused_categories import UnusedCategory
 from mlimg_build.dataset.writing import read_labels
 from mlimg_build.errors import Problem
 from mlimg_build.labels import (
@@ -43,6 +44,9 @@ class Lint:
     joins: tuple[Problem, ...]  # where lists and folders do not meet
     findings: tuple[Finding, ...]
     unused: tuple[Problem, ...]
+    unused_categories: tuple[UnusedCategory, ...]
+    source_categories: int
+    left_out: dict[str, int]  # images by reason
     contradictions: list[tuple[Any, ...]]
     copies: tuple[CopyFinding, ...]
     copied: dict[
@@ -75,6 +79,9 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
         joins=plan.joins,
         findings=findings,
         unused=unused_rules(plan, store),
+        unused_categories=plan.unused_categories,
+        source_categories=len(plan.facts.vocabulary.placed),
+        left_out=plan.left_out,
         contradictions=contradictions(plan, store),
         copies=copies,
         copied=copies_attribute(plan, counts, "whole" if all(built) else "fraction") if any(built) else {},

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,13 @@ from mlimg_build.build.checking import missing_paths
 from mlimg_build.build.facts import Facts, establish, save_rules
 from mlimg_build.build.image_groups import Groups, group_images, share_warnings
 from mlimg_build.build.laying import lay_out
+from mlimg_build.build.left_out import REASONS
 from mlimg_build.build.list_joins import join_problems
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.retries import retried
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
 from mlimg_build.build.store import ASK_AGAIN, ENTRY, Key, Store, read_json
+from mlimg_build.build.unused_categories import UnusedCategory, reason_codes, unused_categories
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import LabelError, MlimgError, Problem, SourceError, SpecError
@@ -115,6 +117,19 @@ class Plan:
         return dict(images)
 
     @property
+    def unused_categories(self) -> tuple[UnusedCategory, ...]:
+        """The source categories that are not used, those of most images first."""
+        return unused_categories(self.loaded.spec, self.facts.vocabulary.placed, self.graph)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """The images of the whole that are left out, by reason."""
+        total = Counter[str]()
+        for reasons in self.rows.left_out.values():
+            total.update(reasons)
+        return {reason: total[reason] for reason in REASONS if total[reason]}
+
+    @property
     def tasks(self) -> int:
         """The number of Dask tasks that are left."""
         packed = sum(not work.images_cached for work in self.work)
@@ -143,7 +158,9 @@ class Plan:
             "implied_pairs": self.facts.hierarchy.pairs,
             "images": sum(work.shard.images for work in self.work),
             "bytes": sum(work.shard.bytes for work in self.work),
+            "unused_categories": [asdict(one) for one in self.unused_categories],
             "images_without_label": self.rows.dropped,
+            "left_out": self.left_out,
             "labels_below_confidence": self.rows.below,
             "splits": self.splits,
             "groups": None if self.groups is None else {**self.groups.record(), "splits": self.groups.splits},
@@ -294,6 +311,7 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts, gro
         "catalogs": {item.name: item.digest for item in catalogs},
         "order": [item.name for item in catalogs],
         "placing": placing.hexdigest(),
+        "reasons": digest_of(reason_codes(spec, facts.vocabulary.placed)),
         "min_confidence": {name: source.min_confidence for name, source in spec.sources.items()},
         "splits": {name: source.split for name, source in spec.sources.items()},
         "validation": spec.split.validation,

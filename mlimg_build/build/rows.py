@@ -61,7 +61,8 @@ class Shard:
 class Rows:
     """All shards of all splits, and the widths that fix the layout: the longest id and author in bytes.
 
-    `dropped` counts images left out because no label of theirs counts, `below` statements under `min_confidence`.
+    `dropped` counts images left out because no label of theirs counts, and `left_out` the same by source and reason
+    (of `left_out.REASONS`); `below` counts statements under `min_confidence`.
     """
 
     shards: tuple[Shard, ...]
@@ -70,6 +71,7 @@ class Rows:
     author_bytes: int
     dropped: int
     below: int
+    left_out: dict[str, dict[str, int]]
 
     def of(self, split: str) -> tuple[Shard, ...]:
         """The shards of one split, in order."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from mlimg_build.build.facts import Facts
 from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
 from mlimg_build.spec import Spec
 
-__all__ = ["SPLITS", "Cuts", "Part", "View", "cut", "ranges", "views"]
+__all__ = ["SPLITS", "Cuts", "Part", "View", "cut", "ranges", "slice_of", "views"]
 
 SPLITS = ("train", "validation", "transfer", "transfer_validation")
 
@@ -46,6 +47,11 @@ class View:
             return np.full(len(images), self.split, np.int8)
         below: npt.NDArray[np.bool_] = images.column("draw").to_numpy() < self.limit
         return below.astype(np.int8)
+
+    def sure(self, confidence: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """bool[statements]: those that are not below the source's `min_confidence`."""
+        found: npt.NDArray[np.bool_] = (confidence == 0) | (confidence >= self.least)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,8 @@ class Part:
     @classmethod
     def read(cls, view: View, cuts: Cuts, first: int, last: int, split: int | None = None) -> Part:
         """The part of a source in the blocks `first` to `last` (left out), of one split or of all."""
-        images = _slice(view.catalog.images, cuts.images[view.number], first, last)
-        statements = _slice(view.catalog.statements, cuts.statements[view.number], first, last)
+        images = slice_of(view.catalog.images, cuts.images[view.number], first, last)
+        statements = slice_of(view.catalog.statements, cuts.statements[view.number], first, last)
         keys, splits = images.column("key").to_numpy(), view.splits(images)
         start = _starts(keys, statements.column("key").to_numpy())
         count = np.diff(start, append=len(statements))
@@ -96,7 +102,7 @@ class Part:
             where = ranges(start[at], count[at])
             number, confidence, record = number[where], confidence[where], record[where]
             keys, splits, count = keys[at], splits[at], count[at]
-        certain = (confidence == 0) | (confidence >= view.least)
+        certain = view.sure(confidence)
         kept = certain & (view.category >= 0)[number]
         if view.narrower.any():
             kept &= (confidence > 0) | ~view.narrower[number]
@@ -169,7 +175,8 @@ def ranges(start: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.ND
     return np.repeat(start - before, count) + np.arange(count.sum())
 
 
-def _slice(table: pa.Table, positions: npt.NDArray[np.int64], first: int, last: int) -> pa.Table:
+def slice_of(table: pa.Table, positions: npt.NDArray[np.int64], first: int, last: int) -> pa.Table:
+    """The rows of a catalog's table in the blocks `first` to `last` (left out), given where each block begins."""
     return table.slice(int(positions[first]), int(positions[last] - positions[first]))
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,6 +15,7 @@ from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
 from . import building, comparing, datasets, models, specs
+from .options import Asked, print_failure
 
 __all__ = ["app", "main"]
 
@@ -54,28 +56,35 @@ wordnet.command("compile")(specs.compile_wordnet)
 def main() -> NoReturn:
     """Runs the command line and exits: 0 done, 1 handled failure, 2 usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminated)
+    asked = Asked()
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=True, obj=asked)
     except MlimgError as error:
-        from mlimg_build import terminal
-
-        terminal.show_problems(error.problems)
-        sys.exit(error.exit_code)
+        _fail(error.problems, error.exit_code, asked)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+        if asked.as_json:
+            print_failure([Problem("interrupted", "it was stopped")], 130)
         sys.exit(130)
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `| head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        from mlimg_build import terminal
-
-        terminal.show_problems([_as_problem(error)])
-        sys.exit(1)
+        _fail([_as_problem(error)], 1, asked)
     finally:  # all is done: what interrupts now would only change the exit code
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
+
+
+def _fail(problems: Sequence[Problem], exit_code: int, asked: Asked) -> NoReturn:
+    """Exits after showing the problems to people, and on stdout to scripts that asked for JSON."""
+    from mlimg_build import terminal
+
+    terminal.show_problems(problems)
+    if asked.as_json:
+        print_failure(problems, exit_code)
+    sys.exit(exit_code)
 
 
 def _as_problem(error: OSError) -> Problem:

@@ -32,6 +32,7 @@ def why(
     """Show how the labels of an image, or a category, came about: each step with its line in the spec."""
     from mlimg_build import terminal
     from mlimg_build.build.explaining import explain, explain_category
+    from mlimg_build.build.left_out_list import left_out_image, left_out_problem
     from mlimg_build.errors import DatasetError
 
     try:
@@ -39,10 +40,18 @@ def why(
     except DatasetError as error:
         if category is not None or error.code != "image-unknown":
             raise
+        left = left_out_image(dataset, image)
+        if left is not None:
+            if as_json:
+                print_json({"left_out": True, **left})
+            else:
+                terminal.show_left_out_image(left)
+            return
         try:
             portrait = explain_category(dataset, image)
         except DatasetError as other:
-            raise DatasetError([*error.problems, *other.problems]) from other
+            some = left_out_problem(dataset)
+            raise DatasetError([*error.problems, *([some] if some else []), *other.problems]) from other
         if as_json:
             print_json(portrait)
         else:

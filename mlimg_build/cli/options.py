@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from mlimg_build.errors import Problem
     from mlimg_build.spec import LoadedSpec
 
 __all__ = [
     "AsJson",
+    "Asked",
     "BackendFile",
     "Dataset",
     "Device",
@@ -25,6 +29,7 @@ __all__ = [
     "load",
     "lock_folder",
     "plain",
+    "print_failure",
     "print_json",
 ]
 
@@ -36,7 +41,27 @@ BackendFile = Annotated[
     Path | None,
     typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the command line asked for, where `main` must know it: set while the options are read."""
+
+    as_json: bool = False
+
+
+def _ask_json(context: typer.Context, wanted: bool) -> bool:
+    if isinstance(asked := context.find_root().obj, Asked):
+        asked.as_json = wanted
+    return wanted
+
+
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=_ask_json, help="Print one JSON object; of a failure, its problems and exit code."
+    ),
+]
 Fraction = Annotated[
     float,
     typer.Option(
@@ -75,6 +100,27 @@ def plain(value: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {key: str(part) if isinstance(part, Path) else part for key, part in asdict(value).items()}
+
+
+def print_failure(problems: Iterable[Problem], exit_code: int) -> None:
+    """Prints what ended a command as one JSON object."""
+    print_json(
+        {
+            "problems": [
+                {
+                    "code": one.code,
+                    "severity": one.severity,
+                    "file": one.place.file if one.place else None,
+                    "line": one.place.line if one.place else None,
+                    "column": one.place.column if one.place else None,
+                    "message": one.message,
+                    "hint": one.hint,
+                }
+                for one in problems
+            ],
+            "exit_code": exit_code,
+        }
+    )
 
 
 def print_json(value: Any) -> None:

@@ -3,6 +3,7 @@
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
+from .left_out import show_left_out_image
 from .linting import show_lint
 from .mapping import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
@@ -16,6 +17,7 @@ __all__ = [
     "show_differences",
     "show_evaluation",
     "show_info",
+    "show_left_out_image",
     "show_lint",
     "show_modelled",
     "show_plan",

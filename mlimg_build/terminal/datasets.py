@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from .console import err, out, size, table
+from .left_out import show_left_out, show_unused_categories
 
 if TYPE_CHECKING:
     from mlimg_build.build.compiling import Built
@@ -35,9 +36,6 @@ def show_plan(summary: dict[str, Any]) -> None:
     mapped = ", ".join(f"{count} {method}" for method, count in summary["mapping"].items())
     out.print(f"\ncategories  {summary['categories']:,}, {summary['implied_pairs']:,} implied pairs")
     out.print(f"mapped by   {mapped}")
-    unused = {fate: count for fate, count in summary["fates"].items() if fate != "used"}
-    if unused:
-        out.print(f"not used    {', '.join(f'{count} {fate}' for fate, count in unused.items())}")
     for way, merge in summary["merged"].items():
         out.print(
             f"merged      {way}: {merge['source_categories']:,} source categories in {merge['categories']:,} "
@@ -45,10 +43,8 @@ def show_plan(summary: dict[str, Any]) -> None:
         )
     if summary["pairs"]:
         out.print(f"go together {summary['pairs']:,} pairs of categories")
-    if summary["images_without_label"]:
-        out.print(f"left out    {summary['images_without_label']:,} images without a label that counts")
     if summary["labels_below_confidence"]:
-        out.print(f"left out    {summary['labels_below_confidence']:,} labels below min_confidence")
+        out.print(f"not counted {summary['labels_below_confidence']:,} labels below min_confidence")
     _show_groups(summary)
     shards, cached = summary["shards"], summary["image_shards_cached"]
     out.print(
@@ -71,6 +67,9 @@ def show_plan(summary: dict[str, Any]) -> None:
     for what, reasons in summary["why"].items():
         for reason, count in reasons.items():
             out.print(f"because     {what} of {count} shards: {reason}")
+    show_left_out(out, summary["left_out"])
+    more = "mappings.csv of the lock, or write them with `mlimg lint --to FILE`"
+    show_unused_categories(out, summary["unused_categories"], sum(summary["fates"].values()), more)
 
 
 def _show_groups(summary: dict[str, Any]) -> None:
@@ -111,15 +110,12 @@ def show_built(built: Built) -> None:
             f"{built.asked_again:,} {verb} since the plan or could not be read: every run asks again, and the lock "
             "does not count this dataset as finished"
         )
-    left = built.summary["images_without_label"], built.summary["labels_below_confidence"]
-    if any(left):
-        err.print(
-            f"left out: {left[0]:,} images without a label that counts, {left[1]:,} labels below min_confidence"
-        )
-    if built.copies["groups"] or built.copies["basis"] == "fraction":
-        from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
-
-        err.print(f"copies: {copies_in_words(built.copies)}")
+    summary = built.summary
+    more = f"{built.lock / 'mappings.csv'}"
+    show_unused_categories(err, summary["unused_categories"], sum(summary["fates"].values()), more)
+    show_left_out(err, summary["left_out"], str(built.left_out))
+    if summary["labels_below_confidence"]:
+        err.print(f"{summary['labels_below_confidence']:,} labels are below min_confidence and do not count")
     if built.passed_over:
         err.print(
             f"some of the sources was passed over, or is named otherwise than written; see {built.passed_over}"
@@ -275,6 +271,7 @@ def show_info(told: dict[str, Any]) -> None:
         for name, source in attributes["sources"].items()
         for code, count in source["passed_over"].items()
     ]
+    left_out = attributes["left_out"]
     rows = {
         "images": f"{told['images']:,} in {told['shards']} shards, {size(told['bytes'])}",
         "no bytes": failed or "none",
@@ -288,8 +285,9 @@ def show_info(told: dict[str, Any]) -> None:
         "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
         "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
         "contradictions": f"{attributes['contradictions']:,}",
-        "left out": f"{attributes['images_without_label']:,} images without a label that counts, "
-        f"{attributes['labels_below_confidence']:,} labels below min_confidence",
+        "left out": ", ".join(f"{count:,} images {reason}" for reason, count in left_out.items())
+        or "no image",
+        "not counted": f"{attributes['labels_below_confidence']:,} labels below min_confidence",
         "passed over": ", ".join(passed) or "nothing",
         "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images",
         "digest": told["digest"],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from .console import out, table
+from .left_out import show_left_out, show_unused_categories
 
 if TYPE_CHECKING:
     from mlimg_build.build.linting import Lint
@@ -40,7 +42,11 @@ def show_lint(found: Lint) -> None:
         out.print(
             Text.assemble((f"\n{problem.code}", "bold yellow"), f"  {problem.place}: {problem.message}")
         )
-    if not (found.joins or found.findings or found.unused or found.contradictions or found.copies):
+    named = [asdict(one) for one in found.unused_categories]
+    show_unused_categories(out, named, found.source_categories, "--to FILE, which lists all", SHOWN)
+    show_left_out(out, found.left_out)
+    looked = (found.joins, found.findings, found.unused, found.contradictions, found.copies, named)
+    if not any((*looked, found.left_out)):
         out.print("nothing to look at")
     if found.unused:
         out.print(

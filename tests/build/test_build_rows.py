@@ -143,6 +143,10 @@ def facts_of(world: World) -> Any:
         vocabulary=SimpleNamespace(
             category_of=np.array(world.category_of, np.int32),
             narrower=np.zeros(len(world.category_of), bool),
+            placed=[
+                SimpleNamespace(fate="used" if category >= 0 else "unresolved", decision=None)
+                for category in world.category_of
+            ],
         ),
         positions=[np.array(position, np.int32) for position in world.positions],
         rows=[SimpleNamespace(source=i // CATEGORIES) for i in range(2 * CATEGORIES)],

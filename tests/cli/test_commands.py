@@ -84,6 +84,75 @@ def test_three_mistakes_are_three_problems_with_places(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_json_of_a_failing_check_holds_its_problems(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(THREE_MISTAKES)
+    done = mlimg("check", "wrong.yaml", "--json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert done.returncode == told["exit_code"] == 1
+    assert [(one["file"], one["line"]) for one in told["problems"]] == [
+        ("wrong.yaml", line) for line in (2, 8, 9)
+    ]
+    assert all(one["code"] and one["message"] and one["severity"] == "error" for one in told["problems"])
+    assert "min_confidense" in done.stderr  # people are told too
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check",
+        "plan",
+        "map",
+        "lint",
+        "build",
+        "train",
+        "evaluate",
+        "predict",
+        "why",
+        "diff",
+        "verify",
+        "info",
+    ],
+)
+def test_every_verb_that_fails_prints_one_json_object_where_asked(command: str, tmp_path: Path) -> None:
+    arguments = {
+        **{verb: ["no.yaml"] for verb in ("check", "plan", "map", "lint", "build", "train")},
+        **{"evaluate": ["no.model", "no.zarr"], "predict": ["no.model", "no.jpg"], "why": ["no.zarr", "a"]},
+        **{"diff": ["no.yaml", "no.lock"], "verify": ["no.zarr"], "info": ["no.zarr"]},
+    }[command]
+    done = mlimg(command, *arguments, "--json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    if command != "verify":  # which tells what it found, as it always does
+        assert told["exit_code"] == 1
+        assert told["problems"][0]["message"]
+
+
+def test_why_says_that_an_image_was_left_out_and_why(tmp_path: Path) -> None:
+    for folder in ("dog", "stop sign"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        for i, data in enumerate(crops("coffee", 2)):
+            (tmp_path / "images" / folder / f"{i}.jpg").write_bytes(data)
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
+    )
+    done = mlimg("build", "x.yaml", "--until", "dataset", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "stop sign" in done.stderr
+    assert "2 images are left out, each with its reason in build/x.left-out.csv" in done.stderr
+    assert "stop sign" in mlimg("plan", "x.yaml", cwd=tmp_path).stdout
+    assert "stop sign" in mlimg("lint", "x.yaml", cwd=tmp_path).stdout
+    assert "2 images is_a" in mlimg("info", "build/x.zarr", cwd=tmp_path).stdout
+    told = mlimg("why", "build/x.zarr", "stop sign/1", cwd=tmp_path)
+    assert told.returncode == 0
+    assert told.stdout.startswith("s/stop sign/1 is left out: ")
+    entry = json.loads(mlimg("why", "build/x.zarr", "s/stop sign/1", "--json", cwd=tmp_path).stdout)
+    assert (entry["left_out"], entry["reason"]) == (True, "is_a")
+    (tmp_path / "build" / "x.left-out.csv").unlink()
+    unknown = mlimg("why", "build/x.zarr", "stop sign/1", cwd=tmp_path)
+    assert unknown.returncode == 1
+    assert "2 images of the sources are left out of this dataset: 2 is_a" in unknown.stderr
+
+
 def test_a_missing_spec_is_named(tmp_path: Path) -> None:
     for verb in ("check", "plan", "build", "lock"):
         done = mlimg(verb, "nowhere.yaml", cwd=tmp_path)

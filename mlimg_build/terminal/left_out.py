@@ -1,0 +1,55 @@
+"""What of the sources is not used, for people: categories and images, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from .console import out, table
+
+__all__ = ["show_left_out", "show_left_out_image", "show_unused_categories"]
+
+SHOWN = 8  # categories that are named
+
+
+def show_unused_categories(
+    to: Console, unused: Sequence[Mapping[str, Any]], total: int, more: str, shown: int = SHOWN
+) -> None:
+    """Prints the source categories that are not used, most images first; `more` says where the rest is listed."""
+    if not unused:
+        return
+    to.print(f"\n{len(unused):,} of {total:,} source categories are not used")
+    listed = table("images", "source category", "why", right=("images",))
+    for one in unused[:shown]:
+        listed.add_row(f"{one['images']:,}", f"{one['source']}: {one['name']}", one["meaning"])
+    to.print(listed)
+    if len(unused) > shown:
+        to.print(f"and {len(unused) - shown:,} more; see {more}")
+    for one in {one["reason"]: one for one in reversed(unused[:shown])}.values():
+        to.print(f"to use {one['name']}: {one['remedy']}")
+
+
+def show_left_out(to: Console, left_out: Mapping[str, int], listed: str = "") -> None:
+    """Prints how many images are not in the dataset, by reason; `listed` is the file that lists them."""
+    from mlimg_build.build.left_out import REASONS  # noqa: PLC0415  numpy is slow to load
+
+    if not left_out:
+        return
+    total = sum(left_out.values())
+    to.print(
+        f"\n{total:,} {'image is' if total == 1 else 'images are'} left out"
+        + (f", each with its reason in {listed}" if listed else "")
+    )
+    made = table("images", "why", right=("images",))
+    for reason, count in left_out.items():
+        made.add_row(f"{count:,}", f"{REASONS.get(reason, reason)} ({reason})")
+    to.print(made)
+
+
+def show_left_out_image(entry: Mapping[str, Any]) -> None:
+    """Prints why one image is not in the dataset."""
+    out.print(f"{entry['image']} is left out: {entry['meaning']} ({entry['reason']})")
+    for label in filter(None, entry["labels"].split("; ")):
+        out.print(f"  {label}")
