@@ -25,6 +25,9 @@ __all__ = ["COLUMNS", "REASONS", "LeftOutImages", "by_reason", "reason_numbers",
 
 REASONS: dict[str, str] = {
     "unresolved": "no noun of WordNet has the name of its category",
+    "number": "its category is a number",
+    "truth": "its category is a truth value",
+    "no_value": "its label is a word for a missing value",
     "is_a": "its category is only known to be a kind of a synset",
     "unreviewed": "nobody confirmed what its category is",
     "rare_in_source": "its category is in too few images of its source",

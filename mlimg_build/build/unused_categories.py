@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlimg_build.build.listed import read_ids
 from mlimg_build.labels import Placed
+from mlimg_build.labels.name_kinds import name_kind
 from mlimg_build.spec import Spec
 from mlimg_build.wordnet import NounGraph
 
@@ -27,6 +28,9 @@ class Reason:
 ROW = "a row `{source},{category},WNID` in the file of `vocabulary.mapping.file`"
 REASONS: dict[str, Reason] = {
     "unresolved": Reason("no noun of WordNet has this name", ROW),
+    "number": Reason("a number, which is looked up by no name", ROW),
+    "truth": Reason("a truth value, which is looked up by no name", ROW),
+    "no_value": Reason("a word for a missing value", ROW),
     "is_a": Reason(
         "only known to be a kind of {synset}",
         "`vocabulary: {{mapping: {{is_a: use}}}}`, or " + ROW,
@@ -84,6 +88,8 @@ def _code(spec: Spec, row: Placed, excluded: dict[str, frozenset[str]], exclude:
         if decision.id in excluded[decision.source]:
             return "source_exclude"
         return "exclude" if {decision.wnid, row.joined, row.wnid} & {*exclude} else "exclude_below"
+    if row.fate == "unresolved":
+        return name_kind(decision.name or decision.id) or "unresolved"
     return row.fate
 
 

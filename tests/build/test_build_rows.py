@@ -144,7 +144,7 @@ def facts_of(world: World) -> Any:
             category_of=np.array(world.category_of, np.int32),
             narrower=np.zeros(len(world.category_of), bool),
             placed=[
-                SimpleNamespace(fate="used" if category >= 0 else "unresolved", decision=None)
+                SimpleNamespace(fate="used" if category >= 0 else "is_a", decision=None)
                 for category in world.category_of
             ],
         ),

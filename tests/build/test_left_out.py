@@ -49,6 +49,8 @@ ROWS = {
     "j": [("mouse", 1)],
     "k": [("car", 0.2)],
     "l": [],
+    "m": [("3.0", 1)],
+    "n": [("NaN", 1)],
 }
 MAPPING = "source,category,wnid\nrows,mouse,\nrows,dog,n02084071\nrows,tabby,n02123045\n"
 WANTED = {
@@ -62,6 +64,8 @@ WANTED = {
     "j": "dropped",
     "k": "below_confidence",
     "l": "no_label",
+    "m": "number",
+    "n": "no_value",
 }
 
 
@@ -93,6 +97,8 @@ def test_every_unused_category_is_named_with_its_reason_and_its_images(made: Pla
         "dog": ("exclude", 1),
         "tabby": ("exclude_below", 1),
         "mouse": ("dropped", 1),
+        "3.0": ("number", 1),
+        "NaN": ("no_value", 1),
     }
     assert made.unused_categories[0].category == "quux zblorp"  # most images first
     assert "rows,red bus,WNID" in made.unused_categories[1].remedy
