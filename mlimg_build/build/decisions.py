@@ -18,6 +18,7 @@ __all__ = [
     "UNSIGNED",
     "Review",
     "part_lines",
+    "read_accepted",
     "read_parts",
     "read_reviewed",
     "read_vetoes",
@@ -94,6 +95,13 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
 def read_vetoes(path: Path) -> set[tuple[str, str]]:
     """The (antecedent, consequent) ids of the rows with anything in the column `veto`."""
     return {pair for _, pair in veto_lines(path)}
+
+
+def read_accepted(path: Path) -> set[tuple[str, str]]:
+    """The (antecedent, consequent) ids of the rows of the list of vetoes with anything in the column `accept`."""
+    wanted = ("antecedent", "consequent", "veto")
+    rows = _table(path, "the list of vetoes", wanted, ("accept",))
+    return {(row["antecedent"], row["consequent"]) for _, row in rows if row.get("accept")}
 
 
 def veto_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:

@@ -20,7 +20,7 @@ from mlimg_build.build.counting import count_groups, count_present, count_stated
 from mlimg_build.build.decisions import UNSIGNED, Review, read_parts, read_reviewed
 from mlimg_build.build.doubts import accepted_from, doubts
 from mlimg_build.build.listed import read_ids
-from mlimg_build.build.pairing import find_pairs, pairs_digest
+from mlimg_build.build.pairing import FoundPairs, find_pairs, pairs_digest
 from mlimg_build.build.store import Store
 from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
 from mlimg_build.labels import (
@@ -62,10 +62,15 @@ class Facts:
 
     vocabulary: Vocabulary
     hierarchy: Hierarchy
-    pairs: Pairs
+    found: FoundPairs
     rows: tuple[SourceCategory, ...]
     positions: tuple[npt.NDArray[np.int32], ...]
     warnings: tuple[Problem, ...]
+
+    @property
+    def pairs(self) -> Pairs:
+        """The pairs of categories that go together."""
+        return self.found.pairs
 
     @property
     def digest(self) -> str:
@@ -138,7 +143,7 @@ def establish(
     hierarchy = _hierarchy(loaded, vocabulary, graph)
     if spec.annotation.cooccurrence is not None:
         progress("counting what goes together")
-    pairs = find_pairs(loaded, catalogs, vocabulary, positions, hierarchy, store)
+    pairs = find_pairs(loaded, catalogs, vocabulary, positions, hierarchy, graph, store)
     return Facts(vocabulary, hierarchy, pairs, tuple(rows), tuple(positions), tuple(warnings))
 
 

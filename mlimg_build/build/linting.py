@@ -14,6 +14,7 @@ from mlimg_build.build.copy_findings import CopyFinding, copy_findings
 from mlimg_build.build.copy_tables import copies_attribute
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.facts import dag_of
+from mlimg_build.build.pair_table import PairRow, pair_rows
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store
 from mlimg_build.build.unused import unused_rules
@@ -52,6 +53,7 @@ class Lint:
     copied: dict[
         str, Any
     ]  # the copies in numbers, as a dataset's attribute has them; empty where no image is built
+    pairs: tuple[PairRow, ...]  # that are doubtful, whatever becomes of them
     shape: dict[str, Any]
     names: dict[str, str]
     kinds: dict[str, str]  # what each kind of finding is, and what its count counts
@@ -85,6 +87,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
         contradictions=contradictions(plan, store),
         copies=copies,
         copied=copies_attribute(plan, counts, "whole" if all(built) else "fraction") if any(built) else {},
+        pairs=tuple(row for row in pair_rows(plan.facts, plan.graph) if row.doubt),
         shape={
             "categories": form.categories,
             "roots": form.roots,

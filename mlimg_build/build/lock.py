@@ -19,7 +19,7 @@ from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
 from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.labels import distinct_names, merges
+from mlimg_build.labels import DOUBTS, distinct_names, merges
 
 __all__ = ["lock_files", "refuse_strangers", "write_lock"]
 
@@ -148,21 +148,18 @@ def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
 
 
 def _pairs(plan: Plan) -> Iterator[tuple[Any, ...]]:
-    pairs, wnids = plan.facts.pairs, plan.facts.vocabulary.wnids
+    found = plan.facts.found
+    pairs, wnids = found.pairs, plan.facts.vocabulary.wnids
     names = distinct_names(plan.graph, wnids) if len(pairs) else ()
-    columns = (pairs.antecedent, pairs.consequent, pairs.together, pairs.images, pairs.bound, pairs.vetoed)
-    for low, high, together, images, bound, vetoed in zip(*(c.tolist() for c in columns), strict=True):
-        share, certain = f"{together / images:.4f}", f"{bound:.4f}"
+    columns = (pairs.antecedent, pairs.consequent, pairs.together, pairs.images, pairs.bound, found.adds)
+    judged = (found.doubt, pairs.vetoed, found.veto, found.accepted)
+    for low, high, together, images, bound, adds, doubt, left_out, veto, accepted in zip(
+        *(column.tolist() for column in (*columns, *judged)), strict=True
+    ):
         yield (
-            wnids[low],
-            names[low],
-            wnids[high],
-            names[high],
-            together,
-            images,
-            share,
-            certain,
-            "x" if vetoed else "",
+            *(wnids[low], names[low], wnids[high], names[high]),
+            *(together, images, f"{together / images:.4f}", f"{bound:.4f}"),
+            *(adds, DOUBTS[doubt], *("x" if told else "" for told in (not left_out, veto, accepted))),
         )
 
 

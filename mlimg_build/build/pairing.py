@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mlimg_build.build.blocks import cuts, statement_blocks
 from mlimg_build.build.catalog import Catalog
-from mlimg_build.build.decisions import read_vetoes
+from mlimg_build.build.decisions import read_accepted, read_vetoes
 from mlimg_build.build.predicted import of_catalog, read_predictions, refuse_strangers_only
 from mlimg_build.build.processes import in_processes, process_count
 from mlimg_build.build.store import Key, Store
@@ -27,22 +27,49 @@ from mlimg_build.labels import (
     Policy,
     Statements,
     Vocabulary,
+    count_lacking,
     count_together,
+    information_content,
+    judge_pairs,
     learn_pairs,
     narrowed,
     settle,
     without_implied,
 )
 from mlimg_build.spec import Cooccurrence, LoadedSpec, digest_of
+from mlimg_build.wordnet import NounGraph
 
-__all__ = ["find_pairs", "pairs_digest"]
+__all__ = ["FoundPairs", "find_pairs", "pairs_digest"]
 
-FORMAT = 3
+FORMAT = 4
 BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
 SMALL = 1 << 22  # so many statements are counted in about the time that processes need besides
 PARTS = 2  # of each process, which end at different times
 
 Looked = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPairs:
+    """The pairs of a spec, and what people should know of each.
+
+    Of `pairs`, those that a person vetoed and those left out as doubtful are marked `vetoed`: no label comes of them.
+    `adds` is how many images of `add_to` have the antecedent and not the consequent: each gets the label, but where
+    somebody denied it or a more specific pair brings it. `doubt` is a position in `DOUBTS`; `veto` and `accepted` say
+    what a person decided.
+    """
+
+    pairs: Pairs
+    adds: npt.NDArray[np.int64]
+    doubt: npt.NDArray[np.uint8]
+    veto: npt.NDArray[np.bool_]
+    accepted: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> FoundPairs:
+        """No pairs."""
+        nothing = np.zeros(0, np.bool_)
+        return cls(Pairs.none(), np.zeros(0, np.int64), np.zeros(0, np.uint8), nothing, nothing)
 
 
 def find_pairs(
@@ -51,62 +78,115 @@ def find_pairs(
     vocabulary: Vocabulary,
     positions: Sequence[npt.NDArray[np.int32]],
     hierarchy: Hierarchy,
+    graph: NounGraph,
     store: Store | None,
-) -> Pairs:
+) -> FoundPairs:
     """The pairs that the spec's `annotation.cooccurrence` finds; none where it has none.
 
     `positions` are those of `Facts`. Counting is done once for the same statements and thresholds and kept in
-    `store`; vetoes are read anew. Raises `SpecError` for lists of vetoes and predictions that cannot be read.
+    `store`; vetoes and what is doubtful are decided anew. Raises `SpecError` for lists of vetoes and predictions that
+    cannot be read.
     """
     wanted = loaded.spec.annotation.cooccurrence
     if wanted is None:
-        return Pairs.none()
-    positives = loaded.spec.annotation.positives == "ancestors"
+        return FoundPairs.none()
+    named = wanted.add_to or tuple(catalog.name for catalog in catalogs)
     learnt = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in wanted.learn_from]
-    category_of = vocabulary.category_of
-    key = _key(loaded, wanted, learnt, category_of, positions, hierarchy, vocabulary)
+    added = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in named]
+    key = _key(loaded, wanted, learnt, added, positions, hierarchy, vocabulary)
     if store is None or not store.has(key):
-        seen = None
-        if wanted.predictions is not None:
-            place = loaded.place("annotation", "cooccurrence", "predictions")
-            seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
+        pairs, adds = _counted(loaded, wanted, learnt, added, positions, hierarchy, vocabulary)
+        if store is not None:
+            with store.create(key) as (folder, _):
+                columns = {field.name: getattr(pairs, field.name) for field in fields(Pairs)}
+                np.savez(folder / "pairs.npz", adds=adds, **columns)
+    else:
+        with np.load(store.path(key) / "pairs.npz", allow_pickle=False) as arrays:
+            pairs, adds = Pairs(**{field.name: arrays[field.name] for field in fields(Pairs)}), arrays["adds"]
+    rules = loaded.spec.annotation
+    levels = None if rules.machine_levels == "all" else rules.machine_levels
+    levels = levels if rules.positives == "ancestors" else 0
+    found = _judged(pairs, adds, wanted, vocabulary, graph)
+    pairs = found.pairs
+    kept = without_implied(pairs, hierarchy, levels)
+    dropped = pairs.vetoed & ~found.veto  # of these, what a more specific one brings is not listed beside it
+    whole = without_implied(replace(pairs, vetoed=found.veto), hierarchy, levels)
+    own, n = _keys(pairs, len(hierarchy)), len(hierarchy)
+    at = np.isin(own, _keys(kept, n)) & (~dropped | np.isin(own, _keys(whole, n)))
+    return FoundPairs(pairs.take(at), found.adds[at], found.doubt[at], found.veto[at], found.accepted[at])
+
+
+def _keys(pairs: Pairs, n: int) -> npt.NDArray[np.int64]:
+    """A number for each pair, of n categories."""
+    keys: npt.NDArray[np.int64] = pairs.antecedent * np.int64(n) + pairs.consequent
+    return keys
+
+
+def _counted(
+    loaded: LoadedSpec,
+    wanted: Cooccurrence,
+    learnt: Sequence[tuple[int, Catalog]],
+    added: Sequence[tuple[int, Catalog]],
+    positions: Sequence[npt.NDArray[np.int32]],
+    hierarchy: Hierarchy,
+    vocabulary: Vocabulary,
+) -> tuple[Pairs, npt.NDArray[np.int64]]:
+    """The pairs that are learnt, before anybody judges them, and how many labels each would add."""
+    positives = loaded.spec.annotation.positives == "ancestors"
+    category_of = vocabulary.category_of
+    seen = None
+    place = loaded.place("annotation", "cooccurrence", "predictions")
+    if wanted.predictions is not None:
+        seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
+
+    def counting(given: Sequence[tuple[int, Catalog]], *, looking: bool) -> _Counting:
         readings = tuple(
             _Reading(
                 catalog,
                 category_of[positions[i]],
                 vocabulary.narrower[positions[i]],
                 loaded.spec.sources[catalog.name].min_confidence,
-                None if seen is None else of_catalog(catalog, seen),
+                of_catalog(catalog, seen) if looking and seen is not None else None,
             )
-            for i, catalog in learnt
+            for i, catalog in given
         )
-        if seen is not None:
+        if looking and seen is not None:
             looked = sum(len(reading.looked[0]) for reading in readings if reading.looked is not None)
-            refuse_strangers_only([catalog for _, catalog in learnt], seen, looked, place)
-        counting = _Counting(
+            refuse_strangers_only([catalog for _, catalog in given], seen, looked, place)
+        return _Counting(
             readings, hierarchy, loaded.spec.annotation.conflicts, not wanted.skip_related, positives
         )
-        pairs = learn_pairs(
-            _counts(counting),
-            hierarchy,
-            min_probability=wanted.min_probability,
-            min_images=wanted.min_images,
-            confidence=wanted.confidence,
-            skip_related=wanted.skip_related,
-        )
-        if store is not None:
-            with store.create(key) as (folder, _):
-                np.savez(
-                    folder / "pairs.npz",
-                    **{field.name: getattr(pairs, field.name) for field in fields(Pairs)},
-                )
-    else:
-        with np.load(store.path(key) / "pairs.npz", allow_pickle=False) as arrays:
-            pairs = Pairs(**{field.name: arrays[field.name] for field in fields(Pairs)})
-    rules = loaded.spec.annotation
-    levels = None if rules.machine_levels == "all" else rules.machine_levels
-    levels = levels if rules.positives == "ancestors" else 0
-    return without_implied(_vetoed(pairs, wanted, vocabulary), hierarchy, levels)
+
+    counts = _counts(counting(learnt, looking=True))
+    pairs = learn_pairs(
+        counts,
+        hierarchy,
+        min_probability=wanted.min_probability,
+        min_images=wanted.min_images,
+        confidence=wanted.confidence,
+        skip_related=wanted.skip_related,
+    )
+    adds = np.zeros(len(pairs), np.int64)
+    known = {i for i, _ in learnt}
+    if seen is None and known <= {i for i, _ in added}:  # these are counted already
+        adds += pairs.images - pairs.together
+        added = [(i, catalog) for i, catalog in added if i not in known]
+    if len(pairs):
+        adds += _lacking(counting(added, looking=False), pairs)
+    return pairs, adds
+
+
+def _lacking(counting: _Counting, pairs: Pairs) -> npt.NDArray[np.int64]:
+    """How many images of the readings have each antecedent and not the consequent."""
+    whole = [(number, 0, len(reading.catalog.statements)) for number, reading in enumerate(counting.readings)]
+    blocks = (
+        block
+        for number, start, stop in whole
+        for block in counting.blocks(counting.readings[number], start, stop)
+    )
+    return count_lacking(
+        blocks, counting.hierarchy, pairs.antecedent, pairs.consequent, positives=counting.positives
+    )
 
 
 def pairs_digest(pairs: Pairs) -> str:
@@ -123,24 +203,30 @@ def _key(
     loaded: LoadedSpec,
     wanted: Cooccurrence,
     learnt: Sequence[tuple[int, Catalog]],
-    category_of: npt.NDArray[np.int32],
+    added: Sequence[tuple[int, Catalog]],
     positions: Sequence[npt.NDArray[np.int32]],
     hierarchy: Hierarchy,
     vocabulary: Vocabulary,
 ) -> Key:
+    category_of = vocabulary.category_of
     order = hashlib.sha256()
     for part in (hierarchy.hops.indptr, hierarchy.hops.indices):
         order.update(np.ascontiguousarray(part).astype("<i8").tobytes())
-    parts: dict[str, Any] = {
-        "sources": {
+
+    def read(given: Sequence[tuple[int, Catalog]]) -> dict[str, Any]:
+        return {
             catalog.name: {
                 "catalog": catalog.digest,
                 "categories": hashlib.sha256(category_of[positions[i]].astype("<i4").tobytes()).hexdigest(),
                 "narrower": hashlib.sha256(vocabulary.narrower[positions[i]].tobytes()).hexdigest(),
                 "min_confidence": loaded.spec.sources[catalog.name].min_confidence,
             }
-            for i, catalog in learnt
-        },
+            for i, catalog in given
+        }
+
+    parts: dict[str, Any] = {
+        "sources": read(learnt),
+        "add_to": read(added),
         "order": order.hexdigest(),
         "min_probability": wanted.min_probability,
         "min_images": wanted.min_images,
@@ -183,10 +269,10 @@ class _Counting:
 
     def __call__(self, where: tuple[int, int, int]) -> Counts:
         number, start, stop = where
-        blocks = self._blocks(self.readings[number], start, stop)
+        blocks = self.blocks(self.readings[number], start, stop)
         return count_together(blocks, self.hierarchy, related=self.related, positives=self.positives)
 
-    def _blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
+    def blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
         """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
         for key, stated, confidence in statement_blocks(reading.catalog, BLOCK, start, stop):
             category = reading.category_of[stated]
@@ -253,11 +339,26 @@ def _standing(
     return image[kept], category[kept]
 
 
-def _vetoed(pairs: Pairs, wanted: Cooccurrence, vocabulary: Vocabulary) -> Pairs:
-    if wanted.vetoes is None:
-        return pairs
-    vetoes = read_vetoes(wanted.vetoes)
+def _judged(
+    pairs: Pairs,
+    adds: npt.NDArray[np.int64],
+    wanted: Cooccurrence,
+    vocabulary: Vocabulary,
+    graph: NounGraph,
+) -> FoundPairs:
+    """What people and the settings of doubt say of each pair; a veto is stronger than an acceptance."""
     wnids = vocabulary.wnids
+    content = np.ones(len(pairs))
+    if wanted.min_content and len(pairs):
+        content = information_content(graph, [wnids[low] for low in pairs.antecedent.tolist()])
+    doubt = judge_pairs(pairs, adds, content, min_content=wanted.min_content, max_ratio=wanted.max_ratio)
+    vetoes: set[tuple[str, str]] = set()
+    accepted: set[tuple[str, str]] = set()
+    if wanted.vetoes is not None:
+        vetoes, accepted = read_vetoes(wanted.vetoes), read_accepted(wanted.vetoes)
     found = zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True)
-    vetoed = np.array([(wnids[low], wnids[high]) in vetoes for low, high in found], dtype=bool)
-    return Pairs(pairs.antecedent, pairs.consequent, pairs.together, pairs.images, pairs.bound, vetoed)
+    named = [(wnids[low], wnids[high]) for low, high in found]
+    veto = np.array([pair in vetoes for pair in named], np.bool_)
+    fine = np.array([pair in accepted for pair in named], np.bool_)
+    left_out = veto | ((doubt > 0) & ~fine & (wanted.doubtful == "drop"))
+    return FoundPairs(replace(pairs, vetoed=left_out), adds, doubt, veto, fine)

@@ -21,6 +21,7 @@ from mlimg_build.build.image_groups import Groups, group_images, share_warnings
 from mlimg_build.build.laying import lay_out
 from mlimg_build.build.left_out import REASONS
 from mlimg_build.build.list_joins import join_problems
+from mlimg_build.build.pair_table import left_out_pairs, pair_rows
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.retries import retried
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
@@ -139,6 +140,7 @@ class Plan:
     def summary(self) -> dict[str, Any]:
         """The plan in numbers, for people and for `--json`."""
         todo = [work for work in self.work if not work.images_cached]
+        pairs = pair_rows(self.facts, self.graph)
         return {
             "name": self.loaded.spec.name,
             "version": self.loaded.spec.version,
@@ -180,6 +182,8 @@ class Plan:
                 if merge.categories
             },
             "pairs": int((~self.facts.pairs.vetoed).sum()),
+            "pairs_left_out": left_out_pairs(pairs),
+            "pair_list": [asdict(row) for row in pairs],
             "unused": [f"{problem.place}: {problem.message}" for problem in self.unused],
             "training": self._training(),
         }

@@ -104,7 +104,7 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         for row in tables["mappings.csv"]
     }
     pairs = {
-        (row["antecedent"], row["consequent"]): Pair(row["share"], row["bound"], bool(row["veto"]))
+        (row["antecedent"], row["consequent"]): Pair(row["share"], row["bound"], not row["used"])
         for row in tables["cooccurrence.csv"]
     }
     sources = {

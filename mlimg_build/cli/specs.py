@@ -227,6 +227,15 @@ def lint(
                 ("copy", "", one.images[0], len(one.images), " ".join(one.images[1:]), one.message)
                 for one in found.copies
             ),
+            *(
+                (
+                    "pair-doubtful",
+                    *(one.antecedent, one.antecedent_name, one.adds, one.consequent),
+                    f"{one.consequent_name} is {one.doubt}: seen in {one.together} of {one.images} images, "
+                    f"adds up to {one.adds}, {one.fate}",
+                )
+                for one in found.pairs
+            ),
         ]
         to.write_bytes(as_csv(columns, listed))
     if as_json:

@@ -31,6 +31,8 @@ from mlimg_build.labels.judging import Judgement, judge
 from mlimg_build.labels.linting import KINDS, Finding, lint
 from mlimg_build.labels.mapping import decide
 from mlimg_build.labels.naming import distinct_names, synset_name
+from mlimg_build.labels.pair_counts import count_lacking
+from mlimg_build.labels.pair_doubts import DOUBTS, information_content, judge_pairs
 from mlimg_build.labels.parts import circular_parts, part_pairs
 from mlimg_build.labels.proving import FLAWS, Flaws, Rules, prove
 from mlimg_build.labels.scoring import POLICIES
@@ -47,6 +49,7 @@ __all__ = [
     "COOCCURRENCE",
     "COOCCURRENCE_ANCESTORS",
     "DESCENDANTS",
+    "DOUBTS",
     "FATES",
     "FLAWS",
     "FOUND",
@@ -84,6 +87,7 @@ __all__ = [
     "at_least",
     "circular_parts",
     "collapse_only_leaves",
+    "count_lacking",
     "count_together",
     "decide",
     "derive",
@@ -93,7 +97,9 @@ __all__ = [
     "from_pairs",
     "gather",
     "imply",
+    "information_content",
     "judge",
+    "judge_pairs",
     "learn_pairs",
     "lint",
     "merges",

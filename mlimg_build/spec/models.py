@@ -13,6 +13,7 @@ from mlimg_build.spec.values import (
     Bytes,
     File,
     Flag,
+    Number,
     OptionalFile,
     Part,
     Share,
@@ -215,9 +216,23 @@ class Cooccurrence(Part):
         default=True,
         description="whether pairs are left out of which one implies the other, or that a third one implies",
     )
+    min_content: Share = Field(
+        default=0.5,
+        description="a pair is doubtful whose first category has less information content in WordNet; 0 asks nothing",
+    )
+    max_ratio: Number = Field(
+        default=5.0,
+        ge=0,
+        description="a pair is doubtful that would add more than so many times the labels that it was learnt from",
+    )
+    doubtful: Literal["drop", "use"] = Field(
+        default="drop",
+        description="what happens to doubtful pairs that nobody accepted; both are listed with the reason",
+    )
     vetoes: OptionalFile = Field(
         default=None,
-        description="CSV like the lock's cooccurrence.csv: rows with anything in the column veto are not used",
+        description="CSV like the lock's cooccurrence.csv: rows with anything in the column veto are not used, "
+        "doubtful ones with anything in the column accept are",
     )
 
 

@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from .console import err, out, size, table
 from .left_out import show_left_out, show_unused_categories
+from .pairs import show_pairs
 
 if TYPE_CHECKING:
     from mlimg_build.build.compiling import Built
@@ -41,8 +42,7 @@ def show_plan(summary: dict[str, Any]) -> None:
             f"merged      {way}: {merge['source_categories']:,} source categories in {merge['categories']:,} "
             f"categories, {merge['images']:,} images"
         )
-    if summary["pairs"]:
-        out.print(f"go together {summary['pairs']:,} pairs of categories")
+    _show_pairs(summary)
     if summary["labels_below_confidence"]:
         out.print(f"not counted {summary['labels_below_confidence']:,} labels below min_confidence")
     _show_groups(summary)
@@ -87,6 +87,17 @@ def _show_groups(summary: dict[str, Any]) -> None:
         out.print(f"split       {split}: {told}")
     if groups["images_without"]:
         out.print(f"no group    {groups['images_without']:,} images, each draws its split alone")
+
+
+def _show_pairs(summary: dict[str, Any]) -> None:
+    """Prints the pairs of categories that go together, and how many are left out and why."""
+    if not summary["pair_list"]:
+        return
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["pairs_left_out"].items())
+    left_out = f", left out: {reasons}" if reasons else ""
+    out.print(f"go together {summary['pairs']:,} pairs of categories{left_out}\n")
+    show_pairs(summary["pair_list"], where="cooccurrence.csv of the lock lists all")
+    out.print()
 
 
 def show_built(built: Built) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from .console import out, table
 from .left_out import show_left_out, show_unused_categories
+from .pairs import show_pairs
 
 if TYPE_CHECKING:
     from mlimg_build.build.linting import Lint
@@ -46,7 +47,7 @@ def show_lint(found: Lint) -> None:
     show_unused_categories(out, named, found.source_categories, "--to FILE, which lists all", SHOWN)
     show_left_out(out, found.left_out)
     looked = (found.joins, found.findings, found.unused, found.contradictions, found.copies, named)
-    if not any((*looked, found.left_out)):
+    if not any((*looked, found.left_out, found.pairs)):
         out.print("nothing to look at")
     if found.unused:
         out.print(
@@ -69,6 +70,11 @@ def show_lint(found: Lint) -> None:
         out.print(listed_)
         _more(len(found.contradictions))
     _show_copies(found)
+    if found.pairs:
+        left_out = sum(row.fate == "doubtful" for row in found.pairs)
+        said = f"  {len(found.pairs):,}: pairs of categories that are doubtful, {left_out:,} of them left out"
+        out.print(Text.assemble(("\npair-doubtful", "bold yellow"), said))
+        show_pairs([asdict(row) for row in found.pairs], where="cooccurrence.csv of the lock lists all")
 
 
 def _show_copies(found: Lint) -> None:

@@ -187,3 +187,34 @@ def test_absence_of_a_collapsed_category_says_nothing(world: Path) -> None:
     assert DOG not in state(built.dataset, "plain/p20.jpg")
     kept = build(spec(world), world / "whole", backend())
     assert state(kept.dataset, "plain/p20.jpg") == {CORGI: (-1, 1.0, "stated")}
+
+
+def test_a_doubtful_pair_adds_nothing_until_a_person_accepts_it(world: Path) -> None:
+    """Learnt from 36 images and added to 319: more than five times as many."""
+    with (world / "plain.csv").open("a") as stream:
+        stream.write("".join(f"z{i}.jpg,{SNAKE},1\n" for i in range(300)))
+    first = spec(world)
+    lock(first, world / "out", world / "sea.lock", backend())
+    pairs = world / "sea.lock" / "cooccurrence.csv"
+    (row,) = (row for row in rows_of(pairs) if (row["antecedent"], row["consequent"]) == (SNAKE, SEA))
+    assert (row["together"], row["adds"], row["doubt"], row["veto"], row["accept"]) == (
+        "36", "319", "adds-too-many", "", ""
+    )  # fmt: skip
+    made = plan(first, world / "out")
+    (listed,) = (one for one in made.summary()["pair_list"] if one["antecedent"] == SNAKE)
+    assert (listed["adds"], listed["fate"]) == (319, "doubtful")
+    assert made.summary()["pairs_left_out"] == {"adds-too-many": 1}
+    built = build(first, world / "out", backend())
+    assert SEA not in state(built.dataset, "plain/z0.jpg")
+    (world / "vetoes.csv").write_text(f"antecedent,consequent,veto,accept\n{SNAKE},{SEA},,yes\n")
+    accepted = spec(world, "min_images: 10}", "min_images: 10, vetoes: vetoes.csv}")
+    (listed,) = (
+        one for one in plan(accepted, world / "out").summary()["pair_list"] if one["antecedent"] == SNAKE
+    )
+    assert (listed["doubt"], listed["fate"]) == ("adds-too-many", "accepted")
+    built = build(accepted, world / "out", backend())
+    assert state(built.dataset, "plain/z0.jpg")[SEA][2] == "cooccurrence"
+    used = spec(world, "min_images: 10}", "min_images: 10, doubtful: use}")
+    assert plan(used, world / "out").summary()["pairs_left_out"] == {}
+    bare = spec(world, "min_images: 10}", "min_images: 10, min_content: 0, max_ratio: 1000}")
+    assert {one["doubt"] for one in plan(bare, world / "out").summary()["pair_list"]} == {""}

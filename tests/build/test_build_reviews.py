@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from photographs import crops
 from runs import shared as backend
-from sea_world import ANIMAL, CORGI, DOG, SEA, rows_of, spec, state
+from sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, rows_of, spec, state
 
 from mlimg_build.build.compiling import build, labelled, lock, plan
 from mlimg_build.build.linting import lint_plan
@@ -165,3 +165,12 @@ def test_copies_of_images_that_left_the_sources_leave_the_lock(world: Path) -> N
         stream.write("".join(f"z{i}.jpg,corgi,1\n" for i in range(40)))  # other images belong in every shard
     lock(spec(world), world / "elsewhere", built.lock, backend())
     assert read_lock(built.lock).repeated == {}, "nobody knows whether they are still the same"
+
+
+def test_lint_shows_doubtful_pairs(world: Path) -> None:
+    with (world / "plain.csv").open("a") as stream:
+        stream.write("".join(f"z{i}.jpg,{SNAKE},1\n" for i in range(300)))
+    found = labelled(spec(world), world / "out", backend(), lint_plan)
+    assert [(one.antecedent, one.consequent, one.doubt) for one in found.pairs] == [
+        (SNAKE, SEA, "adds-too-many")
+    ]
