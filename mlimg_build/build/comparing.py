@@ -174,6 +174,50 @@ class Differences:
         )
         return any(listed) or (self.entries is not None and self.entries.different)
 
+    @property
+    def level(self) -> str:
+        """What the change is to users of the data: "major", "minor" or "patch".
+
+        Major takes away or gives another meaning: categories dropped, merged or split, parents lost, source categories
+        that go elsewhere or nowhere, fewer images, labels turned. Minor adds to the data or changes labels.
+        A patch changes neither.
+        """
+        elsewhere = any(
+            row.before and row.before.into and _into(row.after) != row.before.into for row in self.mappings
+        )
+        fewer = any(
+            change.before and (change.before.images or 0) > ((change.after and change.after.images) or 0)
+            for change in self.sources
+        )
+        fewer |= any(
+            one.what == "images"
+            and int((one.before or "0").replace(",", "")) > int((one.after or "0").replace(",", ""))
+            for one in self.head
+        )
+        lost = any(row.lost or row.above_lost for row in self.parents)
+        turned = self.entries is not None and self.entries.turned > 0
+        if self.dropped or self.merged or self.split or elsewhere or fewer or lost or turned:
+            return "major"
+        listed = (
+            self.sources,
+            self.added,
+            self.parents,
+            self.mappings,
+            self.pairs,
+            self.effects,
+            self.labels,
+        )
+        grown = any(one.what == "images" for one in self.head)
+        return (
+            "minor"
+            if grown or any(listed) or (self.entries is not None and self.entries.different)
+            else "patch"
+        )
+
+
+def _into(mapped: Mapped | None) -> str | None:
+    return mapped.into if mapped else None
+
 
 def compare(before: Side, after: Side, entries: Entries | None = None) -> Differences:
     """The differences from `before` to `after`; what only one side knows is not compared."""
@@ -323,4 +367,4 @@ def as_json(found: Differences) -> dict[str, Any]:
     told = asdict(found)
     told["effects"] = [{**asdict(effect), "changes": effect.changes} for effect in found.effects]
     del told["names"]
-    return {"different": found.different, **told}
+    return {"different": found.different, "level": found.level if found.different else None, **told}

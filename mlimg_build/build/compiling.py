@@ -148,7 +148,7 @@ def check_lock(
     """Raises `LockChanged` with everything in which the lock in `folder` differs from what would be written now."""
     locked = read_lock(folder)
     made, now = _decide(loaded, out, backend, watcher, locked)
-    _refuse_changes(changes(locked, now, whole=True), folder)
+    _refuse_changes(_with_version(changes(locked, now, whole=True), locked, now), folder)
     return made
 
 
@@ -196,6 +196,17 @@ def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watch
     return made
 
 
+def _with_version(found: list[str], locked: Locked, now: Locked) -> list[str]:
+    """The changes, and that the spec's version does not tell them apart where it does not."""
+    version = now.head.get("version")
+    if not found or locked.head.get("version") != version:
+        return found
+    return [
+        *found,
+        f"version: still {version}, though what it stands for changed; raise `version:` in the spec",
+    ]
+
+
 def _refuse_changes(found: Sequence[str], folder: Path | None) -> None:
     if found and folder is not None:
         hint = "`mlimg lock SPEC` writes what is decided now, to be reviewed and committed"
@@ -236,7 +247,7 @@ def build(
         else:
             whole = _plan(loaded, store, 1.0, watcher.step)
             now = parse_lock(lock_files(whole, store, expected, None), "the lock of now")
-            _refuse_changes(changes(expected, now, whole=False), locked)
+            _refuse_changes(_with_version(changes(expected, now, whole=False), expected, now), locked)
             made = whole.cut(fraction)
         if repair:
             made = _repaired(made, store, watcher)

@@ -28,10 +28,14 @@ def as_markdown(found: Differences, rows: int = ROWS) -> str:
 
 def _written(found: Differences, rows: int) -> str:
     before, after = (_escaped(title) for title in (found.before, found.after))
-    lines = [f"### {before} → {after}", "", _sentence(summary(found)), ""]
+    lines = [f"### {before} → {after}", "", _sentence(_headline(found)), ""]
     for section in sections(found):
         lines += [*(_folded(section, rows) if section.folded else _open(section, rows)), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _headline(found: Differences) -> str:
+    return f"a {found.level} change: {summary(found)}" if found.different else summary(found)
 
 
 def _sentence(text: str) -> str:

@@ -23,7 +23,11 @@ def show_differences(found: Differences) -> None:
     if not found.different:
         err.print(f"no difference between {found.before} and {found.after}")
         return
-    out.print(Text.assemble((f"{found.before} → {found.after}", "bold"), f"\n{summary(found)}"))
+    out.print(
+        Text.assemble(
+            (f"{found.before} → {found.after}", "bold"), f"\na {found.level} change: {summary(found)}"
+        )
+    )
     for section in sections(found):
         listed = table(*section.columns, right=section.right)
         for row in section.rows[:ROWS]:

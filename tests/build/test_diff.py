@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import shared as backend
 
-from mlimg_build.build.comparing import Differences, compare
+from mlimg_build.build.comparing import Change, Differences, as_json, compare
 from mlimg_build.build.compiling import Built, build, lock
 from mlimg_build.build.locked import COUNTED
 from mlimg_build.build.markdown import LONGEST, as_markdown
@@ -86,6 +86,19 @@ def test_a_side_differs_from_itself_in_nothing(side: Side) -> None:
     assert not found.different
     assert sections(found) == ()
     assert summary(found) == "no difference"
+
+
+@given(sides(), sides())
+def test_what_takes_a_category_away_is_major_and_what_changes_no_data_a_patch(
+    before: Side, after: Side
+) -> None:
+    found = compare(before, after)
+    if found.dropped or found.merged or found.split:
+        assert found.level == "major"
+    same = compare(before, before)
+    assert same.level == "patch"
+    assert replace(same, added=compare(before, after).added).level == ("minor" if found.added else "patch")
+    assert as_json(replace(same, head=(Change("spec", "a", "b"),)))["level"] == "patch"
 
 
 @given(sides(), sides())

@@ -79,6 +79,20 @@ def test_an_edited_rule_is_named(copy: Path, tmp_path: Path, kept: Path) -> None
     assert "images_key" not in said
 
 
+def test_a_change_under_the_same_version_asks_for_another(copy: Path, tmp_path: Path, kept: Path) -> None:
+    text = (copy / "small.yaml").read_text().replace("ancestors: common", "ancestors: all")
+    (copy / "small.yaml").write_text(text)
+    still = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, backend()))
+    assert any("raise `version:` in the spec" in line for line in _lines(still))
+    (copy / "small.yaml").write_text(text.replace("version: 1.0.0", "version: 1.1.0"))
+    raised = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, backend()))
+    assert not any("raise `version:` in the spec" in line for line in _lines(raised))
+
+
+def _lines(told: object) -> list[str]:
+    return str(told).splitlines()
+
+
 def test_one_more_row_of_labels_is_named(copy: Path, tmp_path: Path, kept: Path) -> None:
     with (copy / "crowd/labels.csv").open("a") as stream:
         stream.write("m07,verification,/m/cat,1\n")
