@@ -165,14 +165,43 @@ def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:
 
 
 def _head_changes(old: Mapping[str, Any], new: Mapping[str, Any], whole: bool) -> Iterator[str]:
-    left_out = {"sources", *(() if whole else ("dataset", "plan"))}
+    left_out = {"sources", "files", *(() if whole else ("dataset", "plan"))}
     for field in dict.fromkeys([*old, *new]):
         if field not in left_out and old.get(field) != new.get(field):
             yield f"lock.yaml: {field}: {_short(old.get(field))} → {_short(new.get(field))}"
     before, after = old.get("sources") or {}, new.get("sources") or {}
     for source in dict.fromkeys([*before, *after]):
         if before.get(source) != after.get(source):
-            yield f"lock.yaml: source {source}: {_source(before.get(source))} → {_source(after.get(source))}"
+            was, told = _source(before.get(source)), _source(after.get(source))
+            if was != told:
+                yield f"lock.yaml: source {source}: {was} → {told}"
+            yield from _file_changes(f"source {source}", _named(before, source), _named(after, source))
+    yield from _file_changes("files", old.get("files"), new.get("files"))
+
+
+def _named(sources: Mapping[str, Any], source: str) -> dict[str, str]:
+    """The files of a source by their names, those of one name by their number too."""
+    part = sources.get(source)
+    files = part.get("files") if isinstance(part, dict) else None
+    found: dict[str, str] = {}
+    for line in files if isinstance(files, list) else ():
+        name = str(line).partition("  ")[2]
+        number = sum(key == name or key.startswith(f"{name} (") for key in found)
+        found[f"{name} ({number + 1})" if number else name] = str(line)
+    return found
+
+
+def _file_changes(where: str, old: Any, new: Any) -> Iterator[str]:
+    """A line a file that is new, gone or has another digest."""
+    before, after = (part if isinstance(part, dict) else {} for part in (old, new))
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            yield f"lock.yaml: {where}: {name}: {_file(before.get(name))} → {_file(after.get(name))}"
+
+
+def _file(line: Any) -> str:
+    """The digest of a file by its beginning, of a line that names the file too."""
+    return _short(str(line).partition("  ")[0]) if line else "none"
 
 
 def _short(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -20,6 +20,7 @@ from mlimg_build.build.facts import Facts, establish, save_rules
 from mlimg_build.build.image_groups import Groups, group_images, share_warnings
 from mlimg_build.build.laying import lay_out
 from mlimg_build.build.left_out import REASONS
+from mlimg_build.build.list_digests import list_digests, refuse_changed
 from mlimg_build.build.list_joins import join_problems
 from mlimg_build.build.pair_table import left_out_pairs, pair_rows
 from mlimg_build.build.pairing import pairs_digest
@@ -92,6 +93,7 @@ class Plan:
     layout: Layout
     fraction: float
     work: tuple[Work, ...]
+    lists: Mapping[str, str]  # the digests of the files that decide something and that no source reads
     groups: Groups | None = None  # None where each image draws its split alone
     joins: tuple[Problem, ...] = ()  # where lists and folders do not meet
     unused: tuple[Problem, ...] = ()  # rules of the spec that never fired, where somebody asked
@@ -224,8 +226,11 @@ def make_plan(
     if any(problem.severity == "error" for problem in joins):
         raise SourceError(joins)
     progress("placing categories")
+    known = {path for name, part in loaded.spec.sources.items() for path in open_source(name, part).files}
+    lists = list_digests(loaded, known)
     catalogs, groups = group_images(loaded, catalogs, store)
     facts = establish(loaded, catalogs, graph, store, progress)
+    refuse_changed(loaded, lists, list_digests(loaded, known))
     progress("ordering images")
     rows_key = _rows_key(loaded, catalogs, facts, groups)
     if not store.has(rows_key):
@@ -267,6 +272,7 @@ def make_plan(
         layout=layout,
         fraction=fraction,
         work=tuple(work),
+        lists=lists,
         groups=groups,
         joins=joins,
     )

@@ -39,8 +39,8 @@ class OpenImages:
         self.part = part
         self.root: Path | None = part.images
         self.lists: tuple[Path, ...] = tuple(part.labels)
-        rights = (part.rights,) if part.rights else ()
-        self.files: tuple[Path, ...] = (*self.lists, part.classes, *rights)
+        others = (path for path in (part.hierarchy, part.rights) if path)
+        self.files: tuple[Path, ...] = (*self.lists, part.classes, *others)
 
     def categories(self) -> Iterator[Category]:
         """The classes of the descriptions, whether or not a label uses them."""

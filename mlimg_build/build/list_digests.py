@@ -1,0 +1,58 @@
+"""The digests of the files beside a spec that decide something: mappings, lists, trees, groups, predictions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from mlimg_build.errors import Problem, SpecError
+from mlimg_build.spec import LoadedSpec, file_paths
+
+__all__ = ["list_digests", "refuse_changed"]
+
+DECIDE = ("sources", "vocabulary", "hierarchy", "split", "annotation")
+"""The parts of a spec whose files decide what is in a dataset; WordNet has a digest of its own."""
+
+
+def list_digests(loaded: LoadedSpec, known: Collection[Path] = ()) -> dict[str, str]:
+    """Where the spec names a file (`vocabulary.mapping.file`) → its sha256 (hex) and its name, in the spec's order.
+
+    Files that are `known` already, as those that a source reads, are left out. Raises `SpecError`
+    `list-unreadable` at the place in the spec.
+    """
+    digests: dict[str, str] = {}
+    for where, path in _files(loaded):
+        if path not in known:
+            try:
+                with path.open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                message = f"the file cannot be read: {path}: {error.strerror or error}"
+                place = loaded.place(*where)
+                raise SpecError(Problem("list-unreadable", message, place, "correct its path")) from error
+            digests[".".join(map(str, where))] = f"{digest}  {path.name}"
+    return digests
+
+
+def refuse_changed(loaded: LoadedSpec, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Raises `SpecError` `list-changed` with every file that has another digest than before."""
+    changed = [
+        Problem(
+            "list-changed",
+            f"{path.name} was changed while it was read",
+            loaded.place(*where),
+            "run the command again",
+        )
+        for where, path in _files(loaded)
+        for name in [".".join(map(str, where))]
+        if before.get(name) != after.get(name)
+    ]
+    if changed:
+        raise SpecError(changed)
+
+
+def _files(loaded: LoadedSpec) -> Iterator[tuple[tuple[str | int, ...], Path]]:
+    for where, path, kind in file_paths(loaded):
+        if kind == "file" and where[0] in DECIDE:
+            yield where, path
