@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from mlimg_build.build.decisions import read_reviewed
 from mlimg_build.build.listed import lines_of
+from mlimg_build.build.unsigned_rows import corrected_in
 from mlimg_build.errors import Place, Problem, SpecError, WordNetError
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.wordnet import NounGraph, load
 
-__all__ = ["check_ids", "load_wordnet", "missing_paths"]
+__all__ = ["check_ids", "check_mapping", "load_wordnet", "missing_paths"]
+
+
+MAPPING = ("vocabulary", "mapping", "file")
 
 
 def load_wordnet(loaded: LoadedSpec) -> NounGraph:
@@ -44,6 +50,14 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
         raise SpecError(problems)
 
 
+def check_mapping(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:
+    """The problem of a mapping file with corrections that nobody signed. Raises `SpecError` for a wrong row."""
+    path = loaded.spec.vocabulary.mapping.file
+    if path is not None and _is_file(path):  # else `missing_paths` says so
+        read_reviewed(path, loaded.spec.sources, graph)
+        yield from corrected_in(loaded, graph)
+
+
 def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]:
     """One error for every file or folder that the spec names and that is not there, at its place.
 
@@ -62,11 +76,16 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
                     "path-missing",
                     f"{kind} {what}: {path}",
                     loaded.place(*place),
-                    hint=_hint(path),
+                    hint=_hint(path) if place != MAPPING else _mapping_hint(loaded, path),
                     severity="warning" if lenient and {place, place[:-1]} & unsaid else "error",
                 )
             )
     return found
+
+
+def _mapping_hint(loaded: LoadedSpec, path: Path) -> str:
+    there = os.path.lexists(path)  # a folder, or a link to nothing
+    return _hint(path) if there else f"write it with `mlimg map {loaded.path}`, or correct the path"
 
 
 def _hint(path: Path) -> str:

@@ -17,6 +17,7 @@ from mlimg_build.wordnet import NounGraph
 __all__ = [
     "UNSIGNED",
     "Review",
+    "mapping_rows",
     "part_lines",
     "read_accepted",
     "read_parts",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+WRITTEN = ("name", "synset", "relation", "method", "alternatives", "evidence", "reviewer")
 UNSIGNED = "unsigned"  # who decided in a file without a column for it
 
 
@@ -116,6 +118,11 @@ def review_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
     for line, row in _table(path, "the mapping file", ("source", "category"), ("reviewer",)):
         if row.get("reviewer", UNSIGNED):
             yield Place(str(path), line, 1), (row["source"], row["category"])
+
+
+def mapping_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a mapping file by the columns that it has, signed or not, each with its line."""
+    yield from _table(path, "the mapping file", ("source", "category", "wnid"), WRITTEN)
 
 
 def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:

@@ -22,6 +22,7 @@ from mlimg_build.build.doubts import accepted_from, doubts
 from mlimg_build.build.listed import read_ids
 from mlimg_build.build.pairing import FoundPairs, find_pairs, pairs_digest
 from mlimg_build.build.store import Store
+from mlimg_build.build.unsigned_rows import unsigned_in
 from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
 from mlimg_build.labels import (
     Decision,
@@ -126,7 +127,7 @@ def establish(
         drop_below_score=accepted_from(wanted) if wanted.unreviewed == "drop" else 0.0,
         drop_is_a=wanted.is_a == "drop",
     )
-    warnings = list(doubts(loaded, vocabulary.placed))
+    warnings = [*doubts(loaded, vocabulary.placed, graph), *unsigned_in(loaded, vocabulary.placed, graph)]
     if not len(vocabulary):
         fates = Counter(row.fate for row in vocabulary.placed)
         listed = ", ".join(f"{count} {fate}" for fate, count in fates.items())

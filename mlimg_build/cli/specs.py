@@ -67,18 +67,22 @@ def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     """What `check` has to tell of one spec; its warnings are shown, and unless `quiet` that it has no error."""
     from mlimg_build import terminal
     from mlimg_build.build.category_names import folder_problems
-    from mlimg_build.build.checking import check_ids, load_wordnet, missing_paths
+    from mlimg_build.build.checking import check_ids, check_mapping, load_wordnet, missing_paths
     from mlimg_build.errors import MlimgError, SpecError
 
     loaded = load(spec)
     absent = missing_paths(loaded, lenient=True)
     errors = [problem for problem in absent if problem.severity == "error"] + folder_problems(loaded)
     warnings = [*loaded.warnings, *(problem for problem in absent if problem.severity == "warning")]
-    terminal.show_problems(warnings)
     try:
-        check_ids(loaded, load_wordnet(loaded))
+        graph = load_wordnet(loaded)
+        check_ids(loaded, graph)
+        unsigned = [*check_mapping(loaded, graph)]
+        errors += [problem for problem in unsigned if problem.severity == "error"]
+        warnings += [problem for problem in unsigned if problem.severity == "warning"]
     except MlimgError as error:
         errors += error.problems
+    terminal.show_problems(warnings)
     if errors:
         raise SpecError(errors)
     if not quiet:
@@ -156,18 +160,24 @@ def map_names(
     """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
     from mlimg_build import terminal
     from mlimg_build.build.compiling import plan as make
-    from mlimg_build.build.reviewing import COLUMNS, review_rows, write_review
+    from mlimg_build.build.reviewing import for_review, review_records, write_review
 
     loaded = load(spec)
+    named, looked = loaded.spec.vocabulary.mapping.file, for_review(loaded)
+    if named is not None and looked.spec.vocabulary.mapping.file is None:
+        print(f"{named} is not there yet, so no decision of people is read", file=sys.stderr)
     with terminal.Watcher() as watcher:
-        made = make(loaded, out, 1.0, watcher.step)
-    terminal.show_problems(made.joins)
+        made = make(looked, out, 1.0, watcher.step)
+    unsigned = (problem for problem in made.facts.warnings if problem.code == "mapping-unsigned")
+    terminal.show_problems([*made.joins, *unsigned])
     if as_json:
-        print_json([dict(zip(COLUMNS, row, strict=True)) for row in review_rows(made)])
+        print_json(review_records(made))
         return
-    path = to or loaded.spec.vocabulary.mapping.file or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    if path == named:
+        path.parent.mkdir(parents=True, exist_ok=True)
     rows, reviewed = write_review(made, path)
-    terminal.show_review(made, path, rows, reviewed, loaded.spec.vocabulary.mapping.file)
+    terminal.show_review(made, path, rows, reviewed, named)
     print(path)
 
 

@@ -1,0 +1,94 @@
+"""`mlimg map`: it writes the file that a spec names, and says in numbers what it found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from photographs import crops
+
+MLIMG = str(Path(sys.executable).with_name("mlimg"))
+SPEC = """\
+mlimg: 1
+name: pets
+version: 1.0.0
+sources:
+  pets: {type: open_images, images: images, labels: labels.csv, classes: classes.csv}
+vocabulary:
+  mapping: {file: decided/mapping.csv, unresolved: error, unreviewed: error}
+"""
+
+
+def mlimg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """One run of the command."""
+    return subprocess.run(
+        [MLIMG, *arguments], capture_output=True, text=True, check=False, cwd=cwd, timeout=120
+    )
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Photographs of dogs, kites and something that WordNet does not know; no mapping file."""
+    (tmp_path / "images").mkdir()
+    for name, data in zip("abcd", crops("chelsea", 4), strict=True):
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(data)
+    rows = [
+        f"{image},verification,/m/{label},1"
+        for image, label in zip("abcd", ("dog", "kite", "wug", "kite2"), strict=True)
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["ImageID,Source,LabelName,Confidence", *rows]) + "\n")
+    (tmp_path / "classes.csv").write_text("/m/dog,Dog\n/m/kite,Kite\n/m/wug,Blicket wuggle\n/m/kite2,kite\n")
+    (tmp_path / "pets.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def test_map_writes_the_file_that_the_spec_names_and_that_all_others_miss(pets: Path) -> None:
+    for verb in ("check", "plan", "lock", "build"):
+        done = mlimg(verb, "pets.yaml", cwd=pets)
+        assert done.returncode == 1, (verb, done.stderr)
+        assert "error[path-missing]" in done.stderr
+        assert "mlimg map pets.yaml" in done.stderr
+    done = mlimg("map", "pets.yaml", cwd=pets)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(pets / "decided" / "mapping.csv")] or done.stdout.split() == [
+        "decided/mapping.csv"
+    ]
+    assert "is not there yet" in done.stderr
+    assert (pets / "decided" / "mapping.csv").read_text().startswith("source,category,name,wnid")
+    assert "path-missing" not in mlimg("plan", "pets.yaml", cwd=pets).stderr
+    again = mlimg("map", "pets.yaml", cwd=pets)
+    assert again.returncode == 0, again.stderr
+    assert "is not there yet" not in again.stderr
+
+
+def test_map_as_json_has_numbers_for_numbers_and_null_for_nothing(pets: Path) -> None:
+    done = mlimg("map", "pets.yaml", "--json", cwd=pets)
+    assert done.returncode == 0, done.stderr
+    assert not (pets / "decided").exists(), "it only tells"
+    rows = {row["category"]: row for row in json.loads(done.stdout)}
+    dog, wug = rows["/m/dog"], rows["/m/wug"]
+    assert isinstance(dog["score"], float)
+    assert 0 < dog["score"] <= 1
+    assert dog["images"] == 1
+    assert dog["reviewer"] is None
+    assert all(0 <= one["score"] <= 1 for row in rows.values() for one in row["alternatives"])
+    assert (wug["wnid"], wug["synset"], wug["relation"]) == (None, None, None)
+    assert wug["score"] == 0
+    assert wug["method"] == "unresolved"
+
+
+def test_names_in_doubt_are_said_by_map_plan_and_lint(pets: Path) -> None:
+    (pets / "pets.yaml").write_text(SPEC[: SPEC.index("vocabulary:")])
+    rows = json.loads(mlimg("map", "pets.yaml", "--json", cwd=pets).stdout)
+    assert {row["category"] for row in rows[:2]} == {"/m/kite", "/m/kite2"}, "what is in doubt comes first"
+    (kite,) = (row for row in rows if row["category"] == "/m/kite")
+    assert "/m/kite2 of this source has the same name" in kite["evidence"]
+    done = mlimg("plan", "pets.yaml", cwd=pets)
+    assert "warning[same-name]: source pets: several categories have one name: 'Kite'" in done.stderr
+    listed = json.loads(mlimg("lint", "pets.yaml", "--json", cwd=pets).stdout)
+    assert "same-name" in {one["kind"] for one in listed["findings"]}
+    shown = mlimg("lint", "pets.yaml", cwd=pets)
+    assert "pets has several categories called Kite: /m/kite, /m/kite2" in shown.stdout
