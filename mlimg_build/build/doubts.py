@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.errors import Problem
-from mlimg_build.labels import Placed
+from mlimg_build.labels import Placed, near_ties, same_names
 from mlimg_build.spec import LoadedSpec, Mapping
+from mlimg_build.wordnet import NounGraph
 
 __all__ = ["accepted_from", "doubts"]
 
 SHOWN = 8  # names of one source in one problem
+FEW = 4  # of those that need more words
+REVIEW = "`mlimg map SPEC` lists them first; decide in the file of `vocabulary.mapping.file`"
 
 
-def doubts(loaded: LoadedSpec, placed: Sequence[Placed]) -> Iterator[Problem]:
-    """One problem a source and kind of doubt, a warning or an error as the spec says; none for what is excluded."""
+def doubts(loaded: LoadedSpec, placed: Sequence[Placed], graph: NounGraph) -> Iterator[Problem]:
+    """One problem a source and kind of doubt, a warning or an error as the spec says; none for what is excluded.
+
+    A name with two likely senses, or that two categories have, is said whatever the spec accepts: a person's
+    decision, or `accept_from`, settles it.
+    """
     mapping = loaded.spec.vocabulary.mapping
     accepted = accepted_from(mapping)
     if mapping.unresolved != "drop":
@@ -40,6 +48,44 @@ def doubts(loaded: LoadedSpec, placed: Sequence[Placed]) -> Iterator[Problem]:
             "decide in the file of `vocabulary.mapping.file`, or set `vocabulary.mapping.unreviewed: accept`",
             mapping.unreviewed,
         )
+    yield from _near_ties(loaded, near_ties(placed, accepted), graph)
+    yield from _same_names(loaded, same_names(placed))
+
+
+def _near_ties(loaded: LoadedSpec, rows: Sequence[Placed], graph: NounGraph) -> Iterator[Problem]:
+    """One warning a source about names whose second sense is nearly as likely."""
+    by_source = defaultdict(list)
+    for row in rows:
+        decision = row.decision
+        wnids = (decision.wnid or "", decision.alternatives[0].wnid)
+        by_source[decision.source].append(
+            f"{decision.name or decision.id!r} ({' or '.join(_called(graph, wnid) for wnid in wnids)})"
+        )
+    for source, names in by_source.items():
+        message = f"source {source}: a second sense is nearly as likely: {_some(names, FEW)}"
+        yield Problem("near-tie", message, loaded.place("sources", source), REVIEW, "warning")
+
+
+def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[Placed]]) -> Iterator[Problem]:
+    """One warning a source about names that several of its categories have."""
+    by_source = defaultdict(list)
+    for group in groups:
+        ids = ", ".join(row.decision.id for row in group)
+        by_source[group[0].decision.source].append(f"{group[0].decision.name!r} ({ids})")
+    for source, names in by_source.items():
+        message = f"source {source}: several categories have one name: {_some(names, FEW)}"
+        yield Problem("same-name", message, loaded.place("sources", source), REVIEW, "warning")
+
+
+def _called(graph: NounGraph, wnid: str) -> str:
+    """A synset by its id and what it is a kind of, for its name is the very name in doubt."""
+    above = graph.ancestors(wnid)
+    return f"{wnid}, a kind of {graph.name(above[0])}" if above else wnid
+
+
+def _some(names: Sequence[str], shown: int) -> str:
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def accepted_from(mapping: Mapping) -> float:
@@ -52,10 +98,9 @@ def _listed(
 ) -> Iterator[Problem]:
     for source in dict.fromkeys(row.decision.source for row in rows):
         names = [repr(row.decision.name or row.decision.id) for row in rows if row.decision.source == source]
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield Problem(
             f"{field}-name",
-            f"source {source}: {what} {', '.join(names[:SHOWN])}{more}",
+            f"source {source}: {what} {_some(names, SHOWN)}",
             loaded.place("vocabulary", "mapping", field),
             hint,
             "error" if policy == "error" else "warning",

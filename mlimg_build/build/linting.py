@@ -13,6 +13,7 @@ from mlimg_build.build.copies import ordered_groups
 from mlimg_build.build.copy_findings import CopyFinding, copy_findings
 from mlimg_build.build.copy_tables import copies_attribute
 from mlimg_build.build.counted import by_rule
+from mlimg_build.build.doubts import accepted_from
 from mlimg_build.build.facts import dag_of
 from mlimg_build.build.pair_table import PairRow, pair_rows
 from mlimg_build.build.planning import Plan
@@ -22,11 +23,13 @@ from mlimg_build.build.unused_categories import UnusedCategory
 from mlimg_build.dataset.writing import read_labels
 from mlimg_build.errors import Problem
 from mlimg_build.labels import (
+    DOUBTS,
     KINDS,
     PRESENT,
     Finding,
     circular_parts,
     distinct_names,
+    doubtful_findings,
     lint,
     part_pairs,
     shape,
@@ -75,11 +78,12 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
         names=names,
     )
     form = shape(hierarchy)
+    accepted = accepted_from(plan.loaded.spec.vocabulary.mapping)
     counts, copies = copy_findings(plan, ordered_groups(plan, store), names)
     built = [store.has(work.images) for work in plan.work]
     return Lint(
         joins=plan.joins,
-        findings=findings,
+        findings=(*doubtful_findings(plan.facts.vocabulary.placed, accepted, plan.graph), *findings),
         unused=unused_rules(plan, store),
         unused_categories=plan.unused_categories,
         source_categories=len(plan.facts.vocabulary.placed),
@@ -96,7 +100,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
             "mean_depth": round(form.mean_depth, 4),
         },
         names=dict(zip(wnids, names, strict=True)),
-        kinds=dict(KINDS),
+        kinds={**DOUBTS, **KINDS},
     )
 
 

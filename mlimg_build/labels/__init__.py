@@ -16,6 +16,7 @@ from mlimg_build.labels.cooccurring import (
 )
 from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
 from mlimg_build.labels.derivation import derive
+from mlimg_build.labels.doubtful_names import DOUBTS, NEAR, doubtful_findings, near_ties, same_names
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
     ANCESTORS,
@@ -55,6 +56,7 @@ __all__ = [
     "FOUND",
     "KINDS",
     "METHODS",
+    "NEAR",
     "POLICIES",
     "PRESENT",
     "RELATIONS",
@@ -93,6 +95,7 @@ __all__ = [
     "derive",
     "difference",
     "distinct_names",
+    "doubtful_findings",
     "from_graph",
     "from_pairs",
     "gather",
@@ -104,9 +107,11 @@ __all__ = [
     "lint",
     "merges",
     "narrowed",
+    "near_ties",
     "nearest_parents",
     "part_pairs",
     "prove",
+    "same_names",
     "settle",
     "shape",
     "shared_images",

@@ -1,0 +1,86 @@
+"""Names that may well mean something else: two categories of a source have one, or a second sense is as likely."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mlimg_build.labels.linting import Finding
+from mlimg_build.labels.vocabulary import Placed
+from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.morphology import fold
+
+__all__ = ["DOUBTS", "NEAR", "doubtful_findings", "near_ties", "same_names"]
+
+NEAR = 0.8
+"""The share of a decision's score from which its best alternative is nearly as likely."""
+
+DOUBTS = {
+    "near-tie": "names whose second sense is nearly as likely as the one taken; counted are the images",
+    "same-name": "names that several categories of a source have; counted are the images of them all",
+}
+"""The kinds of findings about names, as `KINDS` has those about categories."""
+
+
+def near_ties(placed: Sequence[Placed], accepted: float) -> list[Placed]:
+    """The decisions that a rule found, that are used, and whose best alternative has `NEAR` of their score or more.
+
+    What people decided is no doubt, nor is a score of `accepted` or more.
+    """
+    return [
+        row
+        for row in placed
+        if row.unreviewed
+        and row.fate == "used"
+        and row.decision.score < accepted
+        and row.decision.alternatives
+        and row.decision.alternatives[0].score >= NEAR * row.decision.score
+    ]
+
+
+def same_names(placed: Sequence[Placed]) -> list[list[Placed]]:
+    """The categories of one source that have one name and several ids, where a rule placed a used one of them by it.
+
+    A category that people left out, or that the spec excludes, has no part in it. A name that is only the id says
+    nothing: such categories are told apart by how they are written.
+    """
+    groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
+    for row in placed:
+        decision = row.decision
+        written = decision.name.replace(" ", "_") != decision.id.replace(" ", "_")
+        if decision.name and written and row.fate not in ("excluded", "dropped"):
+            groups[decision.source, fold(decision.name)].append(row)
+    return [
+        group
+        for group in groups.values()
+        if len(group) > 1 and any(row.unreviewed and row.fate == "used" for row in group)
+    ]
+
+
+def doubtful_findings(placed: Sequence[Placed], accepted: float, graph: NounGraph) -> tuple[Finding, ...]:
+    """The same as findings about the categories that they became, those of most images first."""
+    found = []
+    for row in near_ties(placed, accepted):
+        decision, other = row.decision, row.decision.alternatives[0]
+        message = (
+            f"{decision.name or decision.id} of {decision.source} is taken for "
+            f"{_called(graph, decision.wnid)} ({decision.score:.2f}), "
+            f"{_called(graph, other.wnid)} is nearly as likely ({other.score:.2f})"
+        )
+        found.append(Finding("near-tie", row.wnid or "", (other.wnid,), row.images, message))
+    for group in same_names(placed):
+        first = next(row for row in group if row.unreviewed and row.fate == "used")
+        ids = ", ".join(row.decision.id for row in group)
+        related = {row.wnid for row in group if row.wnid} - {first.wnid}
+        message = f"{first.decision.source} has several categories called {first.decision.name}: {ids}"
+        images = sum(row.images for row in group)
+        found.append(Finding("same-name", first.wnid or "", tuple(sorted(related)), images, message))
+    return tuple(sorted(found, key=lambda one: (one.kind, -one.count, one.message)))
+
+
+def _called(graph: NounGraph, wnid: str | None) -> str:
+    """A synset by its name and what it is a kind of, which tells its senses apart."""
+    if wnid is None:
+        return "nothing"
+    above = graph.ancestors(wnid)
+    return f"{graph.name(wnid)} (a kind of {graph.name(above[0])})" if above else graph.name(wnid)
