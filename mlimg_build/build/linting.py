@@ -23,8 +23,8 @@ from mlimg_build.build.unused_categories import UnusedCategory
 from mlimg_build.dataset.writing import read_labels
 from mlimg_build.errors import Problem
 from mlimg_build.labels import (
-    DOUBTS,
     KINDS,
+    NAME_DOUBTS,
     PRESENT,
     Finding,
     circular_parts,
@@ -100,7 +100,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
             "mean_depth": round(form.mean_depth, 4),
         },
         names=dict(zip(wnids, names, strict=True)),
-        kinds={**DOUBTS, **KINDS},
+        kinds={**NAME_DOUBTS, **KINDS},
     )
 
 

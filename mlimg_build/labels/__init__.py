@@ -16,7 +16,7 @@ from mlimg_build.labels.cooccurring import (
 )
 from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
 from mlimg_build.labels.derivation import derive
-from mlimg_build.labels.doubtful_names import DOUBTS, NEAR, doubtful_findings, near_ties, same_names
+from mlimg_build.labels.doubtful_names import NAME_DOUBTS, NEAR, doubtful_findings, near_ties, same_names
 from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
 from mlimg_build.labels.implying import (
     ANCESTORS,
@@ -56,6 +56,7 @@ __all__ = [
     "FOUND",
     "KINDS",
     "METHODS",
+    "NAME_DOUBTS",
     "NEAR",
     "POLICIES",
     "PRESENT",

@@ -10,12 +10,12 @@ from mlimg_build.labels.vocabulary import Placed
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 
-__all__ = ["DOUBTS", "NEAR", "doubtful_findings", "near_ties", "same_names"]
+__all__ = ["NAME_DOUBTS", "NEAR", "doubtful_findings", "near_ties", "same_names"]
 
 NEAR = 0.8
 """The share of a decision's score from which its best alternative is nearly as likely."""
 
-DOUBTS = {
+NAME_DOUBTS = {
     "near-tie": "names whose second sense is nearly as likely as the one taken; counted are the images",
     "same-name": "names that several categories of a source have; counted are the images of them all",
 }
