@@ -1,0 +1,124 @@
+"""What becomes of a build when its folders and disks do not hold still: each is a row of the documentation's table."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+from runs import shared
+from situation_world import HEAD, World, photographs
+
+from mlimg_build.build.compiling import build
+from mlimg_build.dataset import open_dataset, verify
+from mlimg_build.errors import MlimgError
+from mlimg_build.spec import load_spec
+
+Seen = Callable[[str], None]
+FOLDER = "s: {type: folder, images: img}"
+
+
+@pytest.fixture
+def animals(world: World) -> World:
+    """Two dogs, a cat and a horse."""
+    for number, path in enumerate(("dog/a", "dog/b", "cat/c", "horse/d")):
+        world.image(f"img/{path}.jpg", number)
+    return world
+
+
+def test_a_folder_that_is_not_there(world: World, seen: Seen) -> None:
+    """a folder of images that is not there"""
+    seen(world.run(FOLDER).error)
+
+
+def test_an_empty_folder(world: World, seen: Seen) -> None:
+    """an empty folder of images"""
+    (world.root / "img").mkdir()
+    seen(world.run(FOLDER).error)
+
+
+def test_no_image_has_bytes(world: World, seen: Seen) -> None:
+    """a source of which no image can be read"""
+    world.file("img/dog/a.jpg", b"<html>404</html>")
+    world.file("img/cat/b.jpg", b"")
+    seen(world.run(FOLDER).error)
+
+
+def test_copies(animals: World, seen: Seen) -> None:
+    """one picture under two categories"""
+    animals.image("img/horse/e.jpg", 0)
+    made = animals.run(FOLDER)
+    assert made.status["s/dog/a"] == made.status["s/horse/e"] == "ok"
+    with open_dataset(animals.root / "out/x.zarr") as dataset:
+        (group,) = dataset.copies
+        image = dataset.find(group.ids[0])
+        assert {label.name for label in image.labels} == {"dog", "horse"}
+    seen(f"both rows stay; {group.ids[0].removeprefix('s/')} counts, with the labels of both")
+
+
+def test_a_file_changes_between_two_builds(animals: World, seen: Seen) -> None:
+    """a picture is replaced between two builds"""
+    animals.run(FOLDER)
+    (animals.root / "img/dog/a.jpg").write_bytes(photographs()[6])
+    animals.run(FOLDER)
+    with open_dataset(animals.root / "out/x.zarr") as dataset:
+        assert dataset.find("s/dog/a").data == photographs()[6]
+    seen("its shard is built again")
+
+
+def test_a_file_goes_between_two_builds(animals: World, seen: Seen) -> None:
+    """a picture is removed between two builds"""
+    animals.run(FOLDER)
+    (animals.root / "img/dog/a.jpg").unlink()
+    outcome = animals.run(FOLDER)
+    assert len(outcome.status) == 3
+    seen("the dataset has one image less")
+
+
+def test_another_dataset_is_in_the_way(animals: World, seen: Seen) -> None:
+    """a folder of other files where the dataset goes"""
+    animals.file("out/x.zarr/thesis.txt", "three years of work")
+    outcome = animals.run(FOLDER)
+    assert (animals.root / "out/x.zarr/thesis.txt").read_text() == "three years of work"
+    seen(outcome.error)
+
+
+def test_a_damaged_dataset(animals: World, seen: Seen) -> None:
+    """a byte of a finished dataset changes, and `build --repair`"""
+    spec = animals.file("x.yaml", f"{HEAD}  {FOLDER}\n")
+    before = build(load_spec(spec), animals.root / "out", shared())
+    shard = max(
+        (path for path in before.dataset.rglob("c/*/*") if path.is_file()),
+        key=lambda path: path.stat().st_size,
+    )
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.unlink()
+    shard.write_bytes(bytes(data))
+    after = build(load_spec(spec), animals.root / "out", shared(), repair=True)
+    assert after.digest == before.digest
+    assert verify(after.dataset).ok
+    seen("laid anew from what the build keeps and has proved, to the same digest")
+
+
+def test_the_folder_is_away_for_a_while(animals: World, seen: Seen) -> None:
+    """the folder of images is away when the workers read it, and comes back"""
+    spec = animals.file("x.yaml", f"{HEAD}  {FOLDER}\n")
+    images, away = animals.root / "img", animals.root / "away"
+
+    class Mover:
+        def step(self, message: str) -> None:
+            if message == "starting workers":
+                images.rename(away)
+
+        def follow(self, images: int, tasks: int) -> Callable[[object], None]:
+            return lambda done: None
+
+    with pytest.raises(MlimgError) as caught:
+        build(load_spec(spec), animals.root / "out", shared(), watcher=Mover())
+    away.rename(images)
+    again = build(load_spec(spec), animals.root / "out", shared())
+    shutil.rmtree(animals.root / "out")
+    assert again.digest == build(load_spec(spec), animals.root / "out", shared()).digest
+    codes = ", ".join(dict.fromkeys(f"error `{problem.code}`" for problem in caught.value.problems))
+    seen(f"{codes}; the next build has every picture")
