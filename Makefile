@@ -17,11 +17,13 @@ quickstart: $(STAMP)  ## everything from nothing: two sources, the dataset, the 
 	$(BIN)/mlimg build examples/quickstart/quickstart.yaml --out build
 	$(BIN)/mlimg verify build/quickstart.zarr --labels
 	@echo
-	$(BIN)/mlimg why build/quickstart.zarr crowd/rocket-07 tabby
+	$(BIN)/mlimg why build/quickstart.zarr crowd/rocket-left-07 tabby
 	@echo
 	$(BIN)/mlimg evaluate build/quickstart.model build/quickstart.zarr
 	@echo
-	$(BIN)/mlimg predict build/quickstart.model examples/quickstart/data/crowd/images/cat-03.jpg
+	$(BIN)/mlimg predict build/quickstart.model examples/quickstart/data/crowd/images/cat-right-17.jpg
+	@echo
+	@echo "trained on the left of each photograph, measured on the right: no pixel is on both sides"
 	@echo
 	@echo "the dataset: $(CURDIR)/build/quickstart.zarr"
 	@echo "the model:   $(CURDIR)/build/quickstart.model"
