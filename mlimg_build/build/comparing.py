@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 EFFECTS = 20
+NUMBERS = ("score", "share", "bound")  # that sides keep as they are written
 MAPPED = (
     "into",
     "fate",
@@ -366,5 +367,12 @@ def as_json(found: Differences) -> dict[str, Any]:
     """The differences as one object of plain values, with `different` first."""
     told = asdict(found)
     told["effects"] = [{**asdict(effect), "changes": effect.changes} for effect in found.effects]
+    for change in (*told["mappings"], *told["pairs"]):
+        for side in filter(None, (change["before"], change["after"])):
+            numbers = {name: float(side[name]) for name in NUMBERS if side.get(name)}
+            side.update(numbers)
+    for change in told["head"]:
+        if change["what"] == "images":
+            change.update({side: int(change[side].replace(",", "")) for side in ("before", "after")})
     del told["names"]
     return {"different": found.different, "level": found.level if found.different else None, **told}

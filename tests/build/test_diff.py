@@ -102,6 +102,21 @@ def test_what_takes_a_category_away_is_major_and_what_changes_no_data_a_patch(
 
 
 @given(sides(), sides())
+def test_numbers_are_numbers_as_json(before: Side, after: Side) -> None:
+    found = replace(compare(before, after), head=(Change("images", "1,200", "1,300"),))
+    told = json.loads(json.dumps(as_json(found)))
+    assert told["head"] == [{"what": "images", "before": 1200, "after": 1300}]
+    for change, same in zip(told["pairs"], found.pairs, strict=True):
+        for side, pair in ((change["before"], same.before), (change["after"], same.after)):
+            assert (side is None) == (pair is None)
+            if pair is not None:
+                assert (side["share"], side["bound"]) == (float(pair.share), float(pair.bound))
+    for change in told["mappings"]:
+        scores = [side["score"] for side in (change["before"], change["after"]) if side]
+        assert all(score is None or isinstance(score, float) for score in scores)
+
+
+@given(sides(), sides())
 def test_the_way_back_is_the_mirror(before: Side, after: Side) -> None:
     there, back = compare(before, after), compare(after, before)
     assert (there.added, there.dropped) == (back.dropped, back.added)
