@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 EFFECTS = 20
+STORED = "stored images"  # a single fact: the digest over all image shards
 NUMBERS = ("score", "share", "bound")  # that sides keep as they are written
 MAPPED = (
     "into",
@@ -180,8 +181,8 @@ class Differences:
         """What the change is to users of the data: "major", "minor" or "patch".
 
         Major takes away or gives another meaning: categories dropped, merged or split, parents lost, source categories
-        that go elsewhere or nowhere, fewer images, labels turned. Minor adds to the data or changes labels.
-        A patch changes neither.
+        that go elsewhere or nowhere, fewer images or as many that are not stored as they were, labels turned. Minor
+        adds to the data or changes labels. A patch changes neither.
         """
         elsewhere = any(
             row.before and row.before.into and _into(row.after) != row.before.into for row in self.mappings
@@ -196,6 +197,7 @@ class Differences:
             for one in self.head
         )
         lost = any(row.lost or row.above_lost for row in self.parents)
+        fewer |= any(one.what == STORED for one in self.head)
         turned = self.entries is not None and self.entries.turned > 0
         if self.dropped or self.merged or self.split or elsewhere or fewer or lost or turned:
             return "major"
@@ -259,6 +261,8 @@ def _head(before: Side, after: Side) -> Iterator[Change]:
             yield Change(what, old, new)
     if before.whole == after.whole and before.images != after.images:
         yield Change("images", f"{before.images:,}", f"{after.images:,}")
+    elif before.whole == after.whole and before.stored and after.stored and before.stored != after.stored:
+        yield Change(STORED, before.stored, after.stored)
 
 
 def _sources(before: Side, after: Side) -> Iterator[SourceChange]:

@@ -23,6 +23,7 @@ from mlimg_build.build.listed import read_ids
 from mlimg_build.build.pairing import FoundPairs, find_pairs, pairs_digest
 from mlimg_build.build.store import Store
 from mlimg_build.build.unsigned_rows import unsigned_in
+from mlimg_build.build.unused_categories import unused_categories
 from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
 from mlimg_build.labels import (
     Decision,
@@ -43,6 +44,9 @@ from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["Facts", "SourceCategory", "dag_of", "establish", "load_rules", "save_rules"]
+
+
+NAMED = 5  # source categories in an error that none is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +135,12 @@ def establish(
     if not len(vocabulary):
         fates = Counter(row.fate for row in vocabulary.placed)
         listed = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        unused = unused_categories(spec, vocabulary.placed, graph)
+        named_ones = "; ".join(f"{one.name or one.category}: {one.meaning}" for one in unused[:NAMED])
+        more = f"; and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
         nothing = Problem(
             "no-category",
-            f"no category is left of {len(vocabulary.placed)}: {listed}",
+            f"no category is left of {len(vocabulary.placed)}: {listed} ({named_ones}{more})",
             loaded.place("vocabulary"),
             hint="decide in the file of `vocabulary.mapping.file`, or look at the thresholds and exclusions",
         )

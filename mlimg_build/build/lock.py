@@ -23,7 +23,7 @@ from mlimg_build.labels import DOUBTS, distinct_names, merges
 
 __all__ = ["lock_files", "refuse_strangers", "write_lock"]
 
-LOCK_FORMAT = 2
+LOCK_FORMAT = 3
 
 
 def write_lock(plan: Plan, store: Store, folder: Path, dataset: str | None) -> None:

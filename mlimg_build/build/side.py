@@ -85,6 +85,7 @@ class Side:
     mappings: Mapping[Key, Mapped]
     pairs: Mapping[Key, Pair]
     vetoes: bool
+    stored: str = ""  # sha256 over the digests of all image shards; "" where the side does not know them all
 
     def name(self, wnid: str) -> str | None:
         """The name of a category, None where the side has no such category."""

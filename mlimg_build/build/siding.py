@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from mlimg_build.build.entries import compare_entries
 from mlimg_build.build.locked import Locked, read_lock
 from mlimg_build.build.side import COLUMN, COUNTED, Category, Key, Mapped, Pair, Side, SourceFacts
 from mlimg_build.dataset import Dataset, open_dataset
+from mlimg_build.dataset.stored import read_array
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import FATES
 from mlimg_build.spec import Backend, load_spec
@@ -122,6 +125,7 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         mappings=mappings,
         pairs=pairs,
         vetoes=True,
+        stored=_stored(row["images_digest"] for row in tables["shards.csv"]),
     )
 
 
@@ -177,7 +181,18 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
             for pair in dataset.pairs
         },
         vetoes=False,
+        stored=_stored(
+            digest.tobytes().hex()
+            for split in dataset.splits
+            for digest in read_array(dataset.path / split / "shards" / "images_digest")
+        ),
     )
+
+
+def _stored(digests: Iterable[str]) -> str:
+    """One digest over those of the image shards, "" where one of them is not known."""
+    listed = list(digests)
+    return sha256("\n".join(listed).encode()).hexdigest() if listed and all(listed) else ""
 
 
 def _mappings(dataset: Dataset) -> dict[Key, Mapped]:

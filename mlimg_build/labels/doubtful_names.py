@@ -12,7 +12,7 @@ from mlimg_build.wordnet.morphology import fold
 
 __all__ = ["NAME_DOUBTS", "NEAR", "doubtful_findings", "near_ties", "same_names"]
 
-NEAR = 0.8
+NEAR = 0.6
 """The share of a decision's score from which its best alternative is nearly as likely."""
 
 NAME_DOUBTS = {

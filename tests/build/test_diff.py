@@ -99,6 +99,9 @@ def test_what_takes_a_category_away_is_major_and_what_changes_no_data_a_patch(
     assert same.level == "patch"
     assert replace(same, added=compare(before, after).added).level == ("minor" if found.added else "patch")
     assert as_json(replace(same, head=(Change("spec", "a", "b"),)))["level"] == "patch"
+    repacked = compare(replace(before, stored="a"), replace(before, stored="b"))
+    assert repacked.level == "major"
+    assert compare(replace(before, stored=""), replace(before, stored="b")).level == "patch"
 
 
 @given(sides(), sides())

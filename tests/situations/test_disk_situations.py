@@ -10,6 +10,7 @@ from runs import shared
 from situation_world import HEAD, World, photographs
 
 from mlimg_build.build.compiling import build
+from mlimg_build.build.siding import compare_paths
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import load_spec
@@ -59,11 +60,13 @@ def test_copies(animals: World, seen: Seen) -> None:
 def test_a_file_changes_between_two_builds(animals: World, seen: Seen) -> None:
     """a picture is replaced between two builds"""
     animals.run(FOLDER)
+    before = shutil.copytree(animals.root / "out/x.zarr", animals.root / "before.zarr")
     (animals.root / "img/dog/a.jpg").write_bytes(photographs()[6])
     animals.run(FOLDER)
+    change = compare_paths(before, animals.root / "out/x.zarr", animals.root / "out", shared())
     with open_dataset(animals.root / "out/x.zarr") as dataset:
         assert dataset.find("s/dog/a").data == photographs()[6]
-    seen("its shard is built again")
+    seen(f"its shard is built again; diff: a {change.level} change")
 
 
 def test_a_file_goes_between_two_builds(animals: World, seen: Seen) -> None:
