@@ -48,7 +48,7 @@ def test_names_and_ids_become_synsets(folder: Path) -> None:
         "poodle": (POODLE, "used"),
         "grumblewick": (None, "unresolved"),
     }
-    assert [warning.code for warning in made.facts.warnings] == ["unresolved-name"]
+    assert [warning.code for warning in made.facts.warnings] == ["unresolved-name", "near-tie"]
 
 
 def test_what_a_source_excludes_raises_no_doubt(folder: Path) -> None:
