@@ -18,6 +18,7 @@ from .options import (
     Out,
     SpecFile,
     check_fraction,
+    end_failed,
     load,
     lock_folder,
     plain,
@@ -76,7 +77,10 @@ def build(
     finally:
         page = write_report(built.dataset, built.dataset.with_suffix(".html"), made.model if made else None)
     if as_json:
-        print_json({**plain(built), "model": plain(made) if made else None, "report": str(page)})
+        result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
+        if built.failure is not None:
+            end_failed(built.failure, result)
+        print_json(result)
     else:
         if made is not None:
             terminal.show_problems(made.warnings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from .options import (
     Dataset,
     Device,
     Model,
+    end_failed,
     print_json,
 )
 
@@ -99,19 +100,25 @@ def predict(
                 count, failed = len(predicted), sum(one.status != "ok" for one in predicted)
             else:
                 count, failed = terminal.show_predicted(found)
-    if to is not None and as_json:
-        print_json({"model": str(model), "file": str(to), "images": count, "failed": failed})
-    elif to is not None:
-        terminal.show_written(to, count, failed)
-    elif as_json:
+    nothing = TrainingError(
+        Problem(
+            "nothing-read",
+            f"none of the {count:,} images could be read",
+            hint="each has its reason above, or in the file: are they images?",
+        )
+    )
+    if as_json:
         from dataclasses import asdict
 
-        print_json({"model": str(model), "images": [{**asdict(one), "path": one.name} for one in predicted]})
+        result: dict[str, Any] = {"model": str(model)}
+        if to is not None:
+            result |= {"file": str(to), "images": count, "failed": failed}
+        else:
+            result |= {"images": [{**asdict(one), "path": one.name} for one in predicted]}
+        if failed == count:
+            end_failed(nothing, result)
+        print_json(result)
+    elif to is not None:
+        terminal.show_written(to, count, failed)
     if failed == count:
-        raise TrainingError(
-            Problem(
-                "nothing-read",
-                f"none of the {count:,} images could be read",
-                hint="each has its reason above, or in the file: are they images?",
-            )
-        )
+        raise nothing

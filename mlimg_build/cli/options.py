@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from mlimg_build.errors import Problem
+    from mlimg_build.errors import MlimgError, Problem
     from mlimg_build.spec import LoadedSpec
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Out",
     "SpecFile",
     "check_fraction",
+    "end_failed",
     "load",
     "lock_folder",
     "plain",
@@ -102,10 +103,13 @@ def plain(value: Any) -> dict[str, Any]:
     return {key: str(part) if isinstance(part, Path) else part for key, part in asdict(value).items()}
 
 
-def print_failure(problems: Iterable[Problem], exit_code: int) -> None:
-    """Prints what ended a command as one JSON object."""
+def print_failure(
+    problems: Iterable[Problem], exit_code: int, result: Mapping[str, Any] | None = None
+) -> None:
+    """Prints what ended a command as one JSON object, with what it made all the same."""
     print_json(
         {
+            **(result or {}),
             "problems": [
                 {
                     "code": one.code,
@@ -121,6 +125,15 @@ def print_failure(problems: Iterable[Problem], exit_code: int) -> None:
             "exit_code": exit_code,
         }
     )
+
+
+def end_failed(error: MlimgError, result: Mapping[str, Any]) -> NoReturn:
+    """Ends a verb with `--json` that left something and failed: one object holds both."""
+    from mlimg_build import terminal
+
+    terminal.show_problems(error.problems)
+    print_failure(error.problems, error.exit_code, result)
+    raise typer.Exit(error.exit_code)
 
 
 def print_json(value: Any) -> None:

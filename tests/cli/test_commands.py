@@ -211,7 +211,10 @@ def test_a_build_in_which_no_image_has_bytes_fails_and_says_what_is_left(
         assert "error[no-bytes]: none of the 4 images has bytes (2 not_fetched and" in done.stderr
         assert "build/x.failures.csv" in done.stderr
         assert "build/x.zarr" in done.stdout
-        assert not as_json or json.loads(done.stdout)["failed"]["not_fetched"] == 2
+        if as_json:
+            told = json.loads(done.stdout)
+            assert (told["failed"]["not_fetched"], told["exit_code"]) == (2, 1)
+            assert [problem["code"] for problem in told["problems"]] == ["no-bytes"]
     with open_dataset(tmp_path / "build" / "x.zarr") as dataset:
         assert {image.status for image in dataset.train} == {"not_fetched", "unrecognised", "empty"}
     for arguments in (("info",), ("verify", "--labels"), ("report",)):
