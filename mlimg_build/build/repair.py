@@ -35,9 +35,10 @@ def without_flaws(plan: Plan, store: Store) -> tuple[Plan, list[str]]:
     Results are read whole and compared with their digests; images that have no bytes are asked for at their source.
     """
     work, found = [], []
-    for item, (images, labels) in zip(
-        plan.work, in_threads(partial(_flaws, plan, store), plan.work), strict=True
-    ):
+    seen = list(
+        in_threads(partial(_flaws, plan, store), plan.work)
+    )  # before any goes: shards may share a result
+    for item, (images, labels) in zip(plan.work, seen, strict=True):
         shard = f"{item.shard.split}/{item.shard.number}"
         if images:
             store.drop(item.images)

@@ -22,6 +22,7 @@ def test_status_codes_are_never_renumbered() -> None:
         "unrecognised": 6,
         "too_many_pixels": 7,
         "unreadable": 8,
+        "outside": 9,
     }
     assert [STATUSES[status.value] for status in Status] == list(Status)
 
