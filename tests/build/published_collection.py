@@ -246,7 +246,14 @@ def _images(
     keys: npt.NDArray[np.uint64],
     draws: npt.NDArray[np.uint64],
 ) -> pa.RecordBatch:
-    constant = {"offset": -1, "status": "", "licence": "", "author": "", "mtime": 1_300_000_000, "ctime": 0}
+    constant = {
+        "offset": -1,
+        "status": "missing",
+        "licence": "",
+        "author": "",
+        "mtime": 1_300_000_000,
+        "ctime": 0,
+    }
     size = 20_000 + (_mixed(at.astype(np.uint64)) % np.uint64(180_000)).astype(np.int64)
     made = {"name": _names(path), "path": path, "size": size, "key": keys, "draw": draws}
     columns = [

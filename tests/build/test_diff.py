@@ -248,7 +248,7 @@ def test_spec_lock_and_dataset_of_one_build_do_not_differ(
 
 PAIRS = """\
 annotation:
-  cooccurrence: {{learn_from: [crowd], min_probability: 0.3, min_images: 2, vetoes: {vetoes}}}
+  cooccurrence: {{learn_from: [crowd], min_probability: 0.3, min_images: 2, doubtful: use, vetoes: {vetoes}}}
 dataset:
 """
 
