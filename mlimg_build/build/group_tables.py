@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.columns import hash_names
 from mlimg_build.errors import Place, Problem, SourceError, SpecError
+from mlimg_build.labels.name_kinds import NO_VALUE
 from mlimg_build.sources import Notes
 from mlimg_build.sources.image_paths import composed, composed_column, normal_path
 from mlimg_build.sources.lists import read_table
@@ -24,7 +25,7 @@ from mlimg_build.spec import LoadedSpec, TableSource
 __all__ = ["GroupTable", "read_group_column", "read_group_file"]
 
 COLUMNS = ("id", "group")
-NOTHING = pa.array(["", "na", "n/a", "n.a.", "nan", "none", "null", "nil", "-", "?"])  # cells without a group
+NOTHING = pa.array(sorted(NO_VALUE))  # cells without a group
 
 
 @dataclass(frozen=True, slots=True)
