@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -58,7 +60,7 @@ def _problems(loaded: LoadedSpec, source: str, names: list[str]) -> Iterator[Pro
             "folders-are-splits",
             f"source {source}: the folders {_listed(names)} are splits or hold all images, and no categories",
             loaded.place("sources", source),
-            _split_hint(source, part.images, names),
+            _split_hint(source, _as_written(part.images, Path(loaded.path)), names),
         )
         return
     kinds = [name_kind(name) for name in names]
@@ -80,8 +82,18 @@ def _split_hint(source: str, images: Path, names: list[str]) -> str:
         split = split_of(name)
         if split is not None:
             into = f", split: {SPLITS[split]}" if split else ""
-            lines.append(f"  {source}_{name}: {{type: folder, images: {images / name}{into}}}")
+            key, path = (
+                re.sub(r"\W+", "_", f"{source}_{name}"),
+                json.dumps(f"{images / name}", ensure_ascii=False),
+            )
+            lines.append(f"  {key}: {{type: folder, images: {path}{into}}}")
     return "\n".join(["write one source for each, such as", *lines])
+
+
+def _as_written(images: Path, spec: Path) -> Path:
+    """The folder as a spec would name it: from the spec's own folder on where it lies below."""
+    folder = spec.absolute().parent
+    return images.relative_to(folder) if images.is_relative_to(folder) else images
 
 
 def _number_hint(source: str, part: object, example: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mlimg_build.build.doubts import accepted_from
 from mlimg_build.build.finishing import as_csv
+from mlimg_build.build.listed import text_of
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import write_synced
 from mlimg_build.build.unsigned_rows import CORRECTED, described, is_correction
@@ -175,14 +176,14 @@ def _order(row: Placed, doubtful: bool) -> tuple[bool, bool, float, int, str, st
 
 def _there(path: Path) -> tuple[list[str], dict[tuple[str, str], dict[str, str]]]:
     """The columns of a review that are people's own, and its rows by source and category; nothing without a file."""
+    if not path.exists():
+        return [], {}
+    text = text_of(path, "the review of the mapping, which would be replaced,")
     try:
-        text = path.read_text(encoding="utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         names = list(reader.fieldnames or ())
         rows = [{name: (row.get(name) or "").strip() for name in names} for row in reader]
-    except FileNotFoundError:
-        return [], {}
-    except (UnicodeDecodeError, csv.Error):
+    except csv.Error:
         names, rows = [], []
     if not {"source", "category", "wnid"} <= {*names}:
         hint = "give another file, or move it away"

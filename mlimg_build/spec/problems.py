@@ -84,7 +84,9 @@ def render(problem: Problem, text_of: Callable[[str], str | None], *, colour: bo
             lines.append(f"{painted(f'{problem.place.line} |', BLUE)} {line}".rstrip())
             lines.append(f"{painted(f'{gutter} |', BLUE)} {' ' * indent}{painted('^' * width, tint)}")
     if problem.hint:
-        lines += ["", painted("hint", BLUE) + f": {_printable(problem.hint)}"]
+        first, *more = problem.hint.split("\n")
+        lines += ["", painted("hint", BLUE) + f": {_printable(first)}"]
+        lines += [f"  {_printable(line.strip())}" for line in more]
     return "\n".join(lines)
 
 

@@ -60,15 +60,16 @@ def test_only_signed_rows_of_a_review_are_decisions(world: Path) -> None:
 
 def test_a_file_of_somebody_else_is_not_written_over(world: Path) -> None:
     made = plan(spec(world), world / "out")
-    for name, data in (
-        ("a.jpg", crops("chelsea", 1)[0]),
-        ("a.csv", b"x,y\n1,2\n"),
-        ("b.csv", b'source,"cat'),
+    for name, data, code in (
+        ("a.jpg", crops("chelsea", 1)[0], "list-unreadable"),
+        ("u.csv", "source,category,wnid\n".encode("utf-16"), "list-unreadable"),
+        ("a.csv", b"x,y\n1,2\n", "not-replaceable"),
+        ("b.csv", b'source,"cat', "not-replaceable"),
     ):
         (world / name).write_bytes(data)
         with pytest.raises(SpecError) as caught:
             write_review(made, world / name)
-        assert caught.value.code == "not-replaceable"
+        assert caught.value.code == code
         assert (world / name).read_bytes() == data
 
 
