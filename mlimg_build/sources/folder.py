@@ -54,7 +54,12 @@ class Folder:
         """One batch a folder of the first level."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
-        folders = {path.name for path in self.part.images.iterdir()}
+        folders = {entry.name: entry for entry in entries_of(self.part.images)}
+        empty = {
+            name
+            for name, entry in folders.items()
+            if is_text(name) and not is_hidden(name) and entry.is_dir()
+        }
         files = images_only(walk(self.part.images, notes=notes), self.part.images, notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
             listed = list(group)
@@ -71,7 +76,10 @@ class Folder:
                 self.part.author,
             )
             found += len(listed)
+            empty.discard(category)
             yield Batch(images, shows(composed(category), images))
+        for name in sorted(empty):
+            notes.add("category-without-images", name)
         if not found:
             raise SourceError(
                 Problem(

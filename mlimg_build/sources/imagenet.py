@@ -61,7 +61,12 @@ class ImageNet:
                 )
             )
         for wnid, path in sorted(places.items()):
+            before = notes.counts.total()
             images = self._tar(wnid, path, notes) if path.name != wnid else self._folder(wnid, notes)
+            if not len(images) and (
+                path.name == wnid or notes.counts.total() == before
+            ):  # else its tar is damaged
+                notes.add("category-without-images", path.name)
             yield Batch(images, shows(wnid, images))
 
     def _places(self, notes: Notes) -> dict[str, Path]:

@@ -177,7 +177,7 @@ def test_a_synset_may_be_a_folder_or_a_tar(tmp_path: Path) -> None:
         "n01443537/8": b"fish",
     }
     assert {image["licence"] for image in found.images} == {"research only"}
-    assert not found.counts
+    assert found.counts == {"category-without-images": 1}
 
 
 def test_a_synset_as_folder_and_as_tar_is_refused(tmp_path: Path) -> None:
@@ -263,3 +263,16 @@ def test_only_some_files_of_other_names_are_looked_into(
     for i in range(5):
         write(tmp_path / f"dog/{i}.dat", JPEG)
     assert scan(folder(tmp_path)).counts == {"image-by-content": 3, "not-an-image-name": 2}
+
+
+@pytest.mark.parametrize("kind", ["folder", "imagenet"])
+def test_a_category_without_images_is_noted(kind: str, tmp_path: Path) -> None:
+    for name in ("n02084071", "n02121620"):
+        (tmp_path / "img" / name).mkdir(parents=True)
+    (tmp_path / "img/n02121620/a.txt").write_text("no image")
+    (tmp_path / "img/n02123045").mkdir()
+    (tmp_path / "img/n02123045/a.jpg").write_bytes(b"one")
+    notes = Notes()
+    source = (folder if kind == "folder" else imagenet)(tmp_path / "img")
+    list(source.scan(notes))
+    assert notes.examples["category-without-images"] == ["n02084071", "n02121620"]
