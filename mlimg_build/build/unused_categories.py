@@ -28,8 +28,8 @@ class Reason:
 ROW = "a row `{source},{category},WNID` in the file of `vocabulary.mapping.file`"
 REASONS: dict[str, Reason] = {
     "unresolved": Reason("no noun of WordNet has this name", ROW),
-    "number": Reason("a number, which is looked up by no name", ROW),
-    "truth": Reason("a truth value, which is looked up by no name", ROW),
+    "number": Reason("a number, and no name", ROW),
+    "truth": Reason("a truth value, and no name", ROW),
     "no_value": Reason("a word for a missing value", ROW),
     "is_a": Reason(
         "only known to be a kind of {synset}",
