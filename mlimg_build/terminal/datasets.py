@@ -129,7 +129,7 @@ def show_built(built: Built) -> None:
         err.print(f"{summary['labels_below_confidence']:,} labels are below min_confidence and do not count")
     if built.passed_over:
         err.print(
-            f"some rows or files were passed over, or are named differently from how a list spells them; see {built.passed_over}"
+            f"some rows or files were passed over, or read under another spelling; see {built.passed_over}"
         )
     if built.proved is not None:
         proved, shards = built.proved
