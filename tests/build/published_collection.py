@@ -55,7 +55,7 @@ vocabulary:
   include: [{ids}]
 annotation:
   machine_levels: 1 # as the published labels
-  cooccurrence: {{learn_from: [open_images], min_probability: 0.5}}
+  cooccurrence: {{learn_from: [open_images], min_probability: 0.5, doubtful: use}}
 split: {{validation: 0.005}}
 """
 

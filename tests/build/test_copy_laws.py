@@ -33,7 +33,7 @@ annotation:
   unlabelled: keep
   conflicts: POLICY
   implied_confidence: HOW
-  cooccurrence: {learn_from: [a], add_to: [b], min_images: 2, min_probability: 0.3}
+  cooccurrence: {learn_from: [a], add_to: [b], min_images: 2, min_probability: 0.3, doubtful: use}
 split: {validation: 0.3}
 dataset: {images_per_shard: 8}
 """
