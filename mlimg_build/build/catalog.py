@@ -24,7 +24,7 @@ from mlimg_build.build.store import write_synced
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
 from mlimg_build.sources.image_paths import composed, composed_column
-from mlimg_build.sources.listing import File, walk
+from mlimg_build.sources.listing import File, is_image_name, walk
 from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.spec import without_paths
 
@@ -108,7 +108,10 @@ def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lamb
     if source.root is not None and source.root.is_dir():
         digest.update(f"{source.root};".encode())
         for file in walk(source.root):
-            digest.update(f"{file.path}:{file.size}:{file.mtime}:{file.ctime};".encode())
+            if source.lists_name_images or is_image_name(file.path) or file.path.endswith(".tar"):
+                digest.update(f"{file.path}:{file.size}:{file.mtime}:{file.ctime};".encode())
+            else:  # that it is there is noted; a log may grow
+                digest.update(f"{file.path};".encode())
             watch(file)
     return digest.hexdigest()
 
@@ -163,7 +166,8 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
         near = gathered.add_images(batch.images) if batch.images is not None else None
         if batch.labels is not None:
             gathered.add_labels(batch.labels, near)
-    images, statements = gathered.images(notes), gathered.statements()
+    again = "several-rows" if source.lists_name_images else "image-twice"
+    images, statements = gathered.images(notes, again), gathered.statements()
     if not len(images) or not len(statements):
         what = "image" if not len(images) else "label"
         raise SourceError(
@@ -206,7 +210,8 @@ def _look_again(
         folder = file.path.partition("/")[0]
         if folder in walked:
             counted[folder] += 1
-        if len(wanted) and not file.missing:
+        # a source that names images by their files takes none without an image's suffix, whatever it is called
+        if len(wanted) and not file.missing and (source.lists_name_images or is_image_name(file.path)):
             there.append(hash(file.path))
             if len(there) == LOOKED_UP:
                 found += _hits(wanted, there)
@@ -282,7 +287,8 @@ class _Gathered:
             absent = [name for name, there in zip(names, known, strict=True) if not there]
             self.add_images(_missing(absent))
 
-    def images(self, notes: Notes) -> pa.Table:
+    def images(self, notes: Notes, again: str) -> pa.Table:
+        """The images by their keys, each once; the others are noted as `again`."""
         table = pa.Table.from_batches(self._images, IMAGES)
         keys = np.concatenate(self._keys) if self._keys else np.array([], np.uint64)
         draws = np.concatenate(self._draws) if self._draws else np.array([], np.uint64)
@@ -308,7 +314,7 @@ class _Gathered:
             if (
                 statuses[int(i)].as_py() == statuses[int(i) - 1].as_py()
             ):  # else labels named it before it came
-                notes.add("image-twice", names[int(i)].as_py())
+                notes.add(again, names[int(i)].as_py())
         return table.filter(pa.array(~twice))
 
     def statements(self) -> pa.Table:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from mlimg_build.errors import Problem
+from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels import Named
 from mlimg_build.labels.name_kinds import name_kind, names_of_splits, split_of
+from mlimg_build.sources.listing import is_folder
 from mlimg_build.spec import FolderSource, LoadedSpec, TableSource
 
 __all__ = ["folder_problems", "nameless_categories"]
@@ -27,10 +28,10 @@ def nameless_categories(
 
     Categories that have an id, or that a person decided about (or excluded), are left out of the count.
     """
-    names: dict[str, list[str]] = {}
+    names: dict[str, dict[str, str]] = {}
     for category in named:
         if category.wnid is None and (category.source, category.id) not in decided:
-            names.setdefault(category.source, []).append(category.name or category.id)
+            names.setdefault(category.source, {})[category.id] = category.name or category.id
     return [problem for source, given in names.items() for problem in _problems(loaded, source, given)]
 
 
@@ -41,30 +42,32 @@ def folder_problems(loaded: LoadedSpec) -> list[Problem]:
     found: list[Problem] = []
     for source, part in loaded.spec.sources.items():
         if isinstance(part, FolderSource) and part.classes is None:
-            found += _problems(loaded, source, [name for name in _folders(part.images) if name[:1] != "."])
+            folders = {name: name for name in _folders(part.images) if name[:1] != "."}
+            found += _problems(loaded, source, folders)
     return found
 
 
 def _folders(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:
+            return sorted(entry.name for entry in entries if is_folder(entry))
+    except (OSError, SourceError):
         return []
 
 
-def _problems(loaded: LoadedSpec, source: str, names: list[str]) -> Iterator[Problem]:
-    part = loaded.spec.sources[source]
+def _problems(loaded: LoadedSpec, source: str, given: dict[str, str]) -> Iterator[Problem]:
+    """`given` are the names of categories by their ids, which are the names of folders."""
+    part, names = loaded.spec.sources[source], [*given.values()]
     if isinstance(part, FolderSource) and names_of_splits(names):
         yield Problem(
             "folders-are-splits",
             f"source {source}: the folders {_listed(names)} are splits or hold all images, and no categories",
             loaded.place("sources", source),
-            _split_hint(source, _as_written(part.images, Path(loaded.path)), names),
+            _split_hint(source, _as_written(part.images, Path(loaded.path)), [*given]),
         )
         return
     kinds = [name_kind(name) for name in names]
-    numbers = [name for name, kind in zip(names, kinds, strict=True) if kind == "number"]
+    numbers = [key for key, kind in zip(given, kinds, strict=True) if kind == "number"]
     if numbers and len(numbers) >= MOST * sum(kind != "no_value" for kind in kinds):
         what = "the folders are named by" if isinstance(part, FolderSource) else "the labels are"
         yield Problem(

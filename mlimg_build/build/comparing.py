@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 EFFECTS = 20
+SPLITS = "splits"
+DUPLICATES = "duplicates"
 STORED = "stored images"  # a single fact: the digest over all image shards
 NUMBERS = ("score", "share", "bound")  # that sides keep as they are written
 MAPPED = (
@@ -166,6 +168,7 @@ class Differences:
     effects: tuple[Effect, ...]
     entries: Entries | None
     names: Mapping[str, str]
+    stored_known: bool = True  # whether both sides know what is stored of their images
 
     @property
     def different(self) -> bool:
@@ -181,8 +184,9 @@ class Differences:
         """What the change is to users of the data: "major", "minor" or "patch".
 
         Major takes away or gives another meaning: categories dropped, merged or split, parents lost, source categories
-        that go elsewhere or nowhere, fewer images or as many that are not stored as they were, labels turned. Minor
-        adds to the data or changes labels. A patch changes neither.
+        that go elsewhere or nowhere, fewer images or as many that are not stored as they were or lie in other splits,
+        labels turned. Minor adds to the data or changes labels, also by what is done with copies. A patch changes
+        neither, as far as both sides know: `stored_known` says whether they know what is stored of images.
         """
         elsewhere = any(
             row.before and row.before.into and _into(row.after) != row.before.into for row in self.mappings
@@ -197,7 +201,8 @@ class Differences:
             for one in self.head
         )
         lost = any(row.lost or row.above_lost for row in self.parents)
-        fewer |= any(one.what == STORED for one in self.head)
+        grown = any(one.what == "images" for one in self.head)
+        fewer |= any(one.what == STORED or (one.what == SPLITS and not grown) for one in self.head)
         turned = self.entries is not None and self.entries.turned > 0
         if self.dropped or self.merged or self.split or elsewhere or fewer or lost or turned:
             return "major"
@@ -210,7 +215,7 @@ class Differences:
             self.effects,
             self.labels,
         )
-        grown = any(one.what == "images" for one in self.head)
+        grown |= any(one.what == DUPLICATES for one in self.head)
         return (
             "minor"
             if grown or any(listed) or (self.entries is not None and self.entries.different)
@@ -247,6 +252,7 @@ def compare(before: Side, after: Side, entries: Entries | None = None) -> Differ
         effects=tuple(_effect(before, after, wnid) for wnid in largest),
         entries=entries,
         names={**_names(before), **_names(after)},
+        stored_known=bool(before.stored and after.stored),
     )
 
 
@@ -263,6 +269,12 @@ def _head(before: Side, after: Side) -> Iterator[Change]:
         yield Change("images", f"{before.images:,}", f"{after.images:,}")
     elif before.whole == after.whole and before.stored and after.stored and before.stored != after.stored:
         yield Change(STORED, before.stored, after.stored)
+    if before.whole == after.whole and before.splits != after.splits:
+        yield Change(SPLITS, *(_listed_splits(side) for side in (before, after)))
+
+
+def _listed_splits(side: Side) -> str:
+    return ", ".join(f"{name} {images:,}" for name, images in sorted(side.splits.items()))
 
 
 def _sources(before: Side, after: Side) -> Iterator[SourceChange]:

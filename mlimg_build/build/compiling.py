@@ -14,6 +14,7 @@ from mlimg_build.build.checking import check_ids, load_wordnet
 from mlimg_build.build.contradicting import COLUMNS as CONTRADICTIONS
 from mlimg_build.build.contradicting import contradictions
 from mlimg_build.build.copies import ordered_groups
+from mlimg_build.build.copy_findings import torn_by_copies
 from mlimg_build.build.copy_tables import MergedCopies, copies_attribute, merge_copies
 from mlimg_build.build.finishing import as_csv, failures, finish, noted, passed_over, plan_digest
 from mlimg_build.build.left_out import write_left_out
@@ -21,7 +22,7 @@ from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
 from mlimg_build.build.repair import forget_lists, without_flaws
-from mlimg_build.build.store import Store, write_synced
+from mlimg_build.build.store import ASK_AGAIN, Key, Store, write_synced
 from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, LabelError, LockChanged, Problem
@@ -251,28 +252,14 @@ def build(
             made = whole.cut(fraction)
         if repair:
             made = _repaired(made, store, watcher)
-        seconds, workers, peak, read = 0.0, 0, 0, 0
-        if made.tasks:
-            from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
-            from mlimg_build.build.running import execute  # noqa: PLC0415
-
-            watcher.step("starting workers")
-            with connected(backend, store.root / "tmp") as client:
-                images = sum(work.shard.images for work in made.work if not work.images_cached)
-                outcome = execute(made, store, client, watcher.follow(images, made.tasks))
-            seconds, workers, peak, read = (
-                outcome.seconds,
-                outcome.workers,
-                outcome.peak_memory,
-                outcome.images,
-            )
+        made, (read, seconds, workers, peak) = _executed(made, store, backend, watcher)
         proved = None
         if expected is not None:
             known = _refuse_others(made, store, expected, locked)
             proved = (known, len(made.work))
         watcher.step("assembling the dataset")
         merged = _merged(made, store, expected if fraction < 1 else None, whole)
-        basis = "whole" if fraction >= 1 else "fraction" if expected is None else "lock"
+        basis = "whole" if fraction >= 1 else "lock" if expected and expected.knows_images else "fraction"
         digest = finish(made, store, path, merged, basis)
         again = sum(noted(store, work.images, "again") for work in made.work)
         write_lock(made, store, folder, digest if fraction >= 1 and not again else None)
@@ -282,7 +269,9 @@ def build(
         report = _report(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)
         passed = list(passed_over(made))
         skipped = _report(
-            folder.with_suffix(".passed-over.csv"), ("source", "code", "count", "example"), passed
+            folder.with_suffix(".passed-over.csv"),
+            ("source", "code", "count", "example", "fate", "meaning"),
+            passed,
         )
         left = write_left_out(
             loaded.spec, made.catalogs, made.facts, made.rows.dropped, folder.parent, folder.stem
@@ -308,7 +297,7 @@ def build(
         workers=workers,
         peak_memory=peak,
         summary=made.summary(),
-        warnings=made.warnings,
+        warnings=(*made.warnings, *torn_by_copies(made, merged)),
         copies=copies_attribute(made, merged.counts, basis),
         proved=proved,
     )
@@ -358,6 +347,35 @@ def interruptible() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         hint = "run the same command again to go on from here"
         raise Interrupted(Problem("interrupted", "it was stopped", hint=hint)) from stop
+
+
+def _executed(
+    made: Plan, store: Store, backend: Backend, watcher: Watcher
+) -> tuple[Plan, tuple[int, float, int, int]]:
+    """All that the plan lacks is in the store: the plan as it then is; images read, seconds, workers, peak memory."""
+    if not made.tasks:
+        return made, (0, 0.0, 0, 0)
+    from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
+    from mlimg_build.build.running import execute  # noqa: PLC0415
+
+    watcher.step("starting workers")
+    with connected(backend, store.root / "tmp") as client:
+        images = sum(work.shard.images for work in made.work if not work.images_cached)
+        outcome = execute(made, store, client, watcher.follow(images, made.tasks))
+    return _as_read(made, store), (outcome.images, outcome.seconds, outcome.workers, outcome.peak_memory)
+
+
+def _as_read(made: Plan, store: Store) -> Plan:
+    """The plan with what the tasks saw in the place of what the plan did: times of change that say nothing new.
+
+    A result that is to be asked for again keeps the plan's, so that it does not count as finished.
+    """
+
+    def key(images: Key) -> Key:
+        entry = store.entry(images)
+        return images if entry is None or entry["hint"] == ASK_AGAIN else replace(images, hint=entry["hint"])
+
+    return replace(made, work=tuple(replace(work, images=key(work.images)) for work in made.work))
 
 
 def _store(loaded: LoadedSpec, out: Path) -> Store:

@@ -37,7 +37,7 @@ def groups_of_copies(plan: Plan, store: Store) -> dict[str, list[Copy]]:
     Memory: eight bytes an image, and the images that have copies.
     """
     name = _column(plan)
-    built = [work for work in plan.work if store.has(work.images)]
+    built = [work for work in plan.work if store.has(work.images, asked_again=True)]
     begins = [_prefixes(read_array(store.path(work.images) / name)) for work in built]
     values, count = np.unique(np.concatenate([*begins, np.empty(0, np.uint64)]), return_counts=True)
     repeated = values[(count > 1) & (values > 0)]  # a failed image has a digest of zeros
@@ -122,7 +122,7 @@ def _known(plan: Plan, store: Store, before: Locked) -> Iterator[tuple[str, str]
         if not len(rows):
             continue
         images = ids.take(pa.array(rows)).to_pylist()
-        if store.has(work.images):
+        if store.has(work.images, asked_again=True):
             digest = read_array(store.path(work.images) / _column(plan))[rows]
             yield from (
                 (bytes(one).hex(), image) for one, image in zip(digest, images, strict=True) if one.any()

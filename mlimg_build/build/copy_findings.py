@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlimg_build.build.copies import Copy
-from mlimg_build.build.copy_tables import CopyCounts, CopyMembers, merge_copies
+from mlimg_build.build.copy_tables import CopyCounts, CopyMembers, MergedCopies, merge_copies
 from mlimg_build.build.planning import Plan
+from mlimg_build.errors import Problem
 
-__all__ = ["CopyFinding", "copy_findings"]
+__all__ = ["CopyFinding", "copy_findings", "torn_by_copies"]
 
 NAMED = 4  # copies of one file, or categories of one copy, that a message names
 
@@ -64,6 +65,21 @@ def copy_findings(
             found.append(CopyFinding(ids, other, f"{said}{more}{where}"))
     counts = merge_copies(plan, groups, merge=False).counts
     return counts, tuple(sorted(found, key=lambda one: not one.other_labels))
+
+
+def torn_by_copies(plan: Plan, merged: MergedCopies) -> list[Problem]:
+    """The warning that copies take images out of the split of their group; none where the spec has no groups."""
+    files = merged.counts.across_splits
+    if plan.groups is None or not merged.moved or not files:
+        return []
+    place = plan.loaded.place("split", "by") if plan.loaded.spec.split.by else None
+    what = "1 file lies" if files == 1 else f"{files:,} files lie"
+    message = (
+        f"{what} in groups of several splits and {'counts' if files == 1 else 'count'} in one of them, so these groups "
+        f"are on both sides: {', '.join(merged.moved[:NAMED])}"
+    )
+    hint = "give the copies one group, or take all but one of them out of the sources"
+    return [Problem("copies-across-groups", message, place, hint, "warning")]
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ def copy_flaws(
 
     They are proved as the labels of shards are (`prove`). A label rests on a statement about the member that it names;
     a stated label of a copy is one of the image that counts too, or contradicts one. Copies outside the dataset cannot
-    be looked at.
+    be looked at, nor statements that a stronger one about the same category hides in the shard of a copy.
     """
     copies = dataset.copies
     columns = copies.table("labels")
@@ -63,9 +63,13 @@ def _flaws_of(dataset: Dataset, group: CopyGroup, place: tuple[str, int]) -> Ite
             if label.rule == dataset.rules[STATED] and said not in known and said not in doubted:
                 message = f"{label.name} is stated of its copy {member}, and is not among its labels"
                 yield "copy-label-missing", message, group.ids[0]
-        statements = _statements(dataset, where, own)
+        statements, hides = _statements(dataset, where, own), {label.category for label in own}
         for label in together:
-            if label.member == member and (label.mapping, label.record) not in statements:
+            if (
+                label.member != member or label.category in hides
+            ):  # a stronger statement stood before it there
+                continue
+            if (label.mapping, label.record) not in statements:
                 message = (
                     f"{label.name} is said to rest on a statement about {member}, which has none like it"
                 )

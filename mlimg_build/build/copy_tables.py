@@ -43,13 +43,15 @@ class CopyCounts:
 class MergedCopies:
     """The tables of copies, what counting them once changes in the labels of each category, and what there is to say.
 
-    `changed` is int64[categories, 2]: present and absent. `contradictions` names the first ones among copies.
+    `changed` is int64[categories, 2]: present and absent. `contradictions` names the first ones among copies, `moved`
+    images that count in another split than their own.
     """
 
     tables: CopyTables
     changed: npt.NDArray[np.int64]
     counts: CopyCounts
     contradictions: tuple[str, ...]
+    moved: tuple[str, ...] = ()
 
 
 def merge_copies(plan: Plan, groups: Sequence[Sequence[Copy]], *, merge: bool = True) -> MergedCopies:
@@ -74,7 +76,7 @@ def merge_copies(plan: Plan, groups: Sequence[Sequence[Copy]], *, merge: bool = 
     if not merge:
         nothing = np.zeros((len(plan.facts.vocabulary), 2), np.int64)
         return MergedCopies(CopyTables(), nothing, counts, tuple(made.named))
-    return MergedCopies(made.tables(), made.changed, counts, tuple(made.named))
+    return MergedCopies(made.tables(), made.changed, counts, tuple(made.named), members.moved())
 
 
 def copies_attribute(plan: Plan, counts: CopyCounts, basis: str) -> dict[str, Any]:
@@ -120,6 +122,17 @@ class CopyMembers:
         """In how many groups a value is not the same for all members."""
         other = values != values[self.start][self.group] if len(values) else np.zeros(0, np.bool_)
         return len(np.unique(self.group[other]))
+
+    def moved(self) -> tuple[str, ...]:
+        """The first images that count in another split than their own, each with the image that counts for it."""
+        first = self.start[self.group]
+        away = (
+            np.flatnonzero(self.split_name != self.split_name[first]) if self.ids else np.zeros(0, np.int64)
+        )
+        return tuple(
+            f"{self.ids[i]} ({self.split_name[i]}) counts as {self.ids[first[i]]} ({self.split_name[first[i]]})"
+            for i in away[:NAMED].tolist()
+        )
 
     def _read(self, plan: Plan, copies: Sequence[Copy]) -> Statements:
         of_shard: dict[tuple[str, int], list[int]] = defaultdict(list)
@@ -189,7 +202,7 @@ class _Merging:
         chosen = np.arange(first, last)
         counts = members.inside[members.start[chosen]]
         differ = self._differ(chosen, table, own_table)
-        differ |= self._more(chosen, together, clashes, own, own_clashes)
+        differ |= self._more(chosen, together, member, clashes, own, own_clashes)
         self.merged[chosen] = differ & counts
         kept = self.merged[table.image]
         labels = LabelTable(*(getattr(table, field.name)[kept] for field in fields(LabelTable)))
@@ -237,6 +250,7 @@ class _Merging:
         self,
         groups: npt.NDArray[np.int64],
         together: Statements,
+        member: npt.NDArray[np.int64],
         clashes: Contradictions,
         own: Statements,
         own_clashes: Contradictions,
@@ -247,6 +261,10 @@ class _Merging:
         whose = members.group[whose[whose == members.start[members.group[whose]]]]
         ours = np.bincount(together.image[clashes.absent] - groups[0], minlength=len(groups))
         found: npt.NDArray[np.bool_] = ours != np.bincount(whose - groups[0], minlength=len(groups))
+        # as many, but between other statements: then some of ours is about a copy
+        first = members.start[together.image[clashes.absent]]
+        for side in (clashes.absent, clashes.present):
+            found[together.image[side][member[side] != first] - groups[0]] = True
         return found
 
     def _count(

@@ -29,6 +29,7 @@ __all__ = [
 
 
 WRITTEN = ("name", "synset", "relation", "method", "alternatives", "evidence", "reviewer")
+MEANT = 4  # synsets that a hint offers
 UNSIGNED = "unsigned"  # who decided in a file without a column for it
 
 
@@ -61,7 +62,14 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
         if key[0] not in sources:
             problems.append(Problem("unknown-source", f"the spec has no source {key[0]}", place))
         elif wnid and wnid not in graph:
-            problems.append(Problem("unknown-synset", f"WordNet {graph.release} has no noun {wnid}", place))
+            problems.append(
+                Problem(
+                    "unknown-synset",
+                    f"WordNet {graph.release} has no noun {wnid}",
+                    place,
+                    _meant(wnid, graph),
+                )
+            )
         elif relation not in RELATIONS:
             message = f"{relation!r} is no relation of a category to a synset"
             problems.append(Problem("unknown-relation", message, place, f"write {' or '.join(RELATIONS)}"))
@@ -129,6 +137,20 @@ def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
     """The (part, whole) ids of each row of an allow-list, with its line."""
     for line, row in _table(path, "the list of parts", ("part", "whole")):
         yield Place(str(path), line, 1), (row["part"], row["whole"])
+
+
+def _meant(text: str, graph: NounGraph) -> str:
+    """The hint at an id that is none: those of the nouns that are called so."""
+    senses = graph.senses(text.replace(" ", "_"))[:MEANT]
+    if not senses:
+        return "`mlimg wordnet find NAME` shows the ids of a name"
+    listed = ", ".join(f"{wnid} ({_kind(graph, wnid)})" for wnid in senses)
+    return f"{text!r} may be {listed}"
+
+
+def _kind(graph: NounGraph, wnid: str) -> str:
+    above = graph.ancestors(wnid)
+    return f"a kind of {graph.name(above[0])}" if above else graph.name(wnid)
 
 
 def _table(

@@ -15,6 +15,10 @@ __all__ = ["accepted_from", "doubts"]
 
 SHOWN = 8  # names of one source in one problem
 FEW = 4  # of those that need more words
+FIND = (
+    "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg wordnet find NAME`) and who decided, "
+    "and name the file as `vocabulary: {mapping: {file: FILE}}`"
+)
 REVIEW = "`mlimg map SPEC` lists them first; decide in the file of `vocabulary.mapping.file`"
 
 
@@ -32,7 +36,7 @@ def doubts(loaded: LoadedSpec, placed: Sequence[Placed], graph: NounGraph) -> It
             "unresolved",
             [row for row in placed if row.fate == "unresolved"],
             "no noun of WordNet is called",
-            "decide in the file of `vocabulary.mapping.file`: source,category,wnid",
+            FIND if mapping.file is None else REVIEW,
             mapping.unresolved,
         )
     if mapping.unreviewed in ("warn", "error"):

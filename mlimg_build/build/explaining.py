@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from mlimg_build.dataset import Dataset, Image, Label, open_dataset
 from mlimg_build.errors import DatasetError
 from mlimg_build.labels import written
 from mlimg_build.sources import place_of
+from mlimg_build.sources.listing import stem
 
-__all__ = ["explain", "explain_category", "explain_in"]
+__all__ = ["explain", "explain_category", "explain_in", "unused_category"]
 
 
 def explain(path: Path, image: str, category: str | None = None) -> dict[str, Any]:
@@ -41,13 +44,33 @@ def explain_category(path: Path, text: str) -> dict[str, Any]:
 def _find(dataset: Dataset, image: str) -> Image:
     try:
         return dataset.find(image)
-    except DatasetError:
-        for source in dataset.sources:
-            try:
-                return dataset.find(f"{source}/{image}")
-            except DatasetError:
-                continue
+    except DatasetError as error:
+        if (found := _among_sources(dataset, image)) is not None:
+            return found
+        for other in dict.fromkeys((stem(image), stem(image).rsplit("/", 1)[-1], image.rsplit("/", 1)[-1])):
+            if other != image and (near := _among_sources(dataset, other)) is not None:
+                (problem, *_) = error.problems
+                raise DatasetError(replace(problem, hint=f"did you mean {near.id}?")) from error
         raise
+
+
+def _among_sources(dataset: Dataset, image: str) -> Image | None:
+    """The image with an id, which may lack its source."""
+    for name in (image, *(f"{source}/{image}" for source in dataset.sources)):
+        with suppress(DatasetError):
+            return dataset.find(name)
+    return None
+
+
+def unused_category(path: Path, text: str) -> list[dict[str, str]]:
+    """The source categories of an id or name that no category came of, each with its evidence; JSON-able."""
+    wanted = text.casefold().replace("_", " ")
+    with open_dataset(path) as dataset:
+        return [
+            {"source": row.source, "category": row.id, "name": row.name, "evidence": row.evidence}
+            for row in dataset.mappings[:]
+            if row.category < 0 and wanted in (row.id.casefold().replace("_", " "), row.name.casefold())
+        ]
 
 
 class _Explained:

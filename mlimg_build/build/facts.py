@@ -38,8 +38,8 @@ from mlimg_build.labels import (
     gather,
     tree_by_rule,
 )
-from mlimg_build.labels.name_kinds import leading_wnid
 from mlimg_build.sources import read_dictionary, read_nesting
+from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
 

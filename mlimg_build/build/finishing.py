@@ -14,6 +14,7 @@ import numpy as np
 import mlimg_build
 from mlimg_build.build.copy_tables import MergedCopies, copies_attribute
 from mlimg_build.build.counted import by_rule
+from mlimg_build.build.pair_table import left_out_pairs, pair_rows
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Key, Store
@@ -28,6 +29,7 @@ from mlimg_build.dataset import (
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
 from mlimg_build.labels import METHODS, RULES, Placed
+from mlimg_build.sources.note_codes import NOTE_CODES, lost, used
 from mlimg_build.spec import digest_of
 
 ALTERNATIVES = 3  # senses that are told beside the chosen one
@@ -94,11 +96,15 @@ def failures(plan: Plan, store: Store) -> Iterator[tuple[str, str, str]]:
         yield from (tuple(row) for row in entry["notes"]["failures"]) if entry else ()
 
 
-def passed_over(plan: Plan) -> Iterator[tuple[str, str, int, str]]:
-    """(source, code, count, example) of everything that a source held and that could not be used."""
+def passed_over(plan: Plan) -> Iterator[tuple[str, str, int, str, str, str]]:
+    """(source, code, count, example, "lost" or "used", what the code means) of all that is worth a look in a source."""
     for catalog in plan.catalogs:
         for code, count in sorted(catalog.notes.counts.items()):
-            yield from ((catalog.name, code, count, example) for example in catalog.notes.examples[code])
+            fate, meaning = "lost" if NOTE_CODES[code].lost else "used", NOTE_CODES[code].meaning
+            yield from (
+                (catalog.name, code, count, example, fate, meaning)
+                for example in catalog.notes.examples[code]
+            )
 
 
 def plan_digest(plan: Plan) -> str:
@@ -189,13 +195,15 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
                 "type": spec.sources[catalog.name].type,
                 "digest": catalog.digest,
                 "lists": list(catalog.lists),
-                "passed_over": dict(catalog.notes.counts),
+                "passed_over": lost(catalog.notes.counts),
+                "noted": used(catalog.notes.counts),
                 "left_out": plan.rows.left_out.get(catalog.name, {}),
             }
             for catalog in plan.catalogs
         },
         "images_without_label": plan.rows.dropped,
         "left_out": plan.left_out,
+        "pairs_left_out": left_out_pairs(pair_rows(plan.facts, plan.graph)),
         "labels_below_confidence": plan.rows.below,
         "annotation": _annotation(plan),
         "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),

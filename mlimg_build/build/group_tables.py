@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.columns import hash_names
 from mlimg_build.errors import Place, Problem, SourceError, SpecError
-from mlimg_build.labels.name_kinds import NO_VALUE
+from mlimg_build.missing_values import NO_VALUE
 from mlimg_build.sources import Notes
 from mlimg_build.sources.image_paths import composed, composed_column, normal_path
 from mlimg_build.sources.lists import read_table
@@ -119,8 +119,10 @@ def _table(
     differ = np.flatnonzero(again & (group != group[np.maximum(np.arange(len(group)) - 1, 0)]))
     if len(differ):
         one, other = order[differ[0] - 1], order[differ[0]]
+        images = len(np.unique(image[differ]))
         message = (
-            f"{len(differ):,} images are in two groups, such as {ids[other]}: {groups[int(one)].as_py()} "
+            f"{images:,} {'image is' if images == 1 else 'images are'} in two groups, such as {ids[other]}: "
+            f"{groups[int(one)].as_py()} "
             f"({file}:{rows[one]}) and {groups[int(other)].as_py()} ({file}:{rows[other]})"
         )
         raise SpecError(

@@ -27,7 +27,7 @@ from mlimg_build.spec import Grouping, LoadedSpec, Spec
 
 __all__ = ["Groups", "group_images", "share_warnings"]
 
-FORMAT = 1
+FORMAT = 2
 EXAMPLES = 3
 DRAWN = ("train", "validation")
 SEEN = {"train", "transfer"}  # splits that a network learns from
@@ -50,7 +50,8 @@ class Groups:
     without: int
     torn: int = 0
     examples: list[str] = field(default_factory=list)  # of those that are torn
-    unmatched: list[tuple[str, int, str]] = field(default_factory=list)  # file, ids without an image, example
+    # of each file with ids that are no images: its name, how many, an example, and the source whose own it is, or ""
+    unmatched: list[tuple[str, int, str, str]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """What a dataset and a lock say of the groups."""
@@ -111,10 +112,11 @@ def group_images(
 def share_warnings(loaded: LoadedSpec, groups: Groups, images: dict[str, int]) -> list[Problem]:
     """What a spec's author should know of its groups; `images` counts the rows of each split."""
     by, found = loaded.place("split", "by"), []
-    for name, count, example in groups.unmatched:
+    for name, count, example, own in groups.unmatched:
         message = f"{count:,} ids of {name} are no image, such as {example}"
         hint = "correct them, or remove them: the images that they were meant for draw their split alone"
-        found.append(Problem("group-unmatched", message, by, hint, "warning"))
+        place = loaded.place("sources", own, "group", "file") if own else by
+        found.append(Problem("group-unmatched", message, place, hint, "warning"))
     if groups.torn:
         listed = ", ".join(groups.examples)
         message = (
@@ -147,7 +149,7 @@ def _parts(
 ) -> dict[str, Any]:
     """What the draws follow from; the column of a table lies in a file that its catalog knows the digest of."""
     by = {
-        name: [rule.spans, rule.by.column, rule.by.pattern, rule.by.file and digests[rule.by.file]]
+        name: [rule.spans, rule.words(), rule.by.file and digests[rule.by.file]]
         for name, rule in rules.items()
     }
     return {
@@ -250,14 +252,17 @@ class _Grouping:
         if problems:
             raise SpecError(problems)
 
-    def _unmatched(self) -> list[tuple[str, int, str]]:
+    def _unmatched(self) -> list[tuple[str, int, str, str]]:
+        """Of each file with ids that are no images: its name, how many, an example, and the source whose own it is."""
         found = []
         for path, matched in sorted(self.matched.items()):
             if not matched.all():
                 first = int(np.flatnonzero(~matched)[0])
                 table = self.tables[path]
                 example = f"{table.ids[first]} ({path.name}:{table.rows[first]})"
-                found.append((path.name, int((~matched).sum()), example))
+                rules = [(name, rule) for name, rule in self.rules.items() if rule.by.file == path]
+                own = "" if any(rule.spans for _, rule in rules) else rules[0][0]
+                found.append((path.name, int((~matched).sum()), example, own))
         return found
 
 

@@ -80,7 +80,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
     form = shape(hierarchy)
     accepted = accepted_from(plan.loaded.spec.vocabulary.mapping)
     counts, copies = copy_findings(plan, ordered_groups(plan, store), names)
-    built = [store.has(work.images) for work in plan.work]
+    built = [store.has(work.images, asked_again=True) for work in plan.work]
     return Lint(
         joins=plan.joins,
         findings=(*doubtful_findings(plan.facts.vocabulary.placed, accepted, plan.graph), *findings),

@@ -122,21 +122,30 @@ def _walked(root: Path, known: npt.NDArray[np.uint64], spare: _Spare) -> tuple[i
 
 def join_problems(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
     """One problem a side that is mostly not on the other: an error where a list finds nothing in a folder of images."""
-    used: dict[Path, int] = {}
-    for catalog in catalogs:
-        root = loaded.spec.sources[catalog.name].images
-        if catalog.join is not None and root is not None:
-            used[root] = used.get(root, 0) + catalog.join.used
+    used = [
+        (root.resolve(), len(catalog.images) if catalog.join is None else catalog.join.used)
+        for catalog in catalogs
+        if (root := loaded.spec.sources[catalog.name].images) is not None
+    ]
     for catalog in catalogs:
         root, join = loaded.spec.sources[catalog.name].images, catalog.join
         if join is not None:
-            spare = join.there - (0 if root is None else used[root])
-            yield from _of_list(loaded, catalog.name, root, join, spare)
+            spare = 0 if root is None else _spare(join, root.resolve(), used)
+            yield from _of_list(loaded, catalog, root, spare)
             yield from _of_folder(loaded, catalog.name, join, spare)
         yield from _of_rights(loaded, catalog)
 
 
-def _of_list(loaded: LoadedSpec, name: str, root: Path | None, join: Join, spare: int) -> Iterator[Problem]:
+def _spare(join: Join, root: Path, used: Sequence[tuple[Path, int]]) -> int:
+    """The images in a folder that no source takes; 0 where one has a folder above it: what it takes is not known."""
+    if any(root != other and root.is_relative_to(other) for other, _ in used):
+        return 0
+    return max(0, join.there - sum(images for other, images in used if other.is_relative_to(root)))
+
+
+def _of_list(loaded: LoadedSpec, catalog: Catalog, root: Path | None, spare: int) -> Iterator[Problem]:
+    name, join, images = catalog.name, catalog.join, catalog.images
+    assert join is not None  # noqa: S101  the caller asked
     lost = join.listed - join.found
     if not lost or not (2 * lost > join.listed or join.spelled):
         return
@@ -153,9 +162,10 @@ def _of_list(loaded: LoadedSpec, name: str, root: Path | None, join: Join, spare
         number = f"{lost:,} of {join.listed:,}" if join.found else f"none of {join.listed:,}"
         verb = "are not" if join.found and lost > 1 else "is not" if join.found else "is"
         message = f"source {name}: {number} images that its lists name {verb} in its folder{_shown(join)}"
-        yield Problem(
-            "list-not-found", message, place, _hint(root, join), "warning" if join.found else "error"
-        )
+        mostly = not join.found and 2 * lost > len(
+            images
+        )  # URLs, which are not looked for, may be most of a list
+        yield Problem("list-not-found", message, place, _hint(root, join), "error" if mostly else "warning")
 
 
 def _shown(join: Join) -> str:

@@ -92,6 +92,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
             for catalog in plan.catalogs
         },
         **({"files": dict(plan.lists)} if plan.lists else {}),
+        "duplicates": spec.duplicates.exact,
         "categories": len(plan.facts.vocabulary),
         "implied_pairs": plan.facts.hierarchy.pairs,
         "merged": {

@@ -88,6 +88,11 @@ class Locked:
         }
 
     @property
+    def knows_images(self) -> bool:
+        """Whether the lock has the digest of every image shard, so that `repeated` lists all copies."""
+        return all(row["images_digest"] for row in self.tables["shards.csv"])
+
+    @property
     def repeated(self) -> dict[str, str]:
         """image → sha256 of those that the lock lists as copies of others."""
         return {row["image"]: row["sha256"] for row in self.tables["duplicates.csv"]}

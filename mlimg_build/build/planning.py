@@ -26,6 +26,7 @@ from mlimg_build.build.pair_table import left_out_pairs, pair_rows
 from mlimg_build.build.pairing import pairs_digest
 from mlimg_build.build.retries import retried
 from mlimg_build.build.rows import Rows, Shard, shard_batch, statements_of
+from mlimg_build.build.source_warnings import source_warnings
 from mlimg_build.build.store import ASK_AGAIN, ENTRY, Key, Store, read_json
 from mlimg_build.build.unused_categories import UnusedCategory, reason_codes, unused_categories
 from mlimg_build.dataset import Layout
@@ -34,6 +35,7 @@ from mlimg_build.errors import LabelError, MlimgError, Problem, SourceError, Spe
 from mlimg_build.images import encoder
 from mlimg_build.labels import merges, settle
 from mlimg_build.sources import open_source
+from mlimg_build.sources.note_codes import lost, used
 from mlimg_build.spec import LoadedSpec, Spec, digest_of, without_paths
 from mlimg_build.wordnet import NounGraph
 
@@ -152,7 +154,8 @@ class Plan:
                     "images": len(item.images),
                     "statements": len(item.statements),
                     "digest": item.digest,
-                    "passed_over": dict(item.notes.counts),
+                    "passed_over": lost(item.notes.counts),
+                    "noted": used(item.notes.counts),
                 }
                 for item in self.catalogs
             },
@@ -222,7 +225,7 @@ def make_plan(
     if absent:
         raise SpecError(absent)
     catalogs = tuple(_catalogs(loaded, store, progress))
-    joins = tuple(join_problems(loaded, catalogs))
+    joins = (*join_problems(loaded, catalogs), *source_warnings(loaded, catalogs))
     if any(problem.severity == "error" for problem in joins):
         raise SourceError(joins)
     progress("placing categories")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlimg_build.build.compiling import interruptible
 from mlimg_build.build.explaining import explain_in
+from mlimg_build.build.left_out import REASONS
 from mlimg_build.dataset import Dataset, Image, open_dataset
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError
@@ -17,10 +18,12 @@ from mlimg_build.report import (
     ClashRow,
     Failure,
     Head,
+    LeftOutRow,
     Page,
     Picture,
     Quarrel,
     Statistics,
+    TogetherRow,
     Trained,
     Tree,
     branches,
@@ -44,7 +47,7 @@ __all__ = ["write_report"]
 
 PICTURES = 24
 SIDE, QUALITY = 176, 72  # of the small pictures: the short side in pixels, and libjpeg's quality
-PAIRS = 40  # of categories that contradict each other
+PAIRS = 40  # of categories that contradict each other, or go together
 BANDS = 8  # of frequency that are drawn
 QUARRELS = 8  # contradictions told in full
 WIDE, NARROW = 1080, 380  # of the flows, in units of their own
@@ -109,9 +112,16 @@ def _page(dataset: Dataset, model: Path | None) -> Page:
         clashes=list(_clashes(dataset, numbers)),
         clash_pairs=len(numbers.scan.clashes),
         quarrels=_quarrels(dataset, numbers),
+        together=_together(dataset, numbers),
+        together_pairs=len(dataset.pairs),
+        left_out_pairs=dataset.attributes.get("pairs_left_out", {}),
         failures=[
             Failure(status, meanings.get(status, ""), count, numbers.scan.failures.get(status, ()))
             for status, count in numbers.failed.items()
+        ],
+        left_out=[
+            LeftOutRow(one.source, one.reason, REASONS.get(one.reason, ""), one.count)
+            for one in numbers.left_out_by
         ],
         pictures=[_picture(dataset, place) for place in choose(dataset, numbers.scan, PICTURES)],
         trained=_trained(model, dataset.digest) if model else None,
@@ -158,18 +168,38 @@ def _clashes(dataset: Dataset, numbers: Statistics) -> Iterator[ClashRow]:
         )
 
 
+def _together(dataset: Dataset, numbers: Statistics) -> list[TogetherRow]:
+    names, wnids, added = dataset.categories.names, dataset.categories.wnid, numbers.scan.added
+    rows = [
+        TogetherRow(
+            antecedent=wnids[pair.antecedent],
+            antecedent_name=names[pair.antecedent],
+            consequent=wnids[pair.consequent],
+            consequent_name=names[pair.consequent],
+            together=pair.together,
+            images=pair.images,
+            bound=pair.bound,
+            added=added.get((pair.antecedent, pair.consequent), 0),
+        )
+        for pair in dataset.pairs
+    ]
+    return sorted(rows, key=lambda row: (-row.added, row.antecedent, row.consequent))[:PAIRS]
+
+
 def _quarrels(dataset: Dataset, numbers: Statistics) -> list[Quarrel]:
     """One contradiction in full for each of the most frequent pairs of categories."""
     told: list[Quarrel] = []
     for clash in numbers.scan.clashes[:QUARRELS]:
-        split, row = clash.examples[0]
-        image = dataset[split][row]
-        wanted = [
-            i
-            for i, found in enumerate(image.contradictions)
-            if (found.absent, found.present, found.kept) == (clash.absent, clash.present, clash.kept)
-        ]
-        told.append(quarrel(image.id, explain_in(dataset, image.id)["contradictions"][wanted[0]]))
+        for split, row in clash.examples:
+            image = dataset[split][row]
+            wanted = [
+                i
+                for i, found in enumerate(image.contradictions)
+                if (found.absent, found.present, found.kept) == (clash.absent, clash.present, clash.kept)
+            ]
+            if wanted:  # with what is said of its copies, an image may have others than its shard lists
+                told.append(quarrel(image.id, explain_in(dataset, image.id)["contradictions"][wanted[0]]))
+                break
     return told
 
 

@@ -18,6 +18,7 @@ from mlimg_build.build.store import write_synced
 from mlimg_build.build.unsigned_rows import CORRECTED, described, is_correction
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import Placed, near_ties, same_names
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.spec import LoadedSpec
 
 __all__ = ["COLUMNS", "for_review", "review_records", "review_rows", "write_review"]
@@ -190,5 +191,5 @@ def _there(path: Path) -> tuple[list[str], dict[tuple[str, str], dict[str, str]]
         message = f"{path} is no review of a mapping, so it is not replaced"
         raise SpecError(Problem("not-replaceable", message, Place(str(path), 1, 1), hint))
     return [name for name in names if name not in COLUMNS], {
-        (row["source"], row["category"]): row for row in rows
+        (composed(row["source"]), composed(row["category"])): row for row in rows
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = ["Outcome", "Progress", "execute", "tasks_of"]
 
 WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
 ALIKE = 10  # problems of one code that are told in full
+AWAY = 3  # tasks that failed at every try for a cause of this code: then so will the others
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM})
 
 
@@ -59,8 +60,9 @@ def execute(
     """Every result of the plan is in the store; without `images` only those of labels.
 
     A task that fails costs only its own shard: the others are finished first. What fails for a cause that may pass is
-    tried again after a pause, three times; where a mount or a machine stays away, nothing more is begun. Raises the
-    error of a full disk at once, `BuildError` with every other failure at the end.
+    tried again after a pause, three times; where three tasks have failed so for one cause, as a mount or a machine
+    stays away, nothing more is begun. Raises the error of a full disk at once, `BuildError` with every other failure at
+    the end.
     """
     todo = tasks_of(plan, store, images=images)
     topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
@@ -104,7 +106,8 @@ class _Crew:
         self._waiting: deque[_Attempt] = deque()
         self._under_way: dict[Any, _Attempt] = {}
         self._again: list[tuple[_Attempt, Exception]] = []
-        self._held = self._stopped = False
+        self._held = False
+        self._given_up: Counter[str] = Counter()  # code → tasks that failed at every try
 
     def do(self, tasks: Sequence[Task]) -> None:
         """Every task is done, or its problems are in `problems`."""
@@ -154,8 +157,13 @@ class _Crew:
             self._held |= general
             self._again.append((_Attempt(attempt.task, attempt.failed + 1), error))
         else:
-            self._stopped |= general
             self.problems += _problems(error)
+            self._given_up[_problems(error)[0].code] += general
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a mount or a machine stays away: one task alone may have a file that no machine can read."""
+        return any(tasks >= AWAY for tasks in self._given_up.values())
 
     def _pause(self) -> None:
         """Waits where tasks failed for causes that may pass, and puts these first."""

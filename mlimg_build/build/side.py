@@ -85,6 +85,7 @@ class Side:
     mappings: Mapping[Key, Mapped]
     pairs: Mapping[Key, Pair]
     vetoes: bool
+    splits: Mapping[str, int]  # images by split
     stored: str = ""  # sha256 over the digests of all image shards; "" where the side does not know them all
 
     def name(self, wnid: str) -> str | None:

@@ -125,6 +125,7 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         mappings=mappings,
         pairs=pairs,
         vetoes=True,
+        splits=_by_split((row["split"], int(row["images"])) for row in tables["shards.csv"]),
         stored=_stored(row["images_digest"] for row in tables["shards.csv"]),
     )
 
@@ -139,14 +140,15 @@ def _head(told: dict[str, Any]) -> dict[str, str]:
         "WordNet": f"{wordnet['release']} {wordnet['digest']}",
         "plan": told.get("plan"),
         "dataset": told["digest"],
+        "duplicates": told.get("duplicates") or (told.get("copies") or {}).get("exact"),
         "copies": _copies(told.get("copies")),
     }
     return {fact: str(value) for fact, value in facts.items() if value is not None}
 
 
 def _copies(told: dict[str, Any] | None) -> str | None:
-    """What a dataset does with copies, and how many it has; None where a side does not tell."""
-    return None if told is None else f"{told['exact']}, {told['images']:,} of {told['groups']:,} files"
+    """How many copies a dataset has; None where a side does not tell."""
+    return None if told is None else f"{told['images']:,} of {told['groups']:,} files"
 
 
 def side_of_dataset(dataset: Dataset, title: str) -> Side:
@@ -181,12 +183,20 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
             for pair in dataset.pairs
         },
         vetoes=False,
+        splits={name: len(split) for name, split in dataset.splits.items()},
         stored=_stored(
             digest.tobytes().hex()
             for split in dataset.splits
             for digest in read_array(dataset.path / split / "shards" / "images_digest")
         ),
     )
+
+
+def _by_split(shards: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for split, images in shards:
+        found[split] += images
+    return dict(found)
 
 
 def _stored(digests: Iterable[str]) -> str:

@@ -57,10 +57,13 @@ class Store:
         """The same for the digest of a key."""
         return Path(self._place_of(stage, digest))
 
-    def has(self, key: Key) -> bool:
-        """Says whether the result is there, and nothing hints that its sources or its own files changed since."""
+    def has(self, key: Key, *, asked_again: bool = False) -> bool:
+        """Says whether the result is there, and nothing hints that its sources or its own files changed since.
+
+        With `asked_again` also one of which every run makes a new one: what is in it was so when it was made.
+        """
         entry = self.entry(key)
-        if entry is None or entry["hint"] != key.hint:
+        if entry is None or (entry["hint"] != key.hint and not (asked_again and entry["hint"] == ASK_AGAIN)):
             return False
         folder = f"{self._place_of(key.stage, key.digest)}{os.sep}"  # there are hundred thousands of files to look at
         try:

@@ -81,6 +81,8 @@ def summary(found: Differences) -> str:
         parts.append(f"{' and '.join(change.what for change in found.head)} differ, and no {same} does")
     if unlike(found):
         parts.append("labels not compared: the sides hold different fractions")
+    if not found.stored_known:
+        parts.append("images not compared: not both sides know what is stored of them")
     return ", ".join(parts)
 
 

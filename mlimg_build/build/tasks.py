@@ -177,8 +177,10 @@ class _Unread:
 
     def add(self, error: SourceError) -> None:
         """Remembers what concerns one file, up to `NAMED` of one kind; raises everything else."""
-        if error.code not in ONE_FILE or (self._problems and type(error) is not self._kind):
+        if error.code not in ONE_FILE:
             raise error
+        if self._problems and type(error) is not self._kind:
+            raise type(error)([*error.problems, *self._problems])
         self._kind = type(error)
         self._problems += error.problems
         if len(self._problems) >= NAMED:

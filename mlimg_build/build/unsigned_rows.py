@@ -32,7 +32,7 @@ def is_correction(row: Mapping[str, str], decision: Decision | None, graph: Noun
     relation = row.get("relation") or decision.relation
     if (wnid, relation if wnid else "") == decided:
         return False
-    return bool(wnid) if edited is None else edited
+    return edited is not False
 
 
 def _edited(row: Mapping[str, str], graph: NounGraph) -> bool | None:
@@ -47,6 +47,7 @@ def _edited(row: Mapping[str, str], graph: NounGraph) -> bool | None:
     return (
         synset != described(graph, wnid)
         or wnid in others
+        or (not wnid and method in FOUND)
         or row.get("relation", relation) not in (relation, "")
     )
 

@@ -33,7 +33,8 @@ REASONS: dict[str, Reason] = {
     "no_value": Reason("a word for a missing value", ROW),
     "is_a": Reason(
         "only known to be a kind of {synset}",
-        "`vocabulary: {{mapping: {{is_a: use}}}}`, or " + ROW,
+        "`vocabulary: {{mapping: {{is_a: use}}}}`, or a row of the mapping file that says `same_as`"
+        " ({source},{category},WNID)",
     ),
     "unreviewed": Reason(
         "nobody confirmed that it is {synset} (score {score:.2f})",

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import typer
 
@@ -47,10 +47,15 @@ VERBS = (
     datasets.info,
     datasets.report,
 )
+INTERRUPTED = 130
+# what click raises for a command line that it does not understand; newer versions of typer carry a click of their own
+USAGE = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+
 for verb in VERBS:
     app.command()(verb)
 app.command("map")(specs.map_names)
 wordnet.command("compile")(specs.compile_wordnet)
+wordnet.command("find")(specs.find_noun)
 
 
 def main() -> NoReturn:
@@ -58,14 +63,23 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     asked = Asked()
     try:
-        app(standalone_mode=True, obj=asked)
+        ended = app(standalone_mode=False, obj=asked)
+        if ended == INTERRUPTED:  # typer makes an exit code of Ctrl-C
+            raise KeyboardInterrupt
+    except USAGE as error:
+        error.show()
+        if "--json" in sys.argv:  # the option may stand behind what was not understood
+            command = error.ctx.command_path if error.ctx else "mlimg"
+            hint = f"`{command} --help` shows what it takes"
+            print_failure([Problem("usage", error.format_message(), hint=hint)], 2)
+        sys.exit(2)
     except MlimgError as error:
         _fail(error.problems, error.exit_code, asked)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         if asked.as_json:
-            print_failure([Problem("interrupted", "it was stopped")], 130)
-        sys.exit(130)
+            print_failure([Problem("interrupted", "it was stopped")], INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `| head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,7 +88,7 @@ def main() -> NoReturn:
     finally:  # all is done: what interrupts now would only change the exit code
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(0)
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
 def _fail(problems: Sequence[Problem], exit_code: int, asked: Asked) -> NoReturn:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from .options import (
     Dataset,
     print_json,
 )
+
+if TYPE_CHECKING:
+    from mlimg_build.errors import DatasetError
 
 __all__ = ["info", "report", "verify", "why"]
 
@@ -31,36 +35,50 @@ def why(
 ) -> None:
     """Show how the labels of an image, or a category, came about: each step with its line in the spec."""
     from mlimg_build import terminal
-    from mlimg_build.build.explaining import explain, explain_category
-    from mlimg_build.build.left_out_list import left_out_image, left_out_problem
+    from mlimg_build.build.explaining import explain
     from mlimg_build.errors import DatasetError
 
     try:
         told = explain(dataset, image, category)
     except DatasetError as error:
-        if category is not None or error.code != "image-unknown":
+        if error.code != "image-unknown":
             raise
-        left = left_out_image(dataset, image)
-        if left is not None:
-            if as_json:
-                print_json({"left_out": True, **left})
-            else:
-                terminal.show_left_out_image(left)
-            return
-        try:
-            portrait = explain_category(dataset, image)
-        except DatasetError as other:
-            some = left_out_problem(dataset)
-            raise DatasetError([*error.problems, *([some] if some else []), *other.problems]) from other
-        if as_json:
-            print_json(portrait)
-        else:
-            terminal.show_portrait(portrait)
+        _explain_other(dataset, image, error, as_json=as_json, image_only=category is not None)
         return
     if as_json:
         print_json(told)
     else:
         terminal.show_why(told, whole=category is None)
+
+
+def _explain_other(
+    dataset: Path, text: str, unknown: DatasetError, *, as_json: bool, image_only: bool
+) -> None:
+    """Tells what `text` is if it is no image of the dataset: one that was left out, a category, or one not used."""
+    from mlimg_build import terminal
+    from mlimg_build.build.explaining import explain_category, unused_category
+    from mlimg_build.build.left_out_list import left_out_image, left_out_problem
+    from mlimg_build.errors import DatasetError
+
+    show: Callable[[Any], None]
+    told: Any
+    if left := left_out_image(dataset, text):
+        told, show, as_told = left, terminal.show_left_out_image, {"left_out": True, **left}
+    elif image_only or (unknown.problems[0].hint or "").startswith("did you mean"):
+        raise unknown
+    elif unused := unused_category(dataset, text):
+        told, show, as_told = unused, terminal.show_unused_category, {"not_used": True, "categories": unused}
+    else:
+        try:
+            told = as_told = explain_category(dataset, text)
+        except DatasetError as error:
+            some = left_out_problem(dataset)
+            raise DatasetError([*unknown.problems, *([some] if some else []), *error.problems]) from error
+        show = terminal.show_portrait
+    if as_json:
+        print_json(as_told)
+    else:
+        show(told)
 
 
 def verify(
@@ -80,7 +98,8 @@ def verify(
     with terminal.counting("verifying") as advance:
         found = check_digests(dataset, advance)
     proof = None
-    if labels and found.digest is not None:
+    # labels of copies cannot be derived from a table of copies that is damaged itself
+    if labels and found.digest is not None and not any(one.code == "copies-differ" for one in found.findings):
         with terminal.counting("proving") as advance:
             proof = prove_labels(dataset, advance)
     if as_json:

@@ -41,13 +41,13 @@ def evaluate(
 
     with terminal.counting("evaluating") as advance:
         found = measure(model, dataset, split, device, advance)
+    if to is not None:  # before anything is printed, as it may fail
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
         print_json(found)
     else:
         terminal.show_evaluation(found)
-    if to is not None:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def predict(

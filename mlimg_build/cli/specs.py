@@ -23,7 +23,7 @@ from .options import (
     print_json,
 )
 
-__all__ = ["check", "compile_wordnet", "init", "lint", "lock", "map_names", "plan", "schema"]
+__all__ = ["check", "compile_wordnet", "find_noun", "init", "lint", "lock", "map_names", "plan", "schema"]
 
 
 def init(
@@ -253,6 +253,22 @@ def lint(
         print_json({**asdict(found), **texts})
     else:
         terminal.show_lint(found)
+
+
+def find_noun(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A word or several; or a WordNet id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the WordNet ids that a name may have, for rows of a mapping file."""
+    from mlimg_build import terminal
+    from mlimg_build.build.noun_search import find_nouns
+    from mlimg_build.wordnet import load as load_nouns
+
+    found = find_nouns(load_nouns(), name)
+    if as_json:
+        print_json({"name": name, "synsets": found})
+    else:
+        terminal.show_nouns(found)
 
 
 def compile_wordnet(

@@ -109,6 +109,11 @@ class CopyGroups(Sequence[CopyGroup]):
         _, members = self.within(split, row, row + 1)
         return int(self.group_of[members[0]]) if len(members) else None
 
+    def counts(self, split: str, row: int) -> bool:
+        """Whether an image counts: it has no copies, or is the first of them."""
+        _, members = self.within(split, row, row + 1)
+        return not len(members) or bool(self.first[members[0]])
+
     def span(self, table: str, group: int) -> tuple[int, int]:
         """Where the part of a group in a table begins and ends; of "groups": its members."""
         columns = self.table(table)

@@ -92,6 +92,9 @@ class CopyCheck:
             whole = len(members["row"]) if name == "groups" else entries.pop()
             edges = np.concatenate([[0], stop])
             fits &= bool((start == edges[:-1]).all() and (start <= stop).all() and edges[-1] == whole)
+        if not fits:
+            self._find("copies-differ", "the columns of the table of copies do not fit together")
+            return False
         split, row = members["split"].astype(np.int64), members["row"]
         sizes = np.array([len(part) for part in self._dataset.splits.values()] or [0])
         inside = split >= 0

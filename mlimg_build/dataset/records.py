@@ -104,7 +104,7 @@ class Image:
     @property
     def counts(self) -> bool:
         """Whether the image counts: of images with the same bytes, the first of `copies` does."""
-        return self.id in self.copies[:1] or not self.copies
+        return self._split.dataset.copies.counts(self.split, self.row)
 
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlimg_build.labels.adding import add_cooccurring
+from mlimg_build.labels.candidates import nouns_of
 from mlimg_build.labels.comparing import Departures, Difference, Shape, difference, shape
 from mlimg_build.labels.confidences import at_least, narrowed, written
 from mlimg_build.labels.cooccurring import (
@@ -110,6 +111,7 @@ __all__ = [
     "narrowed",
     "near_ties",
     "nearest_parents",
+    "nouns_of",
     "part_pairs",
     "prove",
     "same_names",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from mlimg_build.labels.name_kinds import name_kind
 from mlimg_build.labels.spelling import heads, spellings, variants
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import base_forms, fold
 
-__all__ = ["BASE", "FORMS", "HEAD", "VARIANT", "WRITTEN", "Candidate", "Lexicon", "candidates"]
+__all__ = ["BASE", "FORMS", "HEAD", "VARIANT", "WRITTEN", "Candidate", "Lexicon", "candidates", "nouns_of"]
 
 FORMS = ("as written", "base form", "other spelling", "head")
 """How near the form is to the name: it or its hyphens and spaces; its singular; a variant of it; its head."""
@@ -60,9 +61,10 @@ def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
     """The senses of the nearest form of `name` that WordNet has, in sense order; () for none.
 
     A plural that is a lemma of its own (glasses) offers the senses of its base form (glass) after its own.
-    The head of a name (cake of "carrot cake") is asked last. A synset is there once.
+    The head of a name (cake of "carrot cake") is asked last. A synset is there once. A form that is no name (15 of
+    "1-5", nan of "NaN (missing)") is not looked up.
     """
-    written = list(spellings(name))
+    written = [form for form in spellings(name) if not name_kind(form)]
     for form in written:
         if own := _senses(form, WRITTEN, lexicon):
             return _once([*own, *_bases(form, BASE, lexicon)])
@@ -71,9 +73,16 @@ def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
             return found
     for kind, forms in ((VARIANT, variants(name)), (HEAD, heads(name))):
         for form in forms:
-            if found := _once([*_senses(form, kind, lexicon), *_bases(form, kind, lexicon)]):
+            if not name_kind(form) and (
+                found := _once([*_senses(form, kind, lexicon), *_bases(form, kind, lexicon)])
+            ):
                 return found
     return ()
+
+
+def nouns_of(name: str, graph: NounGraph) -> tuple[Candidate, ...]:
+    """The same for a single name."""
+    return candidates(name, Lexicon.of(graph))
 
 
 def _senses(form: str, kind: str, lexicon: Lexicon) -> list[Candidate]:

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
-__all__ = ["NO_VALUE", "is_number", "leading_wnid", "name_kind", "names_of_splits", "split_of"]
+from mlimg_build.missing_values import NO_VALUE
 
-NO_VALUE = frozenset(
-    ("", "na", "n/a", "n.a.", "n.a", "#n/a", "#na", "<na>", "nan", "-nan", "none", "null", "nil", "nat")
-).union(("-", "--", "?", "??", "...", "\u2026", "\u2013", "\u2014", "_", ".", "undefined", "missing value"))
-"""What tables write for "no value", folded; most of it is what pandas and R read as one."""
+__all__ = ["is_number", "name_kind", "names_of_splits", "split_of"]
 
-_TRUTH = frozenset(("true", "false", ".true.", ".false."))
-_NUMBER = re.compile(r"[-+\u2212]?\s?(\d[\d\s_,.']*|\.\d+)(e[-+]?\d+)?\s?%?|[-+]?(inf|infinity)")
+_TRUTH = frozenset(("true", "false", ".true.", ".false.", "yes", "no"))
+_ONE = r"[-+\u2212]?\s?(?:\d[\d\s_,.']*|\.\d+)(?:e[-+]?\d+)?\s?%?"
+_RANGE = r"\s?(?:-|\u2010|\u2011|\u2012|\u2013|\u2014|\u2212|to|/|:|;|\.\.)\s?"
+_NUMBER = re.compile(
+    rf"(?:[<>\u2264\u2265=~]=?\s?)?[(\[{{'\"]?{_ONE}(?:{_RANGE}{_ONE})*[-+]?[)\]}}'\"]?"
+    r"|[-+]?(?:inf|infinity)|x{0,3}(?:ix|iv|v?i{2,3}|vi|xi|xv|xx)"
+)
+"""A number, a range of them (0-2, 18 to 24, 60+, <5), or a Roman one of more than a letter, up to forty."""
 
 _SPLITS = {
-    "train": ("train", "training", "trainset", "train set", "trainval", "img train"),
-    "validation": ("val", "valid", "validation", "valset", "val set", "dev", "eval", "evaluation", "holdout"),
-    "test": ("test", "testing", "testset", "test set", "unlabeled", "unlabelled"),
+    "train": ("train", "training", "trainval"),
+    "validation": ("val", "valid", "validation", "dev", "eval", "evaluation", "holdout"),
+    "test": ("test", "testing", "unlabeled", "unlabelled"),
     "": ("images", "image", "imgs", "img", "data", "dataset", "jpegimages"),
 }
 """Names that folders bear when they hold a split, or all images, and no category."""
 
-_WNID = re.compile(r"(n\d{8})(?:[\s_.:,\-]+\S.*)?")
+_HOLDS = re.compile(
+    r" ?(?:sets?|images?|imgs?|pictures?|photos?|data|dataset|splits?|folder)$|^(?:images?|imgs?) "
+)
+"""What stands beside a split's name and says nothing: train images, test_set, img train."""
 
 
 def name_kind(name: str) -> str:
     """What a text is if it is no name: "no_value", "number" or "truth"; "" for what may be a name.
 
-    >>> [name_kind(text) for text in ("NaN", "n.a.", " - ", "3.0", "1,000", "٣", "True", "tench", "7 up")]
-    ['no_value', 'no_value', 'no_value', 'number', 'number', 'number', 'truth', '', '']
+    >>> [name_kind(text) for text in ("NaN", "n.a.", " - ", "3.0", "1,000", "٣", "①", "True", "tench", "7 up")]
+    ['no_value', 'no_value', 'no_value', 'number', 'number', 'number', 'number', 'truth', '', '']
     """
-    text = " ".join(name.casefold().split())
+    text = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
     if text in NO_VALUE:
         return "no_value"
     if text in _TRUTH:
@@ -45,20 +52,10 @@ def is_number(text: str) -> bool:
 
     >>> [is_number(text) for text in ("-1", "1e5", ".5", "10.0", "50%", "n01440764", "1st", "7 up")]
     [True, True, True, True, True, False, False, False]
+    >>> [is_number(text) for text in ("0-2", "(25, 32)", "60+", "<5", "VII", "'3'", "I", "MD", "1-up", "six")]
+    [True, True, True, True, True, True, False, False, False, False]
     """
     return _NUMBER.fullmatch(text.strip().casefold()) is not None
-
-
-def leading_wnid(text: str) -> str | None:
-    """The WordNet id that a text is or begins with, as folders named for people do; None where it has none.
-
-    >>> leading_wnid("n01440764"), leading_wnid("n01440764_tench"), leading_wnid("n01440764 tench, Tinca tinca")
-    ('n01440764', 'n01440764', 'n01440764')
-    >>> leading_wnid("n01440764x"), leading_wnid("tench")
-    (None, None)
-    """
-    found = _WNID.fullmatch(text.strip())
-    return found[1] if found else None
 
 
 def names_of_splits(names: Collection[str]) -> bool:
@@ -82,9 +79,12 @@ def split_of(name: str) -> str | None:
 
     >>> split_of("Training"), split_of("val2017"), split_of("test_set"), split_of("images"), split_of("bus")
     ('train', 'validation', 'test', '', None)
+    >>> split_of("train-images"), split_of("valset"), split_of("img_train"), split_of("data set"), split_of("set")
+    ('train', 'validation', 'train', '', None)
     """
-    text = re.sub(r"[\s_-]*\d*$", "", name.casefold()).replace("_", " ").strip()
-    for split, names in _SPLITS.items():
-        if text in names:
-            return split
+    text = re.sub(r"[\s_-]+", " ", re.sub(r"[\s_-]*\d*$", "", name.casefold())).strip()
+    for form in (text, _HOLDS.sub("", text)):
+        for split, names in _SPLITS.items():
+            if form in names:
+                return split
     return None

@@ -8,7 +8,7 @@ from .flow import draw
 from .folder import read_model
 from .gallery import Picture, Quarrel, picture, quarrel
 from .journey import image_flow, label_flow
-from .page import ClashRow, Failure, Head, Page, Trained, Tree, render
+from .page import ClashRow, Failure, Head, LeftOutRow, Page, TogetherRow, Trained, Tree, render
 from .scanning import Clash, Scan, scan
 from .statistics import Statistics, measure
 from .trained import Model
@@ -20,12 +20,14 @@ __all__ = [
     "ClashRow",
     "Failure",
     "Head",
+    "LeftOutRow",
     "Model",
     "Page",
     "Picture",
     "Quarrel",
     "Scan",
     "Statistics",
+    "TogetherRow",
     "Trained",
     "Tree",
     "branches",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from .flow import Flow, Link, Node
@@ -24,7 +25,6 @@ SHORT = {
     "cooccurrence_ancestors": "above that",
 }
 LEFT_OUT = "left out"
-ANY = "any source"
 
 
 def image_flow(
@@ -43,12 +43,11 @@ def image_flow(
         for i, total in enumerate(failed[:, :, code].sum(axis=0).tolist()):
             links.append(Link(f"source {i}", f"status {code}", total))
     if numbers.left_out:
-        origin = "source 0" if len(sources) == 1 else ANY
-        if origin == ANY:
-            note = "The dataset keeps how many images were left out, not of which source"
-            nodes.append(Node(ANY, ANY, 0, "faint", note))
         nodes.append(Node(LEFT_OUT, LEFT_OUT, 1, "faint", "Images of which no label counts"))
-        links.append(Link(origin, LEFT_OUT, numbers.left_out))
+        of_source = Counter[str]()
+        for one in numbers.left_out_by:
+            of_source[one.source] += one.count
+        links += [Link(f"source {sources.index(name)}", LEFT_OUT, n) for name, n in of_source.items()]
     for number, split in enumerate(numbers.splits):
         nodes.append(Node(f"split {number}", split.replace("_", " "), 2, "plain"))
         links.append(Link("ok", f"split {number}", int(stored[number].sum())))

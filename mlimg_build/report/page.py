@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,17 @@ from .statistics import Statistics
 from .trained import Model, PerCategory
 from .tree import Branch
 
-__all__ = ["ClashRow", "Failure", "Head", "Page", "Trained", "Tree", "render"]
+__all__ = [
+    "ClashRow",
+    "Failure",
+    "Head",
+    "LeftOutRow",
+    "Page",
+    "TogetherRow",
+    "Trained",
+    "Tree",
+    "render",
+]
 
 FEW = 10  # best and worst categories
 
@@ -76,6 +87,33 @@ class ClashRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TogetherRow:
+    """A pair of categories of which the first brings the second, and the labels it `added`.
+
+    `together` of `images` had both; `bound` is a lower bound of that share.
+    """
+
+    antecedent: str
+    antecedent_name: str
+    consequent: str
+    consequent_name: str
+    together: int
+    images: int
+    bound: float
+    added: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """Images of a source without a row in the dataset: the code of the reason, what it means, how many."""
+
+    source: str
+    reason: str
+    meaning: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """The images of one status that have no bytes: what it means, how many, some ids."""
 
@@ -123,7 +161,11 @@ class Page:
     clashes: Sequence[ClashRow]
     clash_pairs: int
     quarrels: Sequence[Quarrel]
+    together: Sequence[TogetherRow]  # those that added the most first
+    together_pairs: int  # of which the rows above are the first
+    left_out_pairs: Mapping[str, int]  # found in the images and not used, by reason
     failures: Sequence[Failure]
+    left_out: Sequence[LeftOutRow]
     pictures: Sequence[Picture]
     trained: Trained | None
     problems: Sequence[str] = ()
@@ -170,6 +212,7 @@ def _environment() -> Environment:
     )
     for name in ("compact", "count", "percent", "score", "share", "size", "status_name"):
         environment.filters[name] = getattr(wording, name)
+    environment.filters["shell"] = shlex.quote
     environment.filters["precision"] = _precision
     environment.filters["rule"] = lambda rule: RULE_NAMES.get(rule, rule)
     environment.filters["svg"] = Markup

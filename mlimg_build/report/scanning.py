@@ -36,13 +36,15 @@ class Scan:
     """What one pass over a dataset finds, by the codes of its tables.
 
     `stored` and `failed` are int64[splits, sources, statuses]: images with and without bytes. `present[k]` counts the
-    images with k labels present, `absent[k]` those with k absent. `failures` gives some ids by status.
+    images with k labels present, `absent[k]` those with k absent. `failures` gives some ids by status. `added` counts
+    the labels that each pair of categories (antecedent, consequent) added.
     """
 
     stored: NDArray[np.int64]
     failed: NDArray[np.int64]
     present: NDArray[np.int64]
     absent: NDArray[np.int64]
+    added: dict[tuple[int, int], int]
     failures: dict[str, tuple[str, ...]]
     clashes: tuple[Clash, ...]
     of_source: tuple[tuple[Place, ...], ...]
@@ -63,6 +65,8 @@ def scan(dataset: Dataset) -> Scan:
 class _Tally:
     def __init__(self, dataset: Dataset) -> None:
         self.statuses: list[str] = dataset.tables["statuses"]
+        self.rules = [code for code, rule in enumerate(dataset.rules) if rule == "cooccurrence"]
+        self.added: dict[tuple[int, int], int] = defaultdict(int)
         shape = (len(dataset.splits), len(dataset.sources), len(self.statuses))
         self.stored, self.failed = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.counts = {state: np.zeros(1, np.int64) for state in (1, -1)}
@@ -99,6 +103,16 @@ class _Tally:
             ends = np.concatenate([[0], np.cumsum(state == wanted)])
             held = np.bincount((ends[spans[:, 1]] - ends[spans[:, 0]])[counted])
             self.counts[wanted] = _added(self.counts[wanted], held)
+        self.together(split, shard)
+
+    def together(self, split: Split, shard: int) -> None:
+        """Counts the labels that pairs of categories added; an image that does not count has none."""
+        by_pair = np.isin(split.column("counted/rule", shard), self.rules)
+        if not by_pair.any():
+            return
+        pairs = np.stack([split.column(f"counted/{name}", shard)[by_pair] for name in ("via", "category")], 1)
+        for (via, category), count in zip(*_tallied(pairs), strict=True):
+            self.added[via, category] += count
 
     def contradictions(self, split: Split, shard: int) -> None:
         """Counts pairs of categories."""
@@ -128,11 +142,18 @@ class _Tally:
             failed=self.failed,
             present=self.counts[1],
             absent=self.counts[-1],
+            added=dict(self.added),
             failures={self.statuses[code]: tuple(ids) for code, ids in sorted(self.failures.items())},
             clashes=tuple(sorted(clashes, key=lambda clash: -clash.count)),
             of_source=tuple(map(tuple, self.of_source)),
             clashing=tuple(self.clashing),
         )
+
+
+def _tallied(pairs: NDArray[np.int32]) -> tuple[list[list[int]], list[int]]:
+    """The distinct rows of int32[n, 2], and how often each stands there."""
+    rows, counts = np.unique(pairs, axis=0, return_counts=True)
+    return rows.tolist(), counts.tolist()
 
 
 def _added(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:

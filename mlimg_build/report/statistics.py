@@ -14,7 +14,7 @@ from mlimg_build.dataset import Dataset, copies_in_words
 
 from .scanning import Scan, scan
 
-__all__ = ["PassedOver", "Statistics", "measure"]
+__all__ = ["LeftOut", "PassedOver", "Statistics", "measure"]
 
 States = dict[str, dict[str, int]]
 
@@ -29,12 +29,22 @@ class PassedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many images of a source have no row in the dataset, for one reason (its code)."""
+
+    source: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """The numbers of a dataset.
 
     `rules` and `sources` count labels by name and state ("present", "absent"); `kept` counts contradictions by
-    the side that stands; `left_out` images without a label, `below` statements under a source's confidence. Labels are
-    those of the images that count, and `copies` says in words which do.
+    the side that stands; `left_out` images without a label (`left_out_by` source and reason, the most first), `below`
+    statements under a source's confidence. Labels are those of the images that count, and `copies` says in words which
+    do.
     """
 
     images: int
@@ -53,6 +63,7 @@ class Statistics:
     splits: dict[str, int]
     copies: str
     left_out: int
+    left_out_by: tuple[LeftOut, ...]
     below: int
     passed_over: tuple[PassedOver, ...]
     positives: NDArray[np.int64]
@@ -86,6 +97,7 @@ def measure(dataset: Dataset) -> Statistics:
         splits={name: len(split) for name, split in dataset.splits.items()},
         copies=copies_in_words(attributes.get("copies", {})),
         left_out=int(attributes.get("images_without_label", 0)),
+        left_out_by=_left_out(attributes.get("sources", {})),
         below=int(attributes.get("labels_below_confidence", 0)),
         passed_over=tuple(
             PassedOver(name, code, number)
@@ -96,6 +108,15 @@ def measure(dataset: Dataset) -> Statistics:
         negatives=categories.negatives,
         scan=found,
     )
+
+
+def _left_out(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LeftOut, ...]:
+    found = [
+        LeftOut(name, reason, count)
+        for name, source in sources.items()
+        for reason, count in source.get("left_out", {}).items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.count, one.source, one.reason)))
 
 
 def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

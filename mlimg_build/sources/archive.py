@@ -6,14 +6,14 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from mlimg_build.sources.image_paths import ImagePaths
-from mlimg_build.sources.listing import is_url
+from mlimg_build.sources.image_paths import ImagePaths, is_url
 from mlimg_build.sources.protocol import IMAGES, WHOLE_FILE, Notes
 from mlimg_build.sources.read_errors import is_gone, is_of_one_file, is_of_the_name, lost
 from mlimg_build.sources.tars import members
@@ -140,7 +140,13 @@ class _Tar:
 
 def _index(path: Path, notes: Notes) -> _Tar:
     state = path.stat()
-    found = sorted((member.name.rsplit("/", 1)[-1].encode(), member) for member in members(path, notes))
+    found = sorted(
+        ((member.name.rsplit("/", 1)[-1].encode(), member) for member in members(path, notes)),
+        key=lambda pair: pair[0],
+    )
+    for (name, _), (other, member) in pairwise(found):
+        if name == other:
+            notes.add("member-twice", f"{path.name}: {member.name}")  # the first in the tar is taken
     return _Tar(
         path.name,
         state.st_mtime_ns,

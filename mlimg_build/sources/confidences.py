@@ -23,6 +23,7 @@ WHOLE = pa.array(["0", "1", "0.0", "1.0"])  # as most lists write what people sa
 NONZERO = re.compile(r"[+-]?[0.]*[1-9]")
 BELOW_ONE = math.nextafter(1, 0)
 KNOWN = frozenset({*PEOPLE, "machine"})
+SHOWN = 3  # speakers that a note names
 MOST = 1000  # values of a column that are told apart
 
 
@@ -93,6 +94,8 @@ class Speakers:
     file: str
     notes: Notes
     unknown: dict[str, tuple[int, int]] = field(default_factory=dict)  # value → its rows, the first of them
+    heard: bool = False  # whether a person was among them
+    absent: str = ""  # the column, where it is not there and the spec says who is a person
 
     def weigh(
         self,
@@ -113,23 +116,35 @@ class Speakers:
         said: npt.NDArray[np.bool_] = ~nothing
         return said
 
+    def lacking(self, column: str) -> None:
+        """Remembers that the list has no column that says who said it, though the spec tells whom to believe."""
+        self.absent = column
+
     def _machine(self, said_by: pa.Array, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         coded = said_by.dictionary_encode()
         given = [value.strip() for value in coded.dictionary.to_pylist()]
         people = {value.casefold() for value in self.people}
         machine = np.array([value.casefold() not in people for value in given], bool)
+        self.heard |= not machine.all()
         codes = coded.indices.to_numpy()
         known = people | KNOWN
-        for code, value in enumerate(given):
+        for code, at, rows in zip(*np.unique(codes, return_index=True, return_counts=True), strict=True):
+            value = given[code]
             if value.casefold() not in known:
-                rows = np.flatnonzero(codes == code)
                 told = value if value in self.unknown or len(self.unknown) < MOST else "and others"
-                count, first = self.unknown.get(told, (0, int(numbers[rows[0]])))
-                self.unknown[told] = (count + len(rows), first)
+                count, first = self.unknown.get(told, (0, int(numbers[at])))
+                self.unknown[told] = (count + int(rows), first)
         found: npt.NDArray[np.bool_] = machine[codes]
         return found
 
     def noted(self) -> None:
-        """Notes each value that is neither known as people nor as a machine, with its rows."""
+        """Notes each value that is neither known as people nor as a machine, with its rows, and a column not there."""
+        if self.absent:
+            self.notes.add("no-speakers", f"{self.file} has no column {self.absent}, so people said all of it")
+        if self.unknown and self.people and not self.heard:
+            said = sorted(self.unknown.items(), key=lambda item: -item[1][0])[:SHOWN]
+            there = ", ".join(f"{value!r} ({rows:,} rows)" for value, (rows, _) in said)
+            wanted = ", ".join(self.people)
+            self.notes.add("no-such-people", f"{self.file} has no row by one of {wanted}, but {there}")
         for value, (rows, first) in sorted(self.unknown.items()):
             self.notes.add("unknown-speaker", f"{self.file}:{first}: {value!r}, taken for a machine", rows)

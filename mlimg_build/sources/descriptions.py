@@ -6,9 +6,10 @@ import csv
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lines import require_file, unreadable
 
-__all__ = ["class_descriptions"]
+__all__ = ["class_descriptions", "class_names"]
 
 HEADERS = {
     ("labelname", "displayname"),
@@ -51,3 +52,8 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
     if problems:
         raise SourceError(problems)
     return [(key, name) for key, (name, _) in named.items()]
+
+
+def class_names(path: Path, what: str) -> dict[str, str]:
+    """The names by ids in NFC, as catalogs spell them. Raises as `class_descriptions` does."""
+    return {composed(key): name for key, name in class_descriptions(path, what)}

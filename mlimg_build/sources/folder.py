@@ -7,12 +7,13 @@ from itertools import groupby
 from pathlib import Path
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.descriptions import class_descriptions
+from mlimg_build.sources.descriptions import class_names
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.listing import (
     entries_of,
     image_rows,
     images_only,
+    is_folder,
     is_hidden,
     is_text,
     require_folder,
@@ -44,9 +45,9 @@ class Folder:
         """One a folder of the first level, named by `classes`, else by itself with `_` read as a space."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         what = f"the class names of source {self.name}"
-        names = dict(class_descriptions(self.part.classes, what)) if self.part.classes else {}
+        names = class_names(self.part.classes, what) if self.part.classes else {}
         for entry in entries_of(self.part.images):
-            if entry.is_dir() and is_text(entry.name) and not is_hidden(entry.name):
+            if is_folder(entry) and is_text(entry.name) and not is_hidden(entry.name):
                 key = composed(entry.name)
                 yield Category(key, names.get(key, key.replace("_", " ")))
 
@@ -58,7 +59,7 @@ class Folder:
         empty = {
             name
             for name, entry in folders.items()
-            if is_text(name) and not is_hidden(name) and entry.is_dir()
+            if is_text(name) and not is_hidden(name) and is_folder(entry)
         }
         files = images_only(walk(self.part.images, notes=notes), self.part.images, notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):

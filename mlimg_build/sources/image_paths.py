@@ -12,7 +12,7 @@ from unicodedata import normalize
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["ImagePaths", "composed", "composed_column", "normal_path"]
+__all__ = ["ImagePaths", "composed", "composed_column", "is_url", "normal_path"]
 
 ODD = re.compile(r"[^\x20-\x7e]|\\|//|(?:^|/)\.\.?(?:/|$)|^/|/$|^\s|\s$|^[A-Za-z]:")
 DRIVE = re.compile(r"[A-Za-z]:[/\\]")
@@ -44,6 +44,15 @@ def normal_path(path: str) -> str:
     return plain[1:] if plain.startswith("//") else plain
 
 
+def is_url(path: str) -> bool:
+    """Says whether an image is to be fetched from a server.
+
+    >>> is_url("https://example.org/cat.jpg"), is_url("cats/https.jpg")
+    (True, False)
+    """
+    return path.lower().startswith(("http://", "https://"))
+
+
 class ImagePaths:
     """Turns the paths of a list into paths below a root, whatever their spelling; None stands for no root."""
 
@@ -53,6 +62,10 @@ class ImagePaths:
             [] if root is None else [os.path.normpath(Path(root).absolute()), os.path.realpath(root)]
         )
         self._folder = lru_cache(maxsize=1 << 12)(self._below_root)
+
+    def name(self, given: str) -> str:
+        """The name alone, of a URL too: what a catalog calls the image that a list names so."""
+        return given.strip() if is_url(given.lstrip()) else self.find(given)[0]
 
     def find(self, given: str) -> tuple[str, str | None]:
         """The image's name, and the path below the root where its file would be; None where that is outside.

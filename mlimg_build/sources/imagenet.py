@@ -1,8 +1,7 @@
-"""ImageNet's archive: one folder a synset, or one tar a synset that is read in place."""
+"""ImageNet's archive: one folder a synset, or one tar a synset that is read in place; the id may begin a name."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,10 @@ from mlimg_build.sources.listing import (
     entries_of,
     image_rows,
     images_only,
+    is_file,
+    is_folder,
     is_hidden,
+    is_text,
     require_folder,
     shown,
     shows,
@@ -23,12 +25,11 @@ from mlimg_build.sources.listing import (
     walk,
 )
 from mlimg_build.sources.protocol import IMAGES, Batch, Category, Notes
+from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.sources.tars import members
 from mlimg_build.spec import ImageNetSource
 
 __all__ = ["ImageNet"]
-
-WNID = re.compile(r"n\d{8}")
 
 
 class ImageNet:
@@ -62,10 +63,9 @@ class ImageNet:
             )
         for wnid, path in sorted(places.items()):
             before = notes.counts.total()
-            images = self._tar(wnid, path, notes) if path.name != wnid else self._folder(wnid, notes)
-            if not len(images) and (
-                path.name == wnid or notes.counts.total() == before
-            ):  # else its tar is damaged
+            is_tar = path.suffix == ".tar"
+            images = self._tar(wnid, path, notes) if is_tar else self._folder(wnid, path.name, notes)
+            if not len(images) and (not is_tar or notes.counts.total() == before):  # else its tar is damaged
                 notes.add("category-without-images", path.name)
             yield Batch(images, shows(wnid, images))
 
@@ -74,26 +74,26 @@ class ImageNet:
         places: dict[str, Path] = {}
         for entry in entries_of(self.part.images):
             path = self.part.images / entry.name
-            is_tar = path.suffix == ".tar" and entry.is_file()
-            wnid = path.stem if is_tar else path.name
-            if not WNID.fullmatch(wnid) or not (is_tar or entry.is_dir()):
+            is_tar = path.suffix == ".tar" and is_file(entry)
+            wnid = leading_wnid(path.stem if is_tar else path.name) if is_text(path.name) else None
+            if wnid is None or not (is_tar or (path.suffix != ".tar" and is_folder(entry))):
                 notes.add("hidden" if is_hidden(path.name) else "not-a-synset", shown(path.name))
                 continue
             if wnid in places:
                 raise SourceError(
                     Problem(
                         "folder-and-tar",
-                        f"source {self.name}: {wnid} is there both as a folder and as a tar",
-                        hint="its images would count twice; move one of the two away",
+                        f"source {self.name}: {wnid} is there twice, as {places[wnid].name} and {path.name}",
+                        hint="its images would count twice; move one of the two away, or their images together",
                     )
                 )
             places[wnid] = path
         return places
 
-    def _folder(self, wnid: str, notes: Notes) -> pa.RecordBatch:
-        files = list(images_only(walk(self.part.images, wnid, notes), self.part.images, notes))
-        paths = [file.path for file in files]
-        names = unique_names([_name(wnid, path) for path in paths], paths)
+    def _folder(self, wnid: str, folder: str, notes: Notes) -> pa.RecordBatch:
+        files = list(images_only(walk(self.part.images, folder, notes), self.part.images, notes))
+        inside = [file.path.removeprefix(f"{folder}/") for file in files]
+        names = unique_names([_name(wnid, path) for path in inside], [f"{wnid}/{path}" for path in inside])
         return image_rows(names, files, self.part.licence, self.part.author)
 
     def _tar(self, wnid: str, path: Path, notes: Notes) -> pa.RecordBatch:
@@ -119,9 +119,9 @@ class ImageNet:
 
 
 def _name(wnid: str, path: str) -> str:
-    """ImageNet's own name where the file has one, else the path below the synset.
+    """ImageNet's own name where the file has one, else the synset and the path below it.
 
-    >>> _name("n01440764", "n01440764/n01440764_10026.JPEG"), _name("n01440764", "n01440764/a/7.jpg")
+    >>> _name("n01440764", "n01440764_10026.JPEG"), _name("n01440764", "a/7.jpg")
     ('n01440764_10026', 'n01440764/a/7')
     """
     path = composed(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,10 +22,11 @@ __all__ = [
     "entries_of",
     "image_rows",
     "images_only",
+    "is_file",
+    "is_folder",
     "is_hidden",
     "is_image_name",
     "is_text",
-    "is_url",
     "require_folder",
     "shown",
     "shows",
@@ -65,15 +66,6 @@ def is_image_name(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in SUFFIXES
 
 
-def is_url(path: str) -> bool:
-    """Says whether an image is to be fetched from a server.
-
-    >>> is_url("https://example.org/cat.jpg"), is_url("cats/https.jpg")
-    (True, False)
-    """
-    return path.lower().startswith(("http://", "https://"))
-
-
 def stem(path: str) -> str:
     """The path without the suffix of an image.
 
@@ -108,6 +100,25 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise lost(folder, error) from error
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Says whether an entry is a folder or a link to one; a link to itself is none. Raises what is no fact about it."""
+    return _is(entry, entry.is_dir)
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """The same for a file."""
+    return _is(entry, entry.is_file)
+
+
+def _is(entry: os.DirEntry[str], asked: Callable[[], bool]) -> bool:
+    try:
+        return asked()
+    except OSError as error:
+        if is_of_the_name(error) or is_forbidden(error):
+            return False
+        raise lost(entry.path, error) from error
 
 
 def is_text(name: str) -> bool:

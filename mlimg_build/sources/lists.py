@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from csv import Error as HeaderError
 from csv import reader as read_fields
 from dataclasses import dataclass
@@ -16,10 +16,13 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.missing_values import NO_VALUE
 from mlimg_build.sources.lines import LONGEST, Block, empty_lines_where, read_blocks, unreadable
 from mlimg_build.sources.protocol import Notes
 
-__all__ = ["filled", "missing_columns", "read_table"]
+__all__ = ["filled", "missing_columns", "read_table", "without_words"]
+
+WORDS = pa.array(sorted(NO_VALUE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,11 @@ def read_table(
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Yields the named columns of a CSV with header, as text, and the number of each row, its line.
 
-    Those of `optional` follow where the header has them. The header is line 1. A row is one line: a quoted field
-    may hold the delimiter, but no line end, so that a quote that is never closed costs its own row and not the rest
-    of the file. Rows with another number of fields, with an open quote, or not in UTF-8 are noted and left out; blank
-    rows are left out. Raises `SourceError` for a file that is missing, empty, without one of the columns, or without
-    a row that can be read.
+    Those of `optional` follow where the header has them, in whatever case. The header is line 1. A row is one line: a
+    quoted field may hold the delimiter, but no line end, so that a quote that is never closed costs its own row and not
+    the rest of the file. Rows with another number of fields, with an open quote, or not in UTF-8 are noted and left
+    out; blank rows are left out. Raises `SourceError` for a file that is missing, empty, without one of the columns,
+    or without a row that can be read.
     """
     layout: _Layout | None = None
     rows = 0
@@ -67,6 +70,7 @@ def read_table(
         body = block
         if layout is None:
             header, body = _header(path, what, block, delimiter)
+            header = _named_so(header, optional)
             columns = [*columns, *(name for name in optional if name in header)]
             error = missing_columns(path, what, header, columns)
             if error is not None:
@@ -99,6 +103,22 @@ def filled(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, code:
     return good
 
 
+def without_words(column: pa.Array, unless: Callable[[str], bool] | None = None) -> pa.Array:
+    """The column of trimmed text with "" for every word that means no value, but for those that `unless` keeps.
+
+    >>> without_words(pa.array(["NaN", "CC0", "n/a"])).to_pylist()
+    ['', 'CC0', '']
+    """
+    words = pc.is_in(pc.utf8_lower(column), WORDS)
+    if not pc.any(words).as_py():
+        return column
+    if unless is not None:
+        said = pc.unique(column.filter(words)).to_pylist()
+        kept = pa.array([text for text in said if text and unless(text)], pa.string())
+        words = pc.and_(words, pc.invert(pc.is_in(column, kept)))
+    return pc.if_else(words, "", column)
+
+
 def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequence[str]) -> SourceError | None:
     """The error for columns that a table lacks or has twice, if any."""
     absent = [name for name in wanted if name not in found]
@@ -113,6 +133,16 @@ def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequenc
             hint=f"its columns are {', '.join(found) or 'none'}",
         )
     )
+
+
+def _named_so(header: list[str], optional: Sequence[str]) -> list[str]:
+    """The header with a column of `optional` under that name where it is written in another case, and only once."""
+    folded = [name.casefold() for name in header]
+    wanted = {name.casefold(): name for name in optional if name not in header}
+    return [
+        wanted[key] if key in wanted and folded.count(key) == 1 else name
+        for name, key in zip(header, folded, strict=True)
+    ]
 
 
 def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[str], Block]:

@@ -18,7 +18,7 @@ from mlimg_build.sources.descriptions import class_descriptions
 from mlimg_build.sources.image_ids import image_id, image_ids
 from mlimg_build.sources.lines import require_file
 from mlimg_build.sources.listing import File, image_rows, images_only, require_folder, walk
-from mlimg_build.sources.lists import filled, read_table
+from mlimg_build.sources.lists import filled, read_table, without_words
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.sources.rights import read_rights
 from mlimg_build.spec import OpenImagesSource
@@ -72,10 +72,12 @@ class OpenImages:
             )
             values, good = confidences(batch.column("Confidence"), numbers, path.name, notes)
             said_by = batch.column("Source") if "Source" in batch.schema.names else None
+            if said_by is None and self.part.people and "people" in self.part.model_fields_set:
+                speakers.lacking("Source")
             good &= speakers.weigh(values, said_by, numbers)
+            image = image_ids(without_words(image, known.__contains__), known, notes)
             good &= filled(image, numbers, path.name, notes, "row-without-image")
             good &= filled(category, numbers, path.name, notes, "row-without-label")
-            image = image_ids(image, known, notes)
             columns = [image, category, pa.array(values), pa.array(record(i, numbers))]
             yield Batch(None, pa.record_batch(columns, schema=LABELS).filter(pa.array(good)))
         speakers.noted()

@@ -35,7 +35,7 @@ class Bytes:
         self.place = place
         self.kept_open = kept_open
         self._open: OrderedDict[str, int] = OrderedDict()
-        self._listed: OrderedDict[Path, frozenset[str]] = OrderedDict()
+        self._listed: OrderedDict[Path, tuple[tuple[int, int, int], frozenset[str]]] = OrderedDict()
 
     def __enter__(self) -> Bytes:
         return self
@@ -129,17 +129,19 @@ class Bytes:
         return name in self._listing(self.root.joinpath(*above), name)
 
     def _listing(self, folder: Path, name: str) -> frozenset[str]:
-        """The names in a folder: those listed before where `name` is not among them, else those of now."""
+        """The names in a folder: those listed before, where it has not changed since and lacks `name`; else of now."""
         known = self._listed.get(folder)
-        if known is not None and name not in known:
-            return known
         try:
+            status = folder.stat()
+            state = (status.st_dev, status.st_ino, status.st_mtime_ns)
+            if known is not None and known[0] == state and name not in known[1]:
+                return known[1]
             names = frozenset(os.listdir(folder))  # noqa: PTH208  names, a million of them in little time
         except OSError as error:
             raise self._lost(str(folder.relative_to(self.root)), error) from error
         if not names:
             raise self._empty(str(folder.relative_to(self.root)))
-        self._listed[folder] = names
+        self._listed[folder] = (state, names)
         while len(self._listed) > LISTINGS:
             self._listed.popitem(last=False)
         return names

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mlimg_build.sources.image_ids import image_ids
 from mlimg_build.sources.image_paths import composed_column
-from mlimg_build.sources.lists import read_table
+from mlimg_build.sources.lists import read_table, without_words
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["Rights", "read_rights"]
@@ -78,7 +78,7 @@ def read_rights(path: Path, what: str, notes: Notes) -> Rights:
 
 def _coded(column: pa.Array, known: dict[str, int]) -> np.ndarray:
     """The position of each value in `known`, which grows by the new ones; int32[n]."""
-    encoded = pc.utf8_trim_whitespace(column).dictionary_encode()
+    encoded = without_words(pc.utf8_trim_whitespace(column)).dictionary_encode()
     codes = [known.setdefault(value, len(known)) for value in encoded.dictionary.to_pylist()]
     coded: np.ndarray = np.array(codes, dtype=np.int32)[encoded.indices.to_numpy()]
     return coded

@@ -14,7 +14,7 @@ from mlimg_build.sources.confidences import Speakers, confidences
 from mlimg_build.sources.descriptions import class_descriptions
 from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.listing import require_folder
-from mlimg_build.sources.lists import filled, read_table
+from mlimg_build.sources.lists import filled, read_table, without_words
 from mlimg_build.sources.parquet import read_parquet
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import TableSource
@@ -48,7 +48,7 @@ class Table:
         speakers = Speakers(self.part.people, self.part.table.name, notes)
         for batch, numbers in self._rows(notes):
             named = filled(
-                pc.utf8_trim_whitespace(batch.column(self.part.columns.image)),
+                self._named(batch),
                 numbers,
                 self.part.table.name,
                 notes,
@@ -74,13 +74,23 @@ class Table:
         return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",")
 
     def column(self, name: str, notes: Notes) -> Iterator[tuple[list[str], pa.Array, np.ndarray]]:
-        """Yields image names, what a further column says of each (trimmed, "" for nothing), and row numbers."""
+        """Yields image names, what a further column says of each (trimmed, "" for nothing), and row numbers.
+
+        Rows that name no image are left out, as by `scan`.
+        """
         paths = ImagePaths(self.part.images)
         named = list(dict.fromkeys([self.part.columns.image, name]))
         for batch, numbers in self._read(named, [], notes):
-            images = pc.utf8_trim_whitespace(batch.column(self.part.columns.image)).to_pylist()
-            values = pc.utf8_trim_whitespace(batch.column(name))
-            yield [paths.find(path)[0] for path in images], values, numbers
+            images = self._named(batch)
+            named = pc.not_equal(images, "")
+            values = pc.utf8_trim_whitespace(batch.column(name)).filter(named)
+            names = [paths.name(path) for path in images.filter(named).to_pylist()]
+            yield names, values, numbers[named.to_numpy(zero_copy_only=False)]
+
+    def _named(self, batch: pa.RecordBatch) -> pa.Array:
+        """The images of the rows, trimmed; "" also for a word that stands for no value, unless a file is called so."""
+        images = pc.utf8_trim_whitespace(batch.column(self.part.columns.image))
+        return without_words(images, lambda text: Path(self.part.images or "", text).is_file())
 
     def _batch(
         self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, speakers: Speakers
@@ -144,4 +154,5 @@ class Table:
     def _given(batch: pa.RecordBatch, column: str | None, default: str) -> str | list[str]:
         if column is None:
             return default
-        return [value.strip() or default for value in batch.column(column).to_pylist()]
+        values = without_words(pc.utf8_trim_whitespace(batch.column(column)))
+        return [value or default for value in values.to_pylist()]

@@ -3,9 +3,9 @@
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
-from .left_out import show_left_out_image
+from .left_out import show_left_out_image, show_unused_category
 from .linting import show_lint
-from .mapping import show_review
+from .mapping import show_nouns, show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
 from .watching import Watcher, counting
@@ -20,12 +20,14 @@ __all__ = [
     "show_left_out_image",
     "show_lint",
     "show_modelled",
+    "show_nouns",
     "show_plan",
     "show_portrait",
     "show_predicted",
     "show_problems",
     "show_proof",
     "show_review",
+    "show_unused_category",
     "show_verified",
     "show_why",
     "show_written",

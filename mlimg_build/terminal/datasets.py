@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,19 @@ __all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof"
 def show_plan(summary: dict[str, Any]) -> None:
     """Prints what a build would do, and why."""
     part = "" if summary["fraction"] >= 1 else f", fraction {summary['fraction']:g}"
+    if part:
+        total = sum(summary["splits"].values())
+        part += f": {summary['images']:,} of {total:,} images, as it takes whole shards"
     out.print(Text.assemble((f"{summary['name']} {summary['version']}", "bold"), f"{part}\n"))
     listed = table("source", "images", "statements", "passed over", right=("images", "statements"))
     for name, source in summary["sources"].items():
-        passed = ", ".join(f"{count} {code}" for code, count in source["passed_over"].items())
-        listed.add_row(name, f"{source['images']:,}", f"{source['statements']:,}", passed)
+        listed.add_row(
+            name, f"{source['images']:,}", f"{source['statements']:,}", _coded(source["passed_over"])
+        )
     out.print(listed)
+    for name, source in summary["sources"].items():
+        if source["noted"]:
+            out.print(f"{name}: used, but worth a look: {_coded(source['noted'])}")
     mapped = ", ".join(f"{count} {method}" for method, count in summary["mapping"].items())
     out.print(f"\ncategories  {summary['categories']:,}, {summary['implied_pairs']:,} implied pairs")
     out.print(f"mapped by   {mapped}")
@@ -72,10 +79,28 @@ def show_plan(summary: dict[str, Any]) -> None:
     show_unused_categories(out, summary["unused_categories"], sum(summary["fates"].values()), more)
 
 
+def _coded(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {code}" for code, count in counts.items())
+
+
+def _notes(sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """How much of the sources is lost, and how much was used and is worth a look."""
+    gone, kept = (
+        sum(sum(source[which].values()) for source in sources.values()) for which in ("passed_over", "noted")
+    )
+    parts = [f"{gone:,} rows, labels or files of the sources were passed over"] if gone else []
+    parts += [f"{kept:,} were used and are worth a look"] if kept else []
+    return ", ".join(parts)
+
+
 def _show_groups(summary: dict[str, Any]) -> None:
     """Prints the splits in images and groups: where groups draw as a whole, shares are what comes out."""
-    groups = summary["groups"]
+    groups, total = summary["groups"], sum(summary["splits"].values())
     if groups is None:
+        shares = ", ".join(
+            f"{name} {count:,} ({count / total:.1%})" for name, count in summary["splits"].items()
+        )
+        out.print(f"splits      {shares}")
         return
     for rule in dict.fromkeys(groups["by"].values()):
         sources = ", ".join(source for source, one in groups["by"].items() if one == rule)
@@ -127,10 +152,12 @@ def show_built(built: Built) -> None:
     show_left_out(err, summary["left_out"], str(built.left_out))
     if summary["labels_below_confidence"]:
         err.print(f"{summary['labels_below_confidence']:,} labels are below min_confidence and do not count")
+    if built.copies["groups"] or built.copies["basis"] == "fraction":
+        from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
+
+        err.print(f"copies: {copies_in_words(built.copies)}")
     if built.passed_over:
-        err.print(
-            f"some rows or files were passed over, or read under another spelling; see {built.passed_over}"
-        )
+        err.print(f"{_notes(summary['sources'])}; see {built.passed_over}")
     if built.proved is not None:
         proved, shards = built.proved
         rest = (
@@ -295,7 +322,8 @@ def show_info(told: dict[str, Any]) -> None:
         "copies": copies_in_words(told["copies"] if "exact" in told["copies"] else {}) or "not looked for",
         "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
         "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
-        "contradictions": f"{attributes['contradictions']:,}",
+        "contradictions": f"{attributes['contradictions']:,}"
+        + (f", and {between:,} between copies" if (between := told["copies"].get("contradictions")) else ""),
         "left out": ", ".join(f"{count:,} images {reason}" for reason, count in left_out.items())
         or "no image",
         "not counted": f"{attributes['labels_below_confidence']:,} labels below min_confidence",
@@ -308,7 +336,13 @@ def show_info(told: dict[str, Any]) -> None:
     if groups := attributes.get("groups"):
         by = ", ".join(dict.fromkeys(groups["by"].values()))
         alone = f"; {groups['images_without']:,} images in none" if groups["images_without"] else ""
-        rows["groups"] = f"{groups['groups']:,}, each in one split, by {by}{alone}"
+        torn = told["copies"].get("across_splits") if told["copies"].get("exact") == "merge" else 0
+        but = (
+            f"; but {torn:,} copied {'file counts' if torn == 1 else 'files count'} in one split only"
+            if torn
+            else ""
+        )
+        rows["groups"] = f"{groups['groups']:,}, each in one split, by {by}{alone}{but}"
     for name, text in rows.items():
         out.print(f"{name:15} {text}")
     listed = table("\nlargest categories", "\npresent", "\nabsent", right=("\npresent", "\nabsent"))

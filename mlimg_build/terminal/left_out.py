@@ -9,7 +9,7 @@ from rich.console import Console
 
 from .console import out, table
 
-__all__ = ["show_left_out", "show_left_out_image", "show_unused_categories"]
+__all__ = ["show_left_out", "show_left_out_image", "show_unused_categories", "show_unused_category"]
 
 SHOWN = 8  # categories that are named
 
@@ -46,6 +46,13 @@ def show_left_out(to: Console, left_out: Mapping[str, int], listed: str = "") ->
     for reason, count in left_out.items():
         made.add_row(f"{count:,}", f"{REASONS.get(reason, reason)} ({reason})")
     to.print(made)
+
+
+def show_unused_category(found: Sequence[Mapping[str, str]]) -> None:
+    """Prints why a source category is not used."""
+    for one in found:
+        name = one["name"] or one["category"]
+        out.print(f"{one['source']}: {name} is not used: {one['evidence'] or 'nothing speaks for a synset'}")
 
 
 def show_left_out_image(entry: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 from torchvision.models import ResNet
 
@@ -176,14 +177,14 @@ def predict(
     First come those that are likely: 0.5 or more for a sigmoid, any score for a softmax. Of these the most specific,
     under which the model's hierarchy has no other likely one, lead by their scores, and what lies above them follows,
     the deeper the earlier. Without `least` there are no others, unless no label is likely: then the best of any score.
-    With a lower `least` the best of the unlikely follow, so that it takes away nothing; with a higher one it is what
-    counts as likely.
+    With a lower `least` the best of the unlikely follow, so that it takes away no likely one; with a higher one it is
+    what counts as likely.
     """
     hierarchy = _Hierarchy([category.parents for category in card.categories])
     for seen in see(network, card, paths, machine):
         logits = seen.values.astype(np.float64)
         if card.activation == "sigmoid":
-            scores = 1 / (1 + np.exp(-logits))
+            scores = expit(logits)
         else:
             scores = np.exp(logits - logits.max(axis=1, keepdims=True))
             scores /= scores.sum(axis=1, keepdims=True)

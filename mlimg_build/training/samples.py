@@ -89,7 +89,8 @@ def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[n
     """The one category that is stated present of each image of a split: int32[rows], indices of categories.
 
     -1 where an image is not of `source` (None: of any), or is stated to show no category or more than one. Of images
-    with the same bytes the one that counts has what is stated of any of them; the others have -1.
+    with the same bytes the one that counts has what is stated of any of them and stands once all is put together; the
+    others have -1.
     """
     part, copies = dataset[split], dataset.copies
     found = np.full(len(part), -1, np.int32)
@@ -125,7 +126,7 @@ def _stated(part: Split, shard: int, source: str | None) -> tuple[NDArray[np.int
 
 
 def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) -> dict[int, set[int]]:
-    """The categories that are stated present by a source of any image of these groups of copies."""
+    """The categories that are stated present by a source of any image of these groups of copies, and that stand."""
     found: dict[int, set[int]] = {group: set() for group in groups}
     copies = dataset.copies
     if not groups:
@@ -140,14 +141,27 @@ def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) ->
                 for row, stated in zip(owner.tolist(), category.tolist(), strict=True):
                     if of_row.get(row) in groups:
                         found[of_row[row]].add(stated)
-    labels = copies.table("labels")  # what is known of copies outside the dataset too
-    stated_here = (labels["state"] > 0) & (labels["rule"] == dataset.rules.index("stated"))
+    labels = copies.table(
+        "labels"
+    )  # of groups whose labels were put together, of copies outside the dataset too
+    present = labels["state"] > 0
+    stands = _by_group(dataset, present, groups)
+    for group in groups:
+        if copies.is_merged(group):
+            found[group] &= stands[group]
+    stated_here = present & (labels["rule"] == dataset.rules.index("stated"))
     if source is not None:
         stated_here &= labels["source"] == dataset.sources.index(source)
-    group_of = np.repeat(np.arange(len(copies)), (labels["stop"] - labels["start"]).astype(np.int64))
-    for group, stated in zip(
-        group_of[stated_here].tolist(), labels["category"][stated_here].tolist(), strict=True
-    ):
+    for group, categories in _by_group(dataset, stated_here, groups).items():
+        found[group] |= categories
+    return found
+
+
+def _by_group(dataset: Dataset, chosen: NDArray[np.bool_], groups: set[int]) -> dict[int, set[int]]:
+    """The categories of the chosen rows of the labels of copies, for each of the groups."""
+    labels, found = dataset.copies.table("labels"), {group: set[int]() for group in groups}
+    group_of = np.repeat(np.arange(len(dataset.copies)), (labels["stop"] - labels["start"]).astype(np.int64))
+    for group, category in zip(group_of[chosen].tolist(), labels["category"][chosen].tolist(), strict=True):
         if group in groups:
-            found[group].add(stated)
+            found[group].add(category)
     return found

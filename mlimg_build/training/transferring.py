@@ -83,10 +83,10 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
     number[categories] = np.arange(len(categories), dtype=np.int32)
     code = dataset.sources.index(source)
     part = dataset[split]
-    of_source = sum(
-        int(((part.column("images/source", shard) == code) & part.counted(shard)).sum())
-        for shard in range(part.shards)
-    )
+    left_out, size = 0, part.images_per_shard
+    for shard in range(part.shards):
+        own = (part.column("images/source", shard) == code) & part.counted(shard)
+        left_out += int((own & (labels[shard * size : shard * size + len(own)] < 0)).sum())
     later = next(
         (name for name in ("transfer_validation", "validation") if len(dataset.splits.get(name, ()))), None
     )
@@ -96,7 +96,7 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
         train_class=number[labels],
         validation=later,
         validation_class=None if later is None else number[single_labels(dataset, later, None)],
-        left_out=max(0, of_source - int((labels >= 0).sum())),
+        left_out=left_out,
     )
 
 

@@ -77,6 +77,8 @@ def sides(draw: st.DrawFn) -> Side:
         mappings=mappings,
         pairs=pairs,
         vetoes=draw(st.booleans()),
+        splits={split: draw(st.integers(0, 2)) for split in ("train", "validation") if draw(st.booleans())},
+        stored="x",
     )
 
 

@@ -51,6 +51,7 @@ ROWS = {
     "l": [],
     "m": [("3.0", 1)],
     "n": [("NaN", 1)],
+    "o": [("True", 1)],
 }
 MAPPING = "source,category,wnid\nrows,mouse,\nrows,dog,n02084071\nrows,tabby,n02123045\n"
 WANTED = {
@@ -66,6 +67,7 @@ WANTED = {
     "l": "no_label",
     "m": "number",
     "n": "no_value",
+    "o": "truth",
 }
 
 
@@ -99,6 +101,7 @@ def test_every_unused_category_is_named_with_its_reason_and_its_images(made: Pla
         "mouse": ("dropped", 1),
         "3.0": ("number", 1),
         "NaN": ("no_value", 1),
+        "True": ("truth", 1),
     }
     assert made.unused_categories[0].category == "quux zblorp"  # most images first
     assert "rows,red bus,WNID" in made.unused_categories[1].remedy
@@ -121,6 +124,47 @@ def test_every_image_that_is_left_out_is_listed_with_its_reason(made: Plan, tmp_
     }
     assert made.summary()["left_out"] == counts
     assert sum(counts.values()) == made.rows.dropped == len(WANTED)
+
+
+def test_an_image_of_a_category_that_nobody_confirmed_is_left_out_for_that(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name, data in zip("ab", crops("coffee", 2), strict=True):
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(data)
+    (tmp_path / "rows.csv").write_text("image,labels\na.jpg,crane\nb.jpg,tabby cat\n")
+    (tmp_path / "mapping.csv").write_text(
+        "source,category,wnid,reviewer\nrows,tabby cat,n02123045,a person\n"
+    )
+    (tmp_path / "few.yaml").write_text(
+        "mlimg: 1\nname: few\nversion: 1.0.0\nsources:\n  rows: {type: table, table: rows.csv, images: images}\n"
+        "vocabulary: {mapping: {file: mapping.csv, accept_from: 0.999, unreviewed: drop}}\n"
+    )
+    made = plan(load_spec(tmp_path / "few.yaml"), tmp_path / "out")
+    assert [(one.category, one.reason) for one in made.unused_categories] == [("crane", "unreviewed")]
+    assert made.left_out == {"unreviewed": 1}
+
+
+def test_an_image_of_which_only_a_kind_is_said_to_be_absent_is_left_out_for_that(tmp_path: Path) -> None:
+    """Absence of a red bus says nothing about buses: `is_a: use` makes buses of red ones, no absence."""
+    (tmp_path / "images").mkdir()
+    for name, data in zip("ab", crops("coffee", 2), strict=True):
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(data)
+    (tmp_path / "classes.csv").write_text("LabelName,DisplayName\n/m/red,Red bus\n")
+    (tmp_path / "labels.csv").write_text(
+        "ImageID,Source,LabelName,Confidence\na,verification,/m/red,1\nb,verification,/m/red,0\n"
+    )
+    (tmp_path / "few.yaml").write_text(
+        "mlimg: 1\nname: few\nversion: 1.0.0\nsources:\n"
+        "  rows: {type: open_images, labels: labels.csv, classes: classes.csv, images: images}\n"
+        "vocabulary: {mapping: {is_a: use}}\n"
+    )
+    made = plan(load_spec(tmp_path / "few.yaml"), tmp_path / "out")
+    assert made.left_out == {"absence_of_kind": 1}
+    path = written(made, tmp_path)
+    assert path is not None
+    with path.open(newline="") as stream:
+        assert [(row["image"], row["reason"]) for row in csv.DictReader(stream)] == [
+            ("rows/b", "absence_of_kind")
+        ]
 
 
 def test_many_images_are_listed_in_parquet_and_the_older_list_goes(

@@ -141,6 +141,14 @@ def test_a_locked_build_refuses_before_it_reads_an_image(copy: Path, tmp_path: P
     assert not (tmp_path / "out/.mlimg/small/images").exists()
 
 
+def test_a_locked_build_of_an_unchanged_spec_is_the_released_dataset(
+    spec: LoadedSpec, built: Built, tmp_path: Path
+) -> None:
+    again = build(spec, tmp_path / "out", backend(), locked=built.lock)
+    assert again.digest == built.digest
+    assert again.proved == (again.summary["shards"], again.summary["shards"])
+
+
 def test_a_locked_build_that_makes_other_bytes_leaves_no_dataset(
     spec: LoadedSpec, built: Built, tmp_path: Path
 ) -> None:

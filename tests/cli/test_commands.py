@@ -167,6 +167,20 @@ def test_wrong_usage_exits_with_2(project: Path) -> None:
     assert mlimg("why").returncode == 2
 
 
+def test_wrong_usage_is_one_json_object_where_asked() -> None:
+    for arguments in (
+        ("why", "--json"),
+        ("build", "x.yaml", "--json", "--fraction", "0"),
+        ("biuld", "--json"),
+    ):
+        done = mlimg(*arguments)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["exit_code"]) == (2, 2)
+        (problem,) = told["problems"]
+        assert problem["code"] == "usage"
+        assert problem["message"] in done.stderr
+
+
 def test_a_missing_folder_fails_check_and_build(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(TABLE)
     done = mlimg("check", "mine.yaml", cwd=tmp_path)

@@ -46,6 +46,18 @@ sources:
     type: imagenet
     images: synsets
 """
+TOGETHER = """\
+mlimg: 1
+name: together
+version: 0.1.0
+sources:
+  rows: {type: table, table: rows.csv, images: images, columns: {image: file, labels: labels}, separator: "; "}
+vocabulary:
+  mapping: {file: map.csv}
+annotation:
+  cooccurrence: {learn_from: [rows], min_images: 5}
+split: {validation: 0.25}
+"""
 CLASSES = [
     ("/m/moto", "Motorcycle"),
     ("/m/animal", "Animal"),
@@ -95,6 +107,25 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, data in enumerate(crops("chelsea", 3)):
         (folder / f"n02121620_{i}.JPEG").write_bytes(data)
     return build(load_spec(root / "plain.yaml"), root / "out", backend()).dataset
+
+
+@pytest.fixture(scope="session")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with one pair of categories that adds labels to five images, and doubtful pairs that add none."""
+    root = tmp_path_factory.mktemp("together")
+    (root / "together.yaml").write_text(TOGETHER)
+    (root / "images").mkdir()
+    said = ["motorcycle; goggles"] * 25 + ["motorcycle"] * 3 + ["cat"] + ["animal; mug"] * 20
+    rows = [f"{i}.jpg,{labels}" for i, labels in enumerate(said)]
+    (root / "rows.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
+    names = {"motorcycle": "n03790512", "goggles": "n03443912", "cat": "n02121620", "animal": "n00015388"}
+    (root / "map.csv").write_text(
+        "source,category,wnid,reviewer\n"
+        + "".join(f"rows,{name},{wnid},a person\n" for name, wnid in {**names, "mug": "n03797390"}.items())
+    )
+    for i, data in enumerate(crops("motorcycle", len(said))):
+        (root / "images" / f"{i}.jpg").write_bytes(data)
+    return build(load_spec(root / "together.yaml"), root / "out", backend()).dataset
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from html_page import EVIL, Element, parse, section
 
 from mlimg_build.build.explaining import explain
+from mlimg_build.build.left_out import REASONS
 from mlimg_build.build.reporting import write_report
 from mlimg_build.dataset import info, open_dataset
 from mlimg_build.errors import BuildError, DatasetError
@@ -126,12 +128,13 @@ def test_the_flow_adds_up(everything: Path, page: str) -> None:
     told = info(everything)
     with open_dataset(everything) as dataset:
         left_out = dataset.attributes["images_without_label"]
+        gone = {name: sum(one["left_out"].values()) for name, one in dataset.attributes["sources"].items()}
         splits = {name: len(split) for name, split in dataset.splits.items()}
     assert left_out == 1
     for flow in parse(page).all("svg", "flow")[:2]:
         titles = [title.text for title in flow.all("title")]
         for source, count in told["sources"].items():
-            assert f"{source}: {count} images" in titles
+            assert f"{source}: {count + gone[source]} images" in titles
         for split, count in splits.items():
             assert f"{split}: {count} images" in titles
         assert any(title.startswith(f"left out: {left_out} images") for title in titles)
@@ -210,6 +213,52 @@ def test_failures_and_what_was_passed_over_are_listed(everything: Path, page: st
         for source in dataset.attributes["sources"].values():
             for code, count in source["passed_over"].items():
                 assert f"{code} {count}" in part.text
+
+
+def test_images_that_are_left_out_are_counted_by_source_and_reason(everything: Path, page: str) -> None:
+    left_out = section(parse(page), "failures").all("div", "card")[1]
+    rows = [[cell.text for cell in row.all("td")] for row in left_out.all("tbody")[0].all("tr")]
+    with open_dataset(everything) as dataset:
+        wanted = [
+            [name, REASONS[reason], str(count)]
+            for name, source in dataset.attributes["sources"].items()
+            for reason, count in source["left_out"].items()
+        ]
+    assert rows == wanted != []
+
+
+def test_pairs_that_go_together_show_the_labels_that_they_added(together: Path, tmp_path: Path) -> None:
+    part = section(parse(write_report(together, tmp_path / "together.html").read_text()), "together")
+    with open_dataset(together) as dataset:
+        added = Counter(
+            (label.via, label.category)
+            for split in dataset.splits.values()
+            for row in range(len(split))
+            for label in split.labels(row)
+            if label.rule == "cooccurrence"
+        )
+        pairs, names = dataset.pairs, dataset.categories.names
+        left_out = dataset.attributes["pairs_left_out"]
+    shown = {
+        row.all("th")[0].text.split()[0]: [cell.text for cell in row.all("td", "num")]
+        for row in part.all("tbody")[0].all("tr")
+    }
+    assert shown == {
+        names[pair.antecedent]: [
+            f"{pair.together} of {pair.images}",
+            f"{100 * pair.bound:.1f} %",
+            str(added[pair.antecedent, pair.consequent]),
+        ]
+        for pair in pairs
+    }
+    assert shown["motorcycle"][0] == "25 of 28"
+    assert shown["motorcycle"][2] == "3"
+    assert left_out
+    assert all(f"{number} {reason}" in part.text for reason, number in left_out.items())
+
+
+def test_a_dataset_without_pairs_has_no_part_about_them(page: str) -> None:
+    assert not [element for element in parse(page).all() if element.attributes.get("id") == "together"]
 
 
 def test_every_picture_has_its_why(everything: Path, page: str) -> None:

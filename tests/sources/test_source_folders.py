@@ -183,7 +183,7 @@ def test_a_synset_may_be_a_folder_or_a_tar(tmp_path: Path) -> None:
 def test_a_synset_as_folder_and_as_tar_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "n01440764/n01440764_1.JPEG")
     write_tar(tmp_path / "n01440764.tar", {"n01440764_1.JPEG": b"1"})
-    with pytest.raises(SourceError, match="n01440764 is there both as a folder and as a tar") as error:
+    with pytest.raises(SourceError, match="n01440764 is there twice, as n01440764 and n01440764.tar") as error:
         scan(imagenet(tmp_path))
     assert error.value.code == "folder-and-tar"
     with pytest.raises(SourceError):

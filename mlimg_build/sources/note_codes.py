@@ -1,0 +1,63 @@
+"""What each code of `Notes` means, and whether what it counts is lost or was used all the same."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["NOTE_CODES", "NoteCode", "lost", "used"]
+
+
+class NoteCode(NamedTuple):
+    """A sentence for people; `lost` says whether the row, file or label is no part of the dataset."""
+
+    meaning: str
+    lost: bool = True
+
+
+NOTE_CODES: dict[str, NoteCode] = {
+    "bad-confidence": NoteCode("the confidence is no number from 0 to 1: the label is left out"),
+    "bad-label": NoteCode("the label is not written INDEX:CONFIDENCE, or its index is no category"),
+    "confidence-count": NoteCode("a cell has neither one confidence (or speaker) nor one for each label"),
+    "folder-unreadable": NoteCode("the folder may not be listed: what is in it is not known"),
+    "hidden": NoteCode("its name begins with a dot, or is one that systems make for themselves"),
+    "ignored-label": NoteCode("the list marks the label as one to be ignored"),
+    "image-by-content": NoteCode("an image by its first bytes, whose name has no suffix of one"),
+    "image-outside-a-category": NoteCode("an image beside the folders of the categories"),
+    "image-twice": NoteCode("a second file of one id: the first by its path is the image"),
+    "link-loop": NoteCode("a link leads back to a folder that it lies in"),
+    "machine-absence": NoteCode("a machine says that it is absent, which states nothing"),
+    "malformed-row": NoteCode("the row has another number of fields, or an open quote"),
+    "member-twice": NoteCode("a second member of one name in a tar: the first or last counts, as tar does"),
+    "name-not-utf-8": NoteCode("the name is not UTF-8"),
+    "not-a-plain-file": NoteCode("neither a file nor a folder"),
+    "not-a-synset": NoteCode("neither a folder nor a tar named by a synset's id"),
+    "not-an-image-name": NoteCode("the name has no suffix of an image"),
+    "not-utf-8": NoteCode("the row is not UTF-8"),
+    "outside": NoteCode("the path leads out of its tar"),
+    "row-without-image": NoteCode("the row names no image"),
+    "row-without-label": NoteCode("the row names no label"),
+    "tar-cut": NoteCode("the tar is damaged there: what follows is lost"),
+    "tar-empty": NoteCode("the tar is empty"),
+    "tar-unreadable": NoteCode("the file is no uncompressed tar"),
+    "zero-byte": NoteCode("the row or name holds a zero byte"),
+    "category-without-images": NoteCode("a category without an image", lost=False),
+    "image-without-rights": NoteCode(
+        "the image has no row in the rights: it gets those of the source", lost=False
+    ),
+    "no-speakers": NoteCode("the list has no column that says who said it", lost=False),
+    "no-such-people": NoteCode("nobody of `people` is in the list", lost=False),
+    "other-spelling": NoteCode("the list writes the image otherwise than it is called", lost=False),
+    "several-rows": NoteCode("several rows of one image, put together", lost=False),
+    "unknown-speaker": NoteCode("neither known as people nor as a machine: taken for a machine", lost=False),
+}
+"""Every code; those first of what is lost."""
+
+
+def lost(counts: dict[str, int]) -> dict[str, int]:
+    """Those of the counts by code of which something is lost."""
+    return {code: count for code, count in counts.items() if NOTE_CODES[code].lost}
+
+
+def used(counts: dict[str, int]) -> dict[str, int]:
+    """The others: what was used, in a way that is worth a look."""
+    return {code: count for code, count in counts.items() if not NOTE_CODES[code].lost}
