@@ -28,6 +28,7 @@ from mlimg_build.dataset.writing import read_result
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, LabelError, LockChanged, Problem
 from mlimg_build.images import Status
 from mlimg_build.spec import Backend, LoadedSpec
+from mlimg_build.spec.reading import require_text
 
 __all__ = [
     "Built",
@@ -277,6 +278,7 @@ def build(
             loaded.spec, made.catalogs, made.facts, made.rows.dropped, folder.parent, folder.stem
         )
         remember(store, made)
+        made = replace(made, unused=unused_rules(made, store))
         if fraction >= 1:
             store.prune(key for work in made.work for key in (work.images, work.labels))
     failed: dict[str, int] = {}
@@ -379,6 +381,7 @@ def _as_read(made: Plan, store: Store) -> Plan:
 
 
 def _store(loaded: LoadedSpec, out: Path) -> Store:
+    require_text(out.absolute(), "the path of --out")
     return Store(out.absolute() / ".mlimg" / loaded.spec.name)
 
 

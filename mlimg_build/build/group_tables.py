@@ -107,7 +107,7 @@ def _table(
     groups = composed_column(
         pa.chunked_array([values for _, values, _ in parts], pa.string()).combine_chunks()
     )
-    groups = pc.if_else(pc.is_in(pc.utf8_lower(groups), NOTHING), "", groups)
+    groups = _whole(pc.if_else(pc.is_in(pc.utf8_lower(groups), NOTHING), "", groups))
     rows = np.concatenate([numbers for _, _, numbers in parts])
     codes = pa.array(ids, pa.string()).dictionary_encode()
     filled = pc.not_equal(groups, "").to_numpy(zero_copy_only=False)
@@ -130,6 +130,13 @@ def _table(
         )
     kept = np.sort(order[first])
     return GroupTable([ids[i] for i in kept], groups.take(pa.array(kept)), rows[kept])
+
+
+def _whole(groups: pa.Array) -> pa.Array:
+    """Whole numbers without the ".0" that a column of floats gives them, as where one of its cells is empty."""
+    distinct = pc.unique(groups)
+    floats = pc.or_(pc.equal(distinct, ""), pc.match_substring_regex(distinct, r"^-?[0-9]+\.0$"))
+    return pc.replace_substring_regex(groups, r"\.0$", "") if pc.all(floats).as_py() else groups
 
 
 def _normal(text: str) -> str:

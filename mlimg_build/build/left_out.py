@@ -27,6 +27,7 @@ REASONS: dict[str, str] = {
     "unresolved": "no noun of WordNet has the name of its category",
     "number": "its category is a number",
     "truth": "its category is a truth value",
+    "no_thing": "its category is a word for no thing in particular (background, other, normal)",
     "no_value": "its label is a word for a missing value",
     "is_a": "its category is only known to be a kind of a synset",
     "unreviewed": "nobody confirmed what its category is",
@@ -38,7 +39,7 @@ REASONS: dict[str, str] = {
     "dropped": "the mapping file leaves its category out",
     "absence_of_kind": "only a kind of a category is said to be absent",
     "below_confidence": "no label reaches `min_confidence`",
-    "no_label": "no source says anything about it",
+    "no_label": "no source says anything about it that can be read",
 }
 """Every reason for which an image is left out; the first that fits one of its labels is the image's."""
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mlimg_build.build.blocks import cuts, statement_blocks
 from mlimg_build.build.catalog import Catalog
 from mlimg_build.build.decisions import read_accepted, read_vetoes
-from mlimg_build.build.predicted import of_catalog, read_predictions, refuse_strangers_only
+from mlimg_build.build.predicted import of_catalog, of_images, read_predictions, refuse_strangers_only
 from mlimg_build.build.processes import in_processes, process_count
 from mlimg_build.build.store import Key, Store
 from mlimg_build.labels import (
@@ -93,9 +93,9 @@ def find_pairs(
     named = wanted.add_to or tuple(catalog.name for catalog in catalogs)
     learnt = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in wanted.learn_from]
     added = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in named]
-    key = _key(loaded, wanted, learnt, added, positions, hierarchy, vocabulary)
+    key = _key(loaded, wanted, catalogs, learnt, added, positions, hierarchy, vocabulary)
     if store is None or not store.has(key):
-        pairs, adds = _counted(loaded, wanted, learnt, added, positions, hierarchy, vocabulary)
+        pairs, adds = _counted(loaded, wanted, catalogs, learnt, added, positions, hierarchy, vocabulary)
         if store is not None:
             with store.create(key) as (folder, _):
                 columns = {field.name: getattr(pairs, field.name) for field in fields(Pairs)}
@@ -125,6 +125,7 @@ def _keys(pairs: Pairs, n: int) -> npt.NDArray[np.int64]:
 def _counted(
     loaded: LoadedSpec,
     wanted: Cooccurrence,
+    catalogs: Sequence[Catalog],
     learnt: Sequence[tuple[int, Catalog]],
     added: Sequence[tuple[int, Catalog]],
     positions: Sequence[npt.NDArray[np.int32]],
@@ -134,10 +135,11 @@ def _counted(
     """The pairs that are learnt, before anybody judges them, and how many labels each would add."""
     positives = loaded.spec.annotation.positives == "ancestors"
     category_of = vocabulary.category_of
-    seen = None
+    predicted = None
     place = loaded.place("annotation", "cooccurrence", "predictions")
     if wanted.predictions is not None:
         seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
+        predicted = of_images(catalogs, [*_folders(loaded).values()], seen)
 
     def counting(given: Sequence[tuple[int, Catalog]], *, looking: bool) -> _Counting:
         readings = tuple(
@@ -146,13 +148,13 @@ def _counted(
                 category_of[positions[i]],
                 vocabulary.narrower[positions[i]],
                 loaded.spec.sources[catalog.name].min_confidence,
-                of_catalog(catalog, seen) if looking and seen is not None else None,
+                of_catalog(catalog, i, predicted) if looking and predicted is not None else None,
             )
             for i, catalog in given
         )
-        if looking and seen is not None:
+        if looking and predicted is not None:
             looked = sum(len(reading.looked[0]) for reading in readings if reading.looked is not None)
-            refuse_strangers_only([catalog for _, catalog in given], seen, looked, place)
+            refuse_strangers_only([catalog for _, catalog in given], predicted, looked, place)
         return _Counting(
             readings, hierarchy, loaded.spec.annotation.conflicts, not wanted.skip_related, positives
         )
@@ -168,7 +170,7 @@ def _counted(
     )
     adds = np.zeros(len(pairs), np.int64)
     known = {i for i, _ in learnt}
-    if seen is None and known <= {i for i, _ in added}:  # these are counted already
+    if predicted is None and known <= {i for i, _ in added}:  # these are counted already
         adds += pairs.images - pairs.together
         added = [(i, catalog) for i, catalog in added if i not in known]
     if len(pairs):
@@ -199,9 +201,16 @@ def pairs_digest(pairs: Pairs) -> str:
     return digest.hexdigest()
 
 
+def _folders(loaded: LoadedSpec) -> dict[str, str]:
+    """The name of each source's folder of images, "" where it has none."""
+    roots = {name: part.images for name, part in loaded.spec.sources.items()}
+    return {name: "" if root is None else root.name for name, root in roots.items()}
+
+
 def _key(
     loaded: LoadedSpec,
     wanted: Cooccurrence,
+    catalogs: Sequence[Catalog],
     learnt: Sequence[tuple[int, Catalog]],
     added: Sequence[tuple[int, Catalog]],
     positions: Sequence[npt.NDArray[np.int32]],
@@ -239,6 +248,8 @@ def _key(
         with wanted.predictions.open("rb") as stream:
             parts["predictions"] = hashlib.file_digest(stream, "sha256").hexdigest()
         parts["min_score"] = wanted.min_score
+        parts["folders"] = _folders(loaded)  # they tell files of one name apart
+        parts["others"] = {catalog.name: catalog.digest for catalog in catalogs}
         parts["vocabulary"] = digest_of(list(vocabulary.wnids))  # predictions name ids, not positions
     return Key("cooccurrence", FORMAT, parts)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlimg_build.build.catalog import Catalog
-from mlimg_build.errors import Problem
+from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.descriptions import class_names
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec
@@ -16,14 +16,29 @@ __all__ = ["source_warnings"]
 
 LOW = 0.5  # a machine that is less sure says rather that something is not there
 SHOWN = 3
+SYNSETS = ("nearly-a-synset", "tar-unreadable", "tar-empty")  # notes of a synset that is lost as a whole
 
 
 def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
     """Warnings about each source, an error where none of its categories is in its file of classes."""
     for catalog in catalogs:
+        yield from _of_synsets(loaded, catalog)
         yield from _of_speakers(loaded, catalog)
         yield from _of_scores(loaded, catalog)
         yield from _of_classes(loaded, catalog)
+
+
+def _of_synsets(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    notes = catalog.notes
+    lost = [example for code in SYNSETS for example in notes.examples.get(code, ())]
+    if lost and loaded.spec.sources[catalog.name].type == "imagenet":
+        count = sum(notes.counts[code] for code in SYNSETS)
+        what = "1 synset is" if count == 1 else f"{count:,} synsets are"
+        message = f"source {catalog.name}: {what} not read, such as {', '.join(lost[:SHOWN])}"
+        hint = "a synset is a folder or an uncompressed tar, n01440764 or n01440764.tar; a name may follow the id"
+        yield Problem(
+            "synset-not-read", message, loaded.place("sources", catalog.name, "images"), hint, "warning"
+        )
 
 
 def _of_speakers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
@@ -55,7 +70,10 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     path = getattr(loaded.spec.sources[catalog.name], "classes", None)
     if path is None:
         return
-    names = class_names(path, f"the class names of source {catalog.name}")
+    try:
+        names = class_names(path, f"the class names of source {catalog.name}")
+    except SourceError:  # whoever reads the source for its catalog says so
+        return
     times = np.bincount(catalog.statements.column("category").to_numpy(), minlength=len(catalog.categories))
     used = [one.id for one, count in zip(catalog.categories, times.tolist(), strict=True) if count]
     lacking = [key for key in used if key not in names and leading_wnid(key) is None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlimg_build.build.listed import read_ids
 from mlimg_build.labels import Placed
 from mlimg_build.labels.name_kinds import name_kind
-from mlimg_build.spec import Spec
+from mlimg_build.spec import Spec, TableSource
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["REASONS", "Reason", "UnusedCategory", "reason_codes", "unused_categories"]
@@ -25,11 +25,13 @@ class Reason:
     remedy: str
 
 
+SEPARATORS = (";", "|", ",", "/")
 ROW = "a row `{source},{category},WNID` in the file of `vocabulary.mapping.file`"
 REASONS: dict[str, Reason] = {
     "unresolved": Reason("no noun of WordNet has this name", ROW),
     "number": Reason("a number, and no name", ROW),
     "truth": Reason("a truth value, and no name", ROW),
+    "no_thing": Reason("a word for no thing in particular, or for how an image was judged", ROW),
     "no_value": Reason("a word for a missing value", ROW),
     "is_a": Reason(
         "only known to be a kind of {synset}",
@@ -97,19 +99,19 @@ def _code(spec: Spec, row: Placed, excluded: dict[str, frozenset[str]], exclude:
 def unused_categories(spec: Spec, placed: Sequence[Placed], graph: NounGraph) -> tuple[UnusedCategory, ...]:
     """Every source category that is not used, those of most images first."""
     made = [
-        _unused(row, code, graph.name)
+        _unused(row, code, graph.name, isinstance(spec.sources[row.decision.source], TableSource))
         for row, code in zip(placed, reason_codes(spec, placed), strict=True)
         if code
     ]
     return tuple(sorted(made, key=lambda one: (-one.images, one.source, one.category)))
 
 
-def _unused(row: Placed, code: str, name: Callable[[str], str]) -> UnusedCategory:
+def _unused(row: Placed, code: str, name: Callable[[str], str], table: bool) -> UnusedCategory:
     decision, reason = row.decision, REASONS[code]
     wnid = row.wnid or decision.wnid or ""
     told = {
-        "source": decision.source,
-        "category": decision.id,
+        "source": _cell(decision.source),
+        "category": _cell(decision.id),
         "synset": f"{name(wnid)} {wnid}" if wnid else "",
         "wnid": wnid,
         "score": decision.score,
@@ -121,5 +123,20 @@ def _unused(row: Placed, code: str, name: Callable[[str], str]) -> UnusedCategor
         images=row.images,
         reason=code,
         meaning=reason.meaning.format(**told),
-        remedy=reason.remedy.format(**told),
+        remedy=reason.remedy.format(**told) + _separated(decision.id, code, table),
     )
+
+
+def _cell(text: str) -> str:
+    """A cell of a CSV row."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
+
+
+def _separated(label: str, code: str, table: bool) -> str:
+    """What else a label of a table may be: several, with another separator than the spec says."""
+    if not table or code not in ("unresolved", "is_a"):
+        return ""
+    found = next(
+        (mark for mark in SEPARATORS if len([part for part in label.split(mark) if part.strip()]) > 1), None
+    )
+    return f"; or, if it is several labels, `separator: {found!r}` in the source" if found else ""

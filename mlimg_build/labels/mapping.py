@@ -29,6 +29,7 @@ NO_NAME = {
     "no_value": "a word for a missing value, no name",
     "number": "a number, no name",
     "truth": "a truth value, no name",
+    "no_thing": "a word for no thing in particular, no name",
 }
 """Why nothing fits, by `name_kind`."""
 

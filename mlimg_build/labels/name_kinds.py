@@ -11,6 +11,48 @@ from mlimg_build.missing_values import NO_VALUE
 __all__ = ["is_number", "name_kind", "names_of_splits", "split_of"]
 
 _TRUTH = frozenset(("true", "false", ".true.", ".false.", "yes", "no"))
+_NO_THING = frozenset(
+    (
+        "background",
+        "foreground",
+        "other",
+        "others",
+        "unknown",
+        "misc",
+        "miscellaneous",
+        "void",
+        "empty",
+        "nothing",
+    )
+).union(
+    (
+        "normal",
+        "abnormal",
+        "positive",
+        "negative",
+        "pos",
+        "neg",
+        "good",
+        "bad",
+        "valid",
+        "invalid",
+        "ok",
+        "nok",
+    ),
+    (
+        "reject",
+        "ignore",
+        "ignored",
+        "unlabeled",
+        "unlabelled",
+        "unclassified",
+        "dontcare",
+        "don't care",
+        "no finding",
+    ),
+)
+"""Labels of what an image is not, or how it was judged: WordNet has nouns of most, and none is what they mean."""
+
 _ONE = r"[-+\u2212]?\s?(?:\d[\d\s_,.']*|\.\d+)(?:e[-+]?\d+)?\s?%?"
 _RANGE = r"\s?(?:-|\u2010|\u2011|\u2012|\u2013|\u2014|\u2212|to|/|:|;|\.\.)\s?"
 _NUMBER = re.compile(
@@ -34,16 +76,20 @@ _HOLDS = re.compile(
 
 
 def name_kind(name: str) -> str:
-    """What a text is if it is no name: "no_value", "number" or "truth"; "" for what may be a name.
+    """What a text is if it is no name: "no_value", "number", "truth" or "no_thing"; "" for what may be a name.
 
     >>> [name_kind(text) for text in ("NaN", "n.a.", " - ", "3.0", "1,000", "٣", "①", "True", "tench", "7 up")]
     ['no_value', 'no_value', 'no_value', 'number', 'number', 'number', 'number', 'truth', '', '']
+    >>> [name_kind(text) for text in ("__background__", "Normal", "no finding", "normal school")]
+    ['no_thing', 'no_thing', 'no_thing', '']
     """
     text = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
     if text in NO_VALUE:
         return "no_value"
     if text in _TRUTH:
         return "truth"
+    if text.strip("_ ").replace("_", " ") in _NO_THING:
+        return "no_thing"
     return "number" if is_number(text) else ""
 
 

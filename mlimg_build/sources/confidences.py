@@ -22,7 +22,8 @@ NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 WHOLE = pa.array(["0", "1", "0.0", "1.0"])  # as most lists write what people said
 NONZERO = re.compile(r"[+-]?[0.]*[1-9]")
 BELOW_ONE = math.nextafter(1, 0)
-KNOWN = frozenset({*PEOPLE, "machine"})
+MACHINES = frozenset({"machine"})
+KNOWN = MACHINES.union(PEOPLE)
 SHOWN = 3  # speakers that a note names
 MOST = 1000  # values of a column that are told apart
 
@@ -127,7 +128,7 @@ class Speakers:
         machine = np.array([value.casefold() not in people for value in given], bool)
         self.heard |= not machine.all()
         codes = coded.indices.to_numpy()
-        known = people | KNOWN
+        known = people | MACHINES if people else KNOWN
         for code, at, rows in zip(*np.unique(codes, return_index=True, return_counts=True), strict=True):
             value = given[code]
             if value.casefold() not in known:
@@ -140,7 +141,9 @@ class Speakers:
     def noted(self) -> None:
         """Notes each value that is neither known as people nor as a machine, with its rows, and a column not there."""
         if self.absent:
-            self.notes.add("no-speakers", f"{self.file} has no column {self.absent}, so people said all of it")
+            self.notes.add(
+                "no-speakers", f"{self.file} has no column {self.absent}, so people said all of it"
+            )
         if self.unknown and self.people and not self.heard:
             said = sorted(self.unknown.items(), key=lambda item: -item[1][0])[:SHOWN]
             there = ", ".join(f"{value!r} ({rows:,} rows)" for value, (rows, _) in said)

@@ -33,8 +33,11 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
             rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, what, str(error), "save it as a CSV in UTF-8") from error
-    if rows and tuple(field.strip().lower() for field in rows[0][1][:2]) in HEADERS:
+    header = tuple(field.strip().lower() for field in rows[0][1][:2]) if rows else ()
+    if header in HEADERS:
         rows = rows[1:]
+    elif header[::-1] in HEADERS:  # names first
+        rows = [(line, [*row[1::-1], *row[2:]]) for line, row in rows[1:]]
     problems = [] if rows else [Problem("descriptions-empty", f"{what} names no class: {path}", hint=HINT)]
     named: dict[str, tuple[str, int]] = {}
     for line, row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from mlimg_build.sources.tars import members
 from mlimg_build.spec import ImageNetSource
 
 __all__ = ["ImageNet"]
+
+NEARLY = re.compile(r"n\d{8}", re.IGNORECASE)
 
 
 class ImageNet:
@@ -77,7 +80,9 @@ class ImageNet:
             is_tar = path.suffix == ".tar" and is_file(entry)
             wnid = leading_wnid(path.stem if is_tar else path.name) if is_text(path.name) else None
             if wnid is None or not (is_tar or (path.suffix != ".tar" and is_folder(entry))):
-                notes.add("hidden" if is_hidden(path.name) else "not-a-synset", shown(path.name))
+                near = NEARLY.search(path.name) is not None
+                code = "hidden" if is_hidden(path.name) else "nearly-a-synset" if near else "not-a-synset"
+                notes.add(code, shown(path.name))
                 continue
             if wnid in places:
                 raise SourceError(

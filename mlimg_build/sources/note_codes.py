@@ -29,6 +29,7 @@ NOTE_CODES: dict[str, NoteCode] = {
     "malformed-row": NoteCode("the row has another number of fields, or an open quote"),
     "member-twice": NoteCode("a second member of one name in a tar: the first or last counts, as tar does"),
     "name-not-utf-8": NoteCode("the name is not UTF-8"),
+    "nearly-a-synset": NoteCode("it holds a synset's id and is neither its folder nor its uncompressed .tar"),
     "not-a-plain-file": NoteCode("neither a file nor a folder"),
     "not-a-synset": NoteCode("neither a folder nor a tar named by a synset's id"),
     "not-an-image-name": NoteCode("the name has no suffix of an image"),

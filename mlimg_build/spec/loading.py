@@ -15,7 +15,7 @@ from mlimg_build.spec.document import Document
 from mlimg_build.spec.models import Spec
 from mlimg_build.spec.paths import PathUse, paths_of
 from mlimg_build.spec.reached import unreached
-from mlimg_build.spec.reading import read_model, read_text
+from mlimg_build.spec.reading import read_model, read_text, require_text
 
 __all__ = ["LoadedSpec", "file_paths", "load_spec", "parse_spec"]
 
@@ -50,6 +50,7 @@ def load_spec(path: Path, variables: Mapping[str, str] | None = None) -> LoadedS
 
     Raises `SpecError` with all problems of the file, sorted by place.
     """
+    require_text(path.absolute(), "the path of the spec")
     text = read_text(path, "spec")
     return parse_spec(text, str(path), path.parent, os.environ if variables is None else variables)
 

@@ -13,9 +13,22 @@ from mlimg_build.spec.composing import BIGGEST, read_document, too_big
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.wording import Finding, finding_of
 
-__all__ = ["read_model", "read_text"]
+__all__ = ["read_model", "read_text", "require_text"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def require_text(path: Path, what: str) -> None:
+    """Raises `SpecError` `path-not-utf-8` for a path that cannot be written into a dataset or shown."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise SpecError(
+            Problem(
+                "path-not-utf-8", f"{what} is not UTF-8: {shown}", hint="rename its folder, or use another"
+            )
+        ) from None
 
 
 def read_text(path: Path, what: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlimg_build.dataset.verifying import Finding
 
 NO_DATASET = {"dataset-missing", "not-a-dataset"}
+RULES = 3  # without effect, that a build names
 MOST = 12  # categories that one line lists
 
 __all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof", "show_verified", "show_why"]
@@ -158,6 +159,10 @@ def show_built(built: Built) -> None:
         err.print(f"copies: {copies_in_words(built.copies)}")
     if built.passed_over:
         err.print(f"{_notes(summary['sources'])}; see {built.passed_over}")
+    for rule in summary["unused"][:RULES]:
+        err.print(f"no effect: {rule}")
+    if len(summary["unused"]) > RULES:
+        err.print(f"and {len(summary['unused']) - RULES:,} more rules without effect; see `mlimg plan`")
     if built.proved is not None:
         proved, shards = built.proved
         rest = (

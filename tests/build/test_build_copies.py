@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from copies_world import ANIMAL, CAT, CORGI, DOG, SEA, SPEC, distinct, make_copies
 from runs import shared
 
-from mlimg_build.build.compiling import Built, build, labelled, lock
+from mlimg_build.build.compiling import Built, Silent, build, labelled, lock
 from mlimg_build.build.explaining import explain
 from mlimg_build.build.linting import lint_plan
+from mlimg_build.build.locked import read_lock
 from mlimg_build.build.replaying import prove_labels
+from mlimg_build.build.reporting import write_report
 from mlimg_build.build.siding import compare_paths
 from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset import Dataset, Image, copies_in_words, info, open_dataset, order_key, verify
@@ -216,6 +219,118 @@ def test_dropped_contradictions_leave_neither_side(tmp_path: Path) -> None:
     assert prove_labels(made.dataset).ok
 
 
+@pytest.mark.parametrize("policy", ["prefer_verified", "drop"])
+def test_what_a_copy_denies_is_no_class_of_a_transfer(policy: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from mlimg_build.training.samples import single_labels
+
+    says = "0.9" if policy == "prefer_verified" else "1"
+    tables = {
+        "a": {"yes.jpg": (0, [(DOG, says)]), "other.jpg": (1, [(DOG, "1")]), **distinct(3)},
+        "b": {"no.jpg": (0, [(DOG, "0")]), "same.jpg": (1, [(DOG, "1")]), **distinct(2, CAT, 30)},
+    }
+    made = built(tmp_path, tables, SPEC.replace("0.4", "0") + f"annotation: {{conflicts: {policy}}}\n")
+    with open_dataset(made.dataset) as dataset:
+        for source in ("a", None):
+            classes = dict(
+                zip(
+                    (image.id for image in dataset["train"]),
+                    single_labels(dataset, "train", source),
+                    strict=True,
+                )
+            )
+            dog = dataset.categories.index(DOG)
+            assert {name for name, one in classes.items() if one == dog} == {
+                group.ids[0] for group in dataset.copies if "a/other.jpg" in group.ids
+            }
+
+
+def test_copies_beside_a_file_that_is_gone_or_touched_are_found_all_the_same(tmp_path: Path) -> None:
+    tables = {
+        "a": {f"{i}.jpg": (i, [(DOG, "1")]) for i in range(6)} | distinct(3),
+        "b": {f"{i}.jpg": (i, [(CAT, "1")]) for i in range(6)},
+    }
+    spec = SPEC.replace("images_per_shard: 4", "images_per_shard: 64")
+    calm = built(tmp_path / "calm", tables, spec)
+    assert calm.copies["groups"] == 6
+
+    class Disturbed(Silent):
+        def __init__(self, folder: Path, gone: bool) -> None:
+            self.folder, self.gone = folder, gone
+
+        def step(self, message: str) -> None:
+            if message == "starting workers":  # the plan is made, nothing is read
+                if self.gone:
+                    (self.folder / "a" / "x0.jpg").unlink()
+                os.link(
+                    self.folder / "a" / "0.jpg", self.folder / "link"
+                )  # its time of change is another now
+
+    for name, gone in (("touched", False), ("gone", True)):
+        loaded = make_copies(tmp_path / name, tables, spec)
+        made = build(loaded, tmp_path / name / "out", shared(), watcher=Disturbed(tmp_path / name, gone))
+        assert made.copies["groups"] == 6, name
+        assert (made.digest == calm.digest) == (not gone)
+        locked = read_lock(made.lock)
+        assert locked.head["dataset"] == (None if gone else calm.digest)
+        assert len(locked.repeated) == 12
+        assert locked.knows_images == (not gone)
+        assert build(loaded, tmp_path / name / "out", shared()).copies["groups"] == 6
+
+
+def test_a_statement_that_a_stronger_one_hid_may_carry_a_label_of_copies(tmp_path: Path) -> None:
+    """Dog 0.9 hides animal 0.8 in its shard; once a copy denies the dog, the animal counts."""
+    for number, (one, other) in enumerate(
+        (
+            ([(DOG, "0.9"), (ANIMAL, "0.8")], [(DOG, "0")]),
+            ([(CAT, "0.95"), (ANIMAL, "0.9")], [(CAT, "0")]),
+            ([(CORGI, "0.9"), (DOG, "0.7"), (ANIMAL, "0.6")], [(CORGI, "0"), (DOG, "0")]),
+        )
+    ):
+        tables = {
+            "a": {"yes.jpg": (0, one), **distinct(3)},
+            "b": {"no.jpg": (0, other), **distinct(2, CAT, 30)},
+        }
+        made = built(tmp_path / str(number), tables)
+        with open_dataset(made.dataset) as dataset:
+            assert (1, "stated") in {
+                (label.state, label.rule) for label in dataset.find(dataset.copies[0].ids[0]).labels
+            }
+        assert verify(made.dataset).ok
+        assert prove_labels(made.dataset).findings == ()
+
+
+def test_the_report_tells_contradictions_that_copies_decide_otherwise(tmp_path: Path) -> None:
+    tables = {
+        "a": {"p.jpg": (0, [(DOG, "0"), (DOG, "0.9")]), **distinct(3)},
+        "b": {"q.jpg": (0, [(DOG, "1")]), **distinct(2, CAT, 30)},
+    }
+    for conflicts in ("prefer_verified", "drop"):
+        made = built(tmp_path / conflicts, tables, SPEC + f"annotation: {{conflicts: {conflicts}}}\n")
+        page = write_report(made.dataset, tmp_path / f"{conflicts}.html").read_text()
+        assert "Contradictions" in page
+
+
+def test_groups_that_copies_tear_apart_are_told(tmp_path: Path) -> None:
+    """Every photograph is in both sources, and each source is a group: what is in two splits counts in one."""
+    pictures = {f"{i}.jpg": (i, [(DOG, "1")]) for i in range(12)}
+    tables = {"a": pictures, "b": pictures}
+    spec = SPEC.replace("split: {validation: 0.4}", 'split: {validation: 0.5, by: {pattern: "^./([0-9]+)"}}')
+    assert built(tmp_path / "same", tables, spec).warnings == ()
+    other = spec.replace("^./([0-9]+)", "^(./[0-9]+)")
+    made = built(tmp_path / "other", tables, other)
+    (told,) = [one for one in made.warnings if one.code == "copies-across-groups"]
+    assert f"{made.copies['across_splits']} files lie in groups of several splits" in told.message
+    assert " counts as " in told.message
+
+
+def test_a_lock_that_knows_no_image_says_nothing_of_copies_outside_a_fraction(tmp_path: Path) -> None:
+    loaded = make_copies(tmp_path, CORGI_AND_DOG)
+    lock(loaded, tmp_path / "out", tmp_path / "early.lock", shared())
+    made = build(loaded, tmp_path / "out", shared(), fraction=0.3, locked=tmp_path / "early.lock")
+    assert made.copies["basis"] == "fraction"
+
+
 def test_a_fraction_of_a_lock_decides_as_the_whole_does(whole: Built, tmp_path: Path) -> None:
     loaded = make_copies(tmp_path, CORGI_AND_DOG)
     everything = build(loaded, tmp_path / "whole", shared())
@@ -291,6 +406,14 @@ def test_verify_finds_a_table_of_copies_that_is_wrong(whole: Built, tmp_path: Pa
     assert codes("members/id", lambda rows: np.roll(rows, 1, axis=0)) >= {"copies-differ"}
     assert codes("groups/stop", lambda rows: rows + 1) >= {"copies-differ"}
     assert codes("labels/category", lambda rows: rows[::-1]) >= {"dataset-differs"}
+    for name in ("members/row", "members/split", "members/id", "groups/stop", "labels/member"):
+        for step in (-1, 1):
+            copy = tmp_path / f"{name.replace('/', '-')}{step}.zarr"
+            shutil.copytree(whole.dataset, copy)
+            told = json.loads((copy / "copies" / name / "zarr.json").read_text())
+            told["shape"][0] += step
+            (copy / "copies" / name / "zarr.json").write_text(json.dumps(told))
+            assert not verify(copy).ok, (name, step)
 
 
 def test_a_lock_of_copies_is_written_without_reading_images(whole: Built, tmp_path: Path) -> None:
@@ -393,5 +516,6 @@ def test_diff_says_that_copies_count_otherwise_and_that_no_shard_changed(
     found = compare_paths(whole.dataset, other.dataset, tmp_path, shared())
     assert found.different
     assert not found.labels
-    (change,) = (change for change in found.head if change.what == "copies")
-    assert (change.before, change.after) == ("merge, 4 of 2 files", "report, 4 of 2 files")
+    (change,) = (change for change in found.head if change.what == "duplicates")
+    assert (change.before, change.after) == ("merge", "report")
+    assert found.level == "minor"

@@ -73,6 +73,24 @@ def test_the_lines_of_the_hint_are_a_spec(tmp_path: Path) -> None:
     assert {work.shard.split: work.shard.images for work in made.work} == {"train": 2, "validation": 1}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_set", "val_set"),
+        ("training-set", "test-set"),
+        ("train_images", "test_images"),
+        ("img_train", "valset"),
+    ],
+)
+def test_common_names_of_splits_are_none_of_categories_and_the_hint_has_their_folders(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    problem = refused(tmp_path, folders(tmp_path, *names))
+    assert problem.code == "folders-are-splits"
+    for name in names:
+        assert f'images: "img/{name}", split: ' in str(problem.hint)
+
+
 def test_a_check_sees_it_without_reading_a_source(tmp_path: Path) -> None:
     source = folders(tmp_path, "train", "val")
     (tmp_path / "x.yaml").write_text(f"{HEAD}  {source}\n")

@@ -103,7 +103,17 @@ def test_what_takes_a_category_away_is_major_and_what_changes_no_data_a_patch(
     assert as_json(replace(same, head=(Change("spec", "a", "b"),)))["level"] == "patch"
     repacked = compare(replace(before, stored="a"), replace(before, stored="b"))
     assert repacked.level == "major"
-    assert compare(replace(before, stored=""), replace(before, stored="b")).level == "patch"
+    unknown = compare(
+        replace(before, stored=""), replace(before, stored="b", head={**before.head, "spec": "z"})
+    )
+    assert unknown.level == "patch"
+    assert "images not compared" in summary(unknown)
+    drawn = compare(
+        replace(before, splits={"train": 2}), replace(before, splits={"train": 1, "validation": 1})
+    )
+    assert drawn.level == "major"
+    copied = compare(*(replace(before, head={"duplicates": one}) for one in ("merge", "report")))
+    assert copied.level == "minor"
 
 
 @given(sides(), sides())

@@ -122,6 +122,43 @@ def test_all_images_of_a_group_lie_in_one_split_across_sources(way: str, clinic:
     assert not warned(made)
 
 
+def test_images_by_url_have_groups_and_rows_without_an_image_are_in_none(clinic: Path) -> None:
+    rows = [f"https://h.example/{p}/{i}.jpg,dog,P{p}" for p in range(8) for i in range(4)]
+    rows += [",dog,P1", ",cat,P2", "NaN,dog,P3"]
+    (clinic / "scans.csv").write_text("\n".join(["image,labels,patient", *rows]) + "\n")
+    (clinic / "clinic.yaml").write_text(
+        HEAD.replace("  films: {type: table, table: films.csv, images: images}\n", "")
+        + "split: {validation: 0.4, by: {column: patient}}\n"
+    )
+    made = plan(load_spec(clinic / "clinic.yaml"), clinic / "out")
+    assert made.groups
+    assert (made.groups.groups, made.groups.images, made.groups.without) == (8, 32, 0)
+    placed: dict[str, set[str]] = {}
+    for image, split in split_of(made).items():
+        placed.setdefault(image.split("/")[-2], set()).add(split)
+    assert len(placed) == 8
+    assert all(len(splits) == 1 for splits in placed.values())
+
+
+def test_a_warning_about_a_source_s_own_file_of_groups_is_at_its_place(clinic: Path, planned: Made) -> None:
+    group_file(clinic, ["s00_frame0.jpg,A", "nobody.jpg,B"])
+    made = planned("split: {validation: 0.3}", scans="group: {file: groups.csv}")
+    (told,) = [one for one in warned(made) if one.code == "group-unmatched"]
+    assert told.place is not None
+    assert told.place.line == 5
+    (clinic / "groups.csv").rename(clinic / "other.csv")
+    made = planned("split: {validation: 0.3}", scans="group: {file: other.csv}")
+    (told,) = [one for one in warned(made) if one.code == "group-unmatched"]
+    assert "other.csv" in told.message
+    assert "groups.csv" not in told.message
+
+
+def test_an_image_in_two_groups_is_counted_once(clinic: Path, planned: Made) -> None:
+    group_file(clinic, ["scans/s00_frame0.jpg,A", "scans/s00_frame0.jpg,B", "scans/s00_frame0.jpg,A"])
+    with pytest.raises(SpecError, match="1 image is in two groups"):
+        planned("split: {validation: 0.3, by: {file: groups.csv}}")
+
+
 def test_without_groups_patients_are_torn_apart(planned: Made) -> None:
     assert any(
         len(splits) == 2 for splits in splits_of_patients(planned("split: {validation: 0.3}")).values()
@@ -238,7 +275,7 @@ def test_an_image_in_two_groups_is_an_error_with_both_rows(clinic: Path, planned
     assert (code, place) == ("two-groups", "8:39")
     assert (
         message
-        == "1 images are in two groups, such as s00_frame0.jpg: P00 (scans.csv:2) and P07 (scans.csv:192)"
+        == "1 image is in two groups, such as s00_frame0.jpg: P00 (scans.csv:2) and P07 (scans.csv:192)"
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlimg_build.build import catalog as module
 from mlimg_build.build.compiling import plan
 from mlimg_build.build.near_names import NearNames, differences
 from mlimg_build.build.planning import Plan
@@ -197,11 +198,91 @@ def test_several_spellings_are_one_image_with_the_labels_of_all() -> None:
     assert sorted(catalog.images.column("name").to_pylist()) == ["a.jpg", "p/x.jpg"]
     assert len(catalog.statements) == 5
     assert catalog.notes.counts["other-spelling"] == 3
-    assert catalog.notes.counts["image-twice"] == 3
+    assert catalog.notes.counts["several-rows"] == 3
     well_spelled = Path("t.csv").read_text().replace("./", "").replace("//", "/")
     Path("t.csv").write_text(well_spelled.replace(f"{Path(FOLDER).absolute()}/", ""))
     again = planned(f"type: table, table: t.csv, images: {FOLDER}")
     assert again.catalogs[0].digest == catalog.digest
+
+
+def test_one_local_row_among_urls_that_is_lost_is_no_error() -> None:
+    files("logo.png")
+    (problem,) = problems(table(["a.jpg", *(f"https://a.example/{i}.jpg" for i in range(99))]))
+    assert (problem.code, problem.severity) == ("list-not-found", "warning")
+
+
+def test_what_a_source_without_lists_takes_of_a_folder_is_not_left_over() -> None:
+    files("cat/1.jpg", "cat/2.jpg", *(f"dog/{i}.jpg" for i in range(9)))
+    assert problems(table(["cat/1.jpg", "cat/2.jpg"]), f"type: folder, images: {FOLDER}") == []
+    Path("dogs.csv").write_text("image,labels\n" + "".join(f"{i}.jpg,dog\n" for i in range(9)))
+    inner = f"type: table, table: dogs.csv, images: {FOLDER}/dog"
+    assert problems(table(["cat/1.jpg", "cat/2.jpg"]), inner) == []
+    (told,) = problems(table(["cat/1.jpg"]))
+    assert told.code == "folder-not-listed"
+
+
+def test_a_file_of_another_name_than_an_image_s_is_not_the_image_that_a_list_names() -> None:
+    files("a.jpg", "b")
+    made = planned(open_images(["a", "b"]))
+    (catalog,) = made.catalogs
+    assert catalog.images.column("status").to_pylist().count("missing") == 1
+    assert catalog.notes.counts["not-an-image-name"] == 1
+
+
+def test_a_log_that_grows_beside_the_images_does_not_stop_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    files("a.jpg", "b.jpg", "log.txt")
+    made, real = open_images(["a", "b"]), module.signature_of
+
+    def growing(*given: object) -> str:
+        with (Path(FOLDER) / "log.txt").open("a") as stream:
+            stream.write("one more line\n")
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "signature_of", growing)
+    assert len(planned(made).catalogs[0].images) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "severity"),
+    [("Cat,tench\nDog,dog\n", "error"), ("cat,cat\n", "warning"), ("cat,cat\ndog,dog\n", "")],
+)
+def test_classes_that_fit_no_label_are_told(names: str, severity: str) -> None:
+    files("a.jpg", "b.jpg", "c.jpg")
+    Path("names.csv").write_text(names)
+    Path("t.csv").write_text("image,labels\na.jpg,cat\nb.jpg,dog\nc.jpg,mouse|rat\n")
+    found = problems(f"type: table, table: t.csv, images: {FOLDER}, classes: names.csv")
+    told = [(one.code, one.severity) for one in found]
+    assert told == ([("classes-not-found", severity)] if severity else [])
+    assert not found or "images have 'cat', 'dog', 'mouse'" in found[0].message or severity == "warning"
+
+
+def test_folders_in_another_form_of_unicode_have_the_names_of_their_classes() -> None:
+    files("Cafe\u0301/a.jpg", "b/b.jpg")
+    Path("names.csv").write_text("Caf\u00e9,coffee\nb,tench\n")
+    made = planned(f"type: folder, images: {FOLDER}, classes: names.csv")
+    assert {one.id: one.name for one in made.catalogs[0].categories} == {"Caf\u00e9": "coffee", "b": "tench"}
+    assert not made.joins
+
+
+def test_a_list_in_which_none_of_the_people_speaks_is_told() -> None:
+    files("a.jpg", "b.jpg")
+    Path("t.csv").write_text("image,labels,by\na.jpg,dog,human\nb.jpg,cat,detector\n")
+    source = f"type: table, table: t.csv, images: {FOLDER}, columns: {{source: by}}"
+    (problem,) = problems(f"{source}, people: [humans]")
+    assert (problem.code, problem.severity) == ("no-such-people", "warning")
+    assert "'human' (1 rows)" in problem.message
+    assert problems(f"{source}, people: [human]") == []
+
+
+def test_low_confidences_that_count_are_told_unless_the_spec_says_from_where() -> None:
+    files("a.jpg", "b.jpg", "c.jpg")
+    Path("t.csv").write_text("image,labels,sure\na.jpg,dog,0.03\nb.jpg,dog,0.4\nc.jpg,dog,0.9\n")
+    source = f"type: table, table: t.csv, images: {FOLDER}, columns: {{confidence: sure}}"
+    (problem,) = problems(source)
+    assert problem.code == "low-confidence"
+    assert "2 of its 3 labels have a confidence below 0.5 (the lowest 0.03)" in problem.message
+    for least in (0, 0.5):
+        assert problems(f"{source}, min_confidence: {least}") == []
 
 
 NAMES = st.text(alphabet="aAbB01%2 /.", min_size=1, max_size=8).filter(lambda text: text.strip("./ "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def test_an_alternative_that_somebody_took_with_its_words_is_a_correction(review
 
 def test_a_row_by_hand_counts_by_what_it_says(world: Path) -> None:
     header = "source,category,wnid,relation,reviewer\n"
-    for wnid, told in ((DOG, 1), (CORGI, 0), ("", 0)):
+    for wnid, told in ((DOG, 1), (CORGI, 0), ("", 1)):
         (world / "mapping.csv").write_text(f"{header}plain,corgi,{wnid},,\n")
         assert len(unsigned(plan(spec(world), world / "out").warnings)) == told
     (world / "mapping.csv").write_text(f"{header}plain,corgi,{DOG},,\nplain,corgi,{CORGI},,ann\n")
@@ -131,6 +132,26 @@ def test_map_keeps_a_correction_until_it_is_signed_also_of_a_row_that_was_emptie
     made = plan(spec(reviewed), reviewed / "out")
     assert unsigned(made.warnings) == []
     assert {row.decision.id: row.fate for row in made.facts.vocabulary.placed}["corgi"] == "dropped"
+
+
+def test_a_cleared_id_is_a_correction_whatever_else_was_cleared(reviewed: Path) -> None:
+    rewrite(reviewed / "mapping.csv", lambda row: {**row, "wnid": "", "synset": "", "relation": ""})
+    (told,) = unsigned(plan(spec(reviewed), reviewed / "out").warnings)
+    assert "left out" in told.message
+    write_review(plan(spec(reviewed), reviewed / "out"), reviewed / "mapping.csv")
+    assert [row["wnid"] for row in rows_of(reviewed / "mapping.csv")] == [""]
+
+
+def test_a_signed_row_in_another_form_of_unicode_stays_one_row(world: Path) -> None:
+    name = "Caf\u00e9"
+    with (world / "plain.csv").open("a") as stream:
+        stream.write(f"p99.jpg,{name},1\n")
+    decomposed = unicodedata.normalize("NFD", name)
+    (world / "mapping.csv").write_text(f"source,category,wnid,reviewer\nplain,{decomposed},{DOG},ann\n")
+    write_review(plan(spec(world), world / "out"), world / "mapping.csv")
+    assert [row["reviewer"] for row in rows_of(world / "mapping.csv") if row["category"] == name] == ["ann"]
+    decided = plan(spec(world), world / "out").facts.vocabulary.placed
+    assert {row.decision.id: row.wnid for row in decided}[name] == DOG
 
 
 def test_signed_rows_are_decisions_and_said_nothing_of(reviewed: Path) -> None:

@@ -316,6 +316,66 @@ def test_an_interrupted_build_says_so_and_goes_on(project: Path, tmp_path: Path,
     assert mlimg("build", project / "mine.yaml", "--out", tmp_path).returncode == 0
 
 
+def test_an_interrupted_plan_is_one_json_object_too(project: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [MLIMG, "verify", str(project / "build" / "mine.zarr"), "--labels", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    told, said = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("it was done before it could be interrupted")
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert json.loads(told)["exit_code"] == 130
+
+
+def test_why_of_an_id_that_is_nearly_one_names_it(project: Path) -> None:
+    for text in ("photographs/rocket/3.jpg", "rocket/3.jpg"):
+        done = mlimg("why", "build/mine.zarr", text, cwd=project)
+        assert done.returncode == 1
+        assert "did you mean photographs/rocket/3?" in done.stderr
+        assert "category-unknown" not in done.stderr
+
+
+def test_why_of_a_source_category_that_is_not_used_says_why(tmp_path: Path) -> None:
+    for folder in ("dog", "stop_sign"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        (tmp_path / "images" / folder / "1.jpg").write_bytes(crops("coffee", 1)[0])
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
+    )
+    assert mlimg("build", "x.yaml", "--until", "dataset", cwd=tmp_path).returncode == 0
+    for name in ("stop_sign", "stop sign"):
+        done = mlimg("why", "build/x.zarr", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("s: stop sign is not used: ")
+    told = json.loads(mlimg("why", "build/x.zarr", "stop sign", "--json", cwd=tmp_path).stdout)
+    assert (told["not_used"], told["categories"][0]["category"]) == (True, "stop_sign")
+
+
+def test_a_name_s_ids_are_found_and_offered(tmp_path: Path) -> None:
+    told = json.loads(mlimg("wordnet", "find", "dog", "--json").stdout)
+    assert told["synsets"][0]["wnid"] == "n02084071"
+    shown = mlimg("wordnet", "find", "carrot cakes").stdout
+    assert "n07620822" in shown or "cake" in shown
+    done = mlimg("wordnet", "find", "quux zblorp")
+    assert done.returncode == 1
+    assert "no-noun" in done.stderr
+    (tmp_path / "images" / "Hund").mkdir(parents=True)
+    (tmp_path / "images" / "Hund" / "1.jpg").write_bytes(crops("coffee", 1)[0])
+    (tmp_path / "map.csv").write_text("source,category,wnid\ns,Hund,dog\n")
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
+        "vocabulary: {mapping: {file: map.csv}}\n"
+    )
+    assert "'dog' may be n02084071" in mlimg("plan", "x.yaml", cwd=tmp_path).stderr
+
+
 def test_a_lock_is_written_without_building(project: Path, tmp_path: Path) -> None:
     done = mlimg("lock", project / "mine.yaml", "--out", tmp_path / "out", "--to", tmp_path / "mine.lock")
     assert done.returncode == 0, done.stderr

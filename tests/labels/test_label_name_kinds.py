@@ -17,7 +17,11 @@ NAAN, SODIUM = "n07684289", "n14655371"
 
 
 @pytest.mark.parametrize(
-    "text", ["3", "3.0", "1.0", "10.0", "1.5", "-1", "+7", "1e5", ".5", "1,000", "50%", "inf", "٣", "\uff11"]
+    "text",
+    [
+        *("3", "3.0", "1.0", "10.0", "1.5", "-1", "+7", "1e5", ".5", "1,000", "50%", "inf", "٣", "\uff11"),
+        *("1-5", "2-3", "1-0", "60+", "<5", "(25, 32)", "18 to 24", "II", "vii", "'3'", "3-", "①", "1²"),
+    ],
 )
 def test_a_number_is_no_noun(text: str, wordnet: NounGraph) -> None:
     (made,) = decide([Named("t", text, "")], wordnet)
@@ -32,7 +36,12 @@ def test_a_word_for_a_missing_value_is_no_noun(text: str, wordnet: NounGraph) ->
     assert (made.wnid, made.evidence) == (None, ("a word for a missing value, no name",))
 
 
-@pytest.mark.parametrize("text", ["True", "false", "TRUE"])
+@pytest.mark.parametrize("text", ["na-", "NaN (missing)", "[none]"])
+def test_a_form_of_a_name_that_is_no_name_is_not_looked_up(text: str, wordnet: NounGraph) -> None:
+    assert decide([Named("t", text, "")], wordnet)[0].wnid is None
+
+
+@pytest.mark.parametrize("text", ["True", "false", "TRUE", "yes", "No"])
 def test_a_truth_value_is_no_noun(text: str, wordnet: NounGraph) -> None:
     assert decide([Named("t", text, "")], wordnet)[0].wnid is None
 

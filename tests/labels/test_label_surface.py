@@ -8,7 +8,10 @@ from pathlib import Path
 
 from mlimg_build import labels
 
-MAY_IMPORT = {"mlimg_build.errors", "mlimg_build.missing_values", "mlimg_build.labels", "mlimg_build.wordnet", "numpy", "scipy"}
+MAY_IMPORT = {
+    *(f"mlimg_build.{name}" for name in ("errors", "labels", "missing_values", "wordnet")),
+    *("numpy", "scipy"),
+}
 
 
 def test_the_surface_is_the_public_names() -> None:

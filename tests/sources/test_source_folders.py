@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -183,11 +184,44 @@ def test_a_synset_may_be_a_folder_or_a_tar(tmp_path: Path) -> None:
 def test_a_synset_as_folder_and_as_tar_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "n01440764/n01440764_1.JPEG")
     write_tar(tmp_path / "n01440764.tar", {"n01440764_1.JPEG": b"1"})
-    with pytest.raises(SourceError, match="n01440764 is there twice, as n01440764 and n01440764.tar") as error:
+    with pytest.raises(
+        SourceError, match=r"n01440764 is there twice, as n01440764 and n01440764\.tar"
+    ) as error:
         scan(imagenet(tmp_path))
     assert error.value.code == "folder-and-tar"
     with pytest.raises(SourceError):
         categories(imagenet(tmp_path))
+
+
+def test_a_synset_s_folder_or_tar_may_be_named_for_people_too(tmp_path: Path) -> None:
+    write(tmp_path / "n01440764_tench/a/7.jpg")
+    write(tmp_path / "n01440764_tench/n01440764_1.JPEG")
+    write_tar(tmp_path / "n02084071 dog.tar", {"n02084071_1.JPEG": b"1"})
+    found = scan(imagenet(tmp_path))
+    assert found.statements == [
+        ("n01440764/a/7", "n01440764", 1.0),
+        ("n01440764_1", "n01440764", 1.0),
+        ("n02084071_1", "n02084071", 1.0),
+    ]
+    assert [image["path"] for image in found.images] == [
+        "n01440764_tench/a/7.jpg",
+        "n01440764_tench/n01440764_1.JPEG",
+        "n02084071 dog.tar",
+    ]
+    assert not found.counts
+    write(tmp_path / "n01440764/n01440764_2.JPEG")
+    with pytest.raises(SourceError, match="twice, as n01440764 and n01440764_tench"):
+        scan(imagenet(tmp_path))
+
+
+@pytest.mark.parametrize("kind", [ImageNet, Folder])
+def test_a_link_to_itself_beside_the_folders_is_no_folder(kind: Any, tmp_path: Path) -> None:
+    write(tmp_path / "n01440764/1.jpg")
+    (tmp_path / "n02084071").symlink_to("n02084071")
+    part = FolderSource(type="folder", images=tmp_path)
+    source = imagenet(tmp_path) if kind is ImageNet else Folder("f", part)
+    assert len(scan(source).statements) == 1
+    assert [category.id for category in categories(source)] == ["n01440764"]
 
 
 def test_a_damaged_tar_costs_no_other_synset(tmp_path: Path) -> None:

@@ -52,6 +52,27 @@ def test_confidence_tells_verified_present_absent_and_machine_made_apart(tmp_pat
     assert not found.counts
 
 
+def test_the_column_that_says_who_spoke_is_found_in_any_case(tmp_path: Path) -> None:
+    body = "a,machine,/m/0bt9lr,1\na,verification,/m/01yrx,1\n"
+    made = source(tmp_path, body)
+    (tmp_path / "labels-0.csv").write_text(HEADER.replace("Source", "source") + body)
+    assert [confidence for *_, confidence in scan(made).statements] == [pytest.approx(1 - 2**-53), 1.0]
+
+
+def test_people_of_a_list_that_does_not_say_who_spoke_are_noted(tmp_path: Path) -> None:
+    made = source(tmp_path, "", people=("ann",))
+    (tmp_path / "labels-0.csv").write_text("ImageID,LabelName,Confidence\na,/m/0bt9lr,1\n")
+    assert scan(made).counts == {"no-speakers": 1}
+
+
+def test_a_word_for_no_value_is_no_image_unless_one_is_called_so(tmp_path: Path) -> None:
+    body = "NaN,verification,/m/0bt9lr,1\n/,verification,/m/0bt9lr,1\na,verification,/m/0bt9lr,1\n"
+    assert scan(source(tmp_path, body)).counts["row-without-image"] == 2
+    write(tmp_path / "images/NaN.jpg", "x")
+    found = scan(source(tmp_path, body))
+    assert {name for name, *_ in found.statements} == {"NaN", "a"}
+
+
 @pytest.mark.parametrize("block", [10, 64, 1 << 20])
 def test_statements_of_several_files_know_their_file_and_line(
     tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch

@@ -258,3 +258,18 @@ def test_a_stale_handle_of_a_tar_is_opened_anew(root: Path, monkeypatch: pytest.
         monkeypatch.setattr(os, "open", lambda path, *more: opened.append(path) or real(path, *more))
         assert reader.read_planned("dog.tar", MEMBER, 3, mtime)[0] == b"dog"
     assert len(opened) == 1
+
+
+def test_a_folder_that_goes_away_after_a_file_of_it_was_gone_is_away(root: Path) -> None:
+    """The listing that showed the one to be gone says nothing of a folder that is not there any more."""
+    write(root / "cat/3.jpg", b"three")
+    states = {name: planned(root / f"cat/{name}.jpg") for name in ("2", "3")}
+    (root / "cat/2.jpg").unlink()
+    (root / "cat/3.jpg").unlink()
+    with Bytes(root, "pets") as reader:
+        with pytest.raises(FileNotFoundError):
+            reader.read_planned("cat/2.jpg", WHOLE_FILE, *states["2"])
+        (root / "cat").rename(root.parent / "cat")
+        with pytest.raises(TransientError) as caught:
+            reader.read_planned("cat/3.jpg", WHOLE_FILE, *states["3"])
+    assert caught.value.code == "source-away"

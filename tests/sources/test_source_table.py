@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from source_world import Scanned, scan, write
+from source_world import Scanned, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import place_of
@@ -211,3 +211,30 @@ def test_a_parquet_row_with_a_zero_byte_or_other_bytes_than_utf_8_is_left_out(tm
         "zero-byte": ["t.parquet:2", "t.parquet:3"],
         "not-utf-8": ["t.parquet:4"],
     }
+
+
+def test_a_word_for_no_value_is_no_licence_no_author_and_no_image(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.csv",
+        "image,labels,l,a\n1.jpg,dog,NaN,n/a\n2.jpg,dog,CC-BY,Ann\nNaN,dog,CC0,Bob\nnull,cat,CC0,Bob\n",
+    )
+    made = source(path, {"licence": "l", "author": "a"}, licence="CC0", author="somebody")
+    found = scan(made)
+    assert [(image["name"], image["licence"], image["author"]) for image in found.images] == [
+        ("1.jpg", "CC0", "somebody"),
+        ("2.jpg", "CC-BY", "Ann"),
+    ]
+    assert found.counts == {"row-without-image": 2}
+    write(tmp_path / "images/null", "x")
+    assert scan(made).names == ["1.jpg", "2.jpg", "null"]
+
+
+def test_a_tar_with_one_last_name_twice_is_no_defect_and_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "image,labels\nn02084071/x.jpg,dog\n")
+    made = source(path)
+    write_tar(tmp_path / "images/n02084071.tar", {"a/x.jpg": b"1", "b/x.jpg": b"22", "c/y.jpg": b"3"})
+    found = scan(made)
+    assert [(image["name"], image["status"], image["size"]) for image in found.images] == [
+        ("n02084071/x.jpg", "", 1)
+    ]
+    assert found.counts == {"member-twice": 1}

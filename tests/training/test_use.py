@@ -90,6 +90,9 @@ def test_a_model_of_other_categories_is_refused(
     with pytest.raises(TrainingError) as caught:
         measure(copy, built[1], "validation", "cpu", lambda done, total: None)
     assert caught.value.code == "category-differs"
+    done = mlimg("evaluate", made.model, built[1], "--json", "--to", copy)  # a folder is no file
+    assert done.returncode == 1
+    assert "problems" in json.loads(done.stdout)
     done = mlimg("evaluate", made.model, built[1], "--split", "nowhere")
     assert done.returncode == 1
     assert "split-unknown" in done.stderr
