@@ -11,6 +11,7 @@ from mlimg_build.build.entries import Entries
 from mlimg_build.build.side import COUNTED, Mapped, Pair, Side, SourceFacts
 
 __all__ = [
+    "COPIED",
     "Change",
     "Differences",
     "Effect",
@@ -28,6 +29,7 @@ __all__ = [
 EFFECTS = 20
 SPLITS = "splits"
 DUPLICATES = "duplicates"
+COPIED = "labels of copies"  # a single fact: which copies count, and with which labels
 STORED = "stored images"  # a single fact: the digest over all image shards
 NUMBERS = ("score", "share", "bound")  # that sides keep as they are written
 MAPPED = (
@@ -215,7 +217,7 @@ class Differences:
             self.effects,
             self.labels,
         )
-        grown |= any(one.what == DUPLICATES for one in self.head)
+        grown |= any(one.what in (DUPLICATES, COPIED) for one in self.head)
         return (
             "minor"
             if grown or any(listed) or (self.entries is not None and self.entries.different)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlimg_build.build.comparing import Differences, compare
+from mlimg_build.build.comparing import COPIED, Differences, compare
 from mlimg_build.build.compiling import Watcher, decided
 from mlimg_build.build.entries import compare_entries
 from mlimg_build.build.locked import Locked, read_lock
@@ -22,6 +22,13 @@ from mlimg_build.labels import FATES
 from mlimg_build.spec import Backend, load_spec
 
 __all__ = ["compare_paths", "kind_of", "side_of", "side_of_dataset", "side_of_lock"]
+
+COPIED_COLUMNS = {
+    "groups": ("start", "stop", "merged"),
+    "members": ("id",),
+    "labels": ("start", "stop", "category", "state", "confidence"),
+}
+"""What of the tables of copies says which images count, and with which labels."""
 
 
 def compare_paths(
@@ -160,7 +167,10 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
     return Side(
         title=title,
         kind="dataset",
-        head=_head({**told, "spec": told["spec_digest"], "digest": dataset.digest}),
+        head={
+            **_head({**told, "spec": told["spec_digest"], "digest": dataset.digest}),
+            COPIED: _of_copies(dataset),
+        },
         sources={name: SourceFacts(part["digest"]) for name, part in told["sources"].items()},
         images=sum(len(split) for split in dataset.splits.values()),
         whole=float(told["fraction"]),
@@ -197,6 +207,16 @@ def _by_split(shards: Iterable[tuple[str, int]]) -> dict[str, int]:
     for split, images in shards:
         found[split] += images
     return dict(found)
+
+
+def _of_copies(dataset: Dataset) -> str:
+    """sha256 over what is known of images with copies: which of them count, and with which labels."""
+    copies, digest = dataset.copies, sha256()
+    for table, names in COPIED_COLUMNS.items():
+        columns = copies.table(table)
+        for name in names:
+            digest.update(f"{table}/{name}:{columns[name].dtype.str};".encode() + columns[name].tobytes())
+    return digest.hexdigest()
 
 
 def _stored(digests: Iterable[str]) -> str:

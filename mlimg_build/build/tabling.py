@@ -81,7 +81,7 @@ def summary(found: Differences) -> str:
         parts.append(f"{' and '.join(change.what for change in found.head)} differ, and no {same} does")
     if unlike(found):
         parts.append("labels not compared: the sides hold different fractions")
-    if not found.stored_known:
+    if found.level == "patch" and not found.stored_known:
         parts.append("images not compared: not both sides know what is stored of them")
     return ", ".join(parts)
 
