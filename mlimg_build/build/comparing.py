@@ -204,7 +204,7 @@ class Differences:
         )
         lost = any(row.lost or row.above_lost for row in self.parents)
         grown = any(one.what == "images" for one in self.head)
-        fewer |= any(one.what == STORED or (one.what == SPLITS and not grown) for one in self.head)
+        fewer |= any(one.what in (STORED, SPLITS) for one in self.head)
         turned = self.entries is not None and self.entries.turned > 0
         if self.dropped or self.merged or self.split or elsewhere or fewer or lost or turned:
             return "major"
@@ -271,7 +271,7 @@ def _head(before: Side, after: Side) -> Iterator[Change]:
         yield Change("images", f"{before.images:,}", f"{after.images:,}")
     elif before.whole == after.whole and before.stored and after.stored and before.stored != after.stored:
         yield Change(STORED, before.stored, after.stored)
-    if before.whole == after.whole and before.splits != after.splits:
+    if before.whole == after.whole and before.images == after.images and before.splits != after.splits:
         yield Change(SPLITS, *(_listed_splits(side) for side in (before, after)))
 
 
