@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from functools import cache
 from pathlib import Path
 
-from mlimg_build.spec import Backend, LocalCluster, SchedulerCluster
+from mlimg_build.spec import Backend, InlineCluster, LocalCluster
 
 THREE_SOURCES = """\
 sources:
@@ -35,21 +31,9 @@ def backend(workers: int = 1) -> Backend:
     return Backend(cluster=LocalCluster(workers=workers))
 
 
-@cache
-def _standing() -> str:
-    """The address of one scheduler with one worker that stands until the tests end."""
-    folder = Path(tempfile.mkdtemp(prefix="cluster"))
-    cluster = external_cluster(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(cluster.__exit__)  # runs first
-    return cluster.__enter__()
-
-
-def shared(workers: int = 1) -> Backend:
-    """One worker of a cluster that all tests share, which saves its start; another number is a cluster of its own."""
-    if workers != 1:
-        return backend(workers)
-    return Backend(cluster=SchedulerCluster(type="scheduler", address=_standing()))
+def inline() -> Backend:
+    """No cluster: for tests that are not about Dask."""
+    return Backend(cluster=InlineCluster(type="inline"))
 
 
 def tree(root: Path) -> dict[str, bytes]:

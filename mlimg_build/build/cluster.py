@@ -14,8 +14,8 @@ from distributed import Client, LocalCluster
 from mlimg_build.build.memory import KEPT, LARGE
 from mlimg_build.build.signals import uninterrupted
 from mlimg_build.errors import BackendError, Problem
-from mlimg_build.spec import Backend, SchedulerCluster
 from mlimg_build.spec import LocalCluster as LocalWorkers
+from mlimg_build.spec import SchedulerCluster
 
 __all__ = ["connected"]
 
@@ -24,8 +24,8 @@ ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 
 @contextmanager
-def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
-    """A client of the backend's cluster with at least one worker; a local cluster keeps its scratch files in `scratch`.
+def connected(wanted: LocalWorkers | SchedulerCluster, scratch: Path) -> Iterator[Client]:
+    """A client of the wanted cluster with at least one worker; a local cluster keeps its scratch files in `scratch`.
 
     Raises `BackendError` where a scheduler cannot be reached, has no worker, or runs other versions of mlimg.
     """
@@ -41,10 +41,10 @@ def connected(backend: Backend, scratch: Path) -> Iterator[Client]:
         "temporary-directory": str(scratch),
     }
     with dask.config.set(settings):
-        if isinstance(backend.cluster, LocalWorkers):
-            yield from _local(backend.cluster)
+        if isinstance(wanted, LocalWorkers):
+            yield from _local(wanted)
         else:
-            yield from _remote(backend.cluster)
+            yield from _remote(wanted)
 
 
 def _local(wanted: LocalWorkers) -> Iterator[Client]:

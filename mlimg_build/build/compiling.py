@@ -22,6 +22,7 @@ from mlimg_build.build.lock import lock_files, refuse_strangers, write_lock
 from mlimg_build.build.locked import KEY, Locked, changes, parse_lock, read_lock
 from mlimg_build.build.planning import LABELS_PER_TASK, Plan, make_plan, remember
 from mlimg_build.build.repair import forget_lists, without_flaws
+from mlimg_build.build.running import execute
 from mlimg_build.build.store import ASK_AGAIN, Key, Store, write_synced
 from mlimg_build.build.unused import unused_rules
 from mlimg_build.dataset.writing import read_result
@@ -188,12 +189,8 @@ def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watch
     made = _plan(loaded, store, 1.0, watcher.step)
     left = math.ceil(sum(not work.labels_cached for work in made.work) / LABELS_PER_TASK)
     if left:
-        from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
-        from mlimg_build.build.running import execute  # noqa: PLC0415
-
         watcher.step("working out labels")
-        with connected(backend, store.root / "tmp") as client:
-            execute(made, store, client, watcher.follow(0, left), images=False)
+        execute(made, store, backend, watcher.follow(0, left), images=False)
         made = _plan(loaded, store, 1.0, watcher.step)
     return made
 
@@ -357,13 +354,9 @@ def _executed(
     """All that the plan lacks is in the store: the plan as it then is; images read, seconds, workers, peak memory."""
     if not made.tasks:
         return made, (0, 0.0, 0, 0)
-    from mlimg_build.build.cluster import connected  # noqa: PLC0415  dask costs most of a second
-    from mlimg_build.build.running import execute  # noqa: PLC0415
-
     watcher.step("starting workers")
-    with connected(backend, store.root / "tmp") as client:
-        images = sum(work.shard.images for work in made.work if not work.images_cached)
-        outcome = execute(made, store, client, watcher.follow(images, made.tasks))
+    images = sum(work.shard.images for work in made.work if not work.images_cached)
+    outcome = execute(made, store, backend, watcher.follow(images, made.tasks))
     return _as_read(made, store), (outcome.images, outcome.seconds, outcome.workers, outcome.peak_memory)
 
 

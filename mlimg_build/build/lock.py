@@ -12,7 +12,7 @@ import yaml
 from mlimg_build.build.copies import copies
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.finishing import as_csv, evidence, plan_digest
-from mlimg_build.build.locked import FILES, KEY, Locked, read_leniently
+from mlimg_build.build.locked import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.store import Store, write_synced
 from mlimg_build.dataset.durable import explaining_full_disk
@@ -22,8 +22,6 @@ from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import DOUBTS, distinct_names, merges
 
 __all__ = ["lock_files", "refuse_strangers", "write_lock"]
-
-LOCK_FORMAT = 3
 
 
 def write_lock(plan: Plan, store: Store, folder: Path, dataset: str | None) -> None:

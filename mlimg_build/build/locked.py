@@ -13,8 +13,19 @@ import yaml
 
 from mlimg_build.errors import BuildError, Problem
 
-__all__ = ["COUNTED", "FILES", "KEY", "Locked", "changes", "parse_lock", "read_leniently", "read_lock"]
+__all__ = [
+    "COUNTED",
+    "FILES",
+    "KEY",
+    "LOCK_FORMAT",
+    "Locked",
+    "changes",
+    "parse_lock",
+    "read_leniently",
+    "read_lock",
+]
 
+LOCK_FORMAT = 3
 KEY = 16  # hex digits of a key that a lock shows
 MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 SHOWN = 5  # rows of one file that a list of changes names
@@ -114,9 +125,17 @@ def read_lock(folder: Path) -> Locked:
 
 
 def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
-    """The lock whose files these are. Raises `BuildError` `lock-damaged` for what is no lock of this format."""
+    """The lock whose files these are.
+
+    Raises `BuildError` `lock-unsupported` for one of another format, `lock-damaged` for what is no lock.
+    """
     try:
         head = yaml.safe_load(files["lock.yaml"])
+        written = head.get("lock", LOCK_FORMAT) if isinstance(head, dict) else LOCK_FORMAT
+        if written != LOCK_FORMAT:
+            message = f"{where} is a lock of format {written}, and this version of mlimg writes {LOCK_FORMAT}"
+            hint = "`mlimg lock SPEC` writes it anew; to read it as it is, use the version that wrote it"
+            raise BuildError(Problem("lock-unsupported", message, hint=hint))
         tables = {name: _rows(files[name].decode(), columns) for name, columns in FILES.items() if columns}
         if not isinstance(head, dict):
             raise ValueError("lock.yaml is no mapping")

@@ -1,4 +1,4 @@
-"""Runs a plan's tasks on Dask and follows them; what is done stays done, whatever happens to the rest."""
+"""Runs a plan's tasks and follows them; what is done stays done, whatever happens to the rest."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
-
-from distributed import Client, Future, KilledWorker, as_completed
 
 from mlimg_build.build import retries
+from mlimg_build.build.executor import Done, Executor, Failed, open_executor
 from mlimg_build.build.planning import Plan
 from mlimg_build.build.retries import waiting
 from mlimg_build.build.shard_tasks import tasks_of
 from mlimg_build.build.store import Store
-from mlimg_build.build.tasks import Task, run
+from mlimg_build.build.tasks import Task
 from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
+from mlimg_build.spec import Backend
 
 __all__ = ["Outcome", "Progress", "execute", "tasks_of"]
 
@@ -55,7 +53,12 @@ class Outcome:
 
 
 def execute(
-    plan: Plan, store: Store, client: Client, report: Callable[[Progress], None], *, images: bool = True
+    plan: Plan,
+    store: Store,
+    backend: Backend,
+    report: Callable[[Progress], None],
+    *,
+    images: bool = True,
 ) -> Outcome:
     """Every result of the plan is in the store; without `images` only those of labels.
 
@@ -65,26 +68,18 @@ def execute(
     the end.
     """
     todo = tasks_of(plan, store, images=images)
-    topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
-    started = time.monotonic()
-
-    def told(event: Any) -> None:
-        stamped = event[1] if isinstance(event, (tuple, list)) and len(event) == 2 else event
-        report(Progress(*stamped))
-
-    client.subscribe_topic(topic, told)
-    threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-    crew = _Crew(client, topic, report, WINDOW * max(sum(threads), 1))
-    try:
-        crew.do(todo)
-    except KeyboardInterrupt:
-        client.cancel(list(crew.futures.futures), force=True)
-        raise
-    finally:
-        client.unsubscribe_topic(topic)
+    with open_executor(backend, store.root / "tmp", lambda *counts: report(Progress(*counts))) as executor:
+        crew = _Crew(executor, report)
+        began = time.monotonic()
+        try:
+            crew.do(todo)
+        except KeyboardInterrupt:
+            executor.cancel()
+            raise
+        seconds, workers = time.monotonic() - began, executor.workers
     if crew.problems:
         raise BuildError(_summed(crew.problems))
-    return Outcome(len(todo), crew.images, time.monotonic() - started, len(threads), crew.peak)
+    return Outcome(len(todo), crew.images, seconds, workers, crew.peak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +91,14 @@ class _Attempt:
 
 
 class _Crew:
-    """Workers that do tasks, `window` of them under way at a time."""
+    """Sees to it that tasks are done, some at a time for each worker."""
 
-    def __init__(self, client: Client, topic: str, report: Callable[[Progress], None], window: int) -> None:
-        self.futures: as_completed = as_completed()
+    def __init__(self, executor: Executor, report: Callable[[Progress], None]) -> None:
         self.images = self.peak = 0
         self.problems: list[Problem] = []
-        self._client, self._topic, self._report, self._window = client, topic, report, window
+        self._executor, self._report = executor, report
         self._waiting: deque[_Attempt] = deque()
-        self._under_way: dict[Any, _Attempt] = {}
+        self._under_way: dict[int, _Attempt] = {}
         self._again: list[tuple[_Attempt, Exception]] = []
         self._held = False
         self._given_up: Counter[str] = Counter()  # code → tasks that failed at every try
@@ -114,10 +108,10 @@ class _Crew:
         self._waiting.extend(map(_Attempt, tasks))
         while self._waiting or self._again:
             self._pause()
-            for _ in range(self._window):
+            for _ in range(WINDOW * self._executor.workers):
                 self._begin()
-            for future in self.futures:
-                self._end(future)
+            for outcome in self._executor.ended():
+                self._end(outcome)
                 if not self._held:
                     self._begin()
             if self._stopped:
@@ -128,21 +122,17 @@ class _Crew:
     def _begin(self) -> None:
         if self._waiting and not self._stopped:
             attempt = self._waiting.popleft()
-            future = self._client.submit(run, attempt.task, self._topic, pure=False, retries=0)
-            self._under_way[future.key] = attempt
-            self.futures.add(future)
+            self._under_way[id(attempt.task)] = attempt
+            self._executor.begin(attempt.task)
 
-    def _end(self, future: Future[dict[str, int]]) -> None:
-        attempt = self._under_way.pop(future.key)
-        try:
-            result = future.result()
-        except Exception as error:  # whatever a worker raised is reported with its shard
-            self._failed(attempt, error)
-        else:
-            self.images += result["images"]
-            self.peak = max(self.peak, result["peak"])
-            self._report(Progress(shards=1))
-        future.release()
+    def _end(self, outcome: Done | Failed) -> None:
+        attempt = self._under_way.pop(id(outcome.task))
+        if isinstance(outcome, Failed):
+            self._failed(attempt, outcome.error)
+            return
+        self.images += outcome.result["images"]
+        self.peak = max(self.peak, outcome.result["peak"])
+        self._report(Progress(shards=1))
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
         """The task waits for its next try, or its problems are final.
@@ -204,7 +194,7 @@ def _problems(error: Exception) -> Sequence[Problem]:
         raise error
     if isinstance(error, MlimgError):
         return error.problems
-    if isinstance(error, KilledWorker):
+    if type(error).__name__ == "KilledWorker":  # of distributed, which not every executor loads
         hint = "it may have run out of memory: give workers more in the backend, or lower images.max_pixels"
         return [Problem("worker-killed", "a shard killed the workers that tried it, four times", hint=hint)]
     if isinstance(error, MemoryError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -34,7 +33,7 @@ from mlimg_build.images import STATUSES, BadImage, Status, check
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import Bytes
 
-__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "run", "without_bytes"]
+__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "Tell", "run", "silent", "without_bytes"]
 
 NO_DIGEST = bytes(32)
 ONE_FILE = (
@@ -86,14 +85,19 @@ class LabelRules:
 
 
 Task = Sequence[PackImages | LabelRules]
+Tell = Callable[[int, int, int], None]
+"""Hears of images, bytes and failures since it was last called; (0, 0, 0) says that there is nothing more for now."""
 
 
-def run(task: Task, topic: str = "") -> dict[str, int]:
-    """Every result of the task is in the store; progress is told on `topic`.
+def silent(images: int, size: int, failed: int) -> None:
+    """Hear, and do nothing."""
+
+
+def run(task: Task, tell: Tell = silent) -> dict[str, int]:
+    """Make every result of the task; all are in the store then.
 
     Returns images packed, shards labelled and the peak memory in bytes.
     """
-    tell = _teller(topic)
     packing = [job for job in task if isinstance(job, PackImages)]
     labelling = [job for job in task if isinstance(job, LabelRules)]
     images = sum(_pack(job, tell) for job in packing)
@@ -117,7 +121,7 @@ def _peak_memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _pack(job: PackImages, tell: Callable[[int, int, int], None]) -> int:
+def _pack(job: PackImages, tell: Tell) -> int:
     batch = shard_batch(job.rows, job.split, job.number)
     readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
     failures: list[tuple[str, str, str]] = []
@@ -298,26 +302,3 @@ def _rules(path: str) -> tuple[Hierarchy, Pairs, sparse.csr_array]:
 def _sources(path: str) -> npt.NDArray[np.uint16]:
     found: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
     return found
-
-
-def _teller(topic: str, every: float = 0.3) -> Callable[[int, int, int], None]:
-    """A function that adds up images, bytes and failures and tells the driver now and then; (0, 0, 0) tells at once."""
-    try:
-        from distributed import get_worker  # noqa: PLC0415  a worker has it loaded; a test calls without one
-
-        worker = get_worker()
-    except (ImportError, ValueError):
-        return lambda images, size, failed: None
-    waiting = np.zeros(3, dtype=np.int64)
-    told = time.monotonic()
-
-    def tell(images: int, size: int, failed: int) -> None:
-        nonlocal told
-        waiting[:] += (images, size, failed)
-        now = time.monotonic()
-        if waiting[0] and (images == 0 or now - told > every):
-            worker.log_event(topic, waiting.tolist())
-            waiting[:] = 0
-            told = now
-
-    return tell

@@ -2,6 +2,7 @@
 
 from mlimg_build.spec.backend import (
     Backend,
+    InlineCluster,
     LocalCluster,
     SchedulerCluster,
     TrainingBackend,
@@ -70,6 +71,7 @@ __all__ = [
     "Hierarchy",
     "ImageNetSource",
     "Images",
+    "InlineCluster",
     "LearningRate",
     "LoadedSpec",
     "LocalCluster",

@@ -19,6 +19,7 @@ from mlimg_build.spec.values import Bytes, Flag, Number, Part, Whole, known_type
 
 __all__ = [
     "Backend",
+    "InlineCluster",
     "LocalCluster",
     "SchedulerCluster",
     "TrainingBackend",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
-TYPES = ("local", "scheduler")
+TYPES = ("local", "scheduler", "inline")
 
 
 def _address(value: str) -> str:
@@ -60,13 +61,21 @@ class SchedulerCluster(Part):
     timeout_seconds: Number = Field(default=30.0, gt=0, description="seconds to wait for the scheduler")
 
 
+class InlineCluster(Part):
+    """No cluster: tasks run in the process of the build."""
+
+    type: Literal["inline"] = Field(
+        description="no workers: tasks run one after the other in the process of the build, which starts at once"
+    )
+
+
 def _known_type(value: Any) -> Any:
     return known_type(value, TYPES, "cluster")
 
 
 def _type_tag(value: Any) -> str:
     given = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return tag_of("scheduler" if given == "scheduler" else "local")
+    return tag_of(given if given in ("scheduler", "inline") else "local")
 
 
 class TrainingBackend(Part):
@@ -97,10 +106,12 @@ class Backend(Part):
 
     backend: Literal[1] = Field(default=1, description="version of this language: 1")
     cluster: Annotated[
-        Annotated[LocalCluster, Tag("<local>")] | Annotated[SchedulerCluster, Tag("<scheduler>")],
+        Annotated[LocalCluster, Tag("<local>")]
+        | Annotated[SchedulerCluster, Tag("<scheduler>")]
+        | Annotated[InlineCluster, Tag("<inline>")],
         Discriminator(_type_tag),
         BeforeValidator(_known_type),
-    ] = Field(default_factory=LocalCluster, description="the Dask cluster that runs the tasks")
+    ] = Field(default_factory=LocalCluster, description="what runs the tasks")
     training: TrainingBackend = Field(
         default_factory=TrainingBackend, description="how a network is trained on this machine"
     )

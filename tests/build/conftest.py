@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from photographs import crops
-from runs import backend
+from runs import inline
 from sea_world import make_world
 
 from mlimg_build.build.compiling import Built, build
@@ -73,7 +73,7 @@ def spec(collection: Path) -> LoadedSpec:
 @pytest.fixture(scope="session")
 def built(spec: LoadedSpec, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The collection, built once with one worker."""
-    return build(spec, tmp_path_factory.mktemp("built"), backend())
+    return build(spec, tmp_path_factory.mktemp("built"), inline())
 
 
 @pytest.fixture

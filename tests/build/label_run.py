@@ -15,7 +15,6 @@ from typing import Self
 import psutil
 from runs import backend
 
-from mlimg_build.build.cluster import connected
 from mlimg_build.build.counted import by_rule
 from mlimg_build.build.planning import Plan, make_plan
 from mlimg_build.build.running import execute, tasks_of
@@ -110,13 +109,10 @@ def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
     graph = load()
     with Watch(timed) as watch, store.held():
         made = make_plan(loaded, graph, store, progress=watch.step)
-        watch.step("starting workers")
         # images are not what is measured: they are taken to be there
         made = replace(made, work=tuple(replace(work, why_images="") for work in made.work))
-        with connected(backend(workers), store.root / "tmp") as client:
-            watch.step("label tasks")
-            outcome = execute(made, store, client, lambda progress: None)
-            watch.step("stopping workers")
+        watch.step("label tasks, with starting and stopping workers")
+        outcome = execute(made, store, backend(workers), lambda progress: None)
         watch.step("counting")
         positives, negatives = by_rule(made, store).sum(axis=1).T
     timed.plan, timed.worker_memory = made, outcome.peak_memory

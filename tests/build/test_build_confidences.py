@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from photographs import crops
-from runs import shared as backend
+from runs import inline
 
 from mlimg_build.build.compiling import Built, build, plan
 from mlimg_build.build.explaining import explain
@@ -32,7 +32,7 @@ def built(folder: Path, rows: str, more: str = "") -> Built:
         "split: {validation: 0}\nvocabulary: {mapping: {file: mapping.csv}}\n"
     )
     (folder / "mapping.csv").write_text(f"source,category,wnid\no,/m/dog,{DOG}\no,/m/animal,{ANIMAL}\n")
-    return build(load_spec(folder / "spec.yaml"), folder / "out", backend())
+    return build(load_spec(folder / "spec.yaml"), folder / "out", inline())
 
 
 def labels(found: Built) -> dict[str, dict[str, tuple[int, float]]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from copies_world import ANIMAL, CAT, CORGI, DOG, SEA, SPEC, distinct, make_copies
-from runs import shared
+from runs import backend, inline
 
 from mlimg_build.build.compiling import Built, Silent, build, labelled, lock
 from mlimg_build.build.explaining import explain
@@ -32,7 +32,7 @@ CORGI_AND_DOG = {
 
 
 def built(folder: Path, tables: dict, spec: str = SPEC, **settings: object) -> Built:  # type: ignore[type-arg]
-    return build(make_copies(folder, tables, spec), folder / "out", shared(), **settings)  # type: ignore[arg-type]
+    return build(make_copies(folder, tables, spec), folder / "out", inline(), **settings)  # type: ignore[arg-type]
 
 
 def labels(image: Image) -> dict[str, tuple[int, float, str]]:
@@ -161,11 +161,11 @@ def test_no_shard_knows_of_copies(whole: Built, tmp_path: Path) -> None:
 
 def test_two_workers_and_another_order_of_sources_make_the_same_groups(whole: Built, tmp_path: Path) -> None:
     loaded = make_copies(tmp_path, CORGI_AND_DOG)
-    again = build(loaded, tmp_path / "two", shared(2))
+    again = build(loaded, tmp_path / "two", backend(2))
     assert again.digest == whole.digest
     lines = SPEC.splitlines(keepends=True)
     lines[4], lines[5] = lines[5], lines[4]
-    turned = build(make_copies(tmp_path, CORGI_AND_DOG, "".join(lines)), tmp_path / "turned", shared())
+    turned = build(make_copies(tmp_path, CORGI_AND_DOG, "".join(lines)), tmp_path / "turned", inline())
     with open_dataset(turned.dataset) as one, open_dataset(whole.dataset) as other:
         assert [group.ids for group in one.copies] == [group.ids for group in other.copies]
         for group in one.copies:
@@ -268,14 +268,14 @@ def test_copies_beside_a_file_that_is_gone_or_touched_are_found_all_the_same(tmp
 
     for name, gone in (("touched", False), ("gone", True)):
         loaded = make_copies(tmp_path / name, tables, spec)
-        made = build(loaded, tmp_path / name / "out", shared(), watcher=Disturbed(tmp_path / name, gone))
+        made = build(loaded, tmp_path / name / "out", inline(), watcher=Disturbed(tmp_path / name, gone))
         assert made.copies["groups"] == 6, name
         assert (made.digest == calm.digest) == (not gone)
         locked = read_lock(made.lock)
         assert locked.head["dataset"] == (None if gone else calm.digest)
         assert len(locked.repeated) == 12
         assert locked.knows_images == (not gone)
-        assert build(loaded, tmp_path / name / "out", shared()).copies["groups"] == 6
+        assert build(loaded, tmp_path / name / "out", inline()).copies["groups"] == 6
 
 
 def test_a_statement_that_a_stronger_one_hid_may_carry_a_label_of_copies(tmp_path: Path) -> None:
@@ -326,16 +326,16 @@ def test_groups_that_copies_tear_apart_are_told(tmp_path: Path) -> None:
 
 def test_a_lock_that_knows_no_image_says_nothing_of_copies_outside_a_fraction(tmp_path: Path) -> None:
     loaded = make_copies(tmp_path, CORGI_AND_DOG)
-    lock(loaded, tmp_path / "out", tmp_path / "early.lock", shared())
-    made = build(loaded, tmp_path / "out", shared(), fraction=0.3, locked=tmp_path / "early.lock")
+    lock(loaded, tmp_path / "out", tmp_path / "early.lock", inline())
+    made = build(loaded, tmp_path / "out", inline(), fraction=0.3, locked=tmp_path / "early.lock")
     assert made.copies["basis"] == "fraction"
 
 
 def test_a_fraction_of_a_lock_decides_as_the_whole_does(whole: Built, tmp_path: Path) -> None:
     loaded = make_copies(tmp_path, CORGI_AND_DOG)
-    everything = build(loaded, tmp_path / "whole", shared())
+    everything = build(loaded, tmp_path / "whole", inline())
     assert everything.digest == whole.digest
-    part = build(loaded, tmp_path / "part", shared(), fraction=0.3, locked=everything.lock)
+    part = build(loaded, tmp_path / "part", inline(), fraction=0.3, locked=everything.lock)
     assert part.copies["basis"] == "lock"
     with open_dataset(part.dataset) as some, open_dataset(everything.dataset) as all_:
         assert sum(len(split) for split in some.splits.values()) < 20
@@ -379,7 +379,7 @@ def test_a_build_replaces_a_dataset_of_the_format_before_without_reading_an_imag
     first = built(tmp_path, CORGI_AND_DOG)
     root = first.dataset / "zarr.json"
     root.write_text(root.read_text().replace("mlimg-dataset/3", "mlimg-dataset/2"))
-    again = build(load_spec(tmp_path / "copies.yaml"), tmp_path / "out", shared())
+    again = build(load_spec(tmp_path / "copies.yaml"), tmp_path / "out", inline())
     assert (again.read, again.digest) == (0, first.digest)
     assert verify(again.dataset).ok
 
@@ -387,7 +387,7 @@ def test_a_build_replaces_a_dataset_of_the_format_before_without_reading_an_imag
 def test_to_count_copies_otherwise_costs_no_image_and_no_label(tmp_path: Path) -> None:
     first = built(tmp_path, CORGI_AND_DOG)
     (tmp_path / "copies.yaml").write_text(SPEC + "duplicates: {exact: report}\n")
-    again = build(load_spec(tmp_path / "copies.yaml"), tmp_path / "out", shared())
+    again = build(load_spec(tmp_path / "copies.yaml"), tmp_path / "out", inline())
     assert (first.read, again.read, again.summary["tasks"]) == (20, 0, 0)
     assert again.digest != first.digest
 
@@ -418,7 +418,7 @@ def test_verify_finds_a_table_of_copies_that_is_wrong(whole: Built, tmp_path: Pa
 
 def test_a_lock_of_copies_is_written_without_reading_images(whole: Built, tmp_path: Path) -> None:
     loaded = make_copies(tmp_path, CORGI_AND_DOG)
-    lock(replace(loaded), tmp_path / "fresh", tmp_path / "fresh.lock", shared())
+    lock(replace(loaded), tmp_path / "fresh", tmp_path / "fresh.lock", inline())
     assert (tmp_path / "fresh.lock" / "duplicates.csv").read_text() == "sha256,image\n"
     assert SEA in (tmp_path / "fresh.lock" / "categories.csv").read_text()
     assert len((whole.lock / "duplicates.csv").read_text().splitlines()) == 5
@@ -445,9 +445,9 @@ def test_lint_lists_copies_that_differ_those_with_other_labels_first(whole: Buil
         "b": {**CORGI_AND_DOG["b"], "agrees.jpg": (20, [(SEA, "1")])},
     }
     loaded = make_copies(tmp_path, tables)
-    assert labelled(loaded, out, shared(), lint_plan).copied == {}  # nothing was read
-    build(loaded, out, shared())
-    found = labelled(loaded, out, shared(), lint_plan)
+    assert labelled(loaded, out, inline(), lint_plan).copied == {}  # nothing was read
+    build(loaded, out, inline())
+    found = labelled(loaded, out, inline(), lint_plan)
     assert [one.other_labels for one in found.copies] == [True, True, False]
     (cat,) = (one for one in found.copies if "b/cat.jpg" in one.images)
     assert "a/two.jpg: dog" in cat.message
@@ -463,7 +463,7 @@ def test_conflicts_are_no_unused_rule_where_only_copies_contradict_each_other(tm
     }
     made = built(tmp_path, tables, SPEC + "annotation: {conflicts: drop}\n")
     loaded = load_spec(tmp_path / "copies.yaml")
-    unused = labelled(loaded, made.dataset.parent, shared(), unused_rules)
+    unused = labelled(loaded, made.dataset.parent, inline(), unused_rules)
     assert not [problem for problem in unused if "contradicted" in problem.message]
 
 
@@ -482,7 +482,7 @@ def test_files_that_cannot_be_read_are_no_copies_of_each_other(tmp_path: Path) -
         (tmp_path / "a" / name).write_bytes(b"no image")
     for name in ("same.jpg", "cat.jpg"):
         (tmp_path / "b" / name).unlink()
-    made = build(loaded, tmp_path / "out", shared())
+    made = build(loaded, tmp_path / "out", inline())
     assert sum(made.failed.values()) == 4
     with open_dataset(made.dataset) as dataset:
         assert len(dataset.copies) == 0
@@ -513,7 +513,7 @@ def test_diff_says_that_copies_count_otherwise_and_that_no_shard_changed(
     whole: Built, tmp_path: Path
 ) -> None:
     other = built(tmp_path, CORGI_AND_DOG, SPEC + "duplicates: {exact: report}\n")
-    found = compare_paths(whole.dataset, other.dataset, tmp_path, shared())
+    found = compare_paths(whole.dataset, other.dataset, tmp_path, inline())
     assert found.different
     assert not found.labels
     (change,) = (change for change in found.head if change.what == "duplicates")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from runs import backend, tree
+from runs import backend, inline, tree
 
 from mlimg_build.build.compiling import build, plan
 from mlimg_build.dataset import open_dataset
@@ -73,7 +73,7 @@ def test_a_tar_cut_in_half_costs_only_what_lies_behind_the_cut(copy: Path) -> No
     tar = copy / "synsets" / "n04099429.tar"
     data = tar.read_bytes()
     tar.write_bytes(data[: len(data) // 2])
-    made = build(loaded(copy), copy / "out", backend())
+    made = build(loaded(copy), copy / "out", inline())
     passed_over = made.summary["sources"]["synsets"]["passed_over"]
     assert passed_over == {"tar-cut": 1}
     assert made.failed == {"truncated": 1}
@@ -220,13 +220,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_named_and_leaves_what_was_there(copy: Path, small_disk: Path) -> None:
     spec = loaded(copy)
     cats = copy / "synsets" / "n02121620"
-    first = build(spec, small_disk, backend(), fraction=0.1)
+    first = build(spec, small_disk, inline(), fraction=0.1)
     before = tree(first.dataset)
     noise = (cats / "n02121620_0.JPEG").read_bytes()
     for i in range(400):
         (cats / f"n02121620_x{i}.JPEG").write_bytes(noise)
     with pytest.raises(MlimgError) as caught:
-        build(spec, small_disk, backend())
+        build(spec, small_disk, inline())
     assert "disk" in str(caught.value)
     assert caught.value.problems[0].hint
     assert tree(first.dataset) == before
@@ -238,7 +238,7 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(copy: Path) -> None:
     precious.mkdir(parents=True)
     (precious / "thesis.txt").write_text("years of work")
     with pytest.raises(DatasetError) as caught:
-        build(loaded(copy), copy / "out", backend())
+        build(loaded(copy), copy / "out", inline())
     assert caught.value.code == "not-replaceable"
     assert (precious / "thesis.txt").read_text() == "years of work"
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from runs import shared as backend
+from runs import inline
 from sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, WATER, rows_of, spec, state
 
 from mlimg_build.build.compiling import build, lock, plan
@@ -22,7 +22,7 @@ from mlimg_build.errors import DatasetError, SpecError
 
 
 def test_a_sea_snake_gets_the_sea_with_the_bound_as_its_confidence(world: Path) -> None:
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     added = state(built.dataset, "plain/p00.jpg")
     with open_dataset(built.dataset) as dataset:
         (pair,) = (
@@ -37,7 +37,7 @@ def test_a_sea_snake_gets_the_sea_with_the_bound_as_its_confidence(world: Path) 
 
 
 def test_what_people_denied_is_not_added(world: Path) -> None:
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     assert state(built.dataset, "plain/p10.jpg") == {
         SNAKE: (1, 1.0, "stated"), ANIMAL: (1, 1.0, "ancestors"),
         WATER: (-1, 1.0, "stated"), SEA: (-1, 1.0, "descendants"),
@@ -46,7 +46,7 @@ def test_what_people_denied_is_not_added(world: Path) -> None:
 
 
 def test_every_label_is_proved_and_a_changed_one_is_found(world: Path) -> None:
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     proof = prove_labels(built.dataset)
     assert proof.ok
     assert proof.by_rule["cooccurrence"] > 0
@@ -61,7 +61,7 @@ def test_every_label_is_proved_and_a_changed_one_is_found(world: Path) -> None:
 
 
 def test_why_tells_the_pair(world: Path) -> None:
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     (label,) = explain(built.dataset, "plain/p00.jpg", "sea")["labels"]
     assert [step["step"] for step in label["chain"]] == ["source", "mapping", "cooccurrence"]
     assert "36 of 40 images had both" in label["chain"][2]["text"]
@@ -78,7 +78,7 @@ def test_why_tells_the_pair(world: Path) -> None:
 
 
 def test_every_chain_begins_at_a_row_and_ends_at_its_label(world: Path) -> None:
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     with open_dataset(built.dataset) as dataset:
         for image in dataset.train:
             for label in explain_in(dataset, image.id)["labels"]:
@@ -96,7 +96,7 @@ def test_every_chain_begins_at_a_row_and_ends_at_its_label(world: Path) -> None:
 
 def test_a_veto_takes_a_pair_away_and_keeps_it_in_the_lock(world: Path) -> None:
     first = spec(world)
-    lock(first, world / "out", world / "sea.lock", backend())
+    lock(first, world / "out", world / "sea.lock", inline())
     pairs = world / "sea.lock" / "cooccurrence.csv"
     rows = rows_of(pairs)
     assert {(row["antecedent"], row["consequent"]) for row in rows} == {
@@ -111,7 +111,7 @@ def test_a_veto_takes_a_pair_away_and_keeps_it_in_the_lock(world: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     vetoed = spec(world, "min_images: 10}", "min_images: 10, vetoes: vetoes.csv}")
-    lock(vetoed, world / "out", world / "sea.lock", backend())
+    lock(vetoed, world / "out", world / "sea.lock", inline())
     told = {(row["antecedent"], row["consequent"], row["veto"]) for row in rows_of(pairs)}
     assert told == {
         (SNAKE, SEA, "x"), (SEA, SNAKE, ""), (WATER, SNAKE, ""),
@@ -124,7 +124,7 @@ def test_a_veto_takes_a_pair_away_and_keeps_it_in_the_lock(world: Path) -> None:
 
 def test_only_the_named_sources_get_labels(world: Path) -> None:
     loaded = spec(world, "min_images: 10}", "min_images: 10, add_to: [rows]}")
-    built = build(loaded, world / "out", backend())
+    built = build(loaded, world / "out", inline())
     assert SEA not in state(built.dataset, "plain/p00.jpg")
     assert state(built.dataset, "rows/r39.jpg")[SEA][2] == "cooccurrence"
     assert prove_labels(built.dataset).ok
@@ -181,11 +181,11 @@ def test_pairs_are_learnt_from_what_a_model_sees(world: Path) -> None:
 def test_absence_of_a_collapsed_category_says_nothing(world: Path) -> None:
     """No corgi may still be a dog; so no dog is denied, while a present corgi shows a dog."""
     built = build(
-        spec(world, "vocabulary:\n", f"vocabulary:\n  collapse: [{DOG}]\n"), world / "out", backend()
+        spec(world, "vocabulary:\n", f"vocabulary:\n  collapse: [{DOG}]\n"), world / "out", inline()
     )
     assert state(built.dataset, "plain/p15.jpg")[DOG] == (1, 1.0, "stated")
     assert DOG not in state(built.dataset, "plain/p20.jpg")
-    kept = build(spec(world), world / "whole", backend())
+    kept = build(spec(world), world / "whole", inline())
     assert state(kept.dataset, "plain/p20.jpg") == {CORGI: (-1, 1.0, "stated")}
 
 
@@ -194,7 +194,7 @@ def test_a_doubtful_pair_adds_nothing_until_a_person_accepts_it(world: Path) -> 
     with (world / "plain.csv").open("a") as stream:
         stream.write("".join(f"z{i}.jpg,{SNAKE},1\n" for i in range(300)))
     first = spec(world)
-    lock(first, world / "out", world / "sea.lock", backend())
+    lock(first, world / "out", world / "sea.lock", inline())
     pairs = world / "sea.lock" / "cooccurrence.csv"
     (row,) = (row for row in rows_of(pairs) if (row["antecedent"], row["consequent"]) == (SNAKE, SEA))
     assert (row["together"], row["adds"], row["doubt"], row["veto"], row["accept"]) == (
@@ -204,7 +204,7 @@ def test_a_doubtful_pair_adds_nothing_until_a_person_accepts_it(world: Path) -> 
     (listed,) = (one for one in made.summary()["pair_list"] if one["antecedent"] == SNAKE)
     assert (listed["adds"], listed["fate"]) == (319, "doubtful")
     assert made.summary()["pairs_left_out"] == {"adds-too-many": 1}
-    built = build(first, world / "out", backend())
+    built = build(first, world / "out", inline())
     assert SEA not in state(built.dataset, "plain/z0.jpg")
     (world / "vetoes.csv").write_text(f"antecedent,consequent,veto,accept\n{SNAKE},{SEA},,yes\n")
     accepted = spec(world, "min_images: 10}", "min_images: 10, vetoes: vetoes.csv}")
@@ -212,7 +212,7 @@ def test_a_doubtful_pair_adds_nothing_until_a_person_accepts_it(world: Path) -> 
         one for one in plan(accepted, world / "out").summary()["pair_list"] if one["antecedent"] == SNAKE
     )
     assert (listed["doubt"], listed["fate"]) == ("adds-too-many", "accepted")
-    built = build(accepted, world / "out", backend())
+    built = build(accepted, world / "out", inline())
     assert state(built.dataset, "plain/z0.jpg")[SEA][2] == "cooccurrence"
     used = spec(world, "min_images: 10}", "min_images: 10, doubtful: use}")
     assert plan(used, world / "out").summary()["pairs_left_out"] == {}

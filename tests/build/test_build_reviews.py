@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from photographs import crops
-from runs import shared as backend
+from runs import inline
 from sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, rows_of, spec, state
 
 from mlimg_build.build.compiling import build, labelled, lock, plan
@@ -110,7 +110,7 @@ def test_rules_without_effect_are_told_with_their_line(world: Path) -> None:
 
 
 def test_lint_finds_what_to_look_at(world: Path) -> None:
-    found = labelled(spec(world), world / "out", backend(), lint_plan)
+    found = labelled(spec(world), world / "out", inline(), lint_plan)
     kinds = {(one.kind, one.wnid) for one in found.findings}
     assert ("same-as-parent", CORGI) not in kinds, "there are dogs that are no corgis"
     assert ("same-as-parent", SEA) in kinds, "wherever there is water, it is the sea"
@@ -122,7 +122,7 @@ def test_contradictions_are_summed_up_by_who_said_what(world: Path) -> None:
     with (world / "plain.csv").open("a") as stream:
         stream.write("".join(f"q{i}.jpg,{CORGI}|{DOG},0.9|0\n" for i in range(3)))
         stream.write(f"q9.jpg,{CORGI}|{DOG},1|0\n")
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     (file,) = built.lock.parent.glob("*.contradictions.csv")
     rows = rows_of(file)
     assert [
@@ -144,7 +144,7 @@ def test_a_source_that_denies_what_another_says_of_a_copy_is_reported(
     with (world / "plain.csv").open("a") as stream:
         stream.write(f"x.jpg,{ANIMAL},0\n")
     (world / "sea.yaml").write_text((world / "sea.yaml").read_text() + f"duplicates: {{exact: {exact}}}\n")
-    built = build(spec(world), world / "out", backend())
+    built = build(spec(world), world / "out", inline())
     assert read_lock(built.lock).repeated.keys() == {"plain/x.jpg", "rows/r40.jpg"}
     (file,) = built.lock.parent.glob("*.contradictions.csv")
     (row,) = rows_of(file)
@@ -159,19 +159,19 @@ def test_a_source_that_denies_what_another_says_of_a_copy_is_reported(
 def test_copies_of_images_that_left_the_sources_leave_the_lock(world: Path) -> None:
     for name in ("r40.jpg", "r41.jpg", "r42.jpg"):
         (world / "images" / name).write_bytes(crops("chelsea", 1)[0])
-    built = build(spec(world), world / "out", backend())
-    lock(spec(world), world / "elsewhere", built.lock, backend())
+    built = build(spec(world), world / "out", inline())
+    lock(spec(world), world / "elsewhere", built.lock, inline())
     assert read_lock(built.lock).repeated.keys() == {f"rows/r4{i}.jpg" for i in range(3)}, "not built there"
     with (world / "plain.csv").open("a") as stream:
         stream.write("".join(f"z{i}.jpg,corgi,1\n" for i in range(40)))  # other images belong in every shard
-    lock(spec(world), world / "elsewhere", built.lock, backend())
+    lock(spec(world), world / "elsewhere", built.lock, inline())
     assert read_lock(built.lock).repeated == {}, "nobody knows whether they are still the same"
 
 
 def test_lint_shows_doubtful_pairs(world: Path) -> None:
     with (world / "plain.csv").open("a") as stream:
         stream.write("".join(f"z{i}.jpg,{SNAKE},1\n" for i in range(300)))
-    found = labelled(spec(world), world / "out", backend(), lint_plan)
+    found = labelled(spec(world), world / "out", inline(), lint_plan)
     assert [(one.antecedent, one.consequent, one.doubt) for one in found.pairs] == [
         (SNAKE, SEA, "adds-too-many")
     ]

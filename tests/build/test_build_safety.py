@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import backend
+from runs import backend, inline
 
 from mlimg_build.build.compiling import build, lock, plan
 from mlimg_build.build.store import Key, Store
@@ -35,17 +35,17 @@ def test_a_lock_takes_the_place_of_a_lock_only(copy: Path, tmp_path: Path, kind:
     if kind == "mixed":
         (target / "lock.yaml").write_text("lock: 1")
     with pytest.raises(MlimgError) as caught:
-        lock(load_spec(copy / "small.yaml"), tmp_path / "out", target, backend())
+        lock(load_spec(copy / "small.yaml"), tmp_path / "out", target, inline())
     assert caught.value.code == "not-replaceable"
     assert (target if kind == "file" else target / "thesis.txt").read_text() == "thesis"
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock", backend())
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock", backend())
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock", inline())
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "fresh.lock", inline())
     assert sorted(path.name for path in tmp_path.iterdir() if "lock" in path.name) == ["fresh.lock"]
 
 
 def test_a_damaged_chunk_is_made_again(copy: Path, tmp_path: Path) -> None:
     spec = load_spec(copy / "small.yaml")
-    first = build(spec, tmp_path / "out", backend())
+    first = build(spec, tmp_path / "out", inline())
     chunk = first.dataset / "train/images/data/c/2/0"
     damaged = bytearray(chunk.read_bytes())
     damaged[500:900] = bytes(400)
@@ -53,7 +53,7 @@ def test_a_damaged_chunk_is_made_again(copy: Path, tmp_path: Path) -> None:
         stream.write(damaged)
     assert not verify(first.dataset).ok
     assert plan(spec, tmp_path / "out").summary()["why"]["images"] == {"its files were touched since": 1}
-    again = build(spec, tmp_path / "out", backend())
+    again = build(spec, tmp_path / "out", inline())
     assert (again.read, again.digest) == (16, first.digest)
     assert verify(again.dataset).ok
 
@@ -62,7 +62,7 @@ def test_damage_without_a_trace_is_found_by_repair(copy: Path, tmp_path: Path) -
     import os
 
     spec = load_spec(copy / "small.yaml")
-    first = build(spec, tmp_path / "out", backend())
+    first = build(spec, tmp_path / "out", inline())
     chunk = first.dataset / "train/images/start/c/3"
     status = chunk.stat()
     data = bytearray(chunk.read_bytes())
@@ -70,16 +70,16 @@ def test_damage_without_a_trace_is_found_by_repair(copy: Path, tmp_path: Path) -
     with chunk.open("r+b") as stream:
         stream.write(data)
     os.utime(chunk, ns=(status.st_atime_ns, status.st_mtime_ns))  # as a disk does that forgets a bit
-    assert build(spec, tmp_path / "out", backend()).read == 0
+    assert build(spec, tmp_path / "out", inline()).read == 0
     assert not verify(first.dataset).ok
-    mended = build(spec, tmp_path / "out", backend(), repair=True)
+    mended = build(spec, tmp_path / "out", inline(), repair=True)
     assert (mended.read, mended.digest) == (16, first.digest)
     assert verify(mended.dataset).ok
 
 
 def test_a_lost_file_of_the_cache_is_made_again(copy: Path, tmp_path: Path) -> None:
     spec = load_spec(copy / "small.yaml")
-    first = build(spec, tmp_path / "out", backend())
+    first = build(spec, tmp_path / "out", inline())
     for path in sorted((tmp_path / "out/.mlimg/small/images").rglob("c/0"))[:1]:
         if path.is_file():
             path.unlink()
@@ -87,31 +87,31 @@ def test_a_lost_file_of_the_cache_is_made_again(copy: Path, tmp_path: Path) -> N
             shutil.rmtree(path)
     for path in (tmp_path / "out/.mlimg/small/rows").rglob("train.arrow"):
         path.write_bytes(path.read_bytes()[:1000])
-    assert build(spec, tmp_path / "out", backend()).digest == first.digest
+    assert build(spec, tmp_path / "out", inline()).digest == first.digest
 
 
 def test_a_fraction_never_lands_on_another_dataset(copy: Path, tmp_path: Path) -> None:
     text = (copy / "small.yaml").read_text()
     (copy / "odd.yaml").write_text(text.replace("name: small", "name: small-0.5"))
-    whole = build(load_spec(copy / "odd.yaml"), tmp_path / "out", backend())
-    part = build(load_spec(copy / "small.yaml"), tmp_path / "out", backend(), fraction=0.5)
+    whole = build(load_spec(copy / "odd.yaml"), tmp_path / "out", inline())
+    part = build(load_spec(copy / "small.yaml"), tmp_path / "out", inline(), fraction=0.5)
     assert whole.dataset != part.dataset
     (tmp_path / "out" / "small.zarr").symlink_to(whole.dataset)
     with pytest.raises(MlimgError) as caught:
-        build(load_spec(copy / "small.yaml"), tmp_path / "out", backend())
+        build(load_spec(copy / "small.yaml"), tmp_path / "out", inline())
     assert caught.value.code == "not-replaceable"
     assert verify(whole.dataset).ok
 
 
 def test_a_lock_names_a_dataset_only_where_it_is_the_one(copy: Path, tmp_path: Path) -> None:
     spec = load_spec(copy / "small.yaml")
-    built = build(spec, tmp_path / "out", backend())
-    lock(spec, tmp_path / "out", tmp_path / "a.lock", backend())
+    built = build(spec, tmp_path / "out", inline())
+    lock(spec, tmp_path / "out", tmp_path / "a.lock", inline())
     assert f"dataset: {built.digest}" in (tmp_path / "a.lock" / "lock.yaml").read_text()
     (copy / "map.csv").write_text("source,category,wnid\ncrowd,/m/cat,n02121620\n")
     text = (copy / "small.yaml").read_text()
     (copy / "small.yaml").write_text(text.replace("vocabulary:", "vocabulary:\n  mapping: {file: map.csv}"))
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "a.lock", backend())
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", tmp_path / "a.lock", inline())
     assert "dataset: null" in (tmp_path / "a.lock" / "lock.yaml").read_text()
 
 
@@ -134,7 +134,7 @@ def test_what_could_not_be_used_is_counted_and_listed(copy: Path, tmp_path: Path
     (copy / "synsets" / "notes.txt").write_text("read me")
     with (copy / "crowd" / "labels.csv").open("a") as stream:
         stream.write("m00,machine,/m/cat,much\nm01,machine\n")
-    built = build(load_spec(copy / "small.yaml"), tmp_path / "out", backend())
+    built = build(load_spec(copy / "small.yaml"), tmp_path / "out", inline())
     assert built.passed_over is not None
     listed = built.passed_over.read_text()
     for code in ("bad-confidence", "malformed-row", "not-a-synset"):
@@ -143,12 +143,12 @@ def test_what_could_not_be_used_is_counted_and_listed(copy: Path, tmp_path: Path
 
 def test_a_store_with_nonsense_in_it_is_a_store_without_it(copy: Path, tmp_path: Path) -> None:
     spec = load_spec(copy / "small.yaml")
-    first = build(spec, tmp_path / "out", backend())
+    first = build(spec, tmp_path / "out", inline())
     store = tmp_path / "out" / ".mlimg" / "small"
     (store / "last.json").write_text("[1]")
     for path in list(store.rglob("entry.json"))[:3]:
         path.write_text("[]")
-    assert build(spec, tmp_path / "out", backend()).digest == first.digest
+    assert build(spec, tmp_path / "out", inline()).digest == first.digest
 
 
 def test_a_worker_that_is_killed_costs_nothing(copy: Path, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_worker_that_is_killed_costs_nothing(copy: Path, tmp_path: Path) -> No
                 self.killed += 1
 
     spec, killing = load_spec(copy / "small.yaml"), Killing()
-    wanted = build(spec, tmp_path / "calm", backend())
+    wanted = build(spec, tmp_path / "calm", inline())
     made = build(spec, tmp_path / "out", backend(2), watcher=killing)
     assert killing.killed == 1
     assert made.digest == wanted.digest

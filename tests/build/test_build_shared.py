@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import THREE_SOURCES, backend
+from runs import THREE_SOURCES, backend, inline
 
 from mlimg_build.build.compiling import Built, build, plan
 from mlimg_build.build.explaining import explain
@@ -174,7 +174,7 @@ def test_the_published_rows_are_all_there(
     made = plan(loaded, tmp_path / "out")
     assert len(made.facts.vocabulary) == 11_166
     assert made.facts.hierarchy.pairs == pairs
-    built = build(loaded, tmp_path / "out", backend())
+    built = build(loaded, tmp_path / "out", inline())
     assert built.failed == {"not_fetched": 50}
     if parents == "tree":
         published = (

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from photographs import crops
-from runs import shared
+from runs import inline
 
 from mlimg_build.build import retries, tasks
 from mlimg_build.build.catalog import catalog
@@ -90,14 +90,14 @@ class Watching:
 
 
 def made(world: Path, watching: Watching | None = None, more: str = "", **given: Any) -> Built:
-    return build(loaded(world, more), world / "out", shared(), watcher=watching, **given)
+    return build(loaded(world, more), world / "out", inline(), watcher=watching, **given)
 
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The digest of a build that nothing disturbs."""
     world = make_world(tmp_path_factory.mktemp("calm"))
-    return build(loaded(world), world / "out", shared()).digest
+    return build(loaded(world), world / "out", inline()).digest
 
 
 def refused(world: Path, watching: Watching, more: str = "") -> MlimgError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from runs import backend, external_cluster, tree
+from runs import backend, external_cluster, inline, tree
 
 from mlimg_build.build.compiling import Built, build, plan
 from mlimg_build.dataset import open_dataset, verify
@@ -113,12 +113,12 @@ def test_a_scheduler_that_does_not_answer_is_named(spec: LoadedSpec, tmp_path: P
 def test_a_second_build_has_nothing_to_do(spec: LoadedSpec, built: Built) -> None:
     made = plan(spec, built.dataset.parent)
     assert made.tasks == 0
-    again = build(spec, built.dataset.parent, backend())
+    again = build(spec, built.dataset.parent, inline())
     assert (again.read, again.digest) == (0, built.digest)
 
 
 def test_a_fraction_is_a_prefix_of_the_whole(spec: LoadedSpec, built: Built, tmp_path: Path) -> None:
-    part = build(spec, tmp_path, backend(), fraction=0.3)
+    part = build(spec, tmp_path, inline(), fraction=0.3)
     assert part.dataset.name == "small@0.3.zarr"
     assert part.images == part.read == 48  # three of seven shards
     whole, prefix = tree(built.dataset), tree(part.dataset)
@@ -148,7 +148,7 @@ def test_a_killed_build_goes_on_where_it_was(
     assert not (tmp_path / "small.zarr").exists()
     done = len(list(finished.glob("*/*/entry.json")))
     assert done >= 1
-    again = build(spec, tmp_path, backend())
+    again = build(spec, tmp_path, inline())
     assert again.digest == built.digest
     assert again.read <= built.images - 16 * (done - 1)
 
@@ -163,13 +163,13 @@ def test_an_edit_of_a_label_rule_reads_no_image(
     assert made.summary()["label_shards_cached"] == 0
     assert made.summary()["why"] == {"images": {}, "labels": {"annotation.negatives changed": 7}}
     before = (built.dataset / "train/images/data/c/0/0").stat().st_ino
-    again = build(changed, out, backend())
+    again = build(changed, out, inline())
     assert again.read == 0
     assert again.digest != built.digest
     assert (built.dataset / "train/images/data/c/0/0").stat().st_ino == before
     with open_dataset(again.dataset) as dataset:
         assert {label.rule for image in dataset.train for label in image.labels} == {"stated", "ancestors"}
-    back = build(load_spec(collection / "small.yaml"), out, backend())
+    back = build(load_spec(collection / "small.yaml"), out, inline())
     assert back.digest == built.digest
 
 
@@ -179,7 +179,7 @@ def test_an_image_that_changes_is_read_again(collection: Path, tmp_path: Path) -
     copy = tmp_path / "copy"
     shutil.copytree(collection, copy)
     spec = load_spec(copy / "small.yaml")
-    first = build(spec, tmp_path / "out", backend())
+    first = build(spec, tmp_path / "out", inline())
     image = copy / "synsets" / "n02121620" / "n02121620_3.JPEG"
     other = (copy / "synsets" / "n02121620" / "n02121620_4.JPEG").read_bytes()
     size = image.stat().st_size
@@ -188,7 +188,7 @@ def test_an_image_that_changes_is_read_again(collection: Path, tmp_path: Path) -
     )  # of the same size, so that only its time of change tells
     made = plan(spec, tmp_path / "out")
     assert made.summary()["why"] == {"images": {"its files were touched since": 1}, "labels": {}}
-    second = build(spec, tmp_path / "out", backend())
+    second = build(spec, tmp_path / "out", inline())
     assert second.read in {4, 16}
     assert second.digest != first.digest
 
@@ -198,7 +198,7 @@ def test_a_change_of_encoding_is_named_by_the_plan(
 ) -> None:
     changed = edited(collection / "small.yaml", "dataset:", "images: {encoding: {short_side: 48}}\ndataset:")
     assert plan(changed, built.dataset.parent).summary()["why"]["images"] == {"images.encoding changed": 7}
-    small = build(changed, tmp_path, backend())
+    small = build(changed, tmp_path, inline())
     with open_dataset(small.dataset) as dataset:
         image = dataset.train[0]
         assert (image.height, image.width) == (48, 48)
@@ -247,5 +247,5 @@ def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_
             return lambda done: None
 
     seen = Listening()
-    build(spec, tmp_path, backend(), watcher=seen)
+    build(spec, tmp_path, inline(), watcher=seen)
     assert seen.addresses == {"127.0.0.1"}

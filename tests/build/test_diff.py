@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import shared as backend
+from runs import inline
 
 from mlimg_build.build.comparing import Change, Differences, as_json, compare
 from mlimg_build.build.compiling import Built, build, lock
@@ -229,7 +229,7 @@ def without_cats(copy: Path) -> Path:
 @pytest.fixture(scope="module")
 def found(copy: Path, without_cats: Path) -> Differences:
     """What excluding the cats changes."""
-    return compare_paths(copy / "small.yaml", without_cats, copy / "out", backend())
+    return compare_paths(copy / "small.yaml", without_cats, copy / "out", inline())
 
 
 def test_the_markdown_of_a_small_change_reads_like_a_review(found: Differences) -> None:
@@ -249,7 +249,7 @@ def test_spec_lock_and_dataset_of_one_build_do_not_differ(
     built: Built, collection: Path, tmp_path: Path
 ) -> None:
     paths = [collection / "small.yaml", built.lock, built.dataset]
-    told = [side_of(path, built.dataset.parent, backend()) for path in paths]
+    told = [side_of(path, built.dataset.parent, inline()) for path in paths]
     assert [side.kind for side in told] == ["spec", "lock", "dataset"]
     for before in told:
         for after in told:
@@ -276,7 +276,7 @@ def test_a_pair_is_named_as_the_cause_of_what_it_adds(collection: Path, tmp_path
     (copy / "refused.csv").write_text(f"{header}n00015388,n03790512,x\nn02121620,n03790512,x\n")
     adding = changed(copy, "adding", "dataset:\n", PAIRS.format(vetoes="none.csv"))
     refusing = changed(copy, "refusing", "dataset:\n", PAIRS.format(vetoes="refused.csv"))
-    told = compare_paths(copy / "small.yaml", adding, copy / "out", backend())
+    told = compare_paths(copy / "small.yaml", adding, copy / "out", inline())
     assert [(told.names[row.antecedent], told.names[row.consequent]) for row in told.pairs] == [
         ("animal", "motorcycle"),
         ("cat", "motorcycle"),
@@ -288,15 +288,15 @@ def test_a_pair_is_named_as_the_cause_of_what_it_adds(collection: Path, tmp_path
         "cat adds motorcycle now",
         "co-occurrence adds labels now",
     )
-    built = build(load_spec(adding), tmp_path / "out", backend())
-    assert not compare_paths(built.dataset, built.lock, tmp_path, backend()).different
-    assert not compare_paths(adding, built.dataset, copy / "out", backend()).different
-    told = compare_paths(built.dataset, refusing, copy / "out", backend())
+    built = build(load_spec(adding), tmp_path / "out", inline())
+    assert not compare_paths(built.dataset, built.lock, tmp_path, inline()).different
+    assert not compare_paths(adding, built.dataset, copy / "out", inline()).different
+    told = compare_paths(built.dataset, refusing, copy / "out", inline())
     motorcycle = next(row for row in told.effects if row.name == "motorcycle")
     assert motorcycle.changes == {"cooccurring": -30}
     assert "cat adds motorcycle no longer" in motorcycle.because
-    lock(load_spec(adding), copy / "out", copy / "adding.lock", backend())
-    told = compare_paths(copy / "adding.lock", refusing, copy / "out", backend())
+    lock(load_spec(adding), copy / "out", copy / "adding.lock", inline())
+    told = compare_paths(copy / "adding.lock", refusing, copy / "out", inline())
     changed_pairs = {
         (told.names[row.consequent], row.before and row.before.vetoed, row.after and row.after.vetoed)
         for row in told.pairs
@@ -318,9 +318,9 @@ def labels(dataset: Dataset) -> dict[tuple[str, str], tuple[int, str]]:
 def test_datasets_of_other_images_are_compared_by_category_alone(
     built: Built, without_cats: Path, tmp_path: Path
 ) -> None:
-    other = build(load_spec(without_cats), tmp_path / "out", backend())
+    other = build(load_spec(without_cats), tmp_path / "out", inline())
     assert other.images < built.images  # whose only labels were of cats
-    told = compare_paths(built.dataset, other.dataset, tmp_path, backend())
+    told = compare_paths(built.dataset, other.dataset, tmp_path, inline())
     assert told.entries is None
     assert [(row.what, row.before, row.after) for row in told.head if row.what == "images"] == [
         ("images", str(built.images), str(other.images))
@@ -332,8 +332,8 @@ def test_entries_are_those_of_every_single_image(built: Built, copy: Path, tmp_p
     quiet = changed(
         copy, "quiet", "dataset:\n", "annotation:\n  negatives: none\n  positives: none\ndataset:\n"
     )
-    other = build(load_spec(quiet), tmp_path / "out", backend())
-    told = compare_paths(built.dataset, other.dataset, tmp_path, backend())
+    other = build(load_spec(quiet), tmp_path / "out", inline())
+    told = compare_paths(built.dataset, other.dataset, tmp_path, inline())
     with open_dataset(built.dataset) as one, open_dataset(other.dataset) as two:
         before, after = labels(one), labels(two)
     lost = Counter(rule for key, (_, rule) in before.items() if key not in after)
@@ -344,7 +344,7 @@ def test_entries_are_those_of_every_single_image(built: Built, copy: Path, tmp_p
     assert told.entries.gained == {}
     assert told.entries.images == len({image for image, _ in before.keys() - after.keys()})
     assert {row.rule: row.lost for row in told.labels} == told.entries.lost
-    back = compare_paths(other.dataset, built.dataset, tmp_path, backend()).entries
+    back = compare_paths(other.dataset, built.dataset, tmp_path, inline()).entries
     assert back is not None
     assert (back.gained, back.lost) == (told.entries.lost, {})
 
@@ -352,9 +352,9 @@ def test_entries_are_those_of_every_single_image(built: Built, copy: Path, tmp_p
 def test_labels_of_a_fraction_are_not_compared_with_those_of_the_whole(
     built: Built, spec: LoadedSpec, tmp_path: Path
 ) -> None:
-    part = build(spec, tmp_path / "out", backend(), fraction=0.1)
+    part = build(spec, tmp_path / "out", inline(), fraction=0.1)
     for path in (part.dataset, part.lock):
-        told = compare_paths(built.dataset, path, tmp_path, backend())
+        told = compare_paths(built.dataset, path, tmp_path, inline())
         assert not told.counted
         assert told.labels == ()
         assert not any(change.what == "images" for change in told.head)
@@ -428,6 +428,6 @@ def test_a_wrong_path_is_named_with_what_to_do(
         re.sub(rf"^({wnid},[^,]*),[^,]*,", rf"\1,{wnid},", categories, flags=re.MULTILINE)
     )
     with pytest.raises(MlimgError) as caught:
-        compare_paths(built.lock, root / path, tmp_path / "out", backend())
+        compare_paths(built.lock, root / path, tmp_path / "out", inline())
     assert caught.value.code == code
     assert caught.value.problems[0].hint

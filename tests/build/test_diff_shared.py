@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runs import THREE_SOURCES, backend
+from runs import THREE_SOURCES, inline
 
 from mlimg_build.build.comparing import Differences
 from mlimg_build.build.compiling import lock
@@ -36,8 +36,8 @@ def collapsed(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Di
     root = tmp_path_factory.mktemp("collapsed")
     for name, collapse in (("before", "[]"), ("after", "[n02120997]")):
         (root / "three.yaml").write_text(SPEC.format(data=shared_data, collapse=collapse))
-        lock(load_spec(root / "three.yaml"), root / "out", root / f"{name}.lock", backend())
-    return compare_paths(root / "before.lock", root / "after.lock", root / "out", backend())
+        lock(load_spec(root / "three.yaml"), root / "out", root / f"{name}.lock", inline())
+    return compare_paths(root / "before.lock", root / "after.lock", root / "out", inline())
 
 
 def test_collapsed_categories_are_dropped_and_merged_into_one(collapsed: Differences) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import backend
+from runs import inline
 
 from mlimg_build.build.columns import hash_names
 from mlimg_build.build.compiling import build, plan
@@ -348,7 +348,7 @@ def test_plan_and_dataset_and_lock_say_how_images_are_grouped(clinic: Path, plan
     assert told["splits"] == made.splits
     assert told["groups"]["by"] == {"scans": "column patient", "films": "column patient"}
     (clinic / "images" / "s00_frame0.jpg").write_bytes(b"no image")
-    done = build(made.loaded, clinic / "out", backend())
+    done = build(made.loaded, clinic / "out", inline())
     with open_dataset(done.dataset) as dataset:
         said = dataset.attributes["groups"]
     assert (said["groups"], said["images"], said["images_without"]) == (30, 360, 20)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import shared as backend
-from runs import tree
+from runs import backend, inline, tree
 
 import mlimg_build.build.lock as locking
 from mlimg_build.build.compiling import Built, build, check_lock, lock
@@ -39,7 +38,7 @@ def copy(collection: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def kept(spec: LoadedSpec, out: Path, tmp_path: Path) -> Path:
     """The lock of the collection, fresh."""
-    lock(spec, out, tmp_path / "small.lock", backend())
+    lock(spec, out, tmp_path / "small.lock", inline())
     return tmp_path / "small.lock"
 
 
@@ -65,14 +64,14 @@ def refused(check: Callable[[], object]) -> str:
 
 def test_a_lock_that_was_just_written_is_right(spec: LoadedSpec, out: Path, kept: Path) -> None:
     before = tree(kept)
-    check_lock(spec, out, kept, backend())
-    lock(spec, out, kept, backend())
+    check_lock(spec, out, kept, inline())
+    lock(spec, out, kept, inline())
     assert tree(kept) == before
 
 
 def test_an_edited_rule_is_named(copy: Path, tmp_path: Path, kept: Path) -> None:
     loaded = changed(copy / "small.yaml", THEIRS)
-    said = refused(lambda: check_lock(loaded, tmp_path / "out", kept, backend()))
+    said = refused(lambda: check_lock(loaded, tmp_path / "out", kept, inline()))
     assert "lock.yaml: spec: " in said
     assert "categories.csv: n02121620: absent_implied 40 → 0" in said
     assert re.search(r"shards\.csv: train 0: labels_key [0-9a-f]{16} → [0-9a-f]{16}", said)
@@ -82,10 +81,10 @@ def test_an_edited_rule_is_named(copy: Path, tmp_path: Path, kept: Path) -> None
 def test_a_change_under_the_same_version_asks_for_another(copy: Path, tmp_path: Path, kept: Path) -> None:
     text = (copy / "small.yaml").read_text().replace("ancestors: common", "ancestors: all")
     (copy / "small.yaml").write_text(text)
-    still = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, backend()))
+    still = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, inline()))
     assert any("raise `version:` in the spec" in line for line in _lines(still))
     (copy / "small.yaml").write_text(text.replace("version: 1.0.0", "version: 1.1.0"))
-    raised = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, backend()))
+    raised = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, inline()))
     assert not any("raise `version:` in the spec" in line for line in _lines(raised))
 
 
@@ -96,7 +95,7 @@ def _lines(told: object) -> list[str]:
 def test_one_more_row_of_labels_is_named(copy: Path, tmp_path: Path, kept: Path) -> None:
     with (copy / "crowd/labels.csv").open("a") as stream:
         stream.write("m07,verification,/m/cat,1\n")
-    said = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, backend()))
+    said = refused(lambda: check_lock(load_spec(copy / "small.yaml"), tmp_path / "out", kept, inline()))
     assert "lock.yaml: source crowd: 40 images, 85 statements" in said
     assert "40 images, 86 statements" in said
     assert "mappings.csv: crowd /m/cat: images 5 → 6" in said
@@ -122,20 +121,20 @@ def test_an_edited_line_is_named(
     spec: LoadedSpec, built: Built, kept: Path, name: str, old: str, new: str, said: str
 ) -> None:
     lock(
-        spec, built.dataset.parent, kept, backend()
+        spec, built.dataset.parent, kept, inline()
     )  # where all is built, so that every file has rows to check
     text = (kept / name).read_text()
     edited = re.sub(old, new, text, count=1, flags=re.MULTILINE)
     assert edited != text
     (kept / name).write_text(edited)
-    told = refused(lambda: check_lock(spec, built.dataset.parent, kept, backend()))
+    told = refused(lambda: check_lock(spec, built.dataset.parent, kept, inline()))
     assert f"{name}: " in told
     assert said in told
 
 
 def test_a_locked_build_refuses_before_it_reads_an_image(copy: Path, tmp_path: Path, kept: Path) -> None:
     loaded = changed(copy / "small.yaml", THEIRS)
-    said = refused(lambda: build(loaded, tmp_path / "out", backend(), locked=kept))
+    said = refused(lambda: build(loaded, tmp_path / "out", inline(), locked=kept))
     assert "lock.yaml: spec: " in said
     assert not (tmp_path / "out/small.zarr").exists()
     assert not (tmp_path / "out/.mlimg/small/images").exists()
@@ -144,7 +143,7 @@ def test_a_locked_build_refuses_before_it_reads_an_image(copy: Path, tmp_path: P
 def test_a_locked_build_of_an_unchanged_spec_is_the_released_dataset(
     spec: LoadedSpec, built: Built, tmp_path: Path
 ) -> None:
-    again = build(spec, tmp_path / "out", backend(), locked=built.lock)
+    again = build(spec, tmp_path / "out", inline(), locked=built.lock)
     assert again.digest == built.digest
     assert again.proved == (again.summary["shards"], again.summary["shards"])
 
@@ -156,7 +155,7 @@ def test_a_locked_build_that_makes_other_bytes_leaves_no_dataset(
     rows = (folder / "shards.csv").read_text()
     digest = read_lock(folder).tables["shards.csv"][2]["images_digest"]
     (folder / "shards.csv").write_text(rows.replace(digest, "0" * len(digest)))
-    said = refused(lambda: build(spec, tmp_path / "out", backend(), locked=folder))
+    said = refused(lambda: build(spec, tmp_path / "out", inline(), locked=folder))
     assert f"shards.csv: train/2: images {'0' * len(digest)} → {digest}" in said
     assert not (tmp_path / "out/small.zarr").exists()
 
@@ -216,14 +215,14 @@ def test_a_conflict_in_any_file_is_refused(spec: LoadedSpec, built: Built, tmp_p
     assert "<<<<<<<" in (folder / name).read_text()
     out = built.dataset.parent
     for refuse in (
-        lambda: check_lock(spec, out, folder, backend()),
-        lambda: build(spec, out, backend(), locked=folder),
+        lambda: check_lock(spec, out, folder, inline()),
+        lambda: build(spec, out, inline(), locked=folder),
     ):
         with pytest.raises(BuildError) as caught:
             refuse()
         assert caught.value.code == "lock-conflict"
         assert name in caught.value.problems[0].message
-    lock(spec, out, folder, backend())
+    lock(spec, out, folder, inline())
     assert tree(folder) == tree(built.lock)
 
 
@@ -236,7 +235,7 @@ def test_a_merge_of_two_branches_is_mended_and_keeps_what_others_built(
     git(copy, "commit", "-qm", "base")
     for branch, change in (("ours", OURS), ("theirs", THEIRS)):
         git(copy, "checkout", "-q", "-b", branch, "main")
-        lock(changed(copy / "small.yaml", change), tmp_path / branch, copy / "small.lock", backend())
+        lock(changed(copy / "small.yaml", change), tmp_path / branch, copy / "small.lock", inline())
         git(copy, "commit", "-qam", branch)
     git(copy, "merge", "ours", fails=True)
     conflicted = git(copy, "diff", "--name-only", "--diff-filter=U").split()
@@ -246,10 +245,10 @@ def test_a_merge_of_two_branches_is_mended_and_keeps_what_others_built(
     assert loaded.spec.version == "1.1.0"
     assert loaded.spec.annotation.negatives == "none"
     with pytest.raises(BuildError) as caught:
-        check_lock(loaded, tmp_path / "here", copy / "small.lock", backend())
+        check_lock(loaded, tmp_path / "here", copy / "small.lock", inline())
     assert caught.value.code == "lock-conflict"
-    lock(loaded, tmp_path / "here", copy / "small.lock", backend())
-    check_lock(loaded, tmp_path / "here", copy / "small.lock", backend())
+    lock(loaded, tmp_path / "here", copy / "small.lock", inline())
+    check_lock(loaded, tmp_path / "here", copy / "small.lock", inline())
     mended, whole = read_lock(copy / "small.lock"), read_lock(built.lock)
     columns = ("images_key", "images_digest")
     assert [[row[c] for c in columns] for row in mended.tables["shards.csv"]] == [
@@ -261,14 +260,14 @@ def test_a_merge_of_two_branches_is_mended_and_keeps_what_others_built(
 
 def test_a_digest_is_forgotten_where_its_key_is_another(copy: Path, built: Built, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(built.lock, tmp_path / "small.lock"))
-    lock(changed(copy / "small.yaml", THEIRS), tmp_path / "out", folder, backend())
+    lock(changed(copy / "small.yaml", THEIRS), tmp_path / "out", folder, inline())
     rows, old = read_lock(folder).tables["shards.csv"], read_lock(built.lock).tables["shards.csv"]
     for row, was in zip(rows, old, strict=True):
         assert row["images_digest"] == was["images_digest"] != ""
         assert row["labels_key"] != was["labels_key"]
     assert any(row["labels_digest"] != was["labels_digest"] for row, was in zip(rows, old, strict=True))
     (copy / "synsets/n02121620/n02121620_3.JPEG").unlink()
-    lock(load_spec(copy / "small.yaml"), tmp_path / "out", folder, backend())
+    lock(load_spec(copy / "small.yaml"), tmp_path / "out", folder, inline())
     now = {row["images_key"]: row["images_digest"] for row in read_lock(folder).tables["shards.csv"]}
     assert "" in now.values()
     before = {row["images_key"]: row["images_digest"] for row in rows}
@@ -312,10 +311,10 @@ def test_a_lock_that_fails_in_the_middle_leaves_the_old_one(
 
     monkeypatch.setattr(locking, "write_synced", failing)
     with pytest.raises(OSError, match="Input/output"):
-        lock(loaded, tmp_path / "out", kept, backend())
+        lock(loaded, tmp_path / "out", kept, inline())
     assert len(calls) == 3
     assert tree(kept) == before
     assert [path.name for path in tmp_path.iterdir() if ".new" in path.name or ".old" in path.name] == []
     monkeypatch.undo()
-    lock(loaded, tmp_path / "out", kept, backend())
+    lock(loaded, tmp_path / "out", kept, inline())
     assert read_lock(kept).head["version"] == "1.1.0"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from photographs import crops
-from runs import shared as backend
+from runs import inline
 
 from mlimg_build.build.compiling import check_lock, lock
 from mlimg_build.build.list_digests import list_digests, refuse_changed
@@ -101,7 +101,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, data in zip("abc", crops("chelsea", 3), strict=True):
         (root / "images" / f"{name}.jpg").write_bytes(data)
     (root / "files.yaml").write_text(SPEC)
-    lock(loaded(root), root / "out", root / "files.lock", backend())
+    lock(loaded(root), root / "out", root / "files.lock", inline())
     return root
 
 
@@ -125,7 +125,7 @@ def touched(project: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("touched", NAMED, indirect=True)
 def test_a_change_of_any_file_is_named_even_where_it_changes_no_decision(project: Path, touched: str) -> None:
     with pytest.raises(LockChanged) as caught:
-        check_lock(loaded(project), project / "out", project / "files.lock", backend())
+        check_lock(loaded(project), project / "out", project / "files.lock", inline())
     told = [line.strip() for line in str(caught.value).splitlines()[1:]]
     (line,) = (line for line in told if line.startswith(f"lock.yaml: {NAMED[touched]}: "))
     assert line.count("…") == 2, "both digests are shown by their beginnings"
@@ -142,7 +142,7 @@ def test_the_lock_has_a_digest_of_every_file_that_the_spec_names(project: Path) 
     named = {path.name for _, path, kind in file_paths(loaded(project)) if kind == "file"}
     assert named == known
     assert len(named) == len(NAMED) - 1, "two label lists have one name"
-    check_lock(loaded(project), project / "out", project / "files.lock", backend())
+    check_lock(loaded(project), project / "out", project / "files.lock", inline())
 
 
 def test_a_tree_from_a_file_has_a_digest_too(project: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import shared as backend
+from runs import inline
 from sea_world import CORGI, DOG, rows_of, spec
 
 from mlimg_build.build.checking import check_mapping, load_wordnet
@@ -43,7 +43,7 @@ def reviewed(world: Path) -> Path:
 
 def test_a_correction_that_nobody_signed_is_told_at_its_line_and_does_nothing(reviewed: Path) -> None:
     rewrite(reviewed / "mapping.csv", lambda row: {**row, "wnid": DOG})
-    for made in (plan(spec(reviewed), reviewed / "out"), build(spec(reviewed), reviewed / "out", backend())):
+    for made in (plan(spec(reviewed), reviewed / "out"), build(spec(reviewed), reviewed / "out", inline())):
         (problem,) = unsigned(made.warnings)
         assert problem.severity == "warning"
         assert problem.place is not None
@@ -62,7 +62,7 @@ def test_it_stops_where_what_nobody_reviewed_is_an_error(reviewed: Path) -> None
     rewrite(reviewed / "mapping.csv", lambda row: {**row, "wnid": DOG})
     for act in (
         lambda: plan(spec(reviewed, WARN, ERROR), reviewed / "out"),
-        lambda: lock(spec(reviewed, WARN, ERROR), reviewed / "out", reviewed / "a.lock", backend()),
+        lambda: lock(spec(reviewed, WARN, ERROR), reviewed / "out", reviewed / "a.lock", inline()),
     ):
         with pytest.raises(SpecError) as caught:
             act()

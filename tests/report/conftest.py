@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from html_page import EVIL
 from photographs import crops
-from runs import backend
+from runs import inline
 
 from mlimg_build.build.compiling import build
 from mlimg_build.build.reporting import write_report
@@ -94,7 +94,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "crowd" / "labels.csv").write_text("\n".join(rows) + "\n")
     classes = "".join(f"{key},{name}\n" for key, name in CLASSES)
     (root / "crowd" / "classes.csv").write_text(f"LabelName,DisplayName\n{classes}")
-    return build(load_spec(root / "everything.yaml"), root / "out", backend()).dataset
+    return build(load_spec(root / "everything.yaml"), root / "out", inline()).dataset
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +106,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir(parents=True)
     for i, data in enumerate(crops("chelsea", 3)):
         (folder / f"n02121620_{i}.JPEG").write_bytes(data)
-    return build(load_spec(root / "plain.yaml"), root / "out", backend()).dataset
+    return build(load_spec(root / "plain.yaml"), root / "out", inline()).dataset
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +125,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for i, data in enumerate(crops("motorcycle", len(said))):
         (root / "images" / f"{i}.jpg").write_bytes(data)
-    return build(load_spec(root / "together.yaml"), root / "out", backend()).dataset
+    return build(load_spec(root / "together.yaml"), root / "out", inline()).dataset
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from html_page import parse, section
-from runs import backend
+from runs import inline
 
 from mlimg_build.build.compiling import build
 from mlimg_build.build.reporting import write_report
@@ -28,7 +28,7 @@ annotation:
 
 def test_eleven_thousand_categories_make_a_page(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "published.yaml").write_text(SPEC.format(data=shared_data))
-    dataset = build(load_spec(tmp_path / "published.yaml"), tmp_path / "out", backend()).dataset
+    dataset = build(load_spec(tmp_path / "published.yaml"), tmp_path / "out", inline()).dataset
     to = write_report(dataset, tmp_path / "report.html")
     parsed = parse(to.read_text())
     assert len(json.loads(section(parsed, "tree-data").raw)["wnid"]) == 11_166

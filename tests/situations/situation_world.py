@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from photographs import crops
-from runs import shared
+from runs import inline
 
 from mlimg_build.build.compiling import build
 from mlimg_build.dataset import open_dataset
@@ -92,7 +92,7 @@ class World:
         spec = self.file("x.yaml", f"{HEAD}{lines}{rest}")
         try:
             loaded = load_spec(spec)
-            made = build(loaded, self.root / "out", shared())
+            made = build(loaded, self.root / "out", inline())
         except MlimgError as error:
             return Outcome(self.root, problems=tuple(error.problems))
         if made.failure is not None:

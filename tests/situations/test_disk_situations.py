@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from runs import shared
+from runs import inline
 from situation_world import HEAD, World, photographs
 
 from mlimg_build.build.compiling import build
@@ -63,7 +63,7 @@ def test_a_file_changes_between_two_builds(animals: World, seen: Seen) -> None:
     before = shutil.copytree(animals.root / "out/x.zarr", animals.root / "before.zarr")
     (animals.root / "img/dog/a.jpg").write_bytes(photographs()[6])
     animals.run(FOLDER)
-    change = compare_paths(before, animals.root / "out/x.zarr", animals.root / "out", shared())
+    change = compare_paths(before, animals.root / "out/x.zarr", animals.root / "out", inline())
     with open_dataset(animals.root / "out/x.zarr") as dataset:
         assert dataset.find("s/dog/a").data == photographs()[6]
     seen(f"its shard is built again; diff: a {change.level} change")
@@ -89,7 +89,7 @@ def test_another_dataset_is_in_the_way(animals: World, seen: Seen) -> None:
 def test_a_damaged_dataset(animals: World, seen: Seen) -> None:
     """a byte of a finished dataset changes, and `build --repair`"""
     spec = animals.file("x.yaml", f"{HEAD}  {FOLDER}\n")
-    before = build(load_spec(spec), animals.root / "out", shared())
+    before = build(load_spec(spec), animals.root / "out", inline())
     shard = max(
         (path for path in before.dataset.rglob("c/*/*") if path.is_file()),
         key=lambda path: path.stat().st_size,
@@ -98,7 +98,7 @@ def test_a_damaged_dataset(animals: World, seen: Seen) -> None:
     data[100] ^= 1
     shard.unlink()
     shard.write_bytes(bytes(data))
-    after = build(load_spec(spec), animals.root / "out", shared(), repair=True)
+    after = build(load_spec(spec), animals.root / "out", inline(), repair=True)
     assert after.digest == before.digest
     assert verify(after.dataset).ok
     seen("laid anew from what the build keeps and has proved, to the same digest")
@@ -118,10 +118,10 @@ def test_the_folder_is_away_for_a_while(animals: World, seen: Seen) -> None:
             return lambda done: None
 
     with pytest.raises(MlimgError) as caught:
-        build(load_spec(spec), animals.root / "out", shared(), watcher=Mover())
+        build(load_spec(spec), animals.root / "out", inline(), watcher=Mover())
     away.rename(images)
-    again = build(load_spec(spec), animals.root / "out", shared())
+    again = build(load_spec(spec), animals.root / "out", inline())
     shutil.rmtree(animals.root / "out")
-    assert again.digest == build(load_spec(spec), animals.root / "out", shared()).digest
+    assert again.digest == build(load_spec(spec), animals.root / "out", inline()).digest
     codes = ", ".join(dict.fromkeys(f"error `{problem.code}`" for problem in caught.value.problems))
     seen(f"{codes}; the next build has every picture")

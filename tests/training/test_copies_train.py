@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from photographs import crops
-from runs import shared
+from runs import inline
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -47,7 +47,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             rows.append(f"{i}.jpg,{CAT}")
     (root / "rows.csv").write_text("\n".join(rows) + "\n")
     (root / "twice.yaml").write_text(SPEC)
-    return open_dataset(build(load_spec(root / "twice.yaml"), root / "out", shared()).dataset)
+    return open_dataset(build(load_spec(root / "twice.yaml"), root / "out", inline()).dataset)
 
 
 def usable(dataset: Dataset, split: str) -> list[int]:

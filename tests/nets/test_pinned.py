@@ -1,0 +1,73 @@
+"""Digests that no move of code may change: of a small dataset, its lock, and the first steps of a training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from runs import inline
+
+from mlimg_build.build.compiling import Built, build
+from mlimg_build.spec import load_spec
+
+WORLD = Path(__file__).with_name("world")
+DATASET = "78406ffc0d487810033bed7ceadcd684fe10c9b878a0dca35304d83b06e1163e"
+LOCK = {
+    "categories.csv": "06c6bb33e2c9e127",
+    "cooccurrence.csv": "2fe5a84f89595101",
+    "duplicates.csv": "841793952006a3c9",
+    "mappings.csv": "8934290a40eb5782",
+    "shards.csv": "48a76cf6afac1703",
+}
+LOSSES = [108.908, 62.4982, 18.1431, 18.4791, 9.9514, 18.5395]
+TRAINING = """\
+training:
+  model: resnet18
+  image_size: 32
+  batch_size: 2
+  epochs: 5
+  learning_rate: {base: 0.0005, warm_up_epochs: 0}
+  precision: fp32
+  seed: 7
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the small world: two sources of six photographs, copies, a damaged and a missing file."""
+    return Path(shutil.copytree(WORLD, tmp_path_factory.mktemp("pinned") / "world"))
+
+
+@pytest.fixture(scope="module")
+def built(world: Path) -> Built:
+    return build(load_spec(world / "world.yaml"), world / "out", inline())
+
+
+def test_the_dataset_has_the_digest_that_it_always_had(built: Built) -> None:
+    assert built.digest == DATASET
+
+
+def test_the_lock_has_the_files_that_it_always_had(built: Built) -> None:
+    tables = sorted(path for path in built.lock.iterdir() if path.suffix == ".csv")
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in tables} == LOCK
+
+
+def test_the_first_steps_of_a_training_have_the_losses_that_they_always_had(
+    world: Path, built: Built
+) -> None:
+    """To a few parts in a hundred: processors round convolutions each in its own way."""
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from mlimg_build.build.modelling import make_model
+    from mlimg_build.spec import Backend, TrainingBackend
+
+    (world / "training.yaml").write_text((world / "world.yaml").read_text() + TRAINING)
+    backend = Backend(training=TrainingBackend(loader_workers=0))
+    made = make_model(load_spec(world / "training.yaml"), world / "out", backend)
+    assert made.model.is_dir()
+    (history,) = (world / "out" / "world.runs").glob("*/history.jsonl")
+    steps = [json.loads(line) for line in history.read_text().splitlines()]
+    losses = [step["loss"] for step in steps if step["kind"] == "step"]
+    assert losses[: len(LOSSES)] == pytest.approx(LOSSES, rel=2e-2)
