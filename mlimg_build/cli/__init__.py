@@ -17,7 +17,7 @@ from mlimg_build.errors import MlimgError, Problem
 from . import building, comparing, datasets, models, specs
 from .options import Asked, print_failure
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="mlimg",
@@ -59,46 +59,53 @@ wordnet.command("find")(specs.find_noun)
 
 
 def main() -> NoReturn:
-    """Runs the command line and exits: 0 done, 1 handled failure, 2 usage, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 handled failure, 2 usage, 130 interrupted."""
     signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = run(sys.argv[1:])
+    finally:  # all is done: what interrupts now would only change the exit code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line in this process, and return its exit code; what fails is shown."""
     asked = Asked()
     try:
-        ended = app(standalone_mode=False, obj=asked)
+        ended = app([*arguments], prog_name="mlimg", standalone_mode=False, obj=asked)
         if ended == INTERRUPTED:  # typer makes an exit code of Ctrl-C
             raise KeyboardInterrupt
     except USAGE as error:
         error.show()
-        if "--json" in sys.argv:  # the option may stand behind what was not understood
+        if "--json" in arguments:  # the option may stand behind what was not understood
             command = error.ctx.command_path if error.ctx else "mlimg"
             hint = f"`{command} --help` shows what it takes"
             print_failure([Problem("usage", error.format_message(), hint=hint)], 2)
-        sys.exit(2)
+        return 2
     except MlimgError as error:
-        _fail(error.problems, error.exit_code, asked)
+        return _failed(error.problems, error.exit_code, asked)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         if asked.as_json:
             print_failure([Problem("interrupted", "it was stopped")], INTERRUPTED)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
-        if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `| head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
-        _fail([_as_problem(error)], 1, asked)
-    finally:  # all is done: what interrupts now would only change the exit code
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(ended if isinstance(ended, int) else 0)
+        return _failed([_as_problem(error)], 1, asked)
+    return ended if isinstance(ended, int) else 0
 
 
-def _fail(problems: Sequence[Problem], exit_code: int, asked: Asked) -> NoReturn:
-    """Exits after showing the problems to people, and on stdout to scripts that asked for JSON."""
+def _failed(problems: Sequence[Problem], exit_code: int, asked: Asked) -> int:
+    """Show the problems to people, and on stdout to scripts that asked for JSON; return the exit code."""
     from mlimg_build import terminal
 
     terminal.show_problems(problems)
     if asked.as_json:
         print_failure(problems, exit_code)
-    sys.exit(exit_code)
+    return exit_code
 
 
 def _as_problem(error: OSError) -> Problem:

@@ -233,7 +233,7 @@ def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_
             if connection.status == psutil.CONN_LISTEN
         }
 
-    before = listening(processes())  # of the cluster that other tests share
+    before = listening(processes())
 
     class Listening:
         def __init__(self) -> None:
@@ -243,9 +243,11 @@ def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_
             """Nothing is to be said."""
 
         def follow(self, images: int, tasks: int) -> Callable[[object], None]:
-            self.addresses |= {address for _, address, _ in listening(processes()) - before}
-            return lambda done: None
+            def hear(done: object) -> None:  # now workers are there
+                self.addresses |= {address for _, address, _ in listening(processes()) - before}
+
+            return hear
 
     seen = Listening()
-    build(spec, tmp_path, inline(), watcher=seen)
+    build(spec, tmp_path, backend(1), watcher=seen)
     assert seen.addresses == {"127.0.0.1"}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command import mlimg
 from hypothesis import given
 from hypothesis import strategies as st
 from runs import inline
@@ -28,7 +27,6 @@ from mlimg_build.errors import MlimgError
 from mlimg_build.labels import FATES, RULES
 from mlimg_build.spec import LoadedSpec, load_spec
 
-MLIMG = str(Path(sys.executable).with_name("mlimg"))
 WNIDS = [f"n0000000{i}" for i in range(6)]
 KEYS = [(source, category) for source in ("one", "two") for category in "abcd"]
 EDITED = "  ancestors: common\n  exclude: [n02121620]\n"
@@ -360,12 +358,6 @@ def test_labels_of_a_fraction_are_not_compared_with_those_of_the_whole(
         assert not any(change.what == "images" for change in told.head)
         assert summary(told).endswith(", labels not compared: the sides hold different fractions")
         assert "label does" not in summary(told)
-
-
-def mlimg(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """One run of the command."""
-    command = [MLIMG, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
 
 
 def test_equal_sides_print_nothing_and_exit_with_0(copy: Path) -> None:

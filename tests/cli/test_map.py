@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command import mlimg
 from photographs import crops
 
-MLIMG = str(Path(sys.executable).with_name("mlimg"))
 SPEC = """\
 mlimg: 1
 name: pets
@@ -20,13 +18,6 @@ sources:
 vocabulary:
   mapping: {file: decided/mapping.csv, unresolved: error, unreviewed: error}
 """
-
-
-def mlimg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """One run of the command."""
-    return subprocess.run(
-        [MLIMG, *arguments], capture_output=True, text=True, check=False, cwd=cwd, timeout=120
-    )
 
 
 @pytest.fixture

@@ -79,11 +79,11 @@ def test_profiles_and_wordnet_are_found_from_the_wheel(wheel: Path, tmp_path: Pa
         check=True,
         cwd=tmp_path,
     ).stdout.splitlines()
-    assert found == [str(site / "mlimg_build"), "['local', 'scheduler'] local", "82115"]
+    assert found == [str(site / "mlimg_build"), "['inline', 'local', 'scheduler'] local", "82115"]
 
 
 def test_profiles_and_wordnet_are_found_from_an_editable_install(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert found.stdout.splitlines()[1:] == ["['local', 'scheduler'] local", "82115"]
+    assert found.stdout.splitlines()[1:] == ["['inline', 'local', 'scheduler'] local", "82115"]

@@ -36,7 +36,7 @@ def test_the_scheduler_profile_takes_its_address_from_the_environment() -> None:
 
 def test_shipped_profiles_are_found_by_name() -> None:
     installed()
-    assert list(shipped_backends()) == ["local", "scheduler"]
+    assert list(shipped_backends()) == ["inline", "local", "scheduler"]
     assert load_backend(Path("local")) == load_backend(None)
     assert shipped_backends()["local"] == (PROFILES / "local.yaml").read_text()
 
@@ -64,7 +64,7 @@ def test_addresses_of_schedulers_are_accepted(address: str) -> None:
     assert SchedulerCluster(type="scheduler", address=address).address == address
 
 
-@pytest.mark.parametrize("name", ["local", "scheduler"])
+@pytest.mark.parametrize("name", ["inline", "local", "scheduler"])
 def test_every_field_of_a_profile_is_explained(name: str) -> None:
     for line in (PROFILES / f"{name}.yaml").read_text().splitlines():
         if re.match(r"\s*\w+: \S", line):

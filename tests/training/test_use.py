@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command import mlimg
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -27,12 +28,6 @@ from mlimg_build.training.measuring import measure  # noqa: E402
 from mlimg_build.training.predicting import see  # noqa: E402
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
-
-
-def mlimg(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """One run of the command."""
-    command = [MLIMG, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
 @pytest.fixture(scope="module")
