@@ -89,8 +89,16 @@ def _notes(sources: Mapping[str, Mapping[str, Any]]) -> str:
     gone, kept = (
         sum(sum(source[which].values()) for source in sources.values()) for which in ("passed_over", "noted")
     )
-    parts = [f"{gone:,} rows, labels or files of the sources were passed over"] if gone else []
-    parts += [f"{kept:,} were used and are worth a look"] if kept else []
+    parts = []
+    if gone:
+        parts.append(
+            "1 row, label or file of the sources was passed over"
+            if gone == 1
+            else f"{gone:,} rows, labels or files of the sources were passed over"
+        )
+    if kept:
+        what = "1 row or file was used, and is" if kept == 1 else f"{kept:,} rows or files were used, and are"
+        parts.append(f"{what} worth a look")
     return ", ".join(parts)
 
 
