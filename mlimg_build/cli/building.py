@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from mlimg_build.build.modelling import Modelled
+    from mlimg_build.compiler.model_stage import Modelled
 
 from .options import (
     AsJson,
@@ -52,8 +52,8 @@ def build(
 ) -> None:
     """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
     from mlimg_build import terminal
-    from mlimg_build.build.compiling import build as compile_spec
-    from mlimg_build.build.reporting import write_report
+    from mlimg_build.compiler.pipeline import build as compile_spec
+    from mlimg_build.compiler.report_stage import write_report
     from mlimg_build.spec import load_backend
 
     check_fraction(fraction)
@@ -68,7 +68,7 @@ def build(
     made: Modelled | None = None
     try:
         if built.failure is None and loaded.spec.training is not None and until != "dataset":
-            from mlimg_build.build.modelling import make_model
+            from mlimg_build.compiler.model_stage import make_model
 
             with terminal.Watcher() as watcher:
                 made = make_model(
@@ -111,8 +111,8 @@ def train(
 ) -> None:
     """Train the network of a spec on a dataset that is built, and tune it where the spec has a transfer."""
     from mlimg_build import terminal
-    from mlimg_build.build.modelling import make_model
-    from mlimg_build.build.reporting import write_report
+    from mlimg_build.compiler.model_stage import make_model
+    from mlimg_build.compiler.report_stage import write_report
     from mlimg_build.spec import load_backend
 
     loaded = load(spec)

@@ -29,7 +29,7 @@ def diff(
     To compare with another branch, check it out beside this one: git worktree add ../main main
     """
     from mlimg_build import terminal
-    from mlimg_build.build.siding import compare_paths
+    from mlimg_build.compiler.diff.loading import compare_paths
     from mlimg_build.spec import load_backend
 
     if markdown and as_json:
@@ -37,12 +37,12 @@ def diff(
     with terminal.Watcher() as watcher:
         found = compare_paths(before, after, out, load_backend(backend), watcher)
     if as_json:
-        from mlimg_build.build.comparing import as_json as told
-        from mlimg_build.build.tabling import summary
+        from mlimg_build.compiler.diff.comparison import as_json as told
+        from mlimg_build.compiler.diff.sections import summary
 
         print_json({"summary": summary(found), **told(found)})
     elif markdown:
-        from mlimg_build.build.markdown import as_markdown
+        from mlimg_build.compiler.diff.markdown import as_markdown
 
         print(as_markdown(found), end="")
     else:

@@ -35,8 +35,8 @@ def why(
 ) -> None:
     """Show how the labels of an image, or a category, came about: each step with its line in the spec."""
     from mlimg_build import terminal
-    from mlimg_build.build.explaining import explain
     from mlimg_build.errors import DatasetError
+    from mlimg_build.explain.image_labels import explain
 
     try:
         told = explain(dataset, image, category)
@@ -56,9 +56,9 @@ def _explain_other(
 ) -> None:
     """Tells what `text` is if it is no image of the dataset: one that was left out, a category, or one not used."""
     from mlimg_build import terminal
-    from mlimg_build.build.explaining import explain_category, unused_category
-    from mlimg_build.build.left_out_list import left_out_image, left_out_problem
+    from mlimg_build.compiler.plan.left_out_list import left_out_image, left_out_problem
     from mlimg_build.errors import DatasetError
+    from mlimg_build.explain.image_labels import explain_category, unused_category
 
     show: Callable[[Any], None]
     told: Any
@@ -92,8 +92,8 @@ def verify(
     from dataclasses import asdict
 
     from mlimg_build import terminal
-    from mlimg_build.build.replaying import prove_labels
     from mlimg_build.dataset import verify as check_digests
+    from mlimg_build.explain.label_proofs import prove_labels
 
     with terminal.counting("verifying") as advance:
         found = check_digests(dataset, advance)
@@ -136,6 +136,6 @@ def report(
     ] = None,
 ) -> None:
     """Write one HTML page that shows a dataset and its model; it needs no network to be read."""
-    from mlimg_build.build.reporting import write_report
+    from mlimg_build.compiler.report_stage import write_report
 
     print(write_report(dataset, to or dataset.resolve().with_suffix(".html"), model))

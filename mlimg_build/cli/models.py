@@ -34,7 +34,7 @@ def evaluate(
 ) -> None:
     """Measure a model: average precision, precision at k, frequency bands, hierarchy; top-1 and top-5 of a softmax."""
     from mlimg_build import terminal
-    from mlimg_build.build.modelling import require_torch
+    from mlimg_build.compiler.model_stage import require_torch
 
     require_torch()
     from mlimg_build.training.measuring import measure
@@ -82,7 +82,7 @@ def predict(
 ) -> None:
     """Say what is in images: the top labels, the most specific first; or write feature vectors."""
     from mlimg_build import terminal
-    from mlimg_build.build.modelling import require_torch
+    from mlimg_build.compiler.model_stage import require_torch
 
     allowed = (".parquet", ".npy") if features else (".parquet",)
     if (features and to is None) or (to is not None and to.suffix not in allowed):

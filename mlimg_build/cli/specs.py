@@ -66,8 +66,8 @@ def check(
 def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     """What `check` has to tell of one spec; its warnings are shown, and unless `quiet` that it has no error."""
     from mlimg_build import terminal
-    from mlimg_build.build.category_names import folder_problems
-    from mlimg_build.build.checking import check_ids, check_mapping, load_wordnet, missing_paths
+    from mlimg_build.compiler.facts.category_names import folder_problems
+    from mlimg_build.compiler.facts.preflight import check_ids, check_mapping, load_wordnet, missing_paths
     from mlimg_build.errors import MlimgError, SpecError
 
     loaded = load(spec)
@@ -105,7 +105,7 @@ def schema() -> None:
 def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_json: AsJson = False) -> None:
     """Show what a build would do, and why."""
     from mlimg_build import terminal
-    from mlimg_build.build.compiling import plan as make
+    from mlimg_build.compiler.pipeline import plan as make
 
     check_fraction(fraction)
     with terminal.Watcher() as watcher:
@@ -129,8 +129,8 @@ def lock(
 ) -> None:
     """Write what is decided from the sources, to be reviewed and kept in git; reads no image."""
     from mlimg_build import terminal
-    from mlimg_build.build.compiling import check_lock
-    from mlimg_build.build.compiling import lock as write
+    from mlimg_build.compiler.pipeline import check_lock
+    from mlimg_build.compiler.pipeline import lock as write
     from mlimg_build.spec import load_backend
 
     loaded = load(spec)
@@ -159,8 +159,8 @@ def map_names(
 ) -> None:
     """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
     from mlimg_build import terminal
-    from mlimg_build.build.compiling import plan as make
-    from mlimg_build.build.reviewing import for_review, review_records, write_review
+    from mlimg_build.compiler.lint.mapping_review import for_review, review_records, write_review
+    from mlimg_build.compiler.pipeline import plan as make
 
     loaded = load(spec)
     named, looked = loaded.spec.vocabulary.mapping.file, for_review(loaded)
@@ -200,9 +200,9 @@ def lint(
     from dataclasses import asdict
 
     from mlimg_build import terminal
-    from mlimg_build.build.compiling import labelled
-    from mlimg_build.build.finishing import as_csv
-    from mlimg_build.build.linting import PART_COLUMNS, lint_plan, part_rows
+    from mlimg_build.compiler.lint.findings import PART_COLUMNS, lint_plan, part_rows
+    from mlimg_build.compiler.pipeline import labelled
+    from mlimg_build.compiler.run.assembly import as_csv
     from mlimg_build.spec import load_backend
 
     loaded = load(spec)
@@ -261,7 +261,7 @@ def find_noun(
 ) -> None:
     """Show the WordNet ids that a name may have, for rows of a mapping file."""
     from mlimg_build import terminal
-    from mlimg_build.build.noun_search import find_nouns
+    from mlimg_build.compiler.facts.noun_search import find_nouns
     from mlimg_build.wordnet import load as load_nouns
 
     found = find_nouns(load_nouns(), name)

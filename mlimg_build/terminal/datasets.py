@@ -14,10 +14,10 @@ from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
 
 if TYPE_CHECKING:
-    from mlimg_build.build.compiling import Built
-    from mlimg_build.build.replaying import Proof
+    from mlimg_build.compiler.pipeline import Built
     from mlimg_build.dataset import Verification
     from mlimg_build.dataset.verifying import Finding
+    from mlimg_build.explain.label_proofs import Proof
 
 NO_DATASET = {"dataset-missing", "not-a-dataset"}
 RULES = 3  # without effect, that a build names
@@ -276,7 +276,7 @@ def _line(step: str, text: str, place: str) -> Text:
 
 def show_verified(path: Path, found: Verification) -> None:
     """Prints what is wrong with a dataset, or that nothing is."""
-    from mlimg_build.build.tabling import counted  # noqa: PLC0415  other commands need not load it
+    from mlimg_build.compiler.diff.sections import counted  # noqa: PLC0415  other commands need not load it
 
     _findings(found.findings)
     if {finding.code for finding in found.findings} & NO_DATASET:

@@ -9,7 +9,7 @@ from rich.text import Text
 from .console import err, out, table
 
 if TYPE_CHECKING:
-    from mlimg_build.build.comparing import Differences
+    from mlimg_build.compiler.diff.comparison import Differences
 
 __all__ = ["show_differences"]
 
@@ -18,7 +18,7 @@ ROWS = 20  # of a table of details; `--markdown` and `--json` tell more
 
 def show_differences(found: Differences) -> None:
     """Prints what differs in tables on stdout; where nothing does, says so on stderr and prints nothing."""
-    from mlimg_build.build.tabling import sections, summary  # noqa: PLC0415  numpy is slow to load
+    from mlimg_build.compiler.diff.sections import sections, summary  # noqa: PLC0415  numpy is slow to load
 
     if not found.different:
         err.print(f"no difference between {found.before} and {found.after}")

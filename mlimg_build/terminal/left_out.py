@@ -33,7 +33,7 @@ def show_unused_categories(
 
 def show_left_out(to: Console, left_out: Mapping[str, int], listed: str = "") -> None:
     """Prints how many images are not in the dataset, by reason; `listed` is the file that lists them."""
-    from mlimg_build.build.left_out import REASONS  # noqa: PLC0415  numpy is slow to load
+    from mlimg_build.compiler.plan.left_out import REASONS  # noqa: PLC0415  numpy is slow to load
 
     if not left_out:
         return

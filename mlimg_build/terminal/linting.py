@@ -13,7 +13,7 @@ from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
 
 if TYPE_CHECKING:
-    from mlimg_build.build.linting import Lint
+    from mlimg_build.compiler.lint.findings import Lint
 
 __all__ = ["show_lint"]
 
@@ -22,7 +22,7 @@ SHOWN = 8  # findings of one kind
 
 def show_lint(found: Lint) -> None:
     """Prints the findings kind by kind, the largest first, then unused rules and contradictions."""
-    from mlimg_build.build.tabling import counted  # noqa: PLC0415  other commands need not load it
+    from mlimg_build.compiler.diff.sections import counted  # noqa: PLC0415  other commands need not load it
 
     form = found.shape
     categories, roots = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .console import err, out, table
 
 if TYPE_CHECKING:
-    from mlimg_build.build.planning import Plan
+    from mlimg_build.compiler.plan.plan import Plan
 
 __all__ = ["show_nouns", "show_review"]
 

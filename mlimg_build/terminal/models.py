@@ -11,7 +11,7 @@ from rich.text import Text
 from .console import err, out, percent, table
 
 if TYPE_CHECKING:
-    from mlimg_build.build.modelling import Modelled
+    from mlimg_build.compiler.model_stage import Modelled
 
 __all__ = ["show_evaluation", "show_modelled", "show_predicted", "show_written"]
 

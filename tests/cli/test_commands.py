@@ -14,7 +14,7 @@ import pytest
 from command import mlimg
 from photographs import crops
 
-from mlimg_build.build.locked import FILES
+from mlimg_build.compiler.lock.lock_reader import FILES
 from mlimg_build.dataset import open_dataset
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))

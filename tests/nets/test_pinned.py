@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from runs import inline
 
-from mlimg_build.build.compiling import Built, build
+from mlimg_build.compiler.pipeline import Built, build
 from mlimg_build.spec import load_spec
 
 WORLD = Path(__file__).with_name("world")
@@ -60,7 +60,7 @@ def test_the_first_steps_of_a_training_have_the_losses_that_they_always_had(
 ) -> None:
     """To a few parts in a hundred: processors round convolutions each in its own way."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
-    from mlimg_build.build.modelling import make_model
+    from mlimg_build.compiler.model_stage import make_model
     from mlimg_build.spec import Backend, TrainingBackend
 
     (world / "training.yaml").write_text((world / "world.yaml").read_text() + TRAINING)

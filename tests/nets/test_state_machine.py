@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from photographs import crops
 from runs import inline
 
-from mlimg_build.build.compiling import Built, build, plan
+from mlimg_build.compiler.pipeline import Built, build, plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import DatasetError, Interrupted, MlimgError
 from mlimg_build.spec import load_spec

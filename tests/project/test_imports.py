@@ -23,24 +23,19 @@ ALLOWED = {
     "dataset": {"errors"},
     "training": {"errors", "spec", "images", "dataset"},
     "report": {"errors", "dataset", "labels"},
-    "build": {
-        *(
-            "errors",
-            "missing_values",
-            "spec",
-            "wordnet",
-            "labels",
-            "sources",
-            "images",
-            "dataset",
-            "training",
-        ),
-        "report",
+    "explain": {"errors", "spec", "wordnet", "labels", "sources", "dataset"},
+    "compiler": {
+        *("errors", "missing_values", "spec", "wordnet", "labels", "sources", "images", "dataset"),
+        *("training", "report", "explain"),
     },
-    "terminal": {"errors", "spec", "build", "dataset"},
-    "cli": {"errors", "spec", "wordnet", "build", "dataset", "training", "terminal"},
+    "terminal": {"errors", "spec", "compiler", "explain", "dataset"},
+    "cli": {"errors", "spec", "wordnet", "compiler", "explain", "dataset", "training", "terminal"},
     "__init__": set(),
 }
+ROOMS = (  # of the compiler, each of which sees those before it
+    *("engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
+    *("pipeline", "model_stage", "report_stage", "diff"),
+)
 FOREIGN = {  # packages that only some may touch
     "torch": {"training"},
     "torchvision": {"training"},
@@ -49,12 +44,12 @@ FOREIGN = {  # packages that only some may touch
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "matplotlib": {"report"},
-    "dask": {"build"},
-    "distributed": {"build"},
+    "dask": {"compiler"},
+    "distributed": {"compiler"},
     "zarr": {"dataset"},
     "nltk": {"wordnet"},
     "pydantic": {"spec"},
-    "yaml": {"spec", "build"},
+    "yaml": {"spec", "compiler"},
     "rich": {"terminal"},
     "typer": {"cli"},
     "PIL": {"images"},
@@ -97,6 +92,34 @@ def test_a_module_imports_only_what_the_design_allows(package: str, path: Path) 
             assert parts[1] in ALLOWED[package] | {package}, f"{path} imports {name}"
         if parts[0] in FOREIGN:
             assert package in FOREIGN[parts[0]], f"{path} imports {name}"
+
+
+def rooms() -> list[tuple[str, Path]]:
+    """(room, file) of every module of the compiler."""
+    compiler = ROOT / "compiler"
+    return [
+        (path.relative_to(compiler).parts[0].removesuffix(".py"), path)
+        for path in sorted(compiler.rglob("*.py"))
+        if path != compiler / "__init__.py"
+    ]
+
+
+@pytest.mark.parametrize(("room", "path"), rooms(), ids=lambda value: str(value).rsplit("compiler/", 1)[-1])
+def test_a_room_of_the_compiler_sees_only_those_before_it(room: str, path: Path) -> None:
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[:2] == ["mlimg_build", "compiler"] and len(parts) > 2 and parts[2] != room:
+            assert ROOMS.index(parts[2]) < ROOMS.index(room), f"{path} imports {name}"
+        if parts[0] in ("dask", "distributed"):
+            assert room == "engine", f"{path} imports {name}"
+
+
+def test_the_engine_knows_nothing_of_images_or_labels() -> None:
+    for room, path in rooms():
+        if room == "engine":
+            names = [name.split(".") for name in imports(path)]
+            known = {parts[1] for parts in names if parts[0] == "mlimg_build" and len(parts) > 1}
+            assert known <= {"errors", "spec", "dataset", "compiler"}, path
 
 
 def test_only_the_command_line_prints() -> None:

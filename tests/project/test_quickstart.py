@@ -13,9 +13,9 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from mlimg_build.build.compiling import plan
-from mlimg_build.build.planning import Plan
-from mlimg_build.build.rows import shard_batch
+from mlimg_build.compiler.pipeline import plan
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.spec import load_spec
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "quickstart"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.build.checking import check_ids, load_wordnet
+from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
 from mlimg_build.spec import json_schema, load_spec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from html_page import EVIL
 from photographs import crops
 from runs import inline
 
-from mlimg_build.build.compiling import build
-from mlimg_build.build.reporting import write_report
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.spec import load_spec
 
 SPEC = """\

@@ -12,7 +12,7 @@ from html_page import EVIL, Element, parse, section
 from model_folder import write_model
 from test_report_page import figures
 
-from mlimg_build.build.reporting import write_report
+from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.report import read_model
 
 FILES = (

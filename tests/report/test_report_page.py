@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from html_page import EVIL, Element, parse, section
 
-from mlimg_build.build.explaining import explain
-from mlimg_build.build.left_out import REASONS
-from mlimg_build.build.reporting import write_report
+from mlimg_build.compiler.plan.left_out import REASONS
+from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.dataset import info, open_dataset
 from mlimg_build.errors import BuildError, DatasetError
+from mlimg_build.explain.image_labels import explain
 
 LOADING = {"src", "srcset", "href", "data", "action", "poster", "background", "formaction", "xlink:href"}
 

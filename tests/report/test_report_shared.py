@@ -8,8 +8,8 @@ from pathlib import Path
 from html_page import parse, section
 from runs import inline
 
-from mlimg_build.build.compiling import build
-from mlimg_build.build.reporting import write_report
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.spec import load_spec
 
 SPEC = """\

@@ -12,7 +12,7 @@ from typing import Any
 from photographs import crops
 from runs import inline
 
-from mlimg_build.build.compiling import build
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import load_spec

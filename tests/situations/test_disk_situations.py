@@ -9,8 +9,8 @@ import pytest
 from runs import inline
 from situation_world import HEAD, World, photographs
 
-from mlimg_build.build.compiling import build
-from mlimg_build.build.siding import compare_paths
+from mlimg_build.compiler.diff.loading import compare_paths
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import load_spec

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_world import write, write_tar
 
-from mlimg_build.build.decisions import read_vetoes
-from mlimg_build.build.listed import read_ids
+from mlimg_build.compiler.facts.curated_files import read_vetoes
+from mlimg_build.compiler.facts.id_lists import read_ids
 from mlimg_build.errors import Place, Problem, SourceError, SpecError
 from mlimg_build.sources import Notes, lines, read_dictionary, read_nesting
 from mlimg_build.sources.descriptions import class_descriptions

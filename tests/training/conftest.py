@@ -9,7 +9,7 @@ import pytest
 from photographs import crops
 from runs import backend
 
-from mlimg_build.build.compiling import build
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.spec import LoadedSpec, load_spec
 

@@ -9,7 +9,7 @@ from runs import inline
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.build.compiling import build  # noqa: E402
+from mlimg_build.compiler.pipeline import build  # noqa: E402
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.spec import load_spec  # noqa: E402
 from mlimg_build.training import Samples  # noqa: E402

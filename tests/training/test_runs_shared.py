@@ -16,7 +16,7 @@ from runs import THREE_SOURCES, backend
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.build.compiling import build
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
 from mlimg_build.training.history import read_history
 

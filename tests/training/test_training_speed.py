@@ -18,7 +18,7 @@ from runs import backend
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.build.compiling import build  # noqa: E402
+from mlimg_build.compiler.pipeline import build  # noqa: E402
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.spec import Augmentation, LearningRate, Loss, Optimizer, TrainingBackend, load_spec  # noqa: E402
 from mlimg_build.training import Batch, Batches, Job, Order, Samples, Stream  # noqa: E402

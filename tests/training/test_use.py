@@ -17,7 +17,7 @@ from command import mlimg
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.build.modelling import Modelled, make_model  # noqa: E402
+from mlimg_build.compiler.model_stage import Modelled, make_model  # noqa: E402
 from mlimg_build.dataset import open_dataset  # noqa: E402
 from mlimg_build.errors import TrainingError  # noqa: E402
 from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402

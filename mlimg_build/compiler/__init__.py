@@ -1,0 +1,1 @@
+"""From a spec to a dataset, in one straight line of rooms: see README.md."""

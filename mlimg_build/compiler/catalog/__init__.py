@@ -1,0 +1,1 @@
+"""Sources as tables on disk: their images, statements and notes."""

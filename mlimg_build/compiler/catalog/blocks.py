@@ -1,0 +1,41 @@
+"""Statements of a catalog in blocks of whole images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+
+__all__ = ["cuts", "statement_blocks"]
+
+BLOCK = 1 << 21
+
+
+def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where the statements are cut into blocks of `size`, or a few more: no image is cut in two.
+
+    `first` and `last` (left out) are the statements that are cut; no image lies on both sides of these.
+    """
+    keys = catalog.statements.column("key")
+    start, total = first, len(catalog.statements) if last is None else last
+    while start < total:
+        stop = min(start + size, total)
+        while stop < total and keys[stop] == keys[stop - 1]:
+            stop += 1
+        yield start, stop
+        start = stop
+
+
+def statement_blocks(
+    catalog: Catalog, size: int = BLOCK, first: int = 0, last: int | None = None
+) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
+    """(image key, source category, confidence) of whole images, about `size` statements at a time; see `cuts`."""
+    for start, stop in cuts(catalog, size, first, last):
+        part = catalog.statements.slice(start, stop - start)
+        key, category, confidence = (
+            part.column(name).to_numpy() for name in ("key", "category", "confidence")
+        )
+        yield key, category, confidence

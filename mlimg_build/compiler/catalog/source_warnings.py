@@ -1,0 +1,96 @@
+"""What a source's lists say that its author hardly meant: speakers, scores and class names that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.descriptions import class_names
+from mlimg_build.sources.synset_names import leading_wnid
+from mlimg_build.spec import LoadedSpec
+
+__all__ = ["source_warnings"]
+
+LOW = 0.5  # a machine that is less sure says rather that something is not there
+SHOWN = 3
+SYNSETS = ("nearly-a-synset", "tar-unreadable", "tar-empty")  # notes of a synset that is lost as a whole
+
+
+def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
+    """Warnings about each source, an error where none of its categories is in its file of classes."""
+    for catalog in catalogs:
+        yield from _of_synsets(loaded, catalog)
+        yield from _of_speakers(loaded, catalog)
+        yield from _of_scores(loaded, catalog)
+        yield from _of_classes(loaded, catalog)
+
+
+def _of_synsets(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    notes = catalog.notes
+    lost = [example for code in SYNSETS for example in notes.examples.get(code, ())]
+    if lost and loaded.spec.sources[catalog.name].type == "imagenet":
+        count = sum(notes.counts[code] for code in SYNSETS)
+        what = "1 synset is" if count == 1 else f"{count:,} synsets are"
+        message = f"source {catalog.name}: {what} not read, such as {', '.join(lost[:SHOWN])}"
+        hint = "a synset is a folder or an uncompressed tar, n01440764 or n01440764.tar; a name may follow the id"
+        yield Problem(
+            "synset-not-read", message, loaded.place("sources", catalog.name, "images"), hint, "warning"
+        )
+
+
+def _of_speakers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    place = loaded.place("sources", catalog.name, "people")
+    for example in catalog.notes.examples.get("no-such-people", ()):
+        message = f"source {catalog.name}: {example}, so all of it counts as a machine's"
+        yield Problem("no-such-people", message, place, "name in `people` who is a person", "warning")
+    for example in catalog.notes.examples.get("no-speakers", ()):
+        message = f"source {catalog.name}: {example}"
+        yield Problem("no-speakers", message, place, "give the column, or leave `people` out", "warning")
+
+
+def _of_scores(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    if "min_confidence" in loaded.spec.sources[catalog.name].model_fields_set:
+        return
+    values = catalog.statements.column("confidence").to_numpy()
+    low = (values > 0) & (values < LOW)
+    count = int(np.count_nonzero(low))
+    if count:
+        message = (
+            f"source {catalog.name}: {count:,} of its {len(values):,} labels have a confidence below {LOW} "
+            f"(the lowest {values[low].min():.3g}), and all of them count as present"
+        )
+        hint = f"write `min_confidence: {LOW}`, or another; `min_confidence: 0` takes them all"
+        yield Problem("low-confidence", message, loaded.place("sources", catalog.name), hint, "warning")
+
+
+def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    path = getattr(loaded.spec.sources[catalog.name], "classes", None)
+    if path is None:
+        return
+    try:
+        names = class_names(path, f"the class names of source {catalog.name}")
+    except SourceError:  # whoever reads the source for its catalog says so
+        return
+    times = np.bincount(catalog.statements.column("category").to_numpy(), minlength=len(catalog.categories))
+    used = [one.id for one, count in zip(catalog.categories, times.tolist(), strict=True) if count]
+    lacking = [key for key in used if key not in names and leading_wnid(key) is None]
+    if 2 * len(lacking) <= len(used):
+        return
+    shown = ", ".join(repr(key) for key in lacking[:SHOWN])
+    there = ", ".join(repr(key) for key in [*names][:SHOWN])
+    if len(lacking) == len(used):
+        message = f"source {catalog.name}: none of its {len(used):,} categories is in {path.name}"
+    else:
+        message = (
+            f"source {catalog.name}: {len(lacking):,} of its {len(used):,} categories are not in {path.name}"
+        )
+    yield Problem(
+        "classes-not-found",
+        f"{message}: images have {shown}, the file {there}",
+        loaded.place("sources", catalog.name, "classes"),
+        "write the ids in the file as folders or labels have them; upper case and zeros are not guessed",
+        "error" if len(lacking) == len(used) else "warning",
+    )

@@ -1,0 +1,256 @@
+"""Sides of a comparison as they are read: from a spec that is planned, a lock, or a dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlimg_build.compiler.diff.comparison import COPIED, Differences, compare
+from mlimg_build.compiler.diff.label_changes import compare_entries
+from mlimg_build.compiler.diff.snapshot import COLUMN, COUNTED, Category, Key, Mapped, Pair, Side, SourceFacts
+from mlimg_build.compiler.lock.lock_reader import Locked, read_lock
+from mlimg_build.compiler.pipeline import Watcher, decided
+from mlimg_build.dataset import Dataset, open_dataset
+from mlimg_build.dataset.stored import read_array
+from mlimg_build.errors import BuildError, Problem
+from mlimg_build.labels import FATES
+from mlimg_build.spec import Backend, load_spec
+
+__all__ = ["compare_paths", "kind_of", "side_of", "side_of_dataset", "side_of_lock"]
+
+COPIED_COLUMNS = {
+    "groups": ("start", "stop", "merged"),
+    "members": ("id",),
+    "labels": ("start", "stop", "category", "state", "confidence"),
+}
+"""What of the tables of copies says which images count, and with which labels."""
+
+
+def compare_paths(
+    before: Path, after: Path, out: Path, backend: Backend, watcher: Watcher | None = None
+) -> Differences:
+    """What differs between what lies at two paths; two datasets of the same images image by image too.
+
+    Raises as `side_of` does, for a wrong path before anything is worked out.
+    """
+    kinds = [kind_of(path) for path in (before, after)]
+    entries = None
+    if kinds == ["dataset", "dataset"]:
+        with open_dataset(before) as old, open_dataset(after) as new:
+            entries = compare_entries(old, new)
+    sides = [side_of(path, out, backend, watcher) for path in (before, after)]
+    return compare(sides[0], sides[1], entries)
+
+
+def side_of(path: Path, out: Path, backend: Backend, watcher: Watcher | None = None) -> Side:
+    """What lies at `path` as a side; the labels of a spec are worked out into `out`, and no image is read.
+
+    Raises `BuildError` for what is none of the three, else what reading it raises.
+    """
+    kind = kind_of(path)
+    if kind == "dataset":
+        with open_dataset(path) as dataset:
+            return side_of_dataset(dataset, str(path))
+    if kind == "lock":
+        return side_of_lock(read_lock(path), str(path))
+    return side_of_lock(decided(load_spec(path), out, backend, watcher), str(path), "spec")
+
+
+def kind_of(path: Path) -> str:
+    """`spec`, `lock` or `dataset`, by what is there and by its name. Raises `BuildError` for anything else."""
+    if path.is_dir():
+        if (path / "zarr.json").exists() or path.suffix == ".zarr":
+            return "dataset"
+        if (path / "lock.yaml").exists() or path.suffix == ".lock":
+            return "lock"
+    elif path.is_file() and path.suffix in (".yaml", ".yml") and path.name != "lock.yaml":
+        return "spec"
+    what = "is no spec, lock or dataset" if path.exists() else "is not there"
+    hint = "give a spec (NAME.yaml), a lock (the folder NAME.lock) or a dataset (NAME.zarr)"
+    if path.name == "lock.yaml":
+        hint = f"give the whole lock, the folder {path.parent}"
+    raise BuildError(Problem("not-comparable", f"{path} {what}", hint=hint))
+
+
+def side_of_lock(locked: Locked, title: str, kind: str = "lock") -> Side:
+    """A lock as a side. Raises `BuildError` `lock-damaged` where its numbers are none."""
+    try:
+        side = _side_of_lock(locked, title, kind)
+        _ = side.above  # a cycle of parents shows here
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        hint = "`mlimg lock SPEC` writes it anew"
+        message = f"{title} cannot be read: {error}"
+        raise BuildError(Problem("lock-damaged", message, hint=hint)) from error
+    return side
+
+
+def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
+    head, tables = locked.head, locked.tables
+    categories = {
+        row["wnid"]: Category(
+            wnid=row["wnid"],
+            name=row["name"],
+            parents=tuple(row["parents"].split()),
+            labels=tuple(int(row[column]) for column in COUNTED),
+        )
+        for row in tables["categories.csv"]
+    }
+    mappings = {
+        (row["source"], row["category"]): Mapped(
+            name=row["name"],
+            into=row["wnid"] if row["fate"] == "used" else "",
+            fate=row["fate"],
+            method=row["method"],
+            wnid=row["wnid"],
+            relation=row["relation"],
+            score=row["score"],
+            images=int(row["images"]),
+        )
+        for row in tables["mappings.csv"]
+    }
+    pairs = {
+        (row["antecedent"], row["consequent"]): Pair(row["share"], row["bound"], not row["used"])
+        for row in tables["cooccurrence.csv"]
+    }
+    sources = {
+        name: SourceFacts(part["digest"], part["images"], part["statements"])
+        for name, part in head["sources"].items()
+    }
+    return Side(
+        title=title,
+        kind=kind,
+        head=_head({**head, "digest": head["dataset"]}),
+        sources=sources,
+        images=sum(int(row["images"]) for row in tables["shards.csv"]),
+        whole=len(tables["shards.csv"]) / max(head["shards"], 1),
+        categories=categories,
+        mappings=mappings,
+        pairs=pairs,
+        vetoes=True,
+        splits=_by_split((row["split"], int(row["images"])) for row in tables["shards.csv"]),
+        stored=_stored(row["images_digest"] for row in tables["shards.csv"]),
+    )
+
+
+def _head(told: dict[str, Any]) -> dict[str, str]:
+    """The single facts that a side tells; digests in full."""
+    wordnet = told["wordnet"]
+    facts = {
+        "name": told["name"],
+        "version": told["version"],
+        "spec": told["spec"],
+        "WordNet": f"{wordnet['release']} {wordnet['digest']}",
+        "plan": told.get("plan"),
+        "dataset": told["digest"],
+        "duplicates": told.get("duplicates") or (told.get("copies") or {}).get("exact"),
+        "copies": _copies(told.get("copies")),
+    }
+    return {fact: str(value) for fact, value in facts.items() if value is not None}
+
+
+def _copies(told: dict[str, Any] | None) -> str | None:
+    """How many copies a dataset has; None where a side does not tell."""
+    return None if told is None else f"{told['images']:,} of {told['groups']:,} files"
+
+
+def side_of_dataset(dataset: Dataset, title: str) -> Side:
+    """A dataset as a side: its label columns are counted one shard at a time, no image is read."""
+    told, categories = dataset.attributes, dataset.categories
+    counted = _counted(dataset)
+    names = _told_apart(categories.names, categories.wnid)
+    wnids = categories.wnid
+    return Side(
+        title=title,
+        kind="dataset",
+        head={
+            **_head({**told, "spec": told["spec_digest"], "digest": dataset.digest}),
+            COPIED: _of_copies(dataset),
+        },
+        sources={name: SourceFacts(part["digest"]) for name, part in told["sources"].items()},
+        images=sum(len(split) for split in dataset.splits.values()),
+        whole=float(told["fraction"]),
+        categories={
+            wnid: Category(
+                wnid=wnid,
+                name=name,
+                parents=tuple(sorted(wnids[parent] for parent in parents)),
+                labels=tuple(labels),
+            )
+            for wnid, name, parents, labels in zip(
+                wnids, names, categories.parents, counted.tolist(), strict=True
+            )
+        },
+        mappings=_mappings(dataset),
+        pairs={
+            (wnids[pair.antecedent], wnids[pair.consequent]): Pair(
+                f"{pair.together / pair.images:.4f}", f"{pair.bound:.4f}", False
+            )
+            for pair in dataset.pairs
+        },
+        vetoes=False,
+        splits={name: len(split) for name, split in dataset.splits.items()},
+        stored=_stored(
+            digest.tobytes().hex()
+            for split in dataset.splits
+            for digest in read_array(dataset.path / split / "shards" / "images_digest")
+        ),
+    )
+
+
+def _by_split(shards: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for split, images in shards:
+        found[split] += images
+    return dict(found)
+
+
+def _of_copies(dataset: Dataset) -> str:
+    """sha256 over what is known of images with copies: which of them count, and with which labels."""
+    copies, digest = dataset.copies, sha256()
+    for table, names in COPIED_COLUMNS.items():
+        columns = copies.table(table)
+        for name in names:
+            digest.update(f"{table}/{name}:{columns[name].dtype.str};".encode() + columns[name].tobytes())
+    return digest.hexdigest()
+
+
+def _stored(digests: Iterable[str]) -> str:
+    """One digest over those of the image shards, "" where one of them is not known."""
+    listed = list(digests)
+    return sha256("\n".join(listed).encode()).hexdigest() if listed and all(listed) else ""
+
+
+def _mappings(dataset: Dataset) -> dict[Key, Mapped]:
+    found = {}
+    for row in dataset.mappings:
+        said = row.evidence.rsplit("; ", 1)[-1]
+        fate = "used" if row.category >= 0 else said if said in FATES else "unresolved"
+        into = dataset.categories.wnid[row.category] if row.category >= 0 else ""
+        found[row.source, row.id] = Mapped(row.name, into, fate, row.method)
+    return found
+
+
+def _counted(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """int64[categories, 5]: the labels of each category in the order of `COUNTED`."""
+    n = len(dataset.categories)
+    column = np.array([COLUMN[rule] for rule in dataset.rules], np.int64)
+    total = np.zeros(n * len(COUNTED), np.int64)
+    for split in dataset.splits.values():
+        for shard in range(split.shards):
+            category, rule, state = (
+                split.column(f"labels/{name}", shard) for name in ("category", "rule", "state")
+            )
+            into = category.astype(np.int64) * len(COUNTED) + column[rule, np.where(state > 0, 0, 1)]
+            total += np.bincount(into, minlength=len(total))
+    return total.reshape(n, len(COUNTED))
+
+
+def _told_apart(names: list[str], wnids: list[str]) -> list[str]:
+    """The names, with the id where several categories have one name."""
+    times = Counter(names)
+    return [f"{name} {wnid}" if times[name] > 1 else name for name, wnid in zip(names, wnids, strict=True)]

@@ -1,0 +1,1 @@
+"""What runs tasks and keeps their results; it knows nothing of images or labels."""

@@ -1,0 +1,108 @@
+"""The Dask cluster that a backend names: a local one that comes and goes with the build, or one that is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from mlimg_build.compiler.engine.memory import KEPT, LARGE
+from mlimg_build.compiler.engine.signals import uninterrupted
+from mlimg_build.errors import BackendError, Problem
+from mlimg_build.spec import LocalCluster as LocalWorkers
+from mlimg_build.spec import SchedulerCluster
+
+__all__ = ["connected"]
+
+LOOPBACK = "127.0.0.1"
+ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
+
+
+@contextmanager
+def connected(
+    wanted: LocalWorkers | SchedulerCluster, scratch: Path, version: Callable[[], str]
+) -> Iterator[Client]:
+    """A client of the wanted cluster with at least one worker; a local cluster keeps its scratch files in `scratch`.
+
+    Raises `BackendError` where a scheduler cannot be reached, has no worker, or says another `version`.
+    """
+    settings: dict[str, Any] = {
+        "distributed.scheduler.allowed-failures": 3,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.admin.system-monitor.gil.enabled": False,
+        "distributed.worker.profile.enabled": False,
+        # Dask has workers give freed memory back at once, and a shard's arrays cost more page faults than work
+        f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": KEPT,
+        f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": LARGE,
+        "temporary-directory": str(scratch),
+    }
+    with dask.config.set(settings):
+        if isinstance(wanted, LocalWorkers):
+            yield from _local(wanted)
+        else:
+            yield from _remote(wanted, version)
+
+
+def _local(wanted: LocalWorkers) -> Iterator[Client]:
+    with uninterrupted():
+        cluster = LocalCluster(
+            n_workers=wanted.workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=wanted.memory or "auto",
+            host=LOOPBACK,
+            dashboard_address=None,
+            worker_dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
+            silence_logs=logging.CRITICAL,
+        )
+        client = Client(cluster)
+    try:
+        yield client
+    finally:
+        with uninterrupted():
+            client.close()
+            cluster.close()
+
+
+def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Client]:
+    address, timeout = wanted.address, wanted.timeout_seconds
+    try:
+        client = Client(address, timeout=timeout)
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            Problem(
+                "scheduler-unreachable",
+                f"no Dask scheduler answers at {address}",
+                hint=f"start one with `dask scheduler`, or correct `cluster.address`; it was tried for {timeout} s",
+            )
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError as error:
+            raise BackendError(
+                Problem(
+                    "no-worker",
+                    f"the scheduler at {address} has no worker",
+                    hint="start some with `dask worker --nthreads 1 ADDRESS`, where mlimg is installed",
+                )
+            ) from error
+        found = client.run(version)
+        others = {address: theirs for address, theirs in found.items() if theirs != version()}
+        if others:
+            address, theirs = next(iter(others.items()))
+            raise BackendError(
+                Problem(
+                    "other-version",
+                    f"{len(others)} workers run another mlimg, such as {theirs} at {address}; this is {version()}",
+                    hint="install the same version on every worker: a backend may not change a result",
+                )
+            )
+        yield client

@@ -1,0 +1,80 @@
+"""Tasks on a Dask cluster: what a worker tells comes back as events, and what it raises as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from distributed import Client, as_completed, get_worker
+
+from mlimg_build.compiler.engine.cluster import connected
+from mlimg_build.compiler.engine.executor import Done, Failed, Tell, Work, throttled
+from mlimg_build.spec import LocalCluster, SchedulerCluster
+
+__all__ = ["DaskExecutor", "dask_executor"]
+
+
+@contextmanager
+def dask_executor(
+    wanted: LocalCluster | SchedulerCluster,
+    scratch: Path,
+    work: Work,
+    tell: Tell,
+    version: Callable[[], str],
+) -> Iterator[DaskExecutor]:
+    """Give an executor on a cluster; see `cluster.connected`."""
+    with connected(wanted, scratch, version) as client:
+        executor = DaskExecutor(client, work)
+
+        def hear(event: Any) -> None:
+            counts = event[1] if isinstance(event, (tuple, list)) and len(event) == 2 else event
+            tell(*counts)
+
+        client.subscribe_topic(executor.topic, hear)
+        try:
+            yield executor
+        finally:
+            client.unsubscribe_topic(executor.topic)
+
+
+class DaskExecutor:
+    """Submits tasks to a client."""
+
+    def __init__(self, client: Client, work: Work) -> None:
+        self.topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
+        threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+        self.workers = max(sum(threads), 1)
+        self._client, self._work = client, work
+        self._futures: as_completed = as_completed()
+        self._tasks: dict[Any, Any] = {}
+
+    def begin(self, task: Any) -> None:
+        """Submit a task."""
+        future = self._client.submit(run_on_worker, self._work, task, self.topic, pure=False, retries=0)
+        self._tasks[future.key] = task
+        self._futures.add(future)
+
+    def ended(self) -> Iterator[Done | Failed]:
+        """Yield the tasks as they end."""
+        for future in self._futures:
+            task = self._tasks.pop(future.key)
+            outcome: Done | Failed
+            try:
+                outcome = Done(task, future.result())
+            except Exception as error:  # whatever a worker raised is reported with its shard
+                outcome = Failed(task, error)
+            future.release()
+            yield outcome
+
+    def cancel(self) -> None:
+        """Cancel all that is under way."""
+        self._client.cancel(list(self._futures.futures), force=True)
+
+
+def run_on_worker(work: Work, task: Any, topic: str) -> dict[str, int]:
+    """Do a task on a worker, which tells what it does as events of `topic`."""
+    worker = get_worker()
+    return work(task, throttled(lambda *counts: worker.log_event(topic, list(counts))))

@@ -1,0 +1,1 @@
+"""What a spec decides from catalogs: the vocabulary, its hierarchy, pairs of categories."""

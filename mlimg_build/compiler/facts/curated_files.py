@@ -1,0 +1,180 @@
+"""The small files that people keep beside a spec: reviewed mappings, allow-lists of parts, vetoes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlimg_build.compiler.facts.id_lists import text_of
+from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.labels import RELATIONS
+from mlimg_build.sources.image_paths import composed
+from mlimg_build.wordnet import NounGraph
+
+__all__ = [
+    "UNSIGNED",
+    "Review",
+    "mapping_rows",
+    "part_lines",
+    "read_accepted",
+    "read_parts",
+    "read_reviewed",
+    "read_vetoes",
+    "review_lines",
+    "veto_lines",
+]
+
+
+WRITTEN = ("name", "synset", "relation", "method", "alternatives", "evidence", "reviewer")
+MEANT = 4  # synsets that a hint offers
+UNSIGNED = "unsigned"  # who decided in a file without a column for it
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person decided about a source category: its synset (None leaves it out), what it is to it, and who."""
+
+    wnid: str | None
+    relation: str = "same_as"
+    reviewer: str = ""
+
+
+def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dict[tuple[str, str], Review]:
+    """The decisions that people made: (source, category id) → review.
+
+    The file is a CSV with the columns `source`, `category` and `wnid`; `relation` (same_as or is_a) may say that the
+    category is only a kind of its synset. Where there is a column `reviewer`, as in what `mlimg map` writes, only rows
+    with somebody in it are decisions. Other columns are for people. Raises `SpecError` with every row that names an
+    unknown source, id or relation, or decides twice.
+    """
+    found: dict[tuple[str, str], Review] = {}
+    problems = []
+    for line, row in _table(
+        path, "the mapping file", ("source", "category", "wnid"), ("relation", "reviewer")
+    ):
+        place, key, wnid = Place(str(path), line, 1), (row["source"], row["category"]), row["wnid"]
+        relation = row.get("relation") or "same_as"
+        if "reviewer" in row and not row["reviewer"]:
+            continue
+        if key[0] not in sources:
+            problems.append(Problem("unknown-source", f"the spec has no source {key[0]}", place))
+        elif wnid and wnid not in graph:
+            problems.append(
+                Problem(
+                    "unknown-synset",
+                    f"WordNet {graph.release} has no noun {wnid}",
+                    place,
+                    _meant(wnid, graph),
+                )
+            )
+        elif relation not in RELATIONS:
+            message = f"{relation!r} is no relation of a category to a synset"
+            problems.append(Problem("unknown-relation", message, place, f"write {' or '.join(RELATIONS)}"))
+        elif key in found:
+            problems.append(Problem("decided-twice", f"{key[1]} of {key[0]} is decided above already", place))
+        else:
+            found[key] = Review(wnid or None, relation, row.get("reviewer", UNSIGNED))
+    if problems:
+        raise SpecError(problems)
+    return found
+
+
+def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
+    """The (part, whole) rows of an allow-list of holonyms."""
+    known = graph.edges("part_holonym")
+    pairs, problems = [], []
+    for place, pair in part_lines(path):
+        unknown = [wnid for wnid in pair if wnid not in graph]
+        if unknown:
+            problems.append(
+                Problem("unknown-synset", f"WordNet {graph.release} has no noun {unknown[0]}", place)
+            )
+        elif not known[graph.index(pair[0]), graph.index(pair[1])]:
+            message = f"in WordNet {graph.name(pair[0])} is no part of {graph.name(pair[1])}"
+            problems.append(Problem("not-a-part", message, place, "a row is part,whole"))
+        else:
+            pairs.append(pair)
+    if problems:
+        raise SpecError(problems)
+    return pairs
+
+
+def read_vetoes(path: Path) -> set[tuple[str, str]]:
+    """The (antecedent, consequent) ids of the rows with anything in the column `veto`."""
+    return {pair for _, pair in veto_lines(path)}
+
+
+def read_accepted(path: Path) -> set[tuple[str, str]]:
+    """The (antecedent, consequent) ids of the rows of the list of vetoes with anything in the column `accept`."""
+    wanted = ("antecedent", "consequent", "veto")
+    rows = _table(path, "the list of vetoes", wanted, ("accept",))
+    return {(row["antecedent"], row["consequent"]) for _, row in rows if row.get("accept")}
+
+
+def veto_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The same, each with its line."""
+    for line, row in _table(path, "the list of vetoes", ("antecedent", "consequent", "veto")):
+        if row["veto"]:
+            yield Place(str(path), line, 1), (row["antecedent"], row["consequent"])
+
+
+def review_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The (source, category id) that each row of a mapping file decides about, with its line."""
+    for line, row in _table(path, "the mapping file", ("source", "category"), ("reviewer",)):
+        if row.get("reviewer", UNSIGNED):
+            yield Place(str(path), line, 1), (row["source"], row["category"])
+
+
+def mapping_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a mapping file by the columns that it has, signed or not, each with its line."""
+    yield from _table(path, "the mapping file", ("source", "category", "wnid"), WRITTEN)
+
+
+def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
+    """The (part, whole) ids of each row of an allow-list, with its line."""
+    for line, row in _table(path, "the list of parts", ("part", "whole")):
+        yield Place(str(path), line, 1), (row["part"], row["whole"])
+
+
+def _meant(text: str, graph: NounGraph) -> str:
+    """The hint at an id that is none: those of the nouns that are called so."""
+    senses = graph.senses(text.replace(" ", "_"))[:MEANT]
+    if not senses:
+        return "`mlimg wordnet find NAME` shows the ids of a name"
+    listed = ", ".join(f"{wnid} ({_kind(graph, wnid)})" for wnid in senses)
+    return f"{text!r} may be {listed}"
+
+
+def _kind(graph: NounGraph, wnid: str) -> str:
+    above = graph.ancestors(wnid)
+    return f"a kind of {graph.name(above[0])}" if above else graph.name(wnid)
+
+
+def _table(
+    path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    text = text_of(path, what)
+    place = Place(str(path), 1, 1)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(reader, [])
+        absent = [name for name in columns if name not in header]
+        if absent:
+            message = f"{what} has no column {', '.join(absent)}"
+            raise SpecError(Problem("column-missing", message, place, f"expected {','.join(columns)}"))
+        there = [*columns, *(name for name in optional if name in header)]
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            place = Place(str(path), reader.line_num, 1)
+            if len(cells) != len(header):
+                message = f"{len(cells)} cells, and the header has {len(header)}"
+                raise SpecError(Problem("row-width", message, place, "put cells with commas into quotes"))
+            row = dict(zip(header, cells, strict=True))
+            yield reader.line_num, {name: composed(row[name].strip()) for name in there}
+    except csv.Error as error:
+        hint = "is a quote not closed?"
+        raise SpecError(Problem("list-unreadable", f"{what} is no CSV: {error}", place, hint)) from error

@@ -1,0 +1,340 @@
+"""The facts of a collection: where each source category goes, which categories there are, what is above what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.facts.category_names import nameless_categories
+from mlimg_build.compiler.facts.colabels import colabels
+from mlimg_build.compiler.facts.curated_files import UNSIGNED, Review, read_parts, read_reviewed
+from mlimg_build.compiler.facts.id_lists import read_ids
+from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts
+from mlimg_build.compiler.facts.pair_counts import FoundPairs, find_pairs, pairs_digest
+from mlimg_build.compiler.facts.unsigned_rows import unsigned_in
+from mlimg_build.compiler.facts.unused_categories import unused_categories
+from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
+from mlimg_build.labels import (
+    Decision,
+    Hierarchy,
+    Named,
+    Pairs,
+    Thresholds,
+    Vocabulary,
+    decide,
+    from_graph,
+    from_pairs,
+    gather,
+    tree_by_rule,
+)
+from mlimg_build.sources import read_dictionary, read_nesting
+from mlimg_build.sources.synset_names import leading_wnid
+from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["Facts", "SourceCategory", "dag_of", "establish", "load_rules", "save_rules"]
+
+
+NAMED = 5  # source categories in an error that none is left
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCategory:
+    """One row of the mappings: a category of a source, by the numbers of both."""
+
+    source: int
+    number: int  # in the catalog's own list
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was decided for the whole collection; everything after it looks at one image at a time.
+
+    `rows[i]` is the source category that `vocabulary.placed[i]` speaks of; `positions[s]` turns the category numbers
+    of source s into these positions (-1 where a category of the source is of no interest).
+    """
+
+    vocabulary: Vocabulary
+    hierarchy: Hierarchy
+    found: FoundPairs
+    rows: tuple[SourceCategory, ...]
+    positions: tuple[npt.NDArray[np.int32], ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def pairs(self) -> Pairs:
+        """The pairs of categories that go together."""
+        return self.found.pairs
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the categories and the hierarchy: what the labels of an image follow from; hex."""
+        digest = hashlib.sha256("\n".join(self.vocabulary.wnids).encode())
+        for matrix in (self.hierarchy.parents, self.hierarchy.hops):
+            for part in (matrix.indptr, matrix.indices, matrix.data):
+                digest.update(np.ascontiguousarray(part).astype("<i8").tobytes())
+        digest.update(pairs_digest(self.pairs).encode())
+        return digest.hexdigest()
+
+
+def establish(
+    loaded: LoadedSpec,
+    catalogs: Sequence[Catalog],
+    graph: NounGraph,
+    store: Store | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Facts:
+    """The facts that a spec and the catalogs of its sources make; what takes long is kept in `store`.
+
+    Raises `SpecError` for a mapping, list or tree that cannot be read or (where the spec says so) unreviewed or
+    unresolved names, `WordNetError` for ids that the release lacks, `LabelError` for an empty vocabulary.
+    """
+    spec = loaded.spec
+    named, rows, positions = _used(catalogs)
+    wanted = spec.vocabulary.mapping
+    reviewed = read_reviewed(wanted.file, spec.sources, graph) if wanted.file else {}
+    excluded = {
+        (catalog.name, key) for catalog in catalogs for key in read_ids(spec.sources[catalog.name].exclude)
+    }
+    nameless = nameless_categories(loaded, named, reviewed.keys() | excluded)
+    if nameless:
+        raise SpecError(nameless)
+    decisions = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
+    per_source = [count_present(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
+    vocabulary = gather(
+        decisions,
+        [int(per_source[row.source][row.number]) for row in rows],
+        graph,
+        thresholds=Thresholds(
+            {catalog.name: spec.sources[catalog.name].min_images_per_category for catalog in catalogs},
+            spec.vocabulary.min_images_per_category,
+        ),
+        present=_present(loaded, catalogs, positions),
+        join=spec.vocabulary.join,
+        collapse=spec.vocabulary.collapse,
+        excluded=excluded,
+        exclude=read_ids(spec.vocabulary.exclude),
+        exclude_below=read_ids(spec.vocabulary.exclude_below),
+        include=spec.vocabulary.include,
+        ancestors=spec.vocabulary.ancestors,
+        drop_below_score=accepted_from(wanted) if wanted.unreviewed == "drop" else 0.0,
+        drop_is_a=wanted.is_a == "drop",
+    )
+    warnings = [*doubts(loaded, vocabulary.placed, graph), *unsigned_in(loaded, vocabulary.placed, graph)]
+    if not len(vocabulary):
+        fates = Counter(row.fate for row in vocabulary.placed)
+        listed = ", ".join(f"{count} {fate}" for fate, count in fates.items())
+        unused = unused_categories(spec, vocabulary.placed, graph)
+        named_ones = "; ".join(f"{one.name or one.category}: {one.meaning}" for one in unused[:NAMED])
+        more = f"; and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
+        nothing = Problem(
+            "no-category",
+            f"no category is left of {len(vocabulary.placed)}: {listed} ({named_ones}{more})",
+            loaded.place("vocabulary"),
+            hint="decide in the file of `vocabulary.mapping.file`, or look at the thresholds and exclusions",
+        )
+        raise LabelError([nothing, *(replace(problem, severity="error") for problem in warnings)])
+    errors = [problem for problem in warnings if problem.severity == "error"]
+    if errors:
+        raise SpecError(errors)
+    hierarchy = _hierarchy(loaded, vocabulary, graph)
+    if spec.annotation.cooccurrence is not None:
+        progress("counting what goes together")
+    pairs = find_pairs(loaded, catalogs, vocabulary, positions, hierarchy, graph, store)
+    return Facts(vocabulary, hierarchy, pairs, tuple(rows), tuple(positions), tuple(warnings))
+
+
+def _decisions(
+    loaded: LoadedSpec,
+    catalogs: Sequence[Catalog],
+    named: Sequence[Named],
+    excluded: Collection[tuple[str, str]],
+    graph: NounGraph,
+    reviewed: Mapping[tuple[str, str], Review],
+    store: Store | None,
+) -> list[Decision]:
+    """A decision for every category; what a source excludes is not looked up, so its id may be any."""
+    wanted = [category for category in named if (category.source, category.id) not in excluded]
+    unsaid = {
+        category.source
+        for category in wanted
+        if category.wnid is None and (category.source, category.id) not in reviewed
+    }
+    asked = [catalog for catalog in catalogs if catalog.name in unsaid]
+    parents: dict[tuple[str, str], Sequence[str]] = {}
+    beside: dict[tuple[str, str], Sequence[tuple[tuple[str, str], int]]] = {}
+    for catalog in asked:
+        part = loaded.spec.sources[catalog.name]
+        if isinstance(part, OpenImagesSource) and part.hierarchy:
+            names = {category.id: category.name for category in catalog.categories}
+            nested = read_nesting(part.hierarchy, names)
+            parents.update({(catalog.name, key): above for key, above in nested.items()})
+        beside.update(colabels(catalog, part.min_confidence, store))
+    decided = iter(
+        decide(
+            wanted,
+            graph,
+            reviewed={key: review.wnid for key, review in reviewed.items()},
+            synonyms="synonyms" in loaded.spec.vocabulary.merge,
+            policy=loaded.spec.vocabulary.mapping.policy,
+            parents=parents,
+            colabels=beside,
+        )
+    )
+    return [
+        Decision(category.source, category.id, category.name, None, "unresolved")
+        if (category.source, category.id) in excluded
+        else _signed(next(decided), reviewed)
+        for category in named
+    ]
+
+
+def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> Decision:
+    review = reviewed.get((decision.source, decision.id))
+    if review is None:
+        return decision
+    by = () if review.reviewer == UNSIGNED else (f"by {review.reviewer}",)
+    return replace(decision, relation=review.relation, reviewer=review.reviewer, evidence=by)
+
+
+def _used(
+    catalogs: Sequence[Catalog],
+) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
+    """The categories that a statement names, or that a source declares as a vocabulary of its own."""
+    named: list[Named] = []
+    rows: list[SourceCategory] = []
+    positions = []
+    for source, catalog in enumerate(catalogs):
+        stated = count_stated(catalog) > 0
+        position = np.full(len(catalog.categories), -1, dtype=np.int32)
+        for number, category in enumerate(catalog.categories):
+            if stated[number] or catalog.complete:
+                position[number] = len(rows)
+                rows.append(SourceCategory(source, number))
+                named.append(
+                    Named(catalog.name, category.id, category.name, _wnid(category.id, category.wnid))
+                )
+        positions.append(position)
+    return named, rows, positions
+
+
+def _wnid(key: str, wnid: str | None) -> str | None:
+    """The id that a source gives, also where a folder or a table names its categories by ids, or begins with them."""
+    return wnid or leading_wnid(key)
+
+
+def _present(
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], positions: Sequence[npt.NDArray[np.int32]]
+) -> Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+    """Counts the images of groups of source categories."""
+    least = [loaded.spec.sources[catalog.name].min_confidence for catalog in catalogs]
+    return partial(count_groups, catalogs, positions, least)
+
+
+def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:
+    wanted = loaded.spec.hierarchy
+    if isinstance(wanted.parents, Tree):
+        return _tree(loaded, vocabulary, wanted.parents.tree)
+    if wanted.parents != "all":
+        _refuse_parts(loaded, "a tree by rule climbs no parts")
+        collapse = isinstance(wanted.parents, Nearest) and wanted.parents.collapse_only_leaf
+        return tree_by_rule(graph, vocabulary.wnids, collapse_only_leaf=collapse)
+    return dag_of(loaded, vocabulary.wnids, graph)
+
+
+def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierarchy:
+    """WordNet's own order of the categories, with the parts and joins of the spec."""
+    wanted = loaded.spec.hierarchy
+    relations = [
+        name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
+    ]
+    parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
+    joined = _joined(loaded, graph)
+    place = loaded.place("vocabulary", "join")  # WordNet alone goes round nowhere
+    try:
+        if parts and joined:
+            from_graph(graph, wnids, relations, joined)  # to tell which of the two goes round
+        if parts:
+            place = loaded.place("hierarchy", "relations", "part_holonym")
+        return from_graph(graph, wnids, relations, [*parts, *joined])
+    except WordNetError as error:
+        raise WordNetError(
+            replace(problem, place=place) if problem.code == "cycle" else problem
+            for problem in error.problems
+        ) from error
+
+
+def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:
+    _refuse_parts(loaded, "a tree from a file holds every parent, so the list of parts would not be read")
+    dictionary = read_dictionary(path)
+    try:
+        return from_pairs(
+            vocabulary.wnids,
+            [
+                (child, dictionary.wnids[parent])
+                for child, parent in zip(dictionary.wnids, dictionary.parents, strict=True)
+                if parent >= 0
+            ],
+        )
+    except LabelError as error:
+        place = loaded.place("hierarchy", "parents", "tree")
+        raise LabelError(replace(problem, place=place) for problem in error.problems) from error
+
+
+def _refuse_parts(loaded: LoadedSpec, message: str) -> None:
+    if loaded.spec.hierarchy.relations.part_holonym:
+        place = loaded.place("hierarchy", "relations", "part_holonym")
+        raise SpecError(Problem("tree-and-parts", message, place, "remove one of the two"))
+
+
+def _joined(loaded: LoadedSpec, graph: NounGraph) -> list[tuple[str, str]]:
+    """What was joined into a category implies it, and so does what lies below; not where it lies above it anyway."""
+    return [
+        (old, new)
+        for new, olds in loaded.spec.vocabulary.join.items()
+        for old in olds
+        if old not in graph.ancestors(new)
+    ]
+
+
+def save_rules(path: Path, facts: Facts) -> None:
+    """Writes what labels follow from, hierarchy and pairs, for the workers."""
+    hierarchy, pairs = facts.hierarchy, facts.pairs
+    with path.open("wb") as stream:
+        np.savez(
+            stream,
+            n=len(hierarchy),
+            **{
+                f"{name}_{part}": getattr(getattr(hierarchy, name), part)
+                for name in ("parents", "hops")
+                for part in ("indptr", "indices", "data")
+            },
+            **{f"pairs_{field.name}": getattr(pairs, field.name) for field in fields(Pairs)},
+        )
+
+
+def load_rules(path: Path) -> tuple[Hierarchy, Pairs]:
+    """The hierarchy and the pairs that `save_rules` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        n = int(arrays["n"])
+        parents, hops = (
+            sparse.csr_array(
+                tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr")), shape=(n, n)
+            )
+            for name in ("parents", "hops")
+        )
+        pairs = Pairs(**{field.name: arrays[f"pairs_{field.name}"] for field in fields(Pairs)})
+    down = sparse.csr_array(hops.T)
+    down.sort_indices()
+    return Hierarchy(parents, hops, down), pairs

@@ -1,0 +1,380 @@
+"""Pairs of categories that go together, learnt from the label rows of the sources that the spec names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.compiler.catalog.blocks import cuts, statement_blocks
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.engine.cache import Key, Store
+from mlimg_build.compiler.engine.pools import in_processes, process_count
+from mlimg_build.compiler.facts.curated_files import read_accepted, read_vetoes
+from mlimg_build.compiler.facts.predictions import (
+    of_catalog,
+    of_images,
+    read_predictions,
+    refuse_strangers_only,
+)
+from mlimg_build.labels import (
+    ABSENT,
+    PRESENT,
+    Block,
+    Counts,
+    Hierarchy,
+    Pairs,
+    Policy,
+    Statements,
+    Vocabulary,
+    count_lacking,
+    count_together,
+    information_content,
+    judge_pairs,
+    learn_pairs,
+    narrowed,
+    settle,
+    without_implied,
+)
+from mlimg_build.spec import Cooccurrence, LoadedSpec, digest_of
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["FoundPairs", "find_pairs", "pairs_digest"]
+
+FORMAT = 4
+BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
+SMALL = 1 << 22  # so many statements are counted in about the time that processes need besides
+PARTS = 2  # of each process, which end at different times
+
+Looked = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPairs:
+    """The pairs of a spec, and what people should know of each.
+
+    Of `pairs`, those that a person vetoed and those left out as doubtful are marked `vetoed`: no label comes of them.
+    `adds` is how many images of `add_to` have the antecedent and not the consequent: each gets the label, but where
+    somebody denied it or a more specific pair brings it. `doubt` is a position in `DOUBTS`; `veto` and `accepted` say
+    what a person decided.
+    """
+
+    pairs: Pairs
+    adds: npt.NDArray[np.int64]
+    doubt: npt.NDArray[np.uint8]
+    veto: npt.NDArray[np.bool_]
+    accepted: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls) -> FoundPairs:
+        """No pairs."""
+        nothing = np.zeros(0, np.bool_)
+        return cls(Pairs.none(), np.zeros(0, np.int64), np.zeros(0, np.uint8), nothing, nothing)
+
+
+def find_pairs(
+    loaded: LoadedSpec,
+    catalogs: Sequence[Catalog],
+    vocabulary: Vocabulary,
+    positions: Sequence[npt.NDArray[np.int32]],
+    hierarchy: Hierarchy,
+    graph: NounGraph,
+    store: Store | None,
+) -> FoundPairs:
+    """The pairs that the spec's `annotation.cooccurrence` finds; none where it has none.
+
+    `positions` are those of `Facts`. Counting is done once for the same statements and thresholds and kept in
+    `store`; vetoes and what is doubtful are decided anew. Raises `SpecError` for lists of vetoes and predictions that
+    cannot be read.
+    """
+    wanted = loaded.spec.annotation.cooccurrence
+    if wanted is None:
+        return FoundPairs.none()
+    named = wanted.add_to or tuple(catalog.name for catalog in catalogs)
+    learnt = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in wanted.learn_from]
+    added = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in named]
+    key = _key(loaded, wanted, catalogs, learnt, added, positions, hierarchy, vocabulary)
+    if store is None or not store.has(key):
+        pairs, adds = _counted(loaded, wanted, catalogs, learnt, added, positions, hierarchy, vocabulary)
+        if store is not None:
+            with store.create(key) as (folder, _):
+                columns = {field.name: getattr(pairs, field.name) for field in fields(Pairs)}
+                np.savez(folder / "pairs.npz", adds=adds, **columns)
+    else:
+        with np.load(store.path(key) / "pairs.npz", allow_pickle=False) as arrays:
+            pairs, adds = Pairs(**{field.name: arrays[field.name] for field in fields(Pairs)}), arrays["adds"]
+    rules = loaded.spec.annotation
+    levels = None if rules.machine_levels == "all" else rules.machine_levels
+    levels = levels if rules.positives == "ancestors" else 0
+    found = _judged(pairs, adds, wanted, vocabulary, graph)
+    pairs = found.pairs
+    kept = without_implied(pairs, hierarchy, levels)
+    dropped = pairs.vetoed & ~found.veto  # of these, what a more specific one brings is not listed beside it
+    whole = without_implied(replace(pairs, vetoed=found.veto), hierarchy, levels)
+    own, n = _keys(pairs, len(hierarchy)), len(hierarchy)
+    at = np.isin(own, _keys(kept, n)) & (~dropped | np.isin(own, _keys(whole, n)))
+    return FoundPairs(pairs.take(at), found.adds[at], found.doubt[at], found.veto[at], found.accepted[at])
+
+
+def _keys(pairs: Pairs, n: int) -> npt.NDArray[np.int64]:
+    """A number for each pair, of n categories."""
+    keys: npt.NDArray[np.int64] = pairs.antecedent * np.int64(n) + pairs.consequent
+    return keys
+
+
+def _counted(
+    loaded: LoadedSpec,
+    wanted: Cooccurrence,
+    catalogs: Sequence[Catalog],
+    learnt: Sequence[tuple[int, Catalog]],
+    added: Sequence[tuple[int, Catalog]],
+    positions: Sequence[npt.NDArray[np.int32]],
+    hierarchy: Hierarchy,
+    vocabulary: Vocabulary,
+) -> tuple[Pairs, npt.NDArray[np.int64]]:
+    """The pairs that are learnt, before anybody judges them, and how many labels each would add."""
+    positives = loaded.spec.annotation.positives == "ancestors"
+    category_of = vocabulary.category_of
+    predicted = None
+    place = loaded.place("annotation", "cooccurrence", "predictions")
+    if wanted.predictions is not None:
+        seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
+        predicted = of_images(catalogs, [*_folders(loaded).values()], seen)
+
+    def counting(given: Sequence[tuple[int, Catalog]], *, looking: bool) -> _Counting:
+        readings = tuple(
+            _Reading(
+                catalog,
+                category_of[positions[i]],
+                vocabulary.narrower[positions[i]],
+                loaded.spec.sources[catalog.name].min_confidence,
+                of_catalog(catalog, i, predicted) if looking and predicted is not None else None,
+            )
+            for i, catalog in given
+        )
+        if looking and predicted is not None:
+            looked = sum(len(reading.looked[0]) for reading in readings if reading.looked is not None)
+            refuse_strangers_only([catalog for _, catalog in given], predicted, looked, place)
+        return _Counting(
+            readings, hierarchy, loaded.spec.annotation.conflicts, not wanted.skip_related, positives
+        )
+
+    counts = _counts(counting(learnt, looking=True))
+    pairs = learn_pairs(
+        counts,
+        hierarchy,
+        min_probability=wanted.min_probability,
+        min_images=wanted.min_images,
+        confidence=wanted.confidence,
+        skip_related=wanted.skip_related,
+    )
+    adds = np.zeros(len(pairs), np.int64)
+    known = {i for i, _ in learnt}
+    if predicted is None and known <= {i for i, _ in added}:  # these are counted already
+        adds += pairs.images - pairs.together
+        added = [(i, catalog) for i, catalog in added if i not in known]
+    if len(pairs):
+        adds += _lacking(counting(added, looking=False), pairs)
+    return pairs, adds
+
+
+def _lacking(counting: _Counting, pairs: Pairs) -> npt.NDArray[np.int64]:
+    """How many images of the readings have each antecedent and not the consequent."""
+    whole = [(number, 0, len(reading.catalog.statements)) for number, reading in enumerate(counting.readings)]
+    blocks = (
+        block
+        for number, start, stop in whole
+        for block in counting.blocks(counting.readings[number], start, stop)
+    )
+    return count_lacking(
+        blocks, counting.hierarchy, pairs.antecedent, pairs.consequent, positives=counting.positives
+    )
+
+
+def pairs_digest(pairs: Pairs) -> str:
+    """sha256 over everything of the pairs that labels follow from; hex."""
+    digest = hashlib.sha256()
+    used = ~pairs.vetoed
+    for column in (pairs.antecedent[used], pairs.consequent[used]):
+        digest.update(column.astype("<i8").tobytes())
+    digest.update(pairs.bound[used].astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _folders(loaded: LoadedSpec) -> dict[str, str]:
+    """The name of each source's folder of images, "" where it has none."""
+    roots = {name: part.images for name, part in loaded.spec.sources.items()}
+    return {name: "" if root is None else root.name for name, root in roots.items()}
+
+
+def _key(
+    loaded: LoadedSpec,
+    wanted: Cooccurrence,
+    catalogs: Sequence[Catalog],
+    learnt: Sequence[tuple[int, Catalog]],
+    added: Sequence[tuple[int, Catalog]],
+    positions: Sequence[npt.NDArray[np.int32]],
+    hierarchy: Hierarchy,
+    vocabulary: Vocabulary,
+) -> Key:
+    category_of = vocabulary.category_of
+    order = hashlib.sha256()
+    for part in (hierarchy.hops.indptr, hierarchy.hops.indices):
+        order.update(np.ascontiguousarray(part).astype("<i8").tobytes())
+
+    def read(given: Sequence[tuple[int, Catalog]]) -> dict[str, Any]:
+        return {
+            catalog.name: {
+                "catalog": catalog.digest,
+                "categories": hashlib.sha256(category_of[positions[i]].astype("<i4").tobytes()).hexdigest(),
+                "narrower": hashlib.sha256(vocabulary.narrower[positions[i]].tobytes()).hexdigest(),
+                "min_confidence": loaded.spec.sources[catalog.name].min_confidence,
+            }
+            for i, catalog in given
+        }
+
+    parts: dict[str, Any] = {
+        "sources": read(learnt),
+        "add_to": read(added),
+        "order": order.hexdigest(),
+        "min_probability": wanted.min_probability,
+        "min_images": wanted.min_images,
+        "confidence": wanted.confidence,
+        "skip_related": wanted.skip_related,
+        "positives": loaded.spec.annotation.positives,
+        "conflicts": loaded.spec.annotation.conflicts,
+    }
+    if wanted.predictions is not None:
+        with wanted.predictions.open("rb") as stream:
+            parts["predictions"] = hashlib.file_digest(stream, "sha256").hexdigest()
+        parts["min_score"] = wanted.min_score
+        parts["folders"] = _folders(loaded)  # they tell files of one name apart
+        parts["others"] = {catalog.name: catalog.digest for catalog in catalogs}
+        parts["vocabulary"] = digest_of(list(vocabulary.wnids))  # predictions name ids, not positions
+    return Key("cooccurrence", FORMAT, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What of a catalog counts: the category of each of its own, which say nothing by absence, and from when on.
+
+    `looked` are the predictions for its images, if any; see `of_catalog`.
+    """
+
+    catalog: Catalog
+    category_of: npt.NDArray[np.int32]
+    narrower: npt.NDArray[np.bool_]
+    least: float
+    looked: Looked | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """Counts what goes together in a range of the statements of one reading: (its position, start, stop)."""
+
+    readings: tuple[_Reading, ...]
+    hierarchy: Hierarchy
+    conflicts: Policy
+    related: bool
+    positives: bool
+
+    def __call__(self, where: tuple[int, int, int]) -> Counts:
+        number, start, stop = where
+        blocks = self.blocks(self.readings[number], start, stop)
+        return count_together(blocks, self.hierarchy, related=self.related, positives=self.positives)
+
+    def blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
+        """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
+        for key, stated, confidence in statement_blocks(reading.catalog, BLOCK, start, stop):
+            category = reading.category_of[stated]
+            counts = (category >= 0) & ((confidence >= reading.least) | (confidence == 0))
+            counts &= (confidence > 0) | ~reading.narrower[stated]
+            image, category, sure = key.view(np.int64)[counts], category[counts], confidence[counts]
+            if (sure == 0).any():
+                image, category = _standing(image, category, sure, self.hierarchy, self.conflicts)
+            if reading.looked is None:
+                yield Block(image, category)
+            else:
+                looked = _between(reading.looked, image)
+                known = np.isin(image, looked[0])  # where no model looked, nothing can be said
+                yield Block(image[known], category[known], *looked)
+
+
+def _counts(counting: _Counting) -> Counts:
+    """The counts over all readings; large ones are counted in processes, because scipy uses one core."""
+    total = sum(len(reading.catalog.statements) for reading in counting.readings)
+    size = SMALL if total <= SMALL else -(-total // (PARTS * process_count()))
+    ranges = [
+        (number, start, stop)
+        for number, reading in enumerate(counting.readings)
+        for start, stop in cuts(reading.catalog, size)
+    ]
+    found = map(counting, ranges) if total <= SMALL else in_processes(counting, ranges)
+    return reduce(Counts.__add__, found, Counts.none(len(counting.hierarchy)))
+
+
+def _between(looked: Looked, image: npt.NDArray[np.int64]) -> Looked:
+    """The predictions, sorted by key, from the lowest to the highest of the images."""
+    if not len(image):
+        return looked[0][:0], looked[1][:0]
+    start = int(np.searchsorted(looked[0], image.min()))
+    stop = int(np.searchsorted(looked[0], image.max(), side="right"))
+    return looked[0][start:stop], looked[1][start:stop]
+
+
+def _standing(
+    image: npt.NDArray[np.int64],
+    category: npt.NDArray[np.int32],
+    confidence: npt.NDArray[np.float64],
+    hierarchy: Hierarchy,
+    conflicts: Policy,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The presences that stand once contradictions are settled; only images with an absence can have any."""
+    row = np.cumsum(np.append(False, image[1:] != image[:-1]))
+    denying = np.zeros(int(row[-1]) + 1, dtype=bool)
+    denying[row[confidence == 0]] = True
+    asked = denying[row]
+    some = np.flatnonzero(asked)
+    absent = confidence[some] == 0
+    said = Statements.of(
+        row[some],
+        category[some],
+        np.where(absent, ABSENT, PRESENT),
+        narrowed(np.where(absent, 1, confidence[some])),
+        np.zeros(len(some)),
+        some,
+    )
+    standing, _ = settle(said, hierarchy, conflicts)
+    kept = ~asked
+    kept[standing.record[standing.state == PRESENT]] = True
+    return image[kept], category[kept]
+
+
+def _judged(
+    pairs: Pairs,
+    adds: npt.NDArray[np.int64],
+    wanted: Cooccurrence,
+    vocabulary: Vocabulary,
+    graph: NounGraph,
+) -> FoundPairs:
+    """What people and the settings of doubt say of each pair; a veto is stronger than an acceptance."""
+    wnids = vocabulary.wnids
+    content = np.ones(len(pairs))
+    if wanted.min_content and len(pairs):
+        content = information_content(graph, [wnids[low] for low in pairs.antecedent.tolist()])
+    doubt = judge_pairs(pairs, adds, content, min_content=wanted.min_content, max_ratio=wanted.max_ratio)
+    vetoes: set[tuple[str, str]] = set()
+    accepted: set[tuple[str, str]] = set()
+    if wanted.vetoes is not None:
+        vetoes, accepted = read_vetoes(wanted.vetoes), read_accepted(wanted.vetoes)
+    found = zip(pairs.antecedent.tolist(), pairs.consequent.tolist(), strict=True)
+    named = [(wnids[low], wnids[high]) for low, high in found]
+    veto = np.array([pair in vetoes for pair in named], np.bool_)
+    fine = np.array([pair in accepted for pair in named], np.bool_)
+    left_out = veto | ((doubt > 0) & ~fine & (wanted.doubtful == "drop"))
+    return FoundPairs(replace(pairs, vetoed=left_out), adds, doubt, veto, fine)

@@ -1,0 +1,191 @@
+"""What a model sees in the images of a source: the Parquet of `mlimg predict`, matched with the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.labels import at_least
+from mlimg_build.sources.image_paths import composed_column
+
+__all__ = ["Predicted", "of_catalog", "of_images", "read_predictions", "refuse_strangers_only"]
+
+DEEPEST = 8  # folders of a path that tell images apart
+
+
+def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place: Place) -> pa.Table:
+    """(image, category) of everything that is seen with enough score; -1 once for an image in which nothing is.
+
+    Raises `SpecError` `predictions-unreadable` for a file of another shape, or a score that is not from 0 to 1.
+    """
+    try:
+        table = pq.read_table(path, columns=["image", "labels"])
+        schema = _schema(table.schema.field("labels").type.value_type.field("score").type)
+        table = table.select(schema.names).cast(schema)
+        whole = pa.concat_tables([table, schema.empty_table()]).combine_chunks()
+        image, labels = (pa.concat_arrays(whole[name].chunks) for name in schema.names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        raise _unreadable(path, f": {str(error).splitlines()[0]}", place) from error
+    image = pc.fill_null(image, "")
+    flat = pc.list_flatten(labels)
+    wnid = pc.struct_field(flat, "wnid")
+    score = pc.fill_null(pc.struct_field(flat, "score"), 0.0).to_numpy(zero_copy_only=False)
+    category = pc.fill_null(pc.index_in(wnid, value_set=pa.array(wnids, pa.string())), -1).to_numpy()
+    row = pc.list_parent_indices(labels).to_numpy()
+    if len(category) and (category < 0).all():
+        raise _unreadable(
+            path, f": {wnid[0]} and all others that it names are no categories of this spec", place
+        )
+    outside = np.flatnonzero(~((score >= 0) & (score <= 1)))
+    if len(outside):
+        message = f": {image[int(row[outside[0]])]} has the score {score[outside[0]]}"
+        raise _unreadable(path, message, place, "a score is from 0 to 1; ")
+    category = np.where(at_least(score, min_score), category, -1).astype(np.int32)
+    seen = category >= 0
+    nothing = np.setdiff1d(np.arange(len(image)), row[seen])
+    return pa.table(
+        {
+            "image": image.take(pa.array(np.concatenate([row[seen], nothing]))),
+            "category": pa.array(np.concatenate([category[seen], np.full(len(nothing), -1, np.int32)])),
+        }
+    )
+
+
+def _schema(score: pa.DataType) -> pa.Schema:
+    """The columns of predictions; scores of few bits stay so, to be told from what they stand for."""
+    kind = score if pa.types.is_float32(score) else pa.float64()
+    label = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", kind)])
+    return pa.schema([("image", pa.string()), ("labels", pa.list_(label))])
+
+
+def _unreadable(path: Path, why: str, place: Place, hint: str = "") -> SpecError:
+    expected = (
+        "expected the columns image (text) and labels (lists of wnid, name, score), as "
+        "`mlimg predict MODEL IMAGES --to FILE.parquet` writes them"
+    )
+    message = f"the predictions cannot be read: {path}{why}"
+    return SpecError(Problem("predictions-unreadable", message, place, hint=hint + expected))
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Predictions whose images are told apart: the distinct images, and for each row of `seen` which one it is of.
+
+    `owner` is the number of the catalog that an image belongs to, -1 where it is in none, or several claim it alike.
+    """
+
+    seen: pa.Table
+    images: pa.Array
+    image: npt.NDArray[np.int32]
+    owner: npt.NDArray[np.int64]
+    shared: int  # images that several catalogs claim alike
+
+
+def of_images(catalogs: Sequence[Catalog], folders: Sequence[str], seen: pa.Table) -> Predicted:
+    """The predictions with the catalog of each image: of several that it may be of, the one whose folders fit longest.
+
+    All sources of a spec are to be given, with the names of their folders of images: files of one name in two sources
+    are different images.
+    """
+    coded = seen.column("image").combine_chunks().dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks() if coded.num_chunks else coded
+    images = composed_column(coded.dictionary)
+    owner, best = np.full(len(images), -1, np.int64), np.zeros(len(images), np.int64)
+    alike = np.zeros(len(images), bool)
+    for number, (catalog, folder) in enumerate(zip(catalogs, folders, strict=True)):
+        found = _places(catalog, images)
+        at = np.flatnonzero(found >= 0)
+        if not len(at):
+            continue
+        files = catalog.images.column("path").take(pa.array(found[at])).to_pylist()
+        depth = np.zeros(len(images), np.int64)
+        depth[at] = [
+            _alike(image, (folder, *file.split("/")))
+            for image, file in zip(images.take(pa.array(at)).to_pylist(), files, strict=True)
+        ]
+        alike[at] = np.where(depth[at] == best[at], owner[at] >= 0, alike[at] & (depth[at] < best[at]))
+        closer = (found >= 0) & ((depth > best) | (owner < 0))
+        owner[closer], best[closer] = number, depth[closer]
+    owner[alike] = -1
+    return Predicted(seen, images, coded.indices.to_numpy(), owner, int(alike.sum()))
+
+
+def of_catalog(
+    catalog: Catalog, number: int, predicted: Predicted
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The predictions for images of the catalog with this number, (key, category) sorted by key.
+
+    An image is known by the end of its path, the longer the better; an end that several predicted images share
+    says of none which it is.
+    """
+    keys = catalog.images.column("key").to_numpy().view(np.int64)
+    found = np.where(predicted.owner == number, _places(catalog, predicted.images), -1)
+    at = found[predicted.image]
+    key, category = keys[at[at >= 0]], predicted.seen.column("category").to_numpy()[at >= 0]
+    order = np.argsort(key, kind="stable")
+    return key[order], category[order]
+
+
+def _places(catalog: Catalog, images: pa.Array) -> npt.NDArray[np.int64]:
+    """The row of the catalog for each predicted image, -1 where there is none that it alone may be."""
+    paths, names = (catalog.images.column(name).combine_chunks() for name in ("path", "name"))
+    paths = composed_column(paths)
+    found = np.full(len(images), -1, np.int64)
+    for depth in range(DEEPEST, 0, -1):
+        folders = "[^/]+/" * (depth - 1)
+        end = pc.struct_field(pc.extract_regex(images, f"(?P<end>{folders}[^/]+)$"), "end")
+        bare = pc.replace_substring_regex(end, r"\.[A-Za-z]+$", "")
+        for text, known in ((end, paths), (end, names), (bare, names)):
+            at = pc.fill_null(pc.index_in(text, value_set=known), -1).to_numpy(zero_copy_only=False)
+            at = np.where(found < 0, at, -1)
+            taken = np.bincount(at[at >= 0], minlength=len(catalog.images)) > 1
+            taken[found[found >= 0]] = True
+            found = np.where((at >= 0) & ~taken[at], at, found)
+    return found
+
+
+def _alike(image: str, file: Sequence[str]) -> int:
+    """How many parts at the end of a path are those of a file's; a suffix may lack."""
+    parts = image.split("/")
+    count = 0
+    for one, other in zip(reversed(parts), reversed(file), strict=False):
+        if one != other and not (count == 0 and other.startswith(one.rpartition(".")[0] or one)):
+            break
+        count += 1
+    return count
+
+
+def refuse_strangers_only(
+    catalogs: Sequence[Catalog], predicted: Predicted, known: int, place: Place
+) -> None:
+    """Raises `SpecError` "predictions-not-found" where none of the predictions (`known`) is for an image of these."""
+    seen = predicted.seen
+    if known or not len(seen):
+        return
+    if predicted.shared:
+        message = (
+            f"{predicted.shared:,} predicted images, such as {predicted.images[0]}, may be of several sources"
+        )
+        hint = "predict with the folders of the sources in the paths, so that they tell the images apart"
+        raise SpecError(Problem("predictions-not-found", message, place, hint))
+    images = next((catalog.images for catalog in catalogs if len(catalog.images)), None)
+    example = "" if images is None else f", such as {images.column('path')[0].as_py()}"
+    raise SpecError(
+        Problem(
+            "predictions-not-found",
+            f"none of the predictions, such as for {seen.column('image')[0].as_py()}, is for an image of "
+            f"{' or '.join(catalog.name for catalog in catalogs)}{example}",
+            place,
+            hint="an image is known by the end of its path; predict the images of the sources in `learn_from`",
+        )
+    )

@@ -1,0 +1,125 @@
+"""`mlimg check`: everything that is wrong with a spec and shows without reading a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mlimg_build.compiler.facts.curated_files import read_reviewed
+from mlimg_build.compiler.facts.id_lists import lines_of
+from mlimg_build.compiler.facts.unsigned_rows import corrected_in
+from mlimg_build.errors import Place, Problem, SpecError, WordNetError
+from mlimg_build.spec import LoadedSpec, file_paths
+from mlimg_build.wordnet import NounGraph, load
+
+__all__ = ["check_ids", "check_mapping", "load_wordnet", "missing_paths"]
+
+
+MAPPING = ("vocabulary", "mapping", "file")
+
+
+def load_wordnet(loaded: LoadedSpec) -> NounGraph:
+    """The release of WordNet that a spec names, else the one that ships. Raises `WordNetError` at the spec's place."""
+    wanted = loaded.spec.wordnet
+    if wanted is None:
+        return load()
+    try:
+        return load(wanted.path)
+    except WordNetError as error:
+        place = loaded.place("wordnet", "path")
+        raise WordNetError(replace(problem, place=place) for problem in error.problems) from error
+
+
+def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
+    """Raises `SpecError` with every WordNet id of the spec and its lists that the release lacks, each at its place."""
+    unreadable: list[Problem] = []
+    problems = [
+        Problem(
+            "unknown-synset",
+            f"WordNet {graph.release} has no noun {wnid}",
+            place,
+            hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
+        )
+        for place, wnid in _ids(loaded, unreadable)
+        if wnid not in graph
+    ]
+    problems += unreadable
+    if problems:
+        raise SpecError(problems)
+
+
+def check_mapping(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:
+    """The problem of a mapping file with corrections that nobody signed. Raises `SpecError` for a wrong row."""
+    path = loaded.spec.vocabulary.mapping.file
+    if path is not None and _is_file(path):  # else `missing_paths` says so
+        read_reviewed(path, loaded.spec.sources, graph)
+        yield from corrected_in(loaded, graph)
+
+
+def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]:
+    """One error for every file or folder that the spec names and that is not there, at its place.
+
+    With `lenient`, a warning where its place comes from a variable that is not set: nobody has said where it is here.
+    """
+    found, unsaid = [], loaded.document.defaulted
+    for place, path, kind in file_paths(loaded):
+        try:
+            there = path.is_dir() if kind == "folder" else path.is_file()
+            what = f"is not a {kind}" if path.exists() else "does not exist"
+        except OSError as error:  # a name that is too long, a folder that may not be entered
+            there, what = False, f"cannot be looked at ({error.strerror})"
+        if not there:
+            found.append(
+                Problem(
+                    "path-missing",
+                    f"{kind} {what}: {path}",
+                    loaded.place(*place),
+                    hint=_hint(path) if place != MAPPING else _mapping_hint(loaded, path),
+                    severity="warning" if lenient and {place, place[:-1]} & unsaid else "error",
+                )
+            )
+    return found
+
+
+def _mapping_hint(loaded: LoadedSpec, path: Path) -> str:
+    there = os.path.lexists(path)  # a folder, or a link to nothing
+    return _hint(path) if there else f"write it with `mlimg map {loaded.path}`, or correct the path"
+
+
+def _hint(path: Path) -> str:
+    parent = next(folder for folder in path.parents if _is_folder(folder))
+    return f"correct the path or set its variable; the nearest folder that exists is {parent}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _ids(loaded: LoadedSpec, unreadable: list[Problem]) -> Iterator[tuple[Place, str]]:
+    """The ids of the spec and of the lists that it names; what is wrong with a list is added to `unreadable`."""
+    vocabulary = loaded.spec.vocabulary
+    for into, olds in vocabulary.join.items():
+        yield loaded.place("vocabulary", "join", into), into
+        yield from ((loaded.place("vocabulary", "join", into, i), old) for i, old in enumerate(olds))
+    for field in ("include", "collapse", "exclude", "exclude_below"):
+        given = getattr(vocabulary, field)
+        if not isinstance(given, Path):
+            yield from ((loaded.place("vocabulary", field, i), wnid) for i, wnid in enumerate(given))
+        elif _is_file(given):  # else `missing_paths` says so
+            try:
+                yield from lines_of(given)
+            except SpecError as error:
+                place = loaded.place("vocabulary", field)
+                unreadable += [replace(problem, place=problem.place or place) for problem in error.problems]

@@ -1,0 +1,144 @@
+"""Who contradicts whom: pairs of statements that exclude each other, summed up over images."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.compiler.copies.copy_contradictions import Told, tally_copies
+from mlimg_build.compiler.copies.copy_tables import MergedCopies, merge_copies
+from mlimg_build.compiler.copies.duplicates import Copy, groups_of_copies, ordered_groups
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.row_files import shard_batch
+from mlimg_build.compiler.run.assembly import noted
+from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS
+from mlimg_build.dataset.writing import read_labels
+from mlimg_build.sources import place_of
+
+__all__ = ["COLUMNS", "contradictions"]
+
+COLUMNS = (
+    "absent",
+    "absent_name",
+    "said_by",
+    "present",
+    "present_name",
+    "and_by",
+    "how",
+    "stands",
+    "images",
+    "example",
+)
+STANDS = {1: "presence", -1: "absence", 0: "neither", 2: "each for its copy"}
+
+
+def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None) -> list[tuple[Any, ...]]:
+    """Rows of `COLUMNS`, the most frequent first: the categories, whose lists said so, how sure, what stands.
+
+    `how` is "people" where people said both, "machine" where a machine said what is present, and "copy" where one
+    source denies what another says of a copy of the same image: `images` are then files, of which `merged` (worked out
+    where it is not given) says what stands, or, where the spec does not merge copies, pairs of copies, of which each
+    keeps its own labels. Only shards whose labels are made count, for copies only those whose images are there. Memory:
+    the contradictions of one shard, and the statements about copies, or the labels of shards with copies.
+    """
+    counted: dict[tuple[Any, ...], int] = defaultdict(int)
+    example: dict[tuple[Any, ...], str] = {}
+    for work in plan.work:
+        if not noted(store, work.labels, "contradictions"):
+            continue
+        names = ("start", "stop", *(column.name for column in CONTRADICTION_COLUMNS))
+        columns = read_labels(store.path(work.labels), "contradictions", names)
+        count = (columns["stop"] - columns["start"]).astype(np.int64)
+        image = np.repeat(np.arange(len(count)), count)
+        batch = shard_batch(plan.rows_folder, work.shard.split, work.shard.number)
+        for i in range(len(image)):
+            key = (
+                int(columns["absent"][i]),
+                _who(plan, int(columns["absent_mapping"][i]), int(columns["absent_record"][i])),
+                int(columns["present"][i]),
+                _who(plan, int(columns["present_mapping"][i]), int(columns["present_record"][i])),
+                "people" if columns["confidence"][i] >= 1 else "machine",
+                int(columns["kept"][i]),
+            )
+            counted[key] += 1
+            example.setdefault(key, batch.column("id")[int(image[i])].as_py())
+    if plan.loaded.spec.duplicates.exact == "merge":
+        copied = _within_files(plan, merged or merge_copies(plan, ordered_groups(plan, store)))
+    else:
+        copied = _between_copies(plan, store)
+    for key, times, which in copied:
+        counted[key] += times
+        example.setdefault(key, which)
+    wnids, graph = plan.facts.vocabulary.wnids, plan.graph
+    rows = [
+        (
+            *(wnids[absent], graph.name(wnids[absent]), said),
+            *(wnids[present], graph.name(wnids[present]), by),
+            *(how, STANDS[kept], count, example[absent, said, present, by, how, kept]),
+        )
+        for (absent, said, present, by, how, kept), count in counted.items()
+    ]
+    return sorted(rows, key=lambda row: (-row[8], *row[:8]))
+
+
+def _within_files(plan: Plan, merged: MergedCopies) -> Iterator[tuple[tuple[Any, ...], int, str]]:
+    """What is said to be absent from one copy of a file and present in another, in how many files, and what stands."""
+    columns = {name: np.asarray(values).tolist() for name, values in merged.tables.contradictions.items()}
+    ids = merged.tables.members["id"]
+    for start, stop in zip(columns["start"], columns["stop"], strict=True):
+        found: dict[tuple[Any, ...], str] = {}
+        for i in range(start, stop):
+            one, other = columns["absent_member"][i], columns["present_member"][i]
+            if one != other:  # else it is one of the image's own, and counted there
+                denied = _who(plan, columns["absent_mapping"][i], columns["absent_record"][i])
+                stated = _who(plan, columns["present_mapping"][i], columns["present_record"][i])
+                key = (
+                    columns["absent"][i],
+                    denied,
+                    columns["present"][i],
+                    stated,
+                    "copy",
+                    columns["kept"][i],
+                )
+                found.setdefault(key, f"{ids[one]} = {ids[other]}")
+        yield from ((key, 1, which) for key, which in found.items())
+
+
+def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...], int, str]]:
+    """What is stated to be absent from one copy of an image and present in another, how often, and of which first."""
+    names = ("start", "stop", "category", "state", "rule", "via", "mapping", "record")
+    read: dict[str, dict[str, npt.NDArray[Any]] | None] = {}
+
+    def told(copy: Copy) -> Told:
+        key = copy.work.labels
+        if key.digest not in read:
+            read[key.digest] = read_labels(store.path(key), "labels", names) if store.has(key) else None
+        if (columns := read[key.digest]) is None:
+            return Told()
+        start, stop = int(columns["start"][copy.row]), int(columns["stop"][copy.row])
+        labels = list(zip(*(columns[name][start:stop].tolist() for name in names[2:]), strict=True))
+        return Told(
+            {
+                category: _who(plan, *said)
+                for category, state, rule, _, *said in labels
+                if state < 0 and rule == 0
+            },
+            [(category, via, _who(plan, *said)) for category, state, _, via, *said in labels if state > 0],
+        )
+
+    for group in groups_of_copies(plan, store).values():
+        for pair, count, (one, other) in tally_copies([told(copy) for copy in group]):
+            yield (*pair, "copy", 2), count, f"{group[one].id} = {group[other].id}"
+
+
+def _who(plan: Plan, mapping: int, record: int) -> str:
+    """The source and the list that a statement stands in."""
+    catalog = plan.catalogs[plan.facts.rows[mapping].source]
+    lists: Sequence[str] = catalog.lists
+    number, _ = place_of(record)
+    return f"{catalog.name}/{lists[number]}" if record and lists else catalog.name

@@ -1,0 +1,128 @@
+"""`mlimg lint`: what in the categories and rules of a spec people should look at before they trust its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.compiler.copies.copy_findings import CopyFinding, copy_findings
+from mlimg_build.compiler.copies.copy_tables import copies_attribute
+from mlimg_build.compiler.copies.duplicates import ordered_groups
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.facts.facts import dag_of
+from mlimg_build.compiler.facts.mapping_warnings import accepted_from
+from mlimg_build.compiler.facts.pair_table import PairRow, pair_rows
+from mlimg_build.compiler.facts.unused_categories import UnusedCategory
+from mlimg_build.compiler.lint.contradictions import contradictions
+from mlimg_build.compiler.lint.unused_rules import unused_rules
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.run.label_counts import by_rule
+from mlimg_build.dataset.writing import read_labels
+from mlimg_build.errors import Problem
+from mlimg_build.labels import (
+    KINDS,
+    NAME_DOUBTS,
+    PRESENT,
+    Finding,
+    circular_parts,
+    distinct_names,
+    doubtful_findings,
+    lint,
+    part_pairs,
+    shape,
+    shared_images,
+)
+
+__all__ = ["PART_COLUMNS", "Lint", "lint_plan", "part_rows"]
+
+PART_COLUMNS = ("part", "whole", "part_name", "whole_name", "circular")
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """Lists beside folders, findings about categories, rules without effect, contradictions, copies, the hierarchy."""
+
+    joins: tuple[Problem, ...]  # where lists and folders do not meet
+    findings: tuple[Finding, ...]
+    unused: tuple[Problem, ...]
+    unused_categories: tuple[UnusedCategory, ...]
+    source_categories: int
+    left_out: dict[str, int]  # images by reason
+    contradictions: list[tuple[Any, ...]]
+    copies: tuple[CopyFinding, ...]
+    copied: dict[
+        str, Any
+    ]  # the copies in numbers, as a dataset's attribute has them; empty where no image is built
+    pairs: tuple[PairRow, ...]  # that are doubtful, whatever becomes of them
+    shape: dict[str, Any]
+    names: dict[str, str]
+    kinds: dict[str, str]  # what each kind of finding is, and what its count counts
+
+
+def lint_plan(plan: Plan, store: Store) -> Lint:
+    """What there is to say about a plan whose labels are all in the store."""
+    wnids, hierarchy = plan.facts.vocabulary.wnids, plan.facts.hierarchy
+    names = distinct_names(plan.graph, wnids)
+    rules = plan.loaded.spec.annotation
+    whole = rules.positives == "ancestors" and rules.machine_levels == "all"
+    findings = lint(
+        plan.graph,
+        wnids,
+        hierarchy,
+        positives=by_rule(plan, store)[:, :, 0].sum(axis=1),
+        shared=None if whole else _shared(plan, store),
+        dag=None if plan.loaded.spec.hierarchy.parents == "all" else dag_of(plan.loaded, wnids, plan.graph),
+        names=names,
+    )
+    form = shape(hierarchy)
+    accepted = accepted_from(plan.loaded.spec.vocabulary.mapping)
+    counts, copies = copy_findings(plan, ordered_groups(plan, store), names)
+    built = [store.has(work.images, asked_again=True) for work in plan.work]
+    return Lint(
+        joins=plan.joins,
+        findings=(*doubtful_findings(plan.facts.vocabulary.placed, accepted, plan.graph), *findings),
+        unused=unused_rules(plan, store),
+        unused_categories=plan.unused_categories,
+        source_categories=len(plan.facts.vocabulary.placed),
+        left_out=plan.left_out,
+        contradictions=contradictions(plan, store),
+        copies=copies,
+        copied=copies_attribute(plan, counts, "whole" if all(built) else "fraction") if any(built) else {},
+        pairs=tuple(row for row in pair_rows(plan.facts, plan.graph) if row.doubt),
+        shape={
+            "categories": form.categories,
+            "roots": form.roots,
+            "implied_pairs": form.pairs,
+            "deepest": form.deepest,
+            "mean_depth": round(form.mean_depth, 4),
+        },
+        names=dict(zip(wnids, names, strict=True)),
+        kinds={**NAME_DOUBTS, **KINDS},
+    )
+
+
+def part_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """Every part of a whole inside the vocabulary, for an allow-list: `circular` marks those that go round."""
+    graph = plan.graph
+    pairs = part_pairs(graph, plan.facts.vocabulary.wnids)
+    round_ = {*circular_parts(graph, pairs)}
+    return [
+        (part, whole, graph.name(part), graph.name(whole), "x" if (part, whole) in round_ else "")
+        for part, whole in pairs
+    ]
+
+
+def _shared(plan: Plan, store: Store) -> npt.NDArray[np.int64]:
+    """The images that carry both ends of each edge of the hierarchy, counted shard by shard."""
+    hierarchy = plan.facts.hierarchy
+    total = np.zeros(hierarchy.parents.nnz, np.int64)
+    for work in plan.work:
+        columns = read_labels(store.path(work.labels), "labels", ("start", "stop", "state", "category"))
+        count = (columns["stop"] - columns["start"]).astype(np.int64)
+        image = np.repeat(np.arange(len(count)), count)
+        present = columns["state"] == PRESENT
+        total += shared_images(hierarchy, image[present], columns["category"][present])
+    return total

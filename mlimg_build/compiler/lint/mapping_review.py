@@ -1,0 +1,195 @@
+"""`mlimg map`: the decisions about source categories as a CSV that people review and keep beside the spec."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.compiler.engine.cache import write_synced
+from mlimg_build.compiler.facts.id_lists import text_of
+from mlimg_build.compiler.facts.mapping_warnings import accepted_from
+from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_correction
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.run.assembly import as_csv
+from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.labels import Placed, near_ties, same_names
+from mlimg_build.sources.image_paths import composed
+from mlimg_build.spec import LoadedSpec
+
+__all__ = ["COLUMNS", "for_review", "review_records", "review_rows", "write_review"]
+
+COLUMNS = (
+    "source",
+    "category",
+    "name",
+    "wnid",
+    "synset",
+    "relation",
+    "method",
+    "score",
+    "images",
+    "alternatives",
+    "evidence",
+    "reviewer",
+)
+ALTERNATIVES = 5
+
+
+def review_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """One row a source category that a name or a person decided: those in doubt, then the least certain and frequent.
+
+    Categories that their source gives a WordNet id need no review and are left out.
+    """
+    doubts = _doubts(plan)
+    return [
+        _row(plan, row, doubts.get((row.decision.source, row.decision.id), ()))
+        for row in _wanted(plan, doubts)
+    ]
+
+
+def write_review(plan: Plan, path: Path) -> tuple[int, int]:
+    """Writes the rows to `path`; returns their number and how many of them a person has confirmed.
+
+    What people wrote into `path` stays: signed rows, also about categories that no source has today; a synset or
+    relation that somebody corrected and has not signed yet; columns that are not ours. What mlimg itself wrote at
+    another time is replaced. Raises `SpecError` `not-replaceable` where `path` is no such CSV.
+    """
+    extra, there = _there(path)
+    decisions = {(row.decision.source, row.decision.id): row.decision for row in plan.facts.vocabulary.placed}
+    rows = []
+    for row in review_rows(plan):
+        mine = dict(zip(COLUMNS, row, strict=True))
+        key = (mine["source"], mine["category"])
+        old = there.pop(key, {})
+        if old and not mine["reviewer"] and is_correction(old, decisions[key], plan.graph):
+            wnid = old["wnid"]
+            mine |= {"wnid": wnid, "relation": (old.get("relation") or mine["relation"]) if wnid else ""}
+            mine["synset"] = described(plan.graph, wnid)
+            mine["evidence"] = f"{CORRECTED}; {mine['evidence']}"
+        rows.append([*mine.values(), *(old.get(name, "") for name in extra)])
+    signed = [old for old in there.values() if old.get("reviewer")]
+    rows += [[old.get(name, "") for name in (*COLUMNS, *extra)] for old in signed]
+    write_synced(path, as_csv((*COLUMNS, *extra), rows))
+    return len(rows), sum(bool(row[COLUMNS.index("reviewer")]) for row in rows)
+
+
+def review_records(plan: Plan) -> list[dict[str, Any]]:
+    """The same rows as plain values: numbers are numbers, None is what there is not."""
+    doubts = _doubts(plan)
+    records = []
+    for row in _wanted(plan, doubts):
+        decision = row.decision
+        records.append(
+            {
+                "source": decision.source,
+                "category": decision.id,
+                "name": decision.name or None,
+                "wnid": decision.wnid,
+                "synset": described(plan.graph, decision.wnid) or None,
+                "relation": decision.relation if decision.wnid else None,
+                "method": decision.method,
+                "score": round(decision.score, 3),
+                "images": row.images,
+                "alternatives": [
+                    {"wnid": one.wnid, "name": plan.graph.name(one.wnid), "score": one.score}
+                    for one in decision.alternatives[:ALTERNATIVES]
+                ],
+                "evidence": [*doubts.get((decision.source, decision.id), ()), *decision.evidence],
+                "reviewer": decision.reviewer or None,
+            }
+        )
+    return records
+
+
+def for_review(loaded: LoadedSpec) -> LoadedSpec:
+    """The spec as `mlimg map` reads it: a mapping file that is not there decides nothing yet, doubts stop nothing."""
+    mapping = loaded.spec.vocabulary.mapping
+    softer: dict[str, Any] = {
+        name: "warn" for name in ("unreviewed", "unresolved") if getattr(mapping, name) == "error"
+    }
+    if mapping.file is not None and not os.path.lexists(mapping.file):
+        softer["file"] = None
+    vocabulary = loaded.spec.vocabulary.model_copy(update={"mapping": mapping.model_copy(update=softer)})
+    return replace(loaded, spec=loaded.spec.model_copy(update={"vocabulary": vocabulary}))
+
+
+def _doubts(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Why a name may well mean something else, for each category of which that is so."""
+    placed = plan.facts.vocabulary.placed
+    said: dict[tuple[str, str], tuple[str, ...]] = {}
+    for row in near_ties(placed, accepted_from(plan.loaded.spec.vocabulary.mapping)):
+        said[row.decision.source, row.decision.id] = ("a second sense is nearly as likely",)
+    for group in same_names(placed):
+        for row in group:
+            key = (row.decision.source, row.decision.id)
+            others = ", ".join(one.decision.id for one in group if one is not row)
+            said[key] = (*said.get(key, ()), f"{others} of this source has the same name")
+    return said
+
+
+def _wanted(plan: Plan, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> list[Placed]:
+    placed = [row for row in plan.facts.vocabulary.placed if row.decision.method != "same_id"]
+    wanted = [row for row in placed if row.fate != "excluded" or row.decision.reviewer]
+    return sorted(
+        wanted, key=lambda row: _order(row, bool(doubts.get((row.decision.source, row.decision.id))))
+    )
+
+
+def _row(plan: Plan, row: Placed, doubts: Sequence[str]) -> tuple[str, ...]:
+    decision = row.decision
+    others = [
+        f"{one.wnid} {plan.graph.name(one.wnid)} {one.score:.2f}"
+        for one in decision.alternatives[:ALTERNATIVES]
+    ]
+    return (
+        decision.source,
+        decision.id,
+        decision.name,
+        decision.wnid or "",
+        described(plan.graph, decision.wnid),
+        decision.relation if decision.wnid else "",
+        decision.method,
+        f"{decision.score:.3f}",
+        str(row.images),
+        " | ".join(others),
+        "; ".join([*doubts, *decision.evidence]),
+        decision.reviewer,
+    )
+
+
+def _order(row: Placed, doubtful: bool) -> tuple[bool, bool, float, int, str, str]:
+    """What people decided stands last, the names in doubt first."""
+    decision = row.decision
+    return (
+        bool(decision.reviewer),
+        not doubtful,
+        round(decision.score, 3),
+        -row.images,
+        decision.source,
+        decision.id,
+    )
+
+
+def _there(path: Path) -> tuple[list[str], dict[tuple[str, str], dict[str, str]]]:
+    """The columns of a review that are people's own, and its rows by source and category; nothing without a file."""
+    if not path.exists():
+        return [], {}
+    text = text_of(path, "the review of the mapping, which would be replaced,")
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        names = list(reader.fieldnames or ())
+        rows = [{name: (row.get(name) or "").strip() for name in names} for row in reader]
+    except csv.Error:
+        names, rows = [], []
+    if not {"source", "category", "wnid"} <= {*names}:
+        hint = "give another file, or move it away"
+        message = f"{path} is no review of a mapping, so it is not replaced"
+        raise SpecError(Problem("not-replaceable", message, Place(str(path), 1, 1), hint))
+    return [name for name in names if name not in COLUMNS], {
+        (composed(row["source"]), composed(row["category"])): row for row in rows
+    }

@@ -1,0 +1,1 @@
+"""The lock: what was decided, as small files that people review."""

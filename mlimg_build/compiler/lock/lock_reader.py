@@ -1,0 +1,276 @@
+"""A lock that is there: read, also where a merge left it in conflict, and compared with what would be decided now."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlimg_build.errors import BuildError, Problem
+
+__all__ = [
+    "COUNTED",
+    "FILES",
+    "KEY",
+    "LOCK_FORMAT",
+    "Locked",
+    "changes",
+    "parse_lock",
+    "read_leniently",
+    "read_lock",
+]
+
+LOCK_FORMAT = 3
+KEY = 16  # hex digits of a key that a lock shows
+MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+SHOWN = 5  # rows of one file that a list of changes names
+
+FILES: dict[str, tuple[str, ...]] = {
+    "lock.yaml": (),
+    "categories.csv": (
+        "wnid",
+        "name",
+        "parents",
+        "stated",
+        "implied",
+        "cooccurring",
+        "absent_stated",
+        "absent_implied",
+        "from",
+    ),
+    "mappings.csv": (
+        "source",
+        "category",
+        "name",
+        "wnid",
+        "relation",
+        "method",
+        "score",
+        "fate",
+        "images",
+        "reviewer",
+        "evidence",
+    ),
+    "cooccurrence.csv": (
+        "antecedent",
+        "antecedent_name",
+        "consequent",
+        "consequent_name",
+        "together",
+        "images",
+        "share",
+        "bound",
+        "adds",
+        "doubt",
+        "used",
+        "veto",
+        "accept",
+    ),
+    "duplicates.csv": ("sha256", "image"),
+    "shards.csv": ("split", "shard", "images", "images_key", "labels_key", "images_digest", "labels_digest"),
+}
+"""The files of a lock and their columns."""
+
+KEYS = {"categories.csv": 1, "mappings.csv": 2, "cooccurrence.csv": 3, "duplicates.csv": 2, "shards.csv": 2}
+COUNTED = ("stated", "implied", "cooccurring", "absent_stated", "absent_implied")
+"""The columns of categories.csv that count labels, by rule and state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What a lock says: its head, and the rows of each of its CSVs by column."""
+
+    head: dict[str, Any]
+    tables: dict[str, list[dict[str, str]]]
+
+    @property
+    def digests(self) -> dict[tuple[str, str, str], str]:
+        """(images or labels, SPLIT/SHARD, key) → digest, of every shard whose digest the lock knows."""
+        return {
+            (kind, f"{row['split']}/{row['shard']}", row[f"{kind}_key"]): row[f"{kind}_digest"]
+            for row in self.tables["shards.csv"]
+            for kind in ("images", "labels")
+            if row[f"{kind}_digest"]
+        }
+
+    @property
+    def knows_images(self) -> bool:
+        """Whether the lock has the digest of every image shard, so that `repeated` lists all copies."""
+        return all(row["images_digest"] for row in self.tables["shards.csv"])
+
+    @property
+    def image_keys(self) -> dict[tuple[str, int], str]:
+        """(split, number of the shard) → the first digits of the key of its images."""
+        rows = [
+            row for row in self.tables["shards.csv"] if row["shard"].isdecimal()
+        ]  # else a merge left it so
+        return {(row["split"], int(row["shard"])): row["images_key"] for row in rows}
+
+    @property
+    def repeated(self) -> dict[str, str]:
+        """image → sha256 of those that the lock lists as copies of others."""
+        return {row["image"]: row["sha256"] for row in self.tables["duplicates.csv"]}
+
+
+def read_lock(folder: Path) -> Locked:
+    """The lock in a folder. Raises `BuildError` where there is none or it is in conflict."""
+    try:
+        files = {name: (folder / name).read_bytes() for name in FILES}
+    except OSError as error:
+        message = f"{folder} is no lock: {error.strerror or error}: {Path(str(error.filename)).name}"
+        hint = "write it with `mlimg lock SPEC`"
+        raise BuildError(Problem("lock-missing", message, hint=hint)) from error
+    for name, data in files.items():
+        if any(line.startswith(tuple(mark.encode() for mark in MARKS)) for line in data.splitlines()):
+            message = f"{folder / name} has a merge conflict"
+            raise BuildError(Problem("lock-conflict", message, hint="`mlimg lock SPEC` writes it anew"))
+    return parse_lock(files, str(folder))
+
+
+def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
+    """The lock whose files these are.
+
+    Raises `BuildError` `lock-unsupported` for one of another format, `lock-damaged` for what is no lock.
+    """
+    try:
+        head = yaml.safe_load(files["lock.yaml"])
+        written = head.get("lock", LOCK_FORMAT) if isinstance(head, dict) else LOCK_FORMAT
+        if written != LOCK_FORMAT:
+            message = f"{where} is a lock of format {written}, and this version of mlimg writes {LOCK_FORMAT}"
+            hint = "`mlimg lock SPEC` writes it anew; to read it as it is, use the version that wrote it"
+            raise BuildError(Problem("lock-unsupported", message, hint=hint))
+        tables = {name: _rows(files[name].decode(), columns) for name, columns in FILES.items() if columns}
+        if not isinstance(head, dict):
+            raise ValueError("lock.yaml is no mapping")
+        if not isinstance(head.get("sources"), dict):
+            raise ValueError("lock.yaml names no sources")
+    except (ValueError, KeyError, csv.Error, yaml.YAMLError) as error:
+        hint = "`mlimg lock SPEC` writes it anew"
+        raise BuildError(Problem("lock-damaged", f"{where} cannot be read: {error}", hint=hint)) from error
+    return Locked(head, tables)
+
+
+def read_leniently(folder: Path) -> Locked | None:
+    """What can be read of a lock, lines of both sides of a conflict too; None where there is nothing.
+
+    A lock's facts are decided anew in any case: only digests that were proved elsewhere are taken from here.
+    """
+    tables: dict[str, list[dict[str, str]]] = {}
+    for name, columns in FILES.items():
+        try:
+            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            text = "\n".join(line for line in lines if not line.startswith(MARKS))
+            tables[name] = _rows(text, columns) if columns else []
+        except (OSError, ValueError, csv.Error):
+            tables[name] = []
+    try:
+        head = yaml.safe_load((folder / "lock.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        head = {}
+    return Locked(head if isinstance(head, dict) else {}, tables) if folder.is_dir() else None
+
+
+def _rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if tuple(reader.fieldnames or ()) != tuple(columns):
+        raise ValueError(f"expected the columns {','.join(columns)}")
+    rows = [*reader]
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("a row has too many or too few columns")
+    return rows
+
+
+def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:
+    """What differs between a lock and what is decided now, a line a thing; none where nothing does.
+
+    With `whole`, counts of labels and digests of shards are compared too; without, what they follow from.
+    """
+    found = [*_head_changes(locked.head, now.head, whole)]
+    for name in locked.tables:
+        found += _table_changes(name, locked.tables[name], now.tables[name], whole)
+    return found
+
+
+def _head_changes(old: Mapping[str, Any], new: Mapping[str, Any], whole: bool) -> Iterator[str]:
+    left_out = {"sources", "files", *(() if whole else ("dataset", "plan"))}
+    for field in dict.fromkeys([*old, *new]):
+        if field not in left_out and old.get(field) != new.get(field):
+            yield f"lock.yaml: {field}: {_short(old.get(field))} → {_short(new.get(field))}"
+    before, after = old.get("sources") or {}, new.get("sources") or {}
+    for source in dict.fromkeys([*before, *after]):
+        if before.get(source) != after.get(source):
+            was, told = _source(before.get(source)), _source(after.get(source))
+            if was != told:
+                yield f"lock.yaml: source {source}: {was} → {told}"
+            yield from _file_changes(f"source {source}", _named(before, source), _named(after, source))
+    yield from _file_changes("files", old.get("files"), new.get("files"))
+
+
+def _named(sources: Mapping[str, Any], source: str) -> dict[str, str]:
+    """The files of a source by their names, those of one name by their number too."""
+    part = sources.get(source)
+    files = part.get("files") if isinstance(part, dict) else None
+    found: dict[str, str] = {}
+    for line in files if isinstance(files, list) else ():
+        name = str(line).partition("  ")[2]
+        number = sum(key == name or key.startswith(f"{name} (") for key in found)
+        found[f"{name} ({number + 1})" if number else name] = str(line)
+    return found
+
+
+def _file_changes(where: str, old: Any, new: Any) -> Iterator[str]:
+    """A line a file that is new, gone or has another digest."""
+    before, after = (part if isinstance(part, dict) else {} for part in (old, new))
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            yield f"lock.yaml: {where}: {name}: {_file(before.get(name))} → {_file(after.get(name))}"
+
+
+def _file(line: Any) -> str:
+    """The digest of a file by its beginning, of a line that names the file too."""
+    return _short(str(line).partition("  ")[0]) if line else "none"
+
+
+def _short(value: Any) -> str:
+    """A value for people: a digest by its beginning."""
+    text = str(value) if value not in (None, "") else "none"
+    return f"{text[:12]}…" if len(text) == 64 and " " not in text else text
+
+
+def _source(part: Any) -> str:
+    if not isinstance(part, dict):
+        return "none"
+    return (
+        f"{part.get('images')} images, {part.get('statements')} statements, {str(part.get('digest'))[:12]}…"
+    )
+
+
+def _table_changes(
+    name: str, old: Sequence[dict[str, str]], new: Sequence[dict[str, str]], whole: bool
+) -> Iterator[str]:
+    columns = FILES[name]
+    if not whole and name == "duplicates.csv":
+        return
+    if not whole:
+        columns = tuple(c for c in columns if c not in COUNTED and not c.endswith("_digest"))
+    key = [columns[i] for i in ((0, 2) if name == "cooccurrence.csv" else range(min(2, KEYS[name])))]
+    before, after = ({tuple(row[c] for c in key): row for row in rows} for rows in (old, new))
+    listed = []
+    for at in sorted(before.keys() | after.keys()):
+        if at not in after:
+            listed.append(f"{name}: - {' '.join(at)}")
+        elif at not in before:
+            listed.append(f"{name}: + {' '.join(at)}")
+        else:
+            differ = [c for c in columns if before[at][c] != after[at][c]]
+            told = ", ".join(f"{c} {_short(before[at][c])} → {_short(after[at][c])}" for c in differ)
+            if differ:
+                listed.append(f"{name}: {' '.join(at)}: {told}")
+    yield from listed[:SHOWN]
+    if len(listed) > SHOWN:
+        yield f"{name}: and {len(listed) - SHOWN:,} more"

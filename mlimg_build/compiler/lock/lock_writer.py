@@ -1,0 +1,177 @@
+"""`NAME.lock/`: what was decided, as small sorted files that people review like code. No clock, host or path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mlimg_build.compiler.copies.duplicates import copies
+from mlimg_build.compiler.engine.cache import Store, write_synced
+from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.run.assembly import as_csv, evidence, plan_digest
+from mlimg_build.compiler.run.label_counts import by_rule
+from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.dataset.replacing import replacing
+from mlimg_build.dataset.writing import read_result
+from mlimg_build.errors import BuildError, Problem
+from mlimg_build.labels import DOUBTS, distinct_names, merges
+
+__all__ = ["lock_files", "refuse_strangers", "write_lock"]
+
+
+def write_lock(plan: Plan, store: Store, folder: Path, dataset: str | None) -> None:
+    """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset where it is built.
+
+    What this machine has not built keeps the digests of the lock that was there, as long as it follows from the
+    same: so a lock that a merge left in conflict is mended. `BuildError` where `folder` is anything but a lock.
+    """
+    folder = folder.absolute()
+    refuse_strangers(folder)
+    files = lock_files(plan, store, read_leniently(folder), dataset)
+    with explaining_full_disk(folder), replacing(folder) as temporary:
+        for name, data in files.items():
+            write_synced(temporary / name, data)
+
+
+def refuse_strangers(folder: Path) -> None:
+    """Raises `BuildError` where a lock would take the place of something that is no lock."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else {""}
+    if names and not ("lock.yaml" in names and names <= set(FILES)):
+        raise BuildError(
+            Problem(
+                "not-replaceable",
+                f"{folder} exists and is no lock, so it is not replaced",
+                hint="give another place, or move it away",
+            )
+        )
+
+
+def lock_files(plan: Plan, store: Store, before: Locked | None, dataset: str | None) -> dict[str, bytes]:
+    """The files of a lock by name; `before` gives the digests of what is not in the store."""
+    shards = list(_shards(plan, store, before))
+    if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan):
+        dataset = before.head.get("dataset")
+    head = yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
+    tables = {
+        "categories.csv": _categories(plan, store),
+        "mappings.csv": _mappings(plan),
+        "cooccurrence.csv": _pairs(plan),
+        "duplicates.csv": copies(plan, store, before),
+        "shards.csv": shards,
+    }
+    return {
+        "lock.yaml": head,
+        **{name: as_csv(FILES[name], rows) for name, rows in tables.items()},
+    }
+
+
+def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
+    spec = plan.loaded.spec
+    return {
+        "lock": LOCK_FORMAT,
+        "name": spec.name,
+        "version": spec.version,
+        "spec": plan.loaded.digest,
+        "wordnet": {"release": plan.graph.release, "digest": plan.graph.digest},
+        "sources": {
+            catalog.name: {
+                "digest": catalog.digest,
+                "images": len(catalog.images),
+                "statements": len(catalog.statements),
+                "files": [f"{digest}  {name}" for name, digest in catalog.files],
+            }
+            for catalog in plan.catalogs
+        },
+        **({"files": dict(plan.lists)} if plan.lists else {}),
+        "duplicates": spec.duplicates.exact,
+        "categories": len(plan.facts.vocabulary),
+        "implied_pairs": plan.facts.hierarchy.pairs,
+        "merged": {
+            way: merge._asdict() for way, merge in merges(plan.facts.vocabulary).items() if merge.categories
+        },
+        **({} if plan.groups is None else {"groups": plan.groups.record()}),
+        "images": sum(shard.images for shard in plan.rows.shards),
+        "shards": len(plan.rows.shards),
+        "plan": plan_digest(plan),
+        "dataset": dataset,
+    }
+
+
+def _categories(plan: Plan, store: Store) -> Iterator[tuple[Any, ...]]:
+    vocabulary, parents = plan.facts.vocabulary, plan.facts.hierarchy.parents
+    origins: dict[str, list[str]] = {}
+    for row in vocabulary.placed:
+        if row.fate == "used" and row.wnid:
+            origins.setdefault(row.wnid, []).append(f"{row.decision.source}:{row.decision.id} ({row.images})")
+    names = distinct_names(plan.graph, vocabulary.wnids)
+    counted = by_rule(plan, store)
+    for i, wnid in enumerate(vocabulary.wnids):
+        above = parents.indices[parents.indptr[i] : parents.indptr[i + 1]]
+        listed = " ".join(vocabulary.wnids[int(parent)] for parent in np.sort(above))
+        present, absent = counted[i, :, 0].tolist(), counted[i, :, 1].tolist()
+        yield (
+            wnid,
+            names[i],
+            listed,
+            *present[:2],
+            sum(present[3:]),
+            absent[0],
+            absent[2],
+            " | ".join(sorted(origins.get(wnid, []))),
+        )
+
+
+def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
+    return sorted(
+        (
+            row.decision.source,
+            row.decision.id,
+            row.decision.name,
+            row.wnid or "",
+            row.decision.relation if row.wnid else "",
+            row.decision.method,
+            f"{row.decision.score:.3f}",
+            row.fate,
+            row.images,
+            row.decision.reviewer,
+            evidence(row),
+        )
+        for row in plan.facts.vocabulary.placed
+    )
+
+
+def _pairs(plan: Plan) -> Iterator[tuple[Any, ...]]:
+    found = plan.facts.found
+    pairs, wnids = found.pairs, plan.facts.vocabulary.wnids
+    names = distinct_names(plan.graph, wnids) if len(pairs) else ()
+    columns = (pairs.antecedent, pairs.consequent, pairs.together, pairs.images, pairs.bound, found.adds)
+    judged = (found.doubt, pairs.vetoed, found.veto, found.accepted)
+    for low, high, together, images, bound, adds, doubt, left_out, veto, accepted in zip(
+        *(column.tolist() for column in (*columns, *judged)), strict=True
+    ):
+        yield (
+            *(wnids[low], names[low], wnids[high], names[high]),
+            *(together, images, f"{together / images:.4f}", f"{bound:.4f}"),
+            *(adds, DOUBTS[doubt], *("x" if told else "" for told in (not left_out, veto, accepted))),
+        )
+
+
+def _shards(plan: Plan, store: Store, before: Locked | None) -> Iterator[tuple[Any, ...]]:
+    known: Mapping[tuple[str, str, str], str] = {} if before is None else before.digests
+    for work in plan.work:
+        row: list[Any] = [work.shard.split, work.shard.number, work.shard.images]
+        keys = (work.images.digest[:KEY], work.labels.digest[:KEY])
+        digests = []
+        for key, kind, short in ((work.images, "images", keys[0]), (work.labels, "labels", keys[1])):
+            if store.has(key):
+                digests.append(read_result(store.path(key), kind)["digest"])
+            else:
+                digests.append(known.get((kind, f"{work.shard.split}/{work.shard.number}", short), ""))
+        yield (*row, *keys, *digests)

@@ -1,0 +1,166 @@
+"""From a dataset to its model: what the spec's `training` and `transfer` declare."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlimg_build.compiler.pipeline import dataset_path, interruptible
+from mlimg_build.dataset import open_dataset
+from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError, TrainingError
+from mlimg_build.spec import Backend, LoadedSpec, digest_of
+
+__all__ = ["Modelled", "TrainingWatcher", "lock_digest", "make_model", "model_path", "require_torch"]
+
+NEEDED = ("torch", "torchvision", "safetensors", "torchmetrics", "tensorboard")
+
+
+class TrainingWatcher(Protocol):
+    """Follows the making of a model."""
+
+    def step(self, message: str) -> None:
+        """Hears what is being done."""
+
+    def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
+        """Hears that a run of `steps` goes on after `done`; returns what hears of each record of its history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """A model and what is known of it; evaluations are None where there were no images to evaluate on."""
+
+    dataset: Path
+    model: Path
+    runs: Path
+    digest: str  # of the weights
+    evaluation: dict[str, Any] | None
+    transfer: dict[str, Any] | None
+    again: bool  # whether all of it was there already
+    warnings: tuple[Problem, ...]
+
+
+def model_path(dataset: Path) -> Path:
+    """Where the model of a dataset lies: beside it.
+
+    >>> str(model_path(Path("build/example.zarr")))
+    'build/example.model'
+    """
+    return dataset.with_name(f"{dataset.name.removesuffix('.zarr')}.model")
+
+
+def require_torch() -> None:
+    """Raises `TrainingError` `torch-missing` where the packages of the extra `train` are not installed."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise TrainingError(
+            Problem(
+                "torch-missing",
+                f"training needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+                hint="pip install 'mlimg[train]', then run the same command again; the dataset is kept",
+            )
+        )
+
+
+def make_model(
+    loaded: LoadedSpec,
+    out: Path,
+    backend: Backend,
+    *,
+    fraction: float = 1.0,
+    dataset: Path | None = None,
+    start: Path | None = None,
+    transfer: bool = True,
+    watcher: TrainingWatcher | None = None,
+) -> Modelled:
+    """The model that `training` declares, at NAME.model beside the dataset; what is there already is not made again.
+
+    The dataset is that of the spec in `out`, or `dataset`. Runs are kept in NAME.runs, a folder a recipe, so that a
+    change of the spec never costs a trained network. `start` is a checkpoint to go on from.
+
+    Raises `TrainingError` (`torch-missing`, `device-missing` and what training raises), `SpecError` without `training`,
+    `DatasetError` without the dataset, `Interrupted` when it was stopped.
+    """
+    spec = loaded.spec
+    if spec.training is None:
+        hint = "write `training: {}` for the published recipe"
+        raise SpecError(Problem("no-training", f"{loaded.path} has no `training`", loaded.place(), hint=hint))
+    require_torch()
+    from mlimg_build.training import (  # noqa: PLC0415  torch takes seconds to load
+        Quiet,
+        Setting,
+        classes_of,
+        publish,
+        published,
+        refuse_stranger,
+        train,
+    )
+    from mlimg_build.training import transfer as tune  # noqa: PLC0415
+
+    path = dataset.resolve() if dataset else dataset_path(loaded, out, fraction)  # "." has no name
+    model = model_path(path)
+    runs = path.with_name(f"{path.name.removesuffix('.zarr')}.runs")
+    refuse_stranger(model)
+    with open_dataset(path) as opened, _held(runs), interruptible():
+        if (named := opened.attributes.get("name")) != spec.name:
+            message = f"{path} is the dataset {named!r}, and {loaded.path} describes {spec.name!r}"
+            raise DatasetError(
+                Problem("dataset-of-another-spec", message, hint="give the dataset of this spec")
+            )
+        setting = Setting(
+            name=spec.name,
+            version=spec.version,
+            dataset=opened,
+            digests={"spec": loaded.digest, "lock": lock_digest(path.with_suffix(".lock"))},
+            runs=runs,
+            backend=backend.training,
+            follower=watcher or Quiet(),
+        )
+        if spec.transfer and transfer:
+            classes_of(
+                opened, spec.transfer.source
+            )  # what it would refuse is better known before days of training
+        trained = train(setting, spec.training, start)
+        if not published(model, trained):
+            publish(model, trained, None)  # whatever becomes of the transfer
+        tuned = tune(setting, spec.transfer, trained) if spec.transfer and transfer else None
+        if tuned is not None or (spec.transfer is None and (model / "transfer").exists()):
+            publish(model, trained, tuned)
+    return Modelled(
+        dataset=path,
+        model=model,
+        runs=runs,
+        digest=trained.card.digests["weights"],
+        evaluation=trained.evaluation,
+        transfer=tuned.evaluation if tuned else None,
+        again=trained.again and (tuned is None or tuned.again),
+        warnings=(*trained.warnings, *(tuned.warnings if tuned else ())),
+    )
+
+
+def lock_digest(folder: Path) -> str:
+    """The sha256 over the files of a lock by name, hex; empty where there is no lock."""
+    if not folder.is_dir():
+        return ""
+    return digest_of(
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    )
+
+
+@contextmanager
+def _held(runs: Path) -> Iterator[None]:
+    """Keeps other trainings of the same dataset out."""
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / "lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = f"a training into {runs} is running"
+            hint = "wait for it, or give another --out"
+            raise BuildError(Problem("training-running", message, hint=hint)) from error
+        yield

@@ -1,0 +1,1 @@
+"""Which image lies in which row of which shard, and what is left to do."""

@@ -1,0 +1,144 @@
+"""Tables that say which group an image is in: a CSV `id,group`, or a column of a source's own table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.compiler.catalog.arrow_tables import hash_names
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.errors import Place, Problem, SourceError, SpecError
+from mlimg_build.missing_values import NO_VALUE
+from mlimg_build.sources import Notes
+from mlimg_build.sources.image_paths import composed, composed_column, normal_path
+from mlimg_build.sources.lists import read_table
+from mlimg_build.sources.parquet import read_parquet
+from mlimg_build.sources.table import Table
+from mlimg_build.spec import LoadedSpec, TableSource
+
+__all__ = ["GroupTable", "read_group_column", "read_group_file"]
+
+COLUMNS = ("id", "group")
+NOTHING = pa.array(sorted(NO_VALUE))  # cells without a group
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTable:
+    """Ids, each once, with its group ("" for none) and the row that says so."""
+
+    ids: list[str]
+    groups: pa.Array
+    rows: npt.NDArray[np.int64]
+
+    def of(
+        self, keys: npt.NDArray[np.uint64], prefix: str, matched: npt.NDArray[np.bool_] | None
+    ) -> pa.DictionaryArray:
+        """The group of each image, null without one; `keys` are sha256 of `prefix + id`, sorted.
+
+        What of the table was found among the images becomes True in `matched`.
+        """
+        own = hash_names(prefix, self.ids)[0]
+        at = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
+        known = keys[at] == own
+        if matched is not None:
+            matched |= known
+        position = np.full(len(keys), -1, np.int64)
+        position[at[known]] = np.flatnonzero(known)
+        groups = pc.if_else(pc.equal(self.groups, ""), None, self.groups)
+        return groups.take(pa.array(position, mask=position < 0)).dictionary_encode()
+
+
+def read_group_file(path: Path, place: Place) -> GroupTable:
+    """The table at `path` with the columns id and group; raises `SpecError` unless every row of it can be read."""
+    notes, what = Notes(), "the table of groups"
+    if path.suffix.lower() == ".parquet":
+        rows = read_parquet(path, what, notes, COLUMNS, lists=[])
+    else:
+        rows = read_table(path, what, notes, COLUMNS, "\t" if path.suffix.lower() == ".tsv" else ",")
+    try:
+        parts = [
+            (
+                [_normal(text) for text in pc.utf8_trim_whitespace(batch.column("id")).to_pylist()],
+                pc.utf8_trim_whitespace(batch.column("group")),
+                numbers,
+            )
+            for batch, numbers in rows
+        ]
+    except SourceError as error:
+        raise SpecError(Problem(one.code, one.message, place, one.hint) for one in error.problems) from error
+    if notes.counts:
+        code = notes.counts.most_common(1)[0][0]
+        message = (
+            f"{notes.counts.total():,} rows of {path.name} cannot be read, such as {notes.examples[code][0]}"
+        )
+        raise SpecError(
+            Problem("list-unreadable", message, place, "correct them: their images would leave their groups")
+        )
+    return _table(parts, path.name, place)
+
+
+def read_group_column(loaded: LoadedSpec, catalog: Catalog, column: str) -> GroupTable:
+    """What a column of a source's own table says of its images; rows that the source passes over are left out.
+
+    Raises `SpecError` where an image has two groups, or the table lacks the column.
+    """
+    part = loaded.spec.sources[catalog.name]
+    assert isinstance(part, TableSource)  # noqa: S101  a spec gives columns to tables alone
+    own = part.group is not None
+    place = loaded.place(*(("sources", catalog.name, "group") if own else ("split", "by")), "column")
+    try:
+        parts = [*Table(catalog.name, part).column(column, Notes())]
+    except SourceError as error:
+        raise SpecError(Problem(one.code, one.message, place, one.hint) for one in error.problems) from error
+    return _table(parts, part.table.name, place)
+
+
+def _table(
+    parts: Sequence[tuple[list[str], pa.Array, npt.NDArray[np.int64]]], file: str, place: Place
+) -> GroupTable:
+    """One row an image; of several that say the same the first. Raises `SpecError` where two groups are named."""
+    ids = [name for names, _, _ in parts for name in names]
+    groups = composed_column(
+        pa.chunked_array([values for _, values, _ in parts], pa.string()).combine_chunks()
+    )
+    groups = _whole(pc.if_else(pc.is_in(pc.utf8_lower(groups), NOTHING), "", groups))
+    rows = np.concatenate([numbers for _, _, numbers in parts])
+    codes = pa.array(ids, pa.string()).dictionary_encode()
+    filled = pc.not_equal(groups, "").to_numpy(zero_copy_only=False)
+    order = np.lexsort((np.arange(len(ids)), ~filled, codes.indices.to_numpy()))  # those with a group first
+    image, group = codes.indices.to_numpy()[order], groups.dictionary_encode().indices.to_numpy()[order]
+    first = np.ones(len(order), bool)
+    first[1:] = image[1:] != image[:-1]
+    again = ~first & filled[order]
+    differ = np.flatnonzero(again & (group != group[np.maximum(np.arange(len(group)) - 1, 0)]))
+    if len(differ):
+        one, other = order[differ[0] - 1], order[differ[0]]
+        images = len(np.unique(image[differ]))
+        message = (
+            f"{images:,} {'image is' if images == 1 else 'images are'} in two groups, such as {ids[other]}: "
+            f"{groups[int(one)].as_py()} "
+            f"({file}:{rows[one]}) and {groups[int(other)].as_py()} ({file}:{rows[other]})"
+        )
+        raise SpecError(
+            Problem("two-groups", message, place, "keep one of them, or make one group of the two")
+        )
+    kept = np.sort(order[first])
+    return GroupTable([ids[i] for i in kept], groups.take(pa.array(kept)), rows[kept])
+
+
+def _whole(groups: pa.Array) -> pa.Array:
+    """Whole numbers without the ".0" that a column of floats gives them, as where one of its cells is empty."""
+    distinct = pc.unique(groups)
+    floats = pc.or_(pc.equal(distinct, ""), pc.match_substring_regex(distinct, r"^-?[0-9]+\.0$"))
+    return pc.replace_substring_regex(groups, r"\.0$", "") if pc.all(floats).as_py() else groups
+
+
+def _normal(text: str) -> str:
+    """An id as catalogs spell it; those with a URL stay as they are."""
+    return text if "://" in text or not text else composed(normal_path(text.replace("\\", "/")))

@@ -1,0 +1,296 @@
+"""Groups of images that stay in one split: a split is drawn from the hash of the group's key, not of the image's id.
+
+`split.by` speaks of all sources: it sees ids SOURCE/NAME, and one name is one group in every source. `sources.X.group`
+speaks of one source: it sees its names, and its groups are its own. An image without a group draws by its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mlimg_build.compiler.catalog.arrow_tables import hash_names, write_batches
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.engine.cache import Key, Store
+from mlimg_build.compiler.plan.group_tables import GroupTable, read_group_column, read_group_file
+from mlimg_build.errors import Problem, SpecError
+from mlimg_build.spec import Grouping, LoadedSpec, Spec
+
+__all__ = ["Groups", "group_images", "share_warnings"]
+
+FORMAT = 2
+EXAMPLES = 3
+DRAWN = ("train", "validation")
+SEEN = {"train", "transfer"}  # splits that a network learns from
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What is known of the groups: how many there are, in all and in each split, and the `images` that are in one.
+
+    `torn` counts groups of which a model would see some images in training and others in validation. `without` counts
+    the images without a group in the sources that have a rule, `rules` says it in words by source, `digest` covers
+    which image draws by what.
+    """
+
+    digest: str
+    rules: dict[str, str]
+    groups: int
+    splits: dict[str, int]
+    images: int
+    without: int
+    torn: int = 0
+    examples: list[str] = field(default_factory=list)  # of those that are torn
+    # of each file with ids that are no images: its name, how many, an example, and the source whose own it is, or ""
+    unmatched: list[tuple[str, int, str, str]] = field(default_factory=list)
+
+    def record(self) -> dict[str, Any]:
+        """What a dataset and a lock say of the groups."""
+        return {
+            "by": self.rules,
+            "groups": self.groups,
+            "images": self.images,
+            "images_without": self.without,
+            "digest": self.digest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How one source's images are grouped: `prefix` goes before what ids are compared with and before group keys."""
+
+    by: Grouping
+    place: tuple[str | int, ...]
+    spans: bool  # whether it is the spec's own, over all sources
+
+    def words(self) -> str:
+        """The rule for people."""
+        if self.by.column is not None:
+            return f"column {self.by.column}"
+        return f"file {self.by.file.name}" if self.by.file is not None else f"pattern {self.by.pattern}"
+
+
+def group_images(
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], store: Store
+) -> tuple[tuple[Catalog, ...], Groups | None]:
+    """The catalogs with images that draw their split by their group, and what is known of the groups.
+
+    None, and the same catalogs, where the spec groups nothing. Raises `SpecError` where an image is in two groups,
+    where a rule fits no image, and where a table of groups cannot be read in full.
+    """
+    rules = _rules(loaded.spec)
+    if not rules:
+        return tuple(catalogs), None
+    files = {rule.by.file for rule in rules.values() if rule.by.file is not None}
+    digests = {path: _digest_of(loaded, path, rules) for path in files}
+    key = Key("groups", FORMAT, _parts(loaded.spec, catalogs, rules, digests))
+    if not store.has(key):
+        with store.create(key) as (folder, notes):
+            notes.update(asdict(_Grouping(loaded, catalogs, rules, key.digest).write(folder)))
+        for path, digest in digests.items():
+            if _digest_of(loaded, path, rules) != digest:
+                store.drop(key)
+                raise SpecError(_changed(loaded, path, rules))
+    entry = store.entry(key)
+    assert entry is not None  # noqa: S101  it was made just above
+    folder = store.path(key)
+    drawn = [
+        item.with_draws(folder / f"{item.name}.arrow") if item.name in rules else item for item in catalogs
+    ]
+    return tuple(drawn), Groups(**entry["notes"])
+
+
+def share_warnings(loaded: LoadedSpec, groups: Groups, images: dict[str, int]) -> list[Problem]:
+    """What a spec's author should know of its groups; `images` counts the rows of each split."""
+    by, found = loaded.place("split", "by"), []
+    for name, count, example, own in groups.unmatched:
+        message = f"{count:,} ids of {name} are no image, such as {example}"
+        hint = "correct them, or remove them: the images that they were meant for draw their split alone"
+        place = loaded.place("sources", own, "group", "file") if own else by
+        found.append(Problem("group-unmatched", message, place, hint, "warning"))
+    if groups.torn:
+        listed = ", ".join(groups.examples)
+        message = (
+            f"{groups.torn:,} groups lie on both sides, as a source is put into a split as a whole: {listed}"
+        )
+        hint = "let such sources draw (`split: auto`), or give them groups of their own"
+        found.append(Problem("group-in-two-splits", message, by, hint, "warning"))
+    drawn = [source.split for source in loaded.spec.sources.values()].count("auto")
+    for split in DRAWN if loaded.spec.split.validation and drawn else ():
+        if not images.get(split):
+            message = f"no image is in {split}: {groups.groups:,} groups drew, each as a whole"
+            hint = "change split.validation, or make smaller groups"
+            place = loaded.place("split", "validation")
+            found.append(Problem("split-empty", message, place, hint, "warning"))
+    return found
+
+
+def _rules(spec: Spec) -> dict[str, _Rule]:
+    rules = {}
+    for name, part in spec.sources.items():
+        if part.group is not None:
+            rules[name] = _Rule(part.group, ("sources", name, "group"), spans=False)
+        elif spec.split.by is not None and not (spec.split.by.column is not None and part.type != "table"):
+            rules[name] = _Rule(spec.split.by, ("split", "by"), spans=True)
+    return rules
+
+
+def _parts(
+    spec: Spec, catalogs: Sequence[Catalog], rules: dict[str, _Rule], digests: dict[Path, str]
+) -> dict[str, Any]:
+    """What the draws follow from; the column of a table lies in a file that its catalog knows the digest of."""
+    by = {
+        name: [rule.spans, rule.words(), rule.by.file and digests[rule.by.file]]
+        for name, rule in rules.items()
+    }
+    return {
+        "by": by,
+        "catalogs": {item.name: item.digest for item in catalogs if item.name in rules},
+        "files": {
+            item.name: [digest for _, digest in item.files]
+            for item in catalogs
+            if item.name in rules and rules[item.name].by.column is not None
+        },
+        "validation": spec.split.validation,
+        "splits": {name: spec.sources[name].split for name in rules},
+    }
+
+
+class _Grouping:
+    """Finds the group of every image and writes the draws."""
+
+    def __init__(
+        self, loaded: LoadedSpec, catalogs: Sequence[Catalog], rules: dict[str, _Rule], digest: str
+    ) -> None:
+        self.loaded, self.rules = loaded, rules
+        self.catalogs = [item for item in catalogs if item.name in rules]
+        self.digest = digest
+        self.tables: dict[Path, GroupTable] = {}
+        self.matched: dict[Path, npt.NDArray[np.bool_]] = {}
+
+    def write(self, folder: Path) -> Groups:
+        """A column of draws a source lies in `folder`."""
+        limit = np.uint64(int(self.loaded.spec.split.validation * 2.0**64))
+        places: dict[str, set[str]] = {}  # group key → splits
+        shown: dict[str, str] = {}
+        images = without = 0
+        fitting: Counter[tuple[str | int, ...]] = Counter()
+        for catalog in self.catalogs:
+            rule = self.rules[catalog.name]
+            groups = self._groups(catalog, rule)
+            names = groups.dictionary.to_pylist()
+            prefix = "" if rule.spans else f"{catalog.name}/"
+            keys = [prefix + name for name in names]
+            draws = hash_names(prefix, names)[1]
+            at = groups.indices.fill_null(-1).to_numpy()
+            own = catalog.images.column("draw").to_numpy()
+            drawn = np.where(at >= 0, draws[np.maximum(at, 0)] if len(draws) else own, own)
+            table = pa.record_batch([pa.array(drawn, pa.uint64())], names=["draw"])
+            write_batches(folder / f"{catalog.name}.arrow", table.schema, [table])
+            images += int((at >= 0).sum())
+            without += int((at < 0).sum())
+            fitting[rule.place] += len(names)
+            fixed = self.loaded.spec.sources[catalog.name].split
+            for key, name, low in zip(keys, names, draws < limit, strict=True):
+                places.setdefault(key, set()).add(DRAWN[int(low)] if fixed == "auto" else fixed)
+                shown[key] = name
+        self._require_fitting(fitting)
+        splits = Counter(split for found in places.values() for split in found)
+        torn = sorted(key for key, found in places.items() if found & SEEN and found - SEEN)
+        return Groups(
+            digest=self.digest,
+            rules={name: rule.words() for name, rule in self.rules.items()},
+            groups=len(places),
+            splits=dict(sorted(splits.items())),
+            images=images,
+            without=without,
+            torn=len(torn),
+            examples=[f"{shown[key]} ({' and '.join(sorted(places[key]))})" for key in torn[:EXAMPLES]],
+            unmatched=[*self._unmatched()],
+        )
+
+    def _groups(self, catalog: Catalog, rule: _Rule) -> pa.DictionaryArray:
+        """The group of each image of a catalog, null where it has none."""
+        if rule.by.pattern is not None:
+            return _by_pattern(catalog, rule)
+        ids = catalog.images.column("key").to_numpy()
+        if rule.by.column is not None:
+            table = read_group_column(self.loaded, catalog, rule.by.column)
+            prefix = f"{catalog.name}/"
+        else:
+            assert rule.by.file is not None  # noqa: S101  the model has one of the three
+            path = rule.by.file
+            if path not in self.tables:
+                self.tables[path] = read_group_file(path, self.loaded.place(*rule.place, "file"))
+                self.matched[path] = np.zeros(len(self.tables[path].ids), bool)
+            table, prefix = self.tables[path], "" if rule.spans else f"{catalog.name}/"
+        return table.of(ids, prefix, self.matched.get(rule.by.file) if rule.by.file else None)
+
+    def _require_fitting(self, fitting: Counter[tuple[str | int, ...]]) -> None:
+        problems = []
+        for place, groups in fitting.items():
+            if groups:
+                continue
+            rule = next(rule for rule in self.rules.values() if rule.place == place)
+            catalog = next(item for item in self.catalogs if self.rules[item.name] == rule)
+            name = catalog.images.column("name")[0].as_py()
+            example = f"{catalog.name}/{name}" if rule.spans else name
+            hint = f"the ids are written like {example}"
+            if rule.by.file is not None and len(ids := self.tables[rule.by.file].ids):
+                hint = f"the images are written like {example}, the ids of the file like {ids[0]}"
+            message = f"the {rule.words()} gives no image a group"
+            problems.append(Problem("no-group", message, self.loaded.place(*place), hint))
+        if problems:
+            raise SpecError(problems)
+
+    def _unmatched(self) -> list[tuple[str, int, str, str]]:
+        """Of each file with ids that are no images: its name, how many, an example, and the source whose own it is."""
+        found = []
+        for path, matched in sorted(self.matched.items()):
+            if not matched.all():
+                first = int(np.flatnonzero(~matched)[0])
+                table = self.tables[path]
+                example = f"{table.ids[first]} ({path.name}:{table.rows[first]})"
+                rules = [(name, rule) for name, rule in self.rules.items() if rule.by.file == path]
+                own = "" if any(rule.spans for _, rule in rules) else rules[0][0]
+                found.append((path.name, int((~matched).sum()), example, own))
+        return found
+
+
+def _by_pattern(catalog: Catalog, rule: _Rule) -> pa.DictionaryArray:
+    assert rule.by.pattern is not None  # noqa: S101  it was asked for
+    search, prefix = re.compile(rule.by.pattern).search, f"{catalog.name}/" if rule.spans else ""
+    chunks = []
+    for chunk in catalog.images.column("name").chunks:
+        found = (search(prefix + name) for name in chunk.to_pylist())
+        chunks.append(pa.array([(one[1] or None) if one else None for one in found], pa.string()))
+    return pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
+
+
+def _digest_of(loaded: LoadedSpec, path: Path, rules: dict[str, _Rule]) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        rule = next(rule for rule in rules.values() if rule.by.file == path)
+        message = f"the table of groups cannot be read: {path}: {error.strerror}"
+        raise SpecError(
+            Problem("list-unreadable", message, loaded.place(*rule.place, "file"), "correct its path")
+        ) from error
+
+
+def _changed(loaded: LoadedSpec, path: Path, rules: dict[str, _Rule]) -> Problem:
+    rule = next(rule for rule in rules.values() if rule.by.file == path)
+    place = loaded.place(*rule.place, "file")
+    return Problem(
+        "list-changed", f"{path.name} was changed while it was read", place, "run the command again"
+    )

@@ -1,0 +1,67 @@
+"""Why an image of the sources is not in a dataset, from the list that lies beside it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from mlimg_build.compiler.plan.left_out import COLUMNS, REASONS
+from mlimg_build.dataset import open_dataset
+from mlimg_build.errors import DatasetError, Problem
+
+__all__ = ["left_out_image", "left_out_problem"]
+
+
+def left_out_image(path: Path, image: str) -> dict[str, Any] | None:
+    """The entry of an image (an id, with or without its source) in the list of those left out of the dataset at `path`.
+
+    None where it is not listed, or there is no list. Its `meaning` says the reason in words.
+    """
+    with open_dataset(path) as dataset:
+        wanted = {image, *(f"{source}/{image}" for source in dataset.sources)}
+    base = path.resolve().with_suffix("")
+    row = _in_csv(base.with_name(f"{base.name}.left-out.csv"), wanted) or _in_parquet(
+        base.with_name(f"{base.name}.left-out.parquet"), wanted
+    )
+    if row is None:
+        return None
+    return {**row, "statements": int(row["statements"]), "meaning": REASONS.get(row["reason"], row["reason"])}
+
+
+def left_out_problem(path: Path) -> Problem | None:
+    """How many images a dataset leaves out, by reason; None where it leaves out none."""
+    with open_dataset(path) as dataset:
+        counts = dataset.attributes.get("left_out") or {}
+    if not counts:
+        return None
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    message = f"{sum(counts.values()):,} images of the sources are left out of this dataset: {listed}"
+    hint = "the build listed them in NAME.left-out.csv (.parquet where they are many) beside the dataset"
+    return Problem("images-left-out", message, hint=hint)
+
+
+def _in_csv(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                if row.get("image") in wanted and row.keys() >= {*COLUMNS.names}:
+                    return {name: row[name] for name in COLUMNS.names}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(Problem("list-unreadable", f"{path} cannot be read: {error}")) from error
+    return None
+
+
+def _in_parquet(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        found = pq.read_table(path, filters=[("image", "in", [*wanted])], schema=COLUMNS).to_pylist()
+    except (OSError, ValueError) as error:
+        raise DatasetError(Problem("list-unreadable", f"{path} cannot be read: {error}")) from error
+    return dict(found[0]) if found else None

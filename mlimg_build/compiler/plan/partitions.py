@@ -1,0 +1,198 @@
+"""Stretches of the key range: the images of all sources in the order of their keys, without holding them all.
+
+Catalogs are sorted by key, so a stretch is one slice of each; the slices are mapped from disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.facts.facts import Facts
+from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
+from mlimg_build.spec import Spec
+
+__all__ = ["SPLITS", "Cuts", "Part", "View", "cut", "ranges", "slice_of", "views"]
+
+SPLITS = ("train", "validation", "transfer", "transfer_validation")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A catalog with what the spec and the facts make of its statements and images.
+
+    `category[c]` is the category of the vocabulary that the source's category c goes into (-1: none), `mapping[c]`
+    its row of the mappings. A category that is `narrower` says nothing of it by its absence. `split` is a position in
+    `SPLITS`, or -1 where each image draws its own below `limit`.
+    """
+
+    catalog: Catalog
+    number: int
+    category: npt.NDArray[np.int32]
+    mapping: npt.NDArray[np.int32]
+    narrower: npt.NDArray[np.bool_]
+    least: float
+    split: int
+    limit: np.uint64
+
+    def splits(self, images: pa.Table) -> npt.NDArray[np.int8]:
+        """int8[images]: the split of each image, a position in `SPLITS`."""
+        if self.split >= 0:
+            return np.full(len(images), self.split, np.int8)
+        below: npt.NDArray[np.bool_] = images.column("draw").to_numpy() < self.limit
+        return below.astype(np.int8)
+
+    def sure(self, confidence: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """bool[statements]: those that are not below the source's `min_confidence`."""
+        found: npt.NDArray[np.bool_] = (confidence == 0) | (confidence >= self.least)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Where the key range is cut: block b of source s holds `images[s][b:b + 2]` and its statements.
+
+    int64[sources, blocks + 1] each.
+    """
+
+    images: npt.NDArray[np.int64]
+    statements: npt.NDArray[np.int64]
+
+    @property
+    def blocks(self) -> int:
+        return int(self.images.shape[1]) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The images of one source in one stretch, or some of them, with the statements that count.
+
+    `said[i]` statements about image i stand in `statements`, whose image numbers count from the part's first
+    image. `at` are the images' positions in `images`; `below` counts the statements that are not sure enough.
+    """
+
+    images: pa.Table
+    keys: npt.NDArray[np.uint64]
+    splits: npt.NDArray[np.int8]
+    at: npt.NDArray[np.int64]
+    said: npt.NDArray[np.int64]
+    statements: Statements
+    below: int
+
+    @classmethod
+    def read(cls, view: View, cuts: Cuts, first: int, last: int, split: int | None = None) -> Part:
+        """The part of a source in the blocks `first` to `last` (left out), of one split or of all."""
+        images = slice_of(view.catalog.images, cuts.images[view.number], first, last)
+        statements = slice_of(view.catalog.statements, cuts.statements[view.number], first, last)
+        keys, splits = images.column("key").to_numpy(), view.splits(images)
+        start = _starts(keys, statements.column("key").to_numpy())
+        count = np.diff(start, append=len(statements))
+        number, confidence, record = (
+            statements.column(name).to_numpy() for name in ("category", "confidence", "record")
+        )
+        at = np.arange(len(keys))
+        if split is not None and not (splits == split).all():
+            at = np.flatnonzero(splits == split)
+            where = ranges(start[at], count[at])
+            number, confidence, record = number[where], confidence[where], record[where]
+            keys, splits, count = keys[at], splits[at], count[at]
+        certain = view.sure(confidence)
+        kept = certain & (view.category >= 0)[number]
+        if view.narrower.any():
+            kept &= (confidence > 0) | ~view.narrower[number]
+        image = np.repeat(np.arange(len(at)), count)
+        below = len(certain) - int(np.count_nonzero(certain))
+        if not kept.all():
+            number, confidence, record, image = number[kept], confidence[kept], record[kept], image[kept]
+            count = np.bincount(image, minlength=len(at))
+        absent = confidence == 0
+        said = Statements(
+            image,
+            view.category[number],
+            np.where(absent, np.int8(ABSENT), np.int8(PRESENT)),
+            narrowed(np.where(absent, 1, confidence)),
+            view.mapping[number],
+            record,
+        )
+        return cls(images, keys, splits, at, count, said, below)
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> Part:
+        """Those of the images, all of whose statements stay."""
+        if chosen.all():
+            return self
+        turn = np.cumsum(chosen) - 1
+        said = self.statements.take(chosen[self.statements.image])
+        said = Statements(turn[said.image], *(getattr(said, name) for name in said.__slots__[1:]))
+        return Part(
+            self.images,
+            self.keys[chosen],
+            self.splits[chosen],
+            self.at[chosen],
+            self.said[chosen],
+            said,
+            self.below,
+        )
+
+
+def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
+    """What the spec and the facts make of each catalog."""
+    category_of = facts.vocabulary.category_of
+    limit = np.uint64(int(spec.split.validation * 2.0**64))
+    found = []
+    for number, (catalog, position) in enumerate(zip(catalogs, facts.positions, strict=True)):
+        part = spec.sources[catalog.name]
+        category = np.where(position >= 0, category_of[position], np.int32(-1))
+        split = -1 if part.split == "auto" else SPLITS.index(part.split)
+        narrower = (position >= 0) & facts.vocabulary.narrower[position]
+        found.append(View(catalog, number, category, position, narrower, part.min_confidence, split, limit))
+    return found
+
+
+def cut(catalogs: Sequence[Catalog], block: int) -> Cuts:
+    """Cuts into blocks of about `block` images of all sources together, at keys that are evenly spaced."""
+    total = sum(len(catalog.images) for catalog in catalogs)
+    count = max(1, -(-total // block))
+    keys = np.array([(i << 64) // count for i in range(count)], dtype=np.uint64)
+    return Cuts(
+        np.stack([_positions(catalog.images, keys) for catalog in catalogs]),
+        np.stack([_positions(catalog.statements, keys) for catalog in catalogs]),
+    )
+
+
+def ranges(start: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The numbers `start[i]`, `start[i] + 1`, … (`count[i]` of them) for each i, one after the other.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 1])).tolist()
+    [5, 6, 0]
+    """
+    before = np.cumsum(count) - count
+    return np.repeat(start - before, count) + np.arange(count.sum())
+
+
+def slice_of(table: pa.Table, positions: npt.NDArray[np.int64], first: int, last: int) -> pa.Table:
+    """The rows of a catalog's table in the blocks `first` to `last` (left out), given where each block begins."""
+    return table.slice(int(positions[first]), int(positions[last] - positions[first]))
+
+
+def _positions(table: pa.Table, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Where rows with these keys begin, and where the table ends."""
+    found = np.zeros(len(keys), np.int64)
+    for chunk in table.column("key").chunks:
+        found += np.searchsorted(chunk.to_numpy(), keys)
+    return np.append(found, len(table))
+
+
+def _starts(images: npt.NDArray[np.uint64], statements: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Where the statements about each image begin; both are keys in order, and every statement has its image."""
+    change = np.ones(len(statements), dtype=bool)
+    np.not_equal(statements[1:], statements[:-1], out=change[1:])
+    begin = np.flatnonzero(change)
+    if len(begin) == len(images):  # something is said about every image: no need to search
+        return begin
+    return np.searchsorted(statements, images).astype(np.int64)

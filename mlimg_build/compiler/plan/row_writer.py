@@ -1,0 +1,279 @@
+"""Lays out the rows of a dataset: counts them block by block, then writes them stretch by stretch, in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.compiler.catalog.arrow_tables import digest_columns, write_batches
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.engine.threads import in_threads
+from mlimg_build.compiler.facts.facts import Facts
+from mlimg_build.compiler.plan.left_out import REASONS, LeftOutImages, by_reason, reason_numbers
+from mlimg_build.compiler.plan.partitions import SPLITS, Cuts, Part, View, cut, ranges, views
+from mlimg_build.compiler.plan.row_files import (
+    IMAGE_FIELDS,
+    MTIME,
+    SCHEMA,
+    SHARDS_PER_FILE,
+    SOURCES,
+    STATEMENT_FIELDS,
+    Rows,
+    Shard,
+    file_name,
+    hint_of,
+)
+from mlimg_build.errors import BuildError, Problem
+from mlimg_build.spec import Spec
+
+__all__ = ["lay_out"]
+
+BLOCK = 8192  # images of all sources together, the unit in which rows are counted
+SURVEYED = 32  # blocks at a time
+TEXT_STEP = 16  # text columns grow in steps, so that one longer id does not change every shard
+
+
+def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK) -> Rows:
+    """Writes one record batch a shard into files that `shard_batch` reads, and returns what they hold.
+
+    Images are ordered by sha256 of their ids. The split of an image is drawn from the same hash, so it depends
+    on nothing but its id, unless its source is put into a split as a whole. The catalogs are read in stretches, in
+    threads; `block` is the grain of the cuts and changes nothing in the result.
+    """
+    sources, cuts = views(spec, catalogs, facts), cut(catalogs, block)
+    keep = spec.annotation.unlabelled == "keep"
+    numbers = reason_numbers(spec, facts)
+    layer = _Layer(sources, cuts, numbers, keep, spec.dataset.images_per_shard, folder)
+    counted = _Survey.sum(in_threads(layer.survey, range(0, cuts.blocks, SURVEYED)), len(catalogs))
+    left_out = {
+        catalog.name: by_reason(counts)
+        for catalog, counts in zip(catalogs, counted.left_out, strict=True)
+        if counts.any()
+    }
+    if not counted.rows.any():
+        hint = "look at the mapping, the exclusions, thresholds and `min_confidence` of the spec"
+        reasons = "; ".join(
+            f"{count:,}: {REASONS[reason]}"
+            for reason, count in by_reason(np.sum(counted.left_out, axis=0)).items()
+        )
+        raise BuildError(Problem("no-image", f"no image has a label that counts ({reasons})", hint=hint))
+    licences = _licences(counted.licences)
+    np.save(folder / SOURCES, np.array([row.source for row in facts.rows], np.uint16))
+    ends = np.cumsum(counted.rows, axis=0)
+    stretches = [
+        stretch
+        for split in range(len(SPLITS))
+        for stretch in layer.stretches(split, ends[:, split], licences)
+    ]
+    shards = [shard for written in in_threads(layer.write, stretches) for shard in written]
+    longest = max(
+        len(f"{catalog.name}/".encode()) + longest
+        for catalog, longest in zip(catalogs, counted.names, strict=True)
+    )
+    return Rows(
+        shards=tuple(shards),
+        licences=licences,
+        id_bytes=_width(longest),
+        author_bytes=_width(counted.author),
+        dropped=sum(len(catalog.images) for catalog in catalogs) - int(counted.rows.sum()),
+        below=counted.below,
+        left_out=left_out,
+    )
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What some blocks hold: the rows of each block and split, and what is the longest and the lowest in them."""
+
+    rows: npt.NDArray[np.int64]
+    names: list[int]  # the longest of each source in bytes
+    author: int
+    licences: list[set[str]]  # of each source
+    left_out: list[
+        npt.NDArray[np.int64]
+    ]  # of each source, its images without a row by the number of the reason
+    below: int
+
+    @classmethod
+    def sum(cls, surveys: Iterable[_Survey], sources: int) -> _Survey:
+        """All blocks together; the rows one below the other."""
+        rows: list[npt.NDArray[np.int64]] = []
+        none = np.zeros(len(REASONS), np.int64)
+        total = cls(
+            np.empty(0, np.int64), [0] * sources, 0, [set() for _ in range(sources)], [none] * sources, 0
+        )
+        for found in surveys:
+            rows.append(found.rows)
+            total.names = [max(pair) for pair in zip(total.names, found.names, strict=True)]
+            total.author = max(total.author, found.author)
+            total.licences = [one | other for one, other in zip(total.licences, found.licences, strict=True)]
+            total.left_out = [one + other for one, other in zip(total.left_out, found.left_out, strict=True)]
+            total.below += found.below
+        total.rows = np.concatenate(rows)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The shards of one file: rows `start` to `stop` of a split, which begin `skipped` rows after block `first`."""
+
+    split: int
+    file: int
+    start: int
+    stop: int
+    first: int
+    last: int
+    skipped: int
+    licences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Counts the rows of blocks, and writes the shards of stretches."""
+
+    sources: Sequence[View]
+    cuts: Cuts
+    reasons: Sequence[npt.NDArray[np.int8]]  # of each source category that is not used, see `reason_numbers`
+    keep_unlabelled: bool
+    per_shard: int
+    folder: Path
+
+    def survey(self, first: int) -> _Survey:
+        """What the next `SURVEYED` blocks hold."""
+        last = min(first + SURVEYED, self.cuts.blocks)
+        rows = np.zeros((last - first) * len(SPLITS), np.int64)
+        found = _Survey(rows, [], 0, [], [], 0)
+        keys = []
+        for view in self.sources:
+            part = Part.read(view, self.cuts, first, last)
+            block = np.repeat(
+                np.arange(last - first), np.diff(self.cuts.images[view.number, first : last + 1])
+            )
+            there = self._there(part)
+            rows += np.bincount((block * len(SPLITS) + part.splits)[there], minlength=len(rows))
+            keys.append(part.keys[there])
+            found.names.append(_longest(part.images.column("name")))
+            found.author = max(found.author, _longest(part.images.column("author")))
+            found.licences.append(set(pc.unique(part.images.column("licence")).to_pylist()))
+            left = LeftOutImages.read(
+                view, self.cuts, first, last, self.reasons[view.number], part.keys[~there]
+            )
+            found.left_out.append(np.bincount(left.reason, minlength=len(REASONS)))
+            found.below += part.below
+        merged = np.sort(np.concatenate(keys), kind="stable")  # sorted runs, which this sort merges
+        if (merged[1:] == merged[:-1]).any():
+            raise BuildError(
+                Problem("id-collision", "two image ids have one hash", hint="rename one of the sources")
+            )
+        found.rows = rows.reshape(-1, len(SPLITS))
+        return found
+
+    def stretches(
+        self, split: int, ends: npt.NDArray[np.int64], licences: tuple[str, ...]
+    ) -> Iterator[_Stretch]:
+        """The files of a split, given the number of its rows up to the end of each block."""
+        step = self.per_shard * SHARDS_PER_FILE
+        for file, start in enumerate(range(0, int(ends[-1]), step)):
+            stop = min(start + step, int(ends[-1]))
+            first = int(np.searchsorted(ends, start, side="right"))
+            last = int(np.searchsorted(ends, stop, side="left")) + 1
+            skipped = start - (int(ends[first - 1]) if first else 0)
+            yield _Stretch(split, file, start, stop, first, last, skipped, licences)
+
+    def write(self, stretch: _Stretch) -> list[Shard]:
+        """The shards of a stretch are in their file; gives what they hold."""
+        parts = []
+        for view in self.sources:
+            part = Part.read(view, self.cuts, stretch.first, stretch.last, stretch.split)
+            parts.append(part.of(self._there(part)))
+        order = np.argsort(np.concatenate([part.keys for part in parts]), kind="stable")
+        order = order[stretch.skipped : stretch.skipped + stretch.stop - stretch.start]
+        images = pa.concat_tables(
+            _images(view, part, stretch.licences) for view, part in zip(self.sources, parts, strict=True)
+        )
+        rows = images.take(pa.array(order)).combine_chunks()
+        mtimes, ctimes = rows.column("mtime").to_numpy(), rows.column("ctime").to_numpy()
+        lists = _lists(parts, order)
+        plain = [rows.column(name).combine_chunks() for name, _ in [*IMAGE_FIELDS, MTIME]]
+        whole = pa.record_batch([*plain, *lists], schema=SCHEMA)
+        name, shards = SPLITS[stretch.split], list[Shard]()
+        batches = []
+        for number, start in enumerate(range(0, len(whole), self.per_shard)):
+            batch = whole.slice(start, self.per_shard)
+            batches.append(batch)
+            here = slice(start, start + self.per_shard)
+            hint = hint_of(mtimes[here], ctimes[here])
+            shards.append(_shard(name, stretch.file * SHARDS_PER_FILE + number, batch, hint))
+        write_batches(self.folder / file_name(name, stretch.file), SCHEMA, batches)
+        return shards
+
+    def _there(self, part: Part) -> npt.NDArray[np.bool_]:
+        """The images that get a row."""
+        return np.full(len(part.keys), True) if self.keep_unlabelled else part.said > 0
+
+
+def _images(view: View, part: Part, licences: Sequence[str]) -> pa.Table:
+    """The images of a part, with the columns of `IMAGE_FIELDS` and their times."""
+    whole = len(part.at) == len(part.images)
+    images = part.images if whole else part.images.take(pa.array(part.at))
+    made = {
+        "id": pc.binary_join_element_wise(view.catalog.name, images.column("name"), "/"),
+        "source": pa.array(np.full(len(images), view.number, np.uint16)),
+        "licence": pc.index_in(images.column("licence"), value_set=pa.array(licences, pa.string())).cast(
+            pa.uint16()
+        ),
+    }
+    fields = [*IMAGE_FIELDS, MTIME, ("ctime", pa.int64())]
+    columns = [made[name] if name in made else images.column(name) for name, _ in fields]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _lists(parts: Sequence[Part], order: npt.NDArray[np.int64]) -> list[pa.ListArray]:
+    """The columns of `STATEMENT_FIELDS` for the images in the given order."""
+    count = np.concatenate([part.said for part in parts])
+    start = np.cumsum(count) - count
+    at = ranges(start[order], count[order])
+    offsets = pa.array(np.concatenate([[0], np.cumsum(count[order])]), pa.int32())
+    return [
+        pa.ListArray.from_arrays(
+            offsets, pa.array(np.concatenate([getattr(part.statements, name) for part in parts])[at])
+        )
+        for name, _ in STATEMENT_FIELDS
+    ]
+
+
+def _shard(split: str, number: int, batch: pa.RecordBatch, hint: str) -> Shard:
+    sizes = batch.column("size").to_numpy()
+    return Shard(
+        split=split,
+        number=number,
+        images=len(batch),
+        bytes=int(sizes[sizes > 0].sum()),
+        image_rows=digest_columns(batch, [name for name, _ in IMAGE_FIELDS]),
+        label_rows=digest_columns(batch, [name for name, _ in STATEMENT_FIELDS]),
+        hint=hint,
+    )
+
+
+def _licences(found: Sequence[set[str]]) -> tuple[str, ...]:
+    """The distinct licences, source by source; "" (not said) is always the first."""
+    named = tuple(dict.fromkeys(["", *(licence for source in found for licence in sorted(source))]))
+    if len(named) > np.iinfo(np.uint16).max:
+        hint = "`licence` names a licence, not an image; give authors in their own column"
+        raise BuildError(Problem("too-many-licences", f"{len(named)} different licences", hint=hint))
+    return named
+
+
+def _longest(column: pa.ChunkedArray) -> int:
+    return pc.max(pc.binary_length(column)).as_py() or 0
+
+
+def _width(longest: int) -> int:
+    """The bytes of the longest text, rounded up to a step; 1 where every text is empty."""
+    return -(-longest // TEXT_STEP) * TEXT_STEP or 1

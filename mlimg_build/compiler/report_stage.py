@@ -1,0 +1,264 @@
+"""The page about a dataset and its model, put together and written whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlimg_build.compiler.pipeline import interruptible
+from mlimg_build.compiler.plan.left_out import REASONS
+from mlimg_build.dataset import Dataset, Image, open_dataset
+from mlimg_build.dataset.durable import explaining_full_disk, sync_file
+from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError
+from mlimg_build.explain.image_labels import explain_in
+from mlimg_build.images import STATUSES, BadImage, encode, prove
+from mlimg_build.report import (
+    ClashRow,
+    Failure,
+    Head,
+    LeftOutRow,
+    Page,
+    Picture,
+    Quarrel,
+    Statistics,
+    TogetherRow,
+    Trained,
+    Tree,
+    branches,
+    charts,
+    choose,
+    curves,
+    decisions,
+    draw,
+    image_flow,
+    label_flow,
+    measure,
+    picture,
+    quarrel,
+    read_model,
+    records,
+    render,
+)
+from mlimg_build.spec.composing import read_document
+
+__all__ = ["write_report"]
+
+PICTURES = 24
+SIDE, QUALITY = 176, 72  # of the small pictures: the short side in pixels, and libjpeg's quality
+PAIRS = 40  # of categories that contradict each other, or go together
+BANDS = 8  # of frequency that are drawn
+QUARRELS = 8  # contradictions told in full
+WIDE, NARROW = 1080, 380  # of the flows, in units of their own
+BUILT = (
+    "name", "version", "fraction", "spec", "spec_file", "spec_digest", "wordnet", "sources", "mlimg_version", "counts",
+)  # fmt: skip
+STANDS = {1: "the presence", -1: "the absence", 0: "neither"}
+
+
+def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
+    """The page about `dataset` lies at `to`, whole; without `model`, NAME.model beside the dataset is taken if there.
+
+    Equal datasets and models give equal bytes. Raises `DatasetError` where the dataset cannot be read, `BuildError`
+    where there is no such model, `Interrupted` when it was stopped; of a model that is there, what cannot be read is
+    left out and said on the page.
+    """
+    dataset = dataset.resolve()  # "." has no name
+    if model is not None and not model.is_dir():
+        hint = "give the folder NAME.model that training wrote, or leave it out"
+        raise BuildError(Problem("model-missing", f"there is no folder {model}", hint=hint))
+    beside = dataset.with_name(f"{dataset.name.removesuffix('.zarr')}.model")
+    with interruptible(), open_dataset(dataset) as opened:
+        _require(opened, BUILT)
+        text = render(_page(opened, model or (beside if beside.is_dir() else None)))
+    _write(to, text)
+    return to
+
+
+def _require(dataset: Dataset, names: tuple[str, ...]) -> None:
+    """The attributes that a build writes are there; raises `DatasetError` where another program left them out."""
+    missing = [name for name in names if name not in dataset.attributes]
+    if missing:
+        message = f"the attributes of {dataset.path} lack {', '.join(missing)}"
+        raise DatasetError(
+            Problem("dataset-unreadable", message, hint="build the dataset with `mlimg build`")
+        )
+
+
+def _page(dataset: Dataset, model: Path | None) -> Page:
+    numbers = measure(dataset)
+    meanings = {status.name: status.meaning for status in STATUSES}
+    flows = [
+        image_flow(numbers, dataset.sources, dataset.tables["statuses"], meanings),
+        label_flow(numbers, dataset.sources),
+    ]
+    top, hidden = branches(dataset.categories)
+    return Page(
+        head=_head(dataset),
+        numbers=numbers,
+        flows=[
+            (flow.title, draw(flow, width=WIDE), draw(flow, width=NARROW, narrow=True))
+            for flow in flows
+            if any(link.count for link in flow.links)
+        ],
+        plots={
+            "rank": charts.rank(numbers.positives, numbers.negatives),
+            "present": charts.histogram("present", numbers.scan.present, "present", "present"),
+            "absent": charts.histogram("absent", charts.some(numbers.scan.absent), "absent", "absent"),
+        },
+        tree=Tree(top, hidden, records(dataset.categories, top)),
+        decisions=decisions(dataset),
+        clashes=list(_clashes(dataset, numbers)),
+        clash_pairs=len(numbers.scan.clashes),
+        quarrels=_quarrels(dataset, numbers),
+        together=_together(dataset, numbers),
+        together_pairs=len(dataset.pairs),
+        left_out_pairs=dataset.attributes.get("pairs_left_out", {}),
+        failures=[
+            Failure(status, meanings.get(status, ""), count, numbers.scan.failures.get(status, ()))
+            for status, count in numbers.failed.items()
+        ],
+        left_out=[
+            LeftOutRow(one.source, one.reason, REASONS.get(one.reason, ""), one.count)
+            for one in numbers.left_out_by
+        ],
+        pictures=[_picture(dataset, place) for place in choose(dataset, numbers.scan, PICTURES)],
+        trained=_trained(model, dataset.digest) if model else None,
+    )
+
+
+def _head(dataset: Dataset) -> Head:
+    given = dataset.attributes
+    return Head(
+        name=given["name"],
+        version=given["version"],
+        description=_description(given["spec"], given["spec_file"]),
+        fraction=given["fraction"],
+        digest=dataset.digest,
+        file=given["spec_file"],
+        spec=given["spec"],
+        spec_digest=given["spec_digest"],
+        wordnet=given["wordnet"]["release"],
+        wordnet_digest=given["wordnet"]["digest"],
+        mlimg_version=given["mlimg_version"],
+        format=given["format"],
+        sources=tuple((name, source["type"], source["digest"]) for name, source in given["sources"].items()),
+    )
+
+
+def _description(text: str, file: str) -> str:
+    try:
+        return str(read_document(text, file).data.get("description", ""))
+    except SpecError:
+        return ""
+
+
+def _clashes(dataset: Dataset, numbers: Statistics) -> Iterator[ClashRow]:
+    names, wnids = dataset.categories.names, dataset.categories.wnid
+    for clash in numbers.scan.clashes[:PAIRS]:
+        yield ClashRow(
+            absent=wnids[clash.absent],
+            absent_name=names[clash.absent],
+            present=wnids[clash.present],
+            present_name=names[clash.present],
+            stands=STANDS[clash.kept],
+            count=clash.count,
+            examples=tuple(dataset[split][row].id for split, row in clash.examples),
+        )
+
+
+def _together(dataset: Dataset, numbers: Statistics) -> list[TogetherRow]:
+    names, wnids, added = dataset.categories.names, dataset.categories.wnid, numbers.scan.added
+    rows = [
+        TogetherRow(
+            antecedent=wnids[pair.antecedent],
+            antecedent_name=names[pair.antecedent],
+            consequent=wnids[pair.consequent],
+            consequent_name=names[pair.consequent],
+            together=pair.together,
+            images=pair.images,
+            bound=pair.bound,
+            added=added.get((pair.antecedent, pair.consequent), 0),
+        )
+        for pair in dataset.pairs
+    ]
+    return sorted(rows, key=lambda row: (-row.added, row.antecedent, row.consequent))[:PAIRS]
+
+
+def _quarrels(dataset: Dataset, numbers: Statistics) -> list[Quarrel]:
+    """One contradiction in full for each of the most frequent pairs of categories."""
+    told: list[Quarrel] = []
+    for clash in numbers.scan.clashes[:QUARRELS]:
+        for split, row in clash.examples:
+            image = dataset[split][row]
+            wanted = [
+                i
+                for i, found in enumerate(image.contradictions)
+                if (found.absent, found.present, found.kept) == (clash.absent, clash.present, clash.kept)
+            ]
+            if wanted:  # with what is said of its copies, an image may have others than its shard lists
+                told.append(quarrel(image.id, explain_in(dataset, image.id)["contradictions"][wanted[0]]))
+                break
+    return told
+
+
+def _picture(dataset: Dataset, place: tuple[str, int]) -> Picture:
+    image = dataset[place[0]][place[1]]
+    return picture(explain_in(dataset, image.id), _thumbnail(image))
+
+
+def _thumbnail(image: Image) -> bytes:
+    """A small JPEG of an image; b"" where there are no bytes, or none that can be shown."""
+    data = image.data
+    if not data:
+        return b""
+    try:
+        proof = prove(data, max(image.width * image.height, 1))
+        return encode(data, proof, SIDE, QUALITY)[0]
+    except BadImage:
+        return b""
+
+
+def _trained(folder: Path, digest: str) -> Trained:
+    model = read_model(folder)
+    plots: dict[str, str] = {}
+    if model.run:
+        lines = [
+            ("verified labels only", model.run, "map_verified"),
+            ("unknown taken as absent", model.run, "map"),
+            ("scored by frequency", model.run, "baseline"),
+        ]
+        plots["loss"] = curves.loss([("training", model.run)], "main")
+        plots["rate"] = curves.rate(model.run, "main")
+        plots["map"] = curves.measures(lines, "main", "validation mAP")
+    if model.evaluation:
+        plots["bands"] = curves.bands(model.evaluation.bands[:BANDS])
+    if model.transfer:
+        runs = [("pretrained here", model.transfer.run), ("from scratch", model.transfer.scratch_run)]
+        there = [(label, run) for label, run in runs if run]
+        plots["transfer_loss"] = curves.loss(there, "transfer")
+        tops = [(label, run, "top1") for label, run in there]
+        plots["transfer_top1"] = curves.measures(tops, "transfer", "top-1 accuracy")
+    return Trained(model, plots, strange=model.dataset_digest not in ("", digest))
+
+
+def _write(to: Path, text: str) -> None:
+    """`to` is the text, whole and on the disk, or as it was."""
+    if to.is_dir():
+        raise DatasetError(
+            Problem("not-replaceable", f"{to} is a folder", hint="name a file, such as report.html")
+        )
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with explaining_full_disk(to):
+        number, name = tempfile.mkstemp(prefix=f".{to.name}.", suffix=".tmp", dir=to.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            temporary.chmod(0o644)
+            sync_file(temporary)
+            temporary.replace(to)
+            sync_file(to.parent)
+        finally:
+            temporary.unlink(missing_ok=True)

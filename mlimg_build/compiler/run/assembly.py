@@ -1,0 +1,240 @@
+"""Shards become the dataset, and what was decided becomes the lock beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mlimg_build
+from mlimg_build.compiler.copies.copy_tables import MergedCopies, copies_attribute
+from mlimg_build.compiler.engine.cache import Key, Store
+from mlimg_build.compiler.facts.pair_counts import pairs_digest
+from mlimg_build.compiler.facts.pair_table import left_out_pairs, pair_rows
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.run.label_counts import by_rule
+from mlimg_build.dataset import (
+    Artefacts,
+    CategoryColumns,
+    MappingColumns,
+    PairColumns,
+    assemble,
+    open_dataset,
+)
+from mlimg_build.errors import BuildError, DatasetError, Problem
+from mlimg_build.images import STATUSES
+from mlimg_build.labels import METHODS, RULES, Placed
+from mlimg_build.sources.note_codes import NOTE_CODES, lost, used
+from mlimg_build.spec import digest_of
+
+ALTERNATIVES = 3  # senses that are told beside the chosen one
+
+__all__ = ["as_csv", "evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
+
+
+def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: str) -> str:
+    """The dataset lies at `path`, complete; returns its digest (hex).
+
+    `basis` says among which images copies were looked for, as `merged` has them: "whole", "lock" or "fraction".
+    """
+    positives, negatives = np.moveaxis(by_rule(plan, store).sum(axis=1) + merged.changed, 1, 0)
+    graph, wnids = plan.graph, plan.facts.vocabulary.wnids
+    parents = plan.facts.hierarchy.parents
+    splits: dict[str, list[Artefacts]] = {}
+    for work in plan.work:
+        splits.setdefault(work.shard.split, []).append(
+            Artefacts(store.path(work.images), store.path(work.labels))
+        )
+    _refuse_another(plan, path)
+    return assemble(
+        path,
+        layout=plan.layout,
+        splits=splits,
+        categories=CategoryColumns(
+            wnid=wnids,
+            name=[graph.name(wnid) for wnid in wnids],
+            parent_start=parents.indptr.astype(np.int64),
+            parent_index=parents.indices.astype(np.int32),
+            positives=positives,
+            negatives=negatives,
+        ),
+        mappings=_mappings(plan),
+        pairs=_pairs(plan),
+        attributes={**_attributes(plan, store), "copies": copies_attribute(plan, merged.counts, basis)},
+        copies=merged.tables,
+        tables={
+            "rules": list(RULES),
+            "sources": [catalog.name for catalog in plan.catalogs],
+            "licences": list(plan.rows.licences),
+            "statuses": [status.name for status in STATUSES],
+            "methods": list(METHODS),
+        },
+    )
+
+
+def _refuse_another(plan: Plan, path: Path) -> None:
+    """Raises `BuildError` where `path` holds the dataset of another spec or another fraction."""
+    try:
+        with open_dataset(path) as dataset:
+            there = (dataset.attributes.get("name"), dataset.attributes.get("fraction"))
+    except DatasetError:
+        return  # nothing, or what `assemble` itself refuses
+    if there != (plan.loaded.spec.name, plan.fraction):
+        message = f"{path} is the dataset {there[0]} (fraction {there[1]}), so it is not replaced"
+        raise BuildError(Problem("not-replaceable", message, hint="give another --out, or move it away"))
+
+
+def failures(plan: Plan, store: Store) -> Iterator[tuple[str, str, str]]:
+    """(image id, status, reason) of every image that has no bytes, in the order of the rows."""
+    for work in plan.work:
+        entry = store.entry(work.images)
+        yield from (tuple(row) for row in entry["notes"]["failures"]) if entry else ()
+
+
+def passed_over(plan: Plan) -> Iterator[tuple[str, str, int, str, str, str]]:
+    """(source, code, count, example, "lost" or "used", what the code means) of all that is worth a look in a source."""
+    for catalog in plan.catalogs:
+        for code, count in sorted(catalog.notes.counts.items()):
+            fate, meaning = "lost" if NOTE_CODES[code].lost else "used", NOTE_CODES[code].meaning
+            yield from (
+                (catalog.name, code, count, example, fate, meaning)
+                for example in catalog.notes.examples[code]
+            )
+
+
+def plan_digest(plan: Plan) -> str:
+    """sha256 over everything that decides a dataset's digest: two plans with one digest make one dataset; hex."""
+    return digest_of(
+        {
+            "fraction": plan.fraction,
+            "work": [[work.shard.split, work.images.digest, work.labels.digest] for work in plan.work],
+            "categories": list(plan.facts.vocabulary.wnids),
+            "mappings": [
+                [row.decision.source, row.decision.id, row.decision.name, row.decision.method, evidence(row)]
+                for row in plan.facts.vocabulary.placed
+            ],
+            "category_of": plan.facts.vocabulary.category_of.tolist(),
+            "scores": [round(row.decision.score, 6) for row in plan.facts.vocabulary.placed],
+            "narrower": plan.facts.vocabulary.narrower.tolist(),
+            "pairs": [
+                getattr(plan.facts.pairs, field.name).tolist()
+                for field in fields(plan.facts.pairs)
+                if field.name != "bound"
+            ],
+            "bounds": pairs_digest(plan.facts.pairs),
+            "wordnet": plan.graph.digest,
+            "sources": [catalog.name for catalog in plan.catalogs],
+            "licences": list(plan.rows.licences),
+            "duplicates": plan.loaded.spec.duplicates.exact,
+        }
+    )
+
+
+def _mappings(plan: Plan) -> MappingColumns:
+    placed, rows = plan.facts.vocabulary.placed, plan.facts.rows
+    return MappingColumns(
+        source=np.array([row.source for row in rows], np.uint16),
+        id=[row.decision.id for row in placed],
+        name=[row.decision.name for row in placed],
+        category=plan.facts.vocabulary.category_of,
+        method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
+        score=np.array([round(row.decision.score, 3) for row in placed], np.float32),
+        narrower=plan.facts.vocabulary.narrower.astype(np.uint8),
+        evidence=[evidence(row) for row in placed],
+    )
+
+
+def _pairs(plan: Plan) -> PairColumns:
+    pairs = plan.facts.pairs
+    used = ~pairs.vetoed
+    return PairColumns(
+        antecedent=pairs.antecedent[used],
+        consequent=pairs.consequent[used],
+        together=pairs.together[used],
+        images=pairs.images[used],
+        bound=pairs.bound[used],
+    )
+
+
+def evidence(row: Placed) -> str:
+    """What speaks for a decision and what became of it, in a few words."""
+    decision = row.decision
+    parts = [] if decision.method == "same_id" else [*decision.evidence]
+    if decision.alternatives:
+        others = " ".join(f"{one.wnid} {one.score:.2f}" for one in decision.alternatives[:ALTERNATIVES])
+        more = len(decision.alternatives) - ALTERNATIVES
+        parts.append(f"else {others}{f' and {more} more' if more > 0 else ''}")
+    if row.joined not in (None, decision.wnid):
+        parts.append(f"{decision.wnid} joined into {row.joined}")
+    if row.wnid != row.joined:
+        parts.append(f"{row.joined} collapsed into {row.wnid}")
+    if row.fate != "used":
+        parts.append(row.fate)
+    return "; ".join(parts)
+
+
+def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
+    spec = plan.loaded.spec
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "fraction": plan.fraction,
+        "plan": plan_digest(plan),
+        "mlimg_version": mlimg_build.__version__,
+        "spec": plan.loaded.text,
+        "spec_file": Path(plan.loaded.path).name,
+        "spec_digest": plan.loaded.digest,
+        "wordnet": {"release": plan.graph.release, "digest": plan.graph.digest},
+        "sources": {
+            catalog.name: {
+                "type": spec.sources[catalog.name].type,
+                "digest": catalog.digest,
+                "lists": list(catalog.lists),
+                "passed_over": lost(catalog.notes.counts),
+                "noted": used(catalog.notes.counts),
+                "left_out": plan.rows.left_out.get(catalog.name, {}),
+            }
+            for catalog in plan.catalogs
+        },
+        "images_without_label": plan.rows.dropped,
+        "left_out": plan.left_out,
+        "pairs_left_out": left_out_pairs(pair_rows(plan.facts, plan.graph)),
+        "labels_below_confidence": plan.rows.below,
+        "annotation": _annotation(plan),
+        "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),
+        **({} if plan.groups is None else {"groups": plan.groups.record()}),
+    }
+
+
+def _annotation(plan: Plan) -> dict[str, Any]:
+    """The rules that `mlimg verify --labels` derives every label again with."""
+    rules = plan.loaded.spec.annotation
+    pairs = rules.cooccurrence
+    names = [catalog.name for catalog in plan.catalogs]
+    return {
+        "positives": rules.positives,
+        "negatives": rules.negatives,
+        "machine_levels": rules.machine_levels,
+        "implied_confidence": rules.implied_confidence,
+        "add_to": [] if pairs is None else list(pairs.add_to or names),
+    }
+
+
+def noted(store: Store, key: Key, name: str) -> int:
+    """A number that a stage noted with its result; 0 where there is none."""
+    entry = store.entry(key)
+    return int(entry["notes"].get(name, 0)) if entry else 0
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A CSV with one fact a line."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue().encode()

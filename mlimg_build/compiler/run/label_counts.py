@@ -1,0 +1,57 @@
+"""How many labels each rule made of each category, added up over shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlimg_build.labels import PRESENT, RULES, LabelTable
+
+if TYPE_CHECKING:
+    from mlimg_build.compiler.engine.cache import Store
+    from mlimg_build.compiler.plan.plan import Plan
+
+__all__ = ["by_rule", "counts_fit", "save_counts"]
+
+NAME = "counts.npy"
+
+
+def save_counts(folder: Path, table: LabelTable, categories: int) -> None:
+    """Writes int64[4, m]: category, rule, state (0 present, 1 absent) and labels, of all that occur."""
+    np.save(folder / NAME, _counted(table.category, table.rule, table.state, categories))
+
+
+def counts_fit(folder: Path, labels: Mapping[str, npt.NDArray[Any]]) -> bool:
+    """Whether the counts in a folder are those of its labels, given as columns `labels/category` and so on."""
+    category, rule, state = (labels[f"labels/{name}"] for name in ("category", "rule", "state"))
+    try:
+        saved = np.load(folder / NAME, allow_pickle=False)
+    except (OSError, ValueError):
+        return False
+    return np.array_equal(saved, _counted(category, rule, state, 0))
+
+
+def _counted(
+    category: npt.NDArray[Any], rule: npt.NDArray[Any], state: npt.NDArray[Any], categories: int
+) -> npt.NDArray[np.int64]:
+    code = category * np.int64(2 * len(RULES))
+    code += rule * np.uint8(2) + (state != PRESENT)
+    count = np.bincount(code, minlength=categories * len(RULES) * 2)
+    used = np.flatnonzero(count)
+    return np.stack([used // (2 * len(RULES)), used // 2 % len(RULES), used % 2, count[used]]).astype("<i8")
+
+
+def by_rule(plan: Plan, store: Store) -> npt.NDArray[np.int64]:
+    """int64[categories, rules, 2]: labels present and absent, over the shards whose labels are made."""
+    total = np.zeros((len(plan.facts.vocabulary), len(RULES), 2), np.int64)
+    for work in plan.work:
+        try:
+            category, rule, state, count = np.load(store.path(work.labels) / NAME, allow_pickle=False)
+        except FileNotFoundError:
+            continue
+        total[category, rule, state] += count
+    return total

@@ -1,0 +1,77 @@
+"""What `--repair` makes again: results that differ from their digests, rows whose bytes the source has after all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.engine.threads import in_threads
+from mlimg_build.compiler.plan.plan import Plan, Work
+from mlimg_build.compiler.plan.row_files import shard_batch
+from mlimg_build.compiler.run.label_counts import counts_fit
+from mlimg_build.compiler.run.task_list import packing_job
+from mlimg_build.compiler.run.tasks import PackImages, without_bytes
+from mlimg_build.dataset.artefact_proof import images_flaw, labels_flaw
+
+__all__ = ["forget_lists", "without_flaws"]
+
+STORED = ("images", "labels")  # results that are proved; the others are made from the sources in little time
+OTHERWISE = "its source says something else of images without bytes"
+
+
+def forget_lists(store: Store) -> None:
+    """Everything that follows from the sources' lists alone is made anew by the next plan."""
+    for folder in store.root.iterdir():
+        if folder.is_dir() and folder.name not in STORED:
+            shutil.rmtree(folder)
+
+
+def without_flaws(plan: Plan, store: Store) -> tuple[Plan, list[str]]:
+    """The plan with every stored result to be made again that is not what it should be; and what was found, by shard.
+
+    Results are read whole and compared with their digests; images that have no bytes are asked for at their source.
+    """
+    work, found = [], []
+    seen = list(
+        in_threads(partial(_flaws, plan, store), plan.work)
+    )  # before any goes: shards may share a result
+    for item, (images, labels) in zip(plan.work, seen, strict=True):
+        shard = f"{item.shard.split}/{item.shard.number}"
+        if images:
+            store.drop(item.images)
+            found.append(f"images of {shard}: {images}")
+        if labels:
+            store.drop(item.labels)
+            found.append(f"labels of {shard}: {labels}")
+        work.append(replace(item, why_images=images or item.why_images, why_labels=labels or item.why_labels))
+    return replace(plan, work=tuple(work)), found
+
+
+def _flaws(plan: Plan, store: Store, work: Work) -> tuple[str, str]:
+    """What is wrong with the stored results of a shard, "" where nothing is or nothing is stored."""
+    images = labels = ""
+    if work.images_cached:
+        images = images_flaw(store.path(work.images), plan.layout) or ""
+        if not images and any(_asked(plan, store, work)):
+            images = OTHERWISE
+    if work.labels_cached:
+        flaw, columns = labels_flaw(store.path(work.labels))
+        if flaw is None and not counts_fit(store.path(work.labels), columns):
+            flaw = "its counts are not those of its columns"
+        labels = flaw or ""
+    return images, labels
+
+
+def _asked(plan: Plan, store: Store, work: Work) -> Iterator[bool]:
+    """Of every image without bytes whether its source now gives something else; raises as a worker does."""
+    entry = store.entry(work.images)
+    told = {row[0]: row[1] for row in entry["notes"]["failures"]} if entry else {}
+    if not told:
+        return
+    job: PackImages = packing_job(plan, store, work)
+    batch = shard_batch(job.rows, job.split, job.number)
+    for name, status in without_bytes(job, batch, set(told)):
+        yield told[name] != status

@@ -1,0 +1,212 @@
+"""Runs a plan's tasks and follows them; what is done stays done, whatever happens to the rest."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mlimg_build.compiler.engine import retries
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.engine.executor import Done, Executor, Failed, open_executor
+from mlimg_build.compiler.engine.retries import waiting
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.run.task_list import tasks_of
+from mlimg_build.compiler.run.tasks import Task, run, version
+from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
+from mlimg_build.spec import Backend
+
+__all__ = ["Outcome", "Progress", "execute", "tasks_of"]
+
+WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
+ALIKE = 10  # problems of one code that are told in full
+AWAY = 3  # tasks that failed at every try for a cause of this code: then so will the others
+LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has been done since the last report: images, bytes stored, images that failed, shards finished.
+
+    `said` is a sentence for people: why the build waits.
+    """
+
+    images: int = 0
+    bytes: int = 0
+    failed: int = 0
+    shards: int = 0
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did: seconds of the clock, workers, and the highest memory of a worker in bytes."""
+
+    tasks: int
+    images: int
+    seconds: float
+    workers: int
+    peak_memory: int
+
+
+def execute(
+    plan: Plan,
+    store: Store,
+    backend: Backend,
+    report: Callable[[Progress], None],
+    *,
+    images: bool = True,
+) -> Outcome:
+    """Every result of the plan is in the store; without `images` only those of labels.
+
+    A task that fails costs only its own shard: the others are finished first. What fails for a cause that may pass is
+    tried again after a pause, three times; where three tasks have failed so for one cause, as a mount or a machine
+    stays away, nothing more is begun. Raises the error of a full disk at once, `BuildError` with every other failure at
+    the end.
+    """
+    todo = tasks_of(plan, store, images=images)
+    with open_executor(
+        backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version
+    ) as executor:
+        crew = _Crew(executor, report)
+        began = time.monotonic()
+        try:
+            crew.do(todo)
+        except KeyboardInterrupt:
+            executor.cancel()
+            raise
+        seconds, workers = time.monotonic() - began, executor.workers
+    if crew.problems:
+        raise BuildError(_summed(crew.problems))
+    return Outcome(len(todo), crew.images, seconds, workers, crew.peak)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A task and how often it failed for a cause that may pass."""
+
+    task: Task
+    failed: int = 0
+
+
+class _Crew:
+    """Sees to it that tasks are done, some at a time for each worker."""
+
+    def __init__(self, executor: Executor, report: Callable[[Progress], None]) -> None:
+        self.images = self.peak = 0
+        self.problems: list[Problem] = []
+        self._executor, self._report = executor, report
+        self._waiting: deque[_Attempt] = deque()
+        self._under_way: dict[int, _Attempt] = {}
+        self._again: list[tuple[_Attempt, Exception]] = []
+        self._held = False
+        self._given_up: Counter[str] = Counter()  # code → tasks that failed at every try
+
+    def do(self, tasks: Sequence[Task]) -> None:
+        """Every task is done, or its problems are in `problems`."""
+        self._waiting.extend(map(_Attempt, tasks))
+        while self._waiting or self._again:
+            self._pause()
+            for _ in range(WINDOW * self._executor.workers):
+                self._begin()
+            for outcome in self._executor.ended():
+                self._end(outcome)
+                if not self._held:
+                    self._begin()
+            if self._stopped:
+                for _, error in self._again:
+                    self.problems += _problems(error)
+                break
+
+    def _begin(self) -> None:
+        if self._waiting and not self._stopped:
+            attempt = self._waiting.popleft()
+            self._under_way[id(attempt.task)] = attempt
+            self._executor.begin(attempt.task)
+
+    def _end(self, outcome: Done | Failed) -> None:
+        attempt = self._under_way.pop(id(outcome.task))
+        if isinstance(outcome, Failed):
+            self._failed(attempt, outcome.error)
+            return
+        self.images += outcome.result["images"]
+        self.peak = max(self.peak, outcome.result["peak"])
+        self._report(Progress(shards=1))
+
+    def _failed(self, attempt: _Attempt, error: Exception) -> None:
+        """The task waits for its next try, or its problems are final.
+
+        What concerns a single file waits for the end; what concerns a mount or a machine holds everything back.
+        """
+        if not _may_pass(error):
+            self.problems += _problems(error)
+            return
+        general = not (isinstance(error, TransientError) and error.code == "file-unreadable")
+        if attempt.failed < len(retries.PAUSES):
+            self._held |= general
+            self._again.append((_Attempt(attempt.task, attempt.failed + 1), error))
+        else:
+            self.problems += _problems(error)
+            self._given_up[_problems(error)[0].code] += general
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a mount or a machine stays away: one task alone may have a file that no machine can read."""
+        return any(tasks >= AWAY for tasks in self._given_up.values())
+
+    def _pause(self) -> None:
+        """Waits where tasks failed for causes that may pass, and puts these first."""
+        if not self._again:
+            return
+        longest = max(attempt.failed for attempt, _ in self._again)
+        self._report(Progress(said=waiting(_problems(self._again[0][1])[0].message, longest)))
+        time.sleep(retries.PAUSES[longest - 1])
+        self._waiting.extendleft(attempt for attempt, _ in reversed(self._again))
+        self._again.clear()
+        self._held = False
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a task may succeed at its next try, on another worker or a moment later."""
+    if isinstance(error, OSError):
+        return error.errno is not None and error.errno not in LASTING
+    return isinstance(error, TransientError | MemoryError)
+
+
+def _summed(problems: Sequence[Problem]) -> list[Problem]:
+    """Each problem once, and of many of one code only the first in full."""
+    told: dict[str, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        told.setdefault(problem.code, []).append(problem)
+    summed = []
+    for code, alike in told.items():
+        summed += alike[:ALIKE]
+        if len(alike) > ALIKE:
+            more = f"{len(alike) - ALIKE:,} more of this kind"
+            summed.append(Problem(code, more, alike[0].place, alike[0].hint))
+    return summed
+
+
+def _problems(error: Exception) -> Sequence[Problem]:
+    """The problems of one failed task; raises where going on makes no sense."""
+    if isinstance(error, DatasetError) and error.code == "disk-full":
+        raise error
+    if isinstance(error, MlimgError):
+        return error.problems
+    if type(error).__name__ == "KilledWorker":  # of distributed, which not every executor loads
+        hint = "it may have run out of memory: give workers more in the backend, or lower images.max_pixels"
+        return [Problem("worker-killed", "a shard killed the workers that tried it, four times", hint=hint)]
+    if isinstance(error, MemoryError):
+        hint = "give workers more in the backend, or take fewer of them"
+        return [Problem("worker-failed", "a worker has no memory left", hint=hint)]
+    if isinstance(error, OSError):
+        hint = "workers must see the sources and --out under the same paths, and may read and write there"
+        return [Problem("worker-failed", f"a worker could not read or write: {error}", hint=hint)]
+    logging.getLogger(__name__).debug("a task failed", exc_info=error)
+    message = f"a shard failed with {type(error).__name__}: {error}"
+    return [
+        Problem("shard-failed", message, hint="this is a defect of mlimg; please report it with the message")
+    ]

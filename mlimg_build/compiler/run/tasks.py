@@ -1,0 +1,309 @@
+"""What a worker does: one task packs the images of one shard, or works out the labels of a few."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy import sparse
+
+import mlimg_build
+from mlimg_build.compiler.engine.cache import ASK_AGAIN, Batch, Key, Store
+from mlimg_build.compiler.engine.executor import Tell
+from mlimg_build.compiler.facts.facts import load_rules
+from mlimg_build.compiler.plan.annotation_rules import AnnotationRules
+from mlimg_build.compiler.plan.row_files import SOURCES, hint_of, shard_batch, statements_of
+from mlimg_build.compiler.run.label_counts import save_counts
+from mlimg_build.dataset import (
+    ContradictionColumns,
+    ImagesWriter,
+    LabelColumns,
+    Layout,
+    StoredImage,
+    write_labels,
+)
+from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.images import STATUSES, BadImage, Status, check, encoder
+from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
+from mlimg_build.sources import Bytes
+
+__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "run", "silent", "version", "without_bytes"]
+
+NO_DIGEST = bytes(32)
+ONE_FILE = (
+    "file-unreadable",
+    "source-changed",
+)  # the rest of the shard is read, so that all such files are named
+COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
+NAMED = 20  # of them in one shard
+ASKED_AGAIN = (Status.missing, Status.unreadable)  # where the plan saw a file
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFolder:
+    """A source as workers know it: its name, the folder of its images, and where the spec says so."""
+
+    name: str
+    root: Path | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PackImages:
+    """Read, prove and store the images of one shard."""
+
+    store: Path
+    key: Key
+    rows: Path
+    split: str
+    number: int
+    sources: tuple[SourceFolder, ...]
+    layout: Layout
+    max_pixels: int
+    encoding: tuple[int, int] | None
+    keep_unreadable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRules:
+    """Work out the labels of one shard."""
+
+    store: Path
+    key: Key
+    rows: Path
+    split: str
+    number: int
+    facts: Path
+    layout: Layout
+    annotation: AnnotationRules
+
+
+Task = Sequence[PackImages | LabelRules]
+
+
+def silent(images: int, size: int, failed: int) -> None:
+    """Hear, and do nothing."""
+
+
+def run(task: Task, tell: Tell = silent) -> dict[str, int]:
+    """Make every result of the task; all are in the store then.
+
+    Returns images packed, shards labelled and the peak memory in bytes.
+    """
+    packing = [job for job in task if isinstance(job, PackImages)]
+    labelling = [job for job in task if isinstance(job, LabelRules)]
+    images = sum(_pack(job, tell) for job in packing)
+    if labelling:
+        with Store(labelling[0].store).together() as batch:
+            for job in labelling:
+                _label(job, batch)
+    return {"images": images, "labels": len(labelling), "peak": _peak_memory()}
+
+
+def version() -> str:
+    """Return the versions that the bytes of a shard depend on."""
+    return f"mlimg {mlimg_build.__version__}, {encoder()}"
+
+
+def _peak_memory() -> int:
+    """The most memory that this process ever held, in bytes.
+
+    Linux counts ru_maxrss on from the process that started this one, so it is asked for its own high-water mark.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _pack(job: PackImages, tell: Tell) -> int:
+    batch = shard_batch(job.rows, job.split, job.number)
+    readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
+    failures: list[tuple[str, str, str]] = []
+    ctimes = np.zeros(len(batch), np.int64)
+    told = np.zeros(3, np.int64)
+    unread = _Unread()
+    try:
+        with Store(job.store).create(job.key) as (folder, notes), ImagesWriter(folder, job.layout) as writer:
+            for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
+                try:
+                    image, reason, ctimes[number] = _image(row, readers[row["source"]], job)
+                except SourceError as error:
+                    unread.add(error)
+                    continue
+                writer.add(image)
+                if reason is not None:
+                    failures.append((image.id, STATUSES[image.status].name, reason))
+                    unread.again += not row["status"] and image.status in ASKED_AGAIN
+                one = (1, len(image.data), int(reason is not None))
+                told += one
+                tell(*one)
+            unread.raise_any()
+            notes["failures"], notes["again"] = failures, unread.again
+            notes["hint"] = ASK_AGAIN if unread.again else hint_of(batch.column("mtime").to_numpy(), ctimes)
+    except BaseException:
+        tell(*(-told).tolist())  # they are told again with the next try
+        raise
+    finally:
+        tell(0, 0, 0)
+        for reader in readers:
+            if reader:
+                reader.close()
+    return len(batch)
+
+
+def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str]) -> Iterator[tuple[str, str]]:
+    """(id, status) of those images of a shard, as their sources give them now; nothing is stored."""
+    readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
+    try:
+        for row in batch.select(COLUMNS).to_pylist():
+            if row["id"] in names:
+                image, *_ = _image(row, readers[row["source"]], job)
+                yield image.id, STATUSES[image.status].name
+    finally:
+        for reader in readers:
+            if reader:
+                reader.close()
+
+
+class _Unread:
+    """The files of a shard that could not be read: those that end it, and how many became rows all the same."""
+
+    def __init__(self) -> None:
+        self.again = 0
+        self._problems: list[Problem] = []
+        self._kind: type[SourceError] = SourceError
+
+    def add(self, error: SourceError) -> None:
+        """Remembers what concerns one file, up to `NAMED` of one kind; raises everything else."""
+        if error.code not in ONE_FILE:
+            raise error
+        if self._problems and type(error) is not self._kind:
+            raise type(error)([*error.problems, *self._problems])
+        self._kind = type(error)
+        self._problems += error.problems
+        if len(self._problems) >= NAMED:
+            self.raise_any()
+
+    def raise_any(self) -> None:
+        """Raises what is remembered."""
+        if self._problems:
+            raise self._kind(self._problems)
+
+
+def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[StoredImage, str | None, int]:
+    """The row of one image, with its bytes or with the status and the reason why it has none; and its file's ctime."""
+    reason: str | None
+    ctime = 0
+    try:
+        data, ctime = _read(row, reader, job.keep_unreadable)
+        checked = check(data, job.max_pixels, job.encoding)
+    except BadImage as error:
+        status, reason = error.status, error.reason
+    else:
+        return (
+            StoredImage(
+                id=row["id"],
+                source=row["source"],
+                status=Status.ok,
+                data=checked.data,
+                height=checked.height,
+                width=checked.width,
+                digest=checked.digest,
+                licence=row["licence"],
+                author=row["author"],
+                source_digest=checked.source_digest,
+            ),
+            None,
+            ctime,
+        )
+    failed = StoredImage(
+        row["id"], row["source"], status, b"", 0, 0, NO_DIGEST, row["licence"], row["author"]
+    )
+    return failed, reason, ctime
+
+
+def _read(row: dict[str, Any], reader: Bytes | None, keep_unreadable: bool) -> tuple[bytes, int]:
+    """The bytes of an image as its source has them, and the ctime of its file; only facts about it are a `BadImage`."""
+    if row["status"]:
+        status = Status[row["status"]]
+        raise BadImage.because(status, status.meaning)
+    if reader is None:
+        raise BadImage.because(Status.missing, "the source names no folder of images")
+    try:
+        return reader.read_planned(row["path"], row["offset"], row["size"], row["mtime"])
+    except FileNotFoundError as error:
+        raise BadImage.because(Status.missing, "the file was listed and is gone") from error
+    except SourceError as error:
+        if error.code != "file-unreadable" or not keep_unreadable:
+            raise
+        reason = error.problems[0].message.rpartition(": ")[2]
+        raise BadImage.because(Status.unreadable, reason) from error
+
+
+def _label(job: LabelRules, results: Batch) -> None:
+    batch = shard_batch(job.rows, job.split, job.number)
+    hierarchy, pairs, relation = _rules(str(job.facts))
+    statements = statements_of(batch)
+    table, clashes = derive(
+        statements,
+        hierarchy,
+        job.annotation.rules,
+        job.annotation.conflicts,
+        pairs,
+        images=np.isin(batch.column("source").to_numpy(), job.annotation.add_to),
+        relation=relation,
+    )
+    source_of = _sources(str(job.rows / SOURCES))
+    labels = LabelColumns(
+        counts=table.counts(len(batch)),
+        source=source_of[table.mapping],
+        **{
+            field.name: getattr(table, field.name)
+            for field in fields(LabelColumns)
+            if field.name not in ("counts", "source")
+        },
+    )
+    with results.create(job.key) as (folder, notes):
+        clashing = _contradictions(statements, clashes, len(batch))
+        write_labels(folder, job.layout, labels, clashing, sync=False)
+        save_counts(folder, table, len(hierarchy))
+        notes["contradictions"] = len(clashes)
+
+
+def _contradictions(statements: Statements, clashes: Contradictions, images: int) -> ContradictionColumns:
+    absent, present = statements.take(clashes.absent), statements.take(clashes.present)
+    return ContradictionColumns(
+        counts=np.bincount(absent.image, minlength=images).astype(np.int64),
+        absent=absent.category,
+        present=present.category,
+        absent_mapping=absent.mapping,
+        present_mapping=present.mapping,
+        absent_record=absent.record,
+        present_record=present.record,
+        confidence=present.confidence,
+        kept=clashes.kept,
+    )
+
+
+@lru_cache(maxsize=1)
+def _rules(path: str) -> tuple[Hierarchy, Pairs, sparse.csr_array]:
+    """The hierarchy, the pairs, and the relation that these make."""
+    hierarchy, pairs = load_rules(Path(path))
+    return hierarchy, pairs, pairs.relation(len(hierarchy))
+
+
+@lru_cache(maxsize=1)
+def _sources(path: str) -> npt.NDArray[np.uint16]:
+    found: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
+    return found

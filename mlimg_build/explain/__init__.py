@@ -1,0 +1,1 @@
+"""How a label, an image or a category came about; reads datasets only."""

@@ -1,0 +1,111 @@
+"""Why a category is what it is: where it came from, what lies above and below it, which rules put labels there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from mlimg_build.dataset import Dataset
+from mlimg_build.explain.spec_lines import STATES, Places, categories_named, statement_text
+
+__all__ = ["portray"]
+
+MOST = 8  # categories that labels came through, and examples, that are told
+
+
+def portray(dataset: Dataset, text: str) -> dict[str, Any]:
+    """What there is to know of the category called `text` (an id or a name, of several if they share it); JSON-able.
+
+    Every label column is read once, shard by shard. Raises `DatasetError` `category-unknown`.
+    """
+    places = Places(dataset)
+    return {"categories": [_portrait(dataset, places, number) for number in categories_named(dataset, text)]}
+
+
+def _portrait(dataset: Dataset, places: Places, number: int) -> dict[str, Any]:
+    categories = dataset.categories
+    children = [i for i, above in enumerate(categories.parents) if number in above]
+    origins = [
+        {
+            "source": row.source,
+            "id": row.id,
+            "name": row.name,
+            "text": statement_text(dataset, row),
+            "narrower": row.narrower,
+            "place": places.of_method(row.method),
+        }
+        for row in dataset.mappings[:]
+        if row.category == number
+    ]
+    return {
+        "wnid": categories.wnid[number],
+        "name": categories.names[number],
+        "present": int(categories.positives[number]),
+        "absent": int(categories.negatives[number]),
+        "parents": [_named(dataset, i) for i in categories.parents[number]],
+        "above": [_named(dataset, i) for i in _above(dataset, number)],
+        "children": [_named(dataset, i) for i in children],
+        "origins": origins,
+        "declared": None if origins else places.of("vocabulary"),
+        "labels": _labels(dataset, places, number),
+        "pairs": [
+            {
+                "antecedent": _named(dataset, pair.antecedent),
+                "consequent": _named(dataset, pair.consequent),
+                "together": pair.together,
+                "images": pair.images,
+                "bound": round(pair.bound, 4),
+                "place": places.of("annotation", "cooccurrence"),
+            }
+            for pair in dataset.pairs
+            if number in (pair.antecedent, pair.consequent)
+        ],
+    }
+
+
+def _labels(dataset: Dataset, places: Places, number: int) -> list[dict[str, Any]]:
+    """One entry a state, rule and source: how many labels that count, and through which categories they came."""
+    found: Counter[tuple[int, int, int, int]] = Counter()
+    for split in dataset.splits.values():
+        for shard in range(split.shards):
+            chosen = split.column("counted/category", shard) == number
+            columns = [
+                split.column(f"counted/{name}", shard)[chosen] for name in ("state", "rule", "source", "via")
+            ]
+            rows, counts = np.unique(
+                np.stack([c.astype(np.int64) for c in columns]), axis=1, return_counts=True
+            )
+            for row, count in zip(rows.T.tolist(), counts.tolist(), strict=True):
+                found[tuple(row)] += count
+    groups: dict[tuple[int, int, int], Counter[int]] = {}
+    for (state, rule, source, via), count in found.items():
+        groups.setdefault((state, rule, source), Counter())[via] += count
+    order = sorted(groups.items(), key=lambda item: (-item[0][0], item[0][1], -sum(item[1].values())))
+    return [
+        {
+            "state": STATES[state],
+            "rule": dataset.rules[rule],
+            "source": dataset.sources[source],
+            "labels": sum(through.values()),
+            "through": [[_named(dataset, via), count] for via, count in through.most_common(MOST)],
+            "more": max(0, len(through) - MOST),
+            "place": places.of_rule(dataset.rules[rule], state, dataset.sources[source]),
+        }
+        for (state, rule, source), through in order
+    ]
+
+
+def _named(dataset: Dataset, number: int) -> str:
+    return f"{dataset.categories.names[number]} {dataset.categories.wnid[number]}"
+
+
+def _above(dataset: Dataset, number: int) -> list[int]:
+    """Every ancestor, nearest first."""
+    found: dict[int, None] = {}
+    front = list(dataset.categories.parents[number])
+    while front:
+        found |= dict.fromkeys(front)
+        front = [j for i in front for j in dataset.categories.parents[i] if j not in found]
+    return list(found)

@@ -1,0 +1,233 @@
+"""Why an image has a label: the source's row, the mapping, the implication, each with its line in the spec."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.dataset import Dataset, Image, Label, open_dataset
+from mlimg_build.errors import DatasetError
+from mlimg_build.explain.category_origin import portray
+from mlimg_build.explain.spec_lines import STATES, Places, categories_named, statement_text
+from mlimg_build.labels import written
+from mlimg_build.sources import place_of
+from mlimg_build.sources.listing import stem
+
+__all__ = ["explain", "explain_category", "explain_in", "unused_category"]
+
+
+def explain(path: Path, image: str, category: str | None = None) -> dict[str, Any]:
+    """The labels of an image (or the one asked for), each with its chain; JSON-able.
+
+    `image` is an id, with or without its source, `category` a WordNet id or a name. Raises `DatasetError` where there
+    is no such image or category.
+    """
+    with open_dataset(path) as dataset:
+        return explain_in(dataset, image, category)
+
+
+def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dict[str, Any]:
+    """The same for a dataset that is open."""
+    return _Explained(dataset, _find(dataset, image)).told(category)
+
+
+def explain_category(path: Path, text: str) -> dict[str, Any]:
+    """What there is to know of a category, by id or name. Raises `DatasetError` `category-unknown`."""
+    with open_dataset(path) as dataset:
+        return portray(dataset, text)
+
+
+def _find(dataset: Dataset, image: str) -> Image:
+    try:
+        return dataset.find(image)
+    except DatasetError as error:
+        if (found := _among_sources(dataset, image)) is not None:
+            return found
+        for other in dict.fromkeys((stem(image), stem(image).rsplit("/", 1)[-1], image.rsplit("/", 1)[-1])):
+            if other != image and (near := _among_sources(dataset, other)) is not None:
+                (problem, *_) = error.problems
+                raise DatasetError(replace(problem, hint=f"did you mean {near.id}?")) from error
+        raise
+
+
+def _among_sources(dataset: Dataset, image: str) -> Image | None:
+    """The image with an id, which may lack its source."""
+    for name in (image, *(f"{source}/{image}" for source in dataset.sources)):
+        with suppress(DatasetError):
+            return dataset.find(name)
+    return None
+
+
+def unused_category(path: Path, text: str) -> list[dict[str, str]]:
+    """The source categories of an id or name that no category came of, each with its evidence; JSON-able."""
+    wanted = text.casefold().replace("_", " ")
+    with open_dataset(path) as dataset:
+        return [
+            {"source": row.source, "category": row.id, "name": row.name, "evidence": row.evidence}
+            for row in dataset.mappings[:]
+            if row.category < 0 and wanted in (row.id.casefold().replace("_", " "), row.name.casefold())
+        ]
+
+
+class _Explained:
+    def __init__(self, dataset: Dataset, image: Image) -> None:
+        self.dataset = dataset
+        self.image = image
+        self.categories = dataset.categories
+        self.places = Places(dataset)
+
+    def told(self, category: str | None) -> dict[str, Any]:
+        chosen = categories_named(self.dataset, category) if category else None
+        labels = [label for label in self.image.labels if chosen is None or label.category in chosen]
+        told: dict[str, Any] = {
+            "image": self.image.id,
+            "split": self.image.split,
+            "row": self.image.row,
+            "status": self.image.status,
+            "width": self.image.width,
+            "height": self.image.height,
+            "licence": self.image.licence,
+            "author": self.image.author,
+            "copies": list(self.image.copies),
+            "counts": self.image.counts,
+            "labels": [self._label(label) for label in labels],
+            "contradictions": self._contradictions(chosen),
+        }
+        known = {label.category for label in labels}
+        told["unknown"] = [self._unknown(number) for number in chosen or () if number not in known]
+        return told
+
+    def _named(self, category: int) -> str:
+        return f"{self.categories.names[category]} {self.categories.wnid[category]}"
+
+    def _label(self, label: Label) -> dict[str, Any]:
+        chain = self._chain(label)
+        return {
+            "wnid": label.wnid,
+            "name": label.name,
+            "state": STATES[label.state],
+            "confidence": float(written(label.confidence)),
+            "rule": label.rule,
+            "via": self.categories.wnid[label.via],
+            "source": label.source,
+            "member": label.member,
+            "chain": chain,
+        }
+
+    def _chain(self, label: Label) -> list[dict[str, str]]:
+        """From the statement to the label, each step with its line."""
+        if label.rule == "stated":
+            return self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
+        if label.rule.startswith("cooccurrence"):
+            (origin,) = (other for other in self.image.labels if other.category == label.via)
+            chain = self._chain(origin)
+        else:
+            chain = self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
+        return [*chain, self._step(label)]
+
+    def _step(self, label: Label) -> dict[str, str]:
+        if label.rule == "cooccurrence":
+            (pair,) = (
+                pair
+                for pair in self.dataset.pairs
+                if (pair.antecedent, pair.consequent) == (label.via, label.category)
+            )
+            text = (
+                f"{self.categories.names[label.via]} goes with {self.categories.names[label.category]}: "
+                f"{pair.together:,} of {pair.images:,} images had both, a share of at least {pair.bound:.1%}"
+            )
+            place = self.places.of("annotation", "cooccurrence")
+            return {"step": "cooccurrence", "text": text, "place": place}
+        low, high = (label.via, label.category) if label.state > 0 else (label.category, label.via)
+        path = self._path(low, high)
+        names = [self.categories.names[i] for i in (path if label.state > 0 else reversed(path))]
+        rule = "positives" if label.state > 0 else "negatives"
+        follows = "so is all that is above it" if label.state > 0 else "so is all that is below it"
+        text = f"{names[0]} is {STATES[label.state]}, and {follows}: {' → '.join(names)}"
+        return {"step": "implication", "text": text, "place": self.places.of("annotation", rule)}
+
+    def _statement(
+        self, mapping: int, record: int, state: int, confidence: float, member: str
+    ) -> list[dict[str, str]]:
+        """What a list says of the image, or of the copy of it that `member` is, and what its category means."""
+        row = self.dataset.mappings[mapping]
+        source = self.dataset.attributes["sources"][row.source]
+        name = f" {row.name!r}" if row.name and row.name != row.id else ""
+        number, line = place_of(record)
+        where = (
+            f"{source['lists'][number]}:{line}"
+            if record
+            else f"the place of {member} in the folders of {row.source}"
+        )
+        if member != self.image.id:
+            where = f"of its copy {member}, {where}"
+        how = "verified" if confidence >= 1 else f"by a machine, {written(confidence, 7)}"
+        said = f"{where} says {row.id}{name} is {STATES[state]} ({how})"
+        return [
+            {"step": "source", "text": said, "place": self.places.of("sources", row.source)},
+            {
+                "step": "mapping",
+                "text": statement_text(self.dataset, row),
+                "place": self.places.of_method(row.method),
+            },
+        ]
+
+    def _contradictions(self, chosen: list[int] | None) -> list[dict[str, Any]]:
+        told = []
+        for clash in self.image.contradictions:
+            touched = {clash.absent, *self._path(clash.present, clash.absent)}
+            if chosen is not None and not any(i in touched or clash.absent in self._above(i) for i in chosen):
+                continue
+            kept = {1: "the presence stands", -1: "the absence stands", 0: "neither stands"}[clash.kept]
+            absent, present = self._named(clash.absent), self._named(clash.present)
+            told.append(
+                {
+                    "text": f"{absent} said to be absent, {present} present; {kept}",
+                    "place": self.places.of("annotation", "conflicts"),
+                    "absent": self._statement(
+                        clash.absent_mapping, clash.absent_record, -1, 1.0, clash.absent_member
+                    ),
+                    "present": self._statement(
+                        clash.present_mapping,
+                        clash.present_record,
+                        1,
+                        clash.confidence,
+                        clash.present_member,
+                    ),
+                }
+            )
+        return told
+
+    def _unknown(self, category: int) -> str:
+        return (
+            f"nothing is known about {self._named(category)} in this image: no source states it, "
+            "and no statement that stands implies it"
+        )
+
+    def _above(self, category: int) -> set[int]:
+        found: set[int] = set()
+        front = [category]
+        while front:
+            for parent in self.categories.parents[front.pop()]:
+                if parent not in found:
+                    found.add(parent)
+                    front.append(parent)
+        return found
+
+    def _path(self, low: int, high: int) -> Sequence[int]:
+        """A shortest chain of parents from `low` up to `high`, both included."""
+        queue: list[tuple[int, list[int]]] = [(0, [low])]
+        seen: set[int] = set()
+        while queue:
+            hops, path = heapq.heappop(queue)
+            if path[-1] == high:
+                return path
+            if path[-1] not in seen:
+                seen.add(path[-1])
+                for parent in self.categories.parents[path[-1]]:
+                    heapq.heappush(queue, (hops + 1, [*path, parent]))
+        return [low, high]

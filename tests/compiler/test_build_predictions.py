@@ -1,0 +1,108 @@
+"""The predictions that pairs are learnt from: a score reaches the threshold or it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from photographs import crops
+
+from mlimg_build.compiler.facts.predictions import read_predictions
+from mlimg_build.compiler.pipeline import plan
+from mlimg_build.errors import Place, SpecError
+from mlimg_build.spec import load_spec
+
+DOG, CAT = "n02084071", "n02121620"
+PLACE = Place("spec.yaml", 1, 1)
+
+
+def seen(path: Path, scores: list[float], kind: pa.DataType) -> list[int]:
+    """The category that is seen in each image, given the score of the dog in it."""
+    label = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", kind)])
+    table = pa.table(
+        {
+            "image": [f"{i}.jpg" for i in range(len(scores))],
+            "labels": pa.array(
+                [[{"wnid": DOG, "name": "dog", "score": score}] for score in scores], pa.list_(label)
+            ),
+        }
+    )
+    pq.write_table(table, path)
+    found = read_predictions(path, (CAT, DOG), 0.9, PLACE).to_pylist()
+    return [row["category"] for row in sorted(found, key=lambda row: row["image"])]
+
+
+def test_a_score_just_below_the_threshold_does_not_reach_it(tmp_path: Path) -> None:
+    assert seen(tmp_path / "p.parquet", [0.9, 0.89999999, 0.90000001], pa.float64()) == [1, -1, 1]
+
+
+def test_a_score_of_few_bits_stands_for_the_decimal_that_names_it(tmp_path: Path) -> None:
+    assert seen(tmp_path / "p.parquet", [0.9, 0.8999, 1.0], pa.float32()) == [1, -1, 1]
+
+
+@pytest.mark.parametrize("score", [7.25, -0.5, float("nan")])
+def test_a_score_that_is_no_share_is_refused(tmp_path: Path, score: float) -> None:
+    with pytest.raises(SpecError, match=r"0\.jpg has the score") as error:
+        seen(tmp_path / "p.parquet", [score], pa.float32())
+    assert error.value.code == "predictions-unreadable"
+
+
+def label_table(paths: list[str], wnid: str) -> pa.Table:
+    label = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", pa.float64())])
+    said = [[{"wnid": wnid, "name": "", "score": 0.99}]] * len(paths)
+    return pa.table({"image": pa.array(paths, pa.string()), "labels": pa.array(said, pa.list_(label))})
+
+
+@pytest.fixture
+def two_sources(tmp_path: Path) -> Path:
+    """Two tables whose images have the same names, all of dogs in one and of cats in the other."""
+    for folder, label in (("P", "dog"), ("Q", "cat")):
+        (tmp_path / folder).mkdir()
+        for i, data in enumerate(crops("chelsea" if folder == "P" else "rocket", 8, 32)):
+            (tmp_path / folder / f"{i}.jpg").write_bytes(data)
+        rows = "".join(f"{i}.jpg,{label}\n" for i in range(8))
+        (tmp_path / f"{folder}.csv").write_text(f"image,labels\n{rows}")
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
+        "  p: {type: table, table: P.csv, images: P}\n  q: {type: table, table: Q.csv, images: Q}\n"
+        "vocabulary: {include: [n03217814]}\n"
+        "annotation:\n  cooccurrence: {learn_from: [p, q], predictions: seen.parquet, min_probability: 0.4, "
+        "min_images: 2, doubtful: use}\n"
+    )
+    return tmp_path
+
+
+def pairs(world: Path) -> set[str]:
+    made = plan(load_spec(world / "x.yaml"), world / "out")
+    wnids = made.facts.vocabulary.wnids
+    return {wnids[one] for one in made.facts.pairs.antecedent.tolist()}
+
+
+COLLAR = "n03217814"
+
+
+def test_predictions_of_one_source_are_not_those_of_files_of_the_same_names(two_sources: Path) -> None:
+    pq.write_table(label_table([f"Q/{i}.jpg" for i in range(8)], COLLAR), two_sources / "seen.parquet")
+    assert pairs(two_sources) & {CAT, DOG} == {CAT}
+
+
+def test_predictions_that_may_be_of_two_sources_are_refused(two_sources: Path) -> None:
+    pq.write_table(label_table([f"{i}.jpg" for i in range(8)], COLLAR), two_sources / "seen.parquet")
+    with pytest.raises(SpecError, match="may be of several sources") as caught:
+        pairs(two_sources)
+    assert caught.value.code == "predictions-not-found"
+
+
+def test_predictions_of_nothing_that_the_spec_knows_are_refused(two_sources: Path) -> None:
+    pq.write_table(label_table(["Q/0.jpg"], "collar"), two_sources / "seen.parquet")
+    with pytest.raises(SpecError, match="no categories of this spec"):
+        pairs(two_sources)
+
+
+def test_a_null_among_the_images_of_predictions_is_no_image(two_sources: Path) -> None:
+    table = label_table([*(f"Q/{i}.jpg" for i in range(8)), ""], COLLAR)
+    images = pa.array([*table["image"].to_pylist()[:8], None], pa.string())
+    pq.write_table(table.set_column(0, "image", images), two_sources / "seen.parquet")
+    assert CAT in pairs(two_sources)
