@@ -90,7 +90,8 @@ class Table:
     def _named(self, batch: pa.RecordBatch) -> pa.Array:
         """The images of the rows, trimmed; "" also for a word that stands for no value, unless a file is called so."""
         images = pc.utf8_trim_whitespace(batch.column(self.part.columns.image))
-        return without_words(images, lambda text: Path(self.part.images or "", text).is_file())
+        root = self.part.images
+        return without_words(images, lambda text: root is not None and Path(root, text).is_file())
 
     def _batch(
         self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, speakers: Speakers
