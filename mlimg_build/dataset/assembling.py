@@ -26,8 +26,7 @@ from .columns import (
     column_arrays,
     copy_arrays,
 )
-from .copy_groups import skipped_images
-from .counting import counted_once, split_counts
+from .counting import counted_once, skipped_images, split_counts
 from .digests import attributes_digest, columns_digest, copies_digest, dataset_digest
 from .durable import explaining_full_disk
 from .layout import (

@@ -15,7 +15,7 @@ from .layout import COPIES
 from .stored import read_array
 from .text import unpack
 
-__all__ = ["CopyGroup", "CopyGroups", "skipped_images"]
+__all__ = ["CopyGroup", "CopyGroups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +152,6 @@ class CopyGroups(Sequence[CopyGroup]):
             places=tuple(places),
             merged=self.is_merged(number),
         )
-
-
-def skipped_images(groups: Mapping[str, NDArray[Any]], members: Mapping[str, NDArray[Any]]) -> dict[int, int]:
-    """How many images of each split (by its number) do not count, because another with the same bytes does."""
-    first = np.zeros(len(members["row"]), np.bool_)
-    first[groups["start"].astype(np.int64)] = True
-    split, count = np.unique(members["split"][~first], return_counts=True)
-    return {
-        number: times for number, times in zip(split.tolist(), count.tolist(), strict=True) if number >= 0
-    }
 
 
 def _bounds(groups: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

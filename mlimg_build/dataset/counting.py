@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["counted_once", "label_tally", "split_counts", "tally"]
+__all__ = ["counted_once", "label_tally", "skipped_images", "split_counts", "tally"]
 
 STATES = {1: "present", -1: "absent"}
 DENSE = 1 << 16  # codes that are counted by their position
@@ -105,3 +105,13 @@ def _added(records: Iterable[Mapping[Any, int]]) -> dict[int, int]:
 
 def _named(records: Iterable[Mapping[Any, int]], names: Sequence[str]) -> dict[str, int]:
     return {names[code]: count for code, count in _added(records).items()}
+
+
+def skipped_images(groups: Mapping[str, NDArray[Any]], members: Mapping[str, NDArray[Any]]) -> dict[int, int]:
+    """How many images of each split (by its number) do not count, because another with the same bytes does."""
+    first = np.zeros(len(members["row"]), np.bool_)
+    first[groups["start"].astype(np.int64)] = True
+    split, count = np.unique(members["split"][~first], return_counts=True)
+    return {
+        number: times for number, times in zip(split.tolist(), count.tolist(), strict=True) if number >= 0
+    }

@@ -14,7 +14,7 @@ from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 from .layout import data_codecs
 from .recent import Recent
-from .stream import ABSENT, index_bytes
+from .shard_index import ABSENT, index_bytes
 
 __all__ = ["RowStream", "ShardFile"]
 

@@ -10,18 +10,9 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
-__all__ = ["StreamWriter", "index_bytes"]
+from .shard_index import ABSENT
 
-ABSENT = 2**64 - 1
-
-
-def index_bytes(chunks: int) -> int:
-    """The length of the index that ends a shard file of `chunks` chunks: (offset, length) pairs and a CRC.
-
-    >>> index_bytes(512)
-    8196
-    """
-    return 16 * chunks + 4
+__all__ = ["StreamWriter"]
 
 
 class StreamWriter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 import torch
 
 from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
+from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
 
-__all__ = ["FORMAT", "file_digest", "latest", "load", "prune", "refuse_another", "save", "set_aside"]
+__all__ = ["FORMAT", "latest", "load", "prune", "refuse_another", "save", "set_aside"]
 
 FORMAT = "mlimg-checkpoint/1"
 PATTERN = "step-*.json"
@@ -133,12 +133,6 @@ def set_aside(folder: Path, step: int) -> None:
             for path in (record, record.with_suffix(".pt")):
                 if path.exists():
                     path.replace(folder / "set-aside" / path.name)
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a file, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _step(path: Path) -> int:

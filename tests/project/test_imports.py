@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2] / "mlimg_build"
 ALLOWED = {
     "errors": set(),
+    "digests": set(),
     "missing_values": set(),
     "spec": {"errors"},
     "wordnet": {"errors"},
@@ -21,11 +22,11 @@ ALLOWED = {
     "sources": {"errors", "missing_values", "spec"},
     "images": {"errors"},
     "dataset": {"errors"},
-    "training": {"errors", "spec", "images", "dataset"},
+    "training": {"digests", "errors", "spec", "images", "dataset"},
     "report": {"errors", "dataset", "labels"},
     "explain": {"errors", "spec", "wordnet", "labels", "sources", "dataset"},
     "compiler": {
-        *("errors", "missing_values", "spec", "wordnet", "labels", "sources", "images", "dataset"),
+        *("digests", "errors", "missing_values", "spec", "wordnet", "labels", "sources", "images", "dataset"),
         *("training", "report", "explain"),
     },
     "terminal": {"errors", "spec", "compiler", "explain", "dataset"},

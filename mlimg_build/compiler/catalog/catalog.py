@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from mlimg_build.compiler.catalog.arrow_tables import digest_columns, hash_names, open_batches, write_batches
 from mlimg_build.compiler.catalog.list_joins import Join, join_of
 from mlimg_build.compiler.engine.cache import write_synced
+from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
 from mlimg_build.sources.image_paths import composed, composed_column
@@ -175,7 +176,7 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
         )
     categories = tuple(_categories(source, gathered.category_ids))
     statements = _in_order(statements, gathered.category_ids, categories)
-    files = [(path.name, _file_digest(path)) for path in source.files]
+    files = [(path.name, file_digest(path)) for path in source.files]
     join = join_of(source, images, np.unique(statements.column("key").to_numpy()))
     _look_again(name, source, part, images, notes.walked, signature)
     record = {
@@ -374,11 +375,6 @@ def _why_empty(notes: Notes) -> str:
     return "passed over: " + ", ".join(
         f"{count} {code} (such as {notes.examples[code][0]})" for code, count in notes.counts.most_common(3)
     )
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _keep(place: Path, record: dict[str, Any], images: pa.Table, statements: pa.Table) -> None:

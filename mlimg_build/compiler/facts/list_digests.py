@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec import LoadedSpec, file_paths
 
@@ -25,8 +25,7 @@ def list_digests(loaded: LoadedSpec, known: Collection[Path] = ()) -> dict[str, 
     for where, path in _files(loaded):
         if path not in known:
             try:
-                with path.open("rb") as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                digest = file_digest(path)
             except OSError as error:
                 message = f"the file cannot be read: {path}: {error.strerror or error}"
                 place = loaded.place(*where)

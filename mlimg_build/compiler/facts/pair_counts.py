@@ -22,6 +22,7 @@ from mlimg_build.compiler.facts.predictions import (
     read_predictions,
     refuse_strangers_only,
 )
+from mlimg_build.digests import file_digest
 from mlimg_build.labels import (
     ABSENT,
     PRESENT,
@@ -250,8 +251,7 @@ def _key(
         "conflicts": loaded.spec.annotation.conflicts,
     }
     if wanted.predictions is not None:
-        with wanted.predictions.open("rb") as stream:
-            parts["predictions"] = hashlib.file_digest(stream, "sha256").hexdigest()
+        parts["predictions"] = file_digest(wanted.predictions)
         parts["min_score"] = wanted.min_score
         parts["folders"] = _folders(loaded)  # they tell files of one name apart
         parts["others"] = {catalog.name: catalog.digest for catalog in catalogs}

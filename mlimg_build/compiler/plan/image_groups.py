@@ -6,7 +6,6 @@ speaks of one source: it sees its names, and its groups are its own. An image wi
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from mlimg_build.compiler.catalog.arrow_tables import hash_names, write_batches
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.plan.group_tables import GroupTable, read_group_column, read_group_file
+from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec import Grouping, LoadedSpec, Spec
 
@@ -278,8 +278,7 @@ def _by_pattern(catalog: Catalog, rule: _Rule) -> pa.DictionaryArray:
 
 def _digest_of(loaded: LoadedSpec, path: Path, rules: dict[str, _Rule]) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         rule = next(rule for rule in rules.values() if rule.by.file == path)
         message = f"the table of groups cannot be read: {path}: {error.strerror}"

@@ -1,0 +1,17 @@
+"""The index that ends a shard file of Zarr: where each chunk begins and how long it is."""
+
+from __future__ import annotations
+
+__all__ = ["ABSENT", "index_bytes"]
+
+ABSENT = 2**64 - 1
+"""Offset and length of a chunk that is not stored."""
+
+
+def index_bytes(chunks: int) -> int:
+    """The length of the index that ends a shard file of `chunks` chunks: (offset, length) pairs and a CRC.
+
+    >>> index_bytes(512)
+    8196
+    """
+    return 16 * chunks + 4
