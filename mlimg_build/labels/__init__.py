@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from mlimg_build.labels.adding import add_cooccurring
-from mlimg_build.labels.candidates import nouns_of
-from mlimg_build.labels.comparing import Departures, Difference, Shape, difference, shape
-from mlimg_build.labels.confidences import at_least, narrowed, written
-from mlimg_build.labels.cooccurring import (
+from mlimg_build.labels.derive.confidences import at_least, narrowed, written
+from mlimg_build.labels.derive.contradictions import Contradictions, Policy, settle
+from mlimg_build.labels.derive.cooccurrence import (
     Block,
     Counts,
     Pairs,
@@ -15,11 +13,9 @@ from mlimg_build.labels.cooccurring import (
     wilson_bound,
     without_implied,
 )
-from mlimg_build.labels.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
-from mlimg_build.labels.derivation import derive
-from mlimg_build.labels.doubtful_names import NAME_DOUBTS, NEAR, doubtful_findings, near_ties, same_names
-from mlimg_build.labels.hierarchy import Hierarchy, from_graph, from_pairs
-from mlimg_build.labels.implying import (
+from mlimg_build.labels.derive.cooccurrence_labels import add_cooccurring
+from mlimg_build.labels.derive.derivation import derive
+from mlimg_build.labels.derive.implication import (
     ANCESTORS,
     COOCCURRENCE,
     COOCCURRENCE_ANCESTORS,
@@ -29,20 +25,24 @@ from mlimg_build.labels.implying import (
     LabelTable,
     imply,
 )
-from mlimg_build.labels.judging import Judgement, judge
-from mlimg_build.labels.linting import KINDS, Finding, lint
-from mlimg_build.labels.mapping import decide
-from mlimg_build.labels.naming import distinct_names, synset_name
-from mlimg_build.labels.pair_counts import count_lacking
-from mlimg_build.labels.pair_doubts import DOUBTS, information_content, judge_pairs
-from mlimg_build.labels.parts import circular_parts, part_pairs
-from mlimg_build.labels.proving import FLAWS, Flaws, Rules, prove
-from mlimg_build.labels.scoring import POLICIES
-from mlimg_build.labels.settling import Contradictions, Policy, settle
-from mlimg_build.labels.sharing import shared_images
-from mlimg_build.labels.spelling import spellings
-from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
-from mlimg_build.labels.treeing import collapse_only_leaves, nearest_parents, tree_by_rule
+from mlimg_build.labels.derive.pair_counts import count_lacking
+from mlimg_build.labels.derive.pair_doubts import DOUBTS, information_content, judge_pairs
+from mlimg_build.labels.derive.proofs import FLAWS, Flaws, Rules, prove
+from mlimg_build.labels.derive.sharing import shared_images
+from mlimg_build.labels.derive.statements import ABSENT, PRESENT, Statements
+from mlimg_build.labels.findings import KINDS, Finding, lint
+from mlimg_build.labels.hierarchy.differences import Departures, Difference, Shape, difference, shape
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy, from_graph, from_pairs
+from mlimg_build.labels.hierarchy.names import distinct_names, synset_name
+from mlimg_build.labels.hierarchy.parts import circular_parts, part_pairs
+from mlimg_build.labels.hierarchy.trees import collapse_only_leaves, nearest_parents, tree_by_rule
+from mlimg_build.labels.mapping.candidates import nouns_of
+from mlimg_build.labels.mapping.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
+from mlimg_build.labels.mapping.decisions import decide
+from mlimg_build.labels.mapping.judgement import Judgement, judge
+from mlimg_build.labels.mapping.scores import POLICIES
+from mlimg_build.labels.mapping.spelling import spellings
+from mlimg_build.labels.name_doubts import NAME_DOUBTS, NEAR, doubtful_findings, near_ties, same_names
 from mlimg_build.labels.vocabulary import FATES, WAYS, Merge, Placed, Thresholds, Vocabulary, gather, merges
 
 __all__ = [

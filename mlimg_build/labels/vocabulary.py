@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.decision import FOUND, Decision
-from mlimg_build.labels.name_kinds import name_kind
+from mlimg_build.labels.mapping.decision import FOUND, Decision
+from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["FATES", "WAYS", "Merge", "Placed", "Thresholds", "Vocabulary", "gather", "merges"]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlimg_build.labels import Named, decide, spellings
-from mlimg_build.labels.name_kinds import name_kind, names_of_splits
-from mlimg_build.labels.spelling import variants
+from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits
+from mlimg_build.labels.mapping.spelling import variants
 from mlimg_build.missing_values import NO_VALUE
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.wordnet import NounGraph

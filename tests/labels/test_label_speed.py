@@ -66,6 +66,6 @@ def test_ten_thousand_names_are_mapped_in_seconds(
 def test_categories_that_all_have_ids_need_no_landscape(
     wordnet: NounGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("mlimg_build.labels.senses.Landscape.of")
+    monkeypatch.delattr("mlimg_build.labels.mapping.senses.Landscape.of")
     categories = [Named("ids", wnid, "", wnid) for wnid in wordnet.wnids[:100]]
     assert {row.method for row in decide(categories, wordnet)} == {"same_id"}

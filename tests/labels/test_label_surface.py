@@ -15,7 +15,7 @@ MAY_IMPORT = {
 
 
 def test_the_surface_is_the_public_names() -> None:
-    modules = {path.stem for path in Path(labels.__file__).parent.glob("*.py")}
+    modules = {path.stem for path in Path(labels.__file__).parent.rglob("*.py")}
     public = [
         name for name in vars(labels) if not name.startswith("_") and name not in modules | {"annotations"}
     ]
@@ -23,7 +23,7 @@ def test_the_surface_is_the_public_names() -> None:
 
 
 def test_labels_lean_on_wordnet_errors_numpy_and_scipy_only() -> None:
-    for path in Path(labels.__file__).parent.glob("*.py"):
+    for path in Path(labels.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

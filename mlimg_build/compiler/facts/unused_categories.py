@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlimg_build.compiler.facts.id_lists import read_ids
 from mlimg_build.labels import Placed
-from mlimg_build.labels.name_kinds import name_kind
+from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.spec import Spec, TableSource
 from mlimg_build.wordnet import NounGraph
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, special
 
-from mlimg_build.labels.expanding import entries, expand
-from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import entries, expand
 
 __all__ = [
     "LARGEST",

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.adding import add_cooccurring
-from mlimg_build.labels.cooccurring import Pairs
-from mlimg_build.labels.hierarchy import Hierarchy
-from mlimg_build.labels.implying import LabelTable, imply
-from mlimg_build.labels.proving import Rules
-from mlimg_build.labels.settling import Contradictions, Policy, settle
-from mlimg_build.labels.statements import Statements
+from mlimg_build.labels.derive.contradictions import Contradictions, Policy, settle
+from mlimg_build.labels.derive.cooccurrence import Pairs
+from mlimg_build.labels.derive.cooccurrence_labels import add_cooccurring
+from mlimg_build.labels.derive.implication import LabelTable, imply
+from mlimg_build.labels.derive.proofs import Rules
+from mlimg_build.labels.derive.statements import Statements
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 
 __all__ = ["derive"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.cooccurring import Block
-from mlimg_build.labels.expanding import entries, expand
-from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.derive.cooccurrence import Block
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import entries, expand
 
 __all__ = ["count_lacking"]
 

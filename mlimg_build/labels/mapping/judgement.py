@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from mlimg_build.labels.decision import Decision
+from mlimg_build.labels.mapping.decision import Decision
 
 __all__ = ["Judgement", "judge"]
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
-from mlimg_build.labels.candidates import BASE, HEAD, WRITTEN, Candidate, Lexicon, candidates
-from mlimg_build.labels.company import RARE, Company
-from mlimg_build.labels.decision import Alternative, Decision, Named
-from mlimg_build.labels.evidence import Reasons
-from mlimg_build.labels.name_kinds import name_kind
-from mlimg_build.labels.relating import colabel_weights, label_shares, parent_weights
-from mlimg_build.labels.scoring import POLICIES, Context, believe, own_features
-from mlimg_build.labels.senses import Landscape, Senses
-from mlimg_build.labels.trust import head_support, trust
+from mlimg_build.labels.mapping.calibration import head_support, trust
+from mlimg_build.labels.mapping.candidates import BASE, HEAD, WRITTEN, Candidate, Lexicon, candidates
+from mlimg_build.labels.mapping.company import RARE, Company
+from mlimg_build.labels.mapping.decision import Alternative, Decision, Named
+from mlimg_build.labels.mapping.evidence import Reasons
+from mlimg_build.labels.mapping.name_kinds import name_kind
+from mlimg_build.labels.mapping.scores import POLICIES, Context, believe, own_features
+from mlimg_build.labels.mapping.senses import Landscape, Senses
+from mlimg_build.labels.mapping.source_relations import colabel_weights, label_shares, parent_weights
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from mlimg_build.labels.candidates import BASE
-from mlimg_build.labels.scoring import FEATURES, Belief, Context
-from mlimg_build.labels.senses import Landscape, Senses
-from mlimg_build.labels.spelling import hint
+from mlimg_build.labels.mapping.candidates import BASE
+from mlimg_build.labels.mapping.scores import FEATURES, Belief, Context
+from mlimg_build.labels.mapping.senses import Landscape, Senses
+from mlimg_build.labels.mapping.spelling import hint
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["Reasons"]

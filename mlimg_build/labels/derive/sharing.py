@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.expanding import expand
-from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import expand
 
 __all__ = ["shared_images"]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mlimg_build.labels.climbing import Climb
+from mlimg_build.labels.hierarchy.walks import Climb
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.candidates import BASE, WRITTEN
-from mlimg_build.labels.context import below_parents, beside_colabels, neighbours
-from mlimg_build.labels.hints import fit
-from mlimg_build.labels.senses import Floats, Landscape, Senses
-from mlimg_build.labels.spelling import hint
+from mlimg_build.labels.mapping.candidates import BASE, WRITTEN
+from mlimg_build.labels.mapping.context import below_parents, beside_colabels, neighbours
+from mlimg_build.labels.mapping.hints import fit
+from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
+from mlimg_build.labels.mapping.spelling import hint
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.senses import Floats, Landscape, Senses
+from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 
 __all__ = ["below_parents", "beside_colabels", "neighbours"]
 

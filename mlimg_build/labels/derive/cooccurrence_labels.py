@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.confidences import SMALLEST_FRACTION
-from mlimg_build.labels.cooccurring import LARGEST, Pairs
-from mlimg_build.labels.expanding import expand
-from mlimg_build.labels.hierarchy import Hierarchy
-from mlimg_build.labels.implying import COOCCURRENCE, COOCCURRENCE_ANCESTORS, LabelTable
-from mlimg_build.labels.statements import ABSENT, PRESENT
+from mlimg_build.labels.derive.confidences import SMALLEST_FRACTION
+from mlimg_build.labels.derive.cooccurrence import LARGEST, Pairs
+from mlimg_build.labels.derive.implication import COOCCURRENCE, COOCCURRENCE_ANCESTORS, LabelTable
+from mlimg_build.labels.derive.statements import ABSENT, PRESENT
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import expand
 
 __all__ = ["add_cooccurring"]
 

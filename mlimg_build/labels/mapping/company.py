@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlimg_build.labels.senses import Floats, Landscape, Senses
-from mlimg_build.labels.trust import company_of
+from mlimg_build.labels.mapping.calibration import company_of
+from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["RARE", "Company"]

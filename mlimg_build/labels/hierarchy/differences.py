@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.expanding import expand
-from mlimg_build.labels.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import expand
 
 __all__ = ["Departures", "Difference", "Shape", "difference", "shape"]
 

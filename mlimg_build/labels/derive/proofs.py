@@ -8,11 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.adding import add_cooccurring
-from mlimg_build.labels.cooccurring import Pairs
-from mlimg_build.labels.expanding import entries, expand
-from mlimg_build.labels.hierarchy import Hierarchy
-from mlimg_build.labels.implying import (
+from mlimg_build.labels.derive.cooccurrence import Pairs
+from mlimg_build.labels.derive.cooccurrence_labels import add_cooccurring
+from mlimg_build.labels.derive.implication import (
     ANCESTORS,
     COOCCURRENCE,
     COOCCURRENCE_ANCESTORS,
@@ -21,7 +19,9 @@ from mlimg_build.labels.implying import (
     STATED,
     LabelTable,
 )
-from mlimg_build.labels.statements import ABSENT, PRESENT
+from mlimg_build.labels.derive.statements import ABSENT, PRESENT
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import entries, expand
 
 __all__ = ["FLAWS", "Flaws", "Rules", "prove"]
 

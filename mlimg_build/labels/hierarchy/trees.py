@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mlimg_build.labels.climbing import Climb
-from mlimg_build.labels.hierarchy import Hierarchy, from_pairs
-from mlimg_build.labels.naming import first_named
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy, from_pairs
+from mlimg_build.labels.hierarchy.names import first_named
+from mlimg_build.labels.hierarchy.walks import Climb
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["collapse_only_leaves", "nearest_parents", "tree_by_rule"]

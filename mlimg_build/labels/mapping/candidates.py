@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mlimg_build.labels.name_kinds import name_kind
-from mlimg_build.labels.spelling import heads, spellings, variants
+from mlimg_build.labels.mapping.name_kinds import name_kind
+from mlimg_build.labels.mapping.spelling import heads, spellings, variants
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import base_forms, fold
 

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.expanding import expand
-from mlimg_build.labels.hierarchy import Hierarchy
-from mlimg_build.labels.statements import ABSENT, PRESENT, Statements
+from mlimg_build.labels.derive.statements import ABSENT, PRESENT, Statements
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.sparse_rows import expand
 
 __all__ = ["Contradictions", "Policy", "settle"]
 

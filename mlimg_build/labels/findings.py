@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.comparing import Departures, difference
-from mlimg_build.labels.hierarchy import Hierarchy
-from mlimg_build.labels.naming import distinct_names, qualified_names
+from mlimg_build.labels.hierarchy.differences import Departures, difference
+from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
+from mlimg_build.labels.hierarchy.names import distinct_names, qualified_names
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.closure import reach
 from mlimg_build.wordnet.morphology import fold

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.candidates import Candidate
+from mlimg_build.labels.mapping.candidates import Candidate
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["Landscape", "Senses"]

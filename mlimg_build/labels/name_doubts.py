@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from mlimg_build.labels.linting import Finding
+from mlimg_build.labels.findings import Finding
 from mlimg_build.labels.vocabulary import Placed
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold

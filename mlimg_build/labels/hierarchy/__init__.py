@@ -1,0 +1,1 @@
+"""Which category implies which."""

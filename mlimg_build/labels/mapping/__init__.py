@@ -1,0 +1,1 @@
+"""Which synset a name is, with a score, alternatives and reasons."""
