@@ -25,7 +25,7 @@ from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, rem
 from mlimg_build.compiler.run.assembly import as_csv, failures, finish, noted, passed_over, plan_digest
 from mlimg_build.compiler.run.repair import forget_lists, without_flaws
 from mlimg_build.compiler.run.task_runner import execute
-from mlimg_build.dataset.writing import read_result
+from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, LabelError, LockChanged, Problem
 from mlimg_build.images import Status
 from mlimg_build.spec import Backend, LoadedSpec

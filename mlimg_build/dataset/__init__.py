@@ -1,7 +1,7 @@
 """The Zarr dataset: shards are written as artefacts, assembled, read, verified and described."""
 
-from .assembling import assemble
-from .columns import (
+from mlimg_build.dataset.description import copies_in_words, info
+from mlimg_build.dataset.format.column_types import (
     Artefacts,
     CategoryColumns,
     ContradictionColumns,
@@ -12,15 +12,15 @@ from .columns import (
     PairColumns,
     StoredImage,
 )
-from .copy_groups import CopyGroup, CopyGroups
-from .describing import copies_in_words, info
-from .digests import order_key
-from .layout import FORMAT, Layout
-from .reading import Dataset, open_dataset
-from .records import Categories, Contradiction, Image, Label, Mapped, Mappings
-from .splits import Split, View
-from .verifying import Finding, Verification, verify
-from .writing import ImagesWriter, write_labels
+from mlimg_build.dataset.format.digests import order_key
+from mlimg_build.dataset.format.layout import FORMAT, Layout
+from mlimg_build.dataset.read.copy_groups import CopyGroup, CopyGroups
+from mlimg_build.dataset.read.dataset import Dataset, open_dataset
+from mlimg_build.dataset.read.records import Categories, Contradiction, Image, Label, Mapped, Mappings
+from mlimg_build.dataset.read.split import Split, View
+from mlimg_build.dataset.verification import Finding, Verification, verify
+from mlimg_build.dataset.write.assembly import assemble
+from mlimg_build.dataset.write.shard_writer import ImagesWriter, write_labels
 
 __all__ = [
     "FORMAT",

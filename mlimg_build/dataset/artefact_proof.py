@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.format.counts import label_tally, tally
+from mlimg_build.dataset.format.digests import columns_digest
+from mlimg_build.dataset.format.layout import (
+    CONTRADICTION_COLUMNS,
+    LABEL_COLUMNS,
+    SPAN_COLUMNS,
+    Layout,
+    image_columns,
+)
+from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.shard_reader import RowStream
+from mlimg_build.dataset.write.shard_writer import read_labels, read_result
 from mlimg_build.errors import DatasetError
-
-from .counting import label_tally, tally
-from .digests import columns_digest
-from .layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, SPAN_COLUMNS, Layout, image_columns
-from .shardfile import RowStream
-from .stored import read_array
-from .writing import read_labels, read_result
 
 __all__ = ["images_flaw", "labels_flaw"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .digests import order_key
-from .layout import COPIES, SPAN_COLUMNS
-from .reading import Dataset
-from .text import unpack
+from mlimg_build.dataset.format.digests import order_key
+from mlimg_build.dataset.format.layout import COPIES, SPAN_COLUMNS
+from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.read.dataset import Dataset
 
 __all__ = ["CopyCheck"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .durable import sync_all, sync_file
+from mlimg_build.dataset.durable import sync_all, sync_file
 
 __all__ = ["is_temporary", "replacing"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mlimg_build.dataset import Dataset, Split, open_dataset
-from mlimg_build.dataset.text import unpack
-from mlimg_build.dataset.verifying import Finding
+from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.verification import Finding
 from mlimg_build.explain.copy_proofs import copy_flaws
 from mlimg_build.labels import (
     ABSENT,

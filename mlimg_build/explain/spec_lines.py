@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlimg_build.dataset import Dataset
-from mlimg_build.dataset.records import Mapped
+from mlimg_build.dataset.read.records import Mapped
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.spec import nearest
 from mlimg_build.spec.composing import read_document

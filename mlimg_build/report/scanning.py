@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.dataset import Dataset, Split
-from mlimg_build.dataset.text import unpack
+from mlimg_build.dataset.format.text import unpack
 
 __all__ = ["Clash", "Place", "Scan", "scan"]
 

@@ -16,7 +16,7 @@ from .pairs import show_pairs
 if TYPE_CHECKING:
     from mlimg_build.compiler.pipeline import Built
     from mlimg_build.dataset import Verification
-    from mlimg_build.dataset.verifying import Finding
+    from mlimg_build.dataset.verification import Finding
     from mlimg_build.explain.label_proofs import Proof
 
 NO_DATASET = {"dataset-missing", "not-a-dataset"}

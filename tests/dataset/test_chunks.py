@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlimg_build.dataset.arrays import create_columns, create_ragged
-from mlimg_build.dataset.chunks import pack_chunks, ragged_chunks, span_chunks, unpack_chunks
-from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, Column
+from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, Column
+from mlimg_build.dataset.write.arrays import create_columns, create_ragged
+from mlimg_build.dataset.write.packed_arrays import pack_chunks, ragged_chunks, span_chunks, unpack_chunks
 
 DTYPES = sorted({column.dtype for column in (*LABEL_COLUMNS, *CONTRADICTION_COLUMNS)})
 CHUNK = 8192

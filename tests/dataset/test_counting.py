@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mlimg_build.dataset.counting import label_tally
+from mlimg_build.dataset.format.counts import label_tally
 
 
 @pytest.mark.parametrize("wild", [False, True])

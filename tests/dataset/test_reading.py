@@ -229,7 +229,7 @@ def test_threads_share_a_reader(train: Split) -> None:
 
 
 def test_few_open_files_serve_many_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlimg_build.dataset.shardfile.OPEN_FILES", 3)
+    monkeypatch.setattr("mlimg_build.dataset.read.shard_reader.OPEN_FILES", 3)
     layout = Layout(images_per_shard=1, chunk_bytes=64, shard_bytes=64, author_bytes=8)
     images = [image(i, size=50) for i in ids(9)]
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images, layout)}, layout)

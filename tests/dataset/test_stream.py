@@ -11,9 +11,9 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlimg_build.dataset.arrays import create_data
-from mlimg_build.dataset.layout import Layout
-from mlimg_build.dataset.stream import StreamWriter
+from mlimg_build.dataset.format.layout import Layout
+from mlimg_build.dataset.write.arrays import create_data
+from mlimg_build.dataset.write.stream import StreamWriter
 
 CHUNK, SHARD = 16, 64
 SMALL = Layout(images_per_shard=1, chunk_bytes=CHUNK, shard_bytes=SHARD)

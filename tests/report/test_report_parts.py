@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlimg_build.dataset import Categories
-from mlimg_build.dataset.text import pack
+from mlimg_build.dataset.format.text import pack
 from mlimg_build.report import branches, charts, draw, records
 from mlimg_build.report.flow import Flow, Link, Node
 

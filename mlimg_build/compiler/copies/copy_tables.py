@@ -15,7 +15,7 @@ from mlimg_build.compiler.plan.annotation_rules import annotation_rules
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import SOURCES, STATEMENT_FIELDS, shard_batch, statements_of
 from mlimg_build.dataset import CopyTables
-from mlimg_build.dataset.counting import label_tally
+from mlimg_build.dataset.format.counts import label_tally
 from mlimg_build.labels import ABSENT, PRESENT, Contradictions, LabelTable, Statements, derive
 
 __all__ = ["CopyCounts", "CopyMembers", "MergedCopies", "copies_attribute", "merge_copies"]

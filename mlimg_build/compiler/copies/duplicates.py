@@ -16,8 +16,8 @@ from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan, Work
 from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.dataset import order_key
-from mlimg_build.dataset.stored import read_array
-from mlimg_build.dataset.text import unpack
+from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.read.column_reader import read_array
 
 __all__ = ["Copy", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mlimg_build.compiler.diff.snapshot import COLUMN, COUNTED
 from mlimg_build.dataset import Dataset, Split
-from mlimg_build.dataset.text import unpack
+from mlimg_build.dataset.format.text import unpack
 from mlimg_build.labels import RULES
 
 __all__ = ["Entries", "compare_entries"]

@@ -16,7 +16,7 @@ from mlimg_build.compiler.diff.snapshot import COLUMN, COUNTED, Category, Key, M
 from mlimg_build.compiler.lock.lock_reader import Locked, read_lock
 from mlimg_build.compiler.pipeline import Watcher, decided
 from mlimg_build.dataset import Dataset, open_dataset
-from mlimg_build.dataset.stored import read_array
+from mlimg_build.dataset.read.column_reader import read_array
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import FATES
 from mlimg_build.spec import Backend, load_spec

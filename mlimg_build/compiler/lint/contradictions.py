@@ -16,8 +16,8 @@ from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.compiler.run.assembly import noted
-from mlimg_build.dataset.layout import CONTRADICTION_COLUMNS
-from mlimg_build.dataset.writing import read_labels
+from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS
+from mlimg_build.dataset.write.shard_writer import read_labels
 from mlimg_build.sources import place_of
 
 __all__ = ["COLUMNS", "contradictions"]

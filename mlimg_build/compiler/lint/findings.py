@@ -20,7 +20,7 @@ from mlimg_build.compiler.lint.contradictions import contradictions
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.label_counts import by_rule
-from mlimg_build.dataset.writing import read_labels
+from mlimg_build.dataset.write.shard_writer import read_labels
 from mlimg_build.errors import Problem
 from mlimg_build.labels import (
     KINDS,

@@ -17,7 +17,7 @@ from mlimg_build.compiler.run.assembly import as_csv, evidence, plan_digest
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
-from mlimg_build.dataset.writing import read_result
+from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import DOUBTS, distinct_names, merges
 

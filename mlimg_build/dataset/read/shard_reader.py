@@ -10,11 +10,10 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 
+from mlimg_build.dataset.format.layout import data_codecs
+from mlimg_build.dataset.read.lru import Recent
+from mlimg_build.dataset.shard_index import ABSENT, index_bytes
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
-
-from .layout import data_codecs
-from .recent import Recent
-from .shard_index import ABSENT, index_bytes
 
 __all__ = ["RowStream", "ShardFile"]
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.format.layout import COPIES, Column
+from mlimg_build.dataset.format.text import pack
 from mlimg_build.errors import DatasetError, Problem
-
-from .layout import COPIES, Column
-from .text import pack
 
 __all__ = [
     "Artefacts",

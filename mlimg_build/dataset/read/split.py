@@ -13,18 +13,17 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.format.digests import order_key
+from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
+from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.read.column_reader import StoredColumns
+from mlimg_build.dataset.read.counted_labels import CountedLabels
+from mlimg_build.dataset.read.records import Contradiction, Image, Label
+from mlimg_build.dataset.read.shard_reader import RowStream
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
-from .counted_labels import CountedLabels
-from .digests import order_key
-from .layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
-from .records import Contradiction, Image, Label
-from .shardfile import RowStream
-from .stored import StoredColumns
-from .text import unpack
-
 if TYPE_CHECKING:
-    from .reading import Dataset
+    from mlimg_build.dataset.read.dataset import Dataset
 
 __all__ = ["Split", "View", "unknown_image"]
 

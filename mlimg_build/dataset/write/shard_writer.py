@@ -11,15 +11,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.errors import DatasetError, Problem
-
-from .arrays import create_columns, create_data, create_group
-from .chunks import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
-from .columns import ContradictionColumns, ImagesResult, LabelColumns, StoredImage, column_arrays
-from .counting import label_tally, tally
-from .digests import columns_digest, order_key
-from .durable import explaining_full_disk, save_json, sync_tree
-from .layout import (
+from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_tree
+from mlimg_build.dataset.format.column_types import (
+    ContradictionColumns,
+    ImagesResult,
+    LabelColumns,
+    StoredImage,
+    column_arrays,
+)
+from mlimg_build.dataset.format.counts import label_tally, tally
+from mlimg_build.dataset.format.digests import columns_digest, order_key
+from mlimg_build.dataset.format.layout import (
     CONTRADICTION_COLUMNS,
     ENTRIES_PER_CHUNK,
     LABEL_COLUMNS,
@@ -29,8 +31,11 @@ from .layout import (
     Layout,
     image_columns,
 )
-from .stream import StreamWriter
-from .text import encode
+from mlimg_build.dataset.format.text import encode
+from mlimg_build.dataset.write.arrays import create_columns, create_data, create_group
+from mlimg_build.dataset.write.packed_arrays import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
+from mlimg_build.dataset.write.stream import StreamWriter
+from mlimg_build.errors import DatasetError, Problem
 
 __all__ = ["RESULT", "ImagesWriter", "read_labels", "read_result", "write_labels"]
 

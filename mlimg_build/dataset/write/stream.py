@@ -10,7 +10,7 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
-from .shard_index import ABSENT
+from mlimg_build.dataset.shard_index import ABSENT
 
 __all__ = ["StreamWriter"]
 

@@ -10,9 +10,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.read.lru import Recent
 from mlimg_build.errors import DamagedDataset, Problem
-
-from .recent import Recent
 
 __all__ = ["StoredColumns", "ranges", "read_array", "spans_of"]
 

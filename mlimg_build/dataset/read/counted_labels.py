@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .copy_groups import CopyGroups
-from .recent import Recent
-from .stored import StoredColumns, ranges, spans_of
+from mlimg_build.dataset.read.column_reader import StoredColumns, ranges, spans_of
+from mlimg_build.dataset.read.copy_groups import CopyGroups
+from mlimg_build.dataset.read.lru import Recent
 
 __all__ = ["CountedLabels"]
 

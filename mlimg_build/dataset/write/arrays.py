@@ -10,8 +10,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, ZstdCodec
 
-from .layout import ZSTD_LEVEL, Column, Layout
-from .text import ENCODING
+from mlimg_build.dataset.format.layout import ZSTD_LEVEL, Column, Layout
+from mlimg_build.dataset.format.text import ENCODING
 
 __all__ = ["create_columns", "create_data", "create_group", "create_ragged", "create_table"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-from .layout import ZSTD_LEVEL
+from mlimg_build.dataset.format.layout import ZSTD_LEVEL
 
 __all__ = ["PACK", "pack_chunks", "ragged_chunks", "read_chunks", "span_chunks", "unpack_chunks"]
 

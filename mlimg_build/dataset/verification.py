@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.errors import DatasetError, MlimgError
-
-from .copy_verification import CopyCheck
-from .counting import counted_once, label_tally, split_counts, tally
-from .digests import attributes_digest, columns_digest, copies_digest, dataset_digest
-from .layout import (
+from mlimg_build.dataset.copy_verification import CopyCheck
+from mlimg_build.dataset.format.counts import counted_once, label_tally, split_counts, tally
+from mlimg_build.dataset.format.digests import (
+    attributes_digest,
+    columns_digest,
+    copies_digest,
+    dataset_digest,
+)
+from mlimg_build.dataset.format.layout import (
     CATEGORY_COLUMNS,
     CONTRADICTION_COLUMNS,
     COPIES,
@@ -28,10 +31,11 @@ from .layout import (
     Column,
     image_columns,
 )
-from .reading import Dataset, open_dataset
-from .splits import Split
-from .stored import read_array
-from .text import unpack
+from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.dataset import Dataset, open_dataset
+from mlimg_build.dataset.read.split import Split
+from mlimg_build.errors import DatasetError, MlimgError
 
 __all__ = ["Finding", "Verification", "verify"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import COPIES
-from .stored import read_array
-from .text import unpack
+from mlimg_build.dataset.format.layout import COPIES
+from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.read.column_reader import read_array
 
 __all__ = ["CopyGroup", "CopyGroups"]
 

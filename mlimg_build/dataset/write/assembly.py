@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.errors import DatasetError, Problem
-
-from .arrays import create_columns, create_data, create_group, create_ragged, create_table
-from .chunks import PACK, unpack_chunks
-from .columns import (
+from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.dataset.format.column_types import (
     Artefacts,
     CategoryColumns,
     CopyTables,
@@ -26,10 +23,14 @@ from .columns import (
     column_arrays,
     copy_arrays,
 )
-from .counting import counted_once, skipped_images, split_counts
-from .digests import attributes_digest, columns_digest, copies_digest, dataset_digest
-from .durable import explaining_full_disk
-from .layout import (
+from mlimg_build.dataset.format.counts import counted_once, skipped_images, split_counts
+from mlimg_build.dataset.format.digests import (
+    attributes_digest,
+    columns_digest,
+    copies_digest,
+    dataset_digest,
+)
+from mlimg_build.dataset.format.layout import (
     CATEGORY_COLUMNS,
     CONTRADICTION_COLUMNS,
     COPIES,
@@ -43,8 +44,17 @@ from .layout import (
     Layout,
     image_columns,
 )
-from .replacing import replacing
-from .writing import layout_record, read_result
+from mlimg_build.dataset.replacing import replacing
+from mlimg_build.dataset.write.arrays import (
+    create_columns,
+    create_data,
+    create_group,
+    create_ragged,
+    create_table,
+)
+from mlimg_build.dataset.write.packed_arrays import PACK, unpack_chunks
+from mlimg_build.dataset.write.shard_writer import layout_record, read_result
+from mlimg_build.errors import DatasetError, Problem
 
 __all__ = ["assemble"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .layout import FORMAT
-from .reading import open_dataset
+from mlimg_build.dataset.format.layout import FORMAT
+from mlimg_build.dataset.read.dataset import open_dataset
 
 __all__ = ["copies_in_words", "info"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import FORMAT
+from mlimg_build.dataset.format.layout import FORMAT
 
 __all__ = ["attributes_digest", "canonical", "columns_digest", "copies_digest", "dataset_digest", "order_key"]
 

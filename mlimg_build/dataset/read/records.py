@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.format.text import unpack
 from mlimg_build.errors import DatasetError, Problem
 
-from .text import unpack
-
 if TYPE_CHECKING:
-    from .splits import Split
+    from mlimg_build.dataset.read.split import Split
 
 __all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings", "Pair"]
 

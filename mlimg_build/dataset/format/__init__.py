@@ -1,0 +1,1 @@
+"""The layout of a dataset, its digests and columns."""

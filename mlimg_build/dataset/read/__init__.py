@@ -1,0 +1,1 @@
+"""A dataset as Python sees it."""

@@ -1,0 +1,1 @@
+"""Shards and datasets, written whole or not at all."""
