@@ -37,7 +37,7 @@ def evaluate(
     from mlimg_build.compiler.model_stage import require_torch
 
     require_torch()
-    from mlimg_build.training.measuring import measure
+    from mlimg_build.training.evaluate.evaluate_model import measure
 
     with terminal.counting("evaluating") as advance:
         found = measure(model, dataset, split, device, advance)
@@ -88,7 +88,7 @@ def predict(
     if (features and to is None) or (to is not None and to.suffix not in allowed):
         raise typer.BadParameter(f"give a file whose name ends in {' or '.join(allowed)}", param_hint="--to")
     require_torch()
-    from mlimg_build.training.using import labels_of, write
+    from mlimg_build.training.predict.predict_images import labels_of, write
 
     with terminal.counting("predicting") as advance:
         if to is not None:

@@ -1,15 +1,15 @@
 """Networks: trained on a dataset, evaluated, tuned to another, used. The only package that imports torch."""
 
-from .batches import Batch, Batches, Stream
-from .learning import Follower, Job, Quiet, learn
-from .losses import BinaryCrossEntropy, MLImagesLoss, loss_weights
-from .order import Order
-from .publishing import publish, published, refuse_stranger
-from .runs import Ran, Setting, train
-from .samples import Samples
-from .targets import SparseLabels, dense
-from .transferring import classes_of, transfer
-from .weights import Card, Category, load_model, read_card, save_model
+from mlimg_build.training.data.batches import Batch, Batches, Stream
+from mlimg_build.training.data.samples import Samples
+from mlimg_build.training.data.shuffle_order import Order
+from mlimg_build.training.data.targets import SparseLabels, dense
+from mlimg_build.training.finetuning import classes_of, transfer
+from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
+from mlimg_build.training.loss.losses import BinaryCrossEntropy, MLImagesLoss, loss_weights
+from mlimg_build.training.model.model_files import Card, Category, load_model, read_card, save_model
+from mlimg_build.training.publication import publish, published, refuse_stranger
+from mlimg_build.training.runs import Ran, Setting, train
 
 __all__ = [
     "Batch",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.errors import CheckpointError, Problem
-from mlimg_build.training.learner import Job
+from mlimg_build.training.loop.trainer import Job
 
 __all__ = ["first_step", "position_of"]
 

@@ -18,15 +18,15 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import Training, TrainingBackend, digest_of
-from mlimg_build.training.batches import Stream
+from mlimg_build.training.data.batches import Stream
+from mlimg_build.training.data.samples import Samples
+from mlimg_build.training.data.shuffle_order import Order
 from mlimg_build.training.devices import Machine, prepared
-from mlimg_build.training.evaluating import evaluate_multi_label, training_positives
-from mlimg_build.training.learning import Follower, Job, Quiet, learn
-from mlimg_build.training.network import make_network
-from mlimg_build.training.objectives import multi_label
-from mlimg_build.training.order import Order
-from mlimg_build.training.samples import Samples
-from mlimg_build.training.weights import CARD, Card, Category, load_model, read_card, save_model
+from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
+from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
+from mlimg_build.training.loss.objectives import multi_label
+from mlimg_build.training.model.backbones import make_network
+from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 
 __all__ = ["EVALUATION", "Ran", "Setting", "run_key", "steps_per_epoch", "train", "versions"]
 

@@ -222,7 +222,7 @@ def test_dropped_contradictions_leave_neither_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", ["prefer_verified", "drop"])
 def test_what_a_copy_denies_is_no_class_of_a_transfer(policy: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from mlimg_build.training.samples import single_labels
+    from mlimg_build.training.data.samples import single_labels
 
     says = "0.9" if policy == "prefer_verified" else "1"
     tables = {

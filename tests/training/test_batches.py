@@ -13,8 +13,8 @@ from mlimg_build.dataset import Dataset  # noqa: E402
 from mlimg_build.errors import DatasetError, MlimgError  # noqa: E402
 from mlimg_build.spec import Augmentation  # noqa: E402
 from mlimg_build.training import Batch, Batches, Order, Samples, Stream, dense  # noqa: E402
-from mlimg_build.training.augmenting import normalise, seeded, training_transform, viewing_transform  # noqa: E402
-from mlimg_build.training.samples import single_labels  # noqa: E402
+from mlimg_build.training.data.samples import single_labels  # noqa: E402
+from mlimg_build.training.data.transforms import normalise, seeded, training_transform, viewing_transform  # noqa: E402
 
 
 def stream(dataset: Dataset, **changes: object) -> Stream:
@@ -50,7 +50,7 @@ def test_a_large_batch_is_made_in_pieces_and_is_the_same(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = list(Batches(stream(dataset), 0, 3).load(0))
-    monkeypatch.setattr("mlimg_build.training.batches.PIECE", 3)
+    monkeypatch.setattr("mlimg_build.training.data.batches.PIECE", 3)
     assert stream(dataset).pieces == 3
     parts = list(Batches(stream(dataset), 0, 3).load(0))
     assert all(same(one, other) for one, other in zip(whole, parts, strict=True))

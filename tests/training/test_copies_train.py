@@ -13,9 +13,9 @@ from mlimg_build.compiler.pipeline import build  # noqa: E402
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.spec import load_spec  # noqa: E402
 from mlimg_build.training import Samples  # noqa: E402
-from mlimg_build.training.evaluating import training_positives  # noqa: E402
-from mlimg_build.training.samples import single_labels  # noqa: E402
-from mlimg_build.training.transferring import classes_of  # noqa: E402
+from mlimg_build.training.data.samples import single_labels  # noqa: E402
+from mlimg_build.training.evaluate.evaluation import training_positives  # noqa: E402
+from mlimg_build.training.finetuning import classes_of  # noqa: E402
 
 DOG, CORGI, CAT = "n02084071", "n02112826", "n02121620"
 SPEC = """\

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from mlimg_build.training import Order
-from mlimg_build.training.order import mix
+from mlimg_build.training.data.shuffle_order import mix
 
 masks = st.integers(1, 9).flatmap(
     lambda per_shard: st.tuples(

@@ -24,7 +24,7 @@ from mlimg_build.training import (  # noqa: E402
     train,
     transfer,
 )
-from mlimg_build.training.history import read_history  # noqa: E402
+from mlimg_build.training.loop.history import read_history  # noqa: E402
 
 HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100)
 

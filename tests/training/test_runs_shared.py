@@ -18,7 +18,7 @@ pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
-from mlimg_build.training.history import read_history
+from mlimg_build.training.loop.history import read_history
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 STEPS = 40

@@ -23,9 +23,9 @@ from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.spec import Augmentation, LearningRate, Loss, Optimizer, TrainingBackend, load_spec  # noqa: E402
 from mlimg_build.training import Batch, Batches, Job, Order, Samples, Stream  # noqa: E402
 from mlimg_build.training.devices import Machine, prepared  # noqa: E402
-from mlimg_build.training.learner import Learner  # noqa: E402
-from mlimg_build.training.network import make_network  # noqa: E402
-from mlimg_build.training.objectives import multi_label  # noqa: E402
+from mlimg_build.training.loop.trainer import Learner  # noqa: E402
+from mlimg_build.training.loss.objectives import multi_label  # noqa: E402
+from mlimg_build.training.model.backbones import make_network  # noqa: E402
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
 GPU = FULL and torch.cuda.is_available()

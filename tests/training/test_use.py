@@ -22,10 +22,10 @@ from mlimg_build.dataset import open_dataset  # noqa: E402
 from mlimg_build.errors import TrainingError  # noqa: E402
 from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402
 from mlimg_build.training import Samples, load_model  # noqa: E402
-from mlimg_build.training.augmenting import normalise, viewing_transform  # noqa: E402
+from mlimg_build.training.data.transforms import normalise, viewing_transform  # noqa: E402
 from mlimg_build.training.devices import Machine  # noqa: E402
-from mlimg_build.training.measuring import measure  # noqa: E402
-from mlimg_build.training.predicting import see  # noqa: E402
+from mlimg_build.training.evaluate.evaluate_model import measure  # noqa: E402
+from mlimg_build.training.predict.predictions import see  # noqa: E402
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 
@@ -202,7 +202,7 @@ def test_a_missing_gpu_costs_nothing_but_the_model(
 
 
 def test_evaluation_sees_the_middle_of_every_readable_image_once(built: tuple[LoadedSpec, Path]) -> None:
-    from mlimg_build.training.viewing import viewed
+    from mlimg_build.training.data.views import viewed
 
     samples = Samples(open_dataset(built[1]), "validation")
     rows = np.flatnonzero(np.concatenate(samples.usable())).tolist()
@@ -218,7 +218,7 @@ def test_scores_that_do_not_fit_memory_are_measured_the_same(
         return measure(made.model, built[1], "validation", "cpu", lambda done, total: None)
 
     before = found()
-    monkeypatch.setattr("mlimg_build.training.evaluating.IN_MEMORY", 0)
+    monkeypatch.setattr("mlimg_build.training.evaluate.evaluation.IN_MEMORY", 0)
     assert found() == before
 
 
@@ -325,7 +325,7 @@ def test_a_network_that_says_nan_is_found_out(made: Modelled, folder: Path, tmp_
 
     from safetensors.torch import load_file, save_file
 
-    from mlimg_build.training.checkpoints import file_digest
+    from mlimg_build.training.loop.checkpoints import file_digest
 
     broken = shutil.copytree(made.model, tmp_path / "nan.model")
     weights = load_file(broken / "model.safetensors")
@@ -392,7 +392,7 @@ def test_a_prediction_of_which_nothing_could_be_read_fails(
 
 def test_an_image_by_its_name_is_one_for_sources_and_predictions() -> None:
     from mlimg_build.sources import listing
-    from mlimg_build.training import predicting
+    from mlimg_build.training.predict import predictions as predicting
 
     unread = {
         ".bmp",

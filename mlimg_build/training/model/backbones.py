@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from mlimg_build.spec import Optimizer
-from mlimg_build.training.augmenting import seeded
+from mlimg_build.training.data.transforms import seeded
 
 __all__ = ["STAGES", "features", "freeze", "make_network", "parameter_groups", "replace_head"]
 

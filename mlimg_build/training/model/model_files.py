@@ -16,7 +16,7 @@ from torchvision.models import ResNet
 from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
-from mlimg_build.training.network import make_network
+from mlimg_build.training.model.backbones import make_network
 
 __all__ = ["CARD", "FORMAT", "WEIGHTS", "Card", "Category", "load_model", "read_card", "save_model"]
 

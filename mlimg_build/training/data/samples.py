@@ -12,7 +12,7 @@ from torch import Tensor
 from mlimg_build.dataset import Dataset, Split
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.images import decode
-from mlimg_build.training.targets import SparseLabels
+from mlimg_build.training.data.targets import SparseLabels
 
 __all__ = ["Samples", "single_labels"]
 

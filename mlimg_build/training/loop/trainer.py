@@ -13,12 +13,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models import ResNet
 
 from mlimg_build.spec import LearningRate, Optimizer
-from mlimg_build.training.augmenting import normalise
-from mlimg_build.training.batches import Batch, Stream
+from mlimg_build.training.data.batches import Batch, Stream
+from mlimg_build.training.data.transforms import normalise
 from mlimg_build.training.devices import Machine
-from mlimg_build.training.network import freeze, parameter_groups
-from mlimg_build.training.objectives import Objective
-from mlimg_build.training.schedule import rate_at
+from mlimg_build.training.loop.schedule import rate_at
+from mlimg_build.training.loss.objectives import Objective
+from mlimg_build.training.model.backbones import freeze, parameter_groups
 
 __all__ = ["Job", "Learner"]
 

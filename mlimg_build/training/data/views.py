@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from mlimg_build.errors import Problem, TrainingError
-from mlimg_build.training.augmenting import normalise, viewing_transform
+from mlimg_build.training.data.samples import Samples
+from mlimg_build.training.data.transforms import normalise, viewing_transform
 from mlimg_build.training.devices import Machine
-from mlimg_build.training.samples import Samples
 
 __all__ = ["ahead", "logits_of", "viewed"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
 from mlimg_build.errors import CheckpointError, Problem, TrainingError
+from mlimg_build.training.model.model_files import CARD, WEIGHTS, read_card
 from mlimg_build.training.runs import EVALUATION, Ran
-from mlimg_build.training.weights import CARD, WEIGHTS, read_card
 
 __all__ = ["publish", "published", "refuse_stranger"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mlimg_build.spec import Loss
-from mlimg_build.training.losses import BinaryCrossEntropy, MLImagesLoss
-from mlimg_build.training.targets import SparseLabels, dense
+from mlimg_build.training.data.targets import SparseLabels, dense
+from mlimg_build.training.loss.losses import BinaryCrossEntropy, MLImagesLoss
 
 __all__ = ["MultiLabel", "Objective", "SingleLabel", "multi_label"]
 

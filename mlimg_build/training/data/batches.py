@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mlimg_build.errors import MlimgError, Problem, TrainingError
 from mlimg_build.spec import Augmentation
-from mlimg_build.training.augmenting import seeded, training_transform
-from mlimg_build.training.order import Order
-from mlimg_build.training.samples import Samples
-from mlimg_build.training.targets import SparseLabels
+from mlimg_build.training.data.samples import Samples
+from mlimg_build.training.data.shuffle_order import Order
+from mlimg_build.training.data.targets import SparseLabels
+from mlimg_build.training.data.transforms import seeded, training_transform
 
 __all__ = ["Batch", "Batches", "Stream"]
 

@@ -18,12 +18,12 @@ from torchvision.models import ResNet
 
 from mlimg_build.errors import ImageError, MlimgError, Problem, TrainingError
 from mlimg_build.images import decode
-from mlimg_build.training.augmenting import viewing_transform
+from mlimg_build.training.data.transforms import viewing_transform
+from mlimg_build.training.data.views import BATCH, ahead, logits_of
 from mlimg_build.training.devices import Machine
-from mlimg_build.training.metrics import implied_pairs
-from mlimg_build.training.network import features
-from mlimg_build.training.viewing import BATCH, ahead, logits_of
-from mlimg_build.training.weights import Card
+from mlimg_build.training.evaluate.metrics import implied_pairs
+from mlimg_build.training.model.backbones import features
+from mlimg_build.training.model.model_files import Card
 
 __all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
 

@@ -16,13 +16,15 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import Transfer
-from mlimg_build.training.batches import Stream
+from mlimg_build.training.data.batches import Stream
+from mlimg_build.training.data.samples import Samples, single_labels
+from mlimg_build.training.data.shuffle_order import Order
 from mlimg_build.training.devices import Machine, prepared
-from mlimg_build.training.evaluating import evaluate_single_label
-from mlimg_build.training.learning import Job, learn
-from mlimg_build.training.network import make_network, replace_head
-from mlimg_build.training.objectives import SingleLabel
-from mlimg_build.training.order import Order
+from mlimg_build.training.evaluate.evaluation import evaluate_single_label
+from mlimg_build.training.loop.loop import Job, learn
+from mlimg_build.training.loss.objectives import SingleLabel
+from mlimg_build.training.model.backbones import make_network, replace_head
+from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 from mlimg_build.training.runs import (
     EVALUATION,
     Ran,
@@ -34,8 +36,6 @@ from mlimg_build.training.runs import (
     steps_per_epoch,
     versions,
 )
-from mlimg_build.training.samples import Samples, single_labels
-from mlimg_build.training.weights import CARD, Card, Category, load_model, read_card, save_model
 
 __all__ = ["Classes", "classes_of", "transfer"]
 

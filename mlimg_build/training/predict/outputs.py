@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
-from mlimg_build.training.predicting import Predicted, Seen, joined, name_of
-from mlimg_build.training.viewing import BATCH
+from mlimg_build.training.data.views import BATCH
+from mlimg_build.training.predict.predictions import Predicted, Seen, joined, name_of
 
 __all__ = ["write_features_npy", "write_features_parquet", "write_labels_parquet"]
 

@@ -16,8 +16,10 @@ from torch import nn
 from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.training.data.samples import Samples
+from mlimg_build.training.data.views import logits_of, viewed
 from mlimg_build.training.devices import Machine
-from mlimg_build.training.metrics import (
+from mlimg_build.training.evaluate.metrics import (
     AveragePrecision,
     Inversions,
     average_precision,
@@ -26,8 +28,6 @@ from mlimg_build.training.metrics import (
     mean,
     precision_recall,
 )
-from mlimg_build.training.samples import Samples
-from mlimg_build.training.viewing import logits_of, viewed
 
 __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
 

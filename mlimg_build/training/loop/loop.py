@@ -19,13 +19,13 @@ from torchvision.models import ResNet
 
 from mlimg_build.errors import CheckpointError, Interrupted, LossNotFinite, Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
-from mlimg_build.training import checkpoints
-from mlimg_build.training.augmenting import seeded
-from mlimg_build.training.batches import Batch, Batches
+from mlimg_build.training.data.batches import Batch, Batches
+from mlimg_build.training.data.transforms import seeded
 from mlimg_build.training.devices import Machine
-from mlimg_build.training.history import History
-from mlimg_build.training.learner import Job, Learner
-from mlimg_build.training.objectives import Objective
+from mlimg_build.training.loop import checkpoints
+from mlimg_build.training.loop.history import History
+from mlimg_build.training.loop.trainer import Job, Learner
+from mlimg_build.training.loss.objectives import Objective
 from mlimg_build.training.run_position import first_step, position_of
 
 __all__ = ["Follower", "Job", "Quiet", "learn"]

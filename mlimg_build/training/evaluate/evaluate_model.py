@@ -11,10 +11,10 @@ import numpy as np
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
+from mlimg_build.training.data.samples import Samples, single_labels
 from mlimg_build.training.devices import prepared
-from mlimg_build.training.evaluating import evaluate_multi_label, evaluate_single_label
-from mlimg_build.training.samples import Samples, single_labels
-from mlimg_build.training.weights import Card, load_model
+from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, evaluate_single_label
+from mlimg_build.training.model.model_files import Card, load_model
 
 __all__ = ["measure"]
 

@@ -9,9 +9,13 @@ from typing import TypeVar
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
 from mlimg_build.training.devices import prepared
-from mlimg_build.training.outputs import write_features_npy, write_features_parquet, write_labels_parquet
-from mlimg_build.training.predicting import Predicted, Seen, find_images, predict, see
-from mlimg_build.training.weights import load_model
+from mlimg_build.training.model.model_files import load_model
+from mlimg_build.training.predict.outputs import (
+    write_features_npy,
+    write_features_parquet,
+    write_labels_parquet,
+)
+from mlimg_build.training.predict.predictions import Predicted, Seen, find_images, predict, see
 
 __all__ = ["labels_of", "write"]
 

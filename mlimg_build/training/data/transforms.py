@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from mlimg_build.spec import Augmentation
-from mlimg_build.training.order import mix
+from mlimg_build.training.data.shuffle_order import mix
 
 __all__ = ["KEPT", "normalise", "seeded", "training_transform", "viewing_transform"]
 

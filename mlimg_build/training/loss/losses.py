@@ -13,8 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from mlimg_build.training.order import mix
-from mlimg_build.training.targets import MASKED
+from mlimg_build.training.data.shuffle_order import mix
+from mlimg_build.training.data.targets import MASKED
 
 __all__ = ["BinaryCrossEntropy", "MLImagesLoss", "loss_weights"]
 
