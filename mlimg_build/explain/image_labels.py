@@ -15,7 +15,7 @@ from mlimg_build.explain.category_origin import portray
 from mlimg_build.explain.spec_lines import STATES, Places, categories_named, statement_text
 from mlimg_build.labels import written
 from mlimg_build.sources import place_of
-from mlimg_build.sources.listing import stem
+from mlimg_build.sources.image_files import stem
 
 __all__ = ["explain", "explain_category", "explain_in", "unused_category"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlimg_build.sources.dictionary import Dictionary, read_dictionary
-from mlimg_build.sources.folder import Folder
-from mlimg_build.sources.imagenet import ImageNet
-from mlimg_build.sources.ml_images import MLImages
-from mlimg_build.sources.nesting import read_nesting
-from mlimg_build.sources.open_images import OpenImages
+from mlimg_build.sources.formats.folder import Folder
+from mlimg_build.sources.formats.imagenet import ImageNet
+from mlimg_build.sources.formats.ml_images import MLImages
+from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.formats.table import Table
+from mlimg_build.sources.image_reader import Bytes
+from mlimg_build.sources.ml_images_dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.open_images_hierarchy import read_nesting
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Batch, Category, Notes, Source, place_of
-from mlimg_build.sources.reading import Bytes
-from mlimg_build.sources.table import Table
 
 __all__ = [
     "IMAGES",

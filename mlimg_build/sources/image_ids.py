@@ -7,8 +7,8 @@ from collections.abc import Container
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.sources.image_files import SUFFIXES, stem
 from mlimg_build.sources.image_paths import composed, composed_column, normal_path
-from mlimg_build.sources.listing import SUFFIXES, stem
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["image_id", "image_ids"]

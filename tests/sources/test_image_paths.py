@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from source_world import Scanned, categories, scan, write, write_tar
 
 from mlimg_build.sources import Notes
-from mlimg_build.sources.folder import Folder
+from mlimg_build.sources.formats.folder import Folder
+from mlimg_build.sources.formats.imagenet import ImageNet
+from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_paths import ImagePaths, normal_path
-from mlimg_build.sources.imagenet import ImageNet
-from mlimg_build.sources.open_images import OpenImages
-from mlimg_build.sources.table import Table
-from mlimg_build.sources.tars import members
+from mlimg_build.sources.tar_index import members
 from mlimg_build.spec import FolderSource, ImageNetSource, OpenImagesSource, TableSource
 
 CAFE = normalize("NFC", "Café")

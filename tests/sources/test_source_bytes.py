@@ -9,7 +9,7 @@ import pytest
 from source_world import scan, write, write_tar
 
 from mlimg_build.sources import WHOLE_FILE, Bytes
-from mlimg_build.sources.imagenet import ImageNet
+from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.spec import ImageNetSource
 
 OPEN = Path("/proc/self/fd")

@@ -13,9 +13,9 @@ from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import WHOLE_FILE, Bytes, Category, Notes, image_signatures
-from mlimg_build.sources.folder import Folder
-from mlimg_build.sources.imagenet import ImageNet
-from mlimg_build.sources.listing import unique_names, walk
+from mlimg_build.sources.formats.folder import Folder
+from mlimg_build.sources.formats.imagenet import ImageNet
+from mlimg_build.sources.image_files import unique_names, walk
 from mlimg_build.spec import FolderSource, ImageNetSource
 
 

@@ -13,11 +13,11 @@ from source_world import scan, write, write_tar
 
 from mlimg_build.errors import SourceError, TransientError
 from mlimg_build.sources import Notes, Source
-from mlimg_build.sources.archive import Archive
-from mlimg_build.sources.folder import Folder
-from mlimg_build.sources.imagenet import ImageNet
-from mlimg_build.sources.listing import walk
-from mlimg_build.sources.open_images import OpenImages
+from mlimg_build.sources.formats.folder import Folder
+from mlimg_build.sources.formats.imagenet import ImageNet
+from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.image_files import walk
+from mlimg_build.sources.image_locations import Archive
 from mlimg_build.spec import FolderSource, ImageNetSource, OpenImagesSource
 
 PASSING = [errno.EMFILE, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENOMEM]

@@ -15,7 +15,7 @@ from source_world import write
 
 import mlimg_build.sources as package
 from mlimg_build.sources import IMAGES, LABELS, SOURCES, Notes, open_source, place_of
-from mlimg_build.sources.open_images import OpenImages
+from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.protocol import record
 from mlimg_build.spec import FolderSource, OpenImagesSource
 from mlimg_build.spec import sources as models

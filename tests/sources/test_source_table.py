@@ -12,7 +12,7 @@ from source_world import Scanned, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import place_of
-from mlimg_build.sources.table import Table
+from mlimg_build.sources.formats.table import Table
 from mlimg_build.spec import Columns, TableSource
 
 

@@ -15,7 +15,7 @@ from source_world import write, write_tar
 
 from mlimg_build.errors import TransientError
 from mlimg_build.sources import Notes
-from mlimg_build.sources.tars import Member, members
+from mlimg_build.sources.tar_index import Member, members
 
 BLOCK = tarfile.BLOCKSIZE
 PHOTOGRAPHS = {f"n01440764_{i}.JPEG": bytes([i]) * (300 * i) for i in range(1, 6)}

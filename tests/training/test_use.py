@@ -391,7 +391,7 @@ def test_a_prediction_of_which_nothing_could_be_read_fails(
 
 
 def test_an_image_by_its_name_is_one_for_sources_and_predictions() -> None:
-    from mlimg_build.sources import listing
+    from mlimg_build.sources import image_files as listing
     from mlimg_build.training.predict import predictions as predicting
 
     unread = {

@@ -24,8 +24,8 @@ from mlimg_build.compiler.engine.cache import write_synced
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Category, Notes, Source
+from mlimg_build.sources.image_files import File, is_image_name, walk
 from mlimg_build.sources.image_paths import composed, composed_column
-from mlimg_build.sources.listing import File, is_image_name, walk
 from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.spec import without_paths
 

@@ -17,7 +17,7 @@ from mlimg_build.compiler.catalog.arrow_tables import hash_names
 from mlimg_build.compiler.catalog.near_names import WORDS, NearNames
 from mlimg_build.errors import Problem
 from mlimg_build.sources import WHOLE_FILE, Notes, Source
-from mlimg_build.sources.listing import is_image_name, walk
+from mlimg_build.sources.image_files import is_image_name, walk
 from mlimg_build.spec import LoadedSpec
 
 if TYPE_CHECKING:

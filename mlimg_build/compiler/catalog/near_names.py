@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from mlimg_build.sources.listing import is_image_name, stem
+from mlimg_build.sources.image_files import is_image_name, stem
 
 __all__ = ["WORDS", "Near", "NearNames", "differences"]
 

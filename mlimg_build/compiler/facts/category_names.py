@@ -11,7 +11,7 @@ from pathlib import Path
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels import Named
 from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits, split_of
-from mlimg_build.sources.listing import is_folder
+from mlimg_build.sources.image_files import is_folder
 from mlimg_build.spec import FolderSource, LoadedSpec, TableSource
 
 __all__ = ["folder_problems", "nameless_categories"]

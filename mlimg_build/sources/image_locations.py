@@ -16,7 +16,7 @@ import pyarrow as pa
 from mlimg_build.sources.image_paths import ImagePaths, is_url
 from mlimg_build.sources.protocol import IMAGES, WHOLE_FILE, Notes
 from mlimg_build.sources.read_errors import is_gone, is_of_one_file, is_of_the_name, lost
-from mlimg_build.sources.tars import members
+from mlimg_build.sources.tar_index import members
 
 __all__ = ["Archive", "Found"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.image_paths import normal_path
 from mlimg_build.sources.image_signatures import note_other_name
-from mlimg_build.sources.listing import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.sources.read_errors import is_damage, lost, moving
 

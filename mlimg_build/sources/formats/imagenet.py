@@ -9,8 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.image_paths import composed
-from mlimg_build.sources.listing import (
+from mlimg_build.sources.image_files import (
     entries_of,
     image_rows,
     images_only,
@@ -25,9 +24,10 @@ from mlimg_build.sources.listing import (
     unique_names,
     walk,
 )
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.protocol import IMAGES, Batch, Category, Notes
 from mlimg_build.sources.synset_names import leading_wnid
-from mlimg_build.sources.tars import members
+from mlimg_build.sources.tar_index import members
 from mlimg_build.spec import ImageNetSource
 
 __all__ = ["ImageNet"]

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.sources.archive import Archive
+from mlimg_build.sources.class_names import class_descriptions
 from mlimg_build.sources.confidences import Speakers, confidences
-from mlimg_build.sources.descriptions import class_descriptions
+from mlimg_build.sources.delimited import filled, read_table, without_words
+from mlimg_build.sources.image_files import require_folder
+from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.image_paths import ImagePaths
-from mlimg_build.sources.listing import require_folder
-from mlimg_build.sources.lists import filled, read_table, without_words
 from mlimg_build.sources.parquet import read_parquet
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import TableSource

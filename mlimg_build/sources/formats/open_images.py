@@ -13,12 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.sources.class_names import class_descriptions
 from mlimg_build.sources.confidences import Speakers, confidences
-from mlimg_build.sources.descriptions import class_descriptions
+from mlimg_build.sources.delimited import filled, read_table, without_words
+from mlimg_build.sources.image_files import File, image_rows, images_only, require_folder, walk
 from mlimg_build.sources.image_ids import image_id, image_ids
-from mlimg_build.sources.lines import require_file
-from mlimg_build.sources.listing import File, image_rows, images_only, require_folder, walk
-from mlimg_build.sources.lists import filled, read_table, without_words
+from mlimg_build.sources.line_blocks import require_file
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.sources.rights import read_rights
 from mlimg_build.spec import OpenImagesSource
