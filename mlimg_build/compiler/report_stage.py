@@ -41,7 +41,7 @@ from mlimg_build.report import (
     records,
     render,
 )
-from mlimg_build.spec.composing import read_document
+from mlimg_build.spec.yaml.reader import read_document
 
 __all__ = ["write_report"]
 

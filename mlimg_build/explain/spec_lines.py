@@ -6,8 +6,8 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.read.records import Mapped
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.spec import nearest
-from mlimg_build.spec.composing import read_document
 from mlimg_build.spec.document import Document
+from mlimg_build.spec.yaml.reader import read_document
 
 __all__ = ["METHOD_TEXT", "STATES", "Places", "categories_named", "statement_text"]
 

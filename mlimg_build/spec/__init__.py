@@ -30,7 +30,6 @@ from mlimg_build.spec.models import (
     WordNetFile,
 )
 from mlimg_build.spec.paths import without_paths
-from mlimg_build.spec.problems import CODES, render
 from mlimg_build.spec.schema import json_schema
 from mlimg_build.spec.sources import (
     PEOPLE,
@@ -42,7 +41,7 @@ from mlimg_build.spec.sources import (
     Source,
     TableSource,
 )
-from mlimg_build.spec.spelling import nearest
+from mlimg_build.spec.suggestions import nearest
 from mlimg_build.spec.template import init_text
 from mlimg_build.spec.training import (
     Augmentation,
@@ -55,6 +54,7 @@ from mlimg_build.spec.training import (
     TransferOptimizer,
     TransferRate,
 )
+from mlimg_build.spec.yaml.rendering import CODES, render
 
 __all__ = [
     "CODES",

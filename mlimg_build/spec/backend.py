@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from mlimg_build.errors import Problem, SpecError
+from mlimg_build.spec.field_types import Bytes, Flag, Number, Part, Whole, known_type, refusal, tag_of
 from mlimg_build.spec.reading import read_model, read_text
-from mlimg_build.spec.scalars import shown
-from mlimg_build.spec.spelling import listed, nearest
-from mlimg_build.spec.values import Bytes, Flag, Number, Part, Whole, known_type, refusal, tag_of
+from mlimg_build.spec.suggestions import listed, nearest
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "Backend",

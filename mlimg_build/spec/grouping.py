@@ -6,8 +6,8 @@ import re
 
 from pydantic import Field, field_validator, model_validator
 
-from mlimg_build.spec.scalars import shown
-from mlimg_build.spec.values import OptionalFile, Part, refusal
+from mlimg_build.spec.field_types import OptionalFile, Part, refusal
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = ["Grouping"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlimg_build.errors import Place, Problem
 from mlimg_build.spec.canonical import digest_of
-from mlimg_build.spec.checks import check_spec
+from mlimg_build.spec.cross_checks import check_spec
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.models import Spec
 from mlimg_build.spec.paths import PathUse, paths_of

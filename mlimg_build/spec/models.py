@@ -6,10 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from mlimg_build.spec.grouping import Grouping
-from mlimg_build.spec.sources import Source, WnidList
-from mlimg_build.spec.training import Training, Transfer
-from mlimg_build.spec.values import (
+from mlimg_build.spec.field_types import (
     Bytes,
     File,
     Flag,
@@ -25,6 +22,9 @@ from mlimg_build.spec.values import (
     refusal,
     tag_of,
 )
+from mlimg_build.spec.grouping import Grouping
+from mlimg_build.spec.sources import Source, WnidList
+from mlimg_build.spec.training import Training, Transfer
 
 __all__ = [
     "Annotation",

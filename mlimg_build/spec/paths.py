@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mlimg_build.spec.values import Kind
+from mlimg_build.spec.field_types import Kind
 
 __all__ = ["PathUse", "paths_of", "without_paths"]
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.spec.composing import BIGGEST, read_document, too_big
 from mlimg_build.spec.document import Document
-from mlimg_build.spec.wording import Finding, finding_of
+from mlimg_build.spec.validation_messages import Finding, finding_of
+from mlimg_build.spec.yaml.reader import BIGGEST, read_document, too_big
 
 __all__ = ["read_model", "read_text", "require_text"]
 

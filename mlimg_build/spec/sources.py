@@ -7,10 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from mlimg_build.spec.grouping import Grouping
-from mlimg_build.spec.scalars import shown
-from mlimg_build.spec.spelling import listed
-from mlimg_build.spec.values import (
+from mlimg_build.spec.field_types import (
     File,
     Files,
     Folder,
@@ -26,6 +23,9 @@ from mlimg_build.spec.values import (
     refusal,
     tag_of,
 )
+from mlimg_build.spec.grouping import Grouping
+from mlimg_build.spec.suggestions import listed
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "PEOPLE",

@@ -6,8 +6,8 @@ import re
 from importlib.resources import files
 
 from mlimg_build.errors import Problem, SpecError
-from mlimg_build.spec.scalars import resolve, shown
-from mlimg_build.spec.values import is_slug
+from mlimg_build.spec.field_types import is_slug
+from mlimg_build.spec.yaml.scalars import resolve, shown
 
 __all__ = ["init_text"]
 

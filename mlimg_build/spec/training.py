@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from mlimg_build.spec.scalars import shown
-from mlimg_build.spec.values import Flag, Number, Part, Share, Whole, increasing, refusal
+from mlimg_build.spec.field_types import Flag, Number, Part, Share, Whole, increasing, refusal
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "Augmentation",

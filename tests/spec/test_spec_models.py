@@ -17,7 +17,7 @@ from mlimg_build.spec import (
     Transfer,
     parse_spec,
 )
-from mlimg_build.spec.fields import _leaves
+from mlimg_build.spec.model_fields import _leaves
 
 HEAD = "mlimg: 1\nname: trial\nversion: 1.0.0\nsources: {photos: {type: folder, images: photos}}\n"
 

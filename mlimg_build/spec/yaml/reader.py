@@ -8,9 +8,9 @@ import yaml
 
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.spec.document import Document, Path
-from mlimg_build.spec.problems import LINE_BREAK
-from mlimg_build.spec.scalars import resolve
-from mlimg_build.spec.syntax import TooDeep, explain
+from mlimg_build.spec.yaml.errors import TooDeep, explain
+from mlimg_build.spec.yaml.rendering import LINE_BREAK
+from mlimg_build.spec.yaml.scalars import resolve
 
 __all__ = ["BIGGEST", "read_document", "too_big"]
 

@@ -20,9 +20,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mlimg_build.spec.scalars import resolve, shown
-from mlimg_build.spec.spelling import listed, nearest
+from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.variables import Substituted
+from mlimg_build.spec.yaml.scalars import resolve, shown
 
 __all__ = [
     "Bytes",

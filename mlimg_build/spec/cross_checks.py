@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlimg_build.spec.scalars import shown
 from mlimg_build.spec.sources import TYPES
-from mlimg_build.spec.spelling import listed, nearest
-from mlimg_build.spec.wording import Finding
+from mlimg_build.spec.suggestions import listed, nearest
+from mlimg_build.spec.validation_messages import Finding
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = ["check_spec"]
 

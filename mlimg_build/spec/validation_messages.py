@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from mlimg_build.spec.document import Path
-from mlimg_build.spec.fields import described, is_tag, keys_at
-from mlimg_build.spec.scalars import shown
-from mlimg_build.spec.spelling import listed, nearest
+from mlimg_build.spec.model_fields import described, is_tag, keys_at
+from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.variables import Substituted
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = ["Finding", "finding_of"]
 
