@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.images import markers
+from mlimg_build.images import jpeg_segments as markers
 from mlimg_build.images.encoding import rgb
-from mlimg_build.images.proof import Proof, proved
-from mlimg_build.images.proving import prove
+from mlimg_build.images.full_decode import prove
+from mlimg_build.images.image_info import Proof, proved
 
 __all__ = ["decode"]
 

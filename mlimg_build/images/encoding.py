@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from mlimg_build.images import gif, jpeg, png, webp
-from mlimg_build.images.proof import Proof
+from mlimg_build.images.image_info import Proof
 from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["encode", "encoder", "rgb"]

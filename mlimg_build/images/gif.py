@@ -11,8 +11,8 @@ import struct
 from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
+from mlimg_build.images.image_info import Proof, proved, within
 from mlimg_build.images.pillow import load
-from mlimg_build.images.proof import Proof, proved, within
 from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["SIGNATURES", "pixels", "prove"]

@@ -15,8 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from mlimg_build.images import exif
+from mlimg_build.images.image_info import Proof, proved, within
 from mlimg_build.images.pillow import load
-from mlimg_build.images.proof import Proof, proved, within
 from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["SIGNATURE", "pixels", "prove"]

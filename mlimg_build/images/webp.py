@@ -11,8 +11,8 @@ from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 from mlimg_build.images import exif
+from mlimg_build.images.image_info import Proof, proved, within
 from mlimg_build.images.pillow import load
-from mlimg_build.images.proof import Proof, proved, within
 from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["pixels", "prove", "recognised"]

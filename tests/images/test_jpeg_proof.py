@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mlimg_build.images import BadImage, Proof, Status, prove
-from mlimg_build.images.markers import header
+from mlimg_build.images.jpeg_segments import header
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 LIMIT = 100_000_000

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from mlimg_build.images.encoding import encode
-from mlimg_build.images.proof import Proof
-from mlimg_build.images.proving import prove
+from mlimg_build.images.full_decode import prove
+from mlimg_build.images.image_info import Proof
 
 __all__ = ["Checked", "check"]
 

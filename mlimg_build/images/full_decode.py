@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mlimg_build.images import gif, jpeg, markers, png, webp
-from mlimg_build.images.proof import Proof
+from mlimg_build.images import gif, jpeg, png, webp
+from mlimg_build.images import jpeg_segments as markers
+from mlimg_build.images.image_info import Proof
 from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["prove"]
