@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from .choosing import TRAITS, choose
-from .decisions import decisions
-from .flow import draw
-from .folder import read_model
-from .gallery import Picture, Quarrel, picture, quarrel
-from .journey import image_flow, label_flow
-from .page import ClashRow, Failure, Head, LeftOutRow, Page, TogetherRow, Trained, Tree, render
-from .scanning import Clash, Scan, scan
-from .statistics import Statistics, measure
-from .trained import Model
-from .tree import branches, records
+from mlimg_build.report.dataset_scan import Clash, Scan, scan
+from mlimg_build.report.decisions import decisions
+from mlimg_build.report.flows import image_flow, label_flow
+from mlimg_build.report.gallery import Picture, Quarrel, picture, quarrel
+from mlimg_build.report.model_data import Model
+from mlimg_build.report.page import (
+    ClashRow,
+    Failure,
+    Head,
+    LeftOutRow,
+    Page,
+    TogetherRow,
+    Trained,
+    Tree,
+    render,
+)
+from mlimg_build.report.read_model import read_model
+from mlimg_build.report.sample_images import TRAITS, choose
+from mlimg_build.report.sankey import draw
+from mlimg_build.report.statistics import Statistics, measure
+from mlimg_build.report.tree import branches, records
 
 __all__ = [
     "TRAITS",

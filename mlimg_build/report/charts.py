@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from .plots import COLOURS, blank, inline
-from .wording import compact, count
+from mlimg_build.report.formatting import compact, count
+from mlimg_build.report.plots import COLOURS, blank, inline
 
 __all__ = ["Series", "axis", "histogram", "rank", "some", "spread", "thinned"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .charts import Series, axis, thinned
-from .plots import COLOURS, blank, inline
-from .trained import Band, Run
-from .wording import compact, count
+from mlimg_build.report.charts import Series, axis, thinned
+from mlimg_build.report.formatting import compact, count
+from mlimg_build.report.model_data import Band, Run
+from mlimg_build.report.plots import COLOURS, blank, inline
 
 __all__ = ["band_name", "bands", "loss", "measures", "rate", "smoothed"]
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from mlimg_build.dataset import Dataset, Mapped
 from mlimg_build.labels import FATES
-
-from .wording import METHOD_NAMES
+from mlimg_build.report.formatting import METHOD_NAMES
 
 __all__ = ["Decided", "Decisions", "Merge", "decisions"]
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlimg_build.labels import written
-
-from .journey import RULE_NAMES
+from mlimg_build.report.flows import RULE_NAMES
 
 __all__ = ["Chip", "Implied", "Picture", "Quarrel", "Reason", "Step", "picture", "quarrel", "step_of"]
 

@@ -11,13 +11,14 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from . import charts, wording
-from .decisions import Decided, Decisions
-from .gallery import Picture, Quarrel
-from .journey import RULE_NAMES
-from .statistics import Statistics
-from .trained import Model, PerCategory
-from .tree import Branch
+from mlimg_build.report import charts
+from mlimg_build.report import formatting as wording
+from mlimg_build.report.decisions import Decided, Decisions
+from mlimg_build.report.flows import RULE_NAMES
+from mlimg_build.report.gallery import Picture, Quarrel
+from mlimg_build.report.model_data import Model, PerCategory
+from mlimg_build.report.statistics import Statistics
+from mlimg_build.report.tree import Branch
 
 __all__ = [
     "ClashRow",

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.dataset import Dataset, copies_in_words
-
-from .scanning import Scan, scan
+from mlimg_build.report.dataset_scan import Scan, scan
 
 __all__ = ["LeftOut", "PassedOver", "Statistics", "measure"]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mlimg_build.dataset import Categories
 from mlimg_build.dataset.format.text import pack
 from mlimg_build.report import branches, charts, draw, records
-from mlimg_build.report.flow import Flow, Link, Node
+from mlimg_build.report.sankey import Flow, Link, Node
 
 
 def flow(counts: list[list[int]]) -> Flow:

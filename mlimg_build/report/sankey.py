@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from .wording import count
+from mlimg_build.report.formatting import count
 
 __all__ = ["Flow", "Link", "Node", "draw"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from .flow import Flow, Link, Node
-from .statistics import Statistics
-from .wording import status_name
+from mlimg_build.report.formatting import status_name
+from mlimg_build.report.sankey import Flow, Link, Node
+from mlimg_build.report.statistics import Statistics
 
 __all__ = ["RULE_NAMES", "image_flow", "label_flow"]
 

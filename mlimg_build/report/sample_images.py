@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlimg_build.dataset import Dataset
-
-from .scanning import Place, Scan
+from mlimg_build.report.dataset_scan import Place, Scan
 
 __all__ = ["TRAITS", "choose"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .trained import (
+from mlimg_build.report.model_data import (
     AtK,
     Band,
     Evaluation,
