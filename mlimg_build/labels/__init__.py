@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mlimg_build.labels.derive.confidences import at_least, narrowed, written
-from mlimg_build.labels.derive.contradictions import Contradictions, Policy, settle
-from mlimg_build.labels.derive.cooccurrence import (
+from mlimg_build.labels.derivation.confidences import at_least, narrowed, written
+from mlimg_build.labels.derivation.contradictions import Contradictions, Policy, settle
+from mlimg_build.labels.derivation.cooccurrence import (
     Block,
     Counts,
     Pairs,
@@ -13,9 +13,9 @@ from mlimg_build.labels.derive.cooccurrence import (
     wilson_bound,
     without_implied,
 )
-from mlimg_build.labels.derive.cooccurrence_labels import add_cooccurring
-from mlimg_build.labels.derive.derivation import derive
-from mlimg_build.labels.derive.implication import (
+from mlimg_build.labels.derivation.cooccurrence_labels import add_cooccurring
+from mlimg_build.labels.derivation.derivation import derive
+from mlimg_build.labels.derivation.implication import (
     ANCESTORS,
     COOCCURRENCE,
     COOCCURRENCE_ANCESTORS,
@@ -25,11 +25,11 @@ from mlimg_build.labels.derive.implication import (
     LabelTable,
     imply,
 )
-from mlimg_build.labels.derive.pair_counts import count_lacking
-from mlimg_build.labels.derive.pair_doubts import DOUBTS, information_content, judge_pairs
-from mlimg_build.labels.derive.proofs import FLAWS, Flaws, Rules, prove
-from mlimg_build.labels.derive.sharing import shared_images
-from mlimg_build.labels.derive.statements import ABSENT, PRESENT, Statements
+from mlimg_build.labels.derivation.pair_counts import count_lacking
+from mlimg_build.labels.derivation.pair_doubts import DOUBTS, information_content, judge_pairs
+from mlimg_build.labels.derivation.proofs import FLAWS, Flaws, Rules, prove
+from mlimg_build.labels.derivation.sharing import shared_images
+from mlimg_build.labels.derivation.statements import ABSENT, PRESENT, Statements
 from mlimg_build.labels.findings import KINDS, Finding, lint
 from mlimg_build.labels.hierarchy.differences import Departures, Difference, Shape, difference, shape
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy, from_graph, from_pairs

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlimg_build.labels import at_least, narrowed, written
-from mlimg_build.labels.derive.confidences import LARGEST_FRACTION, SMALLEST_FRACTION
+from mlimg_build.labels.derivation.confidences import LARGEST_FRACTION, SMALLEST_FRACTION
 
 SHARES = st.floats(0, 1, width=64)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from label_world import Order, Said, implied, labels_of, replay, restate, said_by, settled, statements
 
 from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, Policy, from_pairs, imply, settle
-from mlimg_build.labels.derive import implication as implying
+from mlimg_build.labels.derivation import implication as implying
 
 POLICIES: tuple[Policy, ...] = ("prefer_verified", "drop", "error")
 LEVELS = (None, 0, 1, 2)

@@ -15,7 +15,10 @@ MAY_IMPORT = {
 
 
 def test_the_surface_is_the_public_names() -> None:
-    modules = {path.stem for path in Path(labels.__file__).parent.rglob("*.py")}
+    folder = Path(labels.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} | {
+        path.name for path in folder.iterdir() if path.is_dir()
+    }
     public = [
         name for name in vars(labels) if not name.startswith("_") and name not in modules | {"annotations"}
     ]

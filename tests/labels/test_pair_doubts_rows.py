@@ -18,7 +18,7 @@ from scipy import sparse
 from test_label_cooccurrence_rows import names_of, rows_of
 
 from mlimg_build.labels import Block, Named, Pairs, count_together, decide, from_graph, learn_pairs
-from mlimg_build.labels.derive.pair_doubts import information_content, judge_pairs
+from mlimg_build.labels.derivation.pair_doubts import information_content, judge_pairs
 from mlimg_build.wordnet import NounGraph
 
 SETTINGS = {

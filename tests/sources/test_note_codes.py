@@ -14,7 +14,7 @@ ROOT = Path(mlimg_build.__file__).parent
 def texts_given_to_notes() -> set[str]:
     """The texts that stand where code adds a note, or hands a code to what adds it."""
     found: set[str] = set()
-    for path in (*(ROOT / "sources").glob("*.py"), ROOT / "compiler" / "catalog" / "catalog.py"):
+    for path in (*(ROOT / "sources").rglob("*.py"), ROOT / "compiler" / "catalog" / "catalog.py"):
         if path.name != "note_codes.py":
             tree = ast.parse(path.read_text())
             found |= {
@@ -27,7 +27,7 @@ def texts_given_to_notes() -> set[str]:
 
 def test_every_code_is_used_and_every_note_has_a_code() -> None:
     assert NOTE_CODES.keys() <= texts_given_to_notes()
-    for path in (ROOT / "sources").glob("*.py"):
+    for path in (ROOT / "sources").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)

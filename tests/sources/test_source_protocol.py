@@ -78,7 +78,7 @@ def test_a_big_list_is_streamed_and_never_held(
     tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = 1 << 20
-    monkeypatch.setattr(package.lines, "BLOCK", block)
+    monkeypatch.setattr(package.line_blocks, "BLOCK", block)
     write(tmp_path / "images/a.jpg")
     part = OpenImagesSource(
         type="open_images",

@@ -18,12 +18,12 @@ from mlimg_build.errors import CheckpointError, LossNotFinite, TrainingError  # 
 from mlimg_build.spec import LearningRate, LoadedSpec, Loss, Training, TrainingBackend  # noqa: E402
 from mlimg_build.training import (  # noqa: E402
     Setting,
-    checkpoints,
     load_model,
     publish,
     train,
     transfer,
 )
+from mlimg_build.training.loop import checkpoints  # noqa: E402
 from mlimg_build.training.loop.history import read_history  # noqa: E402
 
 HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100)

@@ -325,7 +325,7 @@ def test_a_network_that_says_nan_is_found_out(made: Modelled, folder: Path, tmp_
 
     from safetensors.torch import load_file, save_file
 
-    from mlimg_build.training.loop.checkpoints import file_digest
+    from mlimg_build.digests import file_digest
 
     broken = shutil.copytree(made.model, tmp_path / "nan.model")
     weights = load_file(broken / "model.safetensors")

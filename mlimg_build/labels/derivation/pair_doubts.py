@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.derive.cooccurrence import Pairs
+from mlimg_build.labels.derivation.cooccurrence import Pairs
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["DOUBTS", "information_content", "judge_pairs"]

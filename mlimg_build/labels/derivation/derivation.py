@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.derive.contradictions import Contradictions, Policy, settle
-from mlimg_build.labels.derive.cooccurrence import Pairs
-from mlimg_build.labels.derive.cooccurrence_labels import add_cooccurring
-from mlimg_build.labels.derive.implication import LabelTable, imply
-from mlimg_build.labels.derive.proofs import Rules
-from mlimg_build.labels.derive.statements import Statements
+from mlimg_build.labels.derivation.contradictions import Contradictions, Policy, settle
+from mlimg_build.labels.derivation.cooccurrence import Pairs
+from mlimg_build.labels.derivation.cooccurrence_labels import add_cooccurring
+from mlimg_build.labels.derivation.implication import LabelTable, imply
+from mlimg_build.labels.derivation.proofs import Rules
+from mlimg_build.labels.derivation.statements import Statements
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 
 __all__ = ["derive"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.derive.statements import ABSENT, PRESENT, Statements
+from mlimg_build.labels.derivation.statements import ABSENT, PRESENT, Statements
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 from mlimg_build.labels.hierarchy.sparse_rows import expand
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from mlimg_build.labels.derive.cooccurrence import Pairs
-from mlimg_build.labels.derive.cooccurrence_labels import add_cooccurring
-from mlimg_build.labels.derive.implication import (
+from mlimg_build.labels.derivation.cooccurrence import Pairs
+from mlimg_build.labels.derivation.cooccurrence_labels import add_cooccurring
+from mlimg_build.labels.derivation.implication import (
     ANCESTORS,
     COOCCURRENCE,
     COOCCURRENCE_ANCESTORS,
@@ -19,7 +19,7 @@ from mlimg_build.labels.derive.implication import (
     STATED,
     LabelTable,
 )
-from mlimg_build.labels.derive.statements import ABSENT, PRESENT
+from mlimg_build.labels.derivation.statements import ABSENT, PRESENT
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 from mlimg_build.labels.hierarchy.sparse_rows import entries, expand
 

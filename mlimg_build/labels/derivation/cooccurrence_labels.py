@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.derive.confidences import SMALLEST_FRACTION
-from mlimg_build.labels.derive.cooccurrence import LARGEST, Pairs
-from mlimg_build.labels.derive.implication import COOCCURRENCE, COOCCURRENCE_ANCESTORS, LabelTable
-from mlimg_build.labels.derive.statements import ABSENT, PRESENT
+from mlimg_build.labels.derivation.confidences import SMALLEST_FRACTION
+from mlimg_build.labels.derivation.cooccurrence import LARGEST, Pairs
+from mlimg_build.labels.derivation.implication import COOCCURRENCE, COOCCURRENCE_ANCESTORS, LabelTable
+from mlimg_build.labels.derivation.statements import ABSENT, PRESENT
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 from mlimg_build.labels.hierarchy.sparse_rows import expand
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.derive.cooccurrence import Block
+from mlimg_build.labels.derivation.cooccurrence import Block
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 from mlimg_build.labels.hierarchy.sparse_rows import entries, expand
 
