@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,22 @@ def test_a_room_of_the_compiler_sees_only_those_before_it(room: str, path: Path)
             assert ROOMS.index(parts[2]) < ROOMS.index(room), f"{path} imports {name}"
         if parts[0] in ("dask", "distributed"):
             assert room == "engine", f"{path} imports {name}"
+
+
+def test_no_two_rooms_of_a_package_import_each_other() -> None:
+    """`labels.mapping` and `labels.hierarchy`, say; what lies beside the rooms is no room."""
+    found: dict[str, set[str]] = {}
+    for _, path in modules():
+        *above, _ = path.relative_to(ROOT).parts
+        if len(above) == 2:
+            own = ".".join(above)
+            names = [
+                name.split(".")[1:3] for name in imports(path) if name.startswith(f"mlimg_build.{above[0]}.")
+            ]
+            others = {".".join(parts) for parts in names if (ROOT / Path(*parts)).is_dir()}
+            found[own] = found.get(own, set()) | (others - {own})
+    assert found.keys() >= {"compiler.engine", "dataset.read", "labels.mapping", "training.loop", "spec.yaml"}
+    assert list(TopologicalSorter(found).static_order())  # a cycle is an error
 
 
 def test_the_engine_knows_nothing_of_images_or_labels() -> None:
