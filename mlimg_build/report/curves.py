@@ -148,7 +148,7 @@ def bands(found: Sequence[Band]) -> str:
 def band_name(band: Band) -> str:
     """The band in words.
 
-    >>> from .trained import Precision
+    >>> from mlimg_build.report.model_data import Precision
     >>> none = Precision(None, 0, None)
     >>> band_name(Band(10, 99, 3, none, none)), band_name(Band(1000, None, 3, none, none))
     ('10 to 99', '1k+')
