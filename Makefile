@@ -36,8 +36,9 @@ test: $(STAMP)  ## style, types and the fast tests
 	$(BIN)/pytest --quiet --doctest-modules mlimg_build
 	$(BIN)/pytest -n auto --dist loadfile --durations 15 -m "not slow and not gpu"
 
-test-slow: $(STAMP)  ## the tests that take minutes
+test-slow: $(STAMP)  ## the tests that take minutes, and the laws with five times the examples
 	$(BIN)/pytest -m slow
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest -n auto --dist loadfile -m "hypothesis and not slow and not gpu"
 
 test-gpu: $(STAMP)  ## the tests that need a CUDA device
 	$(BIN)/pytest -m gpu

@@ -204,6 +204,7 @@ def test_a_folder_whose_variable_nobody_set_is_a_warning_of_check_only(
     assert mlimg("check", "x.yaml", cwd=tmp_path).returncode == 1
 
 
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_build_in_which_no_image_has_bytes_fails_and_says_what_is_left(
     tmp_path: Path, as_json: bool

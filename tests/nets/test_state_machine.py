@@ -186,4 +186,5 @@ class Builds(RuleBasedStateMachine):
 
 
 TestBuilds = Builds.TestCase
-TestBuilds.settings = settings(max_examples=6, stateful_step_count=12, deadline=None)
+FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+TestBuilds.settings = settings(max_examples=40 if FULL else 4, stateful_step_count=12, deadline=None)

@@ -104,6 +104,7 @@ def test_a_damaged_dataset(animals: World, seen: Seen) -> None:
     seen("laid anew from what the build keeps and has proved, to the same digest")
 
 
+@pytest.mark.usefixtures("short_pauses")
 def test_the_folder_is_away_for_a_while(animals: World, seen: Seen) -> None:
     """the folder of images is away when the workers read it, and comes back"""
     spec = animals.file("x.yaml", f"{HEAD}  {FOLDER}\n")
