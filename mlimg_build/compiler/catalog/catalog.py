@@ -31,7 +31,7 @@ from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
-FORMAT = 3
+FORMAT = 4
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
 LOOKED_UP = 1 << 16  # files at a time
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # read for facts and rows

@@ -1,20 +1,15 @@
-"""Where tasks run: in this process, or on a Dask cluster that is started or joined when there is something to do."""
+"""What runs tasks: the protocol of executors, how a task ends, and what is told meanwhile."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from mlimg_build.spec import Backend, InlineCluster
-
-__all__ = ["Done", "Executor", "Failed", "Tell", "Work", "open_executor", "throttled"]
+__all__ = ["Done", "Executor", "Failed", "Tell", "Work", "throttled"]
 
 EVERY = 0.3  # seconds between two reports of what a task has done so far
 
@@ -53,53 +48,6 @@ class Executor(Protocol):
 
     def cancel(self) -> None:
         """Begin nothing more, and give up what is under way."""
-
-
-@contextmanager
-def open_executor(
-    backend: Backend, scratch: Path, work: Work, tell: Tell, version: Callable[[], str]
-) -> Iterator[Executor]:
-    """Give the executor of a backend, which does `work` with every task; `tell` hears of it meanwhile.
-
-    A local cluster keeps its scratch files in `scratch`; workers of another `version` are refused. Raises
-    `BackendError` as `cluster.connected` does.
-    """
-    if isinstance(backend.cluster, InlineCluster):
-        yield InlineExecutor(work, tell)
-        return
-    from mlimg_build.compiler.engine.dask_executor import dask_executor  # noqa: PLC0415  dask costs most of a second
-
-    with dask_executor(backend.cluster, scratch, work, tell, version) as executor:
-        yield executor
-
-
-class InlineExecutor:
-    """Runs one task after the other in this process."""
-
-    workers = 1
-
-    def __init__(self, work: Work, tell: Tell) -> None:
-        self._work, self._tell = work, throttled(tell)
-        self._begun: deque[Any] = deque()
-
-    def begin(self, task: Any) -> None:
-        """Take a task on."""
-        self._begun.append(task)
-
-    def ended(self) -> Iterator[Done | Failed]:
-        """Run what was begun, and yield how each task ended."""
-        while self._begun:
-            task = self._begun.popleft()
-            try:
-                result = self._work(task, self._tell)
-            except Exception as error:  # whatever a task raises is reported with its shard
-                yield Failed(task, error)
-            else:
-                yield Done(task, result)
-
-    def cancel(self) -> None:
-        """Forget what was begun."""
-        self._begun.clear()
 
 
 def throttled(tell: Tell, clock: Callable[[], float] = time.monotonic) -> Tell:

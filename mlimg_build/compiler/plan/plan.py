@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlimg_build.compiler.catalog.catalog import Catalog, catalog
-from mlimg_build.compiler.catalog.list_joins import join_problems
+from mlimg_build.compiler.catalog.join_problems import problems_of_joins
 from mlimg_build.compiler.catalog.source_warnings import source_warnings
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, ENTRY, Key, Store, read_json
 from mlimg_build.compiler.engine.retries import retried
@@ -225,7 +225,7 @@ def make_plan(
     if absent:
         raise SpecError(absent)
     catalogs = tuple(_catalogs(loaded, store, progress))
-    joins = (*join_problems(loaded, catalogs), *source_warnings(loaded, catalogs))
+    joins = (*problems_of_joins(loaded, catalogs), *source_warnings(loaded, catalogs))
     if any(problem.severity == "error" for problem in joins):
         raise SourceError(joins)
     progress("placing categories")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from mlimg_build.compiler.engine import retries
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.engine.executor import Done, Executor, Failed, open_executor
+from mlimg_build.compiler.engine.executor import Done, Executor, Failed
+from mlimg_build.compiler.engine.executors import open_executor
 from mlimg_build.compiler.engine.retries import waiting
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.task_list import tasks_of
