@@ -92,7 +92,7 @@ def test_predictions_that_may_be_of_two_sources_are_refused(two_sources: Path) -
     pq.write_table(label_table([f"{i}.jpg" for i in range(8)], COLLAR), two_sources / "seen.parquet")
     with pytest.raises(SpecError, match="may be of several sources") as caught:
         pairs(two_sources)
-    assert caught.value.code == "predictions-not-found"
+    assert caught.value.code == "predictions-shared"
 
 
 def test_predictions_of_nothing_that_the_spec_knows_are_refused(two_sources: Path) -> None:
@@ -106,3 +106,18 @@ def test_a_null_among_the_images_of_predictions_is_no_image(two_sources: Path) -
     images = pa.array([*table["image"].to_pylist()[:8], None], pa.string())
     pq.write_table(table.set_column(0, "image", images), two_sources / "seen.parquet")
     assert CAT in pairs(two_sources)
+
+
+def test_one_prediction_that_may_be_of_two_sources_is_not_left_out_in_silence(two_sources: Path) -> None:
+    names = [*(f"Q/{i}.jpg" for i in range(7)), "7.jpg"]
+    pq.write_table(label_table(names, COLLAR), two_sources / "seen.parquet")
+    with pytest.raises(SpecError, match=r"1 predicted image, such as 7\.jpg, may be of several sources"):
+        pairs(two_sources)
+
+
+def test_two_sources_over_one_folder_have_its_predictions_both(two_sources: Path) -> None:
+    (two_sources / "P.csv").write_text((two_sources / "Q.csv").read_text().replace("cat", "dog"))
+    spec = (two_sources / "x.yaml").read_text().replace("table: P.csv, images: P", "table: P.csv, images: Q")
+    (two_sources / "x.yaml").write_text(spec)
+    pq.write_table(label_table([f"{i}.jpg" for i in range(8)], COLLAR), two_sources / "seen.parquet")
+    assert pairs(two_sources) >= {CAT, DOG}

@@ -145,7 +145,8 @@ def _counted(
     place = loaded.place("annotation", "cooccurrence", "predictions")
     if wanted.predictions is not None:
         seen = read_predictions(wanted.predictions, vocabulary.wnids, wanted.min_score, place)
-        predicted = of_images(catalogs, [*_folders(loaded).values()], seen)
+        roots = [loaded.spec.sources[catalog.name].images for catalog in catalogs]
+        predicted = of_images(catalogs, roots, {i for i, _ in learnt}, seen)
 
     def counting(given: Sequence[tuple[int, Catalog]], *, looking: bool) -> _Counting:
         readings = tuple(
@@ -207,10 +208,20 @@ def pairs_digest(pairs: Pairs) -> str:
     return digest.hexdigest()
 
 
-def _folders(loaded: LoadedSpec) -> dict[str, str]:
-    """The name of each source's folder of images, "" where it has none."""
-    roots = {name: part.images for name, part in loaded.spec.sources.items()}
-    return {name: "" if root is None else root.name for name, root in roots.items()}
+def _folders(loaded: LoadedSpec) -> dict[str, list[str]]:
+    """The name of each source's folder of images, and the sources over it or above: they tell predictions apart."""
+    roots = {name: part.images for name, part in loaded.spec.sources.items() if part.images is not None}
+    return {
+        name: [
+            root.name,
+            *(
+                f"{other}: {root.relative_to(above)}"
+                for other, above in roots.items()
+                if root.is_relative_to(above)
+            ),
+        ]
+        for name, root in roots.items()
+    }
 
 
 def _key(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,44 +81,56 @@ def _unreadable(path: Path, why: str, place: Place, hint: str = "") -> SpecError
 class Predicted:
     """Predictions whose images are told apart: the distinct images, and for each row of `seen` which one it is of.
 
-    `owner` is the number of the catalog that an image belongs to, -1 where it is in none, or several claim it alike.
+    `owners` has the numbers of the catalogs that an image belongs to: several where they lie over the same files, none
+    where nobody has it, or catalogs with other files claim it alike; `shared` counts the latter.
     """
 
     seen: pa.Table
     images: pa.Array
     image: npt.NDArray[np.int32]
-    owner: npt.NDArray[np.int64]
-    shared: int  # images that several catalogs claim alike
+    owners: Mapping[int, Sequence[int]]
+    shared: int
+    example: str  # an image of `shared`
 
 
-def of_images(catalogs: Sequence[Catalog], folders: Sequence[str], seen: pa.Table) -> Predicted:
-    """The predictions with the catalog of each image: of several that it may be of, the one whose folders fit longest.
+def of_images(
+    catalogs: Sequence[Catalog], roots: Sequence[Path | None], asked: Collection[int], seen: pa.Table
+) -> Predicted:
+    """The predictions with the catalogs of each image: of several that it may be of, those whose folders fit longest.
 
-    All sources of a spec are to be given, with the names of their folders of images: files of one name in two sources
-    are different images.
+    All sources of a spec are to be given, with their folders of images: files of one name in two folders are different
+    images. `asked` are the numbers of the catalogs that the predictions are for.
     """
     coded = seen.column("image").combine_chunks().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.combine_chunks() if coded.num_chunks else coded
     images = composed_column(coded.dictionary)
-    owner, best = np.full(len(images), -1, np.int64), np.zeros(len(images), np.int64)
-    alike = np.zeros(len(images), bool)
-    for number, (catalog, folder) in enumerate(zip(catalogs, folders, strict=True)):
+    claims: dict[
+        int, list[tuple[int, str, int]]
+    ] = {}  # image → (depth, file, catalog) of those that fit longest
+    for number, (catalog, root) in enumerate(zip(catalogs, roots, strict=True)):
         found = _places(catalog, images)
         at = np.flatnonzero(found >= 0)
-        if not len(at):
-            continue
         files = catalog.images.column("path").take(pa.array(found[at])).to_pylist()
-        depth = np.zeros(len(images), np.int64)
-        depth[at] = [
-            _alike(image, (folder, *file.split("/")))
-            for image, file in zip(images.take(pa.array(at)).to_pylist(), files, strict=True)
-        ]
-        alike[at] = np.where(depth[at] == best[at], owner[at] >= 0, alike[at] & (depth[at] < best[at]))
-        closer = (found >= 0) & ((depth > best) | (owner < 0))
-        owner[closer], best[closer] = number, depth[closer]
-    owner[alike] = -1
-    return Predicted(seen, images, coded.indices.to_numpy(), owner, int(alike.sum()))
+        folder, above = ("", "") if root is None else (root.name, os.path.normpath(root.absolute()))
+        for i, image, file in zip(at.tolist(), images.take(pa.array(at)).to_pylist(), files, strict=True):
+            claim = (_alike(image, (folder, *file.split("/"))), f"{above}/{file}", number)
+            known = claims.get(i, [])
+            if not known or claim[0] > known[0][0]:
+                claims[i] = [claim]
+            elif claim[0] == known[0][0]:
+                known.append(claim)
+    alike = [
+        i
+        for i, known in claims.items()
+        if len({file for _, file, _ in known}) > 1 and any(number in asked for *_, number in known)
+    ]
+    owners = {i: [number for *_, number in known] for i, known in claims.items()}
+    for i in alike:
+        owners[i] = []
+    return Predicted(
+        seen, images, coded.indices.to_numpy(), owners, len(alike), images[alike[0]].as_py() if alike else ""
+    )
 
 
 def of_catalog(
@@ -129,7 +142,9 @@ def of_catalog(
     says of none which it is.
     """
     keys = catalog.images.column("key").to_numpy().view(np.int64)
-    found = np.where(predicted.owner == number, _places(catalog, predicted.images), -1)
+    own = np.zeros(len(predicted.images), bool)
+    own[[i for i, numbers in predicted.owners.items() if number in numbers]] = True
+    found = np.where(own, _places(catalog, predicted.images), -1)
     at = found[predicted.image]
     key, category = keys[at[at >= 0]], predicted.seen.column("category").to_numpy()[at >= 0]
     order = np.argsort(key, kind="stable")
@@ -168,16 +183,20 @@ def _alike(image: str, file: Sequence[str]) -> int:
 def refuse_strangers_only(
     catalogs: Sequence[Catalog], predicted: Predicted, known: int, place: Place
 ) -> None:
-    """Raises `SpecError` "predictions-not-found" where none of the predictions (`known`) is for an image of these."""
+    """Raises `SpecError` where predictions may be of several sources, or none of them (`known`) is of these.
+
+    The codes are "predictions-shared" and "predictions-not-found".
+    """
     seen = predicted.seen
-    if known or not len(seen):
-        return
     if predicted.shared:
+        what = "image" if predicted.shared == 1 else "images"
         message = (
-            f"{predicted.shared:,} predicted images, such as {predicted.images[0]}, may be of several sources"
+            f"{predicted.shared:,} predicted {what}, such as {predicted.example}, may be of several sources"
         )
         hint = "predict with the folders of the sources in the paths, so that they tell the images apart"
-        raise SpecError(Problem("predictions-not-found", message, place, hint))
+        raise SpecError(Problem("predictions-shared", message, place, hint))
+    if known or not len(seen):
+        return
     images = next((catalog.images for catalog in catalogs if len(catalog.images)), None)
     example = "" if images is None else f", such as {images.column('path')[0].as_py()}"
     raise SpecError(
