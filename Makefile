@@ -47,7 +47,7 @@ bench: $(STAMP)  ## measures speed; prints the figures
 	MLIMG_BENCH=full $(BIN)/pytest -m bench -s
 
 bench-labels: $(STAMP)  ## measures the labels of a collection of the published size; 8 GB of disk, some minutes
-	MLIMG_BENCH=full $(BIN)/pytest tests/build/test_label_scale.py -k minute -s
+	MLIMG_BENCH=full $(BIN)/pytest tests/compiler/test_label_scale.py -k minute -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

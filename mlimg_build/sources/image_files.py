@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
@@ -266,10 +267,10 @@ def shows(category: str, images: pa.RecordBatch) -> pa.RecordBatch:
     n = len(images)
     return pa.record_batch(
         [
-            images.column("name"),
-            pa.array([category] * n, pa.string()),
-            pa.array([1.0] * n, pa.float64()),
-            pa.array([0] * n, pa.int64()),
+            pa.DictionaryArray.from_arrays(pa.array(np.arange(n, dtype=np.int32)), images.column("name")),
+            pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([category])),
+            pa.repeat(pa.scalar(1.0, pa.float64()), n),
+            pa.repeat(pa.scalar(0, pa.int64()), n),
         ],
-        schema=LABELS,
+        names=LABELS.names,
     )

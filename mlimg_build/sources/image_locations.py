@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mlimg_build.sources.image_paths import ImagePaths, is_url
+from mlimg_build.sources.image_paths import ODD, ImagePaths, is_url
 from mlimg_build.sources.protocol import IMAGES, WHOLE_FILE, Notes
 from mlimg_build.sources.read_errors import is_gone, is_of_one_file, is_of_the_name, lost
 from mlimg_build.sources.tar_index import members
 
 __all__ = ["Archive", "Found"]
+
+PLAIN_URL = r"^(?i:https?)://[\x20-\x7e]*[\x21-\x7e]$"
 
 
 class Found(NamedTuple):
@@ -43,31 +45,45 @@ class Archive:
 
     def rows(
         self,
-        paths: Sequence[str],
-        licence: str | Sequence[str],
-        author: str | Sequence[str],
+        paths: pa.Array,
+        licence: str | pa.Array,
+        author: str | pa.Array,
     ) -> pa.RecordBatch:
-        """A batch of `IMAGES`, row by row, named by the paths in their normal form; other spellings are noted."""
-        placed = [self.find(path) for path in paths]
-        names, found = [name for name, _ in placed], [place for _, place in placed]
-        for path, (name, place) in zip(paths, placed, strict=True):
-            if name != path and place.status != "outside":
-                self.notes.add("other-spelling", f"{path} is {name}")
+        """A batch of `IMAGES`, row by row, named by the paths in their normal form; other spellings are noted.
+
+        URLs, and all paths where there is no root, are not looked for, so nothing is done one by one.
+        """
         n = len(paths)
-        return pa.record_batch(
-            [
-                pa.array(names, pa.string()),
-                pa.array([row.path for row in found], pa.string()),
-                pa.array([row.offset for row in found], pa.int64()),
-                pa.array([row.size for row in found], pa.int64()),
-                pa.array([row.status for row in found], pa.string()),
-                pa.array([licence] * n if isinstance(licence, str) else licence, pa.string()),
-                pa.array([author] * n if isinstance(author, str) else author, pa.string()),
-                pa.array([row.mtime for row in found], pa.int64()),
-                pa.array([row.ctime for row in found], pa.int64()),
-            ],
-            schema=IMAGES,
+        url = pc.match_substring_regex(paths, PLAIN_URL)
+        plain = (
+            url
+            if self.root is not None
+            else pc.or_(url, pc.invert(pc.match_substring_regex(paths, ODD.pattern)))
         )
+        columns: dict[str, pa.Array] = {
+            "name": paths,
+            "path": paths,
+            "offset": pa.repeat(pa.scalar(WHOLE_FILE, pa.int64()), n),
+            "size": pa.repeat(pa.scalar(-1, pa.int64()), n),
+            "status": pc.if_else(url, "not_fetched", "missing"),
+            "licence": pa.repeat(licence, n) if isinstance(licence, str) else licence,
+            "author": pa.repeat(author, n) if isinstance(author, str) else author,
+            "mtime": pa.repeat(pa.scalar(0, pa.int64()), n),
+            "ctime": pa.repeat(pa.scalar(0, pa.int64()), n),
+        }
+        looked = pc.invert(plain)
+        given = paths.filter(looked).to_pylist()
+        if given:
+            placed = [self.find(path) for path in given]
+            for path, (name, place) in zip(given, placed, strict=True):
+                if name != path and place.status != "outside":
+                    self.notes.add("other-spelling", f"{path} is {name}")
+            values = {"name": [name for name, _ in placed]}
+            values |= {field: [getattr(place, field) for _, place in placed] for field in Found._fields}
+            for field, found in values.items():
+                made = pa.array(found, IMAGES.field(field).type)
+                columns[field] = pc.replace_with_mask(columns[field], looked, made)
+        return pa.record_batch([columns[field.name] for field in IMAGES], schema=IMAGES)
 
     def find(self, given: str) -> tuple[str, Found]:
         """The name of one image and where it lies: nothing outside the root is looked at."""

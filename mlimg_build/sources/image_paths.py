@@ -12,9 +12,10 @@ from unicodedata import normalize
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["ImagePaths", "composed", "composed_column", "is_url", "normal_path"]
+__all__ = ["ODD", "ImagePaths", "composed", "composed_column", "is_url", "normal_path"]
 
 ODD = re.compile(r"[^\x20-\x7e]|\\|//|(?:^|/)\.\.?(?:/|$)|^/|/$|^\s|\s$|^[A-Za-z]:")
+"""What a path has that may be another spelling of its image's; the same in RE2, which Arrow has."""
 DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 

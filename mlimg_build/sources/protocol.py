@@ -47,7 +47,8 @@ LABELS = pa.schema(
         pa.field("record", pa.int64(), nullable=False),  # see `record`; 0 without a list
     ]
 )
-"""One row a statement of the source about an image."""
+"""One row a statement of the source about an image. `name` and `category` may be encoded as dictionaries: a batch that
+brings the images too and gives their names as the dictionary spares looking them up."""
 
 
 def record(number: int, rows: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from mlimg_build.compiler.catalog.arrow_tables import hash_names, open_batches, write_batches
+from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names, write_batches
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, content_digest, signature_of
 from mlimg_build.labels import Hierarchy, from_graph
 from mlimg_build.sources import IMAGES, Category, open_source, read_dictionary
@@ -224,7 +224,7 @@ class _Maker:
         write_batches(place / "statements.arrow", STATEMENTS, (said(keys[at], at) for at in ordered))
         part = self.loaded.spec.sources[self.name]
         source = open_source(self.name, part)
-        tables = [open_batches(place / f"{table}.arrow").read_all() for table in ("images", "statements")]
+        tables = [StoredTable(place / f"{table}.arrow") for table in ("images", "statements")]
         record = {
             "signature": signature_of(source, part),
             "name": self.name,

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlimg_build.compiler.catalog import counts as counting
-from mlimg_build.compiler.catalog.arrow_tables import digest_columns
+from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns, write_batches
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
 from mlimg_build.compiler.pipeline import plan
@@ -75,8 +75,8 @@ def keys(source: str, name: str) -> tuple[int, int]:
     return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
 
 
-def catalog(name: str, images: dict[str, list[tuple[int, float]]]) -> Catalog:
-    """The catalog of a source, its tables in two chunks each."""
+def catalog(folder: Path, name: str, images: dict[str, list[tuple[int, float]]]) -> Catalog:
+    """The catalog of a source, its tables in two batches each, below `folder`."""
     ordered = sorted(images, key=lambda image: keys(name, image))
     columns: dict[str, list[Any]] = {
         "name": ordered,
@@ -108,14 +108,18 @@ def catalog(name: str, images: dict[str, list[tuple[int, float]]]) -> Catalog:
         lists=(),
         files=(),
         notes=Notes(),
-        images=halved(pa.table(columns, schema=schema)),
-        statements=halved(statements),
+        images=halved(folder / f"{name}-images.arrow", pa.table(columns, schema=schema)),
+        statements=halved(folder / f"{name}-statements.arrow", statements),
+        folder=folder,
     )
 
 
-def halved(table: pa.Table) -> pa.Table:
+def halved(path: Path, table: pa.Table) -> StoredTable:
     middle = len(table) // 2
-    return pa.concat_tables([table.slice(0, middle), table.slice(middle)])
+    write_batches(
+        path, table.schema, [*table.slice(0, middle).to_batches(), *table.slice(middle).to_batches()]
+    )
+    return StoredTable(path)
 
 
 def spec_of(world: World, folder: Path) -> Spec:
@@ -190,8 +194,12 @@ def reference(world: World) -> dict[str, list[dict[str, Any]]]:
     return {name: [row for _, split, row in found if split == number] for number, name in enumerate(SPLITS)}
 
 
+def catalogs_of(world: World, folder: Path) -> list[Catalog]:
+    return [catalog(folder, name, images) for name, images in zip(("one", "two"), world.images, strict=True)]
+
+
 def laid_out(world: World, folder: Path, block: int) -> tuple[Rows, dict[str, list[pa.RecordBatch]]]:
-    catalogs = [catalog(name, images) for name, images in zip(("one", "two"), world.images, strict=True)]
+    catalogs = catalogs_of(world, folder)
     rows = lay_out(spec_of(world, folder), catalogs, facts_of(world), folder, block=block)
     batches = {
         split: [shard_batch(folder, split, shard.number) for shard in rows.of(split)] for split in SPLITS
@@ -231,7 +239,11 @@ def test_rows_equal_the_slow_reference_whatever_the_blocks(world: World) -> None
 @given(worlds())
 @settings(max_examples=25, deadline=None)
 def test_counts_equal_sets_of_images_whatever_the_blocks(world: World) -> None:
-    catalogs = [catalog(name, images) for name, images in zip(("one", "two"), world.images, strict=True)]
+    with TemporaryDirectory() as folder:
+        check_counts(world, catalogs_of(world, Path(folder)))
+
+
+def check_counts(world: World, catalogs: list[Catalog]) -> None:
     positions = [np.array(position, np.int32) for position in world.positions]
     group = np.array(world.category_of, np.int32)
     for block in BLOCKS:

@@ -376,7 +376,7 @@ def test_a_plan_waits_for_a_mount_that_drops_out_for_a_moment(
     real, left = os.scandir, [2]
 
     def scandir(folder: Any = ".") -> Any:
-        if Path(folder).name == CATS and left[0]:
+        if not isinstance(folder, int) and Path(folder).name == CATS and left[0]:
             left[0] -= 1
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(folder))
         return real(folder)

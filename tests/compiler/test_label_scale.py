@@ -172,7 +172,7 @@ def statements(plan: Plan) -> dict[str, list[tuple[str, float, int]]]:
     for catalog in plan.catalogs:
         ids = image_ids(catalog)
         least = plan.loaded.spec.sources[catalog.name].min_confidence
-        for row in catalog.statements.to_pylist():
+        for row in [row for batch in catalog.statements.batches() for row in batch.to_pylist()]:
             wnid = placed[catalog.name, catalog.categories[row["category"]].id]
             assert wnid is not None
             if row["confidence"] == 0 or row["confidence"] >= np.float32(least):

@@ -41,7 +41,7 @@ class Scanned:
 
 
 def scan(source: Source) -> Scanned:
-    """The stream of a source; every batch has the schema of the protocol."""
+    """The stream of a source; every batch has the schema of the protocol, but for texts coded as dictionaries."""
     notes, images, labels, batches = Notes(), [], [], 0
     for batch in source.scan(notes):
         batches += 1
@@ -50,9 +50,9 @@ def scan(source: Source) -> Scanned:
             batch.images.validate(full=True)
             images += batch.images.to_pylist()
         if batch.labels is not None:
-            assert batch.labels.schema.equals(LABELS)
+            assert batch.labels.schema.names == LABELS.names
             batch.labels.validate(full=True)
-            labels += batch.labels.to_pylist()
+            labels += batch.labels.cast(LABELS).to_pylist()
     return Scanned(images, labels, notes, batches)
 
 

@@ -1,9 +1,9 @@
-"""Arrow columns: their digest, and files of record batches that are mapped, not read."""
+"""Arrow columns: their digest, and tables in files of which only what is looked at is in memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,67 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["digest_columns", "hash_names", "open_batches", "write_batches"]
+__all__ = ["StoredTable", "digest_columns", "hash_names", "open_batches", "write_batches"]
+
+MAPPED = (
+    8  # record batches that are mapped at a time, so that a pass over a file never holds all of its pages
+)
 
 
-def digest_columns(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> str:
+class StoredTable:
+    """A table in an Arrow file that is mapped only while some of it is looked at.
+
+    What `slice` and `batches` give back keeps its own mapping alive and no other, so memory follows what is in use,
+    not the size of the file. With `draws`, the column `draw` is that of the Arrow file at this path, row by row.
+    """
+
+    def __init__(self, path: Path, draws: Path | None = None) -> None:
+        self.path = path
+        reader = open_batches(path)
+        self.schema: pa.Schema = reader.schema
+        self._ends = np.cumsum([reader.get_batch(i).num_rows for i in range(reader.num_record_batches)])
+        self._draws = None if draws is None else StoredTable(draws)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def slice(self, start: int, length: int) -> pa.Table:
+        """The rows from `start` on, `length` of them or as many as there are."""
+        stop = min(start + length, len(self))
+        first = int(np.searchsorted(self._ends, start, side="right"))
+        last = int(np.searchsorted(self._ends, stop, side="left"))
+        reader = open_batches(self.path)
+        batches = [reader.get_batch(i) for i in range(first, last + 1)] if stop > start else []
+        skipped = start - (int(self._ends[first - 1]) if first else 0)
+        table = pa.Table.from_batches(batches, self.schema).slice(skipped, max(stop - start, 0))
+        if self._draws is None:
+            return table
+        drawn = self._draws.slice(start, length).column("draw")
+        return table.set_column(self.schema.get_field_index("draw"), "draw", drawn)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in their order, batch by batch as they are stored, with these columns or with all."""
+        for first in range(0, len(self._ends), MAPPED):
+            reader = open_batches(self.path)
+            for i in range(first, min(first + MAPPED, len(self._ends))):
+                batch = reader.get_batch(i)
+                if self._draws is not None:
+                    start = int(self._ends[i]) - len(batch)
+                    drawn = self._draws.slice(start, len(batch)).column("draw").combine_chunks()
+                    batch = batch.set_column(self.schema.get_field_index("draw"), "draw", drawn)
+                yield batch if columns is None else batch.select(columns)
+
+    def chunks(self, column: str) -> Iterator[pa.Array]:
+        """The values of one column, batch by batch."""
+        for batch in self.batches([column]):
+            yield batch.column(0)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """The whole column; it stays mapped for as long as it is in use."""
+        return pa.chunked_array(list(self.chunks(name)), self.schema.field(name).type)
+
+
+def digest_columns(table: pa.Table | pa.RecordBatch | StoredTable, columns: Sequence[str]) -> str:
     """sha256 over the values of the columns, whatever their chunks: little-endian numbers, lengths and UTF-8; hex.
 
     >>> a = pa.table({"x": pa.chunked_array([["a"], ["bc"]])})
@@ -23,14 +80,19 @@ def digest_columns(table: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> 
     """
     digest = hashlib.sha256()
     for name in columns:
-        column = table.column(name)
-        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-        digest.update(f"{name}:{column.type}:{len(column)};".encode())
-        for chunk in chunks:
+        digest.update(f"{name}:{table.schema.field(name).type}:{len(table)};".encode())
+        for chunk in _chunks(table, name):
             _lengths(digest, chunk)
-        for chunk in chunks:
+        for chunk in _chunks(table, name):
             _values(digest, chunk)
     return digest.hexdigest()
+
+
+def _chunks(table: pa.Table | pa.RecordBatch | StoredTable, name: str) -> Iterable[pa.Array]:
+    if isinstance(table, StoredTable):
+        return table.chunks(name)
+    column = table.column(name)
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
 
 def _lengths(digest: hashlib._Hash, array: pa.Array) -> None:

@@ -12,6 +12,7 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 __all__ = ["cuts", "statement_blocks"]
 
 BLOCK = 1 << 21
+LOOKED = 64  # statements that are looked at for the end of an image's
 
 
 def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
@@ -19,12 +20,16 @@ def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -
 
     `first` and `last` (left out) are the statements that are cut; no image lies on both sides of these.
     """
-    keys = catalog.statements.column("key")
     start, total = first, len(catalog.statements) if last is None else last
     while start < total:
-        stop = min(start + size, total)
-        while stop < total and keys[stop] == keys[stop - 1]:
-            stop += 1
+        stop = start + size
+        while stop < total:
+            keys = catalog.statements.slice(stop - 1, LOOKED).column("key").to_numpy()
+            if (other := np.flatnonzero(keys != keys[0])).size:
+                stop += int(other[0]) - 1
+                break
+            stop += len(keys) - 1 or 1
+        stop = min(stop, total)
         yield start, stop
         start = stop
 

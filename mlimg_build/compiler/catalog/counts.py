@@ -28,7 +28,7 @@ class _Block:
 
     def column(self, name: str) -> npt.NDArray[Any]:
         found: npt.NDArray[Any] = (
-            self.catalog.statements.column(name).slice(self.start, self.stop - self.start).to_numpy()
+            self.catalog.statements.slice(self.start, self.stop - self.start).column(name).to_numpy()
         )
         return found
 

@@ -58,9 +58,9 @@ def _of_list(loaded: LoadedSpec, catalog: Catalog, root: Path | None, spare: int
         number = f"{lost:,} of {join.listed:,}" if join.found else f"none of {join.listed:,}"
         verb = "are not" if join.found and lost > 1 else "is not" if join.found else "is"
         message = f"source {name}: {number} images that its lists name {verb} in its folder{_shown(join)}"
-        urls = (
-            pc.sum(pc.equal(images.column("status"), "not_fetched")).as_py() or 0
-        )  # not looked for: no loss
+        urls = sum(  # not looked for: no loss
+            pc.sum(pc.equal(chunk, "not_fetched")).as_py() or 0 for chunk in images.chunks("status")
+        )
         mostly = not join.found and 2 * lost > join.listed + urls
         yield Problem("list-not-found", message, place, _hint(root, join), "error" if mostly else "warning")
 

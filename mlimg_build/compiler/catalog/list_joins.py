@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.compiler.catalog.arrow_tables import hash_names
+from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names
 from mlimg_build.compiler.catalog.near_names import NearNames
 from mlimg_build.sources import WHOLE_FILE, Notes, Source
 from mlimg_build.sources.image_files import is_image_name, walk
@@ -22,6 +23,8 @@ __all__ = ["Join", "join_of"]
 SAMPLE = 1000  # names that are not found, whose namesakes are looked for
 LOOKED = 1 << 18  # files that are looked at for that
 BATCH = 1 << 16
+COLUMNS = ("name", "path", "offset", "status", "key")
+THERE = pa.array(["", "truncated"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +47,81 @@ class Join:
     near: tuple[str, str, tuple[str, ...]] | None
 
 
-def join_of(source: Source, images: pa.Table, keys: npt.NDArray[np.uint64]) -> Join | None:
+def join_of(source: Source, images: StoredTable, statements: StoredTable) -> Join | None:
     """How a source's lists meet its folder; None for a source without lists.
 
-    `images` is the catalog's table, `keys` those of the images that have a statement. Where the rows come from the
-    lists, the folder is walked for what no list names.
+    The tables are the catalog's, whose batches are of the same ranges of keys. Where the rows come from the lists, the
+    folder is walked for what no list names; memory is then eight bytes an image that is there.
     """
     if not source.lists:
         return None
-    status, own = images.column("status"), images.column("key").to_numpy()
-    local = pc.not_equal(status, "not_fetched").to_numpy(zero_copy_only=False)
-    there = pc.is_in(status, pa.array(["", "truncated"])).to_numpy(zero_copy_only=False)
-    named = np.full(len(images), True) if source.lists_name_images else np.isin(own, keys)
-    lost = images.filter(pa.array(named & local & ~there)).column("name")
-    near = NearNames(lost[:SAMPLE].to_pylist())
+    listed = found = there = 0
+    lost: list[str] = []
+    for part in _parts(source, images, statements):
+        listed += int(np.count_nonzero(part.named & part.local))
+        found += int(np.count_nonzero(part.named & part.there))
+        there += int(np.count_nonzero(part.there))
+        if len(lost) < SAMPLE:
+            away = part.batch.column("name").filter(pa.array(part.named & part.local & ~part.there))
+            lost += away.slice(0, SAMPLE - len(lost)).to_pylist()
+    near = NearNames(lost)
     spare, tars = _Spare(near), 0
     if source.root is None:
         files = 0
     elif source.lists_name_images:
-        whole = pc.equal(images.column("offset"), WHOLE_FILE).to_numpy(zero_copy_only=False)
-        known = np.sort(hash_names("", images.filter(pa.array(there & whole)).column("path").to_pylist())[0])
-        files, tars = _walked(source.root, known, spare)
+        files, tars = _walked(source.root, _known_paths(source, images, statements), spare)
     else:
-        files = int(there.sum())
-        unused = images.filter(pa.array(there & ~named)).select(["path", "name"])
-        for batch in unused.to_batches(max_chunksize=BATCH):
-            spare.add(batch.column("path").to_pylist(), batch.column("name").to_pylist())
+        files = there
+        for part in _parts(source, images, statements):
+            unused = part.batch.filter(pa.array(part.there & ~part.named))
+            spare.add(unused.column("path").to_pylist(), unused.column("name").to_pylist())
     telling = near.spelled() or list(near.found.values())
     return Join(
-        listed=int((named & local).sum()),
-        found=int((named & there).sum()),
+        listed=listed,
+        found=found,
         there=files,
         used=files - spare.count,
         tars=tars,
-        lost=lost[0].as_py() if len(lost) else "",
+        lost=lost[0] if lost else "",
         spare=spare.example,
         spelled=len(near.spelled()),
         moved=len(near.found) - len(near.spelled()),
         near=(telling[0].listed, telling[0].there, telling[0].kinds) if telling else None,
     )
+
+
+class _Part(NamedTuple):
+    """Some images, and of each whether a list names it, whether it is no URL, and whether its bytes are there."""
+
+    batch: pa.RecordBatch
+    named: npt.NDArray[np.bool_]
+    local: npt.NDArray[np.bool_]
+    there: npt.NDArray[np.bool_]
+
+
+def _parts(source: Source, images: StoredTable, statements: StoredTable) -> Iterator[_Part]:
+    for batch, keys in zip(images.batches(COLUMNS), statements.chunks("key"), strict=True):
+        status = batch.column("status")
+        if source.lists_name_images:
+            named = np.full(len(batch), True)
+        else:
+            named = np.isin(batch.column("key").to_numpy(), keys.to_numpy())
+        yield _Part(
+            batch,
+            named,
+            pc.not_equal(status, "not_fetched").to_numpy(zero_copy_only=False),
+            pc.is_in(status, THERE).to_numpy(zero_copy_only=False),
+        )
+
+
+def _known_paths(source: Source, images: StoredTable, statements: StoredTable) -> npt.NDArray[np.uint64]:
+    """The hashes of the paths of the files that are images, sorted."""
+    known = [np.empty(0, np.uint64)]
+    for part in _parts(source, images, statements):
+        whole = pc.equal(part.batch.column("offset"), WHOLE_FILE).to_numpy(zero_copy_only=False)
+        paths = part.batch.column("path").filter(pa.array(part.there & whole))
+        known.append(hash_names("", paths.to_pylist())[0])
+    return np.sort(np.concatenate(known))
 
 
 class _Spare:

@@ -54,13 +54,15 @@ def _of_speakers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
 def _of_scores(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     if "min_confidence" in loaded.spec.sources[catalog.name].model_fields_set:
         return
-    values = catalog.statements.column("confidence").to_numpy()
-    low = (values > 0) & (values < LOW)
-    count = int(np.count_nonzero(low))
+    count, lowest = 0, 1.0
+    for chunk in catalog.statements.chunks("confidence"):
+        values = chunk.to_numpy()
+        low = values[(values > 0) & (values < LOW)]
+        count, lowest = count + len(low), min(lowest, float(low.min(initial=1)))
     if count:
         message = (
-            f"source {catalog.name}: {count:,} of its {len(values):,} labels have a confidence below {LOW} "
-            f"(the lowest {values[low].min():.3g}), and all of them count as present"
+            f"source {catalog.name}: {count:,} of its {len(catalog.statements):,} labels have a confidence below {LOW} "
+            f"(the lowest {lowest:.3g}), and all of them count as present"
         )
         hint = f"write `min_confidence: {LOW}`, or another; `min_confidence: 0` takes them all"
         yield Problem("low-confidence", message, loaded.place("sources", catalog.name), hint, "warning")
@@ -74,7 +76,9 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         names = class_names(path, f"the class names of source {catalog.name}")
     except SourceError:  # whoever reads the source for its catalog says so
         return
-    times = np.bincount(catalog.statements.column("category").to_numpy(), minlength=len(catalog.categories))
+    times = np.zeros(len(catalog.categories), np.int64)
+    for chunk in catalog.statements.chunks("category"):
+        times += np.bincount(chunk.to_numpy(), minlength=len(times))
     used = [one.id for one, count in zip(catalog.categories, times.tolist(), strict=True) if count]
     lacking = [key for key in used if key not in names and leading_wnid(key) is None]
     if 2 * len(lacking) <= len(used):

@@ -1,4 +1,4 @@
-"""Work on one thing after the other in a few threads."""
+"""Work in threads: on one thing after the other in a few, or on the next thing while this one is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 from os import cpu_count
 from typing import TypeVar
 
-__all__ = ["in_threads"]
+__all__ = ["in_threads", "made_ahead"]
 
 THREADS = 8  # each holds what it works on
 
@@ -31,5 +31,22 @@ def in_threads(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterato
             while waiting:
                 yield waiting.popleft().result()
                 waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def made_ahead(items: Iterable[Made], count: int = 2) -> Iterator[Made]:
+    """The items in order, of which the next `count` are made in a thread of their own while one is used.
+
+    >>> list(made_ahead(iter([1, 2, 3])))
+    [1, 2, 3]
+    """
+    rest, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, rest, end) for _ in range(count))
+        try:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(pool.submit(next, rest, end))
+                yield item  # type: ignore[misc]  # the end is none of them
         finally:
             pool.shutdown(cancel_futures=True)

@@ -111,7 +111,7 @@ def of_images(
     for number, (catalog, root) in enumerate(zip(catalogs, roots, strict=True)):
         found = _places(catalog, images)
         at = np.flatnonzero(found >= 0)
-        files = catalog.images.column("path").take(pa.array(found[at])).to_pylist()
+        files = _paths_of(catalog, found[at])
         folder, above = ("", "") if root is None else (root.name, os.path.normpath(root.absolute()))
         for i, image, file in zip(at.tolist(), images.take(pa.array(at)).to_pylist(), files, strict=True):
             claim = (_alike(image, (folder, *file.split("/"))), f"{above}/{file}", number)
@@ -141,7 +141,7 @@ def of_catalog(
     An image is known by the end of its path, the longer the better; an end that several predicted images share
     says of none which it is.
     """
-    keys = catalog.images.column("key").to_numpy().view(np.int64)
+    keys = np.concatenate([chunk.to_numpy() for chunk in catalog.images.chunks("key")]).view(np.int64)
     own = np.zeros(len(predicted.images), bool)
     own[[i for i, numbers in predicted.owners.items() if number in numbers]] = True
     found = np.where(own, _places(catalog, predicted.images), -1)
@@ -153,19 +153,42 @@ def of_catalog(
 
 def _places(catalog: Catalog, images: pa.Array) -> npt.NDArray[np.int64]:
     """The row of the catalog for each predicted image, -1 where there is none that it alone may be."""
-    paths, names = (catalog.images.column(name).combine_chunks() for name in ("path", "name"))
-    paths = composed_column(paths)
     found = np.full(len(images), -1, np.int64)
     for depth in range(DEEPEST, 0, -1):
         folders = "[^/]+/" * (depth - 1)
         end = pc.struct_field(pc.extract_regex(images, f"(?P<end>{folders}[^/]+)$"), "end")
         bare = pc.replace_substring_regex(end, r"\.[A-Za-z]+$", "")
-        for text, known in ((end, paths), (end, names), (bare, names)):
-            at = pc.fill_null(pc.index_in(text, value_set=known), -1).to_numpy(zero_copy_only=False)
-            at = np.where(found < 0, at, -1)
+        for text, column in ((end, "path"), (end, "name"), (bare, "name")):
+            at = np.where(found < 0, _rows_of(catalog, text, column), -1)
             taken = np.bincount(at[at >= 0], minlength=len(catalog.images)) > 1
             taken[found[found >= 0]] = True
             found = np.where((at >= 0) & ~taken[at], at, found)
+    return found
+
+
+def _rows_of(catalog: Catalog, texts: pa.Array, column: str) -> npt.NDArray[np.int64]:
+    """The first row of the catalog whose column has each text, -1 where there is none; paths are compared composed."""
+    found = np.full(len(texts), -1, np.int64)
+    start = 0
+    for chunk in catalog.images.chunks(column):
+        known = composed_column(chunk) if column == "path" else chunk
+        at = pc.fill_null(pc.index_in(texts, value_set=known), -1).to_numpy(zero_copy_only=False)
+        found = np.where((found < 0) & (at >= 0), at + start, found)
+        start += len(chunk)
+    return found
+
+
+def _paths_of(catalog: Catalog, rows: npt.NDArray[np.int64]) -> list[str]:
+    """The paths of these rows of the catalog, in their order."""
+    order = np.argsort(rows, kind="stable")
+    wanted, paths, start = rows[order], [pa.array([], pa.string())], 0
+    for chunk in catalog.images.chunks("path"):
+        first, last = np.searchsorted(wanted, (start, start + len(chunk)))
+        paths.append(chunk.take(pa.array(wanted[first:last] - start)))
+        start += len(chunk)
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    found: list[str] = pa.concat_arrays(paths).take(pa.array(back)).to_pylist()
     return found
 
 
@@ -198,7 +221,7 @@ def refuse_strangers_only(
     if known or not len(seen):
         return
     images = next((catalog.images for catalog in catalogs if len(catalog.images)), None)
-    example = "" if images is None else f", such as {images.column('path')[0].as_py()}"
+    example = "" if images is None else f", such as {next(images.chunks('path'))[0].as_py()}"
     raise SpecError(
         Problem(
             "predictions-not-found",

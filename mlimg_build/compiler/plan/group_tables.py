@@ -36,19 +36,25 @@ class GroupTable:
     groups: pa.Array
     rows: npt.NDArray[np.int64]
 
+    def keys(self, prefix: str) -> npt.NDArray[np.uint64]:
+        """uint64[ids]: the keys of images whose ids are `prefix` and one of the table's."""
+        return hash_names(prefix, self.ids)[0]
+
     def of(
-        self, keys: npt.NDArray[np.uint64], prefix: str, matched: npt.NDArray[np.bool_] | None
+        self,
+        images: npt.NDArray[np.uint64],
+        own: npt.NDArray[np.uint64],
+        matched: npt.NDArray[np.bool_] | None,
     ) -> pa.DictionaryArray:
-        """The group of each image, null without one; `keys` are sha256 of `prefix + id`, sorted.
+        """The group of each image, null without one; `images` are keys, sorted, and `own` those of the table.
 
         What of the table was found among the images becomes True in `matched`.
         """
-        own = hash_names(prefix, self.ids)[0]
-        at = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
-        known = keys[at] == own
+        at = np.minimum(np.searchsorted(images, own), max(len(images) - 1, 0))
+        known = images[at] == own if len(images) else np.zeros(len(own), bool)
         if matched is not None:
             matched |= known
-        position = np.full(len(keys), -1, np.int64)
+        position = np.full(len(images), -1, np.int64)
         position[at[known]] = np.flatnonzero(known)
         groups = pc.if_else(pc.equal(self.groups, ""), None, self.groups)
         return groups.take(pa.array(position, mask=position < 0)).dictionary_encode()

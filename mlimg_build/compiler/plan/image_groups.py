@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mlimg_build.compiler.catalog.arrow_tables import hash_names, write_batches
+from mlimg_build.compiler.catalog.arrow_tables import hash_names
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.plan.group_tables import GroupTable, read_group_column, read_group_file
@@ -29,6 +29,7 @@ __all__ = ["Groups", "group_images", "share_warnings"]
 
 FORMAT = 2
 EXAMPLES = 3
+DRAWS = pa.schema([("draw", pa.uint64())])
 DRAWN = ("train", "validation")
 SEEN = {"train", "transfer"}  # splits that a network learns from
 
@@ -186,18 +187,26 @@ class _Grouping:
         fitting: Counter[tuple[str | int, ...]] = Counter()
         for catalog in self.catalogs:
             rule = self.rules[catalog.name]
-            groups = self._groups(catalog, rule)
-            names = groups.dictionary.to_pylist()
             prefix = "" if rule.spans else f"{catalog.name}/"
+            numbers: dict[str, int] = {}  # group → its position in `draws`
+            draws = np.empty(0, np.uint64)
+            with (
+                pa.OSFile(str(folder / f"{catalog.name}.arrow"), "wb") as sink,
+                pa.ipc.new_file(sink, DRAWS) as drawn,
+            ):
+                for batch, groups in self._groups(catalog, rule):
+                    new = [name for name in groups.dictionary.to_pylist() if name not in numbers]
+                    numbers.update(zip(new, range(len(numbers), len(numbers) + len(new)), strict=True))
+                    draws = np.append(draws, hash_names(prefix, new)[1])
+                    at = groups.indices.fill_null(-1).to_numpy()
+                    own = batch.column("draw").to_numpy().copy()
+                    of = np.array([numbers[name] for name in groups.dictionary.to_pylist()], np.int64)
+                    own[at >= 0] = draws[of[at[at >= 0]]]
+                    drawn.write_batch(pa.record_batch([pa.array(own)], schema=DRAWS))
+                    images += int((at >= 0).sum())
+                    without += int((at < 0).sum())
+            names = list(numbers)
             keys = [prefix + name for name in names]
-            draws = hash_names(prefix, names)[1]
-            at = groups.indices.fill_null(-1).to_numpy()
-            own = catalog.images.column("draw").to_numpy()
-            drawn = np.where(at >= 0, draws[np.maximum(at, 0)] if len(draws) else own, own)
-            table = pa.record_batch([pa.array(drawn, pa.uint64())], names=["draw"])
-            write_batches(folder / f"{catalog.name}.arrow", table.schema, [table])
-            images += int((at >= 0).sum())
-            without += int((at < 0).sum())
             fitting[rule.place] += len(names)
             fixed = self.loaded.spec.sources[catalog.name].split
             for key, name, low in zip(keys, names, draws < limit, strict=True):
@@ -218,13 +227,17 @@ class _Grouping:
             unmatched=[*self._unmatched()],
         )
 
-    def _groups(self, catalog: Catalog, rule: _Rule) -> pa.DictionaryArray:
-        """The group of each image of a catalog, null where it has none."""
+    def _groups(self, catalog: Catalog, rule: _Rule) -> Iterator[tuple[pa.RecordBatch, pa.DictionaryArray]]:
+        """The images of a catalog, batch by batch, with the group of each, null where it has none."""
         if rule.by.pattern is not None:
-            return _by_pattern(catalog, rule)
-        ids = catalog.images.column("key").to_numpy()
+            search, prefix = re.compile(rule.by.pattern).search, f"{catalog.name}/" if rule.spans else ""
+            for batch in catalog.images.batches(["name", "draw"]):
+                found = (search(prefix + name) for name in batch.column("name").to_pylist())
+                groups = pa.array([(one[1] or None) if one else None for one in found], pa.string())
+                yield batch, groups.dictionary_encode()
+            return
         if rule.by.column is not None:
-            table = read_group_column(self.loaded, catalog, rule.by.column)
+            table, matched = read_group_column(self.loaded, catalog, rule.by.column), None
             prefix = f"{catalog.name}/"
         else:
             assert rule.by.file is not None  # noqa: S101  the model has one of the three
@@ -232,8 +245,11 @@ class _Grouping:
             if path not in self.tables:
                 self.tables[path] = read_group_file(path, self.loaded.place(*rule.place, "file"))
                 self.matched[path] = np.zeros(len(self.tables[path].ids), bool)
-            table, prefix = self.tables[path], "" if rule.spans else f"{catalog.name}/"
-        return table.of(ids, prefix, self.matched.get(rule.by.file) if rule.by.file else None)
+            table, matched = self.tables[path], self.matched[path]
+            prefix = "" if rule.spans else f"{catalog.name}/"
+        own = table.keys(prefix)
+        for batch in catalog.images.batches(["key", "draw"]):
+            yield batch, table.of(batch.column("key").to_numpy(), own, matched)
 
     def _require_fitting(self, fitting: Counter[tuple[str | int, ...]]) -> None:
         problems = []
@@ -242,7 +258,7 @@ class _Grouping:
                 continue
             rule = next(rule for rule in self.rules.values() if rule.place == place)
             catalog = next(item for item in self.catalogs if self.rules[item.name] == rule)
-            name = catalog.images.column("name")[0].as_py()
+            name = next(catalog.images.chunks("name"))[0].as_py()
             example = f"{catalog.name}/{name}" if rule.spans else name
             hint = f"the ids are written like {example}"
             if rule.by.file is not None and len(ids := self.tables[rule.by.file].ids):
@@ -264,16 +280,6 @@ class _Grouping:
                 own = "" if any(rule.spans for _, rule in rules) else rules[0][0]
                 found.append((path.name, int((~matched).sum()), example, own))
         return found
-
-
-def _by_pattern(catalog: Catalog, rule: _Rule) -> pa.DictionaryArray:
-    assert rule.by.pattern is not None  # noqa: S101  it was asked for
-    search, prefix = re.compile(rule.by.pattern).search, f"{catalog.name}/" if rule.spans else ""
-    chunks = []
-    for chunk in catalog.images.column("name").chunks:
-        found = (search(prefix + name) for name in chunk.to_pylist())
-        chunks.append(pa.array([(one[1] or None) if one else None for one in found], pa.string()))
-    return pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
 
 
 def _digest_of(loaded: LoadedSpec, path: Path, rules: dict[str, _Rule]) -> str:

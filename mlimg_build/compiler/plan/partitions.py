@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mlimg_build.compiler.catalog.arrow_tables import StoredTable
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
@@ -175,15 +176,15 @@ def ranges(start: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.ND
     return np.repeat(start - before, count) + np.arange(count.sum())
 
 
-def slice_of(table: pa.Table, positions: npt.NDArray[np.int64], first: int, last: int) -> pa.Table:
+def slice_of(table: StoredTable, positions: npt.NDArray[np.int64], first: int, last: int) -> pa.Table:
     """The rows of a catalog's table in the blocks `first` to `last` (left out), given where each block begins."""
     return table.slice(int(positions[first]), int(positions[last] - positions[first]))
 
 
-def _positions(table: pa.Table, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _positions(table: StoredTable, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Where rows with these keys begin, and where the table ends."""
     found = np.zeros(len(keys), np.int64)
-    for chunk in table.column("key").chunks:
+    for chunk in table.chunks("key"):
         found += np.searchsorted(chunk.to_numpy(), keys)
     return np.append(found, len(table))
 

@@ -318,7 +318,7 @@ def _rows_key(loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts, gro
     for item, position in zip(catalogs, facts.positions, strict=True):
         placing.update(position.astype("<i4").tobytes())
         for name in ("mtime", "ctime"):
-            for chunk in item.images.column(name).chunks:
+            for chunk in item.images.chunks(name):
                 times.update(chunk.to_numpy().astype("<i8", copy=False).data)
     parts = {
         "catalogs": {item.name: item.digest for item in catalogs},

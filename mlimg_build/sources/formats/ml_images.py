@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,13 +17,16 @@ from mlimg_build.sources.confidences import confidences
 from mlimg_build.sources.delimited import filled
 from mlimg_build.sources.image_files import require_folder
 from mlimg_build.sources.image_locations import Archive
-from mlimg_build.sources.line_blocks import read_lines, require_file
+from mlimg_build.sources.line_blocks import Block, read_blocks, require_file
 from mlimg_build.sources.ml_images_dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import MLImagesSource
 
 __all__ = ["MLImages"]
 
+BLANKS = re.compile(rb" +(\d{1,9}:)")
+LINE_ENDS = re.compile(rb"\r+\n")
+TAB, LINE_FEED = b"\t\n"
 IGNORED = -1.0  # the training code's mark for "do not count this label"; no published row has it
 
 
@@ -51,8 +57,8 @@ class MLImages:
         archive = Archive(self.root, notes)
         rows = 0
         for i, path in enumerate(self.lists):
-            for lines, numbers in read_lines(path, f"a list of source {self.name}", notes):
-                images, labels = self._batch(lines, numbers, i, wnids=wnids, archive=archive, notes=notes)
+            for block in read_blocks(path, f"a list of source {self.name}", notes):
+                images, labels = self._batch(block, i, wnids=wnids, archive=archive, notes=notes)
                 rows += len(images)
                 yield Batch(images, labels)
         if not rows:
@@ -65,39 +71,81 @@ class MLImages:
         return read_dictionary(self.part.dictionary)
 
     def _batch(
-        self, lines: pa.Array, numbers: np.ndarray, i: int, *, wnids: pa.Array, archive: Archive, notes: Notes
+        self, block: Block, i: int, *, wnids: pa.Array, archive: Archive, notes: Notes
     ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         file = self.lists[i].name
-        # some copies of the published lists have blanks where others have tabs
-        fields = pc.split_pattern(pc.replace_substring_regex(lines, r" +(\d{1,9}:)", "\t\\1"), "\t")
-        paths = pc.utf8_trim_whitespace(pc.list_element(fields, 0))
+        fields = _Fields.of(block)
+        paths = pc.utf8_trim_whitespace(fields.texts.filter(pa.array(fields.first)))
+        numbers = block.first + fields.line[fields.first]
         named = filled(paths, numbers, file, notes, "row-without-image")
-        fields, numbers = fields.filter(pa.array(named)), numbers[named]
-        paths = paths.filter(pa.array(named))
-        images = archive.rows(paths.to_pylist(), self.part.licence, self.part.author)
-        row, flat = pc.list_parent_indices(fields).to_numpy(), pc.list_flatten(fields)
-        label = np.diff(row, prepend=-1) == 0  # the first field of a row is the image
-        label &= pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
-        row, flat = row[label], flat.filter(pa.array(label))
-        pairs = pc.extract_regex(flat, r"^(?P<index>\d{1,9}):(?P<confidence>.*)$")
-        index = pc.fill_null(pc.struct_field(pairs, "index"), "999999999").cast(pa.int64()).to_numpy()
-        good = pc.is_valid(pairs).to_numpy(zero_copy_only=False) & (index < len(wnids))
-        for at in np.flatnonzero(~good):
-            notes.add("bad-label", f"{file}:{numbers[row[at]]}: {flat[int(at)].as_py()!r}")
-        row, index, pairs = row[good], index[good], pairs.filter(pa.array(good))
-        stated = pc.struct_field(pairs, "confidence")
-        values, good = confidences(stated, numbers[row], file, notes, ignored=IGNORED)
-        ignored = values == IGNORED
-        if ignored.any():
-            notes.add("ignored-label", f"{file}:{numbers[row[ignored][0]]}", int(ignored.sum()))
-        good &= ~ignored
+        images = archive.rows(paths.filter(pa.array(named)), self.part.licence, self.part.author)
+        image = np.full(block.lines + 1, -1, np.int32)  # of each line
+        image[fields.line[fields.first][named]] = np.arange(len(images))
+        label = fields.label & (image[fields.line] >= 0)
+        line = fields.line[label]
+        # the labels of millions of images are the same few thousand texts, so each is read once
+        coded = fields.texts.filter(pa.array(label)).dictionary_encode()
+        code, texts = coded.indices.to_numpy(), pc.utf8_rtrim(coded.dictionary, "\t\n")
+        pairs = pc.extract_regex(texts, r"^(?P<index>\d{1,9}):(?P<confidence>.*)$")
+        index = pc.fill_null(pc.struct_field(pairs, "index"), "999999999").cast(pa.int32()).to_numpy()
+        pair = pc.is_valid(pairs).to_numpy(zero_copy_only=False) & (index < len(wnids))
+        for at in _where(~pair, code):
+            notes.add("bad-label", f"{file}:{block.first + line[at]}: {texts[int(code[at])].as_py()!r}")
+        stated = pc.fill_null(pc.struct_field(pairs, "confidence"), "")
+        values, number = confidences(stated, np.zeros(len(stated), np.int64), file, Notes(), ignored=IGNORED)
+        for at in _where(pair & ~number, code):
+            notes.add("bad-confidence", f"{file}:{block.first + line[at]}: {stated[int(code[at])].as_py()!r}")
+        ignored = _where(pair & (values == IGNORED), code)
+        if len(ignored):
+            notes.add("ignored-label", f"{file}:{block.first + line[ignored[0]]}", len(ignored))
+        kept = pair & number & (values != IGNORED)
+        if not kept.all():
+            said = kept[code]
+            code, line = code[said], line[said]
         labels = pa.record_batch(
             [
-                images.column("name").take(pa.array(row[good])),
-                wnids.take(pa.array(index[good])),
-                pa.array(values[good], pa.float64()),
-                pa.array(record(i, numbers[row[good]]), pa.int64()),
+                pa.DictionaryArray.from_arrays(pa.array(image[line]), images.column("name")),
+                pa.DictionaryArray.from_arrays(pa.array(index[code]), wnids),
+                pa.array(values[code], pa.float64()),
+                pa.array(record(i, block.first + line), pa.int64()),
             ],
-            schema=LABELS,
+            names=LABELS.names,
         )
         return images, labels
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """The fields of the lines of a block: their texts with the tab or line feed behind, and the line of each from 0.
+
+    The `first` field of a line is its image, of those behind it the `label`s are those with something in them. Blank
+    lines have none. Text is not copied: a field is a place in the block.
+    """
+
+    texts: pa.Array
+    line: npt.NDArray[np.int64]
+    first: npt.NDArray[np.bool_]
+    label: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, block: Block) -> _Fields:
+        data = block.data if block.data.endswith(b"\n") else block.data + b"\n"
+        if b" " in data:  # some copies of the published lists have blanks where others have tabs
+            data = BLANKS.sub(rb"\t\1", data)
+        if b"\r" in data:
+            data = LINE_ENDS.sub(b"\n", data)
+        characters = np.frombuffer(data, np.uint8)
+        end = np.flatnonzero((characters == TAB) | (characters == LINE_FEED))
+        offsets = np.append(0, end + 1)
+        texts = pa.StringArray.from_buffers(
+            len(end), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)
+        )
+        last = characters[end] == LINE_FEED
+        first = np.append(True, last[:-1])
+        some = np.diff(offsets) > 1
+        return cls(texts, np.cumsum(last) - last, first & (some | ~last), ~first & some)
+
+
+def _where(wanted: npt.NDArray[np.bool_], code: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """The positions of the codes that are wanted."""
+    return np.flatnonzero(wanted[code]) if wanted.any() else np.empty(0, np.int64)

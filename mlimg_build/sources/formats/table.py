@@ -98,7 +98,7 @@ class Table:
     ) -> Batch:
         columns, notes = self.part.columns, speakers.notes
         images = archive.rows(
-            pc.utf8_trim_whitespace(batch.column(columns.image)).to_pylist(),
+            pc.utf8_trim_whitespace(batch.column(columns.image)),
             self._given(batch, columns.licence, self.part.licence),
             self._given(batch, columns.author, self.part.author),
         )
@@ -117,12 +117,12 @@ class Table:
         kept = pa.array(good)
         labels = pa.record_batch(
             [
-                images.column("name").take(pa.array(row[good])),
+                pa.DictionaryArray.from_arrays(pa.array(row[good], pa.int32()), images.column("name")),
                 label.filter(kept),
                 pa.array(values[good], pa.float64()),
                 pa.array(record(0, numbers[row[good]]), pa.int64()),
             ],
-            schema=LABELS,
+            names=LABELS.names,
         )
         return Batch(images, labels)
 
@@ -152,8 +152,8 @@ class Table:
         return values.take(pa.array((starts[row] + within)[good])), good
 
     @staticmethod
-    def _given(batch: pa.RecordBatch, column: str | None, default: str) -> str | list[str]:
+    def _given(batch: pa.RecordBatch, column: str | None, default: str) -> str | pa.Array:
         if column is None:
             return default
         values = without_words(pc.utf8_trim_whitespace(batch.column(column)))
-        return [value or default for value in values.to_pylist()]
+        return pc.if_else(pc.equal(values, ""), default, values)

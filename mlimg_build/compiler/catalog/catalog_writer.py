@@ -1,0 +1,241 @@
+"""Makes the tables of a catalog from a source's stream: sorted by key on disk, with the memory of one range of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names
+from mlimg_build.compiler.catalog.key_ranges import BITS, KeyRanges
+from mlimg_build.compiler.engine.threads import in_threads
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources import IMAGES, WHOLE_FILE, Batch, Notes
+from mlimg_build.sources.image_paths import composed_column
+
+__all__ = ["STATEMENTS", "CatalogWriter"]
+
+STATEMENTS = pa.schema(
+    [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float64()), ("record", pa.int64())]
+)
+ROWS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64())])
+NAMES = pa.schema(
+    [("key", pa.uint64()), ("name", pa.string())]
+)  # of images that labels name and no batch brought
+CATEGORY_BITS = np.uint64(
+    20
+)  # of a number that sorts statements; more categories are sorted column by column
+IMAGES_FILE, STATEMENTS_FILE = "images.arrow", "statements.arrow"
+
+Keys = npt.NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class _Range:
+    """The finished rows of one range of keys, and the names of images that came several times."""
+
+    images: pa.Table
+    statements: pa.Table
+    again: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class CatalogWriter:
+    """Takes the batches of a source in and leaves `images.arrow` and `statements.arrow` in a folder.
+
+    Images are sorted by key, each once; statements by image, category, confidence and record, one of each (image,
+    category, confidence). An image that only labels name gets a row whose bytes are missing. `category_ids` numbers
+    the categories in the order in which they came, those that are declared first.
+    """
+
+    def __init__(self, source: str, declared: Sequence[str], folder: Path) -> None:
+        self.category_ids: dict[str, int] = {key: i for i, key in enumerate(dict.fromkeys(declared))}
+        self._prefix = f"{source}/"
+        self._folder = folder
+        spill = folder / "unsorted"
+        spill.mkdir(parents=True)
+        self._images = KeyRanges(spill, "images", ROWS)
+        self._statements = KeyRanges(spill, "statements", STATEMENTS)
+        self._names = KeyRanges(spill, "names", NAMES)
+
+    def add(self, batch: Batch) -> None:
+        """Takes a batch of images, of labels, or of both in."""
+        near: tuple[pa.Array, Keys] | None = None
+        if batch.images is not None:
+            names = batch.images.column("name")
+            keys, draws = hash_names(self._prefix, names.to_pylist())
+            columns = [*batch.images.columns, pa.array(keys), pa.array(draws)]
+            self._images.add(pa.record_batch(columns, schema=ROWS))
+            near = names, keys
+        if batch.labels is not None:
+            self._add_labels(batch.labels, near)
+
+    def _add_labels(self, batch: pa.RecordBatch, near: tuple[pa.Array, Keys] | None) -> None:
+        """Adds statements; `near` are the names and keys of the images that came with them."""
+        position, names = _coded(batch.column("name"))
+        if near is not None and names.equals(near[0]):
+            keys = near[1]
+        else:
+            keys, _ = hash_names(self._prefix, names.to_pylist())
+            apart = np.full(len(keys), True) if near is None else ~np.isin(keys, near[1])
+            if apart.any():
+                self._names.add(
+                    pa.record_batch([pa.array(keys[apart]), names.filter(pa.array(apart))], schema=NAMES)
+                )
+        category, ids = _coded(batch.column("category"))
+        number = np.full(len(ids), -1, np.int32)
+        used = np.flatnonzero(np.bincount(category, minlength=len(ids)))
+        for i, key in zip(used.tolist(), composed_column(ids.take(pa.array(used))).to_pylist(), strict=True):
+            number[i] = self.category_ids.setdefault(key, len(self.category_ids))
+        self._statements.add(
+            pa.record_batch(
+                [
+                    pa.array(keys[position]),
+                    pa.array(number[category]),
+                    batch.column("confidence"),
+                    batch.column("record"),
+                ],
+                schema=STATEMENTS,
+            )
+        )
+
+    def finish(self, categories: Sequence[str], notes: Notes, again: str) -> tuple[StoredTable, StoredTable]:
+        """Writes images and statements, whose categories become positions in `categories`.
+
+        Images that came several times are noted as `again`. Raises `SourceError` `id-collision` where two images have
+        one hash.
+        """
+        final = np.empty(len(self.category_ids), np.int32)
+        for position, key in enumerate(categories):
+            if key in self.category_ids:
+                final[self.category_ids[key]] = position
+        groups = (self._images, self._statements, self._names)
+        divided = any(group.in_files for group in groups)
+        if divided:
+            for group in groups:
+                group.divide()
+
+        def sort(number: int) -> _Range:
+            return self._range(number, final, divided)
+
+        paths = self._folder / IMAGES_FILE, self._folder / STATEMENTS_FILE
+        with (
+            pa.OSFile(str(paths[0]), "wb") as first,
+            pa.OSFile(str(paths[1]), "wb") as second,
+            pa.ipc.new_file(first, ROWS) as images,
+            pa.ipc.new_file(second, STATEMENTS) as statements,
+        ):
+            for made in in_threads(sort, range(1 << BITS if divided else 1)):
+                images.write_table(made.images)
+                statements.write_table(made.statements)
+                for i, example in enumerate(made.examples):
+                    notes.add(again, example, made.again - len(made.examples) + 1 if i == 0 else 1)
+        return StoredTable(paths[0]), StoredTable(paths[1])
+
+    def _range(self, number: int, final: npt.NDArray[np.int32], divided: bool) -> _Range:
+        statements = _sorted_statements(self._statements.take(number), final, BITS if divided else 0)
+        images = self._with_missing(self._images.take(number), statements.column("key").to_numpy(), number)
+        order = _order_of_images(images)
+        images = images.take(pa.array(order)).combine_chunks()
+        keys = images.column("key").to_numpy()
+        twice = np.flatnonzero(keys[1:] == keys[:-1]) + 1
+        if not len(twice):
+            return _Range(images, statements)
+        before, after = (images.select(["name", "status"]).take(pa.array(at)) for at in (twice - 1, twice))
+        other = pc.not_equal(before.column("name"), after.column("name"))
+        if pc.any(other).as_py():
+            names = (part.column("name").filter(other)[0].as_py() for part in (after, before))
+            message = f"{' and '.join(names)} have one hash"
+            raise SourceError(Problem("id-collision", message, hint="rename one of the images"))
+        repeated = after.column("name").filter(pc.equal(before.column("status"), after.column("status")))
+        once = np.full(len(keys), True)
+        once[twice] = False
+        kept = images.filter(pa.array(once)).combine_chunks()
+        return _Range(kept, statements, len(repeated), repeated.slice(0, Notes().kept).to_pylist())
+
+    def _with_missing(self, images: pa.Table, stated: Keys, number: int) -> pa.Table:
+        """The images and, as missing, those that only statements are about, whose keys are sorted."""
+        wanted = stated[np.append(True, stated[1:] != stated[:-1])] if len(stated) else stated
+        known = np.sort(images.column("key").to_numpy())
+        at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+        absent = wanted[known[at] != wanted] if len(known) else wanted
+        if not len(absent):
+            return images
+        names = self._names.take(number)
+        keys, first = np.unique(names.column("key").to_numpy(), return_index=True)
+        found = names.column("name").take(pa.array(first[np.searchsorted(keys, absent)])).to_pylist()
+        return pa.concat_tables([images, pa.Table.from_batches([self._missing(found)])])
+
+    def _missing(self, names: list[str]) -> pa.RecordBatch:
+        n = len(names)
+        keys, draws = hash_names(self._prefix, names)
+        values: dict[str, Any] = {
+            "name": names,
+            "path": names,
+            "offset": np.full(n, WHOLE_FILE),
+            "size": np.full(n, -1),
+            "status": ["missing"] * n,
+            "licence": [""] * n,
+            "author": [""] * n,
+            "mtime": np.zeros(n, np.int64),
+            "ctime": np.zeros(n, np.int64),
+            "key": keys,
+            "draw": draws,
+        }
+        return pa.record_batch([pa.array(values[part.name], part.type) for part in ROWS], schema=ROWS)
+
+
+def _coded(column: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """The column as numbers of distinct texts, and these; a column that comes so stays so."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return coded.indices.to_numpy(), coded.dictionary
+
+
+def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
+    """The order by key, status, path, and of equal ones by position."""
+    keys = images.column("key").to_numpy()
+    order = np.argsort(keys)
+    ordered = keys[order]
+    same = np.append(False, ordered[1:] == ordered[:-1]) if len(ordered) else np.zeros(0, bool)
+    tied = np.flatnonzero(same | np.append(same[1:], False))
+    if len(tied):
+        at = np.sort(order[tied])
+        rows = images.select(["key", "status", "path"]).take(pa.array(at))
+        by = [(name, "ascending") for name in rows.column_names]
+        order[tied] = at[pc.sort_indices(rows, by).to_numpy()]
+    return order
+
+
+def _sorted_statements(statements: pa.Table, final: npt.NDArray[np.int32], known: int) -> pa.Table:
+    """Sorted by key, category, confidence and record, one of each (key, category, confidence).
+
+    The first `known` bits of all keys are equal. The order is that of one number, the next bits of the key before the
+    category, and is put right where that is not enough: two keys that begin alike, or one thing said twice.
+    """
+    key, number, confidence, row = (statements.column(name).to_numpy() for name in STATEMENTS.names)
+    number = final[number]
+    code = ((key << np.uint64(known)) >> CATEGORY_BITS << CATEGORY_BITS) | number.astype(np.uint64)
+    order = np.argsort(code)
+    key = key[order]
+    if len(final) >> int(CATEGORY_BITS) or (key[1:] < key[:-1]).any():
+        order = np.lexsort((row, confidence, number, statements.column("key").to_numpy()))
+        key = statements.column("key").to_numpy()[order]
+    number = number[order]
+    same = (key[1:] == key[:-1]) & (number[1:] == number[:-1])
+    if same.any():
+        tied = np.flatnonzero(np.append(False, same) | np.append(same, False))
+        group = np.cumsum(np.append(True, ~same))[tied]
+        at = order[tied]
+        order[tied] = at[np.lexsort((row[at], confidence[at], group))]
+    confidence, row = confidence[order], row[order]
+    columns = [key, number, confidence, row]
+    if same.any():
+        first = np.append(True, ~(same & (confidence[1:] == confidence[:-1])))
+        columns = [column[first] for column in columns]
+    return pa.table(columns, schema=STATEMENTS)
