@@ -22,14 +22,14 @@ LOCK = {
     "mappings.csv": "8934290a40eb5782",
     "shards.csv": "48a76cf6afac1703",
 }
-LOSSES = [108.908, 62.4982, 18.1431, 18.4791, 9.9514, 18.5395]
+LOSSES = [121.463, 83.5333, 62.0244, 44.0131, 31.8079]
 TRAINING = """\
 training:
   model: resnet18
-  image_size: 32
-  batch_size: 2
+  image_size: 64
+  batch_size: 4
   epochs: 5
-  learning_rate: {base: 0.0005, warm_up_epochs: 0}
+  learning_rate: {base: 0.00002, warm_up_epochs: 0}
   precision: fp32
   seed: 7
 """
@@ -58,7 +58,8 @@ def test_the_lock_has_the_files_that_it_always_had(built: Built) -> None:
 def test_the_first_steps_of_a_training_have_the_losses_that_they_always_had(
     world: Path, built: Built
 ) -> None:
-    """To a few parts in a hundred: processors round convolutions each in its own way."""
+    """To 4 parts in a hundred: processors round convolutions each in its own way (2.2 were seen); without learning the
+    last would be 13 away."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     from mlimg_build.compiler.model_stage import make_model
     from mlimg_build.spec import Backend, TrainingBackend
@@ -70,4 +71,4 @@ def test_the_first_steps_of_a_training_have_the_losses_that_they_always_had(
     (history,) = (world / "out" / "world.runs").glob("*/history.jsonl")
     steps = [json.loads(line) for line in history.read_text().splitlines()]
     losses = [step["loss"] for step in steps if step["kind"] == "step"]
-    assert losses[: len(LOSSES)] == pytest.approx(LOSSES, rel=2e-2)
+    assert losses[: len(LOSSES)] == pytest.approx(LOSSES, rel=4e-2)
