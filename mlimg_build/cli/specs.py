@@ -202,7 +202,7 @@ def lint(
     from mlimg_build import terminal
     from mlimg_build.compiler.lint.findings import PART_COLUMNS, lint_plan, part_rows
     from mlimg_build.compiler.pipeline import labelled
-    from mlimg_build.compiler.run.assembly import as_csv
+    from mlimg_build.compiler.run.csv_files import as_csv
     from mlimg_build.spec import load_backend
 
     loaded = load(spec)

@@ -6,14 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
+from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.copies.copy_findings import torn_by_copies
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, copies_attribute, merge_copies
-from mlimg_build.compiler.copies.duplicates import ordered_groups
-from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store, write_synced
+from mlimg_build.compiler.copies.duplicates import CopyGroups, groups_of_copies, ordered_groups
+from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
 from mlimg_build.compiler.lint.contradictions import COLUMNS as CONTRADICTIONS
 from mlimg_build.compiler.lint.contradictions import contradictions
@@ -22,19 +23,17 @@ from mlimg_build.compiler.lock.lock_reader import KEY, Locked, changes, parse_lo
 from mlimg_build.compiler.lock.lock_writer import lock_files, refuse_strangers, write_lock
 from mlimg_build.compiler.plan.left_out import write_left_out
 from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, remember
-from mlimg_build.compiler.run.assembly import as_csv, failures, finish, noted, passed_over, plan_digest
+from mlimg_build.compiler.run.assembly import failures, finish, noted, passed_over, plan_digest
+from mlimg_build.compiler.run.csv_files import write_csv
 from mlimg_build.compiler.run.repair import forget_lists, without_flaws
 from mlimg_build.compiler.run.task_runner import execute
+from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.dataset.write.shard_writer import read_result
-from mlimg_build.errors import BuildError, DatasetError, Interrupted, LabelError, LockChanged, Problem
-from mlimg_build.images import Status
+from mlimg_build.errors import DatasetError, Interrupted, LabelError, LockChanged, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 from mlimg_build.spec.reading import require_text
 
 __all__ = [
-    "Built",
-    "Silent",
-    "Watcher",
     "build",
     "check_lock",
     "dataset_path",
@@ -46,72 +45,6 @@ __all__ = [
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What a build left: the dataset and its digest, the lock, the list of failures (None where there is none)."""
-
-    dataset: Path
-    digest: str
-    lock: Path
-    failures: Path | None
-    passed_over: Path | None  # what the sources held and could not be used
-    left_out: Path | None  # images of the sources without a label that counts
-    failed: dict[str, int]  # status → images
-    asked_again: (
-        int  # of them, those that were gone since the plan or could not be read: the next run asks again
-    )
-    images: int
-    read: int  # images that this run read
-    seconds: float  # that the tasks took
-    workers: int
-    peak_memory: int  # of a worker, bytes
-    summary: dict[str, Any]
-    warnings: tuple[Problem, ...]
-    copies: dict[str, Any]  # as the dataset's attribute has them: how many, and among which images
-    proved: tuple[int, int] | None = (
-        None  # shards that are what the lock says, of how many; None without a lock
-    )
-
-    @property
-    def failure(self) -> BuildError | None:
-        """The error "no-bytes" where no image has any: what was built holds labels only."""
-        reasons = Counter(self.failed)
-        if reasons.total() < self.images:
-            return None
-        listed = " and ".join(f"{count:,} {status}" for status, count in reasons.most_common(3))
-        (likeliest, _), *_ = reasons.most_common(1)
-        meaning, hint = Status[likeliest].meaning, Status[likeliest].hint
-        return BuildError(
-            Problem(
-                "no-bytes",
-                f"none of the {self.images:,} images has bytes ({listed}); {self.dataset} holds their labels only",
-                hint=f"{likeliest}: {meaning[:1].lower()}{meaning[1:]}; {hint}. Each image with its reason is in "
-                f"{self.failures}",
-            )
-        )
-
-
-class Watcher(Protocol):
-    """Follows a build."""
-
-    def step(self, message: str) -> None:
-        """Hears what is being done."""
-
-    def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
-        """Hears what is left, and returns what hears of each `Progress`."""
-
-
-class Silent:
-    """Follows a build and says nothing."""
-
-    def step(self, message: str) -> None:
-        """Says nothing."""
-
-    def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
-        """Returns what says nothing."""
-        return lambda done: None
 
 
 def dataset_path(loaded: LoadedSpec, out: Path, fraction: float) -> Path:
@@ -256,17 +189,19 @@ def build(
             known = _refuse_others(made, store, expected, locked)
             proved = (known, len(made.work))
         watcher.step("assembling the dataset")
-        merged = _merged(made, store, expected if fraction < 1 else None, whole)
+        groups = groups_of_copies(made, store)
+        merged = _merged(made, store, groups, expected if fraction < 1 else None, whole)
         basis = "whole" if fraction >= 1 else "lock" if expected and expected.knows_images else "fraction"
         digest = finish(made, store, path, merged, basis)
         again = sum(noted(store, work.images, "again") for work in made.work)
-        write_lock(made, store, folder, digest if fraction >= 1 and not again else None)
+        write_lock(made, store, folder, digest if fraction >= 1 and not again else None, groups)
         clashes = contradictions(made, store, merged)
-        _report(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
-        listed = list(failures(made, store))
-        report = _report(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)
+        write_csv(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
+        failed = Counter(status for _, status, _ in failures(made, store))
+        listed = failures(made, store) if failed else ()
+        report = write_csv(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)
         passed = list(passed_over(made))
-        skipped = _report(
+        skipped = write_csv(
             folder.with_suffix(".passed-over.csv"),
             ("source", "code", "count", "example", "fate", "meaning"),
             passed,
@@ -278,9 +213,6 @@ def build(
         made = replace(made, unused=unused_rules(made, store))
         if fraction >= 1:
             store.prune(key for work in made.work for key in (work.images, work.labels))
-    failed: dict[str, int] = {}
-    for _, status, _reason in listed:
-        failed[status] = failed.get(status, 0) + 1
     return Built(
         dataset=path,
         digest=digest,
@@ -288,7 +220,7 @@ def build(
         failures=report,
         passed_over=skipped,
         left_out=left,
-        failed=failed,
+        failed=dict(failed),
         asked_again=again,
         images=sum(work.shard.images for work in made.work),
         read=read,
@@ -302,11 +234,13 @@ def build(
     )
 
 
-def _merged(made: Plan, store: Store, locked: Locked | None, whole: Plan | None) -> MergedCopies:
-    """The copies among the images of the plan; `LabelError` where they contradict each other and may not."""
+def _merged(
+    made: Plan, store: Store, groups: CopyGroups, locked: Locked | None, whole: Plan | None
+) -> MergedCopies:
+    """What the copies in `groups` say together; `LabelError` where they contradict each other and may not."""
     spec = made.loaded.spec
     merge = spec.duplicates.exact == "merge"
-    merged = merge_copies(made, ordered_groups(made, store, locked, whole), merge=merge)
+    merged = merge_copies(made, ordered_groups(made, store, locked, whole, groups), merge=merge)
     if merge and merged.contradictions and spec.annotation.conflicts == "error":
         raise LabelError(
             Problem(
@@ -403,12 +337,3 @@ def _repaired(made: Plan, store: Store, watcher: Watcher) -> Plan:
     for flaw in flaws:
         watcher.step(flaw)
     return sound
-
-
-def _report(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path | None:
-    """A CSV of the rows; none, and no old one, where there are no rows."""
-    if not rows:
-        path.unlink(missing_ok=True)
-        return None
-    write_synced(path, as_csv(header, rows))
-    return path

@@ -14,7 +14,7 @@ from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
 
 if TYPE_CHECKING:
-    from mlimg_build.compiler.pipeline import Built
+    from mlimg_build.compiler.build_result import Built
     from mlimg_build.dataset import Verification
     from mlimg_build.dataset.verification import Finding
     from mlimg_build.explain.label_proofs import Proof

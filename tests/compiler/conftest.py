@@ -12,7 +12,8 @@ from photographs import crops
 from runs import inline
 from sea_world import make_world
 
-from mlimg_build.compiler.pipeline import Built, build
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import LoadedSpec, load_spec
 
 SPEC = """\

@@ -9,7 +9,8 @@ import pytest
 from photographs import crops
 from runs import inline
 
-from mlimg_build.compiler.pipeline import Built, build, plan
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SourceError
 from mlimg_build.explain.image_labels import explain

@@ -16,11 +16,12 @@ import pytest
 from photographs import crops
 from runs import inline
 
+from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.catalog.arrow_tables import write_batches
 from mlimg_build.compiler.catalog.catalog import catalog
 from mlimg_build.compiler.engine import retries
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.pipeline import Built, build, plan
+from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.run import tasks
 from mlimg_build.compiler.run.repair import without_flaws

@@ -14,7 +14,8 @@ import pytest
 import zarr
 from runs import backend, external_cluster, inline, tree
 
-from mlimg_build.compiler.pipeline import Built, build, plan
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import BackendError
 from mlimg_build.spec import Backend, LoadedSpec, SchedulerCluster, load_spec

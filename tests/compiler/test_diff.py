@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import inline
 
+from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.diff.comparison import Change, Differences, as_json, compare
 from mlimg_build.compiler.diff.loading import compare_paths, side_of
 from mlimg_build.compiler.diff.markdown import LONGEST, as_markdown
 from mlimg_build.compiler.diff.sections import sections, summary
 from mlimg_build.compiler.diff.snapshot import COLUMN, Category, Mapped, Pair, Side, SourceFacts
 from mlimg_build.compiler.lock.lock_reader import COUNTED
-from mlimg_build.compiler.pipeline import Built, build, lock
+from mlimg_build.compiler.pipeline import build, lock
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import MlimgError
 from mlimg_build.labels import FATES, RULES

@@ -14,8 +14,9 @@ import pytest
 from runs import backend, inline, tree
 
 import mlimg_build.compiler.lock.lock_writer as locking
+from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.lock.lock_reader import FILES, read_lock
-from mlimg_build.compiler.pipeline import Built, build, check_lock, lock
+from mlimg_build.compiler.pipeline import build, check_lock, lock
 from mlimg_build.errors import BuildError, LockChanged
 from mlimg_build.spec import LoadedSpec, load_spec
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from runs import inline
 
-from mlimg_build.compiler.pipeline import Built, build
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
 
 WORLD = Path(__file__).with_name("world")

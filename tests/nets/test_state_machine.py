@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from photographs import crops
 from runs import inline
 
-from mlimg_build.compiler.pipeline import Built, build, plan
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import DatasetError, Interrupted, MlimgError
 from mlimg_build.spec import load_spec

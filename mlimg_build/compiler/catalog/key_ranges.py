@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,12 @@ class KeyRanges:
         return pa.Table.from_batches(
             [open_batches(path).get_batch(number) for path in self._files], self.schema
         )
+
+    def tables(self) -> Iterator[pa.Table]:
+        """All rows, range by range: those of equal keys are in one table."""
+        if self.in_files:
+            self.divide()
+        yield from (self.take(number) for number in range(1 << BITS if self.in_files else 1))
 
     def _write(self) -> None:
         table = pa.Table.from_batches(self._rows, self.schema)

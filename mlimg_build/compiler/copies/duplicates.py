@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.compiler.catalog.key_ranges import KeyRanges
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan, Work
 from mlimg_build.compiler.plan.row_files import shard_batch
@@ -19,7 +23,9 @@ from mlimg_build.dataset import order_key
 from mlimg_build.dataset.format.text import unpack
 from mlimg_build.dataset.read.column_reader import read_array
 
-__all__ = ["Copy", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
+__all__ = ["Copy", "CopyGroups", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
+
+DIGESTS = pa.schema([("key", pa.uint64()), ("column", pa.int32()), ("row", pa.int32())])
 
 
 class KnownCopies(Protocol):
@@ -43,37 +49,73 @@ class Copy:
     row: int
 
 
-def groups_of_copies(plan: Plan, store: Store) -> dict[str, list[Copy]]:
+CopyGroups = Mapping[str, Sequence[Copy]]
+"""sha256 (hex) → the images that have these bytes."""
+
+
+def groups_of_copies(plan: Plan, store: Store) -> CopyGroups:
     """sha256 → the images that have these bytes, two at least, among the shards that are built.
 
-    Memory: eight bytes an image, and the images that have copies.
+    Memory: one range of digests (all digests where they are few), and the images that have copies.
     """
     name = _column(plan)
     built = [work for work in plan.work if store.has(work.images, asked_again=True)]
-    begins = [_prefixes(read_array(store.path(work.images) / name)) for work in built]
-    values, count = np.unique(np.concatenate([*begins, np.empty(0, np.uint64)]), return_counts=True)
-    repeated = values[(count > 1) & (values > 0)]  # a failed image has a digest of zeros
     found: dict[str, list[Copy]] = defaultdict(list)
-    for work, begin in zip(built, begins, strict=True):
-        rows = np.flatnonzero(np.isin(begin, repeated))
-        if len(rows):
-            digest, image = (read_array(store.path(work.images) / column)[rows] for column in (name, "id"))
-            for one, row, image_id in zip(digest, rows.tolist(), unpack(image), strict=True):
-                found[one.tobytes().hex()].append(Copy(image_id, work, row))
+    for number, rows in _repeated(store, [store.path(work.images) / name for work in built]):
+        work = built[number]
+        digest, image = (read_array(store.path(work.images) / column)[rows] for column in (name, "id"))
+        for one, row, image_id in zip(digest, rows.tolist(), unpack(image), strict=True):
+            found[one.tobytes().hex()].append(Copy(image_id, work, row))
     return {sha256: group for sha256, group in found.items() if len(group) > 1}
 
 
+def _repeated(store: Store, columns: Sequence[Path]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """(position of a column, rows) of the digests whose first eight bytes occur more than once in all columns."""
+    folder = store.root / "tmp" / uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        digests = KeyRanges(folder, "digests", DIGESTS)
+        for number, path in enumerate(columns):
+            key = _prefixes(read_array(path))
+            rows = np.flatnonzero(key).astype(np.int32)  # a failed image has a digest of zeros
+            columns_of = [key[rows], np.full(len(rows), number, np.int32), rows]
+            digests.add(pa.record_batch([pa.array(values) for values in columns_of], schema=DIGESTS))
+        again = [_again(table) for table in digests.tables()]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    column, row = (np.concatenate([part[i] for part in again]) for i in range(2))
+    order = np.lexsort((row, column))
+    column, row = column[order], row[order]
+    for number in np.unique(column).tolist():
+        yield number, row[slice(*np.searchsorted(column, (number, number + 1)))].astype(np.int64)
+
+
+def _again(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """(column, row) of the keys that occur more than once."""
+    key = table.column("key").to_numpy()
+    order = np.argsort(key)
+    same = key[order][1:] == key[order][:-1]
+    repeated = order[np.append(False, same) | np.append(same, False)] if len(order) else order
+    column, row = (table.column(name).to_numpy()[repeated] for name in ("column", "row"))
+    return column, row
+
+
 def ordered_groups(
-    plan: Plan, store: Store, locked: KnownCopies | None = None, whole: Plan | None = None
+    plan: Plan,
+    store: Store,
+    locked: KnownCopies | None = None,
+    whole: Plan | None = None,
+    found: CopyGroups | None = None,
 ) -> list[list[Copy]]:
     """The groups of copies of a dataset, in the order of sha256(id), each with the image that counts first.
+
+    `found` are those of `groups_of_copies`, where they are known already.
 
     With the lock that was proved and the plan of the whole, of which `plan` is a fraction, the copies that lie outside
     the fraction are members too: which image counts is then what it is in the whole.
     """
-    groups = {
-        sha256: {one.id: one for one in group} for sha256, group in groups_of_copies(plan, store).items()
-    }
+    found = groups_of_copies(plan, store) if found is None else found
+    groups = {sha256: {one.id: one for one in group} for sha256, group in found.items()}
     if locked is not None and whole is not None and locked.repeated:
         here = {(work.shard.split, work.shard.number): work for work in plan.work}
         listed: dict[str, dict[str, Copy]] = defaultdict(dict)
@@ -111,13 +153,21 @@ def _listed(plan: Plan, locked: KnownCopies) -> Iterator[Copy]:
             yield Copy(ids[row].as_py(), work, row)
 
 
-def copies(plan: Plan, store: Store, before: KnownCopies | None) -> list[tuple[str, str]]:
+def copies(
+    plan: Plan,
+    store: Store,
+    before: KnownCopies | None,
+    groups: CopyGroups | None = None,
+) -> list[tuple[str, str]]:
     """(sha256, image id) of every image whose bytes another image has too, sorted.
+
+    `groups` are those of `groups_of_copies`, where they are known already.
 
     Images of shards that are not built count with the copies that the lock `before` lists, where their shard still
     follows from the same.
     """
-    found = {(sha256, one.id) for sha256, group in groups_of_copies(plan, store).items() for one in group}
+    groups = groups_of_copies(plan, store) if groups is None else groups
+    found = {(sha256, one.id) for sha256, group in groups.items() for one in group}
     if before is not None and before.repeated:
         found |= set(_known(plan, store, before))
     images = Counter(sha256 for sha256, _ in found)

@@ -14,7 +14,8 @@ from mlimg_build.compiler.diff.comparison import COPIED, Differences, compare
 from mlimg_build.compiler.diff.label_changes import compare_entries
 from mlimg_build.compiler.diff.snapshot import COLUMN, COUNTED, Category, Key, Mapped, Pair, Side, SourceFacts
 from mlimg_build.compiler.lock.lock_reader import Locked, read_lock
-from mlimg_build.compiler.pipeline import Watcher, decided
+from mlimg_build.compiler.pipeline import decided
+from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.column_reader import read_array
 from mlimg_build.errors import BuildError, Problem

@@ -15,7 +15,7 @@ from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_correction
 from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.run.assembly import as_csv
+from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import Placed, near_ties, same_names
 from mlimg_build.sources.image_paths import composed

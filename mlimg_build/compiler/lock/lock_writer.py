@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mlimg_build.compiler.copies.duplicates import copies
+from mlimg_build.compiler.copies.duplicates import CopyGroups, copies
 from mlimg_build.compiler.engine.cache import Store, write_synced
 from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
 from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.run.assembly import as_csv, evidence, plan_digest
+from mlimg_build.compiler.run.assembly import evidence, plan_digest
+from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
@@ -24,15 +25,18 @@ from mlimg_build.labels import DOUBTS, distinct_names, merges
 __all__ = ["lock_files", "refuse_strangers", "write_lock"]
 
 
-def write_lock(plan: Plan, store: Store, folder: Path, dataset: str | None) -> None:
+def write_lock(
+    plan: Plan, store: Store, folder: Path, dataset: str | None, groups: CopyGroups | None = None
+) -> None:
     """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset where it is built.
 
     What this machine has not built keeps the digests of the lock that was there, as long as it follows from the
-    same: so a lock that a merge left in conflict is mended. `BuildError` where `folder` is anything but a lock.
+    same: so a lock that a merge left in conflict is mended. `groups` are those of `groups_of_copies`, where they are
+    known already. `BuildError` where `folder` is anything but a lock.
     """
     folder = folder.absolute()
     refuse_strangers(folder)
-    files = lock_files(plan, store, read_leniently(folder), dataset)
+    files = lock_files(plan, store, read_leniently(folder), dataset, groups)
     with explaining_full_disk(folder), replacing(folder) as temporary:
         for name, data in files.items():
             write_synced(temporary / name, data)
@@ -53,8 +57,13 @@ def refuse_strangers(folder: Path) -> None:
         )
 
 
-def lock_files(plan: Plan, store: Store, before: Locked | None, dataset: str | None) -> dict[str, bytes]:
-    """The files of a lock by name; `before` gives the digests of what is not in the store."""
+def lock_files(
+    plan: Plan, store: Store, before: Locked | None, dataset: str | None, groups: CopyGroups | None = None
+) -> dict[str, bytes]:
+    """The files of a lock by name; `before` gives the digests of what is not in the store.
+
+    `groups` are those of `groups_of_copies`, where they are known already.
+    """
     shards = list(_shards(plan, store, before))
     if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan):
         dataset = before.head.get("dataset")
@@ -63,7 +72,7 @@ def lock_files(plan: Plan, store: Store, before: Locked | None, dataset: str | N
         "categories.csv": _categories(plan, store),
         "mappings.csv": _mappings(plan),
         "cooccurrence.csv": _pairs(plan),
-        "duplicates.csv": copies(plan, store, before),
+        "duplicates.csv": copies(plan, store, before, groups),
         "shards.csv": shards,
     }
     return {

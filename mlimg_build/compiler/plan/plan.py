@@ -27,13 +27,14 @@ from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, reason_codes, unused_categories
 from mlimg_build.compiler.plan.image_groups import Groups, group_images, share_warnings
 from mlimg_build.compiler.plan.left_out import REASONS
-from mlimg_build.compiler.plan.row_files import Rows, Shard, shard_batch, statements_of
+from mlimg_build.compiler.plan.refused_contradictions import refuse_contradictions
+from mlimg_build.compiler.plan.row_files import Rows, Shard
 from mlimg_build.compiler.plan.row_writer import lay_out
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
-from mlimg_build.errors import LabelError, MlimgError, Problem, SourceError, SpecError
+from mlimg_build.errors import MlimgError, Problem, SourceError, SpecError
 from mlimg_build.images import encoder
-from mlimg_build.labels import merges, settle
+from mlimg_build.labels import merges
 from mlimg_build.sources import open_source
 from mlimg_build.sources.note_codes import lost, used
 from mlimg_build.spec import LoadedSpec, Spec, digest_of, without_paths
@@ -247,7 +248,7 @@ def make_plan(
     assert entry is not None  # noqa: S101  it was made just above
     rows, folder = Rows.from_record(entry["notes"]), store.path(rows_key)
     if loaded.spec.annotation.conflicts == "error":
-        _refuse_contradictions(loaded, catalogs, facts, folder, rows)
+        refuse_contradictions(loaded, facts, store, rows_key, rows)
     spec = loaded.spec
     layout = Layout(
         images_per_shard=spec.dataset.images_per_shard,
@@ -399,31 +400,3 @@ def _why(key: Key, store: Store, before: str | None) -> str:
                 return f"{name}.{changed[0]} changed" if changed else said
             return said
     return "the format changed"
-
-
-def _refuse_contradictions(
-    loaded: LoadedSpec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, rows: Rows
-) -> None:
-    """Raises `LabelError` with the first contradictions, where the spec says that there must be none."""
-    found = 0
-    listed: list[str] = []
-    for split in dict.fromkeys(shard.split for shard in rows.shards):
-        for shard in rows.of(split):
-            batch = shard_batch(folder, split, shard.number)
-            statements = statements_of(batch)
-            _, clashes = settle(statements, facts.hierarchy, "error")
-            found += len(clashes)
-            wnids = facts.vocabulary.wnids
-            for absent, present in zip(clashes.absent[: 10 - len(listed)], clashes.present, strict=False):
-                image = batch.column("id")[int(statements.image[absent])]
-                denied, stated = wnids[statements.category[absent]], wnids[statements.category[present]]
-                listed.append(f"{image}: {denied} absent, {stated} present")
-    if found:
-        raise LabelError(
-            Problem(
-                "contradiction",
-                f"{found} statements contradict each other, and the spec allows none; the first: {'; '.join(listed)}",
-                loaded.place("annotation", "conflicts"),
-                hint="settle them with `conflicts: prefer_verified` or `drop`, or correct the sources",
-            )
-        )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ from mlimg_build.spec import digest_of
 
 ALTERNATIVES = 3  # senses that are told beside the chosen one
 
-__all__ = ["as_csv", "evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
+__all__ = ["evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: str) -> str:
@@ -229,12 +227,3 @@ def noted(store: Store, key: Key, name: str) -> int:
     """A number that a stage noted with its result; 0 where there is none."""
     entry = store.entry(key)
     return int(entry["notes"].get(name, 0)) if entry else 0
-
-
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A CSV with one fact a line."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue().encode()

@@ -1,0 +1,44 @@
+"""CSVs with one fact a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.dataset.durable import explaining_full_disk
+
+__all__ = ["as_csv", "write_csv"]
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """A CSV with one fact a line."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue().encode()
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path | None:
+    """A CSV of the rows, of which there may be millions; none, and no old one, where there are no rows."""
+    stream = iter(rows)
+    first = next(stream, None)
+    if first is None:
+        path.unlink(missing_ok=True)
+        return None
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with explaining_full_disk(path), temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([header, first])
+            writer.writerows(stream)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
