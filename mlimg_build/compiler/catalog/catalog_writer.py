@@ -19,7 +19,7 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Batch, Notes
 from mlimg_build.sources.image_paths import composed_column
 
-__all__ = ["STATEMENTS", "CatalogWriter"]
+__all__ = ["STATEMENTS", "CatalogWriter", "sorted_statements"]
 
 STATEMENTS = pa.schema(
     [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float64()), ("record", pa.int64())]
@@ -139,7 +139,7 @@ class CatalogWriter:
         return StoredTable(paths[0]), StoredTable(paths[1])
 
     def _range(self, number: int, final: npt.NDArray[np.int32], divided: bool) -> _Range:
-        statements = _sorted_statements(self._statements.take(number), final, BITS if divided else 0)
+        statements = sorted_statements(self._statements.take(number), final, BITS if divided else 0)
         images = self._with_missing(self._images.take(number), statements.column("key").to_numpy(), number)
         order = _order_of_images(images)
         images = images.take(pa.array(order)).combine_chunks()
@@ -212,7 +212,7 @@ def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
     return order
 
 
-def _sorted_statements(statements: pa.Table, final: npt.NDArray[np.int32], known: int) -> pa.Table:
+def sorted_statements(statements: pa.Table, final: npt.NDArray[np.int32], known: int) -> pa.Table:
     """Sorted by key, category, confidence and record, one of each (key, category, confidence).
 
     The first `known` bits of all keys are equal. The order is that of one number, the next bits of the key before the
