@@ -188,20 +188,15 @@ class _Layer:
 
     def write(self, stretch: _Stretch) -> list[Shard]:
         """The shards of a stretch are in their file; gives what they hold."""
-        parts = []
-        for view in self.sources:
-            part = Part.read(view, self.cuts, stretch.first, stretch.last, stretch.split)
-            parts.append(part.of(self._there(part)))
-        order = np.argsort(np.concatenate([part.keys for part in parts]), kind="stable")
-        order = order[stretch.skipped : stretch.skipped + stretch.stop - stretch.start]
-        images = pa.concat_tables(
-            _images(view, part, stretch.licences) for view, part in zip(self.sources, parts, strict=True)
-        )
-        rows = images.take(pa.array(order)).combine_chunks()
+        # a small split has rows in all blocks, so these are read a few at a time
+        pieces = [
+            self._piece(stretch, first, min(first + SURVEYED, stretch.last))
+            for first in range(stretch.first, stretch.last, SURVEYED)
+        ]
+        rows = pa.concat_tables(pieces).slice(stretch.skipped, stretch.stop - stretch.start)
         mtimes, ctimes = rows.column("mtime").to_numpy(), rows.column("ctime").to_numpy()
-        lists = _lists(parts, order)
-        plain = [rows.column(name).combine_chunks() for name, _ in [*IMAGE_FIELDS, MTIME]]
-        whole = pa.record_batch([*plain, *lists], schema=SCHEMA)
+        columns = [rows.column(field.name).combine_chunks() for field in SCHEMA]
+        whole = pa.record_batch(columns, schema=SCHEMA)
         name, shards = SPLITS[stretch.split], list[Shard]()
         batches = []
         for number, start in enumerate(range(0, len(whole), self.per_shard)):
@@ -212,6 +207,21 @@ class _Layer:
             shards.append(_shard(name, stretch.file * SHARDS_PER_FILE + number, batch, hint))
         write_batches(self.folder / file_name(name, stretch.file), SCHEMA, batches)
         return shards
+
+    def _piece(self, stretch: _Stretch, first: int, last: int) -> pa.Table:
+        """The rows of a stretch in the blocks `first` to `last` (left out), in order, with the files' times."""
+        parts = []
+        for view in self.sources:
+            part = Part.read(view, self.cuts, first, last, stretch.split)
+            parts.append(part.of(self._there(part)))
+        order = np.argsort(np.concatenate([part.keys for part in parts]), kind="stable")
+        images = pa.concat_tables(
+            _images(view, part, stretch.licences) for view, part in zip(self.sources, parts, strict=True)
+        )
+        rows = images.take(pa.array(order)).combine_chunks()
+        for (name, _), values in zip(STATEMENT_FIELDS, _lists(parts, order), strict=True):
+            rows = rows.append_column(name, values)
+        return rows
 
     def _there(self, part: Part) -> npt.NDArray[np.bool_]:
         """The images that get a row."""
