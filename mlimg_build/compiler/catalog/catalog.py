@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns
 from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWriter
-from mlimg_build.compiler.catalog.list_joins import Join, join_of
+from mlimg_build.compiler.catalog.list_joins import Join, ListJoin
 from mlimg_build.compiler.engine.cache import write_synced
 from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
@@ -185,8 +185,9 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: str) -
             Problem("source-empty", f"source {name} has no {what} that can be used", hint=_why_empty(notes))
         )
     files = [(path.name, file_digest(path)) for path in source.files]
-    join = join_of(source, images, statements)
-    _look_again(name, source, part, images, notes.walked, signature)
+    joining = ListJoin(source, images, statements)
+    _look_again(name, source, part, images, notes.walked, signature, joining.watch)
+    join = joining.result()
     return {
         "signature": signature,
         "name": name,
@@ -202,9 +203,18 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: str) -
 
 
 def _look_again(
-    name: str, source: Source, part: Any, images: StoredTable, walked: dict[str, int], signature: str
+    name: str,
+    source: Source,
+    part: Any,
+    images: StoredTable,
+    walked: dict[str, int],
+    signature: str,
+    join: Callable[[File], None],
 ) -> None:
-    """Raises `TransientError` where the source changed while it was scanned, or files were away only then."""
+    """Raises `TransientError` where the source changed while it was scanned, or files were away only then.
+
+    The same walk shows every file to `join`.
+    """
     wanted = np.empty(0, np.int64) if source.root is None else _missing_paths(images)
     there: list[int] = []
     counted: Counter[str] = Counter()
@@ -212,6 +222,7 @@ def _look_again(
 
     def watch(file: File) -> None:
         nonlocal found
+        join(file)
         counted[""] += 1
         folder = file.path.partition("/")[0]
         if folder in walked:

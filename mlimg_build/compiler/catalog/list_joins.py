@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +13,10 @@ import pyarrow.compute as pc
 
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names
 from mlimg_build.compiler.catalog.near_names import NearNames
-from mlimg_build.sources import WHOLE_FILE, Notes, Source
-from mlimg_build.sources.image_files import is_image_name, walk
+from mlimg_build.sources import WHOLE_FILE, Source
+from mlimg_build.sources.image_files import File, is_image_name
 
-__all__ = ["Join", "join_of"]
+__all__ = ["Join", "ListJoin"]
 
 SAMPLE = 1000  # names that are not found, whose namesakes are looked for
 LOOKED = 1 << 18  # files that are looked at for that
@@ -47,47 +45,77 @@ class Join:
     near: tuple[str, str, tuple[str, ...]] | None
 
 
-def join_of(source: Source, images: StoredTable, statements: StoredTable) -> Join | None:
-    """How a source's lists meet its folder; None for a source without lists.
+class ListJoin:
+    """Finds out how a source's lists meet its folder, while somebody else walks the folder and shows its files.
 
-    The tables are the catalog's, whose batches are of the same ranges of keys. Where the rows come from the lists, the
-    folder is walked for what no list names; memory is then eight bytes an image that is there.
+    The tables are the catalog's, whose batches are of the same ranges of keys. Where rows come from the lists, every
+    file is looked up among their images: memory is then eight bytes an image that is there.
     """
-    if not source.lists:
-        return None
-    listed = found = there = 0
-    lost: list[str] = []
-    for part in _parts(source, images, statements):
-        listed += int(np.count_nonzero(part.named & part.local))
-        found += int(np.count_nonzero(part.named & part.there))
-        there += int(np.count_nonzero(part.there))
-        if len(lost) < SAMPLE:
-            away = part.batch.column("name").filter(pa.array(part.named & part.local & ~part.there))
-            lost += away.slice(0, SAMPLE - len(lost)).to_pylist()
-    near = NearNames(lost)
-    spare, tars = _Spare(near), 0
-    if source.root is None:
-        files = 0
-    elif source.lists_name_images:
-        files, tars = _walked(source.root, _known_paths(source, images, statements), spare)
-    else:
-        files = there
+
+    def __init__(self, source: Source, images: StoredTable, statements: StoredTable) -> None:
+        self._asked = bool(source.lists)
+        self._waiting: list[str] = []
+        self._known: npt.NDArray[np.uint64] | None = None
+        self._listed = self._found = self._files = self._tars = 0
+        self._lost: list[str] = []
+        if not self._asked:
+            return
         for part in _parts(source, images, statements):
-            unused = part.batch.filter(pa.array(part.there & ~part.named))
-            spare.add(unused.column("path").to_pylist(), unused.column("name").to_pylist())
-    telling = near.spelled() or list(near.found.values())
-    return Join(
-        listed=listed,
-        found=found,
-        there=files,
-        used=files - spare.count,
-        tars=tars,
-        lost=lost[0] if lost else "",
-        spare=spare.example,
-        spelled=len(near.spelled()),
-        moved=len(near.found) - len(near.spelled()),
-        near=(telling[0].listed, telling[0].there, telling[0].kinds) if telling else None,
-    )
+            self._listed += int(np.count_nonzero(part.named & part.local))
+            self._found += int(np.count_nonzero(part.named & part.there))
+            if len(self._lost) < SAMPLE:
+                away = part.batch.column("name").filter(pa.array(part.named & part.local & ~part.there))
+                self._lost += away.slice(0, SAMPLE - len(self._lost)).to_pylist()
+        self._near = NearNames(self._lost)
+        self._spare = _Spare(self._near)
+        if source.root is not None and source.lists_name_images:
+            self._known = _known_paths(source, images, statements)
+        elif source.root is not None:
+            for part in _parts(source, images, statements):
+                self._files += int(np.count_nonzero(part.there))
+                unused = part.batch.filter(pa.array(part.there & ~part.named))
+                self._spare.add(unused.column("path").to_pylist(), unused.column("name").to_pylist())
+
+    def watch(self, file: File) -> None:
+        """Is shown every file below the root of the source."""
+        if self._known is not None:
+            self._waiting.append(file.path)
+            if len(self._waiting) == BATCH:
+                self._look()
+
+    def result(self) -> Join | None:
+        """How they meet, after all files were shown; None for a source without lists."""
+        if not self._asked:
+            return None
+        self._look()
+        near = self._near
+        telling = near.spelled() or list(near.found.values())
+        return Join(
+            listed=self._listed,
+            found=self._found,
+            there=self._files,
+            used=self._files - self._spare.count,
+            tars=self._tars,
+            lost=self._lost[0] if self._lost else "",
+            spare=self._spare.example,
+            spelled=len(near.spelled()),
+            moved=len(near.found) - len(near.spelled()),
+            near=(telling[0].listed, telling[0].there, telling[0].kinds) if telling else None,
+        )
+
+    def _look(self) -> None:
+        """Counts the images and the tars among the files that wait; those that no list names are to spare."""
+        paths, self._waiting = self._waiting, []
+        if self._known is None or not paths:
+            return
+        self._tars += sum(path.endswith(".tar") for path in paths)
+        paths = [path for path in paths if is_image_name(path)]
+        self._files += len(paths)
+        hashes = hash_names("", paths)[0]
+        at = np.minimum(np.searchsorted(self._known, hashes), max(len(self._known) - 1, 0))
+        new = self._known[at] != hashes if len(self._known) else np.full(len(paths), True)
+        unknown = [path for path, one in zip(paths, new.tolist(), strict=True) if one]
+        self._spare.add(unknown, unknown)
 
 
 class _Part(NamedTuple):
@@ -135,19 +163,3 @@ class _Spare:
             self.near.look(path, name)
         self.count += len(paths)
         self.example = self.example or (paths[0] if paths else "")
-
-
-def _walked(root: Path, known: npt.NDArray[np.uint64], spare: _Spare) -> tuple[int, int]:
-    """The images and the tars below a root; images whose path is not `known` are added to `spare`."""
-    files = tars = 0
-    walked = (file.path for file in walk(root, notes=Notes()))
-    while paths := list(islice(walked, BATCH)):
-        tars += sum(path.endswith(".tar") for path in paths)
-        paths = [path for path in paths if is_image_name(path)]
-        files += len(paths)
-        hashes = hash_names("", paths)[0]
-        at = np.minimum(np.searchsorted(known, hashes), max(len(known) - 1, 0))
-        new = known[at] != hashes if len(known) else np.full(len(paths), True)
-        unknown = [path for path, one in zip(paths, new.tolist(), strict=True) if one]
-        spare.add(unknown, unknown)
-    return files, tars
