@@ -171,8 +171,6 @@ def test_a_catalog_that_is_kept_is_mapped_again_elsewhere(small: Collection) -> 
     assert pickle.loads(sent) == kept
     with pytest.raises(SourceError, match="made anew"):
         pickle.loads(pickle.dumps(replace(kept, digest="of another")))
-    loose = replace(kept, folder=None)
-    assert pickle.loads(pickle.dumps(loose)) == loose
 
 
 def test_pairs_are_the_same_however_they_are_counted(

@@ -35,7 +35,7 @@ ALLOWED = {
     "__init__": set(),
 }
 ROOMS = (  # of the compiler, each of which sees those before it
-    *("engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
+    *("watchers", "build_result", "engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
     *("pipeline", "model_stage", "report_stage", "diff"),
 )
 FOREIGN = {  # packages that only some may touch

@@ -35,6 +35,12 @@ class StoredTable:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredTable) and (self.path, self._draws) == (other.path, other._draws)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self._draws))
+
     def slice(self, start: int, length: int) -> pa.Table:
         """The rows from `start` on, `length` of them or as many as there are."""
         stop = min(start + length, len(self))
