@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-gpu bench bench-labels lint format clean
+.PHONY: quickstart test test-slow test-gpu bench bench-labels bench-lists lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,9 @@ bench: $(STAMP)  ## measures speed; prints the figures
 
 bench-labels: $(STAMP)  ## measures the labels of a collection of the published size; 8 GB of disk, some minutes
 	MLIMG_BENCH=full $(BIN)/pytest tests/compiler/test_label_scale.py -k minute -s
+
+bench-lists: $(STAMP)  ## measures a plan from raw lists of up to the published size; 16 GB of disk, some minutes
+	MLIMG_BENCH=full $(BIN)/pytest tests/compiler/test_list_scale.py -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
