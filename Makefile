@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-gpu bench bench-labels bench-lists lint format clean
+.PHONY: quickstart test test-slow test-gpu test-lower-bounds bench bench-labels bench-lists lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,13 @@ test-slow: $(STAMP)  ## the tests that take minutes, and the laws with five time
 	$(BIN)/pytest -m slow
 	HYPOTHESIS_PROFILE=full $(BIN)/pytest -n auto --dist loadfile -m "hypothesis and not slow and not gpu"
 
+test-lower-bounds:  ## the core tests with the lowest versions that pyproject.toml allows; without training
+	$(PYTHON) -m venv .venv-lower
+	$(PYTHON) .ci/lower_bounds.py > .venv-lower/constraints.txt
+	.venv-lower/bin/python -m pip install --quiet --constraint .venv-lower/constraints.txt --editable '.[examples,tests]'
+	.venv-lower/bin/python -m pytest -n auto --dist loadfile -m "not slow and not gpu" tests/cli tests/compiler \
+		tests/dataset tests/images tests/labels tests/situations tests/sources tests/spec tests/wordnet
+
 test-gpu: $(STAMP)  ## the tests that need a CUDA device
 	$(BIN)/pytest -m gpu
 
@@ -61,4 +68,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build $(VENV) examples/quickstart/data
+	rm -rf build $(VENV) .venv-lower examples/quickstart/data

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-Edges = csr_array[np.bool_, tuple[int, int]]
+Edges: TypeAlias = "csr_array[np.bool_, tuple[int, int]]"  # older scipy has no subscripts at run time
 
 
 def from_pairs(pairs: NDArray[np.int32], n: int) -> Edges:

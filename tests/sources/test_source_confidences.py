@@ -172,7 +172,7 @@ def test_a_typed_confidence_is_the_shortest_decimal_that_names_it(tmp_path: Path
     given_values = ["0.9", "0.8", "0.1", "0.7", "1", "0", "0.0001"]
     if pa.types.is_floating(kind):
         numeric = [float(value) for value in given_values]
-        values = pa.array(np.array(numeric, kind.to_pandas_dtype()), kind)
+        values = pa.array(np.array(numeric, f"f{kind.bit_width // 8}"), kind)
     elif pa.types.is_decimal(kind):
         values = pa.array([Decimal(value) for value in given_values], kind)
     else:
