@@ -12,6 +12,14 @@ from mlimg_build.spec.backend import (
 from mlimg_build.spec.canonical import canonical_json, digest_of
 from mlimg_build.spec.grouping import Grouping
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
+from mlimg_build.spec.losses import (
+    LOSSES,
+    AsymmetricLossPart,
+    BinaryCrossEntropyPart,
+    FocalLossPart,
+    LossPart,
+    MLImagesLossPart,
+)
 from mlimg_build.spec.models import (
     Annotation,
     Cooccurrence,
@@ -41,12 +49,11 @@ from mlimg_build.spec.sources import (
     Source,
     TableSource,
 )
-from mlimg_build.spec.suggestions import nearest
+from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.template import init_text
 from mlimg_build.spec.training import (
     Augmentation,
     LearningRate,
-    Loss,
     Optimizer,
     SizeFrom,
     Training,
@@ -58,14 +65,18 @@ from mlimg_build.spec.yaml.rendering import CODES, render
 
 __all__ = [
     "CODES",
+    "LOSSES",
     "PEOPLE",
     "Annotation",
+    "AsymmetricLossPart",
     "Augmentation",
     "Backend",
+    "BinaryCrossEntropyPart",
     "Columns",
     "Cooccurrence",
     "DatasetPart",
     "Duplicates",
+    "FocalLossPart",
     "FolderSource",
     "Grouping",
     "Hierarchy",
@@ -75,7 +86,8 @@ __all__ = [
     "LearningRate",
     "LoadedSpec",
     "LocalCluster",
-    "Loss",
+    "LossPart",
+    "MLImagesLossPart",
     "MLImagesSource",
     "Mapping",
     "Nearest",
@@ -102,6 +114,7 @@ __all__ = [
     "file_paths",
     "init_text",
     "json_schema",
+    "listed",
     "load_backend",
     "load_spec",
     "nearest",

@@ -15,7 +15,14 @@ from safetensors.torch import load_file  # noqa: E402
 
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.errors import CheckpointError, LossNotFinite, TrainingError  # noqa: E402
-from mlimg_build.spec import LearningRate, LoadedSpec, Loss, Training, TrainingBackend  # noqa: E402
+from mlimg_build.spec import (  # noqa: E402
+    BinaryCrossEntropyPart,
+    LearningRate,
+    LoadedSpec,
+    MLImagesLossPart,
+    Training,
+    TrainingBackend,
+)
 from mlimg_build.training import (  # noqa: E402
     Setting,
     load_model,
@@ -174,7 +181,7 @@ def test_a_batch_of_which_nothing_is_known_stops_the_run(
         return nothing if len(calls) == 3 else full(self, rows)
 
     monkeypatch.setattr(Samples, "labels", labels)
-    masked = part(built[0], loss=Loss(unknown="masked").model_dump())
+    masked = part(built[0], loss=MLImagesLossPart(unknown="masked").model_dump())
     with pytest.raises(TrainingError) as caught:
         train(setting(dataset, tmp_path), masked)
     assert caught.value.code == "batch-without-label"
@@ -209,7 +216,7 @@ def test_an_earlier_checkpoint_starts_a_branch_that_can_be_resumed(
     assert again.card.digests["weights"] == whole.card.digests["weights"]
     assert sorted(losses(again.folder)) == list(range(1, 9))
     assert len(list((folder / "set-aside").glob("*.pt"))) == 5
-    for changes in ({"loss": Loss(kind="bce").model_dump()}, {"epochs": 1, "steps_per_epoch": 2}):
+    for changes in ({"loss": BinaryCrossEntropyPart(kind="bce").model_dump()}, {"epochs": 1, "steps_per_epoch": 2}):
         with pytest.raises(CheckpointError) as caught:
             train(
                 setting(dataset, tmp_path / "other"),

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from mlimg_build.compiler.pipeline import build  # noqa: E402
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
-from mlimg_build.spec import Augmentation, LearningRate, Loss, Optimizer, TrainingBackend, load_spec  # noqa: E402
+from mlimg_build.spec import Augmentation, LearningRate, MLImagesLossPart, Optimizer, TrainingBackend, load_spec  # noqa: E402
 from mlimg_build.training import Batch, Batches, Job, Order, Samples, Stream  # noqa: E402
 from mlimg_build.training.devices import Machine, prepared  # noqa: E402
 from mlimg_build.training.loop.trainer import Learner  # noqa: E402
@@ -126,6 +126,6 @@ def loaded(made: Job, machine: Machine, pin: bool) -> Iterator[Batch]:
 
 def _learner(made: Job, machine: Machine) -> Learner:
     network = make_network(ARCHITECTURE, made.outputs, 0)
-    learner = Learner(made, network, multi_label(Loss(), made.outputs, 0), machine)
+    learner = Learner(made, network, multi_label(MLImagesLossPart(), made.outputs, 0), machine)
     learner.train()
     return learner
