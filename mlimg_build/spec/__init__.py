@@ -37,6 +37,7 @@ from mlimg_build.spec.models import (
     Vocabulary,
     WordNetFile,
 )
+from mlimg_build.spec.networks import RESNETS
 from mlimg_build.spec.paths import without_paths
 from mlimg_build.spec.schema import json_schema
 from mlimg_build.spec.sources import (
@@ -67,6 +68,7 @@ __all__ = [
     "CODES",
     "LOSSES",
     "PEOPLE",
+    "RESNETS",
     "Annotation",
     "AsymmetricLossPart",
     "Augmentation",

@@ -34,9 +34,7 @@ class AsymmetricLoss(EntryLoss):
     @classmethod
     def of(cls, part: AsymmetricLossPart, categories: int, seed: int) -> AsymmetricLoss:
         """The loss that a spec describes."""
-        return cls(
-            gamma_positive=part.gamma_positive, gamma_negative=part.gamma_negative, margin=part.margin
-        )
+        return cls(gamma_positive=part.gamma_positive, gamma_negative=part.gamma_negative, margin=part.margin)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of each entry, float[images, categories]."""
