@@ -12,6 +12,7 @@ from mlimg_build.training.loss.focal import FocalLoss
 from mlimg_build.training.loss.losses import LOSSES
 from mlimg_build.training.loss.ml_images import MLImagesLoss, loss_weights
 from mlimg_build.training.model.model_files import Card, Category, load_model, read_card, save_model
+from mlimg_build.training.network_check import check_network
 from mlimg_build.training.publication import publish, published, refuse_stranger
 from mlimg_build.training.runs import Ran, Setting, train
 
@@ -34,6 +35,7 @@ __all__ = [
     "Setting",
     "SparseLabels",
     "Stream",
+    "check_network",
     "classes_of",
     "dense",
     "learn",

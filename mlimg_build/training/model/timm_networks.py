@@ -67,7 +67,7 @@ def _made(timm: Any, name: str, outputs: int) -> Any:
         try:
             with torch.device(
                 "cpu"
-            ):  # some compute buffers that are not in their state, so meta is no place for them
+            ):  # some compute buffers that are in no state, so meta is no place for them
                 return timm.create_model(name, pretrained=False, num_classes=outputs, **options)
         except TypeError as error:
             if not options or next(iter(options)) not in str(error):
@@ -99,10 +99,11 @@ def _head(module: Any) -> tuple[str, ...]:
 def _stages(module: Any, head: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """Names of parameters by stage, without the group of the head; one stage where timm knows of none."""
     group_parameters: Any = import_module("timm.models").group_parameters
-    names = [name for name, _ in module.named_parameters()]
-    if not hasattr(module, "group_matcher"):
+    try:
+        found = group_parameters(module, module.group_matcher(coarse=True))
+    except (AttributeError, AssertionError, NotImplementedError):  # a class without coarse groups
+        names = (name for name, _ in module.named_parameters())
         return (tuple(name for name in names if not is_below(name, head)),)
-    found = group_parameters(module, module.group_matcher(coarse=True))
     stages = [tuple(found[number]) for number in sorted(found)]
     return tuple(stage for stage in stages if not any(is_below(name, head) for name in stage))
 
