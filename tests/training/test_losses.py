@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from test_runs import losses, part, setting  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from mlimg_build import spec, training  # noqa: E402
-from mlimg_build.spec import AsymmetricLossPart, BinaryCrossEntropyPart, FocalLossPart  # noqa: E402
-from mlimg_build.training import AsymmetricLoss, BinaryCrossEntropy, FocalLoss, MLImagesLoss  # noqa: E402
+from mlimg_build.dataset import Dataset  # noqa: E402
+from mlimg_build.spec import (  # noqa: E402
+    AsymmetricLossPart,
+    BinaryCrossEntropyPart,
+    FocalLossPart,
+    LoadedSpec,
+)
+from mlimg_build.training import (  # noqa: E402
+    AsymmetricLoss,
+    BinaryCrossEntropy,
+    FocalLoss,
+    MLImagesLoss,
+    train,
+)
 from mlimg_build.training.loss.losses import make_loss  # noqa: E402
 
 MASKED = -1.0
@@ -39,9 +53,9 @@ def written_out(logits: Tensor, targets: Tensor, entry: Callable[[float, float],
 
 def test_every_loss_that_a_spec_can_name_is_one_that_training_has() -> None:
     assert spec.LOSSES.keys() == training.LOSSES.keys()
-    for kind, part in spec.LOSSES.items():
-        assert part.model_validate({"kind": kind}).kind == kind
-        assert make_loss(part.model_validate({"kind": kind}), 3, 0)(*batch(4, 3)).ndim == 0
+    for kind, model in spec.LOSSES.items():
+        assert model.model_validate({"kind": kind}).kind == kind
+        assert make_loss(model.model_validate({"kind": kind}), 3, 0)(*batch(4, 3)).ndim == 0
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
@@ -134,3 +148,16 @@ def test_an_absent_label_that_scores_below_the_margin_counts_nothing() -> None:
     low, high = torch.tensor([[-3.0]]), torch.tensor([[-2.0]])  # 0.047 and 0.119
     assert loss(low, torch.zeros(1, 1)).item() == 0
     assert loss(high, torch.zeros(1, 1)).item() > 0
+
+
+def test_a_network_learns_with_any_loss_and_each_is_a_run_of_its_own(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    folders = set()
+    for kind in spec.LOSSES:
+        ran = train(setting(dataset, tmp_path), part(built[0], loss={"kind": kind}, epochs=3))
+        told = losses(ran.folder)
+        assert sum(told[step] for step in (10, 11, 12)) < sum(told[step] for step in (1, 2, 3)), kind
+        assert ran.card.training["loss"]["kind"] == kind
+        folders.add(ran.folder)
+    assert len(folders) == len(spec.LOSSES)
