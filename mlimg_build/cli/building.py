@@ -52,6 +52,7 @@ def build(
 ) -> None:
     """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
     from mlimg_build import terminal
+    from mlimg_build.compiler.model_stage import check_model, make_model
     from mlimg_build.compiler.pipeline import build as compile_spec
     from mlimg_build.compiler.report_stage import write_report
     from mlimg_build.spec import load_backend
@@ -59,6 +60,8 @@ def build(
     check_fraction(fraction)
     loaded = load(spec)
     cluster = load_backend(backend)
+    if until != "dataset":
+        check_model(loaded)
     with terminal.Watcher() as watcher:
         kept = (lock or lock_folder(spec, loaded)) if locked else None
         built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept)
@@ -68,8 +71,6 @@ def build(
     made: Modelled | None = None
     try:
         if built.failure is None and loaded.spec.training is not None and until != "dataset":
-            from mlimg_build.compiler.model_stage import make_model
-
             with terminal.Watcher() as watcher:
                 made = make_model(
                     loaded, out, cluster, fraction=fraction, transfer=until is None, watcher=watcher

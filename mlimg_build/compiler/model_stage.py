@@ -11,12 +11,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.pipeline import dataset_path, interruptible
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError, TrainingError
 from mlimg_build.spec import Backend, LoadedSpec, digest_of
 
-__all__ = ["Modelled", "TrainingWatcher", "lock_digest", "make_model", "model_path", "require_torch"]
+__all__ = [
+    "Modelled",
+    "TrainingWatcher",
+    "check_model",
+    "lock_digest",
+    "make_model",
+    "model_path",
+    "require_torch",
+]
 
 NEEDED = ("torch", "torchvision", "safetensors", "torchmetrics", "tensorboard")
 
@@ -67,6 +76,26 @@ def require_torch() -> None:
         )
 
 
+def check_model(loaded: LoadedSpec) -> None:
+    """Raise what would be raised once the dataset is built, where the spec asks for more than a network by its name.
+
+    Networks of timm and weights from files are tried before the first image is read. Without torch nothing is done: a
+    dataset can be built without it. Raises `SpecError` `path-missing`, and what `check_network` raises, at its place.
+    """
+    part = loaded.spec.training
+    if part is None or ("/" not in part.model and part.weights is None):
+        return
+    absent = [
+        problem for problem in missing_paths(loaded) if problem.place == loaded.place("training", "weights")
+    ]
+    if absent:
+        raise SpecError(absent)
+    if all(find_spec(name) for name in NEEDED):
+        from mlimg_build.training import check_network  # noqa: PLC0415  torch takes seconds to load
+
+        check_network(loaded)
+
+
 def make_model(
     loaded: LoadedSpec,
     out: Path,
@@ -91,6 +120,7 @@ def make_model(
         hint = "write `training: {}` for the published recipe"
         raise SpecError(Problem("no-training", f"{loaded.path} has no `training`", loaded.place(), hint=hint))
     require_torch()
+    check_model(loaded)
     from mlimg_build.training import (  # noqa: PLC0415  torch takes seconds to load
         Quiet,
         Setting,

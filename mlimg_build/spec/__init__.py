@@ -12,6 +12,14 @@ from mlimg_build.spec.backend import (
 from mlimg_build.spec.canonical import canonical_json, digest_of
 from mlimg_build.spec.grouping import Grouping
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
+from mlimg_build.spec.losses import (
+    LOSSES,
+    AsymmetricLossPart,
+    BinaryCrossEntropyPart,
+    FocalLossPart,
+    LossPart,
+    MLImagesLossPart,
+)
 from mlimg_build.spec.models import (
     Annotation,
     Cooccurrence,
@@ -29,6 +37,7 @@ from mlimg_build.spec.models import (
     Vocabulary,
     WordNetFile,
 )
+from mlimg_build.spec.networks import RESNETS
 from mlimg_build.spec.paths import without_paths
 from mlimg_build.spec.schema import json_schema
 from mlimg_build.spec.sources import (
@@ -41,12 +50,11 @@ from mlimg_build.spec.sources import (
     Source,
     TableSource,
 )
-from mlimg_build.spec.suggestions import nearest
+from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.template import init_text
 from mlimg_build.spec.training import (
     Augmentation,
     LearningRate,
-    Loss,
     Optimizer,
     SizeFrom,
     Training,
@@ -58,14 +66,19 @@ from mlimg_build.spec.yaml.rendering import CODES, render
 
 __all__ = [
     "CODES",
+    "LOSSES",
     "PEOPLE",
+    "RESNETS",
     "Annotation",
+    "AsymmetricLossPart",
     "Augmentation",
     "Backend",
+    "BinaryCrossEntropyPart",
     "Columns",
     "Cooccurrence",
     "DatasetPart",
     "Duplicates",
+    "FocalLossPart",
     "FolderSource",
     "Grouping",
     "Hierarchy",
@@ -75,7 +88,8 @@ __all__ = [
     "LearningRate",
     "LoadedSpec",
     "LocalCluster",
-    "Loss",
+    "LossPart",
+    "MLImagesLossPart",
     "MLImagesSource",
     "Mapping",
     "Nearest",
@@ -102,6 +116,7 @@ __all__ = [
     "file_paths",
     "init_text",
     "json_schema",
+    "listed",
     "load_backend",
     "load_spec",
     "nearest",

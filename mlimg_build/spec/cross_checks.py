@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mlimg_build.spec.networks import RESNET_STAGES, RESNETS
 from mlimg_build.spec.sources import TYPES
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.validation_messages import Finding
@@ -16,6 +17,7 @@ __all__ = ["check_spec"]
 def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
     """What does not fit together; parts of a wrong type are left to the models."""
     yield from _transfer(data)
+    yield from _frozen(data)
     yield from _learnt(data)
     yield from _grouped(data)
     vocabulary = data.get("vocabulary")
@@ -40,6 +42,19 @@ def _transfer(data: dict[str, Any]) -> Iterator[Finding]:
         names = f"the sources are {listed(sources)}" if sources else "there are no sources"
         hint = f'did you mean "{near}"?' if near else names
         yield Finding("unknown-source", f"there is no source {shown(name)}", ("transfer", "source"), hint)
+
+
+def _frozen(data: dict[str, Any]) -> Iterator[Finding]:
+    """A network has as many stages as it has; those of timm are counted where timm is."""
+    training, transfer = data.get("training"), data.get("transfer")
+    model = training.get("model", RESNETS[0]) if isinstance(training, dict) else None
+    stages = transfer.get("freeze_stages") if isinstance(transfer, dict) else None
+    if not isinstance(model, str) or not isinstance(stages, int) or model.startswith("timm/"):
+        return
+    if stages > RESNET_STAGES:
+        message = f"expected at most {RESNET_STAGES}, found {stages}"
+        hint = "a ResNet has five stages: the stem and four layers"
+        yield Finding("wrong-value", message, ("transfer", "freeze_stages"), hint)
 
 
 def _learnt(data: dict[str, Any]) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from mlimg_build.spec.yaml.scalars import resolve, shown
 __all__ = [
     "Bytes",
     "File",
+    "FileOrFolder",
     "Files",
     "Flag",
     "Folder",
@@ -80,7 +81,7 @@ class Part(BaseModel):
 class Kind:
     """Says of a path field what the path must lead to."""
 
-    kind: Literal["file", "folder"]
+    kind: Literal["file", "folder", "file or folder"]
 
 
 def refusal(
@@ -227,6 +228,9 @@ Folder = Annotated[Path, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA), Ki
 OptionalFile = Annotated[Path | None, BeforeValidator(_path), WithJsonSchema(OPTIONAL_SCHEMA), Kind("file")]
 OptionalFolder = Annotated[
     Path | None, BeforeValidator(_path), WithJsonSchema(OPTIONAL_SCHEMA), Kind("folder")
+]
+FileOrFolder = Annotated[
+    Path | None, BeforeValidator(_path), WithJsonSchema(OPTIONAL_SCHEMA), Kind("file or folder")
 ]
 Files = Annotated[
     tuple[OnePath, ...],

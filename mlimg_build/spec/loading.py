@@ -65,7 +65,7 @@ def parse_spec(text: str, file: str, directory: Path, variables: Mapping[str, st
 
 
 def file_paths(loaded: LoadedSpec) -> list[PathUse]:
-    """Every path that the spec names: where in the spec, the absolute path, and "file" or "folder"."""
+    """Every path that the spec names: where in the spec, the absolute path, and what it must lead to."""
     return paths_of(loaded.spec)
 
 

@@ -13,7 +13,8 @@ from mlimg_build.spec.field_types import Kind
 
 __all__ = ["PathUse", "paths_of", "without_paths"]
 
-PathUse = tuple[tuple[str | int, ...], Path, Literal["file", "folder"]]
+PathKind = Literal["file", "folder", "file or folder"]
+PathUse = tuple[tuple[str | int, ...], Path, PathKind]
 
 
 def paths_of(model: BaseModel) -> list[PathUse]:
@@ -29,7 +30,7 @@ def without_paths(model: BaseModel) -> dict[str, Any]:
     return {key: _plain(value) for key, value in model if not _is_path(value)}
 
 
-def _uses(value: Any, where: tuple[str | int, ...], kind: Literal["file", "folder"]) -> Iterator[PathUse]:
+def _uses(value: Any, where: tuple[str | int, ...], kind: PathKind) -> Iterator[PathUse]:
     if isinstance(value, Path):
         yield where, value, kind
     elif isinstance(value, BaseModel):
@@ -43,7 +44,7 @@ def _uses(value: Any, where: tuple[str | int, ...], kind: Literal["file", "folde
             yield from _uses(item, (*where, i), kind)
 
 
-def _kind(field: FieldInfo) -> Literal["file", "folder"]:
+def _kind(field: FieldInfo) -> PathKind:
     notes = [
         *field.metadata,
         *(get_args(field.annotation)[1:] if get_origin(field.annotation) is Annotated else ()),

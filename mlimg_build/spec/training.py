@@ -9,13 +9,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from mlimg_build.spec.field_types import Flag, Number, Part, Share, Whole, increasing, refusal
+from mlimg_build.spec.field_types import (
+    FileOrFolder,
+    Flag,
+    Number,
+    Part,
+    Share,
+    Whole,
+    increasing,
+    refusal,
+)
+from mlimg_build.spec.losses import Loss, MLImagesLossPart
+from mlimg_build.spec.networks import NetworkName
 from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "Augmentation",
     "LearningRate",
-    "Loss",
     "Optimizer",
     "SizeFrom",
     "Training",
@@ -41,7 +51,8 @@ class Optimizer(Part):
     momentum: Number = Field(default=0.9, ge=0, lt=1, description="momentum")
     weight_decay: Number = Field(default=1e-4, ge=0, description="weight decay")
     norm_share: Share = Field(
-        default=0.0, description="share of the weight decay that batch-norm parameters get"
+        default=0.0,
+        description="share of the weight decay that norms get; in networks of timm biases, too",
     )
 
 
@@ -64,34 +75,6 @@ class LearningRate(Part):
         default=25, ge=1, description="epochs from step to step, counted after the warm-up"
     )
     decay_factor: Number = Field(default=0.1, gt=0, le=1, description="factor of one step")
-
-
-class Loss(Part):
-    """The loss over a batch of multi-label images."""
-
-    kind: Literal["ml_images", "bce"] = Field(
-        default="ml_images",
-        description="ml_images is the weighted cross-entropy of the paper, bce the plain binary one",
-    )
-    positive_weight: Number = Field(
-        default=12.0, gt=0, description="weight of a present label against an absent one"
-    )
-    positive_threshold: Share = Field(
-        default=0.7, description="confidence from which a label makes its category positive in a batch"
-    )
-    adaptive_decay: Flag = Field(
-        default=True, description="weigh a category down the longer it keeps its status over batches"
-    )
-    negative_sampling: Share = Field(
-        default=0.1, description="probability that a category without a positive in the batch counts"
-    )
-    compat: Literal["paper", "tencent-code"] = Field(
-        default="paper", description="follow the paper's formula, or what Tencent's published script does"
-    )
-    unknown: Literal["masked", "absent"] = Field(
-        default="absent",
-        description="what a label that nobody stated counts as: absent, as published, or left out",
-    )
 
 
 class Augmentation(Part):
@@ -164,8 +147,14 @@ class Run(Part):
 class Training(Run):
     """How the network is trained on the dataset."""
 
-    model: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = Field(
-        default="resnet101", description="network"
+    model: NetworkName = Field(
+        default="resnet101",
+        description="network: a ResNet of torchvision, or timm/NAME for any network of timm",
+    )
+    weights: FileOrFolder = Field(
+        default=None,
+        description="weights to begin with: a .safetensors file that is named as torchvision or timm name them, "
+        "or a NAME.model; random ones without it",
     )
     image_size: ImageSize = Field(default=224, description="pixels of a side of the network's input")
     batch_size: Whole = Field(default=4000, ge=1, description="images of one step, over all devices")
@@ -176,7 +165,14 @@ class Training(Run):
     learning_rate: LearningRate = Field(
         default_factory=LearningRate, description="the learning rate over the epochs"
     )
-    loss: Loss = Field(default_factory=Loss, description="the loss")
+    loss: Loss = Field(
+        default_factory=MLImagesLossPart,
+        description="the loss; its kind decides which keys it has, ml_images without one",
+    )
+    evaluation_threshold: Share = Field(
+        default=0.7,
+        description="confidence from which a machine's label counts as present in the evaluation",
+    )
 
     @model_validator(mode="after")
     def _short_warm_up(self) -> Training:
@@ -200,7 +196,8 @@ class TransferOptimizer(Optimizer):
     """Stochastic gradient descent of the transfer."""
 
     norm_share: Share = Field(
-        default=0.1, description="share of the weight decay that batch-norm parameters get"
+        default=0.1,
+        description="share of the weight decay that norms get; in networks of timm biases, too",
     )
 
 
@@ -219,7 +216,7 @@ class Transfer(Run):
 
     source: str = Field(description="name of the source to tune to")
     freeze_stages: Whole = Field(
-        default=2, ge=0, le=5, description="first stages of the network that stay as they are"
+        default=2, ge=0, description="first stages of the network that stay as they are"
     )
     sizes: tuple[SizeFrom, ...] = Field(
         default=(SizeFrom(epoch=0, size=224), SizeFrom(epoch=60, size=299)),

@@ -6,17 +6,25 @@ from mlimg_build.training.data.shuffle_order import Order
 from mlimg_build.training.data.targets import SparseLabels, dense
 from mlimg_build.training.finetuning import classes_of, transfer
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
-from mlimg_build.training.loss.losses import BinaryCrossEntropy, MLImagesLoss, loss_weights
+from mlimg_build.training.loss.asymmetric import AsymmetricLoss
+from mlimg_build.training.loss.bce import BinaryCrossEntropy
+from mlimg_build.training.loss.focal import FocalLoss
+from mlimg_build.training.loss.losses import LOSSES
+from mlimg_build.training.loss.ml_images import MLImagesLoss, loss_weights
 from mlimg_build.training.model.model_files import Card, Category, load_model, read_card, save_model
+from mlimg_build.training.network_check import check_network
 from mlimg_build.training.publication import publish, published, refuse_stranger
 from mlimg_build.training.runs import Ran, Setting, train
 
 __all__ = [
+    "LOSSES",
+    "AsymmetricLoss",
     "Batch",
     "Batches",
     "BinaryCrossEntropy",
     "Card",
     "Category",
+    "FocalLoss",
     "Follower",
     "Job",
     "MLImagesLoss",
@@ -27,6 +35,7 @@ __all__ = [
     "Setting",
     "SparseLabels",
     "Stream",
+    "check_network",
     "classes_of",
     "dense",
     "learn",

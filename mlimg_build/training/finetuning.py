@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
-from torchvision.models import ResNet
 
 from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import save_json
@@ -23,7 +21,8 @@ from mlimg_build.training.devices import Machine, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_single_label
 from mlimg_build.training.loop.loop import Job, learn
 from mlimg_build.training.loss.objectives import SingleLabel
-from mlimg_build.training.model.backbones import make_network, replace_head
+from mlimg_build.training.model.backbone import Backbone, try_size
+from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 from mlimg_build.training.runs import (
     EVALUATION,
@@ -117,15 +116,15 @@ def transfer(setting: Setting, part: Transfer, base: Ran) -> Ran:
         ran = _Transfer(setting, part, classes, base.card, machine)
         again = (folder / CARD).is_file()
         if not again:
-            network, _ = load_model(base.folder)
-            network.requires_grad_(True)
-            replace_head(network, len(classes.categories), part.seed)
-            warnings += ran.run("transfer", key, folder, network, part.freeze_stages)
+            backbone, _ = load_model(base.folder)
+            backbone.module.requires_grad_(True)
+            backbone.replace_head(len(classes.categories), part.seed)
+            warnings += ran.run("transfer", key, folder, backbone, part.freeze_stages)
         evaluation = read_evaluation(folder)
         if part.compare_scratch and evaluation is not None and not evaluation.get("scratch"):
             rival = folder / "scratch"
             if not (rival / CARD).is_file():
-                fresh = make_network(base.card.architecture, len(classes.categories), part.seed)
+                fresh = make_backbone(base.card.architecture, len(classes.categories), part.seed)
                 ran.run("transfer from scratch", f"{key}-scratch", rival, fresh, 0)
             told = read_evaluation(rival) or {}
             evaluation["scratch"] = {name: told.get(name) for name in ("top1", "top5", "step")}
@@ -144,14 +143,17 @@ class _Transfer:
     base: Card
     machine: Machine
 
-    def run(self, name: str, key: str, folder: Path, network: ResNet, frozen: int) -> list[Problem]:
-        """Trains, saves and evaluates `network` in `folder`; returns warnings."""
+    def run(self, name: str, key: str, folder: Path, backbone: Backbone, frozen: int) -> list[Problem]:
+        """Trains, saves and evaluates `backbone` in `folder`; returns warnings."""
         setting, part, dataset = self.setting, self.part, self.setting.dataset
         samples, later = self.classes.samples(dataset)
         order = Order(samples.usable(), samples.split.images_per_shard, part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, f"no image of {part.source!r} has bytes")
         steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
         sizes = tuple((size.epoch * steps, size.size) for size in part.sizes)
+        for given in part.sizes:
+            if given.epoch < part.epochs:
+                try_size(backbone, given.size)
         job = Job(
             name=name,
             key=key,
@@ -174,9 +176,9 @@ class _Transfer:
         size = [given.size for given in part.sizes if given.epoch < part.epochs][-1]
         evaluable = later is not None and any(mask.any() for mask in later.usable())
 
-        def evaluate(net: nn.Module) -> dict[str, float | None]:
+        def evaluate(net: Backbone) -> dict[str, float | None]:
             assert later is not None  # noqa: S101  not called otherwise
-            net.eval()
+            net.module.eval()
             last.clear()
             last.update(
                 evaluate_single_label(
@@ -185,10 +187,10 @@ class _Transfer:
             )
             return {"top1": last["top1"], "top5": last["top5"]}
 
-        describe_run(folder, job, part)
+        describe_run(folder, job, part, backbone)
         trained = learn(
             job,
-            network,
+            backbone,
             SingleLabel(part.label_smoothing),
             folder,
             machine=self.machine,
@@ -200,7 +202,7 @@ class _Transfer:
             if not last:
                 evaluate(trained)
             save_json(folder / EVALUATION, {**last, "step": job.steps, "scratch": None})
-        save_model(folder, trained, self.card(job, size))
+        save_model(folder, trained.module, self.card(job, size, trained))
         return warnings
 
     def names(self) -> Sequence[tuple[str, str]]:
@@ -208,7 +210,7 @@ class _Transfer:
         categories = self.setting.dataset.categories
         return [(categories.wnid[i], categories.names[i]) for i in self.classes.categories]
 
-    def card(self, job: Job, size: int) -> Card:
+    def card(self, job: Job, size: int, trained: Backbone) -> Card:
         """What the tuned network is."""
         counts = np.bincount(self.classes.train_class[self.classes.train_class >= 0], minlength=job.outputs)
         return Card(
@@ -225,7 +227,9 @@ class _Transfer:
             step=job.steps,
             epochs=float(job.epochs),
             training=self.part.model_dump(mode="json"),
-            versions=versions(),
+            versions=versions(trained),
+            mean=trained.mean,
+            std=trained.std,
         )
 
 

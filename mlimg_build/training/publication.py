@@ -10,7 +10,7 @@ from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
 from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.training.model.model_files import CARD, WEIGHTS, read_card
-from mlimg_build.training.runs import EVALUATION, Ran
+from mlimg_build.training.runs import EVALUATION, Ran, read_evaluation
 
 __all__ = ["publish", "published", "refuse_stranger"]
 
@@ -41,8 +41,7 @@ def published(folder: Path, trained: Ran) -> bool:
         card = read_card(folder)
     except CheckpointError:
         return False
-    same = card.digests == trained.card.digests
-    return same and (folder / EVALUATION).is_file() == (trained.evaluation is not None)
+    return card.digests == trained.card.digests and read_evaluation(folder) == trained.evaluation
 
 
 def refuse_stranger(folder: Path) -> None:

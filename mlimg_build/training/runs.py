@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from torch import nn
 
 import mlimg_build
 from mlimg_build.dataset import Dataset
@@ -25,7 +25,9 @@ from mlimg_build.training.devices import Machine, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
 from mlimg_build.training.loss.objectives import multi_label
-from mlimg_build.training.model.backbones import make_network
+from mlimg_build.training.model.backbone import Backbone, try_size
+from mlimg_build.training.model.backbones import make_backbone
+from mlimg_build.training.model.initial_weights import InitialWeights, begin_with, find_weights
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 
 __all__ = ["EVALUATION", "Ran", "Setting", "run_key", "steps_per_epoch", "train", "versions"]
@@ -65,13 +67,16 @@ class Ran:
 def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
     """The network of `training`, trained on the dataset's training images; what is there already is not done again.
 
-    A run is known by its key, the digest of `training` (but for the device) and of the dataset, so another dataset or
-    another recipe is another run and takes nothing away from this one. `start` is a checkpoint to go on from, also of a
-    run with other settings; it must be of this dataset.
+    A run is known by its key, the digest of `training` (but for what decides no weight), of the dataset and of the
+    weights that it begins with, so another dataset or another recipe is another run and takes nothing away from this
+    one. `start` is a checkpoint to go on from, also of a run with other settings; it must be of this dataset.
 
-    Raises `TrainingError`: `device-missing`, `no-training-image`, and those of `learn`.
+    Raises `TrainingError`: `device-missing`, `no-training-image`, and those of `make_backbone`, `find_weights`,
+    `begin_with` and `learn`.
     """
-    key = run_key("training", part, {"dataset": setting.dataset.digest})
+    initial = None if part.weights is None else find_weights(part.weights)
+    inputs = {} if initial is None else initial.inputs
+    key = run_key("training", part, {"dataset": setting.dataset.digest, **inputs})
     folder = setting.folder(key)
     with prepared(part.device, setting.backend) as machine:
         if (folder / CARD).is_file() and start is None:
@@ -83,11 +88,13 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         categories = setting.dataset.categories
         if not len(categories):
             raise TrainingError(Problem("no-category", "the dataset has no category to learn"))
+        backbone, loaded = _begun(part, initial, categories.wnid, warnings)
+        try_size(backbone, part.image_size)
         steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
         job = Job(
             name="training",
             key=key,
-            digests={**setting.digests, "dataset": setting.dataset.digest},
+            digests={**setting.digests, "dataset": setting.dataset.digest, **inputs},
             architecture=part.model,
             outputs=len(categories),
             stream=Stream(
@@ -106,10 +113,10 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         )
         last: dict[str, Any] = {}
         evaluate = _evaluation(setting, part, machine, counts, last)
-        describe_run(folder, job, part)
-        network = learn(
+        describe_run(folder, job, part, backbone)
+        trained = learn(
             job,
-            make_network(part.model, len(categories), part.seed),
+            backbone,
             multi_label(part.loss, len(categories), part.seed),
             folder,
             machine=machine,
@@ -134,17 +141,44 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
             digests={**job.digests, "run": key},
             step=job.steps,
             epochs=float(part.epochs),
-            training=part.model_dump(mode="json"),
-            versions=versions(),
+            training=told_of(part),
+            versions=versions(trained),
+            mean=trained.mean,
+            std=trained.std,
+            initial=loaded,
         )
-        card = save_model(folder, network, card)
-        evaluation = _kept(folder, evaluate, network, last, job.steps)
+        card = save_model(folder, trained.module, card)
+        evaluation = _kept(folder, evaluate, trained, last, job.steps)
     return Ran(folder, card, evaluation, again=False, warnings=tuple(warnings))
+
+
+def _begun(
+    part: Training, initial: InitialWeights | None, categories: Sequence[str], warnings: list[Problem]
+) -> tuple[Backbone, dict[str, Any] | None]:
+    """The network before its first step, and what was loaded into it; a warning where its head was not."""
+    backbone = make_backbone(part.model, len(categories), part.seed)
+    if initial is None:
+        return backbone, None
+    backbone, loaded = begin_with(backbone, initial, categories)
+    if loaded["random"]:
+        message = (
+            f"{loaded['name']} has no head for these {len(categories):,} categories, so it begins at random: "
+            f"{', '.join(loaded['random'])}"
+        )
+        warnings.append(Problem("head-not-loaded", message, severity="warning"))
+    return backbone, loaded
+
+
+def told_of(part: Training | Any) -> dict[str, Any]:
+    """A part of the spec as JSON, without the path of a machine: what the weights are says their digest."""
+    told: dict[str, Any] = part.model_dump(mode="json", exclude={"weights"})
+    return told
 
 
 def run_key(stage: str, part: Training | Any, inputs: Mapping[str, str]) -> str:
     """The digest of everything that decides a run's weights but the machine: hex."""
-    told = part.model_dump(mode="json", exclude={"device", "compare_scratch"})
+    apart = {"device", "compare_scratch", "evaluation_threshold"}
+    told = {name: value for name, value in told_of(part).items() if name not in apart}
     return digest_of({"stage": stage, "format": RUN_FORMAT, "part": told, "inputs": dict(inputs)})
 
 
@@ -157,13 +191,15 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
     return max(1, round(images / batch_size))
 
 
-def versions() -> dict[str, str]:
-    """What wrote a model."""
+def versions(backbone: Backbone) -> dict[str, str]:
+    """What wrote a model, timm where the network is from it."""
+    library = backbone.architecture.partition("/")[0] if "/" in backbone.architecture else ""
     return {
         "mlimg": mlimg_build.__version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
+        **({library: version(library)} if library else {}),
     }
 
 
@@ -178,7 +214,7 @@ def refuse_nothing(order: Order, batch_size: int, message: str) -> list[Problem]
     return [Problem("batch-too-large", said, hint="lower batch_size", severity="warning")]
 
 
-def describe_run(folder: Path, job: Job, part: Any) -> None:
+def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
     """`run.json` says what a run's folder is of, for people."""
     folder.mkdir(parents=True, exist_ok=True)
     told = {
@@ -187,15 +223,15 @@ def describe_run(folder: Path, job: Job, part: Any) -> None:
         "digests": dict(job.digests),
         "steps": job.steps,
         "steps_per_epoch": job.steps_per_epoch,
-        "part": part.model_dump(mode="json"),
-        "versions": versions(),
+        "part": told_of(part),
+        "versions": versions(backbone),
     }
     save_json(folder / "run.json", told)
 
 
 def _evaluation(
     setting: Setting, part: Training, machine: Machine, counts: Any, last: dict[str, Any]
-) -> Callable[[nn.Module], dict[str, float | None]] | None:
+) -> Callable[[Backbone], dict[str, float | None]] | None:
     """Measures a network on the validation images; None where there are none. `last` is the latest in full."""
     if not len(setting.dataset.splits.get("validation", ())):
         return None
@@ -203,18 +239,18 @@ def _evaluation(
     if not any(mask.any() for mask in samples.usable()):
         return None
 
-    def measure(network: nn.Module) -> dict[str, float | None]:
-        network.eval()
+    def measure(backbone: Backbone) -> dict[str, float | None]:
+        backbone.module.eval()
         last.clear()
         last.update(
             evaluate_multi_label(
-                network,
+                backbone,
                 samples,
                 size=part.image_size,
                 precision=part.precision,
                 machine=machine,
                 train_positives=counts,
-                positive_threshold=part.loss.positive_threshold,
+                positive_threshold=part.evaluation_threshold,
             )
         )
         assumed, verified = last["unknown_as_absent"], last["verified"]
@@ -225,8 +261,8 @@ def _evaluation(
 
 def _kept(
     folder: Path,
-    evaluate: Callable[[nn.Module], dict[str, float | None]] | None,
-    network: nn.Module,
+    evaluate: Callable[[Backbone], dict[str, float | None]] | None,
+    backbone: Backbone,
     last: dict[str, Any],
     step: int,
 ) -> dict[str, Any] | None:
@@ -234,24 +270,31 @@ def _kept(
     if evaluate is None:
         return None
     if not last:
-        evaluate(network)
+        evaluate(backbone)
     told = {**last, "step": step}
     save_json(folder / EVALUATION, told)
     return told
 
 
 def _finished(setting: Setting, part: Training, folder: Path, machine: Machine) -> Ran:
-    """A run that is there; only its evaluation may have to be made up for."""
+    """A run that is there; only its evaluation may have to be made up for, or made with another threshold."""
     card = read_card(folder)
     evaluation = read_evaluation(folder)
-    if evaluation is None:
+    if evaluation is None or threshold_of(evaluation, card) != part.evaluation_threshold:
         last: dict[str, Any] = {}
         counts = [category.positives for category in card.categories]
         evaluate = _evaluation(setting, part, machine, counts, last)
         if evaluate:
-            network = load_model(folder)[0].to(machine.device)
-            evaluation = _kept(folder, evaluate, network, last, card.step)
+            backbone = load_model(folder)[0]
+            backbone.move(machine.device, machine.memory_format)
+            evaluation = _kept(folder, evaluate, backbone, last, card.step)
     return Ran(folder, card, evaluation, again=True)
+
+
+def threshold_of(evaluation: Mapping[str, Any], card: Card) -> float:
+    """The threshold of an evaluation; those made before it was written down had that of the loss."""
+    before = card.training.get("loss", {}).get("positive_threshold", 0.7)
+    return float(evaluation.get("positive_threshold", before))
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:

@@ -43,6 +43,7 @@ FOREIGN = {  # packages that only some may touch
     "torchvision": {"training"},
     "torchmetrics": {"training"},
     "safetensors": {"training"},
+    "timm": {"training"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "matplotlib": {"report"},

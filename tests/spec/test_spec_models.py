@@ -10,7 +10,7 @@ from mlimg_build.spec import (
     Backend,
     FolderSource,
     LocalCluster,
-    Loss,
+    MLImagesLossPart,
     SchedulerCluster,
     Spec,
     Training,
@@ -92,7 +92,7 @@ def test_the_published_recipe_is_the_default() -> None:
         1e-4,
         0,
     )
-    assert training.loss == Loss(
+    assert training.loss == MLImagesLossPart(
         kind="ml_images",
         positive_weight=12.0,
         adaptive_decay=True,

@@ -207,10 +207,13 @@ def test_the_schema_knows_every_key_of_the_full_spec() -> None:
         if isinstance(value, dict):
             fits = [branch for branch in branches if branch.get("type") == "object"]
             tagged = [
-                b for b in fits if b.get("properties", {}).get("type", {}).get("const") == value.get("type")
+                b
+                for b in fits
+                for key in ("type", "kind")
+                if key in value and b.get("properties", {}).get(key, {}).get("const") == value[key]
             ]
             fits = [b for b in fits if len(fits) == 1 or value.keys() <= b.get("properties", {}).keys()]
-            (branch,) = tagged if "type" in value else fits
+            (branch,) = tagged or fits
             for key, item in value.items():
                 rest = list(branch.get("patternProperties", {}).values())
                 known = branch.get("properties", {}).get(key) or (rest[0] if rest else None)

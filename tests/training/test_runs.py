@@ -15,7 +15,14 @@ from safetensors.torch import load_file  # noqa: E402
 
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.errors import CheckpointError, LossNotFinite, TrainingError  # noqa: E402
-from mlimg_build.spec import LearningRate, LoadedSpec, Loss, Training, TrainingBackend  # noqa: E402
+from mlimg_build.spec import (  # noqa: E402
+    BinaryCrossEntropyPart,
+    LearningRate,
+    LoadedSpec,
+    MLImagesLossPart,
+    Training,
+    TrainingBackend,
+)
 from mlimg_build.training import (  # noqa: E402
     Setting,
     load_model,
@@ -174,7 +181,7 @@ def test_a_batch_of_which_nothing_is_known_stops_the_run(
         return nothing if len(calls) == 3 else full(self, rows)
 
     monkeypatch.setattr(Samples, "labels", labels)
-    masked = part(built[0], loss=Loss(unknown="masked").model_dump())
+    masked = part(built[0], loss=MLImagesLossPart(unknown="masked").model_dump())
     with pytest.raises(TrainingError) as caught:
         train(setting(dataset, tmp_path), masked)
     assert caught.value.code == "batch-without-label"
@@ -209,7 +216,10 @@ def test_an_earlier_checkpoint_starts_a_branch_that_can_be_resumed(
     assert again.card.digests["weights"] == whole.card.digests["weights"]
     assert sorted(losses(again.folder)) == list(range(1, 9))
     assert len(list((folder / "set-aside").glob("*.pt"))) == 5
-    for changes in ({"loss": Loss(kind="bce").model_dump()}, {"epochs": 1, "steps_per_epoch": 2}):
+    for changes in (
+        {"loss": BinaryCrossEntropyPart(kind="bce").model_dump()},
+        {"epochs": 1, "steps_per_epoch": 2},
+    ):
         with pytest.raises(CheckpointError) as caught:
             train(
                 setting(dataset, tmp_path / "other"),
@@ -316,7 +326,7 @@ def test_transfer_freezes_what_it_should_and_is_measured_beside_scratch(
     assert told["scratch"]["step"] == told["step"] == tuned.card.step
     assert sum(row["images"] for row in told["categories"]) == told["images"]
     scratch, _ = load_model(tuned.folder / "scratch")
-    assert not torch.equal(scratch.state_dict()["conv1.weight"], before["conv1.weight"])
+    assert not torch.equal(scratch.module.state_dict()["conv1.weight"], before["conv1.weight"])
     assert transfer(setting(dataset, tmp_path), spec.transfer, base).again
     publish(tmp_path / "small.model", base, tuned)
     assert {path.name for path in (tmp_path / "small.model/transfer").iterdir()} == {
@@ -334,9 +344,9 @@ def test_weights_load_into_torchvisions_network_as_they_are(
     ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
     plain = torchvision.models.resnet18(num_classes=len(dataset.categories))
     plain.load_state_dict(load_file(ran.folder / "model.safetensors"))
-    network, card = load_model(ran.folder)
+    backbone, card = load_model(ran.folder)
     image = torch.rand(2, 3, 32, 32)
-    assert torch.equal(plain.eval()(image), network(image))
+    assert torch.equal(plain.eval()(image), backbone.module(image))
     assert [category.wnid for category in card.categories] == dataset.categories.wnid
     assert card.mean == (0.5, 0.5, 0.5)
 

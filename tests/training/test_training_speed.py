@@ -20,12 +20,19 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from mlimg_build.compiler.pipeline import build  # noqa: E402
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
-from mlimg_build.spec import Augmentation, LearningRate, Loss, Optimizer, TrainingBackend, load_spec  # noqa: E402
+from mlimg_build.spec import (  # noqa: E402
+    Augmentation,
+    LearningRate,
+    MLImagesLossPart,
+    Optimizer,
+    TrainingBackend,
+    load_spec,
+)
 from mlimg_build.training import Batch, Batches, Job, Order, Samples, Stream  # noqa: E402
 from mlimg_build.training.devices import Machine, prepared  # noqa: E402
 from mlimg_build.training.loop.trainer import Learner  # noqa: E402
 from mlimg_build.training.loss.objectives import multi_label  # noqa: E402
-from mlimg_build.training.model.backbones import make_network  # noqa: E402
+from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
 GPU = FULL and torch.cuda.is_available()
@@ -125,7 +132,7 @@ def loaded(made: Job, machine: Machine, pin: bool) -> Iterator[Batch]:
 
 
 def _learner(made: Job, machine: Machine) -> Learner:
-    network = make_network(ARCHITECTURE, made.outputs, 0)
-    learner = Learner(made, network, multi_label(Loss(), made.outputs, 0), machine)
+    network = make_backbone(ARCHITECTURE, made.outputs, 0)
+    learner = Learner(made, network, multi_label(MLImagesLossPart(), made.outputs, 0), machine)
     learner.train()
     return learner

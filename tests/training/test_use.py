@@ -117,13 +117,13 @@ def test_labels_have_names_and_scores_and_a_damaged_file_costs_only_itself(
 
 
 def test_scores_are_those_of_the_network(made: Modelled, folder: Path, tmp_path: Path) -> None:
-    network, card = load_model(made.model)
+    backbone, card = load_model(made.model)
     from mlimg_build.images import decode
 
     transform, least = viewing_transform(card.image_size)
     pixels = torch.from_numpy(np.array(decode((folder / "rocket1.jpg").read_bytes(), least))).permute(2, 0, 1)
     with torch.inference_mode():
-        scores = network(normalise(transform(pixels)[None])).sigmoid()[0]
+        scores = backbone.module(normalise(transform(pixels)[None])).sigmoid()[0]
     done = mlimg("predict", made.model, folder / "rocket1.jpg", "--top", "99", "--min-score", "0", "--json")
     labels = json.loads(done.stdout)["images"][0]["labels"]
     assert len(labels) == len(card.categories)
@@ -295,7 +295,7 @@ def test_names_and_shapes_of_any_kind_cost_only_themselves(
 def test_the_state_of_the_machine_is_no_status_of_an_image(
     made: Modelled, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: str | None
 ) -> None:
-    network, card = load_model(made.model)
+    backbone, card = load_model(made.model)
     machine = Machine(torch.device("cpu"), 0, False)
 
     def failing(path: Path) -> bytes:
@@ -303,11 +303,11 @@ def test_the_state_of_the_machine_is_no_status_of_an_image(
 
     monkeypatch.setattr(Path, "read_bytes", failing)
     if status is not None:
-        (seen,) = see(network, card, [folder / "rocket1.jpg"], machine)
+        (seen,) = see(backbone, card, [folder / "rocket1.jpg"], machine)
         assert (seen.statuses, seen.reasons) == ((status,), (os.strerror(code),))
         return
     with pytest.raises(TrainingError) as caught:
-        list(see(network, card, [folder / "rocket1.jpg"], machine))
+        list(see(backbone, card, [folder / "rocket1.jpg"], machine))
     assert caught.value.code == "read-failed"
     assert "rocket1.jpg" in str(caught.value)
 
@@ -315,9 +315,9 @@ def test_the_state_of_the_machine_is_no_status_of_an_image(
 def test_a_folder_that_goes_while_its_images_are_read_is_no_list_of_unreadable_images(
     made: Modelled, tmp_path: Path
 ) -> None:
-    network, card = load_model(made.model)
+    backbone, card = load_model(made.model)
     with pytest.raises(TrainingError, match="its folder is not there any more"):
-        list(see(network, card, [tmp_path / "gone" / "1.jpg"], Machine(torch.device("cpu"), 0, False)))
+        list(see(backbone, card, [tmp_path / "gone" / "1.jpg"], Machine(torch.device("cpu"), 0, False)))
 
 
 def test_a_network_that_says_nan_is_found_out(made: Modelled, folder: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
     found, unsaid = [], loaded.document.defaulted
     for place, path, kind in file_paths(loaded):
         try:
-            there = path.is_dir() if kind == "folder" else path.is_file()
+            there = (kind != "file" and path.is_dir()) or (kind != "folder" and path.is_file())
             what = f"is not a {kind}" if path.exists() else "does not exist"
         except OSError as error:  # a name that is too long, a folder that may not be entered
             there, what = False, f"cannot be looked at ({error.strerror})"

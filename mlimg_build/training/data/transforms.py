@@ -13,10 +13,11 @@ from torchvision.transforms import v2
 from mlimg_build.spec import Augmentation
 from mlimg_build.training.data.shuffle_order import mix
 
-__all__ = ["KEPT", "normalise", "seeded", "training_transform", "viewing_transform"]
+__all__ = ["HALF", "KEPT", "Triple", "normalise", "seeded", "training_transform", "viewing_transform"]
 
 KEPT = 0.875  # share of the short side that an evaluation's centre crop keeps: 224 of 256, as is usual for ImageNet
-MEAN, STD = 127.5, 127.5  # pixels are scaled to [-1, 1], as published
+Triple = tuple[float, float, float]
+HALF: Triple = (0.5, 0.5, 0.5)  # as mean and deviation it scales pixels to [-1, 1], as published
 
 
 def training_transform(part: Augmentation, size: int) -> tuple[v2.Compose, int]:
@@ -62,9 +63,13 @@ class _Middle(nn.Module):
         return image[..., top : top + most, left : left + most]
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Pixels uint8[n, 3, h, w] as float32 in [-1, 1], as published."""
-    return images.float().sub_(MEAN).div_(STD)
+def normalise(images: Tensor, mean: Triple = HALF, std: Triple = HALF) -> Tensor:
+    """Pixels uint8[n, 3, h, w] as float32, (pixels / 255 - mean) / std by channel; in [-1, 1] unless told otherwise."""
+    wide = images.float()
+    if len({*mean}) == len({*std}) == 1:  # numbers round on a GPU as they always did, and are no copy to it
+        return wide.sub_(255 * mean[0]).div_(255 * std[0])
+    by_channel = (255 * torch.tensor([mean, std], dtype=wide.dtype)).to(wide.device)[..., None, None]
+    return wide.sub_(by_channel[0]).div_(by_channel[1])
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from itertools import islice
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
-from mlimg_build.training.data.transforms import normalise, viewing_transform
+from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.devices import Machine
 
 __all__ = ["ahead", "logits_of", "viewed"]
@@ -53,9 +53,9 @@ def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[l
 
 @torch.inference_mode()
 def logits_of(
-    network: nn.Module | Callable[[Tensor], Tensor], images: Tensor, machine: Machine, precision: str
+    network: Callable[[Tensor], Tensor], images: Tensor, machine: Machine, precision: str
 ) -> Tensor:
-    """What the network says of uint8 images, float32 on the CPU: one row an image.
+    """What the network says of uint8 images (`Backbone.logits`, `.features`), float32 on the CPU: one row an image.
 
     Raises:
         TrainingError: `outputs-not-finite`.
@@ -63,7 +63,7 @@ def logits_of(
     device = machine.device
     on_device = images.to(device, non_blocking=True, memory_format=machine.memory_format)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        said: Tensor = network(normalise(on_device))
+        said: Tensor = network(on_device)
     if not said.isfinite().all():
         message = "the network's outputs are not finite numbers, so they say nothing"
         hint = "the weights are damaged or training diverged; go back to an earlier checkpoint with --from"

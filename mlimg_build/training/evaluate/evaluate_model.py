@@ -30,10 +30,10 @@ def measure(
         CheckpointError: where the model is damaged.
         TrainingError: `category-count` or `category-differs`, where the two do not fit; `no-image`; `device-missing`.
     """
-    network, card = load_model(model)
+    backbone, card = load_model(model)
     told = dict(card.training)
     with open_dataset(dataset) as opened, prepared(device, TrainingBackend(loader_workers=0)) as machine:
-        network.to(machine.device, memory_format=machine.memory_format)
+        backbone.move(machine.device, machine.memory_format)
         settings: dict[str, Any] = {
             "size": card.image_size,
             "precision": str(told.get("precision", "fp32")),
@@ -42,9 +42,10 @@ def measure(
         }
         if card.activation == "sigmoid":
             _refuse_others(card, opened)
-            threshold = told.get("loss", {}).get("positive_threshold", 0.7)
+            before = told.get("loss", {}).get("positive_threshold", 0.7)  # of models that had one for both
+            threshold = told.get("evaluation_threshold", before)
             found = evaluate_multi_label(
-                network,
+                backbone,
                 Samples(opened, split),
                 train_positives=[category.positives for category in card.categories],
                 positive_threshold=float(threshold),
@@ -53,7 +54,7 @@ def measure(
         else:
             samples = Samples(opened, split, _classes(card, opened, split))
             names = [(category.wnid, category.name) for category in card.categories]
-            found = evaluate_single_label(network, samples, names, **settings)
+            found = evaluate_single_label(backbone, samples, names, **settings)
     return {
         **found,
         "step": card.step,

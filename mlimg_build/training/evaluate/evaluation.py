@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import explaining_full_disk
@@ -28,6 +27,7 @@ from mlimg_build.training.evaluate.metrics import (
     mean,
     precision_recall,
 )
+from mlimg_build.training.model.backbone import Backbone
 
 __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
 
@@ -50,7 +50,7 @@ def training_positives(dataset: Dataset, split: str = "train") -> NDArray[np.int
 
 
 def evaluate_multi_label(
-    network: nn.Module,
+    backbone: Backbone,
     samples: Samples,
     *,
     size: int,
@@ -79,7 +79,7 @@ def evaluate_multi_label(
     with _scores(len(rows), n) as scores:
         done = 0
         for chosen, images in viewed(samples, rows.tolist(), size):
-            logits = logits_of(network, images, machine, precision)
+            logits = logits_of(backbone.logits, images, machine, precision)
             labels = samples.labels(chosen)
             positive = torch.zeros(logits.shape, dtype=torch.bool)
             present = labels.target >= positive_threshold
@@ -105,6 +105,7 @@ def evaluate_multi_label(
         "kind": "multi_label",
         "split": samples.split.name,
         "images": len(rows),
+        "positive_threshold": positive_threshold,
         "verified": _summary(verified, everything),
         "unknown_as_absent": _summary(assumed, everything),
         "bands": [
@@ -138,7 +139,7 @@ def evaluate_multi_label(
 
 
 def evaluate_single_label(
-    network: nn.Module,
+    backbone: Backbone,
     samples: Samples,
     names: Sequence[tuple[str, str]],
     *,
@@ -155,7 +156,7 @@ def evaluate_single_label(
     images_of, right = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
     among = done = 0
     for chosen, images in viewed(samples, rows.tolist(), size):
-        logits = logits_of(network, images, machine, precision)
+        logits = logits_of(backbone.logits, images, machine, precision)
         label = samples.labels(chosen).category
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices
         hit = best == label[:, None]

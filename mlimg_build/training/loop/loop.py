@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
-from torchvision.models import ResNet
 
 from mlimg_build.errors import CheckpointError, Interrupted, LossNotFinite, Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
@@ -26,6 +25,7 @@ from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.history import History
 from mlimg_build.training.loop.trainer import Job, Learner
 from mlimg_build.training.loss.objectives import Objective
+from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.run_position import first_step, position_of
 
 __all__ = ["Follower", "Job", "Quiet", "learn"]
@@ -55,12 +55,12 @@ class Quiet:
         return lambda record: None
 
 
-Evaluate = Callable[[nn.Module], dict[str, float | None]]
+Evaluate = Callable[[Backbone], dict[str, float | None]]
 
 
 def learn(
     job: Job,
-    network: ResNet,
+    backbone: Backbone,
     objective: Objective,
     folder: Path,
     *,
@@ -70,7 +70,7 @@ def learn(
     start: Path | None = None,
     follower: Follower | None = None,
     warnings: list[Problem] | None = None,
-) -> nn.Module:
+) -> Backbone:
     """The network after all steps of the job, in eval mode.
 
     `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. A checkpoint there, or `start`, is gone on from,
@@ -88,7 +88,7 @@ def learn(
     if machine.compile:
         torch.compiler.reset()  # its limit of recompilations is of the process, not of the network
     with seeded(job.seed, 0):
-        learner = Learner(job, network, objective, machine)
+        learner = Learner(job, backbone, objective, machine)
         first, warning = _resumed(learner, folder, start)
         if warning is not None:
             follower.step(warning.message)
@@ -98,7 +98,7 @@ def learn(
         with History(folder, first) as history, _stopping() as stopped:
             _steps(learner, first, folder, backend, history, evaluate, told, stopped)
     result = learner.result
-    result.eval()
+    result.module.eval()
     return result
 
 

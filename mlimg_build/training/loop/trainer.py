@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchvision.models import ResNet
 
 from mlimg_build.spec import LearningRate, Optimizer
 from mlimg_build.training.data.batches import Batch, Stream
-from mlimg_build.training.data.transforms import normalise
 from mlimg_build.training.devices import Machine
 from mlimg_build.training.loop.schedule import rate_at
 from mlimg_build.training.loss.objectives import Objective
-from mlimg_build.training.model.backbones import freeze, parameter_groups
+from mlimg_build.training.model.backbone import Backbone
 
 __all__ = ["Job", "Learner"]
 
@@ -52,15 +50,17 @@ class Job:
 class Learner:
     """A network that learns, and everything that must be saved to go on with it."""
 
-    def __init__(self, job: Job, network: ResNet, objective: Objective, machine: Machine) -> None:
+    def __init__(self, job: Job, backbone: Backbone, objective: Objective, machine: Machine) -> None:
         self.job = job
         self.machine = machine
-        self.network = network.to(machine.device, memory_format=machine.memory_format)
+        self.backbone = backbone
+        backbone.move(machine.device, machine.memory_format)
+        network = self.network = backbone.module
         self.objective = objective
         objective.loss.to(machine.device)
-        freeze(network, job.frozen_stages)
+        backbone.freeze(job.frozen_stages)
         self.optimizer = torch.optim.SGD(
-            parameter_groups(network, job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
+            backbone.parameter_groups(job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
         )
         self.average = (
             AveragedModel(network, multi_avg_fn=_decaying(job.ema), use_buffers=True)
@@ -70,9 +70,9 @@ class Learner:
         self.run: Any = torch.compile(network, dynamic=False) if machine.compile else network
 
     @property
-    def result(self) -> nn.Module:
+    def result(self) -> Backbone:
         """The network to evaluate and to keep: the average where there is one."""
-        return self.average.module if self.average is not None else self.network
+        return self.backbone if self.average is None else replace(self.backbone, module=self.average.module)
 
     def learn(self, batch: Batch) -> Tensor:
         """One step; returns the loss of the batch before it, a scalar on the device."""
@@ -86,7 +86,7 @@ class Learner:
         total = torch.zeros((), device=device)
         for part in _even_parts(len(images), job.micro_batch or len(images)):
             with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
-                logits = self.run(normalise(images[part]))
+                logits = self.run(self.backbone.inputs(images[part]))
             share = len(logits) / len(images)
             loss = self.objective.loss(logits.float(), targets[part]) * share
             loss.backward()
@@ -101,7 +101,7 @@ class Learner:
     def train(self) -> None:
         """Ready for steps after an evaluation."""
         self.network.train()
-        freeze(self.network, self.job.frozen_stages)
+        self.backbone.freeze(self.job.frozen_stages)
 
     def state(self) -> dict[str, Any]:
         """Everything that a run needs to go on; where it is in the data is its step."""

@@ -7,9 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mlimg_build.spec import Loss
+from mlimg_build.spec import LossPart
 from mlimg_build.training.data.targets import SparseLabels, dense
-from mlimg_build.training.loss.losses import BinaryCrossEntropy, MLImagesLoss
+from mlimg_build.training.loss.entry_loss import EntryLoss
+from mlimg_build.training.loss.losses import make_loss
 
 __all__ = ["MultiLabel", "Objective", "SingleLabel", "multi_label"]
 
@@ -30,7 +31,7 @@ class Objective(Protocol):
 class MultiLabel:
     """Sigmoid outputs; targets are float32[images, categories] with -1 where `unknown` is "masked"."""
 
-    def __init__(self, loss: MLImagesLoss | BinaryCrossEntropy, categories: int, unknown: str) -> None:
+    def __init__(self, loss: EntryLoss, categories: int, unknown: str) -> None:
         self.loss: nn.Module = loss
         self.needs_labels = unknown == "masked"
         self._observe = loss.observe
@@ -64,17 +65,6 @@ class SingleLabel:
         """Nothing follows from the batch as a whole."""
 
 
-def multi_label(part: Loss, categories: int, seed: int) -> MultiLabel:
+def multi_label(part: LossPart, categories: int, seed: int) -> MultiLabel:
     """The objective that a spec's `loss` describes."""
-    if part.kind == "bce":
-        return MultiLabel(BinaryCrossEntropy(), categories, part.unknown)
-    loss = MLImagesLoss(
-        categories,
-        positive_weight=part.positive_weight,
-        positive_threshold=part.positive_threshold,
-        adaptive_decay=part.adaptive_decay,
-        negative_sampling=part.negative_sampling,
-        compat=part.compat,
-        seed=seed,
-    )
-    return MultiLabel(loss, categories, part.unknown)
+    return MultiLabel(make_loss(part, categories, seed), categories, part.unknown)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 from torch import nn
-from torchvision.models import ResNet
 
 from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
-from mlimg_build.training.model.backbones import make_network
+from mlimg_build.training.data.transforms import HALF, Triple
+from mlimg_build.training.model.backbone import Backbone
+from mlimg_build.training.model.backbones import make_backbone
 
 __all__ = ["CARD", "FORMAT", "WEIGHTS", "Card", "Category", "load_model", "read_card", "save_model"]
 
@@ -39,7 +40,8 @@ class Card:
     """What one must know to use a network: what its outputs mean and what it wants to see.
 
     `activation` turns logits into scores: "sigmoid" (any number of labels) or "softmax" (one of them). Inputs are
-    RGB, the short side `image_size` / 0.875 pixels, cropped to `image_size`, (pixels / 255 - mean) / std.
+    RGB, the short side `image_size` / 0.875 pixels, cropped to `image_size`, (pixels / 255 - mean) / std. `initial` is
+    what the training began with (`name`, `sha256`) and which tensors it left at `random`; None for all.
     """
 
     name: str
@@ -53,8 +55,9 @@ class Card:
     epochs: float
     training: Mapping[str, Any]
     versions: Mapping[str, str]
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: Triple = HALF
+    std: Triple = HALF
+    initial: Mapping[str, Any] | None = None
 
 
 def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
@@ -74,7 +77,8 @@ def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
             temporary.replace(folder / WEIGHTS)
         finally:
             temporary.unlink(missing_ok=True)
-        told = asdict(card) | {"digests": {**card.digests, "weights": digest}}
+        told = {name: value for name, value in asdict(card).items() if name != "initial" or value is not None}
+        told |= {"digests": {**card.digests, "weights": digest}}
         save_json(folder / CARD, {"format": FORMAT, **told})
     return read_card(folder)
 
@@ -112,12 +116,13 @@ def read_card(folder: Path) -> Card:
         ) from error
 
 
-def load_model(folder: Path) -> tuple[ResNet, Card]:
+def load_model(folder: Path) -> tuple[Backbone, Card]:
     """The network in eval mode on the CPU, and its card.
 
     Raises:
         CheckpointError: `model-missing`, `model-unreadable`, `model-damaged` where the weights differ from their
             digest, `category-count` where the card lists other outputs than the network has.
+        TrainingError: `timm-missing`, `network-unknown`, where the network cannot be made here.
     """
     card = read_card(folder)
     path = folder / WEIGHTS
@@ -130,15 +135,17 @@ def load_model(folder: Path) -> tuple[ResNet, Card]:
         raise CheckpointError(
             Problem("model-damaged", f"{path} cannot be used: {error}", hint=hint)
         ) from error
-    outputs = len(weights["fc.bias"]) if "fc.bias" in weights else 0
+    with torch.device("meta"):  # what is drawn would be replaced at once
+        made = make_backbone(card.architecture, max(1, len(card.categories)), 0)
+    backbone = replace(made, mean=card.mean, std=card.std)
+    outputs = backbone.outputs_of(weights)
     if outputs != len(card.categories):
         message = f"{path} has {outputs} outputs, and {CARD} lists {len(card.categories)} categories"
         raise CheckpointError(Problem("category-count", message, hint=hint))
     try:
-        with torch.device("meta"):
-            network = make_network(card.architecture, outputs, 0)
-        network.load_state_dict(weights, assign=True)
-    except (AttributeError, RuntimeError) as error:
+        backbone.module.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
         message = f"the weights of {folder} are not those of a {card.architecture}: {str(error)[:200]}"
         raise CheckpointError(Problem("model-damaged", message, hint=hint)) from error
-    return network.eval().requires_grad_(False), card
+    backbone.module.eval().requires_grad_(False)
+    return backbone, card

@@ -31,13 +31,13 @@ def labels_of(
     Raises:
         CheckpointError: where the model is damaged; TrainingError: `path-missing`, `no-image`, `device-missing`.
     """
-    network, card = load_model(model)
+    backbone, card = load_model(model)
     total = _counted(images)
 
     def found() -> Iterator[Predicted]:
         with prepared(device, TrainingBackend(loader_workers=0)) as machine:
-            network.to(machine.device, memory_format=machine.memory_format)
-            made = predict(network, card, find_images(images), machine, top=top, least=least)
+            backbone.move(machine.device, machine.memory_format)
+            made = predict(backbone, card, find_images(images), machine, top=top, least=least)
             yield from _followed(made, total, progress)
 
     return found()
@@ -65,13 +65,13 @@ def write(
     if not features:
         rows = write_labels_parquet(to, counted(labels_of(model, images, top, least, device, progress)))
         return rows, failed
-    network, card = load_model(model)
+    backbone, card = load_model(model)
     total = _counted(images)
     with prepared(device, TrainingBackend(loader_workers=0)) as machine:
-        network.to(machine.device, memory_format=machine.memory_format)
-        found = see(network, card, find_images(images), machine, as_features=True)
+        backbone.move(machine.device, machine.memory_format)
+        found = see(backbone, card, find_images(images), machine, as_features=True)
         writer = write_features_npy if to.suffix == ".npy" else write_features_parquet
-        rows = writer(to, counted(_followed(found, total, progress)), network.fc.in_features)
+        rows = writer(to, counted(_followed(found, total, progress)), backbone.width)
     return rows, failed
 
 

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
-from torchvision.models import ResNet
 
 from mlimg_build.errors import ImageError, MlimgError, Problem, TrainingError
 from mlimg_build.images import decode
@@ -22,7 +21,7 @@ from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.data.views import BATCH, ahead, logits_of
 from mlimg_build.training.devices import Machine
 from mlimg_build.training.evaluate.metrics import implied_pairs
-from mlimg_build.training.model.backbones import features
+from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card
 
 __all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
@@ -114,7 +113,7 @@ def find_images(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def see(
-    network: ResNet, card: Card, paths: Iterable[Path], machine: Machine, *, as_features: bool = False
+    backbone: Backbone, card: Card, paths: Iterable[Path], machine: Machine, *, as_features: bool = False
 ) -> Iterator[Seen]:
     """Logits of the images in batches, or with `as_features` what the last layer sees; in order, in bounded memory.
 
@@ -125,8 +124,8 @@ def see(
         TrainingError: `read-failed`, where an image was not read for a cause that says nothing about it.
     """
     transform, least = viewing_transform(card.image_size)
-    width = network.fc.in_features if as_features else network.fc.out_features
-    scale = _Scaled(network, card, as_features)
+    width = backbone.width if as_features else len(card.categories)
+    run = backbone.features if as_features else backbone.logits
 
     def view(path: Path) -> tuple[Path, Tensor | None, str, str]:
         try:
@@ -149,7 +148,7 @@ def see(
         good = [i for i, (_, image, _, _) in enumerate(batch) if image is not None]
         if good:
             images = torch.stack([image for _, image, _, _ in batch if image is not None])
-            values[good] = logits_of(scale, images, machine, "fp32").numpy()
+            values[good] = logits_of(run, images, machine, "fp32").numpy()
         yield Seen(
             tuple(path for path, *_ in batch),
             tuple(status for _, _, status, _ in batch),
@@ -164,7 +163,7 @@ def _not_read(path: Path, why: str) -> TrainingError:
 
 
 def predict(
-    network: ResNet,
+    backbone: Backbone,
     card: Card,
     paths: Iterable[Path],
     machine: Machine,
@@ -181,7 +180,7 @@ def predict(
     what counts as likely.
     """
     hierarchy = _Hierarchy([category.parents for category in card.categories])
-    for seen in see(network, card, paths, machine):
+    for seen in see(backbone, card, paths, machine):
         logits = seen.values.astype(np.float64)
         if card.activation == "sigmoid":
             scores = expit(logits)
@@ -253,24 +252,6 @@ def depths(parents: Sequence[Sequence[int]]) -> list[int]:
     for node in np.argsort(above, kind="stable").tolist():  # what lies above has fewer above it
         found[node] = 1 + max((found[parent] for parent in parents[node]), default=-1)
     return found
-
-
-class _Scaled:
-    """The network for pixels in [-1, 1], whatever scale the card asks for."""
-
-    def __init__(self, network: ResNet, card: Card, as_features: bool) -> None:
-        self._network = network
-        self._mean = torch.tensor(card.mean).view(1, 3, 1, 1)
-        self._std = torch.tensor(card.std).view(1, 3, 1, 1)
-        self._as_features = as_features
-
-    def __call__(self, images: Tensor) -> Tensor:
-        mean, std = self._mean.to(images), self._std.to(images)
-        images = ((images + 1) / 2 - mean) / std
-        if self._as_features:
-            return features(self._network, images)
-        said: Tensor = self._network(images)
-        return said
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,0 +1,136 @@
+"""The loss of Tencent ML-Images for imbalanced labels.
+
+Source: Wu et al., IEEE Access 2019 (arXiv 1901.01703), section on the loss; "tencent-code" follows what the published
+training script does where it differs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from mlimg_build.spec import MLImagesLossPart
+from mlimg_build.training.data.shuffle_order import mix
+from mlimg_build.training.data.targets import MASKED
+from mlimg_build.training.loss.entry_loss import EntryLoss
+
+__all__ = ["MLImagesLoss", "loss_weights"]
+
+
+def loss_weights(run: Tensor, positive: Tensor, compat: Literal["paper", "tencent-code"] = "paper") -> Tensor:
+    """The weight of each category, in the dtype of `run`.
+
+    `run` is the number of consecutive batches, this one included, in which the category kept its status; `positive`
+    says which status that is. With p = 0.01 for a positive and 8 for an all-negative status the weight is
+    log10(10 / (p + run)), at least 0.01. The published script has the floor 0.001 for the all-negative status, under
+    weights of at most 0.01.
+
+    >>> run, positive = torch.tensor([1.0, 2.0, 1.0, 2.0]), torch.tensor([True, True, False, False])
+    >>> [round(weight, 5) for weight in loss_weights(run, positive).tolist()]
+    [0.99568, 0.6968, 0.04576, 0.01]
+    """
+    raw = 1 - torch.log10(run + torch.where(positive, 0.01, 8.0).to(run.dtype))
+    floor = torch.full_like(raw, 0.01)
+    if compat == "tencent-code":
+        floor = torch.where(positive, floor, torch.full_like(raw, 0.001))
+    return torch.where(raw > 0.01, raw, floor)
+
+
+class MLImagesLoss(EntryLoss):
+    """Weighted cross-entropy over a batch: `loss(logits, targets)` after `loss.observe(targets, step)`.
+
+    loss = sum_j weight_j * kept_j * mean_i [y_ij != -1] * (12 * y_ij * softplus(-z_ij) + (1 - y_ij) * softplus(z_ij))
+
+    A category is positive in a batch where some y_ij is at least `positive_threshold`. `weight_j` is that of
+    `loss_weights` (1 without `adaptive_decay`); `kept_j` is 1 for a positive category, else 1 with probability
+    `negative_sampling`, drawn from `seed` and the step alone. The run lengths `positive_run` and `negative_run`
+    (float32[categories]) are buffers: they belong in the checkpoint, and so does nothing else.
+
+    Under torch.distributed a category is positive if it is on any rank, so that the ranks' states stay equal.
+    In the mode "tencent-code" the all-negative run grows only in batches in which the category was kept.
+    """
+
+    positive_run: Tensor
+    negative_run: Tensor
+    coefficient: Tensor
+
+    def __init__(
+        self,
+        categories: int,
+        *,
+        positive_weight: float = 12.0,
+        positive_threshold: float = 0.7,
+        adaptive_decay: bool = True,
+        negative_sampling: float = 0.1,
+        compat: Literal["paper", "tencent-code"] = "paper",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.positive_weight = positive_weight
+        self.positive_threshold = positive_threshold
+        self.adaptive_decay = adaptive_decay
+        self.negative_sampling = negative_sampling
+        self.compat = compat
+        self.seed = seed
+        self.register_buffer("positive_run", torch.zeros(categories))
+        self.register_buffer("negative_run", torch.zeros(categories))
+        self.register_buffer("coefficient", torch.ones(categories), persistent=False)
+
+    @classmethod
+    def of(cls, part: MLImagesLossPart, categories: int, seed: int) -> MLImagesLoss:
+        """The loss that a spec describes."""
+        return cls(
+            categories,
+            positive_weight=part.positive_weight,
+            positive_threshold=part.positive_threshold,
+            adaptive_decay=part.adaptive_decay,
+            negative_sampling=part.negative_sampling,
+            compat=part.compat,
+            seed=seed,
+        )
+
+    @torch.no_grad()
+    def observe(self, targets: Tensor, step: int) -> None:
+        """Takes in the labels of the whole batch, once a step: statuses, run lengths, and which categories count.
+
+        `targets` is float[images, categories] with -1 for what is masked, of all images of the step on this rank.
+        """
+        positive = (targets >= self.positive_threshold).any(dim=0)
+        if dist.is_available() and dist.is_initialized():
+            shared = positive.to(torch.uint8)
+            dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+            positive = shared.bool()
+        drawn = torch.rand(len(positive), generator=_generator(self.seed, step)) <= self.negative_sampling
+        kept = positive | drawn.to(positive.device)
+        grows = ~positive & kept if self.compat == "tencent-code" else ~positive
+        self.positive_run.copy_(torch.where(positive, self.positive_run + 1, 0))
+        self.negative_run.copy_(torch.where(positive, 0, self.negative_run + grows))
+        if self.adaptive_decay:
+            run = torch.where(positive, self.positive_run, self.negative_run)
+            self.coefficient.copy_(loss_weights(run, positive, self.compat) * kept)
+        else:
+            self.coefficient.copy_(kept)
+
+    def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The cross-entropy of each entry, not yet weighted by its category; float[images, categories]."""
+        return self.positive_weight * targets * softplus(-logits) + (1 - targets) * softplus(logits)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of images of the observed batch, a scalar; `logits` and `targets` are float[images, categories].
+
+        Over the parts of a batch, the mean of their losses weighted by their images is the loss of the batch.
+        """
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        entropy = self.entries(wide, targets.to(wide.dtype))
+        known = targets != MASKED
+        return (torch.where(known, entropy, 0).mean(dim=0) * self.coefficient.to(wide.dtype)).sum()
+
+
+def _generator(*key: Any) -> torch.Generator:
+    generator = torch.Generator()
+    generator.manual_seed(int(mix(*key)) >> 1)
+    return generator

@@ -1,0 +1,134 @@
+"""What the rest of the training must know of a network, whichever library it is from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.spec import Optimizer
+from mlimg_build.training.data.transforms import HALF, Triple, normalise, seeded
+
+__all__ = ["Backbone", "is_below", "try_size"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A network for images of three channels that ends in a layer of logits.
+
+    `head` names the modules of that layer, `width` is the number of features that it sees, `stages` are names of
+    modules or parameters from the input on, without the head. `spared` names the parameters that get the spec's
+    `norm_share` of the weight decay. Inputs are (pixels / 255 - `mean`) / `std`; `native_size` is the side in pixels
+    that the network was made for.
+    """
+
+    architecture: str
+    module: nn.Module
+    head: tuple[str, ...]
+    width: int
+    stages: tuple[tuple[str, ...], ...]
+    spared: Callable[[nn.Module], Set[str]]
+    new_head: Callable[[nn.Module, int], None]
+    pooled: Callable[[nn.Module, Tensor], Tensor]
+    mean: Triple = HALF
+    std: Triple = HALF
+    native_size: int = 224
+
+    def move(self, device: torch.device, memory_format: torch.memory_format) -> None:
+        """Bring the network to a device, its weights in a memory format."""
+        module: Any = self.module  # the types of `Module.to` know of no two at once
+        module.to(device, memory_format=memory_format)
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """uint8[images, 3, height, width] as the network wants it, float32."""
+        return normalise(pixels, self.mean, self.std)
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """float[images, outputs] of uint8[images, 3, height, width]."""
+        said: Tensor = self.module(self.inputs(pixels))
+        return said
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What the head sees of uint8[images, 3, height, width], over the whole picture: float[images, width]."""
+        return self.pooled(self.module, self.inputs(pixels))
+
+    def replace_head(self, outputs: int, seed: int) -> None:
+        """End the network in a new layer of `outputs` logits, its random weights from the seed."""
+        with seeded(seed, 2):
+            self.new_head(self.module, outputs)
+
+    def freeze(self, stages: int) -> None:
+        """The first `stages` neither learn nor change their batch-norm statistics.
+
+        Call it again after `module.train()`, which would let the statistics change.
+
+        Raises:
+            TrainingError: `too-many-stages`.
+        """
+        if stages > len(self.stages):
+            message = f"{self.architecture} has {len(self.stages)} stages, and {stages} are to be frozen"
+            hint = f"write freeze_stages: {len(self.stages)} or fewer; its head always learns"
+            raise TrainingError(Problem("too-many-stages", message, hint=hint))
+        names = [name for stage in self.stages[:stages] for name in stage]
+        frozen = set()
+        for name, parameter in self.module.named_parameters():
+            if is_below(name, names):
+                parameter.requires_grad_(False)
+                frozen.add(name)
+        for path, module in self.module.named_modules():
+            own = [f"{path}.{name}" if path else name for name, _ in module.named_parameters()]
+            if own and frozen.issuperset(own):
+                module.eval()
+
+    def parameter_groups(self, optimizer: Optimizer) -> list[dict[str, Any]]:
+        """The parameters that learn, in two groups: the spared with their share of the weight decay, and the rest."""
+        spared = self.spared(self.module)
+        groups: tuple[list[nn.Parameter], list[nn.Parameter]] = [], []
+        for name, parameter in self.module.named_parameters():
+            if parameter.requires_grad:
+                groups[name in spared].append(parameter)
+        decay = optimizer.weight_decay
+        return [
+            {"params": groups[False], "weight_decay": decay},
+            {"params": groups[True], "weight_decay": decay * optimizer.norm_share},
+        ]
+
+    def outputs_of(self, state: Mapping[str, Tensor]) -> int:
+        """The outputs of the head in a state of such a network; 0 where it has none."""
+        lengths = [len(value) for name, value in state.items() if is_below(name, self.head) and value.ndim]
+        return lengths[-1] if lengths else 0
+
+
+def is_below(name: str, above: tuple[str, ...] | list[str]) -> bool:
+    """Whether a parameter is one of these, or in a module that is.
+
+    >>> is_below("layer1.0.conv1.weight", ["layer1"]), is_below("layer10.bias", ["layer1"])
+    (True, False)
+    """
+    return any(name == other or name.startswith(f"{other}.") for other in above)
+
+
+def try_size(backbone: Backbone, size: int) -> None:
+    """Show the network one black image of `size` × `size` pixels, so that a size that it refuses is known at once.
+
+    Raises:
+        TrainingError: `network-refuses-size`.
+    """
+    learns = backbone.module.training
+    backbone.module.eval()
+    try:
+        with torch.no_grad():
+            said = backbone.logits(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+        if said.ndim != 2:
+            raise ValueError(f"its outputs have the shape {tuple(said.shape)}")
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        message = f"{backbone.architecture} does not work on images of {size} × {size} pixels: {reason}"
+        hint = f"it was made for {backbone.native_size} × {backbone.native_size}: write that size"
+        raise TrainingError(Problem("network-refuses-size", message, hint=hint)) from error
+    finally:
+        backbone.module.train(learns)

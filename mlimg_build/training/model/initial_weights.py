@@ -1,0 +1,148 @@
+"""Weights that a training begins with: a safetensors file, or a model of mlimg's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from mlimg_build.digests import file_digest
+from mlimg_build.errors import CheckpointError, Problem
+from mlimg_build.spec import digest_of
+from mlimg_build.training.model.backbone import Backbone, is_below
+from mlimg_build.training.model.model_files import WEIGHTS, Card, read_card
+
+__all__ = ["InitialWeights", "begin_with", "find_weights"]
+
+SHOWN = 3  # tensors that a refusal names
+CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAME.safetensors')"
+
+
+@dataclass(frozen=True, slots=True)
+class InitialWeights:
+    """A safetensors file and its sha256; `card` is that of the model it belongs to, None where it is a file alone."""
+
+    path: Path
+    digest: str
+    card: Card | None
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What a run's key must know of them: a model's own scale of inputs and categories come with its weights."""
+        if self.card is None:
+            return {"initial": self.digest}
+        wnids = [category.wnid for category in self.card.categories]
+        told = {"mean": self.card.mean, "std": self.card.std, "categories": wnids}
+        return {"initial": self.digest, "initial_card": digest_of(told)}
+
+
+def find_weights(path: Path) -> InitialWeights:
+    """The weights at `path`: a file, or the folder of a model.
+
+    Raises:
+        CheckpointError: `weights-missing`, or `model-missing`, `model-unreadable` and `model-damaged` of a folder.
+    """
+    card, file = None, path
+    if path.is_dir():
+        card, file = read_card(path), path / WEIGHTS
+    try:
+        digest = file_digest(file)
+    except OSError as error:
+        hint = "give a .safetensors file, or a folder NAME.model that `mlimg build` or `mlimg train` made"
+        message = f"the weights {file} cannot be read: {error.strerror or error}"
+        raise CheckpointError(Problem("weights-missing", message, hint=hint)) from error
+    if card is not None and digest != card.digests.get("weights"):
+        hint = "fetch the model again, or train it again"
+        message = f"{file} cannot be used: its bytes differ from the digest in model.json"
+        raise CheckpointError(Problem("model-damaged", message, hint=hint))
+    return InitialWeights(file, digest, card)
+
+
+def begin_with(
+    backbone: Backbone, weights: InitialWeights, categories: Sequence[str]
+) -> tuple[Backbone, dict[str, Any]]:
+    """The network with these weights, and what was loaded: `name`, `sha256`, and the tensors left `random`.
+
+    The head keeps its random weights where the file has another number of outputs, none, or (a model's) other
+    categories than `categories`, WordNet ids in the order of the outputs. A model brings its own mean and deviation.
+
+    Raises:
+        CheckpointError: `weights-unreadable`, `weights-of-another-network`, and `weights-differ` with the first names
+            and shapes, where names or shapes beyond the head are not those of the network.
+    """
+    card = weights.card
+    if card is not None and _family(card.architecture) != _family(backbone.architecture):
+        message = (
+            f"{weights.path.parent} is a {card.architecture}, and the spec asks for a {backbone.architecture}"
+        )
+        hint = f"write model: {card.architecture}, or give weights of a {backbone.architecture}"
+        raise CheckpointError(Problem("weights-of-another-network", message, hint=hint))
+    given, wanted = _read(weights.path), backbone.module.state_dict()
+    same = card is None or [category.wnid for category in card.categories] == list(categories)
+    heads = [name for name in {**wanted, **given} if is_below(name, backbone.head)]
+    fits = same and all(
+        name in given and name in wanted and given[name].shape == wanted[name].shape for name in heads
+    )
+    random = [] if fits else [name for name in heads if name in wanted]
+    left = set() if fits else set(heads)
+    _refuse_others(backbone, weights, given, wanted, left)
+    with torch.no_grad():
+        for name, value in given.items():
+            if name not in left:
+                wanted[name].copy_(value)
+    if card is not None:
+        backbone = replace(backbone, mean=card.mean, std=card.std)
+    name = weights.path.name if card is None else weights.path.parent.name
+    return backbone, {"name": name, "sha256": weights.digest, "random": sorted(random)}
+
+
+def _family(architecture: str) -> str:
+    """The name without a tag, which says what weights are from and not how the network is built."""
+    return architecture.partition(".")[0]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:  # safetensors has an exception of its own for every damage
+        message = f"{path} is no safetensors file that can be read: {str(error)[:200]}"
+        raise CheckpointError(
+            Problem("weights-unreadable", message, hint=f"write a checkpoint of torch anew: {CONVERT}")
+        ) from error
+
+
+def _refuse_others(
+    backbone: Backbone,
+    weights: InitialWeights,
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    left: set[str],
+) -> None:
+    """Raise `CheckpointError` where names or shapes that are not `left` out differ."""
+    differ = [
+        f"{name}: {_shape(given.get(name))} in the file, {_shape(wanted.get(name))} in the network"
+        for name in {**wanted, **given}
+        if name not in left
+        and not (
+            name not in given and name.endswith("num_batches_tracked")
+        )  # older files lack it; nothing reads it
+        and _shape(given.get(name)) != _shape(wanted.get(name))
+    ]
+    if differ:
+        more = f"; and {len(differ) - SHOWN:,} more" if len(differ) > SHOWN else ""
+        count = "1 tensor differs" if len(differ) == 1 else f"{len(differ):,} tensors differ"
+        message = (
+            f"{weights.path} does not fit a {backbone.architecture}: {count} "
+            f"({'; '.join(differ[:SHOWN])}{more})"
+        )
+        hint = "give weights of this network, named as its library names them, or correct training.model"
+        raise CheckpointError(Problem("weights-differ", message, hint=hint))
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "absent" if tensor is None else " × ".join(map(str, tensor.shape)) or "a number"

@@ -1,0 +1,63 @@
+"""Runs and models that are there: known again by their keys, read whatever version wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+from test_runs import part, setting
+
+from mlimg_build.dataset import Dataset
+from mlimg_build.spec import LoadedSpec, Training, Transfer
+from mlimg_build.training import load_model, publish, published, train
+from mlimg_build.training.evaluate.evaluate_model import measure
+from mlimg_build.training.runs import run_key, threshold_of
+
+
+def test_recipes_of_before_have_the_keys_that_they_had() -> None:
+    """So that a network that was trained is not trained again."""
+    inputs = {"dataset": "0"}
+    known = "8760e691077a031a5baf63f0cee17ef51344c1faef97b770a793c5782c985956"
+    assert run_key("training", Training(), inputs) == known
+    known = "2a2d2692406ccdad2271b4a2b621936ba57877a4f57b1a19bb3ba3762d5bf9d3"
+    assert run_key("transfer", Transfer(source="s"), inputs) == known
+    assert run_key("training", Training(evaluation_threshold=0.5), inputs) == run_key(
+        "training", Training(), inputs
+    )
+
+
+def test_another_threshold_measures_a_finished_network_again_and_trains_nothing(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    first = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    publish(tmp_path / "small.model", first, None)
+    assert published(tmp_path / "small.model", first)
+    second = train(setting(dataset, tmp_path), part(built[0], epochs=1, evaluation_threshold=0.5))
+    assert second.again
+    assert second.card.digests == first.card.digests
+    assert first.evaluation is not None
+    assert second.evaluation is not None
+    assert first.evaluation["positive_threshold"] == 0.7
+    assert second.evaluation["positive_threshold"] == 0.5
+    assert not published(tmp_path / "small.model", second)
+
+
+def test_a_model_of_before_is_read_with_the_threshold_that_was_its_losss(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert ran.evaluation is not None
+    told = json.loads((ran.folder / "model.json").read_text())
+    assert "initial" not in told
+    del told["training"]["evaluation_threshold"]
+    told["training"]["loss"]["positive_threshold"] = 0.6
+    (ran.folder / "model.json").write_text(json.dumps(told))
+    before = {name: value for name, value in ran.evaluation.items() if name != "positive_threshold"}
+    (ran.folder / "evaluation.json").write_text(json.dumps(before))
+    assert threshold_of(before, load_model(ran.folder)[1]) == 0.6
+    found = measure(ran.folder, built[1], "validation", "cpu", lambda done, total: None)
+    assert found["positive_threshold"] == 0.6
