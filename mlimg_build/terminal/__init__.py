@@ -3,6 +3,7 @@
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
+from .exports import show_exported
 from .left_out import show_left_out_image, show_unused_category
 from .linting import show_lint
 from .mapping import show_nouns, show_review
@@ -16,6 +17,7 @@ __all__ = [
     "show_built",
     "show_differences",
     "show_evaluation",
+    "show_exported",
     "show_info",
     "show_left_out_image",
     "show_lint",
