@@ -14,7 +14,7 @@ import typer
 from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
-from . import building, comparing, datasets, exports, models, specs
+from . import building, caches, comparing, datasets, exports, models, specs
 from .options import Asked, print_failure
 
 __all__ = ["app", "main", "run"]
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 wordnet = typer.Typer(help="WordNet's nouns.", no_args_is_help=True)
 app.add_typer(wordnet, name="wordnet")
+app.add_typer(caches.app, name="cache")
 
 VERBS = (
     specs.init,

@@ -16,7 +16,15 @@ from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError, TrainingError
 from mlimg_build.spec import Backend, LoadedSpec, digest_of
 
-__all__ = ["Modelled", "TrainingWatcher", "lock_digest", "make_model", "model_path", "require_torch"]
+__all__ = [
+    "Modelled",
+    "TrainingWatcher",
+    "lock_digest",
+    "make_model",
+    "model_path",
+    "require_torch",
+    "runs_held",
+]
 
 NEEDED = ("torch", "torchvision", "safetensors", "torchmetrics", "tensorboard")
 
@@ -106,7 +114,7 @@ def make_model(
     model = model_path(path)
     runs = path.with_name(f"{path.name.removesuffix('.zarr')}.runs")
     refuse_stranger(model)
-    with open_dataset(path) as opened, _held(runs), interruptible():
+    with open_dataset(path) as opened, runs_held(runs), interruptible():
         if (named := opened.attributes.get("name")) != spec.name:
             message = f"{path} is the dataset {named!r}, and {loaded.path} describes {spec.name!r}"
             raise DatasetError(
@@ -153,7 +161,7 @@ def lock_digest(folder: Path) -> str:
 
 
 @contextmanager
-def _held(runs: Path) -> Iterator[None]:
+def runs_held(runs: Path) -> Iterator[None]:
     """Keeps other trainings of the same dataset out."""
     runs.mkdir(parents=True, exist_ok=True)
     with (runs / "lock").open("w") as stream:

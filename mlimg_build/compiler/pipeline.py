@@ -24,6 +24,7 @@ from mlimg_build.compiler.plan.left_out import write_left_out
 from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, remember
 from mlimg_build.compiler.run.assembly import as_csv, failures, finish, noted, passed_over, plan_digest
 from mlimg_build.compiler.run.repair import forget_lists, without_flaws
+from mlimg_build.compiler.run.superseded import drop_superseded
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, LabelError, LockChanged, Problem
@@ -276,8 +277,7 @@ def build(
         )
         remember(store, made)
         made = replace(made, unused=unused_rules(made, store))
-        if fraction >= 1:
-            store.prune(key for work in made.work for key in (work.images, work.labels))
+        drop_superseded(made, store, path)
     failed: dict[str, int] = {}
     for _, status, _reason in listed:
         failed[status] = failed.get(status, 0) + 1

@@ -1,5 +1,6 @@
 """What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
 
+from .caches import show_cache, show_pruned
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
@@ -15,6 +16,7 @@ __all__ = [
     "Watcher",
     "counting",
     "show_built",
+    "show_cache",
     "show_differences",
     "show_evaluation",
     "show_exported",
@@ -28,6 +30,7 @@ __all__ = [
     "show_predicted",
     "show_problems",
     "show_proof",
+    "show_pruned",
     "show_review",
     "show_unused_category",
     "show_verified",

@@ -23,6 +23,7 @@ from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import Order
 from mlimg_build.training.devices import Machine, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
+from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
 from mlimg_build.training.loss.objectives import multi_label
 from mlimg_build.training.model.backbones import make_network
@@ -139,6 +140,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         )
         card = save_model(folder, network, card)
         evaluation = _kept(folder, evaluate, network, last, job.steps)
+        checkpoints.finish(folder / "checkpoints", setting.backend.keep_finished)
     return Ran(folder, card, evaluation, again=False, warnings=tuple(warnings))
 
 

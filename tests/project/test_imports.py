@@ -39,7 +39,7 @@ ALLOWED = {
 }
 ROOMS = (  # of the compiler, each of which sees those before it
     *("engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
-    *("pipeline", "model_stage", "report_stage", "diff"),
+    *("pipeline", "model_stage", "report_stage", "run_files", "cache_stage", "diff"),
 )
 FOREIGN = {  # packages that only some may touch
     "torch": {"training"},
