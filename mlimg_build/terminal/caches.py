@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["show_cache", "show_pruned"]
 
+KEY = 8  # letters of a run's folder that tell it from the others
 WORDS = {
     "needed": "needed",
-    "previous": "of the build before",
+    "previous": "previous",
     "linked": "of a dataset",
     "recent": "used since",
     "spare": "not needed",
@@ -33,14 +35,15 @@ def show_cache(found: CacheContents, folder: Path) -> None:
     """Prints a table for each store, and one of all runs; says what a prune would free."""
     for store in found.stores:
         _show_store(store)
-    if found.runs:
-        listed = table("run", "of", "checkpoints", "size", "last used", "", right=("checkpoints", "size"))
-        for run in found.runs:
-            name = str(run.folder.relative_to(folder.absolute()))
-            state = "finished" if run.finished else "not finished"
-            listed.add_row(
-                name, run.name, f"{run.checkpoints:,}", size(run.bytes), _when(run.last_used), state
-            )
+    for runs, group in groupby(
+        found.runs, key=lambda run: run.folder.relative_to(folder.absolute()).parts[0]
+    ):
+        out.print(Text(runs, "bold"))
+        listed = table("run", "of", "checkpoints", "size", "last used", right=("checkpoints", "size"))
+        for run in group:
+            key = run.folder.relative_to(folder.absolute()).parts[1]
+            name = run.name if run.finished else f"{run.name}, unfinished"
+            listed.add_row(key[:KEY], name, f"{run.checkpoints:,}", size(run.bytes), _when(run.last_used))
         out.print(listed)
     if not found.stores and not found.runs:
         err.print(f"nothing is kept in {folder}")
@@ -76,7 +79,9 @@ def show_pruned(pruned: CachePruned) -> None:
         for run in pruned.runs:
             parts = ["checkpoints"] if run.checkpoints else []
             parts += ["optimizer"] if run.slimmed else []
-            name = "/".join(run.folder.parts[-3 if run.folder.name == "scratch" else -2 :])
+            scratch = run.folder.name == "scratch"
+            folder = run.folder.parent if scratch else run.folder
+            name = f"{folder.parent.name}/{folder.name[:KEY]}" + (" from scratch" if scratch else "")
             listed.add_row(name, " and ".join(parts), f"{run.checkpoints + run.slimmed:,}", size(run.bytes))
         out.print(listed)
     for name in pruned.unbuilt:

@@ -258,7 +258,7 @@ def test_the_command_lists_stages_and_what_needs_them(after: Path, variant: Vari
     lines = done.stdout.splitlines()
     assert lines[0] == "small  needed by the last build"
     (rows,) = (line for line in lines if line.startswith("rows"))
-    assert rows.rstrip().endswith("1 needed, 1 of the build before")
+    assert rows.rstrip().endswith("1 needed, 1 previous")
     assert max(len(line) for line in lines) <= 80
     told = json.loads(mlimg("cache", path, "--out", out, "--json").stdout)
     (store,) = told["stores"]
