@@ -40,7 +40,9 @@ def list_cache(specs: Specs = None, out: Out = Path("build"), as_json: AsJson = 
     from mlimg_build import terminal
     from mlimg_build.compiler.cache_stage import cache_contents
 
-    found = cache_contents([load(path) for path in specs or ()], out)
+    loaded = [load(path) for path in specs or ()]
+    with terminal.Watcher() as watcher:
+        found = cache_contents(loaded, out, watcher.step)
     if as_json:
         from dataclasses import asdict
 
@@ -73,7 +75,9 @@ def prune_cache(
     from mlimg_build import terminal
     from mlimg_build.compiler.cache_stage import prune_cache as prune
 
-    pruned = prune([load(path) for path in specs or ()], out, optimizer=optimizer, dry_run=dry_run)
+    loaded = [load(path) for path in specs or ()]
+    with terminal.Watcher() as watcher:
+        pruned = prune(loaded, out, watcher.step, optimizer=optimizer, dry_run=dry_run)
     terminal.show_problems(pruned.busy)
     if as_json:
         from dataclasses import asdict

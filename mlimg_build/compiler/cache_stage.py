@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,20 +98,27 @@ class CachePruned:
         return sum(one.bytes for one in self.stages) + sum(one.bytes for one in self.runs)
 
 
-def cache_contents(specs: Sequence[LoadedSpec], out: Path) -> CacheContents:
+def cache_contents(
+    specs: Sequence[LoadedSpec], out: Path, progress: Callable[[str], None] = lambda message: None
+) -> CacheContents:
     """What lies in `out`, of the names of these specs or of all; with specs they are planned, to know what they need.
 
     Raises every error of a plan, and `BuildError` `build-running`.
     """
     stores = []
     for store in _stores(specs, out):
-        kept = _needed(specs, store)
+        kept = _needed(specs, store, progress)
         stores.append(_contents(store.root, kept))
     return CacheContents(tuple(stores), tuple(runs_in(out.absolute(), _names(specs))))
 
 
 def prune_cache(
-    specs: Sequence[LoadedSpec], out: Path, *, optimizer: bool = False, dry_run: bool = False
+    specs: Sequence[LoadedSpec],
+    out: Path,
+    progress: Callable[[str], None] = lambda message: None,
+    *,
+    optimizer: bool = False,
+    dry_run: bool = False,
 ) -> CachePruned:
     """Removes what nobody needs from the stores in `out`, and all but the last checkpoint of finished runs.
 
@@ -127,7 +134,7 @@ def prune_cache(
     unbuilt: list[str] = []
     with interruptible():
         for store in _stores(specs, out):
-            kept = _needed(specs, store)
+            kept = _needed(specs, store, progress)
             if kept is None and not read_variants(store.root):
                 unbuilt.append(store.root.name)
                 continue
@@ -156,7 +163,7 @@ def _stores(specs: Sequence[LoadedSpec], out: Path) -> list[Store]:
     return [Store(root / name) for name in found if names is None or name in names]
 
 
-def _needed(specs: Sequence[LoadedSpec], store: Store) -> Needed | None:
+def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str], None]) -> Needed | None:
     """What the specs of a store's name need of it, by stage; None where no spec is given."""
     found: dict[str, set[str]] = {}
     for loaded in specs:
@@ -165,7 +172,7 @@ def _needed(specs: Sequence[LoadedSpec], store: Store) -> Needed | None:
             with planned.held(), interruptible():
                 graph = load_wordnet(loaded)
                 check_ids(loaded, graph)
-                made = make_plan(loaded, graph, planned)
+                made = make_plan(loaded, graph, planned, progress=progress)
             for stage, digests in needed(made, planned).items():
                 found.setdefault(stage, set()).update(digests)
     return found if specs else None
