@@ -14,7 +14,7 @@ import typer
 from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
-from . import building, comparing, datasets, models, specs
+from . import building, caches, comparing, datasets, exports, models, specs
 from .options import Asked, print_failure
 
 __all__ = ["app", "main", "run"]
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 wordnet = typer.Typer(help="WordNet's nouns.", no_args_is_help=True)
 app.add_typer(wordnet, name="wordnet")
+app.add_typer(caches.app, name="cache")
 
 VERBS = (
     specs.init,
@@ -46,6 +47,7 @@ VERBS = (
     datasets.verify,
     datasets.info,
     datasets.report,
+    exports.export,
 )
 INTERRUPTED = 130
 # what click raises for a command line that it does not understand; newer versions of typer carry a click of their own

@@ -25,6 +25,7 @@ __all__ = [
     "make_model",
     "model_path",
     "require_torch",
+    "runs_held",
 ]
 
 NEEDED = ("torch", "torchvision", "safetensors", "torchmetrics", "tensorboard")
@@ -136,7 +137,7 @@ def make_model(
     model = model_path(path)
     runs = path.with_name(f"{path.name.removesuffix('.zarr')}.runs")
     refuse_stranger(model)
-    with open_dataset(path) as opened, _held(runs), interruptible():
+    with open_dataset(path) as opened, runs_held(runs), interruptible():
         if (named := opened.attributes.get("name")) != spec.name:
             message = f"{path} is the dataset {named!r}, and {loaded.path} describes {spec.name!r}"
             raise DatasetError(
@@ -183,7 +184,7 @@ def lock_digest(folder: Path) -> str:
 
 
 @contextmanager
-def _held(runs: Path) -> Iterator[None]:
+def runs_held(runs: Path) -> Iterator[None]:
     """Keeps other trainings of the same dataset out."""
     runs.mkdir(parents=True, exist_ok=True)
     with (runs / "lock").open("w") as stream:

@@ -26,6 +26,7 @@ from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, rem
 from mlimg_build.compiler.run.assembly import failures, finish, noted, passed_over, plan_digest
 from mlimg_build.compiler.run.csv_files import write_csv
 from mlimg_build.compiler.run.repair import forget_lists, without_flaws
+from mlimg_build.compiler.run.superseded import drop_superseded
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.dataset.write.shard_writer import read_result
@@ -211,8 +212,7 @@ def build(
         )
         remember(store, made)
         made = replace(made, unused=unused_rules(made, store))
-        if fraction >= 1:
-            store.prune(key for work in made.work for key in (work.images, work.labels))
+        drop_superseded(made, store, path)
     return Built(
         dataset=path,
         digest=digest,

@@ -15,6 +15,9 @@ from mlimg_build.errors import DatasetError, Problem
 __all__ = ["explaining_full_disk", "save_json", "sync_all", "sync_file", "sync_tree"]
 
 
+KEPT = "free some space and run the same command again; what is finished is kept"
+
+
 def sync_file(path: Path) -> None:
     """The content of a file, or the entries of a directory, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -69,7 +72,7 @@ def save_json(path: Path, value: object) -> None:
 
 
 @contextmanager
-def explaining_full_disk(path: Path) -> Iterator[None]:
+def explaining_full_disk(path: Path, hint: str = KEPT) -> Iterator[None]:
     """An OSError for want of space leaves the block as DatasetError `disk-full`; others pass unchanged."""
     try:
         yield
@@ -77,5 +80,4 @@ def explaining_full_disk(path: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         message = f"the disk that holds {path} is full"
-        hint = "free some space and run the same command again; what is finished is kept"
         raise DatasetError(Problem("disk-full", message, hint=hint)) from error

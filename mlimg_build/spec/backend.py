@@ -92,6 +92,11 @@ class TrainingBackend(Part):
         description="minutes between checkpoints; one more comes at the end of every epoch",
     )
     keep_checkpoints: Whole = Field(default=2, ge=1, description="newest checkpoints of a run that are kept")
+    keep_finished: Whole = Field(
+        default=1,
+        ge=1,
+        description="newest checkpoints of a finished run that are kept, set-aside ones included",
+    )
     evaluate_epochs: Whole = Field(
         default=1, ge=1, description="epochs between evaluations on the validation images"
     )

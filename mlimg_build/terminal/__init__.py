@@ -1,8 +1,10 @@
 """What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
 
+from .caches import show_cache, show_pruned
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
+from .exports import show_exported
 from .left_out import show_left_out_image, show_unused_category
 from .linting import show_lint
 from .mapping import show_nouns, show_review
@@ -14,8 +16,10 @@ __all__ = [
     "Watcher",
     "counting",
     "show_built",
+    "show_cache",
     "show_differences",
     "show_evaluation",
+    "show_exported",
     "show_info",
     "show_left_out_image",
     "show_lint",
@@ -26,6 +30,7 @@ __all__ = [
     "show_predicted",
     "show_problems",
     "show_proof",
+    "show_pruned",
     "show_review",
     "show_unused_category",
     "show_verified",

@@ -19,6 +19,7 @@ from mlimg_build.training.data.samples import Samples, single_labels
 from mlimg_build.training.data.shuffle_order import Order
 from mlimg_build.training.devices import Machine, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_single_label
+from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Job, learn
 from mlimg_build.training.loss.objectives import SingleLabel
 from mlimg_build.training.model.backbone import Backbone, try_size
@@ -203,6 +204,7 @@ class _Transfer:
                 evaluate(trained)
             save_json(folder / EVALUATION, {**last, "step": job.steps, "scratch": None})
         save_model(folder, trained.module, self.card(job, size, trained))
+        checkpoints.finish(folder / "checkpoints", setting.backend.keep_finished)
         return warnings
 
     def names(self) -> Sequence[tuple[str, str]]:

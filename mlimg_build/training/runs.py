@@ -23,6 +23,7 @@ from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import Order
 from mlimg_build.training.devices import Machine, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
+from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
 from mlimg_build.training.loss.objectives import multi_label
 from mlimg_build.training.model.backbone import Backbone, try_size
@@ -149,6 +150,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         )
         card = save_model(folder, trained.module, card)
         evaluation = _kept(folder, evaluate, trained, last, job.steps)
+        checkpoints.finish(folder / "checkpoints", setting.backend.keep_finished)
     return Ran(folder, card, evaluation, again=False, warnings=tuple(warnings))
 
 

@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 import pytest
 from runs import inline
-from situation_world import HEAD, World, photographs
+from situation_world import HEAD, Outcome, World, photographs
 
+from mlimg_build.compiler.cache_stage import prune_cache
 from mlimg_build.compiler.diff.loading import compare_paths
-from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.engine.contents import entries_of
+from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import MlimgError
+from mlimg_build.exporters import EXPORTERS, export
 from mlimg_build.spec import load_spec
 
 Seen = Callable[[str], None]
@@ -126,3 +130,80 @@ def test_the_folder_is_away_for_a_while(animals: World, seen: Seen) -> None:
     assert again.digest == build(load_spec(spec), animals.root / "out", inline()).digest
     codes = ", ".join(dict.fromkeys(f"error `{problem.code}`" for problem in caught.value.problems))
     seen(f"{codes}; the next build has every picture")
+
+
+def edits(world: World) -> list[str]:
+    """A spec and four edits of it, each of which stores the images in another size."""
+    sizes = ("original", *(f"{{short_side: {side}, quality: 80}}" for side in (40, 32, 24, 16)))
+    return [f"{HEAD}  {FOLDER}\nimages: {{encoding: {size}}}\n" for size in sizes]
+
+
+def test_five_edits(animals: World, seen: Seen) -> None:
+    """a spec that is edited and built five times"""
+    most: dict[str, int] = {}
+    for text in edits(animals):
+        build(load_spec(animals.file("x.yaml", text)), animals.root / "out", inline())
+        stages = [entry.stage for entry in entries_of(animals.root / "out/.mlimg/x") if entry.stage != "tmp"]
+        most |= {stage: max(most.get(stage, 0), stages.count(stage)) for stage in stages}
+    assert most["images"] == most["labels"] == 2
+    assert max(most.values()) == 2
+    seen("of each stage the results of the last two builds")
+
+
+def test_the_spec_before_again(animals: World, seen: Seen) -> None:
+    """the spec of the build before, built again"""
+    one, other, *_ = edits(animals)
+    for text in (one, other):
+        build(load_spec(animals.file("x.yaml", text)), animals.root / "out", inline())
+    before = load_spec(animals.file("x.yaml", one))
+    assert plan(before, animals.root / "out").tasks == 0
+    made = build(before, animals.root / "out", inline())
+    assert made.read == 0
+    seen("no image is read")
+
+
+def test_a_prune_during_a_build(animals: World, seen: Seen) -> None:
+    """`mlimg cache prune` while a build runs"""
+    animals.run(FOLDER)
+    spec = load_spec(animals.root / "x.yaml")
+    with Store(animals.root / "out/.mlimg/x").held(), pytest.raises(MlimgError) as caught:
+        prune_cache([spec], animals.root / "out")
+    seen(Outcome(animals.root, problems=caught.value.problems).error)
+
+
+def test_a_file_in_an_export(animals: World, seen: Seen) -> None:
+    """a file put into the folder of an export, and another export there"""
+    animals.run(FOLDER)
+    dataset, place = animals.root / "out/x.zarr", animals.root / "tars"
+    export(dataset, place, "webdataset", EXPORTERS["webdataset"])
+    animals.file("tars/thesis.txt", "three years of work")
+    with pytest.raises(MlimgError) as caught:
+        export(dataset, place, "webdataset", EXPORTERS["webdataset"])
+    assert (place / "thesis.txt").read_text() == "three years of work"
+    seen(Outcome(animals.root, problems=caught.value.problems).error)
+
+
+def test_an_export_into_its_dataset(animals: World, seen: Seen) -> None:
+    """an export into its own dataset"""
+    animals.run(FOLDER)
+    dataset = animals.root / "out/x.zarr"
+    with pytest.raises(MlimgError) as caught:
+        export(dataset, dataset / "tars", "webdataset", EXPORTERS["webdataset"])
+    assert verify(dataset).ok
+    seen(Outcome(animals.root, problems=caught.value.problems).error)
+
+
+def test_an_export_of_damage(animals: World, seen: Seen) -> None:
+    """a byte of a dataset changes, and `mlimg export`"""
+    animals.run(FOLDER)
+    dataset = animals.root / "out/x.zarr"
+    shard = max(
+        (path for path in dataset.rglob("c/*/*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.write_bytes(bytes(data))
+    with pytest.raises(MlimgError) as caught:
+        export(dataset, animals.root / "tars", "webdataset", EXPORTERS["webdataset"])
+    assert not (animals.root / "tars").exists()
+    seen(Outcome(animals.root, problems=caught.value.problems).error)

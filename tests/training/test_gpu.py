@@ -17,9 +17,14 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
-FAST = TrainingBackend(loader_workers=2, checkpoint_minutes=0, keep_checkpoints=100)
+FAST = TrainingBackend(loader_workers=2, checkpoint_minutes=0, keep_checkpoints=100, keep_finished=100)
 EXACT = TrainingBackend(
-    loader_workers=2, checkpoint_minutes=0, keep_checkpoints=100, compile=False, deterministic=True
+    loader_workers=2,
+    checkpoint_minutes=0,
+    keep_checkpoints=100,
+    keep_finished=100,
+    compile=False,
+    deterministic=True,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from mlimg_build.training import (  # noqa: E402
 from mlimg_build.training.loop import checkpoints  # noqa: E402
 from mlimg_build.training.loop.history import read_history  # noqa: E402
 
-HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100)
+HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100, keep_finished=100)
 
 
 def setting(dataset: Dataset, folder: Path, backend: TrainingBackend = HERE) -> Setting:
@@ -271,10 +272,48 @@ def test_a_transfer_to_a_source_that_is_not_there_is_refused(dataset: Dataset) -
 def test_only_the_newest_checkpoints_are_kept(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    few = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=2)
+    few = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=2, keep_finished=2)
     ran = train(setting(dataset, tmp_path, few), part(built[0]))
     names = sorted(path.name for path in (ran.folder / "checkpoints").iterdir())
     assert names == ["step-00000007.json", "step-00000007.pt", "step-00000008.json", "step-00000008.pt"]
+
+
+def test_a_finished_run_keeps_its_last_checkpoint_whole_and_no_other(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = train(setting(dataset, tmp_path), part(built[0]))
+    third = shutil.copytree(whole.folder / "checkpoints", tmp_path / "copies") / "step-00000003.pt"
+    train(setting(dataset, tmp_path), part(built[0]), start=third)  # sets five of the first run aside
+    usual = TrainingBackend(loader_workers=0, checkpoint_minutes=0)
+    again = train(setting(dataset, tmp_path, usual), part(built[0]), start=third)
+    folder = again.folder / "checkpoints"
+    assert sorted(path.name for path in folder.iterdir()) == ["step-00000008.json", "step-00000008.pt"]
+    longer = part(built[0], epochs=3)
+    further = train(setting(dataset, tmp_path), longer, start=folder / "step-00000008.pt")
+    assert min(losses(further.folder)) == 9
+
+
+def test_a_slim_checkpoint_keeps_the_weights_and_no_run_goes_on_from_it(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    usual = TrainingBackend(loader_workers=0, checkpoint_minutes=0)
+    ran = train(setting(dataset, tmp_path, usual), part(built[0]))
+    last = checkpoints.latest(ran.folder / "checkpoints")
+    assert last is not None
+    before, size = checkpoints.load(last), last.stat().st_size
+    spare = checkpoints.spare_bytes(last)
+    checkpoints.slim(last)
+    state = checkpoints.load(last)
+    assert 0.9 * spare < size - last.stat().st_size < 1.1 * spare + 10_000
+    assert spare > size / 3
+    assert all(torch.equal(state["network"][name], value) for name, value in before["network"].items())
+    assert checkpoints.spare_bytes(last) == 0
+    assert train(setting(dataset, tmp_path, usual), part(built[0])).again
+    with pytest.raises(CheckpointError) as caught:
+        train(setting(dataset, tmp_path, usual), part(built[0], epochs=3), start=last)
+    assert caught.value.code == "checkpoint-slim"
+    assert "--optimizer" in str(caught.value)
+    assert (ran.folder / "model.json").is_file()
 
 
 def test_a_batch_in_parts_is_the_batch_but_for_batch_norm(

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,10 +44,17 @@ class Key:
 
 
 class Store:
-    """Entries below a folder, one a key: written under a temporary name, synced, renamed, never changed after."""
+    """Entries below a folder, one a key: written under a temporary name, synced, renamed, never changed after.
+
+    The time of change of an entry's folder is when it was last used; it decides nothing that is built.
+    """
+
+    used: dict[str, set[str]]
+    """The digests of the results that were found or made here, by stage."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.used = {}
 
     def path(self, key: Key) -> Path:
         """Where the result of `key` lies, or will."""
@@ -67,9 +74,18 @@ class Store:
             return False
         folder = f"{self._place_of(key.stage, key.digest)}{os.sep}"  # there are hundred thousands of files to look at
         try:
-            return all(_mark(folder + name) == mark for name, mark in entry["files"].items())
+            whole = all(_mark(folder + name) == mark for name, mark in entry["files"].items())
         except OSError:
             return False
+        if whole:
+            self.use(key.stage, key.digest, folder)
+        return whole
+
+    def use(self, stage: str, digest: str, folder: Path | str) -> None:
+        """Notes that a result in `folder` is used now."""
+        self.used.setdefault(stage, set()).add(digest)
+        with suppress(OSError):  # of another user, or on a disk that is only read
+            os.utime(folder)
 
     def entry(self, key: Key) -> dict[str, Any] | None:
         """The record of a result: its key's parts, its hint, its files and what the stage noted; None without one."""
@@ -93,6 +109,7 @@ class Store:
                 yield temporary, notes
             self.put(temporary, key)
             sync_file(self.path(key).parent)
+            self.used.setdefault(key.stage, set()).add(key.digest)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -168,17 +185,15 @@ class Store:
                 shutil.rmtree(left, ignore_errors=True)
             yield
 
-    def prune(self, kept: Iterable[Key]) -> int:
-        """Removes results that are neither kept nor linked by a dataset, of the stages of `kept`; returns how many."""
-        keys = list(kept)
-        paths = {self.path(key) for key in keys}
-        removed = 0
-        for stage in {key.stage for key in keys}:
-            for entry in (self.root / stage).glob(f"*/*/{ENTRY}"):
-                if entry.parent not in paths and not _linked(entry.parent):
-                    shutil.rmtree(entry.parent, ignore_errors=True)
-                    removed += 1
-        return removed
+    def remove(self, folder: Path) -> None:
+        """Removes what lies in a folder of the store: gone from its place at once, so a kill leaves no half of it."""
+        gone = self.root / "tmp" / uuid4().hex
+        gone.parent.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        with suppress(OSError):  # others lie there
+            folder.parent.rmdir()
 
 
 class Batch:
@@ -216,11 +231,6 @@ def _marks(folder: Path, prefix: str = "") -> dict[str, list[int]]:
                 status = entry.stat()
                 marks[prefix + entry.name] = [status.st_size, status.st_mtime_ns]
     return marks
-
-
-def _linked(folder: Path) -> bool:
-    """Says whether another folder, a dataset, links to files of this one."""
-    return any(path.stat().st_nlink > 1 for path in folder.rglob("*") if path.is_file())
 
 
 def _mark(path: str) -> list[int]:

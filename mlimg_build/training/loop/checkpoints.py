@@ -13,10 +13,24 @@ from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_fi
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
 
-__all__ = ["FORMAT", "latest", "load", "prune", "refuse_another", "save", "set_aside"]
+__all__ = [
+    "FORMAT",
+    "finish",
+    "latest",
+    "load",
+    "prune",
+    "refuse_another",
+    "refuse_slim",
+    "save",
+    "set_aside",
+    "slim",
+    "spare_bytes",
+]
 
 FORMAT = "mlimg-checkpoint/1"
 PATTERN = "step-*.json"
+SET_ASIDE = "set-aside"
+SPARE = ("optimizer", "random", "random_cuda")  # what only a run that goes on needs
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
@@ -120,21 +134,75 @@ def prune(folder: Path, kept: int) -> None:
     """Only the newest `kept` checkpoints stay, and nothing of those that a kill cut off."""
     for left in folder.glob(".step-*.pt.tmp"):
         left.unlink(missing_ok=True)
-    for record in sorted(folder.glob(PATTERN), key=_step)[:-kept]:
+    records = sorted(folder.glob(PATTERN), key=_step)
+    for record in records[: max(0, len(records) - kept)]:
         record.unlink()  # first, so that what lacks its file is never taken for a checkpoint
         record.with_suffix(".pt").unlink(missing_ok=True)
+
+
+def finish(folder: Path, kept: int) -> None:
+    """Of a finished run the newest `kept` checkpoints stay; those that were set aside count as the oldest."""
+    prune(folder, kept)
+    aside = folder / SET_ASIDE
+    if aside.is_dir():
+        prune(aside, kept - len(list(folder.glob(PATTERN))))
+        if not any(aside.iterdir()):
+            aside.rmdir()
+
+
+def spare_bytes(path: Path) -> int:
+    """How many bytes of a checkpoint hold what only a run that goes on needs; 0 of a slim one.
+
+    Raises:
+        CheckpointError: as `load`.
+    """
+    return _bytes_of([load(path).get(name) for name in SPARE])
+
+
+def slim(path: Path) -> None:
+    """The checkpoint holds weights only: no run can go on from it, and it takes half the space or less.
+
+    Raises:
+        CheckpointError: as `load`.
+        DatasetError: `disk-full`; the checkpoint is as it was.
+    """
+    state = load(path)
+    if "optimizer" in state:
+        kept = {name: value for name, value in state.items() if name not in (*SPARE, "format", "step")}
+        save(path.parent, state["step"], kept)
+
+
+def refuse_slim(state: Mapping[str, Any], path: Path) -> None:
+    """Raises `CheckpointError` `checkpoint-slim` where a checkpoint lacks the state of its optimizer."""
+    if "optimizer" in state:
+        return
+    message = (
+        f"{path} holds weights only: `mlimg cache prune --optimizer` removed the state of its optimizer, "
+        "and without it the steps that follow would not be those of the run"
+    )
+    hint = "give a checkpoint that is whole, or train anew without --from (move the run's folder away first)"
+    raise CheckpointError(Problem("checkpoint-slim", message, hint=hint))
 
 
 def set_aside(folder: Path, step: int) -> None:
     """Checkpoints after `step` lie in `folder/set-aside`, so that another branch of the run can grow."""
     for record in folder.glob(PATTERN):
         if _step(record) > step:
-            (folder / "set-aside").mkdir(exist_ok=True)
+            (folder / SET_ASIDE).mkdir(exist_ok=True)
             for path in (record, record.with_suffix(".pt")):
                 if path.exists():
-                    path.replace(folder / "set-aside" / path.name)
+                    path.replace(folder / SET_ASIDE / path.name)
 
 
 def _step(path: Path) -> int:
     number = path.stem.removeprefix("step-")
     return int(number) if number.isdigit() else -1
+
+
+def _bytes_of(value: Any) -> int:
+    """The bytes of all tensors in nested dicts and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        return sum(_bytes_of(one) for one in value.values())
+    return sum(_bytes_of(one) for one in value) if isinstance(value, list | tuple) else 0

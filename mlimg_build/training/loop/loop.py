@@ -79,7 +79,7 @@ def learn(
     that it came to; what else differs is added to `warnings`.
 
     Raises:
-        CheckpointError: where the checkpoint is damaged, of another dataset or network, or between two batches.
+        CheckpointError: where the checkpoint is damaged, slim, of another dataset or network, or between two batches.
         TrainingError: `batch-without-label`, where everything about a batch is unknown and masked.
         LossNotFinite: with the step and the images of its batch; no checkpoint is written after it.
         Interrupted: on SIGINT or SIGTERM, after the step at hand and a checkpoint.
@@ -107,6 +107,7 @@ def _resumed(learner: Learner, folder: Path, start: Path | None) -> tuple[int, P
     if path is None:
         return 0, None
     state, job = checkpoints.load(path), learner.job
+    checkpoints.refuse_slim(state, path)
     checkpoints.refuse_another(
         state, path, dataset=job.digests["dataset"], outputs=job.outputs, architecture=job.architecture
     )

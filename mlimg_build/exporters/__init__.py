@@ -1,0 +1,26 @@
+"""Datasets in the formats of others: one file a format, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlimg_build.exporters.export import Exported, export
+from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, Part, Statement
+from mlimg_build.exporters.webdataset import write_tars
+
+__all__ = [
+    "EXPORTERS",
+    "Exported",
+    "ExportedImage",
+    "Exporter",
+    "Limits",
+    "Part",
+    "Statement",
+    "export",
+    "write_tars",
+]
+
+EXPORTERS: Mapping[str, Exporter] = {
+    "webdataset": write_tars,
+}
+"""What writes the images of a split, by the name that `mlimg export --to` takes."""

@@ -1,0 +1,107 @@
+"""Tars as webdataset reads them: `KEY.jpg` and `KEY.json` of an image follow each other.
+
+The naming is that of https://github.com/webdataset/webdataset: the key of a sample is the path up to the first dot of
+its last part, and members with one key are one sample.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.exporters.keys import key_of
+from mlimg_build.exporters.protocol import ExportedImage, Limits, Part, Statement
+
+__all__ = ["write_tars"]
+
+BLOCK = tarfile.BLOCKSIZE
+DESCRIBED = ["id", "split", "source", "licence", "author", "height", "width", "sha256", "status"]
+SUFFIXES = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"RIFF", "webp"))
+
+
+def write_tars(split: str, images: Iterator[ExportedImage], folder: Path, limits: Limits) -> list[Part]:
+    """Write `SPLIT-000000.tar` and so on; a tar is full before an image would exceed a limit of it.
+
+    Members have the mode 0644, the owner 0 and the time 0, so the same images give the same bytes.
+    """
+    parts: list[Part] = []
+    tar: _Tar | None = None
+    try:
+        for image in images:
+            members = _members(image)
+            if tar is not None and not tar.takes(members, limits):
+                parts.append(tar.close())
+                tar = None
+            if tar is None:
+                tar = _Tar(folder / f"{split}-{len(parts):06d}.tar")
+            tar.add(members)
+        if tar is not None:
+            parts.append(tar.close())
+            tar = None
+    finally:
+        if tar is not None:
+            tar.abandon()
+    return parts
+
+
+class _Tar:
+    """A tar in the making."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self._tar = tarfile.TarFile(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)
+        self._images = 0
+
+    def takes(self, members: list[tuple[str, bytes]], limits: Limits) -> bool:
+        """Whether the members of one more image keep the tar within its limits."""
+        more = sum(BLOCK + -(-len(data) // BLOCK) * BLOCK for _, data in members)
+        end = 2 * BLOCK  # zeros that close a tar
+        return self._images < limits.images and self._tar.offset + more + end <= limits.size
+
+    def add(self, members: list[tuple[str, bytes]]) -> None:
+        for name, data in members:
+            member = tarfile.TarInfo(name)  # mode 0644, and everything else 0 or empty
+            member.size = len(data)
+            self._tar.addfile(member, BytesIO(data))
+        self._tar.members.clear()  # type: ignore[attr-defined]  # else it remembers every member
+        self._images += 1
+
+    def close(self) -> Part:
+        self._tar.close()
+        self._file.close()
+        return Part(self._path.name, self._images, self._path.stat().st_size)
+
+    def abandon(self) -> None:
+        """Close the file as it is, which may be for want of space."""
+        try:
+            self._file.close()
+        except OSError:  # what could not be written is the error that is on its way
+            return
+
+
+def _members(image: ExportedImage) -> list[tuple[str, bytes]]:
+    """The names and contents of an image's two members."""
+    key = key_of(image.id)
+    return [(f"{key}.{_suffix(image.data)}", image.data), (f"{key}.json", _described(image))]
+
+
+def _described(image: ExportedImage) -> bytes:
+    """What is known of an image, as JSON in UTF-8; every field but its bytes."""
+    told: dict[str, Any] = {name: getattr(image, name) for name in DESCRIBED}
+    for state in ("present", "absent"):
+        statements: tuple[Statement, ...] = getattr(image, state)
+        told[state] = [
+            {"wnid": one.wnid, "name": one.name, "confidence": one.confidence, "rule": one.rule}
+            for one in statements
+        ]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _suffix(data: bytes) -> str:
+    """The usual suffix of an image's format, by its first bytes; a dataset holds no other formats."""
+    return next((suffix for signature, suffix in SUFFIXES if data.startswith(signature)), "bin")
