@@ -1,6 +1,8 @@
 """The spec language: YAML with places → frozen models, problems that can be understood, JSON Schema."""
 
-from mlimg_build.spec.backend import (
+from mlimg_build.spec.canonical import canonical_json, digest_of
+from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
+from mlimg_build.spec.models.backend import (
     Backend,
     InlineCluster,
     LocalCluster,
@@ -9,10 +11,8 @@ from mlimg_build.spec.backend import (
     load_backend,
     shipped_backends,
 )
-from mlimg_build.spec.canonical import canonical_json, digest_of
-from mlimg_build.spec.grouping import Grouping
-from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
-from mlimg_build.spec.losses import (
+from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.losses import (
     LOSSES,
     AsymmetricLossPart,
     BinaryCrossEntropyPart,
@@ -20,7 +20,18 @@ from mlimg_build.spec.losses import (
     LossPart,
     MLImagesLossPart,
 )
-from mlimg_build.spec.models import (
+from mlimg_build.spec.models.networks import RESNETS
+from mlimg_build.spec.models.sources import (
+    PEOPLE,
+    Columns,
+    FolderSource,
+    ImageNetSource,
+    MLImagesSource,
+    OpenImagesSource,
+    Source,
+    TableSource,
+)
+from mlimg_build.spec.models.specification import (
     Annotation,
     Cooccurrence,
     DatasetPart,
@@ -37,22 +48,7 @@ from mlimg_build.spec.models import (
     Vocabulary,
     WordNetFile,
 )
-from mlimg_build.spec.networks import RESNETS
-from mlimg_build.spec.paths import without_paths
-from mlimg_build.spec.schema import json_schema
-from mlimg_build.spec.sources import (
-    PEOPLE,
-    Columns,
-    FolderSource,
-    ImageNetSource,
-    MLImagesSource,
-    OpenImagesSource,
-    Source,
-    TableSource,
-)
-from mlimg_build.spec.suggestions import listed, nearest
-from mlimg_build.spec.template import init_text
-from mlimg_build.spec.training import (
+from mlimg_build.spec.models.training import (
     Augmentation,
     LearningRate,
     Optimizer,
@@ -62,6 +58,10 @@ from mlimg_build.spec.training import (
     TransferOptimizer,
     TransferRate,
 )
+from mlimg_build.spec.paths import without_paths
+from mlimg_build.spec.schema import json_schema
+from mlimg_build.spec.suggestions import listed, nearest
+from mlimg_build.spec.template import init_text
 from mlimg_build.spec.yaml.rendering import CODES, render
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlimg_build.spec.networks import RESNET_STAGES, RESNETS
-from mlimg_build.spec.sources import TYPES
+from mlimg_build.spec.models.networks import RESNET_STAGES, RESNETS
+from mlimg_build.spec.models.sources import TYPES
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.validation_messages import Finding
 from mlimg_build.spec.yaml.scalars import shown

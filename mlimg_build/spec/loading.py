@@ -12,7 +12,7 @@ from mlimg_build.errors import Place, Problem
 from mlimg_build.spec.canonical import digest_of
 from mlimg_build.spec.cross_checks import check_spec
 from mlimg_build.spec.document import Document
-from mlimg_build.spec.models import Spec
+from mlimg_build.spec.models.specification import Spec
 from mlimg_build.spec.paths import PathUse, paths_of
 from mlimg_build.spec.reached import unreached
 from mlimg_build.spec.reading import read_model, read_text, require_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mlimg_build.spec.models import Spec
-from mlimg_build.spec.training import Training, Transfer
+from mlimg_build.spec.models.specification import Spec
+from mlimg_build.spec.models.training import Training, Transfer
 
 __all__ = ["Unreached", "unreached"]
 

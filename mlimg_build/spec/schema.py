@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlimg_build.spec.models import Spec
+from mlimg_build.spec.models.specification import Spec
 
 __all__ = ["json_schema"]
 

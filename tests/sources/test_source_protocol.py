@@ -18,7 +18,7 @@ from mlimg_build.sources import IMAGES, LABELS, SOURCES, Notes, open_source, pla
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.protocol import record
 from mlimg_build.spec import FolderSource, OpenImagesSource
-from mlimg_build.spec import sources as models
+from mlimg_build.spec.models import sources as models
 
 
 def test_the_surface_is_sorted_and_there() -> None:

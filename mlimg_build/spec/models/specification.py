@@ -22,9 +22,9 @@ from mlimg_build.spec.field_types import (
     refusal,
     tag_of,
 )
-from mlimg_build.spec.grouping import Grouping
-from mlimg_build.spec.sources import Source, WnidList
-from mlimg_build.spec.training import Training, Transfer
+from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.sources import Source, WnidList
+from mlimg_build.spec.models.training import Training, Transfer
 
 __all__ = [
     "Annotation",

@@ -19,8 +19,8 @@ from mlimg_build.spec.field_types import (
     increasing,
     refusal,
 )
-from mlimg_build.spec.losses import Loss, MLImagesLossPart
-from mlimg_build.spec.networks import NetworkName
+from mlimg_build.spec.models.losses import Loss, MLImagesLossPart
+from mlimg_build.spec.models.networks import NetworkName
 from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [

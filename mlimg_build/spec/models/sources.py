@@ -23,7 +23,7 @@ from mlimg_build.spec.field_types import (
     refusal,
     tag_of,
 )
-from mlimg_build.spec.grouping import Grouping
+from mlimg_build.spec.models.grouping import Grouping
 from mlimg_build.spec.suggestions import listed
 from mlimg_build.spec.yaml.scalars import shown
 
