@@ -10,8 +10,8 @@ from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_reader import Bytes
-from mlimg_build.sources.ml_images_dictionary import Dictionary, read_dictionary
-from mlimg_build.sources.open_images_hierarchy import read_nesting
+from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Batch, Category, Notes, Source, place_of
 
 __all__ = [

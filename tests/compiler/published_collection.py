@@ -22,7 +22,7 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names, w
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, content_digest, signature_of
 from mlimg_build.labels import Hierarchy, from_graph
 from mlimg_build.sources import IMAGES, Category, open_source, read_dictionary
-from mlimg_build.sources.ml_images_dictionary import Dictionary
+from mlimg_build.sources.lists.ml_images_dictionary import Dictionary
 from mlimg_build.sources.protocol import record
 from mlimg_build.spec import LoadedSpec, load_spec
 from mlimg_build.wordnet import NounGraph

@@ -14,7 +14,7 @@ from mlimg_build.compiler.engine.executor import Done, Failed
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.run import task_runner
 from mlimg_build.errors import Problem, SpecError, TransientError
-from mlimg_build.sources.class_names import class_descriptions
+from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.spec import load_spec
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"

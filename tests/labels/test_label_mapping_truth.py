@@ -19,8 +19,8 @@ import pytest
 
 from mlimg_build.labels import POLICIES, Decision, Named, decide, judge
 from mlimg_build.sources import read_dictionary
-from mlimg_build.sources.class_names import class_descriptions
-from mlimg_build.sources.open_images_hierarchy import read_nesting
+from mlimg_build.sources.lists.class_names import class_descriptions
+from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 from mlimg_build.wordnet import NounGraph
 
 Truth = dict[tuple[str, str], set[str]]

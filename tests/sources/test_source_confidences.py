@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from source_world import Scanned, scan, write
 
 from mlimg_build.sources import Notes, open_source
-from mlimg_build.sources.confidences import Speakers, confidences
+from mlimg_build.sources.lists.confidences import Speakers, confidences
 from mlimg_build.spec import MLImagesSource, OpenImagesSource, TableSource
 
 BELOW, ABOVE = np.nextafter(1, 0), np.nextafter(0, 1)

@@ -12,9 +12,9 @@ from source_world import write
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Notes
-from mlimg_build.sources import line_blocks as lines
-from mlimg_build.sources.delimited import read_table
-from mlimg_build.sources.line_blocks import read_lines
+from mlimg_build.sources.lists import line_blocks as lines
+from mlimg_build.sources.lists.delimited import read_table
+from mlimg_build.sources.lists.line_blocks import read_lines
 
 BLOCKS = [7, 32, 100, 1 << 20]
 

@@ -11,10 +11,10 @@ import pytest
 from source_world import DATA, categories, scan
 
 from mlimg_build.sources import Bytes, Notes, place_of, read_dictionary
-from mlimg_build.sources.class_names import class_descriptions
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.tar_index import members
 from mlimg_build.spec import ImageNetSource, MLImagesSource, OpenImagesSource
 

@@ -25,12 +25,12 @@ from mlimg_build.compiler.facts.curated_files import read_vetoes
 from mlimg_build.compiler.facts.id_lists import read_ids
 from mlimg_build.errors import Place, Problem, SourceError, SpecError
 from mlimg_build.sources import Notes, read_dictionary, read_nesting
-from mlimg_build.sources import line_blocks as lines
-from mlimg_build.sources.class_names import class_descriptions
-from mlimg_build.sources.delimited import read_table
-from mlimg_build.sources.file_kinds import kind_of_bytes
-from mlimg_build.sources.parquet import read_parquet
-from mlimg_build.sources.rights import read_rights
+from mlimg_build.sources.lists import line_blocks as lines
+from mlimg_build.sources.lists.class_names import class_descriptions
+from mlimg_build.sources.lists.delimited import read_table
+from mlimg_build.sources.lists.file_kinds import kind_of_bytes
+from mlimg_build.sources.lists.parquet import read_parquet
+from mlimg_build.sources.lists.rights import read_rights
 
 TEXT = "image,labels\n1.jpg,dog\n"
 

@@ -10,8 +10,8 @@ from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Bytes, Category, Notes, place_of, read_dictionary
-from mlimg_build.sources import line_blocks as lines
 from mlimg_build.sources.formats.ml_images import MLImages
+from mlimg_build.sources.lists import line_blocks as lines
 from mlimg_build.spec import MLImagesSource
 
 DICTIONARY = (

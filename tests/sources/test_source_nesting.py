@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mlimg_build.errors import SourceError
-from mlimg_build.sources.class_names import class_descriptions
-from mlimg_build.sources.open_images_hierarchy import read_nesting
+from mlimg_build.sources.lists.class_names import class_descriptions
+from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 
 NAMES = {
     "/m/animal": "Animal",

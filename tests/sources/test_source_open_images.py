@@ -10,11 +10,11 @@ from source_world import Scanned, categories, scan, write
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Category, Notes, place_of
-from mlimg_build.sources import line_blocks as lines
-from mlimg_build.sources.class_names import class_descriptions
 from mlimg_build.sources.formats import open_images
 from mlimg_build.sources.formats.open_images import OpenImages
-from mlimg_build.sources.rights import read_rights
+from mlimg_build.sources.lists import line_blocks as lines
+from mlimg_build.sources.lists.class_names import class_descriptions
+from mlimg_build.sources.lists.rights import read_rights
 from mlimg_build.spec import OpenImagesSource
 
 HEADER = "ImageID,Source,LabelName,Confidence\n"

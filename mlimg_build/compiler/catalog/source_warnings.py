@@ -8,7 +8,7 @@ import numpy as np
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.class_names import class_names
+from mlimg_build.sources.lists.class_names import class_names
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.sources.file_kinds import kind_of
 from mlimg_build.sources.image_paths import composed
+from mlimg_build.sources.lists.file_kinds import kind_of
 
 __all__ = ["lines_of", "read_ids", "text_of"]
 

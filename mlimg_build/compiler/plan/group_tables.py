@@ -16,10 +16,10 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Place, Problem, SourceError, SpecError
 from mlimg_build.missing_values import NO_VALUE
 from mlimg_build.sources import Notes
-from mlimg_build.sources.delimited import read_table
 from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_paths import composed, composed_column, normal_path
-from mlimg_build.sources.parquet import read_parquet
+from mlimg_build.sources.lists.delimited import read_table
+from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.spec import LoadedSpec, TableSource
 
 __all__ = ["GroupTable", "read_group_column", "read_group_file"]

@@ -7,7 +7,6 @@ from itertools import groupby
 from pathlib import Path
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.class_names import class_names
 from mlimg_build.sources.image_files import (
     entries_of,
     image_rows,
@@ -22,6 +21,7 @@ from mlimg_build.sources.image_files import (
     walk,
 )
 from mlimg_build.sources.image_paths import composed
+from mlimg_build.sources.lists.class_names import class_names
 from mlimg_build.sources.protocol import Batch, Category, Notes
 from mlimg_build.spec import FolderSource
 

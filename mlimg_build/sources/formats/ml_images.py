@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.confidences import confidences
-from mlimg_build.sources.delimited import filled
 from mlimg_build.sources.image_files import require_folder
 from mlimg_build.sources.image_locations import Archive
-from mlimg_build.sources.line_blocks import Block, read_blocks, require_file
-from mlimg_build.sources.ml_images_dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.lists.confidences import confidences
+from mlimg_build.sources.lists.delimited import filled
+from mlimg_build.sources.lists.line_blocks import Block, read_blocks, require_file
+from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import MLImagesSource
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.sources.class_names import class_descriptions
-from mlimg_build.sources.confidences import Speakers, confidences
-from mlimg_build.sources.delimited import filled, read_table, without_words
 from mlimg_build.sources.image_files import File, image_rows, images_only, require_folder, walk
 from mlimg_build.sources.image_ids import image_id, image_ids
-from mlimg_build.sources.line_blocks import require_file
+from mlimg_build.sources.lists.class_names import class_descriptions
+from mlimg_build.sources.lists.confidences import Speakers, confidences
+from mlimg_build.sources.lists.delimited import filled, read_table, without_words
+from mlimg_build.sources.lists.line_blocks import require_file
+from mlimg_build.sources.lists.rights import read_rights
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
-from mlimg_build.sources.rights import read_rights
 from mlimg_build.spec import OpenImagesSource
 
 __all__ = ["OpenImages"]

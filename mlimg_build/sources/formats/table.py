@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.sources.class_names import class_descriptions
-from mlimg_build.sources.confidences import Speakers, confidences
-from mlimg_build.sources.delimited import filled, read_table, without_words
 from mlimg_build.sources.image_files import require_folder
 from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.image_paths import ImagePaths
-from mlimg_build.sources.parquet import read_parquet
+from mlimg_build.sources.lists.class_names import class_descriptions
+from mlimg_build.sources.lists.confidences import Speakers, confidences
+from mlimg_build.sources.lists.delimited import filled, read_table, without_words
+from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
 from mlimg_build.spec import TableSource
 

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.delimited import missing_columns
-from mlimg_build.sources.line_blocks import is_utf8, require_file, unreadable
+from mlimg_build.sources.lists.delimited import missing_columns
+from mlimg_build.sources.lists.line_blocks import is_utf8, require_file, unreadable
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["read_parquet"]

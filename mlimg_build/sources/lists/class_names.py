@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
 from mlimg_build.sources.image_paths import composed
-from mlimg_build.sources.line_blocks import require_file, unreadable
+from mlimg_build.sources.lists.line_blocks import require_file, unreadable
 
 __all__ = ["class_descriptions", "class_names"]
 

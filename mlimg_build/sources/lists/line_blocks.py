@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.file_kinds import kind_of, other_than_parquet
+from mlimg_build.sources.lists.file_kinds import kind_of, other_than_parquet
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["Block", "empty_lines_where", "is_utf8", "read_blocks", "read_lines", "require_file", "unreadable"]

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.sources.delimited import read_table, without_words
 from mlimg_build.sources.image_ids import image_ids
 from mlimg_build.sources.image_paths import composed_column
+from mlimg_build.sources.lists.delimited import read_table, without_words
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["Rights", "read_rights"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.errors import Place, Problem, SourceError
-from mlimg_build.sources.line_blocks import require_file, unreadable
+from mlimg_build.sources.lists.line_blocks import require_file, unreadable
 
 __all__ = ["read_nesting"]
 

@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.missing_values import NO_VALUE
-from mlimg_build.sources.line_blocks import LONGEST, Block, empty_lines_where, read_blocks, unreadable
+from mlimg_build.sources.lists.line_blocks import LONGEST, Block, empty_lines_where, read_blocks, unreadable
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["filled", "missing_columns", "read_table", "without_words"]

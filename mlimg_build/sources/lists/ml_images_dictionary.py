@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
-from mlimg_build.sources.file_kinds import kind_of
-from mlimg_build.sources.line_blocks import unreadable
+from mlimg_build.sources.lists.file_kinds import kind_of
+from mlimg_build.sources.lists.line_blocks import unreadable
 
 __all__ = ["Dictionary", "read_dictionary"]
 
