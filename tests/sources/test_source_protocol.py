@@ -16,6 +16,7 @@ from source_world import write
 import mlimg_build.sources as package
 from mlimg_build.sources import IMAGES, LABELS, SOURCES, Notes, open_source, place_of
 from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.lists import line_blocks
 from mlimg_build.sources.protocol import record
 from mlimg_build.spec import FolderSource, OpenImagesSource
 from mlimg_build.spec.models import sources as models
@@ -78,7 +79,7 @@ def test_a_big_list_is_streamed_and_never_held(
     tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = 1 << 20
-    monkeypatch.setattr(package.line_blocks, "BLOCK", block)
+    monkeypatch.setattr(line_blocks, "BLOCK", block)
     write(tmp_path / "images/a.jpg")
     part = OpenImagesSource(
         type="open_images",
