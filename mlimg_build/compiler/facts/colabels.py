@@ -10,6 +10,7 @@ from scipy import sparse
 
 from mlimg_build.compiler.catalog.blocks import statement_blocks
 from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.catalog.counting_rule import CountingRule
 from mlimg_build.compiler.engine.cache import Key, Store
 
 __all__ = ["colabels"]
@@ -61,7 +62,7 @@ def _present(
     catalog: Catalog, min_confidence: float
 ) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]:
     for key, category, confidence in statement_blocks(catalog):
-        kept = (confidence > 0) & (confidence >= min_confidence)
+        kept = CountingRule(min_confidence).present(confidence)
         yield key[kept], category[kept]
 
 

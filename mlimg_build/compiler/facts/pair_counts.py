@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mlimg_build.compiler.catalog.blocks import cuts, statement_blocks
 from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.catalog.counting_rule import CountingRule
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.engine.pools import in_processes, process_count
 from mlimg_build.compiler.facts.curated_files import read_accepted, read_vetoes
@@ -153,8 +154,11 @@ def _counted(
             _Reading(
                 catalog,
                 category_of[positions[i]],
-                vocabulary.narrower[positions[i]],
-                loaded.spec.sources[catalog.name].min_confidence,
+                CountingRule(
+                    loaded.spec.sources[catalog.name].min_confidence,
+                    category_of[positions[i]],
+                    vocabulary.narrower[positions[i]],
+                ),
                 of_catalog(catalog, i, predicted) if looking and predicted is not None else None,
             )
             for i, catalog in given
@@ -272,15 +276,14 @@ def _key(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What of a catalog counts: the category of each of its own, which say nothing by absence, and from when on.
+    """A catalog, the category of each of its own, and which of its statements count.
 
     `looked` are the predictions for its images, if any; see `of_catalog`.
     """
 
     catalog: Catalog
     category_of: npt.NDArray[np.int32]
-    narrower: npt.NDArray[np.bool_]
-    least: float
+    rule: CountingRule
     looked: Looked | None
 
 
@@ -302,10 +305,9 @@ class _Counting:
     def blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
         """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
         for key, stated, confidence in statement_blocks(reading.catalog, BLOCK, start, stop):
-            category = reading.category_of[stated]
-            counts = (category >= 0) & ((confidence >= reading.least) | (confidence == 0))
-            counts &= (confidence > 0) | ~reading.narrower[stated]
-            image, category, sure = key.view(np.int64)[counts], category[counts], confidence[counts]
+            counts = reading.rule.counts(stated, confidence)
+            image, sure = key.view(np.int64)[counts], confidence[counts]
+            category = reading.category_of[stated[counts]]
             if (sure == 0).any():
                 image, category = _standing(image, category, sure, self.hierarchy, self.conflicts)
             if reading.looked is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable
 from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.catalog.counting_rule import CountingRule
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
 from mlimg_build.spec import Spec
@@ -29,16 +29,15 @@ class View:
     """A catalog with what the spec and the facts make of its statements and images.
 
     `category[c]` is the category of the vocabulary that the source's category c goes into (-1: none), `mapping[c]`
-    its row of the mappings. A category that is `narrower` says nothing of it by its absence. `split` is a position in
-    `SPLITS`, or -1 where each image draws its own below `limit`.
+    its row of the mappings; `rule` says which statements count. `split` is a position in `SPLITS`, or -1 where each
+    image draws its own below `limit`.
     """
 
     catalog: Catalog
     number: int
     category: npt.NDArray[np.int32]
     mapping: npt.NDArray[np.int32]
-    narrower: npt.NDArray[np.bool_]
-    least: float
+    rule: CountingRule
     split: int
     limit: np.uint64
 
@@ -48,11 +47,6 @@ class View:
             return np.full(len(images), self.split, np.int8)
         below: npt.NDArray[np.bool_] = images.column("draw").to_numpy() < self.limit
         return below.astype(np.int8)
-
-    def sure(self, confidence: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """bool[statements]: those that are not below the source's `min_confidence`."""
-        found: npt.NDArray[np.bool_] = (confidence == 0) | (confidence >= self.least)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +97,9 @@ class Part:
             where = ranges(start[at], count[at])
             number, confidence, record = number[where], confidence[where], record[where]
             keys, splits, count = keys[at], splits[at], count[at]
-        certain = view.sure(confidence)
-        kept = certain & (view.category >= 0)[number]
-        if view.narrower.any():
-            kept &= (confidence > 0) | ~view.narrower[number]
+        kept = view.rule.counts(number, confidence)
         image = np.repeat(np.arange(len(at)), count)
-        below = len(certain) - int(np.count_nonzero(certain))
+        below = len(confidence) - int(np.count_nonzero(view.rule.sure(confidence)))
         if not kept.all():
             number, confidence, record, image = number[kept], confidence[kept], record[kept], image[kept]
             count = np.bincount(image, minlength=len(at))
@@ -151,7 +142,8 @@ def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
         category = np.where(position >= 0, category_of[position], np.int32(-1))
         split = -1 if part.split == "auto" else SPLITS.index(part.split)
         narrower = (position >= 0) & facts.vocabulary.narrower[position]
-        found.append(View(catalog, number, category, position, narrower, part.min_confidence, split, limit))
+        rule = CountingRule(part.min_confidence, category, narrower)
+        found.append(View(catalog, number, category, position, rule, split, limit))
     return found
 
 

@@ -1,0 +1,51 @@
+"""Which statements of a source count: said here once, and asked by whoever reads them, before and after the facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CountingRule"]
+
+Floats = npt.NDArray[np.floating[Any]]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class CountingRule:
+    """What a spec and the facts make of a source's statements.
+
+    A presence (confidence above 0) counts from `least` on, an absence (0) always. Once there is a vocabulary,
+    `category_of` (int32[source categories]) has the category that each goes into, -1 where it is not used, and
+    `narrower` (bool) says that it lies below it, so that its absence says nothing of it.
+
+    >>> rule = CountingRule(0.5, np.array([7, -1, 7]), np.array([False, False, True]))
+    >>> rule.counts(np.array([0, 0, 1, 2, 2]), np.array([0.4, 0.6, 1, 1, 0])).tolist()
+    [False, True, False, True, False]
+    """
+
+    least: float
+    category_of: npt.NDArray[np.int32] | None = None
+    narrower: Flags | None = None
+
+    def sure(self, confidence: Floats) -> Flags:
+        """bool[statements]: those that are not below `least`."""
+        found: Flags = (confidence == 0) | (confidence >= self.least)
+        return found
+
+    def present(self, confidence: Floats) -> Flags:
+        """bool[statements]: the presences among the sure ones."""
+        found: Flags = (confidence > 0) & (confidence >= self.least)
+        return found
+
+    def counts(self, category: npt.NDArray[np.integer[Any]], confidence: Floats) -> Flags:
+        """bool[statements]: those that say something of the vocabulary; `category` is the source's own."""
+        found = self.sure(confidence)
+        if self.category_of is not None:
+            found &= (self.category_of >= 0)[category]
+        if self.narrower is not None and self.narrower.any():
+            found &= (confidence > 0) | ~self.narrower[category]
+        return found
