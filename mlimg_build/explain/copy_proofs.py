@@ -80,7 +80,7 @@ def _statements(dataset: Dataset, place: tuple[str, int], own: Sequence[Label]) 
     """The source category and the record of the statements about an image that its shard names."""
     found = {(label.mapping, label.record) for label in own}
     columns = dataset[place[0]]
-    shard, offset = divmod(place[1], columns.images_per_shard)
+    shard, offset = columns.locate(place[1])
     start, stop = columns.spans("contradictions", shard)[offset].tolist()
     for side in ("absent", "present"):
         mapping, record = (

@@ -89,7 +89,7 @@ class _Tally:
             if wanted > 0:
                 rows = np.flatnonzero(~there & (status == code))[:wanted]
                 self.failures[code] += unpack(split.column("images/id", shard)[rows])
-        first = shard * split.images_per_shard
+        first = split.rows(shard).start
         for code, places in enumerate(self.of_source):
             if len(places) < OF_A_SOURCE:
                 rows = np.flatnonzero(counted & (source == code))[: OF_A_SOURCE - len(places)]
@@ -125,7 +125,7 @@ class _Tally:
         rows = np.repeat(np.arange(len(spans)), (spans[:, 1] - spans[:, 0]).astype(np.int64))
         for row, *pair in zip(rows.tolist(), *columns, strict=True):
             absent, present, kept = pair
-            place = (split.name, shard * split.images_per_shard + row)
+            place = (split.name, split.rows(shard).start + row)
             self.pairs[absent, present, kept] += 1
             if len(self.examples[absent, present, kept]) < EXAMPLES:
                 self.examples[absent, present, kept].append(place)

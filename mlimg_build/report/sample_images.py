@@ -91,14 +91,14 @@ def _places(dataset: Dataset, found: Scan) -> list[Place]:
 def _counts(dataset: Dataset, place: Place) -> bool:
     """Whether an image has bytes, and no other with the same counts in its place."""
     split = dataset[place[0]]
-    shard, offset = divmod(place[1], split.images_per_shard)
+    shard, offset = split.locate(place[1])
     start, stop = split.spans("images", shard)[offset].tolist()
     return bool(stop > start and split.counted(shard)[offset])
 
 
 def _described(dataset: Dataset, place: Place) -> _Candidate:
     split = dataset[place[0]]
-    shard, offset = divmod(place[1], split.images_per_shard)
+    shard, offset = split.locate(place[1])
     start, stop = split.spans("counted", shard)[offset].tolist()
     category, state, rule, confidence = (
         split.column(f"counted/{name}", shard)[start:stop]

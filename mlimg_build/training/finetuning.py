@@ -83,10 +83,10 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
     number[categories] = np.arange(len(categories), dtype=np.int32)
     code = dataset.sources.index(source)
     part = dataset[split]
-    left_out, size = 0, part.images_per_shard
+    left_out = 0
     for shard in range(part.shards):
         own = (part.column("images/source", shard) == code) & part.counted(shard)
-        left_out += int((own & (labels[shard * size : shard * size + len(own)] < 0)).sum())
+        left_out += int((own & (labels[part.rows(shard).start :][: len(own)] < 0)).sum())
     later = next(
         (name for name in ("transfer_validation", "validation") if len(dataset.splits.get(name, ()))), None
     )
@@ -148,7 +148,7 @@ class _Transfer:
         """Trains, saves and evaluates `backbone` in `folder`; returns warnings."""
         setting, part, dataset = self.setting, self.part, self.setting.dataset
         samples, later = self.classes.samples(dataset)
-        order = Order(samples.usable(), samples.split.images_per_shard, part.shards_mixed, part.seed)
+        order = Order(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, f"no image of {part.source!r} has bytes")
         steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
         sizes = tuple((size.epoch * steps, size.size) for size in part.sizes)

@@ -83,7 +83,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         if (folder / CARD).is_file() and start is None:
             return _finished(setting, part, folder, machine)
         samples = Samples(setting.dataset, "train")
-        order = Order(samples.usable(), samples.split.images_per_shard, part.shards_mixed, part.seed)
+        order = Order(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, "the dataset has no training image with bytes")
         counts = training_positives(setting.dataset)
         categories = setting.dataset.categories

@@ -247,7 +247,6 @@ def test_artefacts_that_do_not_fit_are_refused(shards: list[Artefacts], tmp_path
     short = write_shard(tmp_path / "short", images[8:10])
     assert artefact_problem(tmp_path, [b, a, c]) == "images-unordered"
     assert artefact_problem(tmp_path, [a, a]) == "images-unordered"
-    assert artefact_problem(tmp_path, [a, short, c]) == "artefact-mismatch"
     assert artefact_problem(tmp_path, [Artefacts(a.images, short.labels)]) == "artefact-mismatch"
     assert artefact_problem(tmp_path, [a], Layout(images_per_shard=8)) == "artefact-mismatch"
     assert artefact_problem(tmp_path, [Artefacts(a.labels, a.images)]) == "artefact-unfinished"

@@ -20,7 +20,7 @@ from mlimg_build.training.data.transforms import normalise, seeded, training_tra
 def stream(dataset: Dataset, **changes: object) -> Stream:
     """Batches of seven with everything random switched on."""
     samples = Samples(dataset, "train")
-    order = Order(samples.usable(), samples.split.images_per_shard, 2, 5)
+    order = Order(samples.usable(), 2, 5)
     settings = {
         "samples": samples,
         "order": order,

@@ -55,7 +55,7 @@ dataset: {{images_per_shard: 1024}}
 def job(dataset: Dataset) -> Job:
     """A run of the published augmentation and loss."""
     samples = Samples(dataset, "train")
-    order = Order(samples.usable(), samples.split.images_per_shard, 4, 0)
+    order = Order(samples.usable(), 4, 0)
     return Job(
         name="speed",
         key="",

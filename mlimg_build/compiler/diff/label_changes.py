@@ -42,7 +42,7 @@ class Entries:
 def compare_entries(before: Dataset, after: Dataset) -> Entries | None:
     """The labels of two datasets compared, one shard at a time; None where they do not hold the same images."""
     shapes = [
-        {name: (len(split), split.images_per_shard) for name, split in dataset.splits.items()}
+        {name: split.first_image.tolist() for name, split in dataset.splits.items()}
         for dataset in (before, after)
     ]
     if shapes[0] != shapes[1]:

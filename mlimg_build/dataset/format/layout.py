@@ -18,6 +18,7 @@ __all__ = [
     "SHARD_COLUMNS",
     "SHARD_FORMAT",
     "SPAN_COLUMNS",
+    "TABLE_AXES",
     "ZSTD_LEVEL",
     "Column",
     "Layout",
@@ -71,12 +72,28 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One array: `dtype` is little-endian; `width` is the second axis (None: none, 0: the longest text)."""
+    """One array: `dtype` is little-endian; `width` is the second axis (None: none, 0: the longest text).
+
+    `axis` names its first dimension where that is not the one of the other columns of its table.
+    """
 
     name: str
     dtype: str
     width: int | None = None
     text: bool = False
+    axis: str | None = None
+
+    def dimension_names(self, *axes: str) -> tuple[str, ...]:
+        """The names of its dimensions in a table whose first dimensions are `axes`.
+
+        In one group a name stands for one length, so that xarray opens the group; the bytes of each column with a
+        second axis are therefore a dimension of their own.
+
+        >>> Column("digest", "|u1", 32).dimension_names("image"), Column("via", "<i4").dimension_names("shard", "entry")
+        (('image', 'digest_byte'), ('shard', 'entry'))
+        """
+        first = axes if self.axis is None else (self.axis,)
+        return first if self.width is None else (*first, f"{self.name}_byte")
 
 
 SPAN_COLUMNS = (Column("start", "<u8"), Column("stop", "<u8"))
@@ -106,8 +123,8 @@ CONTRADICTION_COLUMNS = (
 CATEGORY_COLUMNS = (
     Column("wnid", "|u1", WNID_BYTES, text=True),
     Column("name", "|u1", 0, text=True),
-    Column("parent_start", "<i8"),
-    Column("parent_index", "<i4"),
+    Column("parent_start", "<i8", axis="category_bound"),
+    Column("parent_index", "<i4", axis="parent"),
     Column("positives", "<i8"),
     Column("negatives", "<i8"),
 )
@@ -136,7 +153,11 @@ SHARD_COLUMNS = (
     Column("labels_digest", "|u1", 32),
     Column("images", "<i8"),
     Column("bytes", "<i8"),
+    Column("first_image", "<i8", axis="shard_bound"),
 )
+"""One row a shard; `first_image` has one value more: shard s holds the images `first_image[s]:first_image[s + 1]`."""
+
+_GROUP_SPANS = (Column("start", "<u8", axis="group"), Column("stop", "<u8", axis="group"))
 
 COPIES: dict[str, tuple[Column, ...]] = {
     "groups": (*SPAN_COLUMNS, Column("merged", "|u1")),
@@ -146,9 +167,9 @@ COPIES: dict[str, tuple[Column, ...]] = {
         Column("split", "|i1"),
         Column("row", "<i8"),
     ),
-    "labels": (*SPAN_COLUMNS, *LABEL_COLUMNS, Column("member", "<i8")),
+    "labels": (*_GROUP_SPANS, *LABEL_COLUMNS, Column("member", "<i8")),
     "contradictions": (
-        *SPAN_COLUMNS,
+        *_GROUP_SPANS,
         *CONTRADICTION_COLUMNS,
         Column("absent_member", "<i8"),
         Column("present_member", "<i8"),
@@ -157,6 +178,18 @@ COPIES: dict[str, tuple[Column, ...]] = {
 """The tables of `copies/`: images with the same bytes. Group g has the members `start[g]:stop[g]`, the one that counts
 first; a member that is not in the dataset has the split -1. Where `merged[g]`, the labels and contradictions of its
 first member are `labels` and `contradictions` `start[g]:stop[g]`, each with the member of which it was stated."""
+
+TABLE_AXES = {
+    "categories": "category",
+    "mappings": "mapping",
+    "pairs": "pair",
+    "shards": "shard",
+    "copies/groups": "group",
+    "copies/members": "member",
+    "copies/labels": "label",
+    "copies/contradictions": "contradiction",
+}
+"""The name of the dimension along which a table has its rows."""
 
 
 def image_columns(layout: Layout) -> tuple[Column, ...]:

@@ -24,10 +24,13 @@ class StoredColumns:
     Up to 256 MiB of columns stay in memory. `check` is called before anything is read from the disk.
     """
 
-    def __init__(self, group: Path, images_per_shard: int, images: int, check: Callable[[], None]) -> None:
+    def __init__(
+        self, group: Path, images_per_shard: int, rows: Callable[[int], range], check: Callable[[], None]
+    ) -> None:
+        """`rows` gives the images of a shard; a shard has `images_per_shard` positions, of which it may fill fewer."""
         self._group = group
         self._per_shard = images_per_shard
-        self._images = images
+        self._rows = rows
         self._check = check
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._columns: Recent[tuple[str, int], NDArray[Any]] = Recent(REMEMBERED_BYTES, lambda a: a.nbytes)
@@ -68,7 +71,7 @@ class StoredColumns:
         first = shard * self._per_shard
         try:
             if name.startswith("images/") or name.endswith(("/start", "/stop")):
-                count = min(self._per_shard, self._images - first)
+                count = len(self._rows(shard))
                 values = np.asarray(array[first : first + count])
             else:
                 count = int(self.spans(name.partition("/")[0], shard)[-1, 1])

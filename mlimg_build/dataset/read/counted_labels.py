@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,12 @@ class CountedLabels:
     64 MiB of them stay in memory.
     """
 
-    def __init__(self, split: str, images_per_shard: int, columns: StoredColumns, copies: CopyGroups) -> None:
+    def __init__(
+        self, split: str, rows: Callable[[int], range], columns: StoredColumns, copies: CopyGroups
+    ) -> None:
+        """`rows` gives the images of a shard."""
         self._split = split
-        self._per_shard = images_per_shard
+        self._rows = rows
         self._columns = columns
         self._copies = copies
         self._made: Recent[tuple[str, int], NDArray[Any]] = Recent(REMEMBERED_BYTES, lambda a: a.nbytes)
@@ -77,9 +81,9 @@ class CountedLabels:
 
     def _members(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The images of the shard that have copies, counted from its first, and which members they are."""
-        first = shard * self._per_shard
-        rows, members = self._copies.within(self._split, first, first + self._per_shard)
-        return rows - first, members
+        inside = self._rows(shard)
+        rows, members = self._copies.within(self._split, inside.start, inside.stop)
+        return rows - inside.start, members
 
     def _sources(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where each image's labels begin and how many they are, in the stored column followed by that of copies."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlimg_build.dataset.format.digests import order_key
 from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
 from mlimg_build.dataset.format.text import unpack
-from mlimg_build.dataset.read.column_reader import StoredColumns
+from mlimg_build.dataset.read.column_reader import StoredColumns, read_array
 from mlimg_build.dataset.read.counted_labels import CountedLabels
 from mlimg_build.dataset.read.records import Contradiction, Image, Label
 from mlimg_build.dataset.read.shard_reader import RowStream
@@ -36,16 +36,49 @@ class Split(Sequence[Image]):
     def __init__(self, dataset: Dataset, name: str, attributes: Mapping[str, Any]) -> None:
         self.dataset = dataset
         self.name = name
-        group = dataset.path / name
+        group = self._group = dataset.path / name
         self.images_per_shard: int = attributes["images_per_shard"]
         self.shards: int = attributes["shards"]
         self._images: int = attributes["images"]
-        self._columns = StoredColumns(group, self.images_per_shard, self._images, dataset.check)
+        self._columns = StoredColumns(group, self.images_per_shard, self.rows, dataset.check)
         self._stream = RowStream(group / "images" / "data", dataset.check)
 
     @cached_property
     def _counted(self) -> CountedLabels:
-        return CountedLabels(self.name, self.images_per_shard, self._columns, self.dataset.copies)
+        return CountedLabels(self.name, self.rows, self._columns, self.dataset.copies)
+
+    @cached_property
+    def first_image(self) -> NDArray[np.int64]:
+        """int64[shards + 1]: the row of the first image of each shard, and the number of images; read once.
+
+        Raises:
+            DamagedDataset: `column-unreadable` where it is lost or does not fit the split's attributes.
+        """
+        self.dataset.check()
+        bounds = read_array(self._group / "shards" / "first_image")
+        sizes = np.diff(bounds) if bounds.ndim == 1 and bounds.dtype == np.int64 else np.zeros(0, np.int64)
+        whole = len(sizes) == self.shards and bounds[0] == 0 and bounds[-1] == self._images
+        if not whole or (sizes < 1).any() or (sizes > self.images_per_shard).any():
+            message = (
+                f"shards/first_image does not divide the {self._images} images of {self.name} into shards"
+            )
+            raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`"))
+        bounds.flags.writeable = False
+        return bounds
+
+    @cached_property
+    def _bounds(self) -> list[int]:
+        found: list[int] = self.first_image.tolist()
+        return found
+
+    def rows(self, shard: int) -> range:
+        """The rows of the images of a shard."""
+        return range(self._bounds[shard], self._bounds[shard + 1])
+
+    def locate(self, row: int) -> tuple[int, int]:
+        """The shard of image `row`, and which of the shard's images it is."""
+        shard = bisect_right(self._bounds, row) - 1
+        return shard, row - self._bounds[shard]
 
     def __len__(self) -> int:
         return self._images
@@ -76,7 +109,7 @@ class Split(Sequence[Image]):
             IndexError: where there is no such row.
             DamagedDataset: `shard-truncated`, `shard-index-damaged` or `image-differs`.
         """
-        shard, offset = divmod(self._row(row), self.images_per_shard)
+        shard, offset = self.locate(self._row(row))
         start, stop = self._columns.spans("images", shard)[offset].tolist()
         if start == stop:
             return b""
@@ -128,7 +161,7 @@ class Split(Sequence[Image]):
         count = len(self.column("images/id", shard))
         offset = bisect_left(range(count), key, key=lambda number: self._key(shard, number))
         found = offset < count and self._raw_id(shard, offset) == raw
-        return shard * self.images_per_shard + offset if found else None
+        return self.rows(shard).start + offset if found else None
 
     def labels(self, row: int) -> tuple[Label, ...]:
         """What is known about image `row`; where it has copies and counts, all that is said of them."""
@@ -212,7 +245,7 @@ class Split(Sequence[Image]):
         return int(row) % self._images
 
     def _image(self, row: int) -> Image:
-        shard, offset = divmod(row, self.images_per_shard)
+        shard, offset = self.locate(row)
         tables = self.dataset.tables
         value = {
             column.name: self.column(f"images/{column.name}", shard)[offset]
@@ -234,13 +267,13 @@ class Split(Sequence[Image]):
         )
 
     def _entries(self, group: str, names: list[str], row: int) -> list[dict[str, Any]]:
-        shard, offset = divmod(self._row(row), self.images_per_shard)
+        shard, offset = self.locate(self._row(row))
         start, stop = self.spans(group, shard)[offset].tolist()
         columns = [self.column(f"{group}/{name}", shard)[start:stop].tolist() for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def _id(self, row: int) -> str:
-        return self._raw_id(*divmod(self._row(row), self.images_per_shard)).decode(errors="replace")
+        return self._raw_id(*self.locate(self._row(row))).decode(errors="replace")
 
     def _raw_id(self, shard: int, offset: int) -> bytes:
         raw: bytes = self.column("images/id", shard)[offset].tobytes()
@@ -251,7 +284,7 @@ class Split(Sequence[Image]):
 
     def _read_slowly(self, row: int, start: int, stop: int) -> bytes:
         """Through Zarr, which takes a lost chunk for zeros: so these bytes are checked by digest."""
-        shard, offset = divmod(self._row(row), self.images_per_shard)
+        shard, offset = self.locate(self._row(row))
         try:
             data = np.asarray(self._columns.array("images/data")[shard, start:stop]).tobytes()
         except DatasetError:

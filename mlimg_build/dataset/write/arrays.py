@@ -28,29 +28,36 @@ def create_columns(
     chunk_rows: int,
     values: dict[str, NDArray[Any]] | None = None,
 ) -> None:
-    """`group` holds an array [rows] or [rows, width] a column, in chunks of `chunk_rows` whole rows.
+    """`group` holds an array [image] or [image, byte] a column, in chunks of `chunk_rows` whole rows.
 
     With `values` the arrays are filled; without, they are metadata to which chunk files are added.
     """
     for column in schema:
         tail = () if column.width is None else (column.width,)
-        array = _create(group / column.name, (rows, *tail), (chunk_rows, *tail), column)
+        axes = column.dimension_names("image")
+        array = _create(group / column.name, (rows, *tail), (chunk_rows, *tail), column, axes)
         if values is not None:
             array[...] = values[column.name]
 
 
-def create_table(group: Path, schema: tuple[Column, ...], columns: list[tuple[str, NDArray[Any]]]) -> None:
-    """`group` holds every column whole, in one chunk each; the columns may differ in length."""
+def create_table(
+    group: Path, schema: tuple[Column, ...], columns: list[tuple[str, NDArray[Any]]], axis: str
+) -> None:
+    """`group` holds every column whole, in one chunk each; `axis` names its rows.
+
+    Columns with an axis of their own may differ in length.
+    """
     create_group(group)
     for column, (_, values) in zip(schema, columns, strict=True):
         chunks = tuple(max(1, size) for size in values.shape)
-        _create(group / column.name, values.shape, chunks, column)[...] = values
+        axes = column.dimension_names(axis)
+        _create(group / column.name, values.shape, chunks, column, axes)[...] = values
 
 
 def create_ragged(group: Path, schema: tuple[Column, ...], shape: tuple[int, int], chunk: int) -> None:
     """`group` holds the metadata of an array [shard, entry] a column, to which chunks of so many entries are added."""
     for column in schema:
-        _create(group / column.name, shape, (1, chunk), column)
+        _create(group / column.name, shape, (1, chunk), column, column.dimension_names("shard", "entry"))
 
 
 def create_data(group: Path, shape: tuple[int, int], layout: Layout) -> None:
@@ -78,7 +85,9 @@ _FIXED: dict[str, Any] = {
 }
 
 
-def _create(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], column: Column) -> zarr.Array[Any]:
+def _create(
+    path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], column: Column, axes: tuple[str, ...]
+) -> zarr.Array[Any]:
     dtype = np.dtype(column.dtype)
     return zarr.create_array(
         store=str(path),
@@ -90,5 +99,6 @@ def _create(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], column:
         # the checksum turns a flipped bit into an error instead of a wrong label
         compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
         attributes={"encoding": ENCODING} if column.text else {},
+        dimension_names=axes,
         **_FIXED,
     )

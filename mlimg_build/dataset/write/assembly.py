@@ -41,6 +41,7 @@ from mlimg_build.dataset.format.layout import (
     PAIR_COLUMNS,
     SHARD_COLUMNS,
     SPAN_COLUMNS,
+    TABLE_AXES,
     Layout,
     image_columns,
 )
@@ -89,7 +90,7 @@ def assemble(
     _refuse_strangers(path)
     shards = {name: [_load(pair, layout) for pair in pairs] for name, pairs in splits.items()}
     for name, rows in shards.items():
-        _check_order(name, rows, layout)
+        _check_order(name, rows)
     _check_codes(shards, mappings, tables)
     category_arrays = column_arrays(categories, CATEGORY_COLUMNS)
     mapping_arrays = column_arrays(mappings, MAPPING_COLUMNS)
@@ -112,12 +113,12 @@ def assemble(
     )
     skipped = skipped_images(dict(copied["groups"]), dict(copied["members"]))
     with explaining_full_disk(path), replacing(path) as root:
-        create_table(root / "categories", CATEGORY_COLUMNS, category_arrays)
-        create_table(root / "mappings", MAPPING_COLUMNS, mapping_arrays)
-        create_table(root / "pairs", PAIR_COLUMNS, pair_arrays)
+        create_table(root / "categories", CATEGORY_COLUMNS, category_arrays, TABLE_AXES["categories"])
+        create_table(root / "mappings", MAPPING_COLUMNS, mapping_arrays, TABLE_AXES["mappings"])
+        create_table(root / "pairs", PAIR_COLUMNS, pair_arrays, TABLE_AXES["pairs"])
         create_group(root / "copies")
         for name, arrays in copied.items():
-            create_table(root / "copies" / name, COPIES[name], arrays)
+            create_table(root / "copies" / name, COPIES[name], arrays, TABLE_AXES[f"copies/{name}"])
         for name, rows in shards.items():
             _write_split(root / name, rows, layout)
         record: dict[str, Any] = {
@@ -160,13 +161,9 @@ def _load(pair: Artefacts, layout: Layout) -> Shard:
     return pair, images, labels
 
 
-def _check_order(split: str, rows: Sequence[Shard], layout: Layout) -> None:
+def _check_order(split: str, rows: Sequence[Shard]) -> None:
     last = ""
-    for number, (pair, images, _) in enumerate(rows):
-        if images["images"] != layout.images_per_shard and number != len(rows) - 1:
-            message = f"shard {number} of {split} is not full, and only the last one may be"
-            hint = f"put {layout.images_per_shard} images into {pair.images}"
-            raise DatasetError(Problem("artefact-mismatch", message, hint=hint))
+    for number, (_, images, _) in enumerate(rows):
         if images["first"] <= last:
             message = (
                 f"shard {number} of {split} does not follow the one before it in the order of sha256(id)"
@@ -198,25 +195,30 @@ def _check_codes(
 
 
 def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
-    count = sum(images["images"] for _, images, _ in rows)
+    sizes = np.array([images["images"] for _, images, _ in rows], "<i8")
+    first_image = np.concatenate([np.zeros(1, "<i8"), np.cumsum(sizes)])
     per_shard = layout.images_per_shard
-    create_group(group, {"images_per_shard": per_shard, "images": count, "shards": len(rows)})
+    attributes = {"images_per_shard": per_shard, "images": int(first_image[-1]), "shards": len(rows)}
+    create_group(group, attributes)
+    # a shard is a chunk of these arrays, so what a part-full one in the middle lacks is left empty
+    positions = (len(rows) - 1) * per_shard + int(sizes[-1]) if len(rows) else 0
     create_group(group / "images")
     width = max((images["length"] for _, images, _ in rows), default=0)
     create_data(group / "images", (len(rows), width), layout)
-    create_columns(group / "images", image_columns(layout), count, per_shard)
+    create_columns(group / "images", image_columns(layout), positions, per_shard)
     for name, schema in (("labels", LABEL_COLUMNS), ("contradictions", CONTRADICTION_COLUMNS)):
         create_group(group / name)
-        create_columns(group / name, SPAN_COLUMNS, count, per_shard)
+        create_columns(group / name, SPAN_COLUMNS, positions, per_shard)
         width = max((labels["widths"][name] for *_, labels in rows), default=0)
         create_ragged(group / name, schema, (len(rows), width), ENTRIES_PER_CHUNK[name])
     table: list[tuple[str, NDArray[Any]]] = [
         ("images_digest", _digests([images["digest"] for _, images, _ in rows])),
         ("labels_digest", _digests([labels["digest"] for *_, labels in rows])),
-        ("images", np.array([images["images"] for _, images, _ in rows], "<i8")),
+        ("images", sizes),
         ("bytes", np.array([images["length"] for _, images, _ in rows], "<i8")),
+        ("first_image", first_image.astype("<i8")),
     ]
-    create_table(group / "shards", SHARD_COLUMNS, table)
+    create_table(group / "shards", SHARD_COLUMNS, table, TABLE_AXES["shards"])
     for row, (pair, images, labels) in enumerate(rows):
         _link(Path(pair.images), images["files"], group / "images", row)
         _unpack(Path(pair.labels), labels, group, row)

@@ -35,12 +35,11 @@ class Samples:
         Of images with the same bytes the one that counts takes part, in its split.
         """
         masks = []
-        size = self.split.images_per_shard
         for shard in range(self.split.shards):
             spans = self.split.spans("images", shard)
             mask = (spans[:, 0] < spans[:, 1]) & self.split.counted(shard)
             if self.classes is not None:
-                mask &= self.classes[shard * size : shard * size + len(mask)] >= 0
+                mask &= self.classes[self.split.rows(shard).start :][: len(mask)] >= 0
             masks.append(mask)
         return masks
 
@@ -68,7 +67,7 @@ class Samples:
             return SparseLabels(image, chosen, torch.ones(len(rows)))
         counts, categories, targets = [], [], []
         for row in rows:
-            shard, offset = divmod(row, self.split.images_per_shard)
+            shard, offset = self.split.locate(int(row))
             start, stop = self.split.spans("counted", shard)[offset].tolist()
             state = self.split.column("counted/state", shard)[start:stop]
             confidence = self.split.column("counted/confidence", shard)[start:stop]
@@ -97,7 +96,7 @@ def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[n
     rows, members = copies.within(split, 0, len(part))
     for shard in range(part.shards):
         owner, category = _stated(part, shard, source)
-        first = shard * part.images_per_shard
+        first = part.rows(shard).start
         number = np.bincount(owner, minlength=len(part.spans("labels", shard)))
         one = np.full(len(number), -1, np.int32)
         one[owner] = category
@@ -133,9 +132,9 @@ def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) ->
         return found
     for name, part in dataset.splits.items():
         for shard in range(part.shards):
-            first = shard * part.images_per_shard
-            rows, members = copies.within(name, first, first + part.images_per_shard)
-            of_row = dict(zip((rows - first).tolist(), copies.group_of[members].tolist(), strict=True))
+            inside = part.rows(shard)
+            rows, members = copies.within(name, inside.start, inside.stop)
+            of_row = dict(zip((rows - inside.start).tolist(), copies.group_of[members].tolist(), strict=True))
             if of_row.keys() and groups & set(of_row.values()):
                 owner, category = _stated(part, shard, source)
                 for row, stated in zip(owner.tolist(), category.tolist(), strict=True):

@@ -47,18 +47,18 @@ class _Window:
 class Order:
     """Endless passes over the rows of a split; every pass has each usable row once.
 
-    `usable[s]` says for each image of shard *s* whether it takes part; `per_shard` is the dataset's images_per_shard,
-    `window` the number of shards whose images are mixed.
+    `usable[s]` says for each image of shard *s* whether it takes part, `window` is the number of shards whose images
+    are mixed.
 
-    >>> order = Order([np.ones(4, bool), np.ones(2, bool)], per_shard=4, window=2, seed=1)
+    >>> order = Order([np.ones(4, bool), np.ones(2, bool)], window=2, seed=1)
     >>> sorted(order.rows(0, 6).tolist()), len(order)
     ([0, 1, 2, 3, 4, 5], 6)
     """
 
-    def __init__(self, usable: Sequence[NDArray[np.bool_]], per_shard: int, window: int, seed: int) -> None:
+    def __init__(self, usable: Sequence[NDArray[np.bool_]], window: int, seed: int) -> None:
         self._masks = [np.packbits(mask) for mask in usable]
         self._counts = np.array([int(mask.sum()) for mask in usable], np.int64)
-        self._per_shard = per_shard
+        self._first = np.cumsum([0, *(len(mask) for mask in usable)]).astype(np.int64)
         self._size = window
         self._seed = seed
         self._pass: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -105,4 +105,5 @@ class Order:
         return self._window.rows
 
     def _usable(self, shard: int) -> NDArray[np.int64]:
-        return np.flatnonzero(np.unpackbits(self._masks[shard])).astype(np.int64) + shard * self._per_shard
+        inside = np.flatnonzero(np.unpackbits(self._masks[shard])).astype(np.int64)
+        return inside + int(self._first[shard])
