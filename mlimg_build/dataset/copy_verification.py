@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.digests import order_key
 from mlimg_build.dataset.format.layout import COPIES, SPAN_COLUMNS
-from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.read.dataset import Dataset
 
 __all__ = ["CopyCheck"]
@@ -47,7 +47,7 @@ class CopyCheck:
         if not self.sound:
             return
         rows, members = self._groups.within(split, first, first + len(column))
-        ids = unpack(images["id"][rows - first])
+        ids = Texts(images["id"], images["id_stop"]).take(rows - first)
         for offset, member, name in zip((rows - first).tolist(), members.tolist(), ids, strict=True):
             self._seen += 1
             if self._groups.member_id(member) != name:
@@ -84,7 +84,8 @@ class CopyCheck:
         fits = True
         for name, table in tables.items():
             per_group = set(table) if name == "groups" else spans & set(table)
-            entries = {len(table[column]) for column in table if column not in per_group}
+            bytes_of_texts = {column.name for column in COPIES[name] if column.text}
+            entries = {len(table[column]) for column in table if column not in per_group | bytes_of_texts}
             fits &= all(len(table[column]) == count for column in per_group) and len(entries) <= 1
             if not fits or not per_group:
                 continue
@@ -110,8 +111,7 @@ class CopyCheck:
 
     def _order(self) -> None:
         """Each group has two members at least, in order, in no other group; so are the groups themselves."""
-        members = self._groups.table("members")
-        keys = [order_key(name.encode()) for name in unpack(members["id"])]
+        keys = [order_key(name.encode()) for name in self._groups.ids]
         if len(set(keys)) < len(keys):
             self._find("copies-differ", "an image is listed twice among the copies")
         last = b""

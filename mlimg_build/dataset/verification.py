@@ -31,7 +31,7 @@ from mlimg_build.dataset.format.layout import (
     Column,
     image_columns,
 )
-from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.read.column_reader import read_array
 from mlimg_build.dataset.read.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.split import Split
@@ -202,7 +202,7 @@ class _Verifier:
         self._shape(split, "images/data", (shards, width), "|u1")
         for group, schema in self._groups():
             for column in schema:
-                ragged = group != "images" and column not in SPAN_COLUMNS
+                ragged = column.text if group == "images" else column not in SPAN_COLUMNS
                 wide = () if column.width is None else (column.width,)
                 self._shape(
                     split,
@@ -304,7 +304,7 @@ class _Verifier:
     def _files(self, split: Split, shard: int, images: dict[str, NDArray[Any]]) -> None:
         """The bytes of every image against the image's digest; a broken shard file is one finding."""
         broken: dict[str, list[str]] = {}
-        names = unpack(images["id"])
+        names = Texts(images["id"], images["id_stop"]).tolist()
         first = split.rows(shard).start
         for offset, image in enumerate(names):
             expected = images["digest"][offset].tobytes()

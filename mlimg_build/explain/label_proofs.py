@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mlimg_build.dataset import Dataset, Split, open_dataset
-from mlimg_build.dataset.format.text import unpack
 from mlimg_build.dataset.verification import Finding
 from mlimg_build.explain.copy_proofs import copy_flaws
 from mlimg_build.labels import (
@@ -144,7 +143,7 @@ class _Prover:
         )
         found = [*flaws, *self._statements(split, shard, table)]
         if found:
-            ids = unpack(split.column("images/id", shard))
+            ids = split.texts("images/id", shard)
             for row, code in found:
                 number = int(table.category[row])
                 named = len(self.hierarchy) > number >= 0

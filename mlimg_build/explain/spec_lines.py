@@ -77,9 +77,10 @@ def statement_text(dataset: Dataset, row: Mapped) -> str:
     """How a source category became its category, in one sentence."""
     name = f" {row.name!r}" if row.name and row.name != row.id else ""
     categories = dataset.categories
-    category = f"{categories.names[row.category]} {categories.wnid[row.category]}"
+    wnid = categories.wnid[row.category]
+    category = f"{categories.names[row.category]} {wnid}"
     evidence = f"; {row.evidence}" if row.evidence else ""
     certain = "" if row.method in ("same_id", "file") else f" ({row.score:.2f})"
-    moved = any(f" {word} into " in row.evidence for word in ("joined", "collapsed"))
+    moved = row.synset != row.joined or row.joined != wnid
     verb = "goes into" if moved else "is a kind of" if row.narrower else "is"
     return f"{row.id}{name} {verb} {category}: {METHOD_TEXT[row.method]}{certain}{evidence}"

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.dataset import Dataset, Split
-from mlimg_build.dataset.format.text import unpack
 from mlimg_build.errors import DamagedDataset, Problem
 from mlimg_build.exporters.protocol import ExportedImage, Statement
 
@@ -52,14 +51,14 @@ def _shard(
     tables = split.dataset.tables
     named = {name: split.column(f"images/{name}", shard) for name in ("source", "status", "licence")}
     source, status, licence = (values.tolist() for values in named.values())
-    ids, authors = (unpack(split.column(f"images/{name}", shard)) for name in ("id", "author"))
+    ids, authors = (split.texts(f"images/{name}", shard).tolist() for name in ("id", "author"))
     height, width = (split.column(f"images/{name}", shard).tolist() for name in ("height", "width"))
     digest = split.column("images/digest", shard)
     spans = split.spans("images", shard).astype(np.int64)
     stored = spans[:, 1] > spans[:, 0]
     counted = split.counted(shard) if copies == "once" else np.ones(len(ids), np.bool_)
     statements = _Statements(split, shard, "counted" if copies == "once" else "labels")
-    first = shard * split.images_per_shard
+    first = split.rows(shard).start
     for offset, image_id in enumerate(ids):
         state = tables["statuses"][status[offset]]
         if not stored[offset]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.dataset import Dataset, Split
-from mlimg_build.dataset.format.text import unpack
 
 __all__ = ["Clash", "Place", "Scan", "scan"]
 
@@ -88,7 +87,7 @@ class _Tally:
             wanted = EXAMPLES - len(self.failures[code])
             if wanted > 0:
                 rows = np.flatnonzero(~there & (status == code))[:wanted]
-                self.failures[code] += unpack(split.column("images/id", shard)[rows])
+                self.failures[code] += split.texts("images/id", shard).take(rows)
         first = split.rows(shard).start
         for code, places in enumerate(self.of_source):
             if len(places) < OF_A_SOURCE:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlimg_build.dataset import Dataset, Mapped
-from mlimg_build.labels import FATES
 from mlimg_build.report.formatting import METHOD_NAMES
 
 __all__ = ["Decided", "Decisions", "Merge", "decisions"]
@@ -92,8 +91,6 @@ def _decided(dataset: Dataset) -> Iterator[Decided]:
     row: Mapped
     for row in dataset.mappings:
         used = row.category >= 0
-        evidence, _, last = row.evidence.rpartition("; ")
-        fate = "used" if used else last if last in FATES else "not used"
         yield Decided(
             source=row.source,
             id=row.id,
@@ -101,6 +98,6 @@ def _decided(dataset: Dataset) -> Iterator[Decided]:
             wnid=categories.wnid[row.category] if used else "",
             category=categories.names[row.category] if used else "",
             method=METHOD_NAMES.get(row.method, row.method),
-            fate=fate,
-            evidence=evidence if last == fate else row.evidence,
+            fate=row.fate,
+            evidence=row.evidence,
         )

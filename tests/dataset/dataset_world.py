@@ -22,13 +22,15 @@ from mlimg_build.dataset import (
     write_labels,
 )
 
-LAYOUT = Layout(images_per_shard=8, chunk_bytes=256, shard_bytes=1024, id_bytes=24, author_bytes=16)
+LAYOUT = Layout(images_per_shard=8, chunk_bytes=256, shard_bytes=1024)
 TABLES = {
     "rules": ["stated", "ancestor", "descendant"],
     "sources": ["imagenet", "open_images"],
     "licences": ["unknown", "CC-BY-4.0"],
     "statuses": ["ok", "truncated"],
     "methods": ["same-id", "lemma"],
+    "fates": ["used", "unresolved"],
+    "relations": ["same_as", "is_a"],
 }
 
 
@@ -127,6 +129,10 @@ def mappings() -> MappingColumns:
         method=np.array([0, 1, 1], "u1"),
         score=np.array([1, 0.5, 0], "f4"),
         narrower=np.array([0, 1, 0], "u1"),
+        fate=np.array([0, 0, 1], "u1"),
+        relation=np.array([0, 1, 0], "u1"),
+        synset=["n02084071", "n02084071", ""],
+        joined=["n02084071", "n02084071", ""],
         evidence=["", "lemma dog of n02084071", ""],
     )
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from mlimg_build.dataset import (
     verify,
     write_labels,
 )
+from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import DatasetError
 
 
@@ -58,9 +60,11 @@ def test_plain_zarr_reads_everything(original_dataset: Path) -> None:
     data, start, stop = (train[f"images/{name}"] for name in ("data", "start", "stop"))
     for i, one in enumerate(images):
         assert bytes(data[i // 8, int(start[i]) : int(stop[i])]) == one.data
-    names = [bytes(row).rstrip(b"\0").decode() for row in train["images/id"][:]]
+    text, ends = train["images/id"], train["images/id_stop"]
+    begins = [0 if i % 8 == 0 else int(ends[i - 1]) for i in range(37)]
+    names = [bytes(text[i // 8, begins[i] : int(ends[i])]).decode() for i in range(37)]
     assert names == [one.id for one in images]
-    assert train["images/id"].attrs["encoding"] == "utf-8-zero-padded"
+    assert dict(text.attrs) == {"encoding": "utf-8", "stops": "id_stop"}
     assert train["images/height"][:].tolist() == [one.height for one in images]
     labels, _ = labels_of(images[8:16])
     total = int(labels.counts.sum())
@@ -262,6 +266,27 @@ def test_artefacts_that_do_not_fit_are_refused(shards: list[Artefacts], tmp_path
     assert artefact_problem(tmp_path, [strange]) == "code-unknown"
 
 
+def test_one_long_text_changes_no_other_shard_and_is_read_whole(tmp_path: Path) -> None:
+    """No width follows from the longest text of the collection: a shard depends on its own images alone."""
+    images = [image(i) for i in ids(16)]
+    author = "Ünal " * 50_000  # longer than a chunk
+    changed = [*images[:12], replace(images[12], author=author), *images[13:]]
+    stored = []
+    for name, given in (("a", images), ("b", changed)):
+        shards = [write_shard(tmp_path / name / str(i), given[i : i + 8]) for i in (0, 8)]
+        build(tmp_path / f"{name}.zarr", {"train": shards})
+        stored.append([read_result(shard.images, "images")["digest"] for shard in shards])
+    assert stored[0][0] == stored[1][0]
+    assert stored[0][1] != stored[1][1]
+    first, second = (tmp_path / f"{name}.zarr" / "train/images" for name in ("a", "b"))
+    for path in sorted(first.rglob("c/0*")):
+        if path.is_file():
+            assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
+    with open_dataset(tmp_path / "b.zarr") as dataset:
+        assert [one.author for one in dataset.train] == [one.author for one in changed]
+        assert verify(tmp_path / "b.zarr").ok
+
+
 def test_images_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     images = [image(i) for i in ids(9)]
 
@@ -273,7 +298,6 @@ def test_images_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert problem(*images) == "shard-too-full"
     assert problem(images[1], images[0]) == "images-unordered"
     assert problem(images[0], images[0]) == "images-unordered"
-    assert problem(image("x" * 25)) == "text-too-long"
     assert problem(image("a\0b")) == "text-has-zero"
     assert problem(image("a", digest=b"short")) == "digest-length"
     assert problem(image("a", height=-1)) == "value-out-of-range"

@@ -63,7 +63,7 @@ def test_ragged_chunks_are_zarrs(dtype: str, length: int, filled: str, seed: int
 def test_span_chunks_are_zarrs(rows: int, free: int, zero: bool) -> None:
     values = np.arange(rows, dtype="<u8") * (0 if zero else 3)
     with TemporaryDirectory() as folder:
-        create_columns(Path(folder), (Column("start", "<u8"),), rows, rows + free, {"start": values})
+        create_columns(Path(folder), (Column("start", "<u8"),), rows, rows + free, {}, {"start": values})
         assert dict(span_chunks("start", values, rows + free)) == stored(Path(folder))
 
 

@@ -35,7 +35,7 @@ def seconds(work: Callable[[int], object], row: int) -> float:
 def test_a_random_read_is_twenty_times_as_fast_as_zarrs_indexing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    layout = Layout(images_per_shard=128, author_bytes=8)
+    layout = Layout(images_per_shard=128)
     images = photographs(256, 110_000)
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images, layout)}, layout)
     split = open_dataset(tmp_path / "d.zarr").train
@@ -64,7 +64,7 @@ def test_a_random_read_is_twenty_times_as_fast_as_zarrs_indexing(
 
 @pytest.mark.bench
 def test_the_small_arrays_of_a_shard_cost_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    layout = Layout(images_per_shard=4096, author_bytes=16)
+    layout = Layout(images_per_shard=4096)
     images = [image(i, size=20) for i in ids(4096)]
     costs = [seconds(lambda n: write_shard(tmp_path / str(n), images, layout), n) for n in range(3)]
     with capsys.disabled():

@@ -102,7 +102,7 @@ def test_categories_and_mappings_come_back(original_dataset: Path) -> None:
 
 
 def test_images_that_cross_chunks_and_files_are_read_whole(tmp_path: Path) -> None:
-    layout = Layout(images_per_shard=16, chunk_bytes=16, shard_bytes=48, author_bytes=8)
+    layout = Layout(images_per_shard=16, chunk_bytes=16, shard_bytes=48)
     images = [image(i, size=100) for i in ids(16)]
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images, layout)}, layout)
     split = open_dataset(tmp_path / "d.zarr").train
@@ -230,7 +230,7 @@ def test_threads_share_a_reader(train: Split) -> None:
 
 def test_few_open_files_serve_many_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlimg_build.dataset.read.shard_reader.OPEN_FILES", 3)
-    layout = Layout(images_per_shard=1, chunk_bytes=64, shard_bytes=64, author_bytes=8)
+    layout = Layout(images_per_shard=1, chunk_bytes=64, shard_bytes=64)
     images = [image(i, size=50) for i in ids(9)]
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images, layout)}, layout)
     split = open_dataset(tmp_path / "d.zarr").train
@@ -336,7 +336,7 @@ def test_a_split_that_is_not_there_is_named(original_dataset: Path) -> None:
 
 
 def test_the_digest_of_a_recoded_images_source_is_kept(tmp_path: Path) -> None:
-    layout = Layout(images_per_shard=4, chunk_bytes=64, shard_bytes=64, author_bytes=8, source_digest=True)
+    layout = Layout(images_per_shard=4, chunk_bytes=64, shard_bytes=64, source_digest=True)
     images = [image(i, source_digest=bytes([n]) * 32) for n, i in enumerate(ids(3))]
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images, layout)}, layout)
     assert [one.source_digest for one in open_dataset(tmp_path / "d.zarr").train] == [

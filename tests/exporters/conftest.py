@@ -12,7 +12,7 @@ from dataset_world import LAYOUT, build, image, write_split
 from runs import inline
 
 from mlimg_build.compiler.pipeline import build as build_spec
-from mlimg_build.dataset import Layout, order_key
+from mlimg_build.dataset import order_key
 
 HARD_IDS = (
     *("s/plain", "s/with.dot.jpg", "s/with", "s/../up", "s/./here", "s//double", "/rooted", "s/trailing/"),
@@ -26,8 +26,7 @@ SIGNATURES = (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x10\0
 def hard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ids that are no names of files, images of four formats and images without bytes; `validation` is empty."""
     root = tmp_path_factory.mktemp("hard")
-    layout = Layout(**{name: getattr(LAYOUT, name) for name in ("chunk_bytes", "shard_bytes", "author_bytes")}
-                    | {"images_per_shard": 8, "id_bytes": 512})  # fmt: skip
+    layout = LAYOUT
     made = []
     for image_id in sorted(HARD_IDS, key=lambda text: order_key(text.encode())):
         one = image(image_id)

@@ -27,7 +27,7 @@ SIZE = 105_000  # bytes of an image, as photographs of ImageNet have
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images of random bytes, as large as photographs."""
     root = tmp_path_factory.mktemp("large")
-    layout = Layout(images_per_shard=4096, id_bytes=24, author_bytes=8)
+    layout = Layout(images_per_shard=4096)
     rng = np.random.default_rng(0)
     images = []
     for name in ids(COUNT):

@@ -15,13 +15,13 @@ from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
 
 WORLD = Path(__file__).with_name("world")
-DATASET = "78406ffc0d487810033bed7ceadcd684fe10c9b878a0dca35304d83b06e1163e"
+DATASET = "642f403f9524d6af924d126c17b9a6759497208f37c965755fcec77adfa73074"
 LOCK = {
     "categories.csv": "06c6bb33e2c9e127",
     "cooccurrence.csv": "2fe5a84f89595101",
     "duplicates.csv": "841793952006a3c9",
     "mappings.csv": "8934290a40eb5782",
-    "shards.csv": "48a76cf6afac1703",
+    "shards.csv": "efad6f24671c508c",
 }
 LOSSES = [121.463, 83.5333, 62.0244, 44.0131, 31.8079]
 TRAINING = """\

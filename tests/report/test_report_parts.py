@@ -41,13 +41,18 @@ def test_nodes_never_overlap_and_every_stream_is_seen(counts: list[list[int]], n
         assert all(above[1] < below[0] for above, below in pairwise(bars))
 
 
+def packed(name: str, values: list[str]) -> dict[str, np.ndarray]:
+    data, stops = pack(values, name)
+    return {name: data, f"{name}_stop": stops}
+
+
 def categories(parents: list[list[int]], positives: list[int]) -> Categories:
     """Categories called by their number."""
     names = [f"c{i}" for i in range(len(parents))]
     return Categories(
         {
-            "wnid": pack([f"n{i:08}" for i in range(len(parents))], 9, "wnid"),
-            "name": pack(names, 0, "name"),
+            **packed("wnid", [f"n{i:08}" for i in range(len(parents))]),
+            **packed("name", names),
             "positives": np.array(positives),
             "negatives": np.zeros(len(parents), np.int64),
             "parent_start": np.cumsum([0, *map(len, parents)]),

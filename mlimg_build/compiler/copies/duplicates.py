@@ -20,8 +20,7 @@ from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan, Work
 from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.dataset import order_key
-from mlimg_build.dataset.format.text import unpack
-from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.column_reader import read_array, read_texts
 
 __all__ = ["Copy", "CopyGroups", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
 
@@ -63,8 +62,9 @@ def groups_of_copies(plan: Plan, store: Store) -> CopyGroups:
     found: dict[str, list[Copy]] = defaultdict(list)
     for number, rows in _repeated(store, [store.path(work.images) / name for work in built]):
         work = built[number]
-        digest, image = (read_array(store.path(work.images) / column)[rows] for column in (name, "id"))
-        for one, row, image_id in zip(digest, rows.tolist(), unpack(image), strict=True):
+        folder = store.path(work.images)
+        digest, ids = read_array(folder / name)[rows], read_texts(folder, "id").take(rows)
+        for one, row, image_id in zip(digest, rows.tolist(), ids, strict=True):
             found[one.tobytes().hex()].append(Copy(image_id, work, row))
     return {sha256: group for sha256, group in found.items() if len(group) > 1}
 

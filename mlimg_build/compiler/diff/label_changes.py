@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from mlimg_build.compiler.diff.snapshot import COLUMN, COUNTED
 from mlimg_build.dataset import Dataset, Split
-from mlimg_build.dataset.format.text import unpack
 from mlimg_build.labels import RULES
 
 __all__ = ["Entries", "compare_entries"]
@@ -52,8 +51,8 @@ def compare_entries(before: Dataset, after: Dataset) -> Entries | None:
     for name, old in before.splits.items():
         new = after[name]
         for shard in range(old.shards):
-            ids = old.column("images/id", shard)
-            if unpack(ids) != unpack(new.column("images/id", shard)):
+            ids = old.texts("images/id", shard).tolist()
+            if ids != new.texts("images/id", shard).tolist():
                 return None
             tally.add(ids, _block(before, old, shard, wnids), _block(after, new, shard, wnids))
     return tally.entries()
@@ -98,7 +97,7 @@ class _Tally:
         self.gained, self.lost = np.zeros(len(COUNTED), np.int64), np.zeros(len(COUNTED), np.int64)
         self.examples: list[str] = []
 
-    def add(self, ids: npt.NDArray[np.uint8], old: _Block, new: _Block) -> None:
+    def add(self, ids: list[str], old: _Block, new: _Block) -> None:
         """Counts one shard."""
         _, at, to = np.intersect1d(old.key, new.key, assume_unique=True, return_indices=True)
         lost, gained = np.ones(len(old.key), bool), np.ones(len(new.key), bool)
@@ -118,7 +117,7 @@ class _Tally:
         self.origin += int(other.sum())
         self.lost += np.bincount(old.column[lost], minlength=len(COUNTED))
         self.gained += np.bincount(new.column[gained], minlength=len(COUNTED))
-        self.examples += unpack(ids[touched[: SHOWN - len(self.examples)]])
+        self.examples += [ids[i] for i in touched[: SHOWN - len(self.examples)].tolist()]
 
     def entries(self) -> Entries:
         """What was counted."""

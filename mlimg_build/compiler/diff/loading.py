@@ -19,14 +19,13 @@ from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.column_reader import read_array
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.labels import FATES
 from mlimg_build.spec import Backend, load_spec
 
 __all__ = ["compare_paths", "kind_of", "side_of", "side_of_dataset", "side_of_lock"]
 
 COPIED_COLUMNS = {
     "groups": ("start", "stop", "merged"),
-    "members": ("id",),
+    "members": ("id", "id_stop"),
     "labels": ("start", "stop", "category", "state", "confidence"),
 }
 """What of the tables of copies says which images count, and with which labels."""
@@ -229,10 +228,8 @@ def _stored(digests: Iterable[str]) -> str:
 def _mappings(dataset: Dataset) -> dict[Key, Mapped]:
     found = {}
     for row in dataset.mappings:
-        said = row.evidence.rsplit("; ", 1)[-1]
-        fate = "used" if row.category >= 0 else said if said in FATES else "unresolved"
         into = dataset.categories.wnid[row.category] if row.category >= 0 else ""
-        found[row.source, row.id] = Mapped(row.name, into, fate, row.method)
+        found[row.source, row.id] = Mapped(row.name, into, row.fate, row.method)
     return found
 
 

@@ -44,7 +44,7 @@ __all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
 
 IMAGES_FORMAT = 2
 LABELS_FORMAT = 6
-ROWS_FORMAT = 4
+ROWS_FORMAT = 5
 RULES_FORMAT = 1
 WHY = {  # what a part of a key that differs says to people, the most telling first
     "images": "other images belong in it",
@@ -254,8 +254,6 @@ def make_plan(
         images_per_shard=spec.dataset.images_per_shard,
         chunk_bytes=spec.dataset.chunk_bytes,
         shard_bytes=spec.dataset.shard_bytes,
-        id_bytes=rows.id_bytes,
-        author_bytes=rows.author_bytes,
         source_digest=spec.images.encoding != "original",
     )
     last = read_json(store.root / LAST)
@@ -344,8 +342,6 @@ def _parts(loaded: LoadedSpec, facts: Facts, layout: Layout) -> tuple[dict[str, 
         "images_per_shard": layout.images_per_shard,
         "chunk_bytes": layout.chunk_bytes,
         "shard_bytes": layout.shard_bytes,
-        "id_bytes": layout.id_bytes,
-        "author_bytes": layout.author_bytes,
     }
     stored = without_paths(spec.images)
     del stored["unreadable"]  # a row that it keeps is asked for again, so it is in no finished result

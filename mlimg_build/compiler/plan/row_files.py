@@ -59,7 +59,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All shards of all splits, and the widths that fix the layout: the longest id and author in bytes.
+    """All shards of all splits, and the licences behind their codes.
 
     `dropped` counts images left out because no label of theirs counts, and `left_out` the same by source and reason
     (of `left_out.REASONS`); `below` counts statements under `min_confidence`.
@@ -67,8 +67,6 @@ class Rows:
 
     shards: tuple[Shard, ...]
     licences: tuple[str, ...]
-    id_bytes: int
-    author_bytes: int
     dropped: int
     below: int
     left_out: dict[str, dict[str, int]]

@@ -36,7 +36,6 @@ __all__ = ["lay_out"]
 
 BLOCK = 8192  # images of all sources together, the unit in which rows are counted
 SURVEYED = 32  # blocks at a time
-TEXT_STEP = 16  # text columns grow in steps, so that one longer id does not change every shard
 
 
 def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK) -> Rows:
@@ -72,15 +71,9 @@ def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path,
         for stretch in layer.stretches(split, ends[:, split], licences)
     ]
     shards = [shard for written in in_threads(layer.write, stretches) for shard in written]
-    longest = max(
-        len(f"{catalog.name}/".encode()) + longest
-        for catalog, longest in zip(catalogs, counted.names, strict=True)
-    )
     return Rows(
         shards=tuple(shards),
         licences=licences,
-        id_bytes=_width(longest),
-        author_bytes=_width(counted.author),
         dropped=sum(len(catalog.images) for catalog in catalogs) - int(counted.rows.sum()),
         below=counted.below,
         left_out=left_out,
@@ -89,11 +82,9 @@ def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path,
 
 @dataclass(slots=True)
 class _Survey:
-    """What some blocks hold: the rows of each block and split, and what is the longest and the lowest in them."""
+    """What some blocks hold: the rows of each block and split, the licences, and what is left out."""
 
     rows: npt.NDArray[np.int64]
-    names: list[int]  # the longest of each source in bytes
-    author: int
     licences: list[set[str]]  # of each source
     left_out: list[
         npt.NDArray[np.int64]
@@ -105,13 +96,9 @@ class _Survey:
         """All blocks together; the rows one below the other."""
         rows: list[npt.NDArray[np.int64]] = []
         none = np.zeros(len(REASONS), np.int64)
-        total = cls(
-            np.empty(0, np.int64), [0] * sources, 0, [set() for _ in range(sources)], [none] * sources, 0
-        )
+        total = cls(np.empty(0, np.int64), [set() for _ in range(sources)], [none] * sources, 0)
         for found in surveys:
             rows.append(found.rows)
-            total.names = [max(pair) for pair in zip(total.names, found.names, strict=True)]
-            total.author = max(total.author, found.author)
             total.licences = [one | other for one, other in zip(total.licences, found.licences, strict=True)]
             total.left_out = [one + other for one, other in zip(total.left_out, found.left_out, strict=True)]
             total.below += found.below
@@ -148,7 +135,7 @@ class _Layer:
         """What the next `SURVEYED` blocks hold."""
         last = min(first + SURVEYED, self.cuts.blocks)
         rows = np.zeros((last - first) * len(SPLITS), np.int64)
-        found = _Survey(rows, [], 0, [], [], 0)
+        found = _Survey(rows, [], [], 0)
         keys = []
         for view in self.sources:
             part = Part.read(view, self.cuts, first, last)
@@ -158,8 +145,6 @@ class _Layer:
             there = self._there(part)
             rows += np.bincount((block * len(SPLITS) + part.splits)[there], minlength=len(rows))
             keys.append(part.keys[there])
-            found.names.append(_longest(part.images.column("name")))
-            found.author = max(found.author, _longest(part.images.column("author")))
             found.licences.append(set(pc.unique(part.images.column("licence")).to_pylist()))
             left = LeftOutImages.read(
                 view, self.cuts, first, last, self.reasons[view.number], part.keys[~there]
@@ -278,12 +263,3 @@ def _licences(found: Sequence[set[str]]) -> tuple[str, ...]:
         hint = "`licence` names a licence, not an image; give authors in their own column"
         raise BuildError(Problem("too-many-licences", f"{len(named)} different licences", hint=hint))
     return named
-
-
-def _longest(column: pa.ChunkedArray) -> int:
-    return pc.max(pc.binary_length(column)).as_py() or 0
-
-
-def _width(longest: int) -> int:
-    """The bytes of the longest text, rounded up to a step; 1 where every text is empty."""
-    return -(-longest // TEXT_STEP) * TEXT_STEP or 1

@@ -26,7 +26,7 @@ from mlimg_build.dataset import (
 )
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
-from mlimg_build.labels import METHODS, RULES, Placed
+from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, Placed
 from mlimg_build.sources.note_codes import NOTE_CODES, lost, used
 from mlimg_build.spec import digest_of
 
@@ -71,6 +71,8 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
             "licences": list(plan.rows.licences),
             "statuses": [status.name for status in STATUSES],
             "methods": list(METHODS),
+            "fates": list(FATES),
+            "relations": list(RELATIONS),
         },
     )
 
@@ -143,7 +145,11 @@ def _mappings(plan: Plan) -> MappingColumns:
         method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
         score=np.array([round(row.decision.score, 3) for row in placed], np.float32),
         narrower=plan.facts.vocabulary.narrower.astype(np.uint8),
-        evidence=[evidence(row) for row in placed],
+        fate=np.array([FATES.index(row.fate) for row in placed], np.uint8),
+        relation=np.array([RELATIONS.index(row.decision.relation) for row in placed], np.uint8),
+        synset=[row.decision.wnid or "" for row in placed],
+        joined=[row.joined or "" for row in placed],
+        evidence=["; ".join(_clauses(row)) for row in placed],
     )
 
 
@@ -161,6 +167,11 @@ def _pairs(plan: Plan) -> PairColumns:
 
 def evidence(row: Placed) -> str:
     """What speaks for a decision and what became of it, in a few words."""
+    return "; ".join([*_clauses(row), *([] if row.fate == "used" else [row.fate])])
+
+
+def _clauses(row: Placed) -> list[str]:
+    """What speaks for a decision, and what joins and collapses made of it."""
     decision = row.decision
     parts = [] if decision.method == "same_id" else [*decision.evidence]
     if decision.alternatives:
@@ -171,9 +182,7 @@ def evidence(row: Placed) -> str:
         parts.append(f"{decision.wnid} joined into {row.joined}")
     if row.wnid != row.joined:
         parts.append(f"{row.joined} collapsed into {row.wnid}")
-    if row.fate != "used":
-        parts.append(row.fate)
-    return "; ".join(parts)
+    return parts
 
 
 def _attributes(plan: Plan, store: Store) -> dict[str, Any]:

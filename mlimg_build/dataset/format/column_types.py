@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,9 @@ class CategoryColumns:
 class MappingColumns:
     """One row a source category: which category it became (-1: none), by which method, with what evidence.
 
-    `source` indexes the table `sources`, `method` the table `methods`. `narrower` is 1 where the source category lies
-    below its category, so that its absence says nothing.
+    `source` indexes the table `sources`, `method` the table `methods`, `fate` the table `fates`, `relation` the table
+    `relations`. `synset` is what the name was found to be, `joined` what joins made of that ("" where there is none);
+    `narrower` is 1 where the source category lies below its category, so that its absence says nothing.
     """
 
     source: NDArray[np.uint16]
@@ -126,6 +128,10 @@ class MappingColumns:
     method: NDArray[np.uint8]
     score: NDArray[np.float32]
     narrower: NDArray[np.uint8]
+    fate: NDArray[np.uint8]
+    relation: NDArray[np.uint8]
+    synset: Sequence[str]
+    joined: Sequence[str]
     evidence: Sequence[str]
 
 
@@ -169,7 +175,7 @@ def column_arrays(columns: object, schema: Sequence[Column]) -> list[tuple[str, 
     Raises:
         DatasetError: `value-out-of-range` where a number does not fit its column.
     """
-    return [(column.name, _stored(getattr(columns, column.name), column)) for column in schema]
+    return _arrays(lambda name: getattr(columns, name), schema)
 
 
 def copy_arrays(tables: CopyTables) -> dict[str, list[tuple[str, NDArray[Any]]]]:
@@ -179,14 +185,27 @@ def copy_arrays(tables: CopyTables) -> dict[str, list[tuple[str, NDArray[Any]]]]
         DatasetError: `value-out-of-range` where a number does not fit its column.
     """
     return {
-        table: [(one.name, _stored(getattr(tables, table).get(one.name, ()), one)) for one in schema]
+        table: _arrays(partial(_or_nothing, getattr(tables, table)), schema)
         for table, schema in COPIES.items()
     }
 
 
+def _or_nothing(columns: Mapping[str, Any], name: str) -> Any:
+    return columns.get(name, ())
+
+
+def _arrays(given: Callable[[str], Any], schema: Sequence[Column]) -> list[tuple[str, NDArray[Any]]]:
+    arrays: list[tuple[str, NDArray[Any]]] = []
+    for column in schema:
+        if column.text:
+            data, stops = pack(given(column.name), column.name)
+            arrays += [(column.name, data), (f"{column.name}_stop", stops)]
+        elif column.stop_of is None:
+            arrays.append((column.name, _stored(given(column.name), column)))
+    return arrays
+
+
 def _stored(values: Any, column: Column) -> NDArray[Any]:
-    if column.text:
-        return pack(values, column.width or 0, column.name)
     given = np.asarray(values)
     if given.size == 0:
         return np.zeros(given.shape, column.dtype)

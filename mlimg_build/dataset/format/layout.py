@@ -19,29 +19,31 @@ __all__ = [
     "SHARD_FORMAT",
     "SPAN_COLUMNS",
     "TABLE_AXES",
+    "TEXT_BYTES_PER_CHUNK",
     "ZSTD_LEVEL",
     "Column",
     "Layout",
     "data_codecs",
     "image_columns",
+    "text_columns",
 ]
 
 FORMAT = "mlimg-dataset/3"
-SHARD_FORMAT = "mlimg-dataset/2"  # that of a shard's artefacts: format 3 came without a change of theirs
+SHARD_FORMAT = "mlimg-dataset/3"
 ENTRIES_PER_CHUNK = {
     "labels": 1 << 16,
     "contradictions": 1 << 13,
 }  # a chunk is stored whole, and few images have one
+TEXT_BYTES_PER_CHUNK = 1 << 18
 ZSTD_LEVEL = 1
-WNID_BYTES = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The settings that fix every chunk of a split; two datasets share shards only where these are equal.
 
-    `chunk_bytes` divides `shard_bytes`; `id_bytes` and `author_bytes` are the widths of the text columns;
-    `source_digest` says whether images keep the digest of the file they were re-encoded from.
+    `chunk_bytes` divides `shard_bytes`; `source_digest` says whether images keep the digest of the file they were
+    re-encoded from.
 
     >>> Layout(images_per_shard=4096).chunks_per_file
     512
@@ -50,12 +52,10 @@ class Layout:
     images_per_shard: int
     chunk_bytes: int = 1 << 20
     shard_bytes: int = 512 << 20
-    id_bytes: int = 64
-    author_bytes: int = 1
     source_digest: bool = False
 
     def __post_init__(self) -> None:
-        sizes = (self.images_per_shard, self.chunk_bytes, self.shard_bytes, self.id_bytes, self.author_bytes)
+        sizes = (self.images_per_shard, self.chunk_bytes, self.shard_bytes)
         if min(sizes) < 1 or self.shard_bytes % self.chunk_bytes:
             raise DatasetError(
                 Problem(
@@ -72,9 +72,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One array: `dtype` is little-endian; `width` is the second axis (None: none, 0: the longest text).
+    """One array: `dtype` is little-endian; `width` is the second axis (None: none).
 
-    `axis` names its first dimension where that is not the one of the other columns of its table.
+    `axis` names its first dimension where that is not the one of the other columns of its table. A `text` column holds
+    the UTF-8 bytes of all values, one after the other, and the column named in `stop_of` where each of them ends: so no
+    value changes the bytes of another, and none has a greatest length.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Column:
     width: int | None = None
     text: bool = False
     axis: str | None = None
+    stop_of: str | None = None
 
     def dimension_names(self, *axes: str) -> tuple[str, ...]:
         """The names of its dimensions in a table whose first dimensions are `axes`.
@@ -94,6 +97,14 @@ class Column:
         """
         first = axes if self.axis is None else (self.axis,)
         return first if self.width is None else (*first, f"{self.name}_byte")
+
+
+def text_columns(name: str) -> tuple[Column, Column]:
+    """The two columns of a text: its bytes, and where each value ends; value i begins where value i - 1 ends."""
+    return (
+        Column(name, "|u1", text=True, axis=f"{name}_byte"),
+        Column(f"{name}_stop", "<u4", stop_of=name),
+    )
 
 
 SPAN_COLUMNS = (Column("start", "<u8"), Column("stop", "<u8"))
@@ -121,8 +132,8 @@ CONTRADICTION_COLUMNS = (
 )
 
 CATEGORY_COLUMNS = (
-    Column("wnid", "|u1", WNID_BYTES, text=True),
-    Column("name", "|u1", 0, text=True),
+    *text_columns("wnid"),
+    *text_columns("name"),
     Column("parent_start", "<i8", axis="category_bound"),
     Column("parent_index", "<i4", axis="parent"),
     Column("positives", "<i8"),
@@ -131,13 +142,17 @@ CATEGORY_COLUMNS = (
 
 MAPPING_COLUMNS = (
     Column("source", "<u2"),
-    Column("id", "|u1", 0, text=True),
-    Column("name", "|u1", 0, text=True),
+    *text_columns("id"),
+    *text_columns("name"),
     Column("category", "<i4"),
     Column("method", "|u1"),
     Column("score", "<f4"),
     Column("narrower", "|u1"),
-    Column("evidence", "|u1", 0, text=True),
+    Column("fate", "|u1"),
+    Column("relation", "|u1"),
+    *text_columns("synset"),
+    *text_columns("joined"),
+    *text_columns("evidence"),
 )
 
 PAIR_COLUMNS = (
@@ -162,7 +177,7 @@ _GROUP_SPANS = (Column("start", "<u8", axis="group"), Column("stop", "<u8", axis
 COPIES: dict[str, tuple[Column, ...]] = {
     "groups": (*SPAN_COLUMNS, Column("merged", "|u1")),
     "members": (
-        Column("id", "|u1", 0, text=True),
+        *text_columns("id"),
         Column("source", "<u2"),
         Column("split", "|i1"),
         Column("row", "<i8"),
@@ -196,14 +211,14 @@ def image_columns(layout: Layout) -> tuple[Column, ...]:
     """The columns that hold one value an image, in the order in which they are digested."""
     columns = (
         *SPAN_COLUMNS,
-        Column("id", "|u1", layout.id_bytes, text=True),
+        *text_columns("id"),
         Column("source", "<u2"),
         Column("height", "<u4"),
         Column("width", "<u4"),
         Column("digest", "|u1", 32),
         Column("status", "|u1"),
         Column("licence", "<u2"),
-        Column("author", "|u1", layout.author_bytes, text=True),
+        *text_columns("author"),
     )
     return (*columns, Column("source_digest", "|u1", 32)) if layout.source_digest else columns
 

@@ -1,57 +1,91 @@
-"""Text as fixed-width zero-padded UTF-8, because Zarr v3 has no stable type for strings."""
+"""Columns of text: the bytes of all values end to end, and where each ends. Zarr v3 has no stable type for strings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.errors import DatasetError, Problem
 
-__all__ = ["ENCODING", "encode", "pack", "unpack"]
+__all__ = ["ENCODING", "Texts", "encode", "pack"]
 
-ENCODING = "utf-8-zero-padded"
+ENCODING = "utf-8"
+MOST = (1 << 32) - 1  # bytes of a column of one shard or table
 
 
-def encode(value: str, width: int, column: str) -> bytes:
-    """`value` in UTF-8, proved to fit `width` bytes and to hold no zero byte.
+@dataclass(frozen=True, slots=True)
+class Texts(Sequence[str]):
+    """A column of text that was read: `data` is uint8[bytes], `stops` uint32[n]; value i ends at `stops[i]`.
 
-    >>> encode("dog", 8, "name")
+    Bytes that are not UTF-8 show as U+FFFD.
+
+    >>> texts = Texts(*pack(["cat", "", "é"], "name"))
+    >>> len(texts), texts[2], texts.raw(0), list(texts), texts.take(np.array([2, 0]))
+    (3, 'é', b'cat', ['cat', '', 'é'], ['é', 'cat'])
+    """
+
+    data: NDArray[np.uint8]
+    stops: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.stops)
+
+    def raw(self, number: int) -> bytes:
+        """The bytes of one value."""
+        start = int(self.stops[number - 1]) if number else 0
+        return self.data[start : int(self.stops[number])].tobytes()
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return self.take(np.arange(len(self))[number])
+        return self.raw(range(len(self))[number]).decode(errors="replace")
+
+    def tolist(self) -> list[str]:
+        """All values."""
+        whole = self.data.tobytes()
+        return [whole[a:b].decode(errors="replace") for a, b in pairwise([0, *self.stops.tolist()])]
+
+    def __iter__(self) -> Any:
+        return iter(self.tolist())
+
+    def take(self, numbers: Iterable[int]) -> list[str]:
+        """The values with these numbers."""
+        return [self.raw(int(number)).decode(errors="replace") for number in numbers]
+
+
+def encode(value: str, column: str) -> bytes:
+    """`value` in UTF-8, proved to hold no zero byte.
+
+    >>> encode("dog", "name")
     b'dog'
 
     Raises:
-        DatasetError: `text-too-long` or `text-has-zero`; nothing is cut short.
+        DatasetError: `text-has-zero`.
     """
     raw = value.encode()
-    if len(raw) > width:
-        message = f"{column} {value!r} takes {len(raw)} bytes and the column holds {width}"
-        raise DatasetError(
-            Problem("text-too-long", message, hint=f"widen the column of {column} in the layout")
-        )
     if b"\0" in raw:
         message = f"{column} {value!r} holds a zero byte"
         raise DatasetError(Problem("text-has-zero", message, hint="remove the zero byte from the source"))
     return raw
 
 
-def pack(values: Sequence[str], width: int, column: str) -> NDArray[np.uint8]:
-    """`values` as uint8[len(values), width]; with width 0 the longest value gives it (at least 1).
+def pack(values: Iterable[str | bytes], column: str) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+    """The two columns of a text: uint8[bytes] and uint32[values], where each ends.
 
-    >>> pack(["cat", "é"], 0, "name").tolist()
-    [[99, 97, 116], [195, 169, 0]]
+    >>> [part.tolist() for part in pack(["cat", "é"], "name")]
+    [[99, 97, 116, 195, 169], [3, 5]]
+
+    Raises:
+        DatasetError: `text-has-zero`, and `text-too-long` where all together take 4 GiB or more.
     """
-    width = width or max((len(value.encode()) for value in values), default=1) or 1
-    joined = b"".join(encode(value, width, column).ljust(width, b"\0") for value in values)
-    return np.frombuffer(joined, np.uint8).reshape(len(values), width)
-
-
-def unpack(table: NDArray[np.uint8]) -> list[str]:
-    """The texts of uint8[n, width]; bytes that are not UTF-8 show as U+FFFD.
-
-    >>> unpack(pack(["cat", "", "é"], 0, "name"))
-    ['cat', '', 'é']
-    """
-    rows = np.ascontiguousarray(table)
-    fixed = rows.view(f"S{rows.shape[1]}").reshape(-1)
-    return [raw.decode(errors="replace") for raw in fixed.tolist()]
+    raw = [value if isinstance(value, bytes) else encode(value, column) for value in values]
+    stops = np.cumsum([len(one) for one in raw], dtype=np.int64)
+    if len(stops) and stops[-1] > MOST:
+        message = f"column {column} takes {int(stops[-1])} bytes and may take {MOST}"
+        raise DatasetError(Problem("text-too-long", message, hint="make smaller shards"))
+    return np.frombuffer(b"".join(raw), np.uint8), stops.astype("<u4")

@@ -10,12 +10,14 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.read.lru import Recent
 from mlimg_build.errors import DamagedDataset, Problem
 
-__all__ = ["StoredColumns", "ranges", "read_array", "spans_of"]
+__all__ = ["StoredColumns", "ranges", "read_array", "read_texts", "spans_of"]
 
 REMEMBERED_BYTES = 256 << 20
+TEXTS = ("images/id", "images/author")
 
 
 class StoredColumns:
@@ -42,6 +44,10 @@ class StoredColumns:
             DamagedDataset: `column-unreadable` where the stored chunks cannot be decoded.
         """
         return self._columns.get((name, shard), lambda: self._load(name, shard))
+
+    def texts(self, name: str, shard: int) -> Texts:
+        """The values of a text column, such as `images/id`, one an image of the shard."""
+        return Texts(self.column(name, shard), self.column(f"{name}_stop", shard))
 
     def spans(self, group: str, shard: int) -> NDArray[Any]:
         """Where each image's part of its row begins and ends: unsigned [images, 2]."""
@@ -70,7 +76,11 @@ class StoredColumns:
         array = self.array(name)
         first = shard * self._per_shard
         try:
-            if name.startswith("images/") or name.endswith(("/start", "/stop")):
+            if name in TEXTS:
+                stops = self.column(f"{name}_stop", shard)
+                count = int(stops[-1]) if len(stops) else 0
+                values = np.asarray(array[shard, :count])
+            elif name.startswith("images/") or name.endswith(("/start", "/stop")):
                 count = len(self._rows(shard))
                 values = np.asarray(array[first : first + count])
             else:
@@ -120,6 +130,11 @@ def read_array(path: Path) -> NDArray[Any]:
     except Exception as error:
         message = f"array {path.parent.name}/{path.name} cannot be read: {error}"
         raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error
+
+
+def read_texts(folder: Path, name: str) -> Texts:
+    """The text column `name` of a table, or of one shard's images; raises as `read_array` does."""
+    return Texts(read_array(folder / name).reshape(-1), read_array(folder / f"{name}_stop"))
 
 
 def _open(path: Path) -> zarr.Array[Any]:

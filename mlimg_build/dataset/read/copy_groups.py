@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.layout import COPIES
-from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.read.column_reader import read_array
 
 __all__ = ["CopyGroup", "CopyGroups"]
@@ -59,6 +59,11 @@ class CopyGroups(Sequence[CopyGroup]):
     @cached_property
     def _members(self) -> Mapping[str, NDArray[Any]]:
         return self._read("members")
+
+    @cached_property
+    def ids(self) -> Texts:
+        """The ids of the members."""
+        return Texts(self._members["id"], self._members["id_stop"])
 
     @cached_property
     def _labels(self) -> Mapping[str, NDArray[Any]]:
@@ -121,7 +126,7 @@ class CopyGroups(Sequence[CopyGroup]):
 
     def member_id(self, member: int) -> str:
         """The id of a member."""
-        return unpack(self._members["id"][member][None])[0]
+        return self.ids.raw(member).decode(errors="replace")
 
     def is_merged(self, group: int) -> bool:
         """Whether the labels of the image that counts are those of the table, and not its own alone."""
@@ -147,7 +152,7 @@ class CopyGroups(Sequence[CopyGroup]):
             )
         ]
         return CopyGroup(
-            ids=tuple(unpack(members["id"][start:stop])),
+            ids=tuple(self.ids.take(range(start, stop))),
             sources=tuple(self._sources[code] for code in members["source"][start:stop].tolist()),
             places=tuple(places),
             merged=self.is_merged(number),

@@ -175,13 +175,13 @@ def _read_root(path: Path) -> dict[str, Any]:
         hint = "build the dataset again, or use the version of mlimg that wrote it"
         raise DatasetError(Problem("format-unsupported", message, hint=hint))
     missing = [name for name in ("digest", "tables", "layout", "splits") if name not in attributes]
+    early = "id_bytes" in attributes.get("layout", {})  # text had widths before it had ends
     for split in attributes.get("splits", []):
-        if (path / split / "shards").exists() and not (path / split / "shards" / "first_image").exists():
-            message = (
-                f"{path} has the format {found} as it was before its release, without shards/first_image"
-            )
-            hint = "build the dataset again, or use the version of mlimg that wrote it"
-            raise DatasetError(Problem("format-unsupported", message, hint=hint))
+        early |= (path / split / "shards").exists() and not (path / split / "shards" / "first_image").exists()
+    if early:
+        message = f"{path} has the format {found} as it was before its release"
+        hint = "build the dataset again, or use the version of mlimg that wrote it"
+        raise DatasetError(Problem("format-unsupported", message, hint=hint))
     if missing:
         message = f"the attributes of {path} lack {', '.join(missing)}"
         raise DatasetError(Problem("dataset-unreadable", message, hint="fetch or build the dataset again"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.format.text import Texts
 from mlimg_build.errors import DatasetError, Problem
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ class Categories:
     """The categories in their order: ids, names, parents (indices), positives and negatives (images)."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self.wnid: list[str] = unpack(arrays["wnid"])
-        self.names: list[str] = unpack(arrays["name"])
+        self.wnid: list[str] = _texts(arrays, "wnid").tolist()
+        self.names: list[str] = _texts(arrays, "name").tolist()
         self.positives: NDArray[np.int64] = arrays["positives"]
         self.negatives: NDArray[np.int64] = arrays["negatives"]
         self.parent_start: NDArray[np.int64] = arrays["parent_start"]
@@ -152,7 +152,9 @@ class Categories:
 class Mapped:
     """One source category and the category it became (-1: none), by which method and with what evidence.
 
-    Where it is `narrower` than its category, its absence says nothing. `score` is 0 to 1.
+    `synset` is what its name was found to be, `joined` what joins made of that; None where there is none. `relation`
+    says what it is to its synset ("same_as", "is_a"), `fate` what became of it. Where it is `narrower` than its
+    category, its absence says nothing. `score` is 0 to 1.
     """
 
     source: str
@@ -162,6 +164,10 @@ class Mapped:
     method: str
     score: float
     narrower: bool
+    fate: str
+    relation: str
+    synset: str | None
+    joined: str | None
     evidence: str
 
 
@@ -178,6 +184,9 @@ class Pair:
     together: int
     images: int
     bound: float
+
+
+CODES = ("source", "method", "category", "score", "narrower", "fate", "relation")
 
 
 class Mappings(Sequence[Mapped]):
@@ -202,12 +211,25 @@ class Mappings(Sequence[Mapped]):
     def __getitem__(self, row: int | slice) -> Mapped | list[Mapped]:
         if isinstance(row, slice):
             return [self[number] for number in range(*row.indices(len(self)))]
-        values = {name: column[row] for name, column in self._arrays.items()}
+        values = {name: self._arrays[name][row] for name in CODES}
+        texts = {
+            name: _texts(self._arrays, name)[row] for name in ("id", "name", "synset", "joined", "evidence")
+        }
         return Mapped(
             source=self._tables["sources"][int(values["source"])],
             method=self._tables["methods"][int(values["method"])],
             category=int(values["category"]),
             score=round(float(values["score"]), 3),
             narrower=bool(values["narrower"]),
-            **{name: unpack(values[name][None])[0] for name in ("id", "name", "evidence")},
+            fate=self._tables["fates"][int(values["fate"])],
+            relation=self._tables["relations"][int(values["relation"])],
+            id=texts["id"],
+            name=texts["name"],
+            synset=texts["synset"] or None,
+            joined=texts["joined"] or None,
+            evidence=texts["evidence"],
         )
+
+
+def _texts(arrays: Mapping[str, NDArray[Any]], name: str) -> Texts:
+    return Texts(arrays[name], arrays[f"{name}_stop"])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.digests import order_key
 from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
-from mlimg_build.dataset.format.text import unpack
+from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.read.column_reader import StoredColumns, read_array
 from mlimg_build.dataset.read.counted_labels import CountedLabels
 from mlimg_build.dataset.read.records import Contradiction, Image, Label
@@ -127,6 +127,10 @@ class Split(Sequence[Image]):
             return self._counted.column(name.removeprefix("counted/"), shard)
         return self._columns.column(name, shard)
 
+    def texts(self, name: str, shard: int) -> Texts:
+        """The values of a column of text, `images/id` or `images/author`, one an image of the shard."""
+        return self._columns.texts(name, shard)
+
     def spans(self, group: str, shard: int) -> NDArray[Any]:
         """Where each image's part of the shard's row begins and ends: unsigned [images, 2].
 
@@ -158,7 +162,7 @@ class Split(Sequence[Image]):
         shard = bisect_right(range(self.shards), key, key=lambda number: self._key(number, 0)) - 1
         if shard < 0:
             return None
-        count = len(self.column("images/id", shard))
+        count = len(self.texts("images/id", shard))
         offset = bisect_left(range(count), key, key=lambda number: self._key(shard, number))
         found = offset < count and self._raw_id(shard, offset) == raw
         return self.rows(shard).start + offset if found else None
@@ -250,10 +254,11 @@ class Split(Sequence[Image]):
         value = {
             column.name: self.column(f"images/{column.name}", shard)[offset]
             for column in image_columns(self.dataset.layout)[2:]
+            if not column.text and column.stop_of is None
         }
         return Image(
             row=row,
-            id=unpack(value["id"][None])[0],
+            id=self.texts("images/id", shard)[offset],
             split=self.name,
             source=tables["sources"][int(value["source"])],
             height=int(value["height"]),
@@ -261,7 +266,7 @@ class Split(Sequence[Image]):
             digest=value["digest"].tobytes().hex(),
             status=tables["statuses"][int(value["status"])],
             licence=tables["licences"][int(value["licence"])],
-            author=unpack(value["author"][None])[0],
+            author=self.texts("images/author", shard)[offset],
             source_digest=value["source_digest"].tobytes().hex() if "source_digest" in value else None,
             _split=self,
         )
@@ -276,8 +281,7 @@ class Split(Sequence[Image]):
         return self._raw_id(*self.locate(self._row(row))).decode(errors="replace")
 
     def _raw_id(self, shard: int, offset: int) -> bytes:
-        raw: bytes = self.column("images/id", shard)[offset].tobytes()
-        return raw.rstrip(b"\0")
+        return self.texts("images/id", shard).raw(offset)
 
     def _key(self, shard: int, offset: int) -> bytes:
         return order_key(self._raw_id(shard, offset))

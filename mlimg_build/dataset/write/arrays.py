@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, ZstdCodec
 
-from mlimg_build.dataset.format.layout import ZSTD_LEVEL, Column, Layout
+from mlimg_build.dataset.format.layout import TEXT_BYTES_PER_CHUNK, ZSTD_LEVEL, Column, Layout
 from mlimg_build.dataset.format.text import ENCODING
 
 __all__ = ["create_columns", "create_data", "create_group", "create_ragged", "create_table"]
@@ -26,13 +27,21 @@ def create_columns(
     schema: tuple[Column, ...],
     rows: int,
     chunk_rows: int,
+    texts: Mapping[str, tuple[int, int]],
     values: dict[str, NDArray[Any]] | None = None,
 ) -> None:
     """`group` holds an array [image] or [image, byte] a column, in chunks of `chunk_rows` whole rows.
 
-    With `values` the arrays are filled; without, they are metadata to which chunk files are added.
+    The bytes of a text column are an array [shard, byte] of the shape in `texts`. With `values` the arrays are filled
+    (those of texts in their first row); without, they are metadata to which chunk files are added.
     """
     for column in schema:
+        if column.text:
+            both = ("shard", f"{column.name}_byte")
+            array = _create(group / column.name, texts[column.name], (1, TEXT_BYTES_PER_CHUNK), column, both)
+            if values is not None and len(values[column.name]):
+                array[0] = values[column.name]
+            continue
         tail = () if column.width is None else (column.width,)
         axes = column.dimension_names("image")
         array = _create(group / column.name, (rows, *tail), (chunk_rows, *tail), column, axes)
@@ -98,7 +107,7 @@ def _create(
         serializer=BytesCodec(endian=None if dtype.itemsize == 1 else "little"),
         # the checksum turns a flipped bit into an error instead of a wrong label
         compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
-        attributes={"encoding": ENCODING} if column.text else {},
+        attributes={"encoding": ENCODING, "stops": f"{column.name}_stop"} if column.text else {},
         dimension_names=axes,
         **_FIXED,
     )

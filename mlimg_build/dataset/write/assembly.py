@@ -80,7 +80,8 @@ def assemble(
     in one rename and only when the new one is complete; after any failure it is untouched and nothing is left
     over.
     `attributes` joins those of the root; `tables` gives the names behind the codes: `rules`, `sources`,
-    `licences`, `statuses`, `methods`. `copies` says which images have the same bytes, so that they count once.
+    `licences`, `statuses`, `methods`, `fates`, `relations`. `copies` says which images have the same bytes, so that
+    they count once.
 
     Raises:
         DatasetError: `not-replaceable` where `path` is something else than a dataset, `artefact-unfinished`,
@@ -179,6 +180,8 @@ def _check_codes(
     highest = {
         "sources": int(np.max(np.asarray(mappings.source, np.int64), initial=-1)),
         "methods": int(np.max(np.asarray(mappings.method, np.int64), initial=-1)),
+        "fates": int(np.max(np.asarray(mappings.fate, np.int64), initial=-1)),
+        "relations": int(np.max(np.asarray(mappings.relation, np.int64), initial=-1)),
     }
     for rows in shards.values():
         for _, images, labels in rows:
@@ -205,12 +208,18 @@ def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
     create_group(group / "images")
     width = max((images["length"] for _, images, _ in rows), default=0)
     create_data(group / "images", (len(rows), width), layout)
-    create_columns(group / "images", image_columns(layout), positions, per_shard)
-    for name, schema in (("labels", LABEL_COLUMNS), ("contradictions", CONTRADICTION_COLUMNS)):
+    schema = image_columns(layout)
+    texts = {
+        column.name: (len(rows), max((images["texts"][column.name] for _, images, _ in rows), default=0))
+        for column in schema
+        if column.text
+    }
+    create_columns(group / "images", schema, positions, per_shard, texts)
+    for name, ragged in (("labels", LABEL_COLUMNS), ("contradictions", CONTRADICTION_COLUMNS)):
         create_group(group / name)
-        create_columns(group / name, SPAN_COLUMNS, positions, per_shard)
+        create_columns(group / name, SPAN_COLUMNS, positions, per_shard, {})
         width = max((labels["widths"][name] for *_, labels in rows), default=0)
-        create_ragged(group / name, schema, (len(rows), width), ENTRIES_PER_CHUNK[name])
+        create_ragged(group / name, ragged, (len(rows), width), ENTRIES_PER_CHUNK[name])
     table: list[tuple[str, NDArray[Any]]] = [
         ("images_digest", _digests([images["digest"] for _, images, _ in rows])),
         ("labels_digest", _digests([labels["digest"] for *_, labels in rows])),

@@ -31,7 +31,7 @@ from mlimg_build.dataset.format.layout import (
     Layout,
     image_columns,
 )
-from mlimg_build.dataset.format.text import encode
+from mlimg_build.dataset.format.text import encode, pack
 from mlimg_build.dataset.write.arrays import create_columns, create_data, create_group
 from mlimg_build.dataset.write.packed_arrays import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
 from mlimg_build.dataset.write.stream import StreamWriter
@@ -84,12 +84,11 @@ class ImagesWriter:
         """The image is the next row.
 
         Raises:
-            DatasetError: `shard-too-full`, `images-unordered` (also for a repeated id), `text-too-long`,
-                `text-has-zero`, `digest-length`, or `disk-full`.
+            DatasetError: `shard-too-full`, `images-unordered` (also for a repeated id), `text-has-zero`,
+                `digest-length`, or `disk-full`.
         """
         layout = self._layout
-        raw_id = encode(image.id, layout.id_bytes, "id")
-        author = encode(image.author, layout.author_bytes, "author")
+        raw_id, author = encode(image.id, "id"), encode(image.author, "author")
         key = order_key(raw_id)
         if len(self._rows) == layout.images_per_shard:
             message = f"{image.id!r} is one image more than the {layout.images_per_shard} of a shard"
@@ -119,19 +118,30 @@ class ImagesWriter:
             )
         self._stream.close()
         schema, count = image_columns(self._layout), len(self._rows)
-        parts = list(zip(*self._rows, strict=True))
-        values = {
-            column.name: _column(part, column)
-            for column, part in zip(schema, parts[: len(schema)], strict=True)
-        }
+        given = [column for column in schema if column.stop_of is None]
+        values: dict[str, NDArray[Any]] = {}
+        for column, part in zip(given, zip(*self._rows, strict=True), strict=False):
+            if column.text:
+                values[column.name], values[f"{column.name}_stop"] = pack(part, column.name)
+            else:
+                values[column.name] = _column(part, column)
+        texts = {column.name: len(values[column.name]) for column in schema if column.text}
         create_group(self._directory)
         create_data(self._directory, (1, self._stream.length), self._layout)
-        create_columns(self._directory, schema, count, self._layout.images_per_shard, values)
+        create_columns(
+            self._directory,
+            schema,
+            count,
+            self._layout.images_per_shard,
+            {name: (1, width) for name, width in texts.items()},
+            values,
+        )
         empty = values["start"] == values["stop"]
         digest = columns_digest((column.name, values[column.name]) for column in schema)
         statuses = tally(values["status"])
         extra = {
             "length": self._stream.length,
+            "texts": texts,
             "statuses": statuses,
             "failed": tally(values["status"][empty]),
             "sources": tally(values["source"]),
