@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,6 +17,44 @@ from mlimg_build.errors import BuildError, DatasetError
 from mlimg_build.spec import load_spec
 
 HERE = Path(__file__).parent
+
+
+FORMAT_3 = "642f403f9524d6af924d126c17b9a6759497208f37c965755fcec77adfa73074"
+
+
+def test_a_dataset_of_format_3_reads_as_it_was_written(tmp_path: Path) -> None:
+    """What the first release of the format wrote is read for ever: digest, bytes, texts, labels, mappings."""
+    with zipfile.ZipFile(HERE / "format-3.zip") as archive:
+        archive.extractall(tmp_path)
+    shutil.copytree(HERE / "world", tmp_path / "world")
+    made = build(load_spec(tmp_path / "world" / "world.yaml"), tmp_path / "out", inline())
+    assert verify(tmp_path / "world.zarr").findings == ()
+    with open_dataset(tmp_path / "world.zarr") as kept, open_dataset(made.dataset) as now:
+        assert kept.digest == FORMAT_3
+        assert kept.tables == {name: values[: len(kept.tables[name])] for name, values in now.tables.items()}
+        assert list(kept.mappings) == list(now.mappings)
+        assert (kept.categories.wnid, kept.categories.names) == (now.categories.wnid, now.categories.names)
+        for name, split in kept.splits.items():
+            assert list(split) == list(now[name])
+            for one, other in zip(split, now[name], strict=True):
+                assert one.data == other.data
+                assert hashlib.sha256(one.data).hexdigest() == one.digest or not one.data
+                assert (one.labels, one.copies) == (other.labels, other.copies)
+
+
+def test_a_dataset_of_format_3_as_it_was_before_its_release_is_refused_and_replaced(tmp_path: Path) -> None:
+    shutil.copytree(HERE / "world", tmp_path / "world")
+    loaded = load_spec(tmp_path / "world" / "world.yaml")
+    made = build(loaded, tmp_path / "out", inline())
+    root = made.dataset / "zarr.json"
+    told = json.loads(root.read_text())
+    told["attributes"]["layout"] |= {"id_bytes": 16, "author_bytes": 1}
+    root.write_text(json.dumps(told))
+    with pytest.raises(DatasetError, match="before its release") as caught:
+        open_dataset(made.dataset)
+    assert caught.value.code == "format-unsupported"
+    assert build(loaded, tmp_path / "out", inline()).digest == made.digest
+    assert verify(made.dataset).ok
 
 
 @pytest.fixture
