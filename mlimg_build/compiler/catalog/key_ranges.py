@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,8 @@ class KeyRanges:
     """Takes rows with a column `key` (uint64, evenly spread) in any order and gives them back range by range.
 
     A file holds the rows of one share of `HELD` bytes, one record batch a range; so any number of rows is sorted
-    with the memory of one range, as keys are hashes and ranges are of one size. Memory: three times `HELD`.
+    with the memory of one range, as keys are hashes and ranges are of one size. One share is written in a thread of its
+    own while the next is taken in. Memory: four times `HELD`. An `OSError` of the disk is raised by a later call.
     """
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
@@ -29,6 +32,8 @@ class KeyRanges:
         self._rows: list[pa.RecordBatch] = []
         self._bytes = 0
         self._files: list[Path] = []
+        self._writing: Future[None] | None = None
+        self._writer = ThreadPoolExecutor(1)  # its thread begins with the first share
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Takes rows in."""
@@ -36,7 +41,7 @@ class KeyRanges:
             self._rows.append(batch)
             self._bytes += batch.nbytes
         if self._bytes > HELD:
-            self._write()
+            self._begin_write()
 
     @property
     def in_files(self) -> bool:
@@ -45,7 +50,9 @@ class KeyRanges:
 
     def divide(self) -> None:
         """All rows are in files, and so in ranges."""
-        self._write()
+        self._begin_write()
+        self._end_write()
+        self._writer.shutdown()
 
     def take(self, number: int) -> pa.Table:
         """The rows of a range, in the order in which they were added; all rows are in range 0 without files."""
@@ -61,25 +68,23 @@ class KeyRanges:
             self.divide()
         yield from (self.take(number) for number in range(1 << BITS if self.in_files else 1))
 
-    def _write(self) -> None:
-        table = pa.Table.from_batches(self._rows, self.schema)
-        self._rows, self._bytes = [], 0
-        number = (_keys(table) >> np.uint64(64 - BITS)).astype(np.uint8)
-        rows = table.take(pa.array(np.argsort(number, kind="stable"))).combine_chunks()
-        ends = np.cumsum(np.bincount(number, minlength=1 << BITS))
+    def _begin_write(self) -> None:
+        self._end_write()
         path = self._folder / f"{self._name}-{len(self._files):04}.arrow"
-        write_batches(
-            path, self.schema, (_batch(rows, *span) for span in zip([0, *ends[:-1]], ends, strict=True))
-        )
+        rows, self._rows, self._bytes = self._rows, [], 0
         self._files.append(path)
+        self._writing = self._writer.submit(_write, path, pa.Table.from_batches(rows, self.schema))
+
+    def _end_write(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
 
-def _keys(table: pa.Table) -> np.ndarray:
-    keys: np.ndarray = table.column("key").to_numpy()
-    return keys
-
-
-def _batch(rows: pa.Table, start: int, stop: int) -> pa.RecordBatch:
-    """These rows as one batch, which may have none."""
-    columns = [column.combine_chunks() for column in rows.slice(int(start), int(stop - start)).columns]
-    return pa.record_batch(columns, schema=rows.schema)
+def _write(path: Path, table: pa.Table) -> None:
+    """The rows of a share, of which there is one at least, are in a file: a record batch a range."""
+    number = (table.column("key").to_numpy() >> np.uint64(64 - BITS)).astype(np.uint8)
+    taken = table.take(pa.array(np.argsort(number, kind="stable"))).combine_chunks()
+    (rows,) = taken.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+    ends = np.cumsum(np.bincount(number, minlength=1 << BITS)).tolist()
+    write_batches(path, table.schema, (rows.slice(a, b - a) for a, b in pairwise([0, *ends])))
