@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def trained(
     loaded, dataset = built
     out = tmp_path_factory.mktemp("trained") / "out"
     subprocess.run(["cp", "-a", dataset.parent, out], check=True)
+    for kind in ("runs", "model"):  # that other tests may have made with settings of theirs
+        shutil.rmtree(out / f"{loaded.spec.name}.{kind}", ignore_errors=True)
     make_model(loaded, out, Backend(training=OFTEN))
     return loaded, out
 
