@@ -169,7 +169,7 @@ def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str],
     for loaded in specs:
         if loaded.spec.name == store.root.name:
             planned = Store(store.root)
-            with planned.held(), interruptible():
+            with planned.exclusive_lock(), interruptible():
                 graph = load_wordnet(loaded)
                 check_ids(loaded, graph)
                 made = make_plan(loaded, graph, planned, progress=progress)
@@ -228,7 +228,7 @@ def _contents(root: Path, kept: Needed | None) -> StoreContents:
 def _pruned(store: Store, kept: Needed | None, dry_run: bool) -> list[StagePruned]:
     """Removes what is spare of a store, stage by stage."""
     left = [(entry, cost) for entry, cost, _ in _judged(store.root, kept) if entry.stage == LEFTOVER]
-    with nullcontext() if dry_run else store.held():  # which removes what killed runs left
+    with nullcontext() if dry_run else store.exclusive_lock():  # which removes what killed runs left
         judged = _judged(store.root, kept)
         spare = [
             (entry, cost) for entry, cost, state in judged if state == "spare" and entry.stage != LEFTOVER

@@ -20,7 +20,7 @@ from mlimg_build.compiler.lint.contradictions import COLUMNS as CONTRADICTIONS
 from mlimg_build.compiler.lint.contradictions import contradictions
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.lock.lock_reader import KEY, Locked, changes, parse_lock, read_lock
-from mlimg_build.compiler.lock.lock_writer import lock_files, refuse_strangers, write_lock
+from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
 from mlimg_build.compiler.plan.left_out import write_left_out
 from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, remember
 from mlimg_build.compiler.run.assembly import failures, finish, noted, passed_over, plan_digest
@@ -62,7 +62,7 @@ def plan(
 ) -> Plan:
     """The plan of a build into `out`, with the rules of the spec that have no effect."""
     store = _store(loaded, out)
-    with store.held():
+    with store.exclusive_lock():
         made = _plan(loaded, store, fraction, progress)
         return replace(made, unused=unused_rules(made, store))
 
@@ -72,8 +72,8 @@ def lock(
 ) -> Plan:
     """Writes the lock of a spec into `folder`; labels are worked out, no image is read."""
     store = _store(loaded, out)
-    refuse_strangers(folder)
-    with store.held(), interruptible():
+    ensure_replaceable(folder)
+    with store.exclusive_lock(), interruptible():
         made = _labelled(loaded, store, backend, watcher or Silent())
         write_lock(made, store, folder, _digest_at(dataset_path(loaded, out, 1.0), made))
     return made
@@ -114,7 +114,7 @@ def labelled(
 ) -> T:
     """What `use` makes of the plan of the whole, with all labels worked out and in the store; no image is read."""
     store = _store(loaded, out)
-    with store.held(), interruptible():
+    with store.exclusive_lock(), interruptible():
         return use(_labelled(loaded, store, backend, watcher or Silent()), store)
 
 
@@ -169,8 +169,8 @@ def build(
     store = _store(loaded, out)
     path = dataset_path(loaded, out, fraction)
     folder = path.with_name(f"{path.name.removesuffix('.zarr')}.lock")
-    refuse_strangers(folder)
-    with store.held(), interruptible():
+    ensure_replaceable(folder)
+    with store.exclusive_lock(), interruptible():
         watcher = watcher or Silent()
         expected, whole = read_lock(locked) if locked else None, None
         if repair:

@@ -13,7 +13,7 @@ from mlimg_build.dataset import Dataset, Image, open_dataset
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError
 from mlimg_build.explain.image_labels import explain_in
-from mlimg_build.images import STATUSES, BadImage, encode, prove
+from mlimg_build.images import STATUSES, BadImage, decode_fully, encode
 from mlimg_build.report import (
     ClashRow,
     Failure,
@@ -214,7 +214,7 @@ def _thumbnail(image: Image) -> bytes:
     if not data:
         return b""
     try:
-        proof = prove(data, max(image.width * image.height, 1))
+        proof = decode_fully(data, max(image.width * image.height, 1))
         return encode(data, proof, SIDE, QUALITY)[0]
     except BadImage:
         return b""

@@ -19,7 +19,7 @@ from mlimg_build.dataset.format.layout import (
     image_columns,
 )
 from mlimg_build.dataset.read.column_reader import read_array
-from mlimg_build.dataset.read.shard_reader import RowStream
+from mlimg_build.dataset.read.shard_reader import ShardRowReader
 from mlimg_build.dataset.write.shard_writer import read_labels, read_result
 from mlimg_build.errors import DatasetError
 
@@ -78,7 +78,7 @@ def labels_flaw(directory: Path) -> tuple[str | None, dict[str, NDArray[Any]]]:
 
 
 def _bytes_flaw(directory: Path, values: dict[str, NDArray[Any]]) -> str | None:
-    stream = RowStream(directory / "data", lambda: None)
+    stream = ShardRowReader(directory / "data", lambda: None)
     try:
         for start, stop, digest in zip(
             values["start"].tolist(), values["stop"].tolist(), values["digest"], strict=True

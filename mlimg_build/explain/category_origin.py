@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 
 from mlimg_build.dataset import Dataset
-from mlimg_build.explain.spec_lines import STATES, Places, categories_named, statement_text
+from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 
-__all__ = ["portray"]
+__all__ = ["describe_category"]
 
 MOST = 8  # categories that labels came through, and examples, that are told
 
 
-def portray(dataset: Dataset, text: str) -> dict[str, Any]:
+def describe_category(dataset: Dataset, text: str) -> dict[str, Any]:
     """What there is to know of the category called `text` (an id or a name, of several if they share it); JSON-able.
 
     Every label column is read once, shard by shard. Raises `DatasetError` `category-unknown`.
     """
-    places = Places(dataset)
+    places = SpecLocations(dataset)
     return {"categories": [_portrait(dataset, places, number) for number in categories_named(dataset, text)]}
 
 
-def _portrait(dataset: Dataset, places: Places, number: int) -> dict[str, Any]:
+def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str, Any]:
     categories = dataset.categories
     children = [i for i, above in enumerate(categories.parents) if number in above]
     origins = [
@@ -65,7 +65,7 @@ def _portrait(dataset: Dataset, places: Places, number: int) -> dict[str, Any]:
     }
 
 
-def _labels(dataset: Dataset, places: Places, number: int) -> list[dict[str, Any]]:
+def _labels(dataset: Dataset, places: SpecLocations, number: int) -> list[dict[str, Any]]:
     """One entry a state, rule and source: how many labels that count, and through which categories they came."""
     found: Counter[tuple[int, int, int, int]] = Counter()
     for split in dataset.splits.values():

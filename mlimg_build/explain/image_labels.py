@@ -11,8 +11,8 @@ from typing import Any
 
 from mlimg_build.dataset import Dataset, Image, Label, open_dataset
 from mlimg_build.errors import DatasetError
-from mlimg_build.explain.category_origin import portray
-from mlimg_build.explain.spec_lines import STATES, Places, categories_named, statement_text
+from mlimg_build.explain.category_origin import describe_category
+from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 from mlimg_build.labels import written
 from mlimg_build.sources import place_of
 from mlimg_build.sources.image_files import stem
@@ -38,7 +38,7 @@ def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dic
 def explain_category(path: Path, text: str) -> dict[str, Any]:
     """What there is to know of a category, by id or name. Raises `DatasetError` `category-unknown`."""
     with open_dataset(path) as dataset:
-        return portray(dataset, text)
+        return describe_category(dataset, text)
 
 
 def _find(dataset: Dataset, image: str) -> Image:
@@ -78,7 +78,7 @@ class _Explained:
         self.dataset = dataset
         self.image = image
         self.categories = dataset.categories
-        self.places = Places(dataset)
+        self.places = SpecLocations(dataset)
 
     def told(self, category: str | None) -> dict[str, Any]:
         chosen = categories_named(self.dataset, category) if category else None

@@ -9,7 +9,7 @@ from mlimg_build.spec import nearest
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.yaml.reader import read_document
 
-__all__ = ["METHOD_TEXT", "STATES", "Places", "categories_named", "statement_text"]
+__all__ = ["METHOD_TEXT", "STATES", "SpecLocations", "categories_named", "statement_text"]
 
 STATES = {1: "present", -1: "absent"}
 METHOD_TEXT = {
@@ -34,7 +34,7 @@ RULE_PLACE: dict[str, tuple[str | int, ...]] = {
 }
 
 
-class Places:
+class SpecLocations:
     """The lines of the spec that a dataset was built from."""
 
     def __init__(self, dataset: Dataset) -> None:

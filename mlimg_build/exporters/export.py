@@ -63,7 +63,7 @@ def export(
     folder = folder.absolute()
     with open_dataset(path) as dataset:
         chosen = [dataset[split].name for split in (splits or dataset.splits)]
-        _refuse_strangers(folder, dataset)
+        _ensure_replaceable(folder, dataset)
         hint = "free some space and run the same command again; an export that was there is as it was"
         with explaining_full_disk(folder, hint), replacing(folder) as temporary:
             counts = _Counts(advance, sum(len(dataset[split]) for split in chosen))
@@ -157,7 +157,7 @@ def _description(
     }
 
 
-def _refuse_strangers(folder: Path, dataset: Dataset) -> None:
+def _ensure_replaceable(folder: Path, dataset: Dataset) -> None:
     """Raise `not-replaceable` where an export would take the place of anything else, or lie inside its dataset."""
     inside = dataset.path.resolve() in (folder.resolve(), *folder.resolve().parents)
     if inside:

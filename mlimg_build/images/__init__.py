@@ -2,8 +2,8 @@
 
 from mlimg_build.images.decoding import decode
 from mlimg_build.images.encoding import encode, encoder
-from mlimg_build.images.full_decode import prove
-from mlimg_build.images.image_info import Proof
+from mlimg_build.images.full_decode import decode_fully
+from mlimg_build.images.image_info import ImageInfo
 from mlimg_build.images.ingest import Checked, check
 from mlimg_build.images.status import STATUSES, BadImage, Status
 
@@ -11,11 +11,11 @@ __all__ = [
     "STATUSES",
     "BadImage",
     "Checked",
-    "Proof",
+    "ImageInfo",
     "Status",
     "check",
     "decode",
+    "decode_fully",
     "encode",
     "encoder",
-    "prove",
 ]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from mlimg_build.images import jpeg_segments as markers
 from mlimg_build.images.encoding import rgb
-from mlimg_build.images.full_decode import prove
-from mlimg_build.images.image_info import Proof, proved
+from mlimg_build.images.full_decode import decode_fully
+from mlimg_build.images.image_info import ImageInfo, proved
 
 __all__ = ["decode"]
 
@@ -24,7 +24,7 @@ def decode(data: bytes, least: int | None = None, *, trusted: bool = False) -> N
 
     The image is proved whole first, unless it is `trusted` because it was when it was stored. Raises BadImage.
     """
-    proof = _glance(data) if trusted else prove(data, MAX_PIXELS)
+    proof = _glance(data) if trusted else decode_fully(data, MAX_PIXELS)
     width, height = proof.width, proof.height
     if least is not None:
         share = min(1.0, least / min(width, height))
@@ -32,10 +32,10 @@ def decode(data: bytes, least: int | None = None, *, trusted: bool = False) -> N
     return rgb(data, proof, width, height)
 
 
-def _glance(data: bytes) -> Proof:
+def _glance(data: bytes) -> ImageInfo:
     """What the header of a JPEG says; other formats are proved."""
     if not data.startswith(markers.SIGNATURE):
-        return prove(data, MAX_PIXELS)
+        return decode_fully(data, MAX_PIXELS)
     head = markers.header(data)
     mode = "L" if head.frame.components == 1 else "RGB"
     return proved("jpeg", head.frame.width, head.frame.height, mode, head.orientation)

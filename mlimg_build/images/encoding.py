@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from mlimg_build.images import gif, jpeg, png, webp
-from mlimg_build.images.image_info import Proof
+from mlimg_build.images.image_info import ImageInfo
 from mlimg_build.images.status import BadImage, Status
 
 __all__ = ["encode", "encoder", "rgb"]
@@ -38,7 +38,7 @@ def encoder() -> str:
     return f"pillow {PIL.__version__}, libjpeg-turbo {turbo}, simplejpeg {simplejpeg.__version__}"
 
 
-def encode(data: bytes, proof: Proof, short_side: int, quality: int) -> tuple[bytes, int, int]:
+def encode(data: bytes, proof: ImageInfo, short_side: int, quality: int) -> tuple[bytes, int, int]:
     """The proved image as a JPEG whose short side is at most `short_side` pixels, with its width and height.
 
     The EXIF orientation is applied and no metadata are kept. An image is never enlarged; the long side is
@@ -67,7 +67,7 @@ def encode(data: bytes, proof: Proof, short_side: int, quality: int) -> tuple[by
     return bytes(simplejpeg.encode_jpeg(array, quality, space, sampling)), width, height
 
 
-def rgb(data: bytes, proof: Proof, min_width: int, min_height: int) -> NDArray[np.uint8]:
+def rgb(data: bytes, proof: ImageInfo, min_width: int, min_height: int) -> NDArray[np.uint8]:
     """The proved image upright, uint8[height, width, 3].
 
     A JPEG is decoded at the smallest size of at most one half that holds `min_width` x `min_height` (as displayed),
@@ -99,7 +99,7 @@ def _fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
     return (width * short_side + short // 2) // short, (height * short_side + short // 2) // short
 
 
-def _decoded(data: bytes, proof: Proof, size: tuple[int, int]) -> Image.Image:
+def _decoded(data: bytes, proof: ImageInfo, size: tuple[int, int]) -> Image.Image:
     """The pixels in mode L or RGB, at least as large as `size` and not yet turned."""
     if proof.format == "jpeg":
         array = jpeg.pixels(data, proof.mode == "L", 2 * size[0], 2 * size[1])

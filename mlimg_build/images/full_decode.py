@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mlimg_build.images import gif, jpeg, png, webp
 from mlimg_build.images import jpeg_segments as markers
-from mlimg_build.images.image_info import Proof
+from mlimg_build.images.image_info import ImageInfo
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["prove"]
+__all__ = ["decode_fully"]
 
 _FOREIGN = (
     (b"II*\x00", "TIFF"),
@@ -20,7 +20,7 @@ _FOREIGN = (
 )
 
 
-def prove(data: bytes, max_pixels: int) -> Proof:
+def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     """The image in `data` decodes whole: every pixel of a JPEG, PNG or WebP, of an animation the first frame.
 
     Memory stays within the decoded size of `max_pixels`, because sizes are compared before pixels are
@@ -28,7 +28,7 @@ def prove(data: bytes, max_pixels: int) -> Proof:
     unrecognised or too_many_pixels. No warning is issued and no global setting is read or changed, so
     threads may call it.
 
-    >>> prove(b"", 1_000_000)
+    >>> decode_fully(b"", 1_000_000)
     Traceback (most recent call last):
     ...
     mlimg_build.images.status.BadImage: error[empty]: the file has no bytes
@@ -37,13 +37,13 @@ def prove(data: bytes, max_pixels: int) -> Proof:
     if not data:
         raise BadImage.because(Status.empty, "the file has no bytes")
     if data.startswith(markers.SIGNATURE):
-        return jpeg.prove(data, max_pixels)
+        return jpeg.decode_fully(data, max_pixels)
     if data.startswith(png.SIGNATURE):
-        return png.prove(data, max_pixels)
+        return png.decode_fully(data, max_pixels)
     if data.startswith(gif.SIGNATURES):
-        return gif.prove(data, max_pixels)
+        return gif.decode_fully(data, max_pixels)
     if webp.recognised(data):
-        return webp.prove(data, max_pixels)
+        return webp.decode_fully(data, max_pixels)
     raise BadImage.because(Status.unrecognised, _guess(data))
 
 

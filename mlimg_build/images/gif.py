@@ -11,18 +11,18 @@ import struct
 from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
-from mlimg_build.images.image_info import Proof, proved, within
+from mlimg_build.images.image_info import ImageInfo, proved, within
 from mlimg_build.images.pillow import load
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["SIGNATURES", "pixels", "prove"]
+__all__ = ["SIGNATURES", "decode_fully", "pixels"]
 
 SIGNATURES = (b"GIF87a", b"GIF89a")
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _CONTROL = 0xF9
 
 
-def prove(data: bytes, max_pixels: int) -> Proof:
+def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     """The first frame of the GIF is whole, down to the end of its data blocks; or BadImage is raised.
 
     The size is that of the screen, enlarged to hold the frame where the frame reaches over it.

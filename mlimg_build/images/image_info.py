@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["Proof", "proved", "within"]
+__all__ = ["ImageInfo", "proved", "within"]
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ImageInfo:
     """An image that decodes whole.
 
     `format` is "jpeg", "png", "webp" or "gif"; `width` and `height` are pixels as displayed, that is after
@@ -44,12 +44,12 @@ def within(width: int, height: int, max_pixels: int) -> None:
         raise BadImage.because(Status.too_many_pixels, reason)
 
 
-def proved(name: str, width: int, height: int, mode: str, orientation: int) -> Proof:
+def proved(name: str, width: int, height: int, mode: str, orientation: int) -> ImageInfo:
     """The proof of a file whose pixels lie as `width` x `height`; orientations 5 to 8 swap the sides.
 
     >>> proved("jpeg", 640, 480, "RGB", 6)
-    Proof(format='jpeg', width=480, height=640, mode='RGB', orientation=6)
+    ImageInfo(format='jpeg', width=480, height=640, mode='RGB', orientation=6)
     """
     if orientation >= 5:
         width, height = height, width
-    return Proof(name, width, height, mode, orientation)
+    return ImageInfo(name, width, height, mode, orientation)

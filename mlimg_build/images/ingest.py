@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from mlimg_build.images.encoding import encode
-from mlimg_build.images.full_decode import prove
-from mlimg_build.images.image_info import Proof
+from mlimg_build.images.full_decode import decode_fully
+from mlimg_build.images.image_info import ImageInfo
 
 __all__ = ["Checked", "check"]
 
@@ -21,7 +21,7 @@ class Checked:
     the original.
     """
 
-    proof: Proof
+    proof: ImageInfo
     data: bytes
     digest: bytes
     source_digest: bytes
@@ -34,7 +34,7 @@ def check(data: bytes, max_pixels: int, encoding: tuple[int, int] | None) -> Che
 
     Raises BadImage, whose `status` is what the image's row gets.
     """
-    proof = prove(data, max_pixels)
+    proof = decode_fully(data, max_pixels)
     source_digest = sha256(data).digest()
     if encoding is None:
         return Checked(proof, data, source_digest, source_digest, proof.width, proof.height)

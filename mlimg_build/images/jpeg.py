@@ -16,13 +16,13 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
-from mlimg_build.images.image_info import Proof, proved, within
+from mlimg_build.images.image_info import ImageInfo, proved, within
 from mlimg_build.images.jpeg_segments import Frame, Header, header
 from mlimg_build.images.pillow import load
 from mlimg_build.images.status import BadImage, Status
 from mlimg_build.images.zero_blocks import zeroed
 
-__all__ = ["pixels", "prove"]
+__all__ = ["decode_fully", "pixels"]
 
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _PROCESSES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # sequential and progressive, Huffman and arithmetic
@@ -32,7 +32,7 @@ _CUT = "Premature end of JPEG file"
 _UNNAMED_SAMPLING = "Could not determine subsampling"
 
 
-def prove(data: bytes, max_pixels: int) -> Proof:
+def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     """The JPEG's first image decodes whole from its first to its last marker; or BadImage is raised.
 
     Bytes after the end marker are allowed (MPO, appended data). A missing end marker is truncated, even if

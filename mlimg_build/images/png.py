@@ -15,11 +15,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from mlimg_build.images import exif
-from mlimg_build.images.image_info import Proof, proved, within
+from mlimg_build.images.image_info import ImageInfo, proved, within
 from mlimg_build.images.pillow import load
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["SIGNATURE", "pixels", "prove"]
+__all__ = ["SIGNATURE", "decode_fully", "pixels"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type: samples a pixel
@@ -43,7 +43,7 @@ class _Chunks:
     plain: bytes
 
 
-def prove(data: bytes, max_pixels: int) -> Proof:
+def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     """The PNG is whole: every chunk with its CRC, IEND, and pixels for every row; or BadImage is raised.
 
     Bytes after IEND are allowed. A damaged ancillary chunk counts as damage too.

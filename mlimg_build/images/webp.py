@@ -11,11 +11,11 @@ from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 from mlimg_build.images import exif
-from mlimg_build.images.image_info import Proof, proved, within
+from mlimg_build.images.image_info import ImageInfo, proved, within
 from mlimg_build.images.pillow import load
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["pixels", "prove", "recognised"]
+__all__ = ["decode_fully", "pixels", "recognised"]
 
 HEADERS = {b"VP8X": 10, b"VP8L": 5, b"VP8 ": 10}  # bytes of a first chunk that say how big the image is
 
@@ -25,7 +25,7 @@ def recognised(data: bytes) -> bool:
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
-def prove(data: bytes, max_pixels: int) -> Proof:
+def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     """The WebP file is complete and its first frame decodes; or BadImage is raised.
 
     Bytes after the end that the container states are allowed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlimg_build.labels.derivation.confidences import at_least, narrowed, written
-from mlimg_build.labels.derivation.contradictions import Contradictions, Policy, settle
+from mlimg_build.labels.derivation.contradictions import Contradictions, Policy, resolve_contradictions
 from mlimg_build.labels.derivation.cooccurrence import (
     Block,
     Counts,
@@ -43,7 +43,16 @@ from mlimg_build.labels.mapping.judgement import Judgement, judge
 from mlimg_build.labels.mapping.scores import POLICIES
 from mlimg_build.labels.mapping.spelling import spellings
 from mlimg_build.labels.name_doubts import NAME_DOUBTS, NEAR, doubtful_findings, near_ties, same_names
-from mlimg_build.labels.vocabulary import FATES, WAYS, Merge, Placed, Thresholds, Vocabulary, gather, merges
+from mlimg_build.labels.vocabulary import (
+    FATES,
+    WAYS,
+    MappedCategory,
+    Merge,
+    Thresholds,
+    Vocabulary,
+    build_vocabulary,
+    merges,
+)
 
 __all__ = [
     "ABSENT",
@@ -77,10 +86,10 @@ __all__ = [
     "Hierarchy",
     "Judgement",
     "LabelTable",
+    "MappedCategory",
     "Merge",
     "Named",
     "Pairs",
-    "Placed",
     "Policy",
     "Rules",
     "Shape",
@@ -89,6 +98,7 @@ __all__ = [
     "Vocabulary",
     "add_cooccurring",
     "at_least",
+    "build_vocabulary",
     "circular_parts",
     "collapse_only_leaves",
     "count_lacking",
@@ -100,7 +110,6 @@ __all__ = [
     "doubtful_findings",
     "from_graph",
     "from_pairs",
-    "gather",
     "imply",
     "information_content",
     "judge",
@@ -114,8 +123,8 @@ __all__ = [
     "nouns_of",
     "part_pairs",
     "prove",
+    "resolve_contradictions",
     "same_names",
-    "settle",
     "shape",
     "shared_images",
     "spellings",

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mlimg_build.labels.findings import Finding
-from mlimg_build.labels.vocabulary import Placed
+from mlimg_build.labels.vocabulary import MappedCategory
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 
@@ -22,7 +22,7 @@ NAME_DOUBTS = {
 """The kinds of findings about names, as `KINDS` has those about categories."""
 
 
-def near_ties(placed: Sequence[Placed], accepted: float) -> list[Placed]:
+def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedCategory]:
     """The decisions that a rule found, that are used, and whose best alternative has `NEAR` of their score or more.
 
     What people decided is no doubt, nor is a score of `accepted` or more.
@@ -38,13 +38,13 @@ def near_ties(placed: Sequence[Placed], accepted: float) -> list[Placed]:
     ]
 
 
-def same_names(placed: Sequence[Placed]) -> list[list[Placed]]:
+def same_names(placed: Sequence[MappedCategory]) -> list[list[MappedCategory]]:
     """The categories of one source that have one name and several ids, where a rule placed a used one of them by it.
 
     A category that people left out, or that the spec excludes, has no part in it. A name that is only the id says
     nothing: such categories are told apart by how they are written.
     """
-    groups: dict[tuple[str, str], list[Placed]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[MappedCategory]] = defaultdict(list)
     for row in placed:
         decision = row.decision
         written = decision.name.replace(" ", "_") != decision.id.replace(" ", "_")
@@ -57,7 +57,9 @@ def same_names(placed: Sequence[Placed]) -> list[list[Placed]]:
     ]
 
 
-def doubtful_findings(placed: Sequence[Placed], accepted: float, graph: NounGraph) -> tuple[Finding, ...]:
+def doubtful_findings(
+    placed: Sequence[MappedCategory], accepted: float, graph: NounGraph
+) -> tuple[Finding, ...]:
     """The same as findings about the categories that they became, those of most images first."""
     found = []
     for row in near_ties(placed, accepted):

@@ -15,7 +15,16 @@ from mlimg_build.labels.mapping.decision import FOUND, Decision
 from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["FATES", "WAYS", "Merge", "Placed", "Thresholds", "Vocabulary", "gather", "merges"]
+__all__ = [
+    "FATES",
+    "WAYS",
+    "MappedCategory",
+    "Merge",
+    "Thresholds",
+    "Vocabulary",
+    "build_vocabulary",
+    "merges",
+]
 
 FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a", "no_value")
 """What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the
@@ -32,7 +41,7 @@ Ancestors = Literal["none", "common", "all"]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class MappedCategory:
     """A decision with what became of it: `wnid` after joins, `fate`, and the images that state it present.
 
     `joined` is the synset after joins and before collapses. A `narrower` source category lies below its category:
@@ -64,7 +73,7 @@ class Vocabulary:
     """The categories, sorted by id, and the source categories in the order given, each with its fate."""
 
     wnids: tuple[str, ...]
-    placed: tuple[Placed, ...]
+    placed: tuple[MappedCategory, ...]
 
     def __len__(self) -> int:
         return len(self.wnids)
@@ -113,7 +122,7 @@ def merges(vocabulary: Vocabulary) -> dict[str, Merge]:
     return found
 
 
-def _way(row: Placed) -> str:
+def _way(row: MappedCategory) -> str:
     if row.moved:
         return row.moved
     if row.decision.relation == "is_a":
@@ -121,7 +130,7 @@ def _way(row: Placed) -> str:
     return row.decision.method if row.decision.method in ("same_id", "file") else "synonyms"
 
 
-def gather(
+def build_vocabulary(
     decisions: Sequence[Decision],
     images: Sequence[int],
     graph: NounGraph,
@@ -236,10 +245,10 @@ def _place(
     excluded: bool,
     drop_below_score: float,
     drop_is_a: bool,
-) -> Placed:
+) -> MappedCategory:
     if decision.wnid is None:
         fate = "excluded" if excluded else "dropped" if decision.method == "file" else _nameless(decision)
-        return Placed(decision, None, fate, images)
+        return MappedCategory(decision, None, fate, images)
     joined, wnid = moves.of(decision.wnid)
     narrower = False
     if excluded or moves.excludes(decision.wnid, joined, wnid):
@@ -251,7 +260,7 @@ def _place(
     else:
         fate = "rare" if images < fewest else "used"
         narrower = decision.relation == "is_a" or joined != wnid or moves.narrower(decision.wnid, joined)
-    return Placed(decision, wnid, fate, images, joined, narrower)
+    return MappedCategory(decision, wnid, fate, images, joined, narrower)
 
 
 def _nameless(decision: Decision) -> str:
@@ -259,7 +268,7 @@ def _nameless(decision: Decision) -> str:
 
 
 def _merged_counts(
-    placed: Sequence[Placed], present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]
+    placed: Sequence[MappedCategory], present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]
 ) -> dict[str, int]:
     """The distinct images of every id that used source categories were merged into."""
     wnids = sorted({row.wnid for row in placed if row.fate == "used" and row.wnid})

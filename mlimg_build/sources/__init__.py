@@ -9,7 +9,7 @@ from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.table import Table
-from mlimg_build.sources.image_reader import Bytes
+from mlimg_build.sources.image_reader import ImageReader
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Batch, Category, Notes, Source, place_of
@@ -20,9 +20,9 @@ __all__ = [
     "SOURCES",
     "WHOLE_FILE",
     "Batch",
-    "Bytes",
     "Category",
     "Dictionary",
+    "ImageReader",
     "Notes",
     "Source",
     "open_source",

@@ -12,7 +12,7 @@ from mlimg_build.errors import Place, SourceError, TransientError
 from mlimg_build.sources.protocol import WHOLE_FILE
 from mlimg_build.sources.read_errors import away, changed, is_gone, is_of_one_file, unread
 
-__all__ = ["Bytes"]
+__all__ = ["ImageReader"]
 
 PLAIN = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -21,7 +21,7 @@ PIECE = 1 << 30
 LISTINGS = 4  # folders whose last listing is remembered
 
 
-class Bytes:
+class ImageReader:
     """Reads images below a root and keeps the last few tars open; close it when done.
 
     `source` and `place` say in errors whose folder it is, and where the spec names it.
@@ -37,7 +37,7 @@ class Bytes:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._listed: OrderedDict[Path, tuple[tuple[int, int, int], frozenset[str]]] = OrderedDict()
 
-    def __enter__(self) -> Bytes:
+    def __enter__(self) -> ImageReader:
         return self
 
     def __exit__(

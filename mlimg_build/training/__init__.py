@@ -1,8 +1,8 @@
 """Networks: trained on a dataset, evaluated, tuned to another, used. The only package that imports torch."""
 
-from mlimg_build.training.data.batches import Batch, Batches, Stream
+from mlimg_build.training.data.batches import Batch, BatchLoader, BatchPlan
 from mlimg_build.training.data.samples import Samples
-from mlimg_build.training.data.shuffle_order import Order
+from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.data.targets import SparseLabels, dense
 from mlimg_build.training.finetuning import classes_of, transfer
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
@@ -14,13 +14,14 @@ from mlimg_build.training.loss.ml_images import MLImagesLoss, loss_weights
 from mlimg_build.training.model.model_files import Card, Category, load_model, read_card, save_model
 from mlimg_build.training.network_check import check_network
 from mlimg_build.training.publication import publish, published, refuse_stranger
-from mlimg_build.training.runs import Ran, Setting, train
+from mlimg_build.training.runs import RunResult, Setting, train
 
 __all__ = [
     "LOSSES",
     "AsymmetricLoss",
     "Batch",
-    "Batches",
+    "BatchLoader",
+    "BatchPlan",
     "BinaryCrossEntropy",
     "Card",
     "Category",
@@ -28,13 +29,12 @@ __all__ = [
     "Follower",
     "Job",
     "MLImagesLoss",
-    "Order",
     "Quiet",
-    "Ran",
+    "RunResult",
     "Samples",
     "Setting",
+    "ShuffleOrder",
     "SparseLabels",
-    "Stream",
     "check_network",
     "classes_of",
     "dense",

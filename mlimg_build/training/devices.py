@@ -12,11 +12,11 @@ import torch
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
 
-__all__ = ["Machine", "choose_device", "prepared"]
+__all__ = ["ComputeDevice", "choose_device", "prepared"]
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class ComputeDevice:
     """A device, the processes that feed it, and whether the network is compiled for it."""
 
     device: torch.device
@@ -49,7 +49,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 @contextmanager
-def prepared(wanted: str, backend: TrainingBackend) -> Iterator[Machine]:
+def prepared(wanted: str, backend: TrainingBackend) -> Iterator[ComputeDevice]:
     """The machine as the backend wants it used; torch's process-wide settings are put back at the end.
 
     Without a GPU one core is left to what loads data, whatever the number of its processes: computing threads that are
@@ -73,7 +73,7 @@ def prepared(wanted: str, backend: TrainingBackend) -> Iterator[Machine]:
                 torch.use_deterministic_algorithms(True)
         else:
             torch.set_num_threads(max(1, cores - 1))
-        yield Machine(device, workers, gpu and backend.compile)
+        yield ComputeDevice(device, workers, gpu and backend.compile)
     finally:
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = benchmark

@@ -14,10 +14,10 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import Transfer
-from mlimg_build.training.data.batches import Stream
+from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples, single_labels
-from mlimg_build.training.data.shuffle_order import Order
-from mlimg_build.training.devices import Machine, prepared
+from mlimg_build.training.data.shuffle_order import ShuffleOrder
+from mlimg_build.training.devices import ComputeDevice, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_single_label
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Job, learn
@@ -27,7 +27,7 @@ from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 from mlimg_build.training.runs import (
     EVALUATION,
-    Ran,
+    RunResult,
     Setting,
     describe_run,
     read_evaluation,
@@ -100,7 +100,7 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
     )
 
 
-def transfer(setting: Setting, part: Transfer, base: Ran) -> Ran:
+def transfer(setting: Setting, part: Transfer, base: RunResult) -> RunResult:
     """The network of `base` tuned to the source of `transfer`; what is there already is not done again.
 
     With `compare_scratch` the same steps are also taken from random weights with nothing frozen, and the evaluation has
@@ -131,7 +131,7 @@ def transfer(setting: Setting, part: Transfer, base: Ran) -> Ran:
             evaluation["scratch"] = {name: told.get(name) for name in ("top1", "top5", "step")}
             save_json(folder / EVALUATION, evaluation)
             again = False
-    return Ran(folder, read_card(folder), evaluation, again, tuple(warnings))
+    return RunResult(folder, read_card(folder), evaluation, again, tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +142,13 @@ class _Transfer:
     part: Transfer
     classes: Classes
     base: Card
-    machine: Machine
+    machine: ComputeDevice
 
     def run(self, name: str, key: str, folder: Path, backbone: Backbone, frozen: int) -> list[Problem]:
         """Trains, saves and evaluates `backbone` in `folder`; returns warnings."""
         setting, part, dataset = self.setting, self.part, self.setting.dataset
         samples, later = self.classes.samples(dataset)
-        order = Order(samples.usable(), part.shards_mixed, part.seed)
+        order = ShuffleOrder(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, f"no image of {part.source!r} has bytes")
         steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
         sizes = tuple((size.epoch * steps, size.size) for size in part.sizes)
@@ -161,7 +161,7 @@ class _Transfer:
             digests={**setting.digests, "dataset": dataset.digest, "base": self.base.digests["weights"]},
             architecture=self.base.architecture,
             outputs=len(self.classes.categories),
-            stream=Stream(samples, order, part.batch_size, sizes, part.augmentation, part.seed),
+            stream=BatchPlan(samples, order, part.batch_size, sizes, part.augmentation, part.seed),
             steps_per_epoch=steps,
             epochs=part.epochs,
             rate=part.learning_rate,

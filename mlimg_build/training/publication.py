@@ -10,14 +10,14 @@ from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.dataset.replacing import replacing
 from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.training.model.model_files import CARD, WEIGHTS, read_card
-from mlimg_build.training.runs import EVALUATION, Ran, read_evaluation
+from mlimg_build.training.runs import EVALUATION, RunResult, read_evaluation
 
 __all__ = ["publish", "published", "refuse_stranger"]
 
 HISTORY = "history.jsonl"
 
 
-def publish(folder: Path, trained: Ran, tuned: Ran | None) -> None:
+def publish(folder: Path, trained: RunResult, tuned: RunResult | None) -> None:
     """`folder` holds the trained network, and below `transfer/` the tuned one; what was there before is replaced.
 
     Weights are hard links to those of the runs, copies across file systems.
@@ -35,7 +35,7 @@ def publish(folder: Path, trained: Ran, tuned: Ran | None) -> None:
                 _take(tuned.folder / "scratch", new / "transfer" / "scratch")
 
 
-def published(folder: Path, trained: Ran) -> bool:
+def published(folder: Path, trained: RunResult) -> bool:
     """Says whether `folder` holds the network of this run, with its evaluation."""
     try:
         card = read_card(folder)

@@ -18,10 +18,10 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import Training, TrainingBackend, digest_of
-from mlimg_build.training.data.batches import Stream
+from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples
-from mlimg_build.training.data.shuffle_order import Order
-from mlimg_build.training.devices import Machine, prepared
+from mlimg_build.training.data.shuffle_order import ShuffleOrder
+from mlimg_build.training.devices import ComputeDevice, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
@@ -31,7 +31,7 @@ from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.initial_weights import InitialWeights, begin_with, find_weights
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 
-__all__ = ["EVALUATION", "Ran", "Setting", "run_key", "steps_per_epoch", "train", "versions"]
+__all__ = ["EVALUATION", "RunResult", "Setting", "run_key", "steps_per_epoch", "train", "versions"]
 
 RUN_FORMAT = 1
 EVALUATION = "evaluation.json"
@@ -55,7 +55,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class RunResult:
     """A finished run: its folder, its card, its evaluation (None without validation images)."""
 
     folder: Path
@@ -65,7 +65,7 @@ class Ran:
     warnings: tuple[Problem, ...] = ()
 
 
-def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
+def train(setting: Setting, part: Training, start: Path | None = None) -> RunResult:
     """The network of `training`, trained on the dataset's training images; what is there already is not done again.
 
     A run is known by its key, the digest of `training` (but for what decides no weight), of the dataset and of the
@@ -83,7 +83,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         if (folder / CARD).is_file() and start is None:
             return _finished(setting, part, folder, machine)
         samples = Samples(setting.dataset, "train")
-        order = Order(samples.usable(), part.shards_mixed, part.seed)
+        order = ShuffleOrder(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, "the dataset has no training image with bytes")
         counts = training_positives(setting.dataset)
         categories = setting.dataset.categories
@@ -98,7 +98,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
             digests={**setting.digests, "dataset": setting.dataset.digest, **inputs},
             architecture=part.model,
             outputs=len(categories),
-            stream=Stream(
+            stream=BatchPlan(
                 samples, order, part.batch_size, ((0, part.image_size),), part.augmentation, part.seed
             ),
             steps_per_epoch=steps,
@@ -151,7 +151,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> Ran:
         card = save_model(folder, trained.module, card)
         evaluation = _kept(folder, evaluate, trained, last, job.steps)
         checkpoints.finish(folder / "checkpoints", setting.backend.keep_finished)
-    return Ran(folder, card, evaluation, again=False, warnings=tuple(warnings))
+    return RunResult(folder, card, evaluation, again=False, warnings=tuple(warnings))
 
 
 def _begun(
@@ -205,7 +205,7 @@ def versions(backbone: Backbone) -> dict[str, str]:
     }
 
 
-def refuse_nothing(order: Order, batch_size: int, message: str) -> list[Problem]:
+def refuse_nothing(order: ShuffleOrder, batch_size: int, message: str) -> list[Problem]:
     """Raises `TrainingError` `no-training-image` where there is none; warns where a batch repeats images."""
     if not len(order):
         hint = "`mlimg info` counts the images of each split and those without bytes"
@@ -232,7 +232,7 @@ def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
 
 
 def _evaluation(
-    setting: Setting, part: Training, machine: Machine, counts: Any, last: dict[str, Any]
+    setting: Setting, part: Training, machine: ComputeDevice, counts: Any, last: dict[str, Any]
 ) -> Callable[[Backbone], dict[str, float | None]] | None:
     """Measures a network on the validation images; None where there are none. `last` is the latest in full."""
     if not len(setting.dataset.splits.get("validation", ())):
@@ -278,7 +278,7 @@ def _kept(
     return told
 
 
-def _finished(setting: Setting, part: Training, folder: Path, machine: Machine) -> Ran:
+def _finished(setting: Setting, part: Training, folder: Path, machine: ComputeDevice) -> RunResult:
     """A run that is there; only its evaluation may have to be made up for, or made with another threshold."""
     card = read_card(folder)
     evaluation = read_evaluation(folder)
@@ -290,7 +290,7 @@ def _finished(setting: Setting, part: Training, folder: Path, machine: Machine) 
             backbone = load_model(folder)[0]
             backbone.move(machine.device, machine.memory_format)
             evaluation = _kept(folder, evaluate, backbone, last, card.step)
-    return Ran(folder, card, evaluation, again=True)
+    return RunResult(folder, card, evaluation, again=True)
 
 
 def threshold_of(evaluation: Mapping[str, Any], card: Card) -> float:

@@ -28,7 +28,7 @@ __all__ = ["Timed", "run_labels", "spent"]
 PARTS = {  # functions whose time is told apart
     "shard_batch": "read the rows",
     "statements_of": "read the rows",
-    "settle": "settle",
+    "resolve_contradictions": "resolve_contradictions",
     "imply": "imply",
     "_encoded": "compress",
     "columns_digest": "hash",
@@ -107,7 +107,7 @@ def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
     timed = Timed()
     store = Store(out / ".mlimg" / loaded.spec.name)
     graph = load()
-    with Watch(timed) as watch, store.held():
+    with Watch(timed) as watch, store.exclusive_lock():
         made = make_plan(loaded, graph, store, progress=watch.step)
         # images are not what is measured: they are taken to be there
         made = replace(made, work=tuple(replace(work, why_images="") for work in made.work))

@@ -246,7 +246,7 @@ def test_a_folder_that_is_no_dataset_is_never_replaced(copy: Path) -> None:
 def test_two_builds_do_not_write_to_one_place(copy: Path) -> None:
     from mlimg_build.compiler.engine.cache import Store
 
-    with Store(copy / "out" / ".mlimg" / "small").held(), pytest.raises(MlimgError) as caught:
+    with Store(copy / "out" / ".mlimg" / "small").exclusive_lock(), pytest.raises(MlimgError) as caught:
         plan(loaded(copy), copy / "out")
     assert caught.value.code == "build-running"
 

@@ -23,7 +23,7 @@ from published_collection import IMAGENET, OPEN_IMAGES, Collection, collection
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.pools import in_processes, process_count
 from mlimg_build.compiler.facts import pair_counts as pairing
-from mlimg_build.compiler.facts.facts import establish
+from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.plan.plan import make_plan
 from mlimg_build.errors import SourceError
 from mlimg_build.labels import Pairs
@@ -186,7 +186,7 @@ def test_pairs_are_the_same_however_they_are_counted(
 
     monkeypatch.setattr(pairing, "in_processes", watched)
     monkeypatch.setattr(pairing, "SMALL", 100)
-    again = establish(small.loaded, plan.catalogs, load()).pairs
+    again = decide_facts(small.loaded, plan.catalogs, load()).pairs
     assert len(used) > 1
     assert len(again) > 0
     for field in fields(Pairs):

@@ -23,7 +23,7 @@ from mlimg_build.compiler.catalog.counts import count_groups, count_present, cou
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.partitions import SPLITS
 from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, Rows, shard_batch
-from mlimg_build.compiler.plan.row_writer import lay_out
+from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.errors import BuildError
 from mlimg_build.sources import IMAGES, Category
 from mlimg_build.sources.protocol import Notes
@@ -200,7 +200,7 @@ def catalogs_of(world: World, folder: Path) -> list[Catalog]:
 
 def laid_out(world: World, folder: Path, block: int) -> tuple[Rows, dict[str, list[pa.RecordBatch]]]:
     catalogs = catalogs_of(world, folder)
-    rows = lay_out(spec_of(world, folder), catalogs, facts_of(world), folder, block=block)
+    rows = write_rows(spec_of(world, folder), catalogs, facts_of(world), folder, block=block)
     batches = {
         split: [shard_batch(folder, split, shard.number) for shard in rows.of(split)] for split in SPLITS
     }

@@ -186,7 +186,7 @@ def test_results_made_together_appear_at_the_end_and_survive_a_later_failure(tmp
     good, bad = Key("labels", 1, {"rows": "1"}), Key("labels", 1, {"rows": "2"})
 
     def make() -> None:
-        with store.together() as batch:
+        with store.batch() as batch:
             with batch.create(good) as (folder, notes):
                 (folder / "data").write_bytes(b"good")
                 notes["made"] = 1

@@ -475,7 +475,7 @@ def test_repair_finds_labels_and_counts_that_are_not_theirs(world: Path, calm: s
         path.write_bytes(data)
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
         spec = loaded(world)
-        with Store((world / "out").absolute() / ".mlimg" / "pets").held():
+        with Store((world / "out").absolute() / ".mlimg" / "pets").exclusive_lock():
             store = Store((world / "out").absolute() / ".mlimg" / "pets")
             _, flaws = without_flaws(make_plan(spec, load(), store), store)
         assert all(flaw.startswith("labels of train/") for flaw in flaws)

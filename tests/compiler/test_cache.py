@@ -240,7 +240,7 @@ def test_a_prune_while_a_build_runs_is_refused(variant: Variant, out: Path) -> N
     loaded = variant()
     build(loaded, out, inline())
     before = tree(out / ".mlimg" / "small")
-    with Store(out / ".mlimg" / "small").held():
+    with Store(out / ".mlimg" / "small").exclusive_lock():
         with pytest.raises(MlimgError) as caught:
             prune_cache([loaded], out)
         assert caught.value.code == "build-running"

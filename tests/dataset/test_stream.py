@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlimg_build.dataset.format.layout import Layout
 from mlimg_build.dataset.write.arrays import create_data
-from mlimg_build.dataset.write.stream import StreamWriter
+from mlimg_build.dataset.write.stream import ShardWriter
 
 CHUNK, SHARD = 16, 64
 SMALL = Layout(images_per_shard=1, chunk_bytes=CHUNK, shard_bytes=SHARD)
@@ -24,7 +24,7 @@ def files_under(root: Path) -> dict[str, bytes]:
 
 
 def written_directly(root: Path, pieces: list[bytes], layout: Layout) -> dict[str, bytes]:
-    writer = StreamWriter(root / "data", layout.chunk_bytes, layout.chunks_per_file)
+    writer = ShardWriter(root / "data", layout.chunk_bytes, layout.chunks_per_file)
     for piece in pieces:
         writer.write(piece)
     writer.close()

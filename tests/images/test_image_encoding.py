@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mlimg_build.images import BadImage, Proof, Status, check, encode, prove
+from mlimg_build.images import BadImage, ImageInfo, Status, check, decode_fully, encode
 
 LIMIT = 100_000_000
 Save = Callable[..., bytes]
@@ -45,7 +45,7 @@ def test_a_re_encoded_image_has_the_short_side_and_both_digests(photographs: dic
         assert checked.digest == hashlib.sha256(checked.data).digest()
         assert checked.source_digest == hashlib.sha256(data).digest()
         assert min(checked.width, checked.height) == 256
-        assert prove(checked.data, LIMIT) == Proof("jpeg", checked.width, checked.height, "RGB", 1)
+        assert decode_fully(checked.data, LIMIT) == ImageInfo("jpeg", checked.width, checked.height, "RGB", 1)
         assert check(data, LIMIT, (256, 90)) == checked
 
 
@@ -65,7 +65,7 @@ def test_every_orientation_is_applied_as_pillow_applies_it(
     exif = Image.Exif()
     exif[0x0112] = turn
     data = saved(picture, name, exif=exif, quality=95)
-    stored, width, height = encode(data, prove(data, LIMIT), 64, 95)
+    stored, width, height = encode(data, decode_fully(data, LIMIT), 64, 95)
     wanted = ImageOps.exif_transpose(opened(data))
     assert opened(stored).size == (width, height) == wanted.size
     assert opened(stored).getexif().get(0x0112) is None
@@ -126,7 +126,7 @@ def test_settings_out_of_range_are_a_mistake_of_the_caller(
 ) -> None:
     data = saved(picture, "PNG")
     with pytest.raises(ValueError, match="short_side must be positive"):
-        encode(data, prove(data, LIMIT), short_side, quality)
+        encode(data, decode_fully(data, LIMIT), short_side, quality)
 
 
 @settings(max_examples=60, deadline=None)

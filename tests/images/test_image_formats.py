@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from mlimg_build.images import BadImage, Proof, Status, check, prove
+from mlimg_build.images import BadImage, ImageInfo, Status, check, decode_fully
 
 LIMIT = 10_000_000
 Save = Callable[..., bytes]
@@ -24,7 +24,7 @@ Save = Callable[..., bytes]
 
 def status_of(data: bytes, limit: int = LIMIT) -> Status:
     try:
-        prove(data, limit)
+        decode_fully(data, limit)
     except BadImage as error:
         refusal = error
     else:
@@ -56,37 +56,37 @@ def test_no_bytes_are_empty_and_a_page_is_no_image() -> None:
     ):
         assert status_of(page) is Status.unrecognised
     with pytest.raises(BadImage, match="a page of text"):
-        prove(b"<html>", LIMIT)
+        decode_fully(b"<html>", LIMIT)
 
 
 @pytest.mark.parametrize("name", ["TIFF", "BMP", "AVIF"])
 def test_formats_that_are_not_read_are_named(picture: Image.Image, saved: Save, name: str) -> None:
     with pytest.raises(BadImage, match=f"{name}.* (is|are) not read") as caught:
-        prove(saved(picture, name), LIMIT)
+        decode_fully(saved(picture, name), LIMIT)
     assert caught.value.status is Status.unrecognised
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_every_mode_of_png_is_proved(picture: Image.Image, saved: Save, mode: str) -> None:
     image = picture.convert("L").convert("I;16") if mode == "I;16" else picture.convert(mode)
-    assert prove(saved(image, "PNG"), LIMIT) == Proof("png", 96, 64, mode, 1)
+    assert decode_fully(saved(image, "PNG"), LIMIT) == ImageInfo("png", 96, 64, mode, 1)
 
 
 def test_a_png_of_48_bits_and_an_interlaced_one_are_proved() -> None:
     deep = np.arange(4 * 5 * 3, dtype=">u2").reshape(4, -1)
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
-    assert prove(png(5, 4, 2, 16, rows), LIMIT) == Proof("png", 5, 4, "RGB", 1)
+    assert decode_fully(png(5, 4, 2, 16, rows), LIMIT) == ImageInfo("png", 5, 4, "RGB", 1)
     # the seven passes of 5 x 4 pixels are so many columns and rows, the third has none
     passes = [(1, 1), (1, 1), (1, 1), (3, 1), (2, 2), (5, 2)]
     interlaced = b"".join(bytes(1 + columns) * rows for columns, rows in passes)
-    assert prove(png(5, 4, 0, 8, interlaced, interlace=1), LIMIT) == Proof("png", 5, 4, "L", 1)
+    assert decode_fully(png(5, 4, 0, 8, interlaced, interlace=1), LIMIT) == ImageInfo("png", 5, 4, "L", 1)
     assert status_of(png(5, 4, 0, 8, interlaced[:-1], interlace=1)) is Status.truncated
 
 
 def test_a_png_is_turned_by_its_exif_chunk(picture: Image.Image, saved: Save) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
-    assert prove(saved(picture, "PNG", exif=exif), LIMIT) == Proof("png", 64, 96, "RGB", 8)
+    assert decode_fully(saved(picture, "PNG", exif=exif), LIMIT) == ImageInfo("png", 64, 96, "RGB", 8)
 
 
 def test_every_changed_byte_of_a_png_is_seen(picture: Image.Image, saved: Save) -> None:
@@ -148,7 +148,7 @@ def test_the_first_frame_of_a_gif_is_what_counts(picture: Image.Image, saved: Sa
     palette = picture.convert("P")
     one = saved(palette, "GIF")
     two = saved(palette, "GIF", save_all=True, append_images=[palette.rotate(20)])
-    assert prove(two, LIMIT) == Proof("gif", 96, 64, "P", 1)
+    assert decode_fully(two, LIMIT) == ImageInfo("gif", 96, 64, "P", 1)
     assert status_of(two[:-200]) is Status.ok
     assert status_of(two[: len(one) // 2]) is Status.truncated
     assert status_of(one[:-1]) is Status.ok
@@ -158,7 +158,7 @@ def test_the_first_frame_of_a_gif_is_what_counts(picture: Image.Image, saved: Sa
 def test_a_gif_frame_that_reaches_over_the_screen_enlarges_it(picture: Image.Image, saved: Save) -> None:
     data = bytearray(saved(picture.convert("P"), "GIF"))
     data[6:10] = struct.pack("<HH", 10, 10)
-    assert prove(bytes(data), LIMIT) == Proof("gif", 96, 64, "P", 1)
+    assert decode_fully(bytes(data), LIMIT) == ImageInfo("gif", 96, 64, "P", 1)
 
 
 @pytest.mark.parametrize("options", [{"quality": 80}, {"lossless": True}, {"quality": 80, "save_all": True}])
@@ -170,7 +170,7 @@ def test_webp_is_proved_and_its_half_is_truncated(
     exif = Image.Exif()
     exif[0x0112] = 5
     data = saved(picture, "WEBP", exif=exif, **options)
-    proof = prove(data, LIMIT)
+    proof = decode_fully(data, LIMIT)
     assert (proof.format, proof.width, proof.height, proof.orientation) == ("webp", 64, 96, 5)
     assert status_of(data[: len(data) // 2]) is Status.truncated
     assert status_of(data + b"appended") is Status.ok
@@ -179,9 +179,9 @@ def test_webp_is_proved_and_its_half_is_truncated(
 def test_pillow_keeps_its_settings_and_threads_agree(picture: Image.Image, saved: Save) -> None:
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
     files = [saved(picture.convert("P"), name) for name in ("PNG", "GIF")] + [saved(picture, "JPEG")] * 2
-    found: list[list[Proof]] = []
+    found: list[list[ImageInfo]] = []
     threads = [
-        threading.Thread(target=lambda: found.append([prove(data, LIMIT) for data in files * 20]))
+        threading.Thread(target=lambda: found.append([decode_fully(data, LIMIT) for data in files * 20]))
         for _ in range(4)
     ]
     for thread in threads:
@@ -255,7 +255,7 @@ def test_any_damage_gives_a_checked_image_or_a_status(data: bytes, encoding: tup
     else:
         status = Status.ok
         assert checked.width * checked.height <= LIMIT
-        assert prove(checked.data, LIMIT)
+        assert decode_fully(checked.data, LIMIT)
     assert status not in {Status.missing, Status.not_fetched, Status.unreadable}
 
 

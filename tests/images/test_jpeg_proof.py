@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mlimg_build.images import BadImage, Proof, Status, prove
+from mlimg_build.images import BadImage, ImageInfo, Status, decode_fully
 from mlimg_build.images.jpeg_segments import header
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -21,7 +21,7 @@ Save = Callable[..., bytes]
 
 def status_of(data: bytes) -> Status:
     try:
-        prove(data, LIMIT)
+        decode_fully(data, LIMIT)
     except BadImage as error:
         refusal = error
     else:
@@ -45,10 +45,10 @@ def test_photographs_from_wheels_are_whole(photographs: dict[str, bytes]) -> Non
 def test_the_proof_states_size_mode_and_orientation(picture: Image.Image, saved: Save) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert prove(saved(picture, "JPEG"), LIMIT) == Proof("jpeg", 96, 64, "RGB", 1)
-    assert prove(saved(picture, "JPEG", exif=exif), LIMIT) == Proof("jpeg", 64, 96, "RGB", 6)
-    assert prove(saved(picture.convert("L"), "JPEG"), LIMIT) == Proof("jpeg", 96, 64, "L", 1)
-    assert prove(saved(picture.convert("CMYK"), "JPEG"), LIMIT) == Proof("jpeg", 96, 64, "CMYK", 1)
+    assert decode_fully(saved(picture, "JPEG"), LIMIT) == ImageInfo("jpeg", 96, 64, "RGB", 1)
+    assert decode_fully(saved(picture, "JPEG", exif=exif), LIMIT) == ImageInfo("jpeg", 64, 96, "RGB", 6)
+    assert decode_fully(saved(picture.convert("L"), "JPEG"), LIMIT) == ImageInfo("jpeg", 96, 64, "L", 1)
+    assert decode_fully(saved(picture.convert("CMYK"), "JPEG"), LIMIT) == ImageInfo("jpeg", 96, 64, "CMYK", 1)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.99])
@@ -136,7 +136,7 @@ def test_a_sampling_without_a_name_is_proved_by_the_other_decoder(saved: Save) -
     bits = "001010" * 4 + "0000" * 3
     scan = int(bits + "1" * (-len(bits) % 8), 2).to_bytes(5, "big")
     odd = data[:chroma] + b"\x21" + data[chroma + 1 : header(data).scan] + scan + b"\xff\xd9"
-    assert prove(odd, LIMIT) == Proof("jpeg", 16, 16, "RGB", 1)
+    assert decode_fully(odd, LIMIT) == ImageInfo("jpeg", 16, 16, "RGB", 1)
     assert status_of(odd[:-4]) is Status.truncated
 
 
@@ -144,11 +144,11 @@ def test_jpegs_that_are_not_read_say_why(picture: Image.Image, saved: Save) -> N
     data = saved(picture, "JPEG")
     frame = data.index(b"\xff\xc0")
     with pytest.raises(BadImage, match="12 bits a sample is not read"):
-        prove(data[: frame + 4] + b"\x0c" + data[frame + 5 :], LIMIT)
+        decode_fully(data[: frame + 4] + b"\x0c" + data[frame + 5 :], LIMIT)
     with pytest.raises(BadImage, match="process SOF3 is not read"):
-        prove(data[: frame + 1] + b"\xc3" + data[frame + 2 :], LIMIT)
+        decode_fully(data[: frame + 1] + b"\xc3" + data[frame + 2 :], LIMIT)
     with pytest.raises(BadImage, match="0 pixels large"):
-        prove(data[: frame + 5] + b"\x00\x00" + data[frame + 7 :], LIMIT)
+        decode_fully(data[: frame + 5] + b"\x00\x00" + data[frame + 7 :], LIMIT)
 
 
 def test_a_jpeg_of_a_thousand_scans_is_refused_at_once(picture: Image.Image, saved: Save) -> None:
@@ -156,14 +156,14 @@ def test_a_jpeg_of_a_thousand_scans_is_refused_at_once(picture: Image.Image, sav
     first = data.index(b"\xff\xda")
     second = data.index(b"\xff\xda", first + 2)
     with pytest.raises(BadImage, match="more than 500 scans"):
-        prove(data[:first] + data[first:second] * 1000 + data[second:], LIMIT)
+        decode_fully(data[:first] + data[first:second] * 1000 + data[second:], LIMIT)
 
 
 def test_the_pixel_limit_is_inclusive(picture: Image.Image, saved: Save) -> None:
     data = saved(picture, "JPEG")
-    assert prove(data, 96 * 64).width == 96
+    assert decode_fully(data, 96 * 64).width == 96
     with pytest.raises(BadImage) as caught:
-        prove(data, 96 * 64 - 1)
+        decode_fully(data, 96 * 64 - 1)
     assert caught.value.status is Status.too_many_pixels
 
 

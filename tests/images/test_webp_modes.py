@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlimg_build.images import BadImage, Status, prove
+from mlimg_build.images import BadImage, Status, decode_fully
 
 LIMIT = 1_000_000
 KINDS = ("one colour", "two colours", "palette", "grey", "ramp", "noise")
@@ -69,7 +69,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, tuple[int, int]]:
 
 def status_of(data: bytes) -> Status:
     try:
-        prove(data, LIMIT)
+        decode_fully(data, LIMIT)
     except BadImage as error:
         return error.status
     return Status.ok
@@ -81,7 +81,7 @@ def test_what_pillow_writes_is_accepted_and_what_is_cut_is_refused(
     made: tuple[bytes, tuple[int, int]], data: st.DataObject
 ) -> None:
     whole, size = made
-    proof = prove(whole, LIMIT)
+    proof = decode_fully(whole, LIMIT)
     assert (proof.width, proof.height) == size
     assert status_of(whole + data.draw(st.binary(max_size=9))) is Status.ok
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -99,7 +99,7 @@ def test_a_lossless_image_of_one_colour_is_a_few_bytes_and_whole(size: tuple[int
     assert status_of(data) is Status.ok
     smallest = bytes.fromhex("524946461400000057454250565038 4c080000002f63c0181088 8808".replace(" ", ""))
     assert len(smallest) == 28
-    assert prove(smallest, LIMIT).width == 100
+    assert decode_fully(smallest, LIMIT).width == 100
     assert {status_of(smallest[:n]) for n in range(12, 28)} == {Status.truncated}
 
 

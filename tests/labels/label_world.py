@@ -141,7 +141,7 @@ def distances(start: int, parents: Sequence[set[int]]) -> dict[int, int]:
 def settled(
     said: Sequence[Said], order: Order, policy: str
 ) -> tuple[list[Said], list[tuple[Said, Said, int]]]:
-    """Which statements stand, and (absence, presence, kept) of every contradiction: `settle`, slowly."""
+    """Which statements stand, and (absence, presence, kept) of every contradiction, worked out slowly."""
     clashes = [
         (no, yes)
         for no, yes in product(said, said)

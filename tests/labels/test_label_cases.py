@@ -9,7 +9,7 @@ import pytest
 import yaml
 from label_world import Said, labels_of, replay, said_by, statements
 
-from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, from_graph, imply, settle
+from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, from_graph, imply, resolve_contradictions
 from mlimg_build.wordnet import NounGraph
 
 CATEGORIES = {
@@ -45,7 +45,7 @@ def told(record: int, text: str) -> Said:
 def test_case(case: dict[str, Any], hierarchy: Hierarchy) -> None:
     said = [told(record, text) for record, text in enumerate(case["said"])]
     columns = statements(said)
-    standing, clashes = settle(columns, hierarchy, case.get("conflicts", "prefer_verified"))
+    standing, clashes = resolve_contradictions(columns, hierarchy, case.get("conflicts", "prefer_verified"))
     options = {name: case[name] for name in ("positives", "negatives", "machine_levels") if name in case}
     labels = labels_of(imply(standing, hierarchy, **options))
 

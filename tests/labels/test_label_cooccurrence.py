@@ -25,7 +25,7 @@ from mlimg_build.labels import (
     imply,
     learn_pairs,
     prove,
-    settle,
+    resolve_contradictions,
     wilson_bound,
     without_implied,
 )
@@ -117,7 +117,7 @@ def labelled(draw: st.DrawFn) -> Labelled:
     hierarchy = world.hierarchy
     # statements of one mapping mean one category, as in a vocabulary
     said = [one._replace(mapping=one.category) for one in world.said]
-    standing, _ = settle(statements(said), hierarchy, "prefer_verified")
+    standing, _ = resolve_contradictions(statements(said), hierarchy, "prefer_verified")
     table = imply(
         standing,
         hierarchy,

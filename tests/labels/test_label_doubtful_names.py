@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlimg_build.labels import NEAR, Alternative, Decision, Placed, doubtful_findings, near_ties, same_names
+from mlimg_build.labels import (
+    NEAR,
+    Alternative,
+    Decision,
+    MappedCategory,
+    doubtful_findings,
+    near_ties,
+    same_names,
+)
 from mlimg_build.wordnet import NounGraph
 
 KITE, HAWK = "n03621473", "n01608432"
@@ -19,9 +27,9 @@ def placed(
     name: str = "Kite",
     fate: str = "used",
     method: str = "lemma",
-) -> Placed:
+) -> MappedCategory:
     decision = Decision("s", key, name, KITE, method, "kite", (Alternative(HAWK, other),), score)
-    return Placed(decision, KITE, fate, 3)
+    return MappedCategory(decision, KITE, fate, 3)
 
 
 @given(st.floats(0.01, 1), st.floats(0, 1))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_world import Order, Said, implied, labels_of, replay, restate, said_by, settled, statements
 
-from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, Policy, from_pairs, imply, settle
+from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, Policy, from_pairs, imply, resolve_contradictions
 from mlimg_build.labels.derivation import implication as implying
 
 POLICIES: tuple[Policy, ...] = ("prefer_verified", "drop", "error")
@@ -68,7 +68,7 @@ def statement(categories: int) -> st.SearchStrategy[Said]:
 
 
 def stand(world: World, policy: Policy = "prefer_verified") -> list[Said]:
-    return said_by(settle(statements(world.said), world.hierarchy, policy)[0])
+    return said_by(resolve_contradictions(statements(world.said), world.hierarchy, policy)[0])
 
 
 @given(worlds())
@@ -98,7 +98,7 @@ def test_a_hierarchy_equals_the_search_through_its_pairs(world: World) -> None:
 @LAW
 def test_settling_equals_the_slow_reference(world: World, policy: Policy) -> None:
     columns = statements(world.said)
-    standing, clashes = settle(columns, world.hierarchy, policy)
+    standing, clashes = resolve_contradictions(columns, world.hierarchy, policy)
     wanted, pairs = settled(world.said, world.order, policy)
     rows = said_by(columns)
     assert Counter(said_by(standing)) == Counter(wanted)
@@ -121,8 +121,8 @@ def test_implying_equals_the_slow_reference(
 @given(worlds(), st.sampled_from(POLICIES))
 @LAW
 def test_what_stands_has_no_contradiction_left(world: World, policy: Policy) -> None:
-    standing, _ = settle(statements(world.said), world.hierarchy, policy)
-    again, clashes = settle(standing, world.hierarchy, policy)
+    standing, _ = resolve_contradictions(statements(world.said), world.hierarchy, policy)
+    again, clashes = resolve_contradictions(standing, world.hierarchy, policy)
     assert len(clashes) == 0
     assert said_by(again) == said_by(standing)
 
@@ -163,7 +163,7 @@ def test_presence_goes_up_absence_goes_down_and_they_never_meet(
 @LAW
 def test_what_is_implied_implies_nothing_new(world: World) -> None:
     once = imply(statements(stand(world)), world.hierarchy)
-    _, clashes = settle(restate(once), world.hierarchy, "error")
+    _, clashes = resolve_contradictions(restate(once), world.hierarchy, "error")
     assert len(clashes) == 0
     twice = imply(restate(once), world.hierarchy)
     for name in ("image", "category", "state", "confidence"):
@@ -197,7 +197,7 @@ def test_the_order_of_statements_changes_nothing(
 ) -> None:
     def all_of(said: list[Said]) -> tuple[object, object]:
         columns = statements(said)
-        standing, clashes = settle(columns, world.hierarchy, policy)
+        standing, clashes = resolve_contradictions(columns, world.hierarchy, policy)
         rows = said_by(columns)
         pairs = [(rows[no], rows[yes]) for no, yes in zip(clashes.absent, clashes.present, strict=True)]
         return labels_of(imply(standing, world.hierarchy, machine_levels=levels)), (
@@ -231,7 +231,7 @@ def test_the_order_of_sources_changes_only_which_of_equals_is_named(
 def test_no_state_is_lost(world: World, policy: Policy, strongest: bool) -> None:
     """Every statement is a label of its state, or one side of a contradiction that it did not win."""
     columns = statements(world.said)
-    standing, clashes = settle(columns, world.hierarchy, policy)
+    standing, clashes = resolve_contradictions(columns, world.hierarchy, policy)
     table = labels_of(imply(standing, world.hierarchy, strongest=strongest))
     state = {(label.image, label.category): label.state for label in table}
     beaten = {*clashes.absent[clashes.kept != ABSENT].tolist()}
@@ -254,7 +254,7 @@ def test_every_label_replays_to_its_state(world: World, policy: Policy, levels: 
 def test_nothing_said_is_nothing_labelled(policy: Policy) -> None:
     for wnids, pairs in (([], []), (["dog", "animal"], [("dog", "animal")])):
         hierarchy = from_pairs(wnids, pairs)
-        standing, clashes = settle(statements([]), hierarchy, policy)
+        standing, clashes = resolve_contradictions(statements([]), hierarchy, policy)
         table = imply(standing, hierarchy)
         assert (len(standing), len(clashes), len(table)) == (0, 0, 0)
         assert table.counts(3).tolist() == [0, 0, 0]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlimg_build.errors import WordNetError
-from mlimg_build.labels import FATES, FOUND, Decision, Thresholds, Vocabulary, gather, merges
+from mlimg_build.labels import FATES, FOUND, Decision, Thresholds, Vocabulary, build_vocabulary, merges
 from mlimg_build.wordnet import load
 
 ANIMAL, CARNIVORE, CANINE, DOG, CORGI, CAT, TABLE = (
@@ -34,7 +34,7 @@ def by_id(*wnids: str, source: str = "ids") -> list[Decision]:
 
 def made(decisions: Sequence[Decision], images: Sequence[int] | None = None, **rules: Any) -> Vocabulary:
     counts = images if images is not None else [1] * len(decisions)
-    return gather(decisions, counts, GRAPH, **{"thresholds": NONE} | rules)
+    return build_vocabulary(decisions, counts, GRAPH, **{"thresholds": NONE} | rules)
 
 
 def fates(vocabulary: Vocabulary) -> list[str]:

@@ -166,7 +166,7 @@ def test_a_prune_during_a_build(animals: World, seen: Seen) -> None:
     """`mlimg cache prune` while a build runs"""
     animals.run(FOLDER)
     spec = load_spec(animals.root / "x.yaml")
-    with Store(animals.root / "out/.mlimg/x").held(), pytest.raises(MlimgError) as caught:
+    with Store(animals.root / "out/.mlimg/x").exclusive_lock(), pytest.raises(MlimgError) as caught:
         prune_cache([spec], animals.root / "out")
     seen(Outcome(animals.root, problems=caught.value.problems).error)
 

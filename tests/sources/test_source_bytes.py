@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from source_world import scan, write, write_tar
 
-from mlimg_build.sources import WHOLE_FILE, Bytes
+from mlimg_build.sources import WHOLE_FILE, ImageReader
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.spec import ImageNetSource
 
@@ -25,7 +25,7 @@ def test_only_the_last_few_tars_stay_open_and_none_after_closing(tmp_path: Path)
         write_tar(tmp_path / f"n{i:08}.tar", {f"n{i:08}_{j}.JPEG": b"%d %d" % (i, j) for j in range(3)})
     images = scan(ImageNet("imagenet", ImageNetSource(type="imagenet", images=tmp_path))).images
     before = descriptors()
-    with Bytes(tmp_path, kept_open=4) as reader:
+    with ImageReader(tmp_path, kept_open=4) as reader:
         for image in [*images, *reversed(images)]:
             i, j = image["name"][1:].split("_")
             assert reader.read(image["path"], image["offset"], image["size"]) == b"%d %d" % (int(i), int(j))
@@ -38,7 +38,7 @@ def test_only_the_last_few_tars_stay_open_and_none_after_closing(tmp_path: Path)
 def test_a_tar_that_was_cut_gives_what_is_left(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {"1.jpg": b"x" * 1000})
     os.truncate(tmp_path / "a.tar", 512 + 300)
-    with Bytes(tmp_path) as reader:
+    with ImageReader(tmp_path) as reader:
         assert reader.read("a.tar", 512, 1000) == b"x" * 300
         assert reader.read("a.tar", 5000, 1000) == b""
         assert len(reader.read("a.tar", 512, 1 << 60)) == 300  # a damaged size claims no memory
@@ -46,7 +46,7 @@ def test_a_tar_that_was_cut_gives_what_is_left(tmp_path: Path) -> None:
 
 def test_a_file_of_its_own_is_read_whole_whatever_size_was_listed(tmp_path: Path) -> None:
     write(tmp_path / "cat/1.jpg", b"longer than listed")
-    with Bytes(tmp_path) as reader:
+    with ImageReader(tmp_path) as reader:
         assert reader.read("cat/1.jpg", WHOLE_FILE, 3) == b"longer than listed"
         with pytest.raises(OSError):
             reader.read("cat", WHOLE_FILE, 3)

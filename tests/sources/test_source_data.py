@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from source_world import DATA, categories, scan
 
-from mlimg_build.sources import Bytes, Notes, place_of, read_dictionary
+from mlimg_build.sources import ImageReader, Notes, place_of, read_dictionary
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
@@ -34,7 +34,7 @@ def test_twenty_thousand_images_are_read_in_place_from_their_tars() -> None:
     assert len({label["category"] for label in found.labels}) == 200
     assert {image["status"] for image in found.images} == {""}
     assert not found.counts
-    with Bytes(TINY) as reader:
+    with ImageReader(TINY) as reader:
         for image in found.images:
             data = reader.read(image["path"], image["offset"], image["size"])
             assert len(data) == image["size"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
-from mlimg_build.sources import WHOLE_FILE, Bytes, Category, Notes, image_signatures
+from mlimg_build.sources import WHOLE_FILE, Category, ImageReader, Notes, image_signatures
 from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.image_files import unique_names, walk
@@ -57,7 +57,7 @@ def test_a_link_to_nothing_or_to_itself_gets_its_row_as_missing(tmp_path: Path) 
         ("cat/2", "missing", -1),
         ("cat/3", "missing", -1),
     ]
-    with Bytes(tmp_path) as reader, pytest.raises(OSError):
+    with ImageReader(tmp_path) as reader, pytest.raises(OSError):
         reader.read("cat/2.jpg", WHOLE_FILE, -1)
 
 
@@ -166,7 +166,7 @@ def test_a_synset_may_be_a_folder_or_a_tar(tmp_path: Path) -> None:
         ("n01443537_7", "n01443537", 1.0),
         ("n01443537/8", "n01443537", 1.0),
     ]
-    with Bytes(tmp_path) as reader:
+    with ImageReader(tmp_path) as reader:
         read = {
             image["name"]: reader.read(image["path"], image["offset"], image["size"])
             for image in found.images

@@ -9,7 +9,7 @@ import pytest
 from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
-from mlimg_build.sources import Bytes, Category, Notes, place_of, read_dictionary
+from mlimg_build.sources import Category, ImageReader, Notes, place_of, read_dictionary
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.lists import line_blocks as lines
 from mlimg_build.spec import MLImagesSource
@@ -108,7 +108,7 @@ def test_paths_are_found_in_the_folder_and_in_the_tar_of_their_synset(tmp_path: 
         "missing",
         "missing",
     ]
-    with Bytes(tmp_path / "images") as reader:
+    with ImageReader(tmp_path / "images") as reader:
         read = [reader.read(image["path"], image["offset"], image["size"]) for image in found.images[:5]]
     assert read == [b"dog", b"loose", b"cat", b"first cat", b"x" * 100]
     assert found.counts == {"tar-cut": 1, "other-spelling": 1}

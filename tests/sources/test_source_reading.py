@@ -13,7 +13,7 @@ import pytest
 from source_world import write, write_tar
 
 from mlimg_build.errors import SourceError, TransientError
-from mlimg_build.sources import WHOLE_FILE, Bytes
+from mlimg_build.sources import WHOLE_FILE, ImageReader
 
 MEMBER = 512  # where the bytes of a tar's first member begin
 
@@ -47,7 +47,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, code: int, times: int = 
 
 
 def refusal(root: Path, path: str, size: int, mtime: int, offset: int = WHOLE_FILE) -> SourceError:
-    with Bytes(root, "pets") as reader, pytest.raises(SourceError) as caught:
+    with ImageReader(root, "pets") as reader, pytest.raises(SourceError) as caught:
         reader.read_planned(path, offset, size, mtime)
     assert "source pets" in str(caught.value)
     assert caught.value.problems[0].hint
@@ -57,7 +57,7 @@ def refusal(root: Path, path: str, size: int, mtime: int, offset: int = WHOLE_FI
 def test_the_file_that_was_planned_is_read_with_its_ctime(root: Path) -> None:
     size, mtime = planned(root / "cat/1.jpg")
     _, tar_mtime = planned(root / "dog.tar")
-    with Bytes(root) as reader:
+    with ImageReader(root) as reader:
         assert reader.read_planned("cat/1.jpg", WHOLE_FILE, size, mtime) == (
             b"one",
             (root / "cat/1.jpg").stat().st_ctime_ns,
@@ -113,7 +113,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(root: Path) -> None:
 def test_a_file_is_gone_only_where_a_fresh_listing_of_a_folder_lacks_it(root: Path) -> None:
     size, mtime = planned(root / "cat/1.jpg")
     (root / "cat/1.jpg").unlink()
-    with Bytes(root) as reader, pytest.raises(FileNotFoundError):
+    with ImageReader(root) as reader, pytest.raises(FileNotFoundError):
         reader.read_planned("cat/1.jpg", WHOLE_FILE, size, mtime)
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_is_back_when_its_folder_is_listed_is_read(
 ) -> None:
     size, mtime = planned(root / "cat/1.jpg")
     failing(monkeypatch, "cat/1.jpg", errno.ENOENT, times=1)
-    with Bytes(root) as reader:
+    with ImageReader(root) as reader:
         assert reader.read_planned("cat/1.jpg", WHOLE_FILE, size, mtime)[0] == b"one"
 
 
@@ -139,7 +139,7 @@ def test_many_gone_files_of_one_folder_cost_one_listing(root: Path, monkeypatch:
         return real(folder)
 
     monkeypatch.setattr(os, "listdir", listdir)
-    with Bytes(root) as reader:
+    with ImageReader(root) as reader:
         for i, (size, mtime) in enumerate(states):
             with pytest.raises(FileNotFoundError):
                 reader.read_planned(f"cat/gone{i}.jpg", WHOLE_FILE, size, mtime)
@@ -243,7 +243,7 @@ def test_a_bad_block_in_a_folder_that_cannot_be_listed_is_the_mount_s(
 
 def test_a_stale_handle_of_a_tar_is_opened_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, mtime = planned(root / "dog.tar")
-    with Bytes(root) as reader:
+    with ImageReader(root) as reader:
         assert reader.read_planned("dog.tar", MEMBER, 3, mtime)[0] == b"dog"
         with monkeypatch.context() as patched:
 
@@ -266,7 +266,7 @@ def test_a_folder_that_goes_away_after_a_file_of_it_was_gone_is_away(root: Path)
     states = {name: planned(root / f"cat/{name}.jpg") for name in ("2", "3")}
     (root / "cat/2.jpg").unlink()
     (root / "cat/3.jpg").unlink()
-    with Bytes(root, "pets") as reader:
+    with ImageReader(root, "pets") as reader:
         with pytest.raises(FileNotFoundError):
             reader.read_planned("cat/2.jpg", WHOLE_FILE, *states["2"])
         (root / "cat").rename(root.parent / "cat")

@@ -12,15 +12,15 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from mlimg_build.dataset import Dataset  # noqa: E402
 from mlimg_build.errors import DatasetError, MlimgError  # noqa: E402
 from mlimg_build.spec import Augmentation  # noqa: E402
-from mlimg_build.training import Batch, Batches, Order, Samples, Stream, dense  # noqa: E402
+from mlimg_build.training import Batch, BatchLoader, BatchPlan, Samples, ShuffleOrder, dense  # noqa: E402
 from mlimg_build.training.data.samples import single_labels  # noqa: E402
 from mlimg_build.training.data.transforms import normalise, seeded, training_transform, viewing_transform  # noqa: E402
 
 
-def stream(dataset: Dataset, **changes: object) -> Stream:
+def stream(dataset: Dataset, **changes: object) -> BatchPlan:
     """Batches of seven with everything random switched on."""
     samples = Samples(dataset, "train")
-    order = Order(samples.usable(), 2, 5)
+    order = ShuffleOrder(samples.usable(), 2, 5)
     settings = {
         "samples": samples,
         "order": order,
@@ -29,7 +29,7 @@ def stream(dataset: Dataset, **changes: object) -> Stream:
         "augmentation": Augmentation(),
         "seed": 5,
     }
-    return Stream(**(settings | changes))  # type: ignore[arg-type]
+    return BatchPlan(**(settings | changes))  # type: ignore[arg-type]
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -40,8 +40,8 @@ def same(one: Batch, other: Batch) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(dataset: Dataset, workers: int) -> None:
-    alone = list(Batches(stream(dataset), 0, 5).load(0))
-    together = list(Batches(stream(dataset), 0, 5).load(workers))
+    alone = list(BatchLoader(stream(dataset), 0, 5).load(0))
+    together = list(BatchLoader(stream(dataset), 0, 5).load(workers))
     assert [batch.step for batch in together] == [0, 1, 2, 3, 4]
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
@@ -49,23 +49,23 @@ def test_workers_change_nothing(dataset: Dataset, workers: int) -> None:
 def test_a_large_batch_is_made_in_pieces_and_is_the_same(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = list(Batches(stream(dataset), 0, 3).load(0))
+    whole = list(BatchLoader(stream(dataset), 0, 3).load(0))
     monkeypatch.setattr("mlimg_build.training.data.batches.PIECE", 3)
     assert stream(dataset).pieces == 3
-    parts = list(Batches(stream(dataset), 0, 3).load(0))
+    parts = list(BatchLoader(stream(dataset), 0, 3).load(0))
     assert all(same(one, other) for one, other in zip(whole, parts, strict=True))
 
 
 def test_pieces_of_a_batch_come_together_from_several_workers(dataset: Dataset) -> None:
     large = stream(dataset, batch_size=600)
     assert large.pieces == 3
-    (alone,), (together,) = (list(Batches(large, 0, 1).load(workers)) for workers in (0, 2))
+    (alone,), (together,) = (list(BatchLoader(large, 0, 1).load(workers)) for workers in (0, 2))
     assert same(alone, together)
 
 
 def test_a_later_start_gives_the_same_batches(dataset: Dataset) -> None:
-    whole = list(Batches(stream(dataset), 0, 6).load(0))
-    part = list(Batches(stream(dataset), 3, 6).load(0))
+    whole = list(BatchLoader(stream(dataset), 0, 6).load(0))
+    part = list(BatchLoader(stream(dataset), 3, 6).load(0))
     assert all(same(one, other) for one, other in zip(whole[3:], part, strict=True))
     assert not same(whole[0], whole[1])
     assert whole[1].images.shape == (7, 3, 24, 24)
@@ -145,7 +145,7 @@ def test_a_problem_in_a_worker_arrives_as_itself(dataset: Dataset, tmp_path: Pat
             file.write_bytes(b"\xff\xd8\xff" + bytes(file.stat().st_size - 3))
     for workers in (0, 1):
         with pytest.raises(MlimgError) as caught:
-            list(Batches(stream(open_dataset(copy)), 0, 2).load(workers))
+            list(BatchLoader(stream(open_dataset(copy)), 0, 2).load(workers))
         assert caught.value.code in ("shard-index-damaged", "image-undecodable")
         assert caught.value.problems[0].hint
 

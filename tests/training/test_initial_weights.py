@@ -19,7 +19,7 @@ from mlimg_build.digests import file_digest  # noqa: E402
 from mlimg_build.errors import CheckpointError, SpecError  # noqa: E402
 from mlimg_build.spec import LoadedSpec, Training, parse_spec  # noqa: E402
 from mlimg_build.training import publish, train  # noqa: E402
-from mlimg_build.training.loop.trainer import Learner  # noqa: E402
+from mlimg_build.training.loop.trainer import Trainer  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
 
@@ -38,13 +38,13 @@ def begun(
 ) -> dict[str, torch.Tensor]:
     """The weights of a training before its first step."""
     seen: dict[str, torch.Tensor] = {}
-    made = Learner.__init__
+    made = Trainer.__init__
 
-    def kept(self: Learner, job: object, backbone: object, *rest: object) -> None:
+    def kept(self: Trainer, job: object, backbone: object, *rest: object) -> None:
         seen.update({k: v.clone() for k, v in backbone.module.state_dict().items()})  # type: ignore[attr-defined]
         made(self, job, backbone, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Learner, "__init__", kept)
+    monkeypatch.setattr(Trainer, "__init__", kept)
     train(setting(dataset, folder), recipe)
     return seen
 

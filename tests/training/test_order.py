@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.training import Order
-from mlimg_build.training.data.shuffle_order import mix
+from mlimg_build.training import ShuffleOrder
+from mlimg_build.training.data.shuffle_order import splitmix64
 
 masks = st.integers(1, 9).flatmap(
     lambda per_shard: st.tuples(
@@ -37,7 +37,7 @@ def test_a_pass_has_every_usable_image_once(
     drawn: tuple[int, list[list[bool]], int], window: int, seed: int
 ) -> None:
     shards = usable(drawn)
-    order = Order(shards, window, seed)
+    order = ShuffleOrder(shards, window, seed)
     rows = np.flatnonzero(np.concatenate(shards))
     for number in range(3):
         assert sorted(order.rows(number * len(order), len(order)).tolist()) == rows.tolist()
@@ -48,24 +48,26 @@ def test_any_position_can_be_asked_for_alone(
     drawn: tuple[int, list[list[bool]], int], window: int, starts: list[int]
 ) -> None:
     shards = usable(drawn)
-    whole = Order(shards, window, 1).rows(0, 100)
-    order = Order(shards, window, 1)
+    whole = ShuffleOrder(shards, window, 1).rows(0, 100)
+    order = ShuffleOrder(shards, window, 1)
     for start in starts:
         assert order.rows(start, 40).tolist() == whole[start : start + 40].tolist()
 
 
 def test_neighbours_part_and_passes_differ() -> None:
-    order = Order([np.ones(100, bool)] * 10, 4, 0)
+    order = ShuffleOrder([np.ones(100, bool)] * 10, 4, 0)
     first, second = order.rows(0, 1000), order.rows(1000, 1000)
     assert (first != second).mean() > 0.9
     assert (np.abs(np.diff(first)) == 1).mean() < 0.05
     shards = first[:400] // 100  # a window of four shards
     assert len(np.unique(shards)) == 4
     assert len(np.unique(shards[:40])) == 4
-    assert (first != Order([np.ones(100, bool)] * 10, 4, 1).rows(0, 1000)).mean() > 0.9
+    assert (first != ShuffleOrder([np.ones(100, bool)] * 10, 4, 1).rows(0, 1000)).mean() > 0.9
 
 
 def test_the_order_is_the_same_on_every_machine_and_with_every_version() -> None:
-    assert int(mix(0)) == 0xE220A8397B1DCDAF  # the first output of SplitMix64 with seed 0, as published
-    order = Order([np.ones(5, bool), np.ones(3, bool)], 2, 42)
+    assert (
+        int(splitmix64(0)) == 0xE220A8397B1DCDAF
+    )  # the first output of SplitMix64 with seed 0, as published
+    order = ShuffleOrder([np.ones(5, bool), np.ones(3, bool)], 2, 42)
     assert order.rows(0, 16).tolist() == [5, 2, 0, 7, 6, 1, 4, 3, 5, 4, 0, 3, 7, 1, 2, 6]

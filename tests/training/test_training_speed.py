@@ -28,9 +28,9 @@ from mlimg_build.spec import (  # noqa: E402
     TrainingBackend,
     load_spec,
 )
-from mlimg_build.training import Batch, Batches, Job, Order, Samples, Stream  # noqa: E402
-from mlimg_build.training.devices import Machine, prepared  # noqa: E402
-from mlimg_build.training.loop.trainer import Learner  # noqa: E402
+from mlimg_build.training import Batch, BatchLoader, BatchPlan, Job, Samples, ShuffleOrder  # noqa: E402
+from mlimg_build.training.devices import ComputeDevice, prepared  # noqa: E402
+from mlimg_build.training.loop.trainer import Trainer  # noqa: E402
 from mlimg_build.training.loss.objectives import multi_label  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 
@@ -55,14 +55,14 @@ dataset: {{images_per_shard: 1024}}
 def job(dataset: Dataset) -> Job:
     """A run of the published augmentation and loss."""
     samples = Samples(dataset, "train")
-    order = Order(samples.usable(), 4, 0)
+    order = ShuffleOrder(samples.usable(), 4, 0)
     return Job(
         name="speed",
         key="",
         digests={},
         architecture=ARCHITECTURE,
         outputs=len(dataset.categories),
-        stream=Stream(samples, order, BATCH, ((0, SIZE),), Augmentation(), 0),
+        stream=BatchPlan(samples, order, BATCH, ((0, SIZE),), Augmentation(), 0),
         steps_per_epoch=1000,
         epochs=1,
         rate=LearningRate(base=0.01),
@@ -76,7 +76,7 @@ def job(dataset: Dataset) -> Job:
     )
 
 
-def rate(batches: Iterator[Batch], learner: Learner | None) -> float:
+def rate(batches: Iterator[Batch], learner: Trainer | None) -> float:
     """Images a second over `STEPS` batches, after `WARM` that are not counted."""
     started = 0.0
     for number, batch in enumerate(batches):
@@ -126,13 +126,13 @@ def test_images_a_second_fed_from_the_dataset_and_synthetic(
     assert min(loader, fed, synthetic) > 0
 
 
-def loaded(made: Job, machine: Machine, pin: bool) -> Iterator[Batch]:
+def loaded(made: Job, machine: ComputeDevice, pin: bool) -> Iterator[Batch]:
     """Batches as training gets them."""
-    return Batches(made.stream, 0, WARM + STEPS + 1).load(machine.workers, pin)
+    return BatchLoader(made.stream, 0, WARM + STEPS + 1).load(machine.workers, pin)
 
 
-def _learner(made: Job, machine: Machine) -> Learner:
+def _learner(made: Job, machine: ComputeDevice) -> Trainer:
     network = make_backbone(ARCHITECTURE, made.outputs, 0)
-    learner = Learner(made, network, multi_label(MLImagesLossPart(), made.outputs, 0), machine)
+    learner = Trainer(made, network, multi_label(MLImagesLossPart(), made.outputs, 0), machine)
     learner.train()
     return learner

@@ -23,9 +23,9 @@ from mlimg_build.errors import TrainingError  # noqa: E402
 from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402
 from mlimg_build.training import Samples, load_model  # noqa: E402
 from mlimg_build.training.data.transforms import normalise, viewing_transform  # noqa: E402
-from mlimg_build.training.devices import Machine  # noqa: E402
+from mlimg_build.training.devices import ComputeDevice  # noqa: E402
 from mlimg_build.training.evaluate.evaluate_model import measure  # noqa: E402
-from mlimg_build.training.predict.predictions import see  # noqa: E402
+from mlimg_build.training.predict.predictions import run_model  # noqa: E402
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 
@@ -296,18 +296,18 @@ def test_the_state_of_the_machine_is_no_status_of_an_image(
     made: Modelled, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int, status: str | None
 ) -> None:
     backbone, card = load_model(made.model)
-    machine = Machine(torch.device("cpu"), 0, False)
+    machine = ComputeDevice(torch.device("cpu"), 0, False)
 
     def failing(path: Path) -> bytes:
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "read_bytes", failing)
     if status is not None:
-        (seen,) = see(backbone, card, [folder / "rocket1.jpg"], machine)
+        (seen,) = run_model(backbone, card, [folder / "rocket1.jpg"], machine)
         assert (seen.statuses, seen.reasons) == ((status,), (os.strerror(code),))
         return
     with pytest.raises(TrainingError) as caught:
-        list(see(backbone, card, [folder / "rocket1.jpg"], machine))
+        list(run_model(backbone, card, [folder / "rocket1.jpg"], machine))
     assert caught.value.code == "read-failed"
     assert "rocket1.jpg" in str(caught.value)
 
@@ -317,7 +317,11 @@ def test_a_folder_that_goes_while_its_images_are_read_is_no_list_of_unreadable_i
 ) -> None:
     backbone, card = load_model(made.model)
     with pytest.raises(TrainingError, match="its folder is not there any more"):
-        list(see(backbone, card, [tmp_path / "gone" / "1.jpg"], Machine(torch.device("cpu"), 0, False)))
+        list(
+            run_model(
+                backbone, card, [tmp_path / "gone" / "1.jpg"], ComputeDevice(torch.device("cpu"), 0, False)
+            )
+        )
 
 
 def test_a_network_that_says_nan_is_found_out(made: Modelled, folder: Path, tmp_path: Path) -> None:

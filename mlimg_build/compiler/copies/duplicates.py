@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from mlimg_build.compiler.catalog.key_ranges import KeyRanges
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.plan.plan import Plan, Work
+from mlimg_build.compiler.plan.plan import Plan, ShardWork
 from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.dataset import order_key
 from mlimg_build.dataset.read.column_reader import read_array, read_texts
@@ -44,7 +44,7 @@ class Copy:
     """An image whose bytes another image has too: its id, and the row of its shard."""
 
     id: str
-    work: Work
+    work: ShardWork
     row: int
 
 

@@ -18,7 +18,7 @@ from mlimg_build.dataset.durable import explaining_full_disk, sync_all, sync_fil
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["ASK_AGAIN", "ENTRY", "Batch", "Key", "Store", "read_json", "write_synced"]
+__all__ = ["ASK_AGAIN", "ENTRY", "Key", "PendingResults", "Store", "read_json", "write_synced"]
 
 ENTRY = "entry.json"
 ASK_AGAIN = "ask again"  # the hint of a result that every run makes again
@@ -114,13 +114,13 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
 
     @contextmanager
-    def together(self) -> Iterator[Batch]:
+    def batch(self) -> Iterator[PendingResults]:
         """Gives what creates many small results that wait for the disk once; they appear at the end.
 
         Results that were finished before an error appear too. Raises `DatasetError` `disk-full`.
         """
         folder = self.root / "tmp" / uuid4().hex
-        batch = Batch(self, folder)
+        batch = PendingResults(self, folder)
         try:
             with explaining_full_disk(self.root.parent.parent):
                 folder.mkdir(parents=True)
@@ -166,7 +166,7 @@ class Store:
             return
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def exclusive_lock(self) -> Iterator[None]:
         """Keeps other builds out of this store; raises `BuildError` where one is running."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("w") as stream:
@@ -196,7 +196,7 @@ class Store:
             folder.parent.rmdir()
 
 
-class Batch:
+class PendingResults:
     """Results of a store in the making; see `Store.together`."""
 
     def __init__(self, store: Store, folder: Path) -> None:

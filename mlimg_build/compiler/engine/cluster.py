@@ -17,14 +17,14 @@ from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import LocalCluster as LocalWorkers
 from mlimg_build.spec import SchedulerCluster
 
-__all__ = ["connected"]
+__all__ = ["cluster_client"]
 
 LOOPBACK = "127.0.0.1"
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 
 @contextmanager
-def connected(
+def cluster_client(
     wanted: LocalWorkers | SchedulerCluster, scratch: Path, version: Callable[[], str]
 ) -> Iterator[Client]:
     """A client of the wanted cluster with at least one worker; a local cluster keeps its scratch files in `scratch`.

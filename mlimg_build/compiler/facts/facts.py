@@ -32,10 +32,10 @@ from mlimg_build.labels import (
     Pairs,
     Thresholds,
     Vocabulary,
+    build_vocabulary,
     decide,
     from_graph,
     from_pairs,
-    gather,
     tree_by_rule,
 )
 from mlimg_build.sources import read_dictionary, read_nesting
@@ -43,7 +43,7 @@ from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["Facts", "SourceCategory", "dag_of", "establish", "load_rules", "save_rules"]
+__all__ = ["Facts", "SourceCategory", "dag_of", "decide_facts", "load_rules", "save_rules"]
 
 
 NAMED = 5  # source categories in an error that none is left
@@ -88,7 +88,7 @@ class Facts:
         return digest.hexdigest()
 
 
-def establish(
+def decide_facts(
     loaded: LoadedSpec,
     catalogs: Sequence[Catalog],
     graph: NounGraph,
@@ -112,7 +112,7 @@ def establish(
         raise SpecError(nameless)
     decisions = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
     per_source = [count_present(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
-    vocabulary = gather(
+    vocabulary = build_vocabulary(
         decisions,
         [int(per_source[row.source][row.number]) for row in rows],
         graph,

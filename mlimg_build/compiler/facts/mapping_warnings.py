@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.errors import Problem
-from mlimg_build.labels import Placed, near_ties, same_names
+from mlimg_build.labels import MappedCategory, near_ties, same_names
 from mlimg_build.spec import LoadedSpec, Mapping
 from mlimg_build.wordnet import NounGraph
 
@@ -22,7 +22,7 @@ FIND = (
 REVIEW = "`mlimg map SPEC` lists them first; decide in the file of `vocabulary.mapping.file`"
 
 
-def doubts(loaded: LoadedSpec, placed: Sequence[Placed], graph: NounGraph) -> Iterator[Problem]:
+def doubts(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
     """One problem a source and kind of doubt, a warning or an error as the spec says; none for what is excluded.
 
     A name with two likely senses, or that two categories have, is said whatever the spec accepts: a person's
@@ -56,7 +56,7 @@ def doubts(loaded: LoadedSpec, placed: Sequence[Placed], graph: NounGraph) -> It
     yield from _same_names(loaded, same_names(placed))
 
 
-def _near_ties(loaded: LoadedSpec, rows: Sequence[Placed], graph: NounGraph) -> Iterator[Problem]:
+def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
     """One warning a source about names whose second sense is nearly as likely."""
     by_source = defaultdict(list)
     for row in rows:
@@ -70,7 +70,7 @@ def _near_ties(loaded: LoadedSpec, rows: Sequence[Placed], graph: NounGraph) -> 
         yield Problem("near-tie", message, loaded.place("sources", source), REVIEW, "warning")
 
 
-def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[Placed]]) -> Iterator[Problem]:
+def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[MappedCategory]]) -> Iterator[Problem]:
     """One warning a source about names that several of its categories have."""
     by_source = defaultdict(list)
     for group in groups:
@@ -98,7 +98,7 @@ def accepted_from(mapping: Mapping) -> float:
 
 
 def _listed(
-    loaded: LoadedSpec, field: str, rows: Sequence[Placed], what: str, hint: str, policy: str
+    loaded: LoadedSpec, field: str, rows: Sequence[MappedCategory], what: str, hint: str, policy: str
 ) -> Iterator[Problem]:
     for source in dict.fromkeys(row.decision.source for row in rows):
         names = [repr(row.decision.name or row.decision.id) for row in rows if row.decision.source == source]

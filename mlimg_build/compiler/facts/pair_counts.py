@@ -40,7 +40,7 @@ from mlimg_build.labels import (
     judge_pairs,
     learn_pairs,
     narrowed,
-    settle,
+    resolve_contradictions,
     without_implied,
 )
 from mlimg_build.spec import Cooccurrence, LoadedSpec, digest_of
@@ -362,7 +362,7 @@ def _standing(
         np.zeros(len(some)),
         some,
     )
-    standing, _ = settle(said, hierarchy, conflicts)
+    standing, _ = resolve_contradictions(said, hierarchy, conflicts)
     kept = ~asked
     kept[standing.record[standing.state == PRESENT]] = True
     return image[kept], category[kept]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlimg_build.compiler.facts.curated_files import mapping_rows
 from mlimg_build.errors import Place, Problem
-from mlimg_build.labels import FOUND, Decision, Placed
+from mlimg_build.labels import FOUND, Decision, MappedCategory
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import NounGraph
 
@@ -61,7 +61,7 @@ def described(graph: NounGraph, wnid: str | None) -> str:
     return f"{lemmas} (a kind of {graph.name(above[0])})" if above else lemmas
 
 
-def unsigned_in(loaded: LoadedSpec, placed: Sequence[Placed], graph: NounGraph) -> Iterator[Problem]:
+def unsigned_in(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
     """The problem of a mapping file with corrections that nobody signed; none where they would change nothing."""
     decisions = {
         (row.decision.source, row.decision.id): row.decision

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from mlimg_build.compiler.facts.id_lists import read_ids
-from mlimg_build.labels import Placed
+from mlimg_build.labels import MappedCategory
 from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.spec import Spec, TableSource
 from mlimg_build.wordnet import NounGraph
@@ -73,14 +73,16 @@ class UnusedCategory:
     remedy: str
 
 
-def reason_codes(spec: Spec, placed: Sequence[Placed]) -> list[str]:
+def reason_codes(spec: Spec, placed: Sequence[MappedCategory]) -> list[str]:
     """For each source category the code of its reason, "" where it is used."""
     excluded = {name: frozenset(read_ids(part.exclude)) for name, part in spec.sources.items()}
     exclude = frozenset(read_ids(spec.vocabulary.exclude))
     return [_code(spec, row, excluded, exclude) for row in placed]
 
 
-def _code(spec: Spec, row: Placed, excluded: dict[str, frozenset[str]], exclude: Collection[str]) -> str:
+def _code(
+    spec: Spec, row: MappedCategory, excluded: dict[str, frozenset[str]], exclude: Collection[str]
+) -> str:
     decision = row.decision
     if row.fate == "used":
         return ""
@@ -96,7 +98,9 @@ def _code(spec: Spec, row: Placed, excluded: dict[str, frozenset[str]], exclude:
     return row.fate
 
 
-def unused_categories(spec: Spec, placed: Sequence[Placed], graph: NounGraph) -> tuple[UnusedCategory, ...]:
+def unused_categories(
+    spec: Spec, placed: Sequence[MappedCategory], graph: NounGraph
+) -> tuple[UnusedCategory, ...]:
     """Every source category that is not used, those of most images first."""
     made = [
         _unused(row, code, graph.name, isinstance(spec.sources[row.decision.source], TableSource))
@@ -106,7 +110,7 @@ def unused_categories(spec: Spec, placed: Sequence[Placed], graph: NounGraph) ->
     return tuple(sorted(made, key=lambda one: (-one.images, one.source, one.category)))
 
 
-def _unused(row: Placed, code: str, name: Callable[[str], str], table: bool) -> UnusedCategory:
+def _unused(row: MappedCategory, code: str, name: Callable[[str], str], table: bool) -> UnusedCategory:
     decision, reason = row.decision, REASONS[code]
     wnid = row.wnid or decision.wnid or ""
     told = {

@@ -17,7 +17,7 @@ from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_co
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.labels import Placed, near_ties, same_names
+from mlimg_build.labels import MappedCategory, near_ties, same_names
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.spec import LoadedSpec
 
@@ -132,7 +132,7 @@ def _doubts(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
     return said
 
 
-def _wanted(plan: Plan, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> list[Placed]:
+def _wanted(plan: Plan, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> list[MappedCategory]:
     placed = [row for row in plan.facts.vocabulary.placed if row.decision.method != "same_id"]
     wanted = [row for row in placed if row.fate != "excluded" or row.decision.reviewer]
     return sorted(
@@ -140,7 +140,7 @@ def _wanted(plan: Plan, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> li
     )
 
 
-def _row(plan: Plan, row: Placed, doubts: Sequence[str]) -> tuple[str, ...]:
+def _row(plan: Plan, row: MappedCategory, doubts: Sequence[str]) -> tuple[str, ...]:
     decision = row.decision
     others = [
         f"{one.wnid} {plan.graph.name(one.wnid)} {one.score:.2f}"
@@ -162,7 +162,7 @@ def _row(plan: Plan, row: Placed, doubts: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _order(row: Placed, doubtful: bool) -> tuple[bool, bool, float, int, str, str]:
+def _order(row: MappedCategory, doubtful: bool) -> tuple[bool, bool, float, int, str, str]:
     """What people decided stands last, the names in doubt first."""
     decision = row.decision
     return (

@@ -22,7 +22,7 @@ from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import DOUBTS, distinct_names, merges
 
-__all__ = ["lock_files", "refuse_strangers", "write_lock"]
+__all__ = ["ensure_replaceable", "lock_files", "write_lock"]
 
 
 def write_lock(
@@ -35,14 +35,14 @@ def write_lock(
     known already. `BuildError` where `folder` is anything but a lock.
     """
     folder = folder.absolute()
-    refuse_strangers(folder)
+    ensure_replaceable(folder)
     files = lock_files(plan, store, read_leniently(folder), dataset, groups)
     with explaining_full_disk(folder), replacing(folder) as temporary:
         for name, data in files.items():
             write_synced(temporary / name, data)
 
 
-def refuse_strangers(folder: Path) -> None:
+def ensure_replaceable(folder: Path) -> None:
     """Raises `BuildError` where a lock would take the place of something that is no lock."""
     if not folder.exists() and not folder.is_symlink():
         return

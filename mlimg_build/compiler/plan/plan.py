@@ -19,7 +19,7 @@ from mlimg_build.compiler.catalog.join_problems import problems_of_joins
 from mlimg_build.compiler.catalog.source_warnings import source_warnings
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, ENTRY, Key, Store, read_json
 from mlimg_build.compiler.engine.retries import retried
-from mlimg_build.compiler.facts.facts import Facts, establish, save_rules
+from mlimg_build.compiler.facts.facts import Facts, decide_facts, save_rules
 from mlimg_build.compiler.facts.list_digests import list_digests, refuse_changed
 from mlimg_build.compiler.facts.pair_counts import pairs_digest
 from mlimg_build.compiler.facts.pair_table import left_out_pairs, pair_rows
@@ -29,7 +29,7 @@ from mlimg_build.compiler.plan.image_groups import Groups, group_images, share_w
 from mlimg_build.compiler.plan.left_out import REASONS
 from mlimg_build.compiler.plan.refused_contradictions import refuse_contradictions
 from mlimg_build.compiler.plan.row_files import Rows, Shard
-from mlimg_build.compiler.plan.row_writer import lay_out
+from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.dataset import Layout
 from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import MlimgError, Problem, SourceError, SpecError
@@ -40,7 +40,7 @@ from mlimg_build.sources.note_codes import lost, used
 from mlimg_build.spec import LoadedSpec, Spec, digest_of, without_paths
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["LABELS_PER_TASK", "Plan", "Work", "make_plan"]
+__all__ = ["LABELS_PER_TASK", "Plan", "ShardWork", "make_plan"]
 
 IMAGES_FORMAT = 2
 LABELS_FORMAT = 6
@@ -62,7 +62,7 @@ LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ShardWork:
     """One shard of the dataset and the keys of its two results, with what is there already."""
 
     shard: Shard
@@ -95,7 +95,7 @@ class Plan:
     rules_file: Path
     layout: Layout
     fraction: float
-    work: tuple[Work, ...]
+    work: tuple[ShardWork, ...]
     lists: Mapping[str, str]  # the digests of the files that decide something and that no source reads
     groups: Groups | None = None  # None where each image draws its split alone
     joins: tuple[Problem, ...] = ()  # where lists and folders do not meet
@@ -233,13 +233,13 @@ def make_plan(
     known = {path for name, part in loaded.spec.sources.items() for path in open_source(name, part).files}
     lists = list_digests(loaded, known)
     catalogs, groups = group_images(loaded, catalogs, store)
-    facts = establish(loaded, catalogs, graph, store, progress)
+    facts = decide_facts(loaded, catalogs, graph, store, progress)
     refuse_changed(loaded, lists, list_digests(loaded, known))
     progress("ordering images")
     rows_key = _rows_key(loaded, catalogs, facts, groups)
     if not store.has(rows_key):
         with store.create(rows_key) as (folder, notes):
-            notes.update(lay_out(loaded.spec, catalogs, facts, folder).record())
+            notes.update(write_rows(loaded.spec, catalogs, facts, folder).record())
     rules_key = Key("rules", RULES_FORMAT, {"facts": facts.digest})
     if not store.has(rules_key):
         with store.create(rules_key) as (folder, _):
@@ -362,12 +362,12 @@ def _parts(loaded: LoadedSpec, facts: Facts, layout: Layout) -> tuple[dict[str, 
 
 def _work(
     shard: Shard, common: tuple[dict[str, Any], dict[str, Any]], store: Store, last: dict[str, Any]
-) -> Work:
+) -> ShardWork:
     images = Key("images", IMAGES_FORMAT, {"rows": shard.image_rows, **common[0]}, shard.hint)
     labels = Key("labels", LABELS_FORMAT, {"rows": shard.label_rows, "images": shard.images, **common[1]})
     before = last.get(f"{shard.split}/{shard.number}")
     old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
-    return Work(shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels))
+    return ShardWork(shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels))
 
 
 def _annotation(spec: Spec) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.plan.row_files import Rows, shard_batch, statements_of
 from mlimg_build.errors import LabelError, Problem
-from mlimg_build.labels import settle
+from mlimg_build.labels import resolve_contradictions
 from mlimg_build.spec import LoadedSpec
 
 __all__ = ["refuse_contradictions"]
@@ -30,7 +30,7 @@ def refuse_contradictions(loaded: LoadedSpec, facts: Facts, store: Store, rows_k
         for shard in rows.of(split):
             batch = shard_batch(folder, split, shard.number)
             statements = statements_of(batch)
-            _, clashes = settle(statements, facts.hierarchy, "error")
+            _, clashes = resolve_contradictions(statements, facts.hierarchy, "error")
             found += len(clashes)
             wnids = facts.vocabulary.wnids
             for absent, present in zip(clashes.absent[: NAMED - len(listed)], clashes.present, strict=False):

@@ -87,7 +87,7 @@ class Rows:
 
 
 def shard_batch(folder: Path, split: str, number: int) -> pa.RecordBatch:
-    """The rows of one shard, mapped from the folder that `lay_out` filled."""
+    """The rows of one shard, mapped from the folder that `write_rows` filled."""
     file, within = divmod(number, SHARDS_PER_FILE)
     return open_batches(folder / file_name(split, file)).get_batch(within)
 

@@ -32,13 +32,15 @@ from mlimg_build.compiler.plan.row_files import (
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import Spec
 
-__all__ = ["lay_out"]
+__all__ = ["write_rows"]
 
 BLOCK = 8192  # images of all sources together, the unit in which rows are counted
 SURVEYED = 32  # blocks at a time
 
 
-def lay_out(spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK) -> Rows:
+def write_rows(
+    spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK
+) -> Rows:
     """Writes one record batch a shard into files that `shard_batch` reads, and returns what they hold.
 
     Images are ordered by sha256 of their ids. The split of an image is drawn from the same hash, so it depends

@@ -26,7 +26,7 @@ from mlimg_build.dataset import (
 )
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
-from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, Placed
+from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, MappedCategory
 from mlimg_build.sources.note_codes import NOTE_CODES, lost, used
 from mlimg_build.spec import digest_of
 
@@ -165,12 +165,12 @@ def _pairs(plan: Plan) -> PairColumns:
     )
 
 
-def evidence(row: Placed) -> str:
+def evidence(row: MappedCategory) -> str:
     """What speaks for a decision and what became of it, in a few words."""
     return "; ".join([*_clauses(row), *([] if row.fate == "used" else [row.fate])])
 
 
-def _clauses(row: Placed) -> list[str]:
+def _clauses(row: MappedCategory) -> list[str]:
     """What speaks for a decision, and what joins and collapses made of it."""
     decision = row.decision
     parts = [] if decision.method == "same_id" else [*decision.evidence]

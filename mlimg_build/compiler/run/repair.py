@@ -9,7 +9,7 @@ from functools import partial
 
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.threads import in_threads
-from mlimg_build.compiler.plan.plan import Plan, Work
+from mlimg_build.compiler.plan.plan import Plan, ShardWork
 from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.compiler.run.label_counts import counts_fit
 from mlimg_build.compiler.run.task_list import packing_job
@@ -50,7 +50,7 @@ def without_flaws(plan: Plan, store: Store) -> tuple[Plan, list[str]]:
     return replace(plan, work=tuple(work)), found
 
 
-def _flaws(plan: Plan, store: Store, work: Work) -> tuple[str, str]:
+def _flaws(plan: Plan, store: Store, work: ShardWork) -> tuple[str, str]:
     """What is wrong with the stored results of a shard, "" where nothing is or nothing is stored."""
     images = labels = ""
     if work.images_cached:
@@ -65,7 +65,7 @@ def _flaws(plan: Plan, store: Store, work: Work) -> tuple[str, str]:
     return images, labels
 
 
-def _asked(plan: Plan, store: Store, work: Work) -> Iterator[bool]:
+def _asked(plan: Plan, store: Store, work: ShardWork) -> Iterator[bool]:
     """Of every image without bytes whether its source now gives something else; raises as a worker does."""
     entry = store.entry(work.images)
     told = {row[0]: row[1] for row in entry["notes"]["failures"]} if entry else {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.annotation_rules import annotation_rules
-from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, Work
-from mlimg_build.compiler.run.tasks import LabelRules, PackImages, SourceFolder, Task
+from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, ShardWork
+from mlimg_build.compiler.run.tasks import LabelShard, PackImages, SourceFolder, Task
 from mlimg_build.sources import open_source
 
 __all__ = ["packing_job", "tasks_of"]
@@ -17,7 +17,7 @@ def tasks_of(plan: Plan, store: Store, *, images: bool = True) -> list[Task]:
     Without `images`, labels only.
     """
     packing: list[Task] = []
-    labelling: list[LabelRules] = []
+    labelling: list[LabelShard] = []
     for work in plan.work:
         labels = [] if work.labels_cached else [_labels(plan, store, work)]
         if images and not work.images_cached:
@@ -28,7 +28,7 @@ def tasks_of(plan: Plan, store: Store, *, images: bool = True) -> list[Task]:
     return [*packing, *bundles]
 
 
-def packing_job(plan: Plan, store: Store, work: Work) -> PackImages:
+def packing_job(plan: Plan, store: Store, work: ShardWork) -> PackImages:
     """What a worker needs to pack the images of one shard."""
     spec = plan.loaded.spec
     encoding = spec.images.encoding
@@ -49,8 +49,8 @@ def packing_job(plan: Plan, store: Store, work: Work) -> PackImages:
     )
 
 
-def _labels(plan: Plan, store: Store, work: Work) -> LabelRules:
-    return LabelRules(
+def _labels(plan: Plan, store: Store, work: ShardWork) -> LabelShard:
+    return LabelShard(
         store=store.root,
         key=work.labels,
         rows=plan.rows_folder,

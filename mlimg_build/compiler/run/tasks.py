@@ -16,7 +16,7 @@ import pyarrow as pa
 from scipy import sparse
 
 import mlimg_build
-from mlimg_build.compiler.engine.cache import ASK_AGAIN, Batch, Key, Store
+from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, PendingResults, Store
 from mlimg_build.compiler.engine.executor import Tell
 from mlimg_build.compiler.facts.facts import load_rules
 from mlimg_build.compiler.plan.annotation_rules import AnnotationRules
@@ -33,9 +33,9 @@ from mlimg_build.dataset import (
 from mlimg_build.errors import Place, Problem, SourceError
 from mlimg_build.images import STATUSES, BadImage, Status, check, encoder
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
-from mlimg_build.sources import Bytes
+from mlimg_build.sources import ImageReader
 
-__all__ = ["LabelRules", "PackImages", "SourceFolder", "Task", "run", "silent", "version", "without_bytes"]
+__all__ = ["LabelShard", "PackImages", "SourceFolder", "Task", "run", "silent", "version", "without_bytes"]
 
 NO_DIGEST = bytes(32)
 ONE_FILE = (
@@ -73,7 +73,7 @@ class PackImages:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRules:
+class LabelShard:
     """Work out the labels of one shard."""
 
     store: Path
@@ -86,7 +86,7 @@ class LabelRules:
     annotation: AnnotationRules
 
 
-Task = Sequence[PackImages | LabelRules]
+Task = Sequence[PackImages | LabelShard]
 
 
 def silent(images: int, size: int, failed: int) -> None:
@@ -99,10 +99,10 @@ def run(task: Task, tell: Tell = silent) -> dict[str, int]:
     Returns images packed, shards labelled and the peak memory in bytes.
     """
     packing = [job for job in task if isinstance(job, PackImages)]
-    labelling = [job for job in task if isinstance(job, LabelRules)]
+    labelling = [job for job in task if isinstance(job, LabelShard)]
     images = sum(_pack(job, tell) for job in packing)
     if labelling:
-        with Store(labelling[0].store).together() as batch:
+        with Store(labelling[0].store).batch() as batch:
             for job in labelling:
                 _label(job, batch)
     return {"images": images, "labels": len(labelling), "peak": _peak_memory()}
@@ -128,7 +128,7 @@ def _peak_memory() -> int:
 
 def _pack(job: PackImages, tell: Tell) -> int:
     batch = shard_batch(job.rows, job.split, job.number)
-    readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
+    readers = [ImageReader(one.root, one.name, one.place) if one.root else None for one in job.sources]
     failures: list[tuple[str, str, str]] = []
     ctimes = np.zeros(len(batch), np.int64)
     told = np.zeros(3, np.int64)
@@ -164,7 +164,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
 
 def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str]) -> Iterator[tuple[str, str]]:
     """(id, status) of those images of a shard, as their sources give them now; nothing is stored."""
-    readers = [Bytes(one.root, one.name, one.place) if one.root else None for one in job.sources]
+    readers = [ImageReader(one.root, one.name, one.place) if one.root else None for one in job.sources]
     try:
         for row in batch.select(COLUMNS).to_pylist():
             if row["id"] in names:
@@ -201,7 +201,9 @@ class _Unread:
             raise self._kind(self._problems)
 
 
-def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[StoredImage, str | None, int]:
+def _image(
+    row: dict[str, Any], reader: ImageReader | None, job: PackImages
+) -> tuple[StoredImage, str | None, int]:
     """The row of one image, with its bytes or with the status and the reason why it has none; and its file's ctime."""
     reason: str | None
     ctime = 0
@@ -233,7 +235,7 @@ def _image(row: dict[str, Any], reader: Bytes | None, job: PackImages) -> tuple[
     return failed, reason, ctime
 
 
-def _read(row: dict[str, Any], reader: Bytes | None, keep_unreadable: bool) -> tuple[bytes, int]:
+def _read(row: dict[str, Any], reader: ImageReader | None, keep_unreadable: bool) -> tuple[bytes, int]:
     """The bytes of an image as its source has them, and the ctime of its file; only facts about it are a `BadImage`."""
     if row["status"]:
         status = Status[row["status"]]
@@ -251,7 +253,7 @@ def _read(row: dict[str, Any], reader: Bytes | None, keep_unreadable: bool) -> t
         raise BadImage.because(Status.unreadable, reason) from error
 
 
-def _label(job: LabelRules, results: Batch) -> None:
+def _label(job: LabelShard, results: PendingResults) -> None:
     batch = shard_batch(job.rows, job.split, job.number)
     hierarchy, pairs, relation = _rules(str(job.facts))
     statements = statements_of(batch)

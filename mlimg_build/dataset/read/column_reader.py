@@ -11,16 +11,16 @@ import zarr
 from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.text import Texts
-from mlimg_build.dataset.read.lru import Recent
+from mlimg_build.dataset.read.lru import LRUCache
 from mlimg_build.errors import DamagedDataset, Problem
 
-__all__ = ["StoredColumns", "ranges", "read_array", "read_texts", "spans_of"]
+__all__ = ["ColumnReader", "ranges", "read_array", "read_texts", "spans_of"]
 
 REMEMBERED_BYTES = 256 << 20
 TEXTS = ("images/id", "images/author")
 
 
-class StoredColumns:
+class ColumnReader:
     """The arrays of one split by name, such as `images/id` or `labels/category`, one shard at a time.
 
     Up to 256 MiB of columns stay in memory. `check` is called before anything is read from the disk.
@@ -35,7 +35,9 @@ class StoredColumns:
         self._rows = rows
         self._check = check
         self._arrays: dict[str, zarr.Array[Any]] = {}
-        self._columns: Recent[tuple[str, int], NDArray[Any]] = Recent(REMEMBERED_BYTES, lambda a: a.nbytes)
+        self._columns: LRUCache[tuple[str, int], NDArray[Any]] = LRUCache(
+            REMEMBERED_BYTES, lambda a: a.nbytes
+        )
 
     def column(self, name: str, shard: int) -> NDArray[Any]:
         """The values of array `name` for shard `shard`: one an image, or one an entry of the shard's row.

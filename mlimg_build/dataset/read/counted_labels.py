@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.dataset.read.column_reader import StoredColumns, ranges, spans_of
+from mlimg_build.dataset.read.column_reader import ColumnReader, ranges, spans_of
 from mlimg_build.dataset.read.copy_groups import CopyGroups
-from mlimg_build.dataset.read.lru import Recent
+from mlimg_build.dataset.read.lru import LRUCache
 
 __all__ = ["CountedLabels"]
 
@@ -25,14 +25,14 @@ class CountedLabels:
     """
 
     def __init__(
-        self, split: str, rows: Callable[[int], range], columns: StoredColumns, copies: CopyGroups
+        self, split: str, rows: Callable[[int], range], columns: ColumnReader, copies: CopyGroups
     ) -> None:
         """`rows` gives the images of a shard."""
         self._split = split
         self._rows = rows
         self._columns = columns
         self._copies = copies
-        self._made: Recent[tuple[str, int], NDArray[Any]] = Recent(REMEMBERED_BYTES, lambda a: a.nbytes)
+        self._made: LRUCache[tuple[str, int], NDArray[Any]] = LRUCache(REMEMBERED_BYTES, lambda a: a.nbytes)
 
     def mask(self, shard: int) -> NDArray[np.bool_]:
         """bool[images]: which images of the shard count."""

@@ -8,19 +8,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Recent"]
+__all__ = ["LRUCache"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
+class LRUCache(Generic[K, V]):
     """Keeps the values used last while their weights add up to at most `capacity`.
 
     A forked child starts empty, because its parent's lock may have been held at the fork. Two threads that
     miss the same key at once both load it; one result stays.
 
-    >>> squares = Recent[int, int](2, lambda value: 1)
+    >>> squares = LRUCache[int, int](2, lambda value: 1)
     >>> [squares.get(n, lambda: n * n) for n in (1, 2, 3, 1)], len(squares)
     ([1, 4, 9, 1], 2)
     """

@@ -11,11 +11,11 @@ import google_crc32c
 import numpy as np
 
 from mlimg_build.dataset.format.layout import data_codecs
-from mlimg_build.dataset.read.lru import Recent
+from mlimg_build.dataset.read.lru import LRUCache
 from mlimg_build.dataset.shard_index import ABSENT, index_bytes
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
-__all__ = ["RowStream", "ShardFile"]
+__all__ = ["ShardFile", "ShardRowReader"]
 
 OPEN_FILES = 256
 PREAD_LIMIT = 1 << 30
@@ -98,7 +98,7 @@ class ShardFile:
         return DamagedDataset(Problem(code, message, hint="build the shard again, or fetch it again"))
 
 
-class RowStream:
+class ShardRowReader:
     """Reads stretches of the rows of one `images/data`; keeps at most 256 files open.
 
     `check` is called before a file is opened.
@@ -107,7 +107,7 @@ class RowStream:
     def __init__(self, data: Path, check: Callable[[], None]) -> None:
         self._data = data
         self._check = check
-        self._files: Recent[tuple[int, int], ShardFile] = Recent(OPEN_FILES, lambda _: 1)
+        self._files: LRUCache[tuple[int, int], ShardFile] = LRUCache(OPEN_FILES, lambda _: 1)
         self._chunk_bytes, self._shard_bytes = _plain_sizes(data)
 
     def read(self, row: int, start: int, stop: int) -> bytes | None:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from mlimg_build.dataset.format.digests import order_key
 from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
 from mlimg_build.dataset.format.text import Texts
-from mlimg_build.dataset.read.column_reader import StoredColumns, read_array
+from mlimg_build.dataset.read.column_reader import ColumnReader, read_array
 from mlimg_build.dataset.read.counted_labels import CountedLabels
 from mlimg_build.dataset.read.records import Contradiction, Image, Label
-from mlimg_build.dataset.read.shard_reader import RowStream
+from mlimg_build.dataset.read.shard_reader import ShardRowReader
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class Split(Sequence[Image]):
         self.images_per_shard: int = attributes["images_per_shard"]
         self.shards: int = attributes["shards"]
         self._images: int = attributes["images"]
-        self._columns = StoredColumns(group, self.images_per_shard, self.rows, dataset.check)
-        self._stream = RowStream(group / "images" / "data", dataset.check)
+        self._columns = ColumnReader(group, self.images_per_shard, self.rows, dataset.check)
+        self._stream = ShardRowReader(group / "images" / "data", dataset.check)
 
     @cached_property
     def _counted(self) -> CountedLabels:

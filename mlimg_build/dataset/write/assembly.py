@@ -88,7 +88,7 @@ def assemble(
             `artefact-damaged`, `artefact-mismatch`, `code-unknown`, `images-unordered`, `disk-full`.
     """
     path = Path(path).absolute()
-    _refuse_strangers(path)
+    _ensure_replaceable(path)
     shards = {name: [_load(pair, layout) for pair in pairs] for name, pairs in splits.items()}
     for name, rows in shards.items():
         _check_order(name, rows)
@@ -277,7 +277,7 @@ def _whole(source: Path, size: int) -> Iterator[None]:
         ) from error
 
 
-def _refuse_strangers(path: Path) -> None:
+def _ensure_replaceable(path: Path) -> None:
     """A dataset or an empty directory may be replaced; anything else belongs to somebody."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return

@@ -34,7 +34,7 @@ from mlimg_build.dataset.format.layout import (
 from mlimg_build.dataset.format.text import encode, pack
 from mlimg_build.dataset.write.arrays import create_columns, create_data, create_group
 from mlimg_build.dataset.write.packed_arrays import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
-from mlimg_build.dataset.write.stream import StreamWriter
+from mlimg_build.dataset.write.stream import ShardWriter
 from mlimg_build.errors import DatasetError, Problem
 
 __all__ = ["RESULT", "ImagesWriter", "read_labels", "read_result", "write_labels"]
@@ -56,7 +56,7 @@ class ImagesWriter:
         self._rows: list[tuple[Any, ...]] = []
         self._keys: list[bytes] = []
         self._bytes = 0
-        self._stream = StreamWriter(self._directory / "data", layout.chunk_bytes, layout.chunks_per_file)
+        self._stream = ShardWriter(self._directory / "data", layout.chunk_bytes, layout.chunks_per_file)
         self._result: ImagesResult | None = None
 
     @property

@@ -12,10 +12,10 @@ import numpy as np
 
 from mlimg_build.dataset.shard_index import ABSENT
 
-__all__ = ["StreamWriter"]
+__all__ = ["ShardWriter"]
 
 
-class StreamWriter:
+class ShardWriter:
     """Bytes handed to `write` lie end to end in DIRECTORY/c/0/0, c/0/1, …; `close` ends the last file.
 
     Chunks are `chunk_bytes` long, the last one padded with zeros; a chunk of zeros is not stored, nor a file

@@ -12,7 +12,7 @@ from mlimg_build.labels.derivation.statements import ABSENT, PRESENT, Statements
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 from mlimg_build.labels.hierarchy.sparse_rows import expand
 
-__all__ = ["Contradictions", "Policy", "settle"]
+__all__ = ["Contradictions", "Policy", "resolve_contradictions"]
 
 Policy = Literal["prefer_verified", "drop", "error"]
 
@@ -33,7 +33,9 @@ class Contradictions:
         return len(self.absent)
 
 
-def settle(statements: Statements, hierarchy: Hierarchy, policy: Policy) -> tuple[Statements, Contradictions]:
+def resolve_contradictions(
+    statements: Statements, hierarchy: Hierarchy, policy: Policy
+) -> tuple[Statements, Contradictions]:
     """The statements that stand, and the contradictions that cost the others.
 
     A statement that *a* is absent contradicts a statement that *p* is present in the same image where *a* is

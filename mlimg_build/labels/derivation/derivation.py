@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mlimg_build.labels.derivation.contradictions import Contradictions, Policy, settle
+from mlimg_build.labels.derivation.contradictions import Contradictions, Policy, resolve_contradictions
 from mlimg_build.labels.derivation.cooccurrence import Pairs
 from mlimg_build.labels.derivation.cooccurrence_labels import add_cooccurring
 from mlimg_build.labels.derivation.implication import LabelTable, imply
@@ -32,7 +32,7 @@ def derive(
     `images` (by number) says who gets labels by the pairs; `relation` is that of the pairs, for whoever has it at hand.
     An image's labels follow from its own statements alone.
     """
-    standing, contradictions = settle(statements, hierarchy, policy)
+    standing, contradictions = resolve_contradictions(statements, hierarchy, policy)
     table = imply(
         standing,
         hierarchy,

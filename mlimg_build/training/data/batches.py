@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from mlimg_build.errors import MlimgError, Problem, TrainingError
 from mlimg_build.spec import Augmentation
 from mlimg_build.training.data.samples import Samples
-from mlimg_build.training.data.shuffle_order import Order
+from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.data.targets import SparseLabels
 from mlimg_build.training.data.transforms import seeded, training_transform
 
-__all__ = ["Batch", "Batches", "Stream"]
+__all__ = ["Batch", "BatchLoader", "BatchPlan"]
 
 PIECE = 256  # images that one process makes at a time
 
@@ -34,14 +34,14 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class BatchPlan:
     """What decides every batch: step *s* has the positions `s * batch_size` and on of the order.
 
     `sizes` gives the input size from each step on. Rank `rank` of `ranks` gets its even share of every batch.
     """
 
     samples: Samples
-    order: Order
+    order: ShuffleOrder
     batch_size: int
     sizes: tuple[tuple[int, int], ...]  # (first step, pixels)
     augmentation: Augmentation
@@ -96,14 +96,14 @@ def _joined(pieces: Sequence[Batch]) -> Batch:
     )
 
 
-class Batches(IterableDataset[Any]):
+class BatchLoader(IterableDataset[Any]):
     """The batches of steps `start` to `stop` of a stream, in pieces; worker processes make them in turn.
 
     Iterate over `load`, which gives whole `Batch` values in order; a DataLoader with `batch_size=None` gives their
     pieces, and the problems of a worker as values instead of raising them.
     """
 
-    def __init__(self, stream: Stream, start: int, stop: int) -> None:
+    def __init__(self, stream: BatchPlan, start: int, stop: int) -> None:
         self.stream = stream
         self.start = start
         self.stop = stop

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Order", "mix"]
+__all__ = ["ShuffleOrder", "splitmix64"]
 
 _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 
 
-def mix(*values: int | NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix64(*values: int | NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A hash of numbers (modulo 2^64) and arrays of them: uint64, one for each element.
 
     The finaliser of SplitMix64 over each value in turn. Source: Steele, Lea and Flood, OOPSLA 2014, "Fast splittable
     pseudorandom number generators".
 
-    >>> int(mix(0, 1)) != int(mix(1, 0))
+    >>> int(splitmix64(0, 1)) != int(splitmix64(1, 0))
     True
     """
     state = np.zeros((), np.uint64)
@@ -44,13 +44,13 @@ class _Window:
     rows: NDArray[np.int64]
 
 
-class Order:
+class ShuffleOrder:
     """Endless passes over the rows of a split; every pass has each usable row once.
 
     `usable[s]` says for each image of shard *s* whether it takes part, `window` is the number of shards whose images
     are mixed.
 
-    >>> order = Order([np.ones(4, bool), np.ones(2, bool)], window=2, seed=1)
+    >>> order = ShuffleOrder([np.ones(4, bool), np.ones(2, bool)], window=2, seed=1)
     >>> sorted(order.rows(0, 6).tolist()), len(order)
     ([0, 1, 2, 3, 4, 5], 6)
     """
@@ -89,7 +89,7 @@ class Order:
     def _shards(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The shards of a pass in their order, and where each window of them ends."""
         if self._pass is None or self._pass[0] != number:
-            keys = mix(self._seed, number, np.arange(len(self._counts), dtype=np.uint64))
+            keys = splitmix64(self._seed, number, np.arange(len(self._counts), dtype=np.uint64))
             shards = np.argsort(keys, kind="stable").astype(np.int64)
             starts = np.arange(0, len(shards), self._size)
             ends = np.cumsum(np.add.reduceat(self._counts[shards], starts))
@@ -100,7 +100,7 @@ class Order:
         if self._window is None or self._window.at != (number, window):
             chosen = shards[window * self._size : (window + 1) * self._size]
             rows = np.concatenate([self._usable(int(shard)) for shard in chosen])
-            keys = mix(self._seed, ~number, rows.astype(np.uint64))
+            keys = splitmix64(self._seed, ~number, rows.astype(np.uint64))
             self._window = _Window((number, window), rows[np.argsort(keys, kind="stable")])
         return self._window.rows
 

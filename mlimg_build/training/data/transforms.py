@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from mlimg_build.spec import Augmentation
-from mlimg_build.training.data.shuffle_order import mix
+from mlimg_build.training.data.shuffle_order import splitmix64
 
 __all__ = ["HALF", "KEPT", "Triple", "normalise", "seeded", "training_transform", "viewing_transform"]
 
@@ -76,7 +76,7 @@ def normalise(images: Tensor, mean: Triple = HALF, std: Triple = HALF) -> Tensor
 def seeded(*key: int) -> Iterator[None]:
     """What torch draws on the CPU inside follows from `key` alone, and what it draws after it is as if nothing was."""
     state = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(int(mix(*key)) >> 1)
+    torch.default_generator.manual_seed(int(splitmix64(*key)) >> 1)
     try:
         yield
     finally:

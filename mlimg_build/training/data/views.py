@@ -15,7 +15,7 @@ from torch import Tensor
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.transforms import viewing_transform
-from mlimg_build.training.devices import Machine
+from mlimg_build.training.devices import ComputeDevice
 
 __all__ = ["ahead", "logits_of", "viewed"]
 
@@ -53,7 +53,7 @@ def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[l
 
 @torch.inference_mode()
 def logits_of(
-    network: Callable[[Tensor], Tensor], images: Tensor, machine: Machine, precision: str
+    network: Callable[[Tensor], Tensor], images: Tensor, machine: ComputeDevice, precision: str
 ) -> Tensor:
     """What the network says of uint8 images (`Backbone.logits`, `.features`), float32 on the CPU: one row an image.
 

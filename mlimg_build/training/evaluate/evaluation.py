@@ -17,7 +17,7 @@ from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.views import logits_of, viewed
-from mlimg_build.training.devices import Machine
+from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.evaluate.metrics import (
     AveragePrecision,
     Inversions,
@@ -55,7 +55,7 @@ def evaluate_multi_label(
     *,
     size: int,
     precision: str,
-    machine: Machine,
+    machine: ComputeDevice,
     train_positives: Sequence[int] | NDArray[np.int64],
     positive_threshold: float = 0.7,
     progress: Progress = lambda done, total: None,
@@ -145,7 +145,7 @@ def evaluate_single_label(
     *,
     size: int,
     precision: str,
-    machine: Machine,
+    machine: ComputeDevice,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Top-1 and top-5 of softmax scores on the images of a split that have a class, JSON-able.

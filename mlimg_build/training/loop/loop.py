@@ -18,12 +18,12 @@ from torch._dynamo.exc import TorchDynamoException
 
 from mlimg_build.errors import CheckpointError, Interrupted, LossNotFinite, Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
-from mlimg_build.training.data.batches import Batch, Batches
+from mlimg_build.training.data.batches import Batch, BatchLoader
 from mlimg_build.training.data.transforms import seeded
-from mlimg_build.training.devices import Machine
+from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.history import History
-from mlimg_build.training.loop.trainer import Job, Learner
+from mlimg_build.training.loop.trainer import Job, Trainer
 from mlimg_build.training.loss.objectives import Objective
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.run_position import first_step, position_of
@@ -64,7 +64,7 @@ def learn(
     objective: Objective,
     folder: Path,
     *,
-    machine: Machine,
+    machine: ComputeDevice,
     backend: TrainingBackend,
     evaluate: Evaluate | None = None,
     start: Path | None = None,
@@ -88,7 +88,7 @@ def learn(
     if machine.compile:
         torch.compiler.reset()  # its limit of recompilations is of the process, not of the network
     with seeded(job.seed, 0):
-        learner = Learner(job, backbone, objective, machine)
+        learner = Trainer(job, backbone, objective, machine)
         first, warning = _resumed(learner, folder, start)
         if warning is not None:
             follower.step(warning.message)
@@ -102,7 +102,7 @@ def learn(
     return result
 
 
-def _resumed(learner: Learner, folder: Path, start: Path | None) -> tuple[int, Problem | None]:
+def _resumed(learner: Trainer, folder: Path, start: Path | None) -> tuple[int, Problem | None]:
     path = start or checkpoints.latest(folder / "checkpoints")
     if path is None:
         return 0, None
@@ -126,7 +126,7 @@ def _resumed(learner: Learner, folder: Path, start: Path | None) -> tuple[int, P
 
 
 def _steps(
-    learner: Learner,
+    learner: Trainer,
     first: int,
     folder: Path,
     backend: TrainingBackend,
@@ -170,7 +170,7 @@ def _steps(
 
     gpu = learner.machine.device.type == "cuda"
     learner.train()
-    loader = Batches(job.stream, first, job.steps).load(learner.machine.workers, gpu)
+    loader = BatchLoader(job.stream, first, job.steps).load(learner.machine.workers, gpu)
     for batch in loader:
         _refuse_unknown(batch, learner)
         loss = _learnt(batch, learner)
@@ -197,7 +197,7 @@ def _steps(
             raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
 
 
-def _learnt(batch: Batch, learner: Learner) -> Tensor:
+def _learnt(batch: Batch, learner: Trainer) -> Tensor:
     """One step; what torch says of batches that are too small or of want of memory, for people."""
     try:
         return learner.learn(batch)
@@ -227,7 +227,7 @@ def _too_small() -> TrainingError:
     return TrainingError(Problem("batch-too-small", message, hint=hint))
 
 
-def _refuse_unknown(batch: Batch, learner: Learner) -> None:
+def _refuse_unknown(batch: Batch, learner: Trainer) -> None:
     if learner.objective.needs_labels and not len(batch.labels.target):
         message = (
             f"nothing is known about any image of step {batch.step + 1}, so nothing can be learnt from it: "
@@ -237,7 +237,7 @@ def _refuse_unknown(batch: Batch, learner: Learner) -> None:
         raise TrainingError(Problem("batch-without-label", message, hint=hint))
 
 
-def _not_finite(batch: Batch, loss: float, learner: Learner) -> LossNotFinite:
+def _not_finite(batch: Batch, loss: float, learner: Trainer) -> LossNotFinite:
     section = _section(learner)
     message = f"the loss of step {batch.step + 1} is {loss}; its images are {_names(batch, learner)}"
     hint = (
@@ -247,12 +247,12 @@ def _not_finite(batch: Batch, loss: float, learner: Learner) -> LossNotFinite:
     return LossNotFinite(Problem("loss-not-finite", message, hint=hint))
 
 
-def _section(learner: Learner) -> str:
+def _section(learner: Trainer) -> str:
     """The part of the spec that a run follows."""
     return "transfer" if learner.job.name.startswith("transfer") else "training"
 
 
-def _names(batch: Batch, learner: Learner, most: int = 8) -> str:
+def _names(batch: Batch, learner: Trainer, most: int = 8) -> str:
     ids = learner.job.stream.samples.ids(batch.rows[:most].tolist())
     more = len(batch.rows) - len(ids)
     return ", ".join(ids) + (f" and {more} more" if more > 0 else "")

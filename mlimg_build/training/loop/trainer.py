@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mlimg_build.spec import LearningRate, Optimizer
-from mlimg_build.training.data.batches import Batch, Stream
-from mlimg_build.training.devices import Machine
+from mlimg_build.training.data.batches import Batch, BatchPlan
+from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop.schedule import rate_at
 from mlimg_build.training.loss.objectives import Objective
 from mlimg_build.training.model.backbone import Backbone
 
-__all__ = ["Job", "Learner"]
+__all__ = ["Job", "Trainer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Job:
     digests: Mapping[str, str]
     architecture: str
     outputs: int
-    stream: Stream
+    stream: BatchPlan
     steps_per_epoch: int
     epochs: int
     rate: LearningRate
@@ -47,10 +47,10 @@ class Job:
         return self.steps_per_epoch * self.epochs
 
 
-class Learner:
+class Trainer:
     """A network that learns, and everything that must be saved to go on with it."""
 
-    def __init__(self, job: Job, backbone: Backbone, objective: Objective, machine: Machine) -> None:
+    def __init__(self, job: Job, backbone: Backbone, objective: Objective, machine: ComputeDevice) -> None:
         self.job = job
         self.machine = machine
         self.backbone = backbone

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mlimg_build.spec import MLImagesLossPart
-from mlimg_build.training.data.shuffle_order import mix
+from mlimg_build.training.data.shuffle_order import splitmix64
 from mlimg_build.training.data.targets import MASKED
 from mlimg_build.training.loss.entry_loss import EntryLoss
 
@@ -132,5 +132,5 @@ class MLImagesLoss(EntryLoss):
 
 def _generator(*key: Any) -> torch.Generator:
     generator = torch.Generator()
-    generator.manual_seed(int(mix(*key)) >> 1)
+    generator.manual_seed(int(splitmix64(*key)) >> 1)
     return generator

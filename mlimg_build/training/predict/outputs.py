@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mlimg_build.dataset.durable import explaining_full_disk, sync_file
 from mlimg_build.training.data.views import BATCH
-from mlimg_build.training.predict.predictions import Predicted, Seen, joined, name_of
+from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, joined, name_of
 
 __all__ = ["write_features_npy", "write_features_parquet", "write_labels_parquet"]
 
@@ -59,7 +59,7 @@ def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
     return rows
 
 
-def write_features_parquet(path: Path, seen: Iterable[Seen], width: int) -> int:
+def write_features_parquet(path: Path, seen: Iterable[ModelOutputs], width: int) -> int:
     """One row an image: `image`, `status`, `reason`, and `feature`, `width` floats (null where it was not readable)."""
     schema = pa.schema(
         [
@@ -88,7 +88,7 @@ def write_features_parquet(path: Path, seen: Iterable[Seen], width: int) -> int:
     return rows
 
 
-def write_features_npy(path: Path, seen: Iterable[Seen], width: int) -> int:
+def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> int:
     """float32[images, width] at `path`, NaN where an image was not readable; the images are in `path`.images.csv."""
     rows = 0
     header = {"descr": "<f4", "fortran_order": False}

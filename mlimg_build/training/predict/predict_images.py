@@ -15,12 +15,12 @@ from mlimg_build.training.predict.outputs import (
     write_features_parquet,
     write_labels_parquet,
 )
-from mlimg_build.training.predict.predictions import Predicted, Seen, find_images, predict, see
+from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, find_images, predict, run_model
 
 __all__ = ["labels_of", "write"]
 
 Progress = Callable[[int, int], None]
-One = TypeVar("One", Predicted, Seen)
+One = TypeVar("One", Predicted, ModelOutputs)
 
 
 def labels_of(
@@ -59,7 +59,9 @@ def write(
     def counted(found: Iterable[One]) -> Iterator[One]:
         nonlocal failed
         for one in found:
-            failed += sum(s != "ok" for s in one.statuses) if isinstance(one, Seen) else one.status != "ok"
+            failed += (
+                sum(s != "ok" for s in one.statuses) if isinstance(one, ModelOutputs) else one.status != "ok"
+            )
             yield one
 
     if not features:
@@ -69,7 +71,7 @@ def write(
     total = _counted(images)
     with prepared(device, TrainingBackend(loader_workers=0)) as machine:
         backbone.move(machine.device, machine.memory_format)
-        found = see(backbone, card, find_images(images), machine, as_features=True)
+        found = run_model(backbone, card, find_images(images), machine, as_features=True)
         writer = write_features_npy if to.suffix == ".npy" else write_features_parquet
         rows = writer(to, counted(_followed(found, total, progress)), backbone.width)
     return rows, failed
@@ -87,6 +89,6 @@ def _counted(images: Sequence[Path]) -> int:
 def _followed(found: Iterable[One], total: int, progress: Progress) -> Iterator[One]:
     done = 0
     for one in found:
-        done += len(one.paths) if isinstance(one, Seen) else 1
+        done += len(one.paths) if isinstance(one, ModelOutputs) else 1
         progress(done, total)
         yield one

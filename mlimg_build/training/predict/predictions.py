@@ -19,12 +19,12 @@ from mlimg_build.errors import ImageError, MlimgError, Problem, TrainingError
 from mlimg_build.images import decode
 from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.data.views import BATCH, ahead, logits_of
-from mlimg_build.training.devices import Machine
+from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.evaluate.metrics import implied_pairs
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card
 
-__all__ = ["Predicted", "Score", "Seen", "find_images", "joined", "name_of", "predict", "see"]
+__all__ = ["ModelOutputs", "Predicted", "Score", "find_images", "joined", "name_of", "predict", "run_model"]
 
 LIKELY = 0.5  # score of a sigmoid from which a label is said without being asked for
 SUFFIXES = frozenset(
@@ -47,7 +47,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ModelOutputs:
     """Images as the network saw them: `values` is float32[images, …], NaN in the rows of those that have a `reason`.
 
     `statuses` and `reasons` say of each image why it could not be read: "ok" and "" where it could.
@@ -74,9 +74,9 @@ class Predicted:
         return name_of(self.path)
 
 
-def joined(parts: Sequence[Seen]) -> Seen:
+def joined(parts: Sequence[ModelOutputs]) -> ModelOutputs:
     """Several batches as one."""
-    return Seen(
+    return ModelOutputs(
         tuple(path for part in parts for path in part.paths),
         tuple(status for part in parts for status in part.statuses),
         tuple(reason for part in parts for reason in part.reasons),
@@ -112,9 +112,14 @@ def find_images(paths: Iterable[Path]) -> Iterator[Path]:
             raise TrainingError(Problem("path-missing", f"there is no {path}", hint=hint))
 
 
-def see(
-    backbone: Backbone, card: Card, paths: Iterable[Path], machine: Machine, *, as_features: bool = False
-) -> Iterator[Seen]:
+def run_model(
+    backbone: Backbone,
+    card: Card,
+    paths: Iterable[Path],
+    machine: ComputeDevice,
+    *,
+    as_features: bool = False,
+) -> Iterator[ModelOutputs]:
     """Logits of the images in batches, or with `as_features` what the last layer sees; in order, in bounded memory.
 
     Every image is proved whole before it counts; one that is damaged has a row and a reason. `machine.device` holds the
@@ -149,7 +154,7 @@ def see(
         if good:
             images = torch.stack([image for _, image, _, _ in batch if image is not None])
             values[good] = logits_of(run, images, machine, "fp32").numpy()
-        yield Seen(
+        yield ModelOutputs(
             tuple(path for path, *_ in batch),
             tuple(status for _, _, status, _ in batch),
             tuple(reason for *_, reason in batch),
@@ -166,7 +171,7 @@ def predict(
     backbone: Backbone,
     card: Card,
     paths: Iterable[Path],
-    machine: Machine,
+    machine: ComputeDevice,
     *,
     top: int = 5,
     least: float | None = None,
@@ -180,7 +185,7 @@ def predict(
     what counts as likely.
     """
     hierarchy = _Hierarchy([category.parents for category in card.categories])
-    for seen in see(backbone, card, paths, machine):
+    for seen in run_model(backbone, card, paths, machine):
         logits = seen.values.astype(np.float64)
         if card.activation == "sigmoid":
             scores = expit(logits)
