@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlimg_build.atomic import explaining_full_disk, sync_file
 from mlimg_build.compiler.pipeline import interruptible
 from mlimg_build.compiler.plan.left_out import REASONS
 from mlimg_build.dataset import Dataset, Image, open_dataset
-from mlimg_build.dataset.durable import explaining_full_disk, sync_file
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError
 from mlimg_build.explain.image_labels import explain_in
 from mlimg_build.images import STATUSES, BadImage, decode_fully, encode

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build import __version__
+from mlimg_build.atomic import explaining_full_disk, replacing
 from mlimg_build.dataset import Dataset, open_dataset
-from mlimg_build.dataset.durable import explaining_full_disk
-from mlimg_build.dataset.replacing import replacing
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, Part
 from mlimg_build.exporters.selection import Copies, LeftOut, exported_images

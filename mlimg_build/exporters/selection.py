@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.dataset import Dataset, Split
+from mlimg_build.dataset import Split
 from mlimg_build.errors import DamagedDataset, Problem
 from mlimg_build.exporters.protocol import ExportedImage, Statement
 
@@ -65,9 +65,7 @@ def _shard(
             leave_out(LeftOut(image_id, split.name, state))
             continue
         if not counted[offset]:
-            leave_out(
-                LeftOut(image_id, split.name, "copy", _counting(split.dataset, split.name, first + offset))
-            )
+            leave_out(LeftOut(image_id, split.name, "copy", _counting(split, first + offset)))
             continue
         data = split.read(first + offset)
         proved = hashlib.sha256(data)
@@ -118,7 +116,7 @@ class _Statements:
         return tuple(present), tuple(absent)
 
 
-def _counting(dataset: Dataset, split: str, row: int) -> str:
+def _counting(split: Split, row: int) -> str:
     """The id of the image that counts in the place of a copy."""
-    group = dataset.copies.find(split, row)
-    return dataset.copies[group].ids[0] if group is not None else ""
+    copies = split.copies_of(row)
+    return copies[0] if copies else ""

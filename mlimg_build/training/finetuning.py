@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlimg_build.atomic import save_json
 from mlimg_build.dataset import Dataset
-from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import Transfer
 from mlimg_build.training.data.batches import BatchPlan

@@ -6,8 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from mlimg_build.dataset.durable import explaining_full_disk
-from mlimg_build.dataset.replacing import replacing
+from mlimg_build.atomic import explaining_full_disk, replacing
 from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.training.model.model_files import CARD, WEIGHTS, read_card
 from mlimg_build.training.runs import EVALUATION, RunResult, read_evaluation

@@ -14,8 +14,8 @@ import torch
 import torchvision
 
 import mlimg_build
+from mlimg_build.atomic import save_json
 from mlimg_build.dataset import Dataset
-from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import Training, TrainingBackend, digest_of
 from mlimg_build.training.data.batches import BatchPlan

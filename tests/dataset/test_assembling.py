@@ -178,7 +178,7 @@ def test_a_killed_run_leaves_the_old_dataset_and_the_next_run_cleans_up(
     digest = build(out / "d.zarr", {"train": shards[:1]})
     script = (
         "import os, signal\nfrom pathlib import Path\n"
-        "from mlimg_build.dataset.replacing import replacing\n"
+        "from mlimg_build.atomic import replacing\n"
         f"with replacing(Path({str(out / 'd.zarr')!r})) as root:\n"
         "    (root / 'half').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -198,7 +198,7 @@ def test_the_old_dataset_is_whole_at_every_rename_without_the_kernels_exchange(
     shards: list[Artefacts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(tmp_path / "out/d.zarr", {"train": shards[:1]})
-    monkeypatch.setattr("mlimg_build.dataset.replacing._exchange", lambda *_: False)
+    monkeypatch.setattr("mlimg_build.atomic._exchange", lambda *_: False)
     digest = build(tmp_path / "out/d.zarr", {"train": shards})
     assert open_dataset(tmp_path / "out/d.zarr").digest == digest
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["d.zarr"]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlimg_build.dataset import durable
+from mlimg_build import atomic as durable
 
 
 def test_a_folder_is_synced_without_the_kernels_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

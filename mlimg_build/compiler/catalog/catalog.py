@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.atomic import write_synced
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns
 from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWriter
 from mlimg_build.compiler.catalog.list_joins import Join, ListJoin
-from mlimg_build.compiler.engine.cache import write_synced
 from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mlimg_build.dataset.durable import explaining_full_disk, sync_all, sync_file
+from mlimg_build.atomic import explaining_full_disk, sync_all, sync_file, write_synced
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import digest_of
 
-__all__ = ["ASK_AGAIN", "ENTRY", "Key", "PendingResults", "Store", "read_json", "write_synced"]
+__all__ = ["ASK_AGAIN", "ENTRY", "Key", "PendingResults", "Store", "read_json"]
 
 ENTRY = "entry.json"
 ASK_AGAIN = "ask again"  # the hint of a result that every run makes again
@@ -247,11 +247,3 @@ def read_json(path: Path | str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Writes a file whose bytes are on the disk when the call returns."""
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())

@@ -36,7 +36,7 @@ def process_count() -> int:
 
 
 def in_processes(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """The results in order; `work` is handed to each process once, so it may be large, and must do no harm twice.
+    """The results in order; `work` is handed to each process once, so it may be large, and must be idempotent.
 
     Where processes cannot be started or are killed, this one does what is left. Whoever stops before the end, by
     an error or Ctrl-C, ends the processes in the middle of their work.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from mlimg_build.atomic import save_json
 from mlimg_build.compiler.engine.cache import read_json
 from mlimg_build.compiler.engine.contents import last_used
-from mlimg_build.dataset.durable import save_json
 
 __all__ = ["KEPT", "digests_of", "last_build", "read_variants", "record_variant"]
 

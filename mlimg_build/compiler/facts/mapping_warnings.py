@@ -1,4 +1,4 @@
-"""What a spec wants to hear of its mapping: names that nothing resolves, and decisions that nobody reviewed."""
+"""Warnings for names that nothing resolves, and for decisions that nobody reviewed."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlimg_build.compiler.engine.cache import write_synced
+from mlimg_build.atomic import write_synced
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_correction

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mlimg_build.atomic import explaining_full_disk, replacing, write_synced
 from mlimg_build.compiler.copies.duplicates import CopyGroups, copies
-from mlimg_build.compiler.engine.cache import Store, write_synced
+from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.assembly import evidence, plan_digest
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.compiler.run.label_counts import by_rule
-from mlimg_build.dataset.durable import explaining_full_disk
-from mlimg_build.dataset.replacing import replacing
 from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import DOUBTS, distinct_names, merges

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mlimg_build.atomic import save_json
 from mlimg_build.compiler.catalog.catalog import Catalog, catalog
 from mlimg_build.compiler.catalog.join_problems import problems_of_joins
 from mlimg_build.compiler.catalog.source_warnings import source_warnings
@@ -31,7 +32,6 @@ from mlimg_build.compiler.plan.refused_contradictions import refuse_contradictio
 from mlimg_build.compiler.plan.row_files import Rows, Shard
 from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.dataset import Layout
-from mlimg_build.dataset.durable import save_json
 from mlimg_build.errors import MlimgError, Problem, SourceError, SpecError
 from mlimg_build.images import encoder
 from mlimg_build.labels import merges

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.atomic import explaining_full_disk
 
 __all__ = ["as_csv", "write_csv"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mlimg_build.atomic import is_temporary
 from mlimg_build.dataset.format.layout import CATEGORY_COLUMNS, FORMAT, MAPPING_COLUMNS, PAIR_COLUMNS, Layout
 from mlimg_build.dataset.read.column_reader import read_array
 from mlimg_build.dataset.read.copy_groups import CopyGroups
 from mlimg_build.dataset.read.records import Categories, Image, Mappings, Pair
 from mlimg_build.dataset.read.split import Split, unknown_image
-from mlimg_build.dataset.replacing import is_temporary
 from mlimg_build.errors import DatasetError, Problem
 
 __all__ = ["Dataset", "open_dataset"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 from mlimg_build.dataset.format.text import Texts
 from mlimg_build.errors import DatasetError, Problem
 
-if TYPE_CHECKING:
-    from mlimg_build.dataset.read.split import Split
-
-__all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings", "Pair"]
+__all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings", "Pair", "RowReader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,28 @@ class Contradiction:
     present_member: str
 
 
+class RowReader(Protocol):
+    """What an image asks of whoever it lies in: all of it by its row."""
+
+    def read(self, row: int) -> bytes:
+        """The stored file."""
+
+    def labels(self, row: int) -> tuple[Label, ...]:
+        """What is known about the image, copies included."""
+
+    def own_labels(self, row: int) -> tuple[Label, ...]:
+        """The labels of its own."""
+
+    def contradictions(self, row: int) -> tuple[Contradiction, ...]:
+        """Which statements excluded each other."""
+
+    def copies_of(self, row: int) -> tuple[str, ...]:
+        """The ids of the images with the same bytes."""
+
+    def counts(self, row: int) -> bool:
+        """Whether it is the one of them that counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """One image of a split; its bytes, labels and contradictions are read when they are asked for."""
@@ -76,7 +95,7 @@ class Image:
     licence: str
     author: str
     source_digest: str | None = None
-    _split: Split = field(repr=False, compare=False, kw_only=True)
+    _split: RowReader = field(repr=False, compare=False, kw_only=True)
 
     @property
     def data(self) -> bytes:
@@ -96,14 +115,12 @@ class Image:
     @property
     def copies(self) -> tuple[str, ...]:
         """The ids of the images with the same bytes, the one that counts first; empty where there is no other."""
-        groups = self._split.dataset.copies
-        number = groups.find(self.split, self.row)
-        return () if number is None else groups[number].ids
+        return self._split.copies_of(self.row)
 
     @property
     def counts(self) -> bool:
         """Whether the image counts: of images with the same bytes, the first of `copies` does."""
-        return self._split.dataset.copies.counts(self.split, self.row)
+        return self._split.counts(self.row)
 
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:

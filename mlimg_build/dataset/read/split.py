@@ -7,7 +7,7 @@ import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 import zarr
@@ -19,11 +19,9 @@ from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.read.column_reader import ColumnReader, read_array
 from mlimg_build.dataset.read.counted_labels import CountedLabels
 from mlimg_build.dataset.read.records import Contradiction, Image, Label
+from mlimg_build.dataset.read.root import Root
 from mlimg_build.dataset.read.shard_reader import ShardRowReader
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
-
-if TYPE_CHECKING:
-    from mlimg_build.dataset.read.dataset import Dataset
 
 __all__ = ["Split", "View", "unknown_image"]
 
@@ -33,7 +31,7 @@ _LABELS = [column.name for column in LABEL_COLUMNS]
 class Split(Sequence[Image]):
     """The images of one split, in the order of sha256(id): by row, by slice, by id, or one after another."""
 
-    def __init__(self, dataset: Dataset, name: str, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, dataset: Root, name: str, attributes: Mapping[str, Any]) -> None:
         self.dataset = dataset
         self.name = name
         group = self._group = dataset.path / name
@@ -227,6 +225,15 @@ class Split(Sequence[Image]):
         columns = [copies.table(table)[name][start:stop].tolist() for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
+    def copies_of(self, row: int) -> tuple[str, ...]:
+        """The ids of the images with the bytes of image `row`, the one that counts first; none without another."""
+        number = self.dataset.copies.find(self.name, row)
+        return () if number is None else self.dataset.copies[number].ids
+
+    def counts(self, row: int) -> bool:
+        """Whether image `row` counts: of images with the same bytes, one does."""
+        return self.dataset.copies.counts(self.name, row)
+
     def array(self, name: str) -> zarr.Array[Any]:
         """The Zarr array itself, such as `images/data`."""
         return self._columns.array(name)
@@ -237,7 +244,7 @@ class Split(Sequence[Image]):
         self._columns.clear()
         self._counted.clear()
 
-    def __reduce__(self) -> tuple[Callable[[Dataset, str], Split], tuple[Dataset, str]]:
+    def __reduce__(self) -> tuple[Callable[[Root, str], Split], tuple[Root, str]]:
         return _split_of, (self.dataset, self.name)
 
     def __repr__(self) -> str:
@@ -326,8 +333,9 @@ class View(Sequence[Image]):
         return f"View({self.split!r}, {self.rows!r})"
 
 
-def _split_of(dataset: Dataset, name: str) -> Split:
-    return dataset[name]
+def _split_of(dataset: Root, name: str) -> Split:
+    found: Split = dataset[name]
+    return found
 
 
 def unknown_image(image_id: str, where: str) -> DatasetError:

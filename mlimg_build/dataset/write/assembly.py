@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.dataset.durable import explaining_full_disk
+from mlimg_build.atomic import explaining_full_disk, replacing
 from mlimg_build.dataset.format.column_types import (
     Artefacts,
     CategoryColumns,
@@ -45,7 +45,6 @@ from mlimg_build.dataset.format.layout import (
     Layout,
     image_columns,
 )
-from mlimg_build.dataset.replacing import replacing
 from mlimg_build.dataset.write.arrays import (
     create_columns,
     create_data,

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_tree
+from mlimg_build.atomic import explaining_full_disk, save_json, sync_tree
 from mlimg_build.dataset.format.column_types import (
     ContradictionColumns,
     ImagesResult,

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlimg_build.atomic import explaining_full_disk
 from mlimg_build.dataset import Dataset
-from mlimg_build.dataset.durable import explaining_full_disk
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.views import logits_of, viewed

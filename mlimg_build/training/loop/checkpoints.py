@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
+from mlimg_build.atomic import explaining_full_disk, save_json, sync_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
 

@@ -75,7 +75,7 @@ class Trainer:
         return self.backbone if self.average is None else replace(self.backbone, module=self.average.module)
 
     def learn(self, batch: Batch) -> Tensor:
-        """One step; returns the loss of the batch before it, a scalar on the device."""
+        """Run one optimizer step; return this batch's loss before the update, a scalar on the device."""
         job, device = self.job, self.machine.device
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from mlimg_build.dataset.durable import explaining_full_disk, save_json, sync_file
+from mlimg_build.atomic import explaining_full_disk, save_json, sync_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
 from mlimg_build.training.data.transforms import HALF, Triple

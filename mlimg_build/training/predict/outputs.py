@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlimg_build.dataset.durable import explaining_full_disk, sync_file
+from mlimg_build.atomic import explaining_full_disk, sync_file
 from mlimg_build.training.data.views import BATCH
 from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, joined, name_of
 
