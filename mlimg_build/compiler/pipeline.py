@@ -13,7 +13,7 @@ from typing import TypeVar
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.copies.copy_findings import torn_by_copies
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, copies_attribute, merge_copies
-from mlimg_build.compiler.copies.duplicates import CopyGroups, groups_of_copies, ordered_groups
+from mlimg_build.compiler.copies.duplicates import CopiesByDigest, groups_of_copies, ordered_groups
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
 from mlimg_build.compiler.lint.contradictions import COLUMNS as CONTRADICTIONS
@@ -26,7 +26,7 @@ from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, rem
 from mlimg_build.compiler.run.assembly import failures, finish, noted, passed_over, plan_digest
 from mlimg_build.compiler.run.csv_files import write_csv
 from mlimg_build.compiler.run.repair import forget_lists, without_flaws
-from mlimg_build.compiler.run.superseded import drop_superseded
+from mlimg_build.compiler.run.store_retention import drop_superseded
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.dataset.write.shard_writer import read_result
@@ -235,7 +235,7 @@ def build(
 
 
 def _merged(
-    made: Plan, store: Store, groups: CopyGroups, locked: Locked | None, whole: Plan | None
+    made: Plan, store: Store, groups: CopiesByDigest, locked: Locked | None, whole: Plan | None
 ) -> MergedCopies:
     """What the copies in `groups` say together; `LabelError` where they contradict each other and may not."""
     spec = made.loaded.spec

@@ -16,12 +16,12 @@ from mlimg_build.explain.image_labels import explain_in
 from mlimg_build.images import STATUSES, BadImage, decode_fully, encode
 from mlimg_build.report import (
     ClashRow,
+    ContradictionCard,
     Failure,
     Head,
     LeftOutRow,
     Page,
     Picture,
-    Quarrel,
     Statistics,
     TogetherRow,
     Trained,
@@ -186,9 +186,9 @@ def _together(dataset: Dataset, numbers: Statistics) -> list[TogetherRow]:
     return sorted(rows, key=lambda row: (-row.added, row.antecedent, row.consequent))[:PAIRS]
 
 
-def _quarrels(dataset: Dataset, numbers: Statistics) -> list[Quarrel]:
+def _quarrels(dataset: Dataset, numbers: Statistics) -> list[ContradictionCard]:
     """One contradiction in full for each of the most frequent pairs of categories."""
-    told: list[Quarrel] = []
+    told: list[ContradictionCard] = []
     for clash in numbers.scan.clashes[:QUARRELS]:
         for split, row in clash.examples:
             image = dataset[split][row]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlimg_build.exporters.export import Exported, export
-from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, Part, Statement
+from mlimg_build.exporters.protocol import ExportedImage, ExportedLabel, Exporter, Limits, OutputFile
 from mlimg_build.exporters.webdataset import write_tars
 
 __all__ = [
     "EXPORTERS",
     "Exported",
     "ExportedImage",
+    "ExportedLabel",
     "Exporter",
     "Limits",
-    "Part",
-    "Statement",
+    "OutputFile",
     "export",
     "write_tars",
 ]

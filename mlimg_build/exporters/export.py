@@ -14,7 +14,7 @@ from mlimg_build import __version__
 from mlimg_build.atomic import explaining_full_disk, replacing
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import DatasetError, Problem
-from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, Part
+from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, OutputFile
 from mlimg_build.exporters.selection import Copies, LeftOut, exported_images
 
 __all__ = ["DESCRIPTION", "LEFT_OUT", "Exported", "export"]
@@ -34,7 +34,7 @@ class Exported:
     dataset: str
     images: dict[str, int]
     left_out: dict[str, dict[str, int]]
-    parts: dict[str, tuple[Part, ...]]
+    parts: dict[str, tuple[OutputFile, ...]]
     bytes: int
     listed: Path | None  # the CSV of what was left out, None where nothing was
 
@@ -66,7 +66,7 @@ def export(
         hint = "free some space and run the same command again; an export that was there is as it was"
         with explaining_full_disk(folder, hint), replacing(folder) as temporary:
             counts = _Counts(advance, sum(len(dataset[split]) for split in chosen))
-            parts: dict[str, tuple[Part, ...]] = {}
+            parts: dict[str, tuple[OutputFile, ...]] = {}
             with (temporary / LEFT_OUT).open("w", encoding="utf-8", newline="") as stream:
                 rows = csv.writer(stream, lineterminator="\n")
                 rows.writerow(COLUMNS)
@@ -124,7 +124,7 @@ class _Counts:
 
 
 def _description(
-    dataset: Dataset, name: str, copies: Copies, parts: dict[str, tuple[Part, ...]], counts: _Counts
+    dataset: Dataset, name: str, copies: Copies, parts: dict[str, tuple[OutputFile, ...]], counts: _Counts
 ) -> dict[str, Any]:
     """What `export.json` says; categories are in the dataset's order, so their position is their number there."""
     categories = dataset.categories

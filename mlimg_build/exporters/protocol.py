@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["ExportedImage", "Exporter", "Limits", "Part", "Statement"]
+__all__ = ["ExportedImage", "ExportedLabel", "Exporter", "Limits", "OutputFile"]
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class ExportedLabel:
     """A label of an image: its category, the confidence (0 to 1) and the rule of the spec that put it there."""
 
     wnid: str
@@ -36,8 +36,8 @@ class ExportedImage:
     width: int
     sha256: str
     status: str
-    present: tuple[Statement, ...]
-    absent: tuple[Statement, ...]
+    present: tuple[ExportedLabel, ...]
+    absent: tuple[ExportedLabel, ...]
     data: bytes
 
 
@@ -50,7 +50,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OutputFile:
     """A file that was written: its name below the export's folder, its images, and its size in bytes."""
 
     file: str
@@ -67,4 +67,4 @@ class Exporter(Protocol):
 
     def __call__(
         self, split: str, images: Iterator[ExportedImage], folder: Path, limits: Limits
-    ) -> list[Part]: ...
+    ) -> list[OutputFile]: ...

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset import Split
 from mlimg_build.errors import DamagedDataset, Problem
-from mlimg_build.exporters.protocol import ExportedImage, Statement
+from mlimg_build.exporters.protocol import ExportedImage, ExportedLabel
 
 __all__ = ["Copies", "LeftOut", "exported_images"]
 
@@ -103,15 +103,15 @@ class _Statements:
         ]
         self._columns = columns
 
-    def of(self, offset: int) -> tuple[tuple[Statement, ...], tuple[Statement, ...]]:
+    def of(self, offset: int) -> tuple[tuple[ExportedLabel, ...], tuple[ExportedLabel, ...]]:
         """What is present and what is absent in an image, in the order of the label table."""
         start, stop = self._spans[offset]
-        present: list[Statement] = []
-        absent: list[Statement] = []
+        present: list[ExportedLabel] = []
+        absent: list[ExportedLabel] = []
         for category, state, confidence, rule in zip(
             *(column[start:stop].tolist() for column in self._columns), strict=True
         ):
-            one = Statement(self._wnid[category], self._name[category], confidence, self._rules[rule])
+            one = ExportedLabel(self._wnid[category], self._name[category], confidence, self._rules[rule])
             (present if state == PRESENT else absent).append(one)
         return tuple(present), tuple(absent)
 

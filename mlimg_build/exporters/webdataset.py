@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.exporters.keys import key_of
-from mlimg_build.exporters.protocol import ExportedImage, Limits, Part, Statement
+from mlimg_build.exporters.protocol import ExportedImage, ExportedLabel, Limits, OutputFile
 
 __all__ = ["write_tars"]
 
@@ -23,12 +23,12 @@ DESCRIBED = ["id", "split", "source", "licence", "author", "height", "width", "s
 SUFFIXES = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 
-def write_tars(split: str, images: Iterator[ExportedImage], folder: Path, limits: Limits) -> list[Part]:
+def write_tars(split: str, images: Iterator[ExportedImage], folder: Path, limits: Limits) -> list[OutputFile]:
     """Write `SPLIT-000000.tar` and so on; a tar is full before an image would exceed a limit of it.
 
     Members have the mode 0644, the owner 0 and the time 0, so the same images give the same bytes.
     """
-    parts: list[Part] = []
+    parts: list[OutputFile] = []
     tar: _Tar | None = None
     try:
         for image in images:
@@ -71,10 +71,10 @@ class _Tar:
         self._tar.members.clear()  # type: ignore[attr-defined]  # else it remembers every member
         self._images += 1
 
-    def close(self) -> Part:
+    def close(self) -> OutputFile:
         self._tar.close()
         self._file.close()
-        return Part(self._path.name, self._images, self._path.stat().st_size)
+        return OutputFile(self._path.name, self._images, self._path.stat().st_size)
 
     def abandon(self) -> None:
         """Close the file as it is, which may be for want of space."""
@@ -94,7 +94,7 @@ def _described(image: ExportedImage) -> bytes:
     """What is known of an image, as JSON in UTF-8; every field but its bytes."""
     told: dict[str, Any] = {name: getattr(image, name) for name in DESCRIBED}
     for state in ("present", "absent"):
-        statements: tuple[Statement, ...] = getattr(image, state)
+        statements: tuple[ExportedLabel, ...] = getattr(image, state)
         told[state] = [
             {"wnid": one.wnid, "name": one.name, "confidence": one.confidence, "rule": one.rule}
             for one in statements

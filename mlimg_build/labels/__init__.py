@@ -39,7 +39,7 @@ from mlimg_build.labels.hierarchy.trees import collapse_only_leaves, nearest_par
 from mlimg_build.labels.mapping.candidates import nouns_of
 from mlimg_build.labels.mapping.decision import FOUND, METHODS, RELATIONS, Alternative, Decision, Named
 from mlimg_build.labels.mapping.decisions import decide
-from mlimg_build.labels.mapping.judgement import Judgement, judge
+from mlimg_build.labels.mapping.mapping_accuracy import Judgement, judge
 from mlimg_build.labels.mapping.scores import POLICIES
 from mlimg_build.labels.mapping.spelling import spellings
 from mlimg_build.labels.name_doubts import NAME_DOUBTS, NEAR, doubtful_findings, near_ties, same_names

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mlimg_build.report.dataset_scan import Clash, Scan, scan
+from mlimg_build.report.dataset_scan import ContradictionRow, Scan, scan
 from mlimg_build.report.decisions import decisions
 from mlimg_build.report.flows import image_flow, label_flow
-from mlimg_build.report.gallery import Picture, Quarrel, picture, quarrel
+from mlimg_build.report.gallery import ContradictionCard, Picture, picture, quarrel
 from mlimg_build.report.model_data import Model
 from mlimg_build.report.page import (
     ClashRow,
@@ -26,15 +26,15 @@ from mlimg_build.report.tree import branches, records
 
 __all__ = [
     "TRAITS",
-    "Clash",
     "ClashRow",
+    "ContradictionCard",
+    "ContradictionRow",
     "Failure",
     "Head",
     "LeftOutRow",
     "Model",
     "Page",
     "Picture",
-    "Quarrel",
     "Scan",
     "Statistics",
     "TogetherRow",

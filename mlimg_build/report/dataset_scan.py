@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset import Dataset, Split
 
-__all__ = ["Clash", "Place", "Scan", "scan"]
+__all__ = ["ContradictionRow", "Place", "Scan", "scan"]
 
 EXAMPLES = 5  # ids of a status, rows of a pair of categories that contradict each other
 OF_A_SOURCE = 64  # rows of each source that the gallery may choose from
@@ -20,7 +20,7 @@ Place = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class ContradictionRow:
     """Two categories that contradict each other in `count` images; `kept` as in `Contradiction`."""
 
     absent: int
@@ -45,7 +45,7 @@ class Scan:
     absent: NDArray[np.int64]
     added: dict[tuple[int, int], int]
     failures: dict[str, tuple[str, ...]]
-    clashes: tuple[Clash, ...]
+    clashes: tuple[ContradictionRow, ...]
     of_source: tuple[tuple[Place, ...], ...]
     clashing: tuple[Place, ...]
 
@@ -134,7 +134,8 @@ class _Tally:
     def scan(self) -> Scan:
         """What was found, the most frequent contradictions first."""
         clashes = [
-            Clash(*pair, count, tuple(self.examples[pair])) for pair, count in sorted(self.pairs.items())
+            ContradictionRow(*pair, count, tuple(self.examples[pair]))
+            for pair, count in sorted(self.pairs.items())
         ]
         return Scan(
             stored=self.stored,

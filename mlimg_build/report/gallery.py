@@ -12,7 +12,17 @@ from typing import Any
 from mlimg_build.labels import written
 from mlimg_build.report.flows import RULE_NAMES
 
-__all__ = ["Chip", "Implied", "Picture", "Quarrel", "Reason", "Step", "picture", "quarrel", "step_of"]
+__all__ = [
+    "Chip",
+    "ContradictionCard",
+    "Implied",
+    "Picture",
+    "Reason",
+    "Step",
+    "picture",
+    "quarrel",
+    "step_of",
+]
 
 CHIPS = {
     "stated": 8,
@@ -72,7 +82,7 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarrel:
+class ContradictionCard:
     """A contradiction told: what it was and what stands, and who said which side."""
 
     image: str
@@ -101,7 +111,7 @@ class Picture:
     more: int
     reasons: tuple[Reason, ...]
     untold: int
-    quarrels: tuple[Quarrel, ...]
+    quarrels: tuple[ContradictionCard, ...]
 
 
 def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
@@ -133,9 +143,9 @@ def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
     )
 
 
-def quarrel(image: str, clash: Mapping[str, Any]) -> Quarrel:
+def quarrel(image: str, clash: Mapping[str, Any]) -> ContradictionCard:
     """A contradiction as `explain` tells of it."""
-    return Quarrel(
+    return ContradictionCard(
         image=image,
         text=clash["text"],
         place=clash["place"],

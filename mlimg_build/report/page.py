@@ -15,7 +15,7 @@ from mlimg_build.report import charts
 from mlimg_build.report import formatting as wording
 from mlimg_build.report.decisions import Decided, Decisions
 from mlimg_build.report.flows import RULE_NAMES
-from mlimg_build.report.gallery import Picture, Quarrel
+from mlimg_build.report.gallery import ContradictionCard, Picture
 from mlimg_build.report.model_data import Model, PerCategory
 from mlimg_build.report.statistics import Statistics
 from mlimg_build.report.tree import Branch
@@ -161,7 +161,7 @@ class Page:
     decisions: Decisions
     clashes: Sequence[ClashRow]
     clash_pairs: int
-    quarrels: Sequence[Quarrel]
+    quarrels: Sequence[ContradictionCard]
     together: Sequence[TogetherRow]  # those that added the most first
     together_pairs: int  # of which the rows above are the first
     left_out_pairs: Mapping[str, int]  # found in the images and not used, by reason

@@ -22,8 +22,8 @@ MOST = 3 << 30  # bytes of the driver at the published size
 PROGRAM = """\
 import sys
 from mlimg_build.cli import main
-from mlimg_build.compiler.catalog import key_ranges
-key_ranges.HELD = int(sys.argv.pop(1)) or key_ranges.HELD
+from mlimg_build.compiler.catalog import external_partitions
+external_partitions.HELD = int(sys.argv.pop(1)) or external_partitions.HELD
 main()
 """
 SPEC = """\

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names
-from mlimg_build.compiler.catalog.key_ranges import BITS, KeyRanges
+from mlimg_build.compiler.catalog.external_partitions import BITS, ExternalPartitions
 from mlimg_build.compiler.engine.threads import in_threads
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, WHOLE_FILE, Batch, Notes
@@ -60,9 +60,9 @@ class CatalogWriter:
         self._folder = folder
         spill = folder / "unsorted"
         spill.mkdir(parents=True)
-        self._images = KeyRanges(spill, "images", ROWS)
-        self._statements = KeyRanges(spill, "statements", STATEMENTS)
-        self._names = KeyRanges(spill, "names", NAMES)
+        self._images = ExternalPartitions(spill, "images", ROWS)
+        self._statements = ExternalPartitions(spill, "statements", STATEMENTS)
+        self._names = ExternalPartitions(spill, "names", NAMES)
 
     def add(self, batch: Batch) -> None:
         """Takes a batch of images, of labels, or of both in."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mlimg_build.compiler.catalog.blocks import cuts
 from mlimg_build.compiler.catalog.catalog import Catalog
-from mlimg_build.compiler.catalog.counting_rule import CountingRule
+from mlimg_build.compiler.catalog.statement_filter import StatementFilter
 from mlimg_build.compiler.engine.threads import in_threads
 
 __all__ = ["count_groups", "count_present", "count_stated"]
@@ -35,7 +35,7 @@ class _Block:
 
     def present(self, min_confidence: float) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
         """(key, category) of the presences that are sure enough."""
-        sure = CountingRule(min_confidence).present(self.column("confidence"))
+        sure = StatementFilter(min_confidence).present(self.column("confidence"))
         key, category = self.column("key"), self.column("category")
         return (key, category) if sure.all() else (key[sure], category[sure])
 

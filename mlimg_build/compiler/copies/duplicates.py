@@ -15,14 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.compiler.catalog.key_ranges import KeyRanges
+from mlimg_build.compiler.catalog.external_partitions import ExternalPartitions
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan, ShardWork
 from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.dataset import order_key
 from mlimg_build.dataset.read.column_reader import read_array, read_texts
 
-__all__ = ["Copy", "CopyGroups", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
+__all__ = ["CopiesByDigest", "Copy", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
 
 DIGESTS = pa.schema([("key", pa.uint64()), ("column", pa.int32()), ("row", pa.int32())])
 
@@ -48,11 +48,11 @@ class Copy:
     row: int
 
 
-CopyGroups = Mapping[str, Sequence[Copy]]
+CopiesByDigest = Mapping[str, Sequence[Copy]]
 """sha256 (hex) → the images that have these bytes."""
 
 
-def groups_of_copies(plan: Plan, store: Store) -> CopyGroups:
+def groups_of_copies(plan: Plan, store: Store) -> CopiesByDigest:
     """sha256 → the images that have these bytes, two at least, among the shards that are built.
 
     Memory: one range of digests (all digests where they are few), and the images that have copies.
@@ -74,7 +74,7 @@ def _repeated(store: Store, columns: Sequence[Path]) -> Iterator[tuple[int, npt.
     folder = store.root / "tmp" / uuid4().hex
     folder.mkdir(parents=True)
     try:
-        digests = KeyRanges(folder, "digests", DIGESTS)
+        digests = ExternalPartitions(folder, "digests", DIGESTS)
         for number, path in enumerate(columns):
             key = _prefixes(read_array(path))
             rows = np.flatnonzero(key).astype(np.int32)  # a failed image has a digest of zeros
@@ -105,7 +105,7 @@ def ordered_groups(
     store: Store,
     locked: KnownCopies | None = None,
     whole: Plan | None = None,
-    found: CopyGroups | None = None,
+    found: CopiesByDigest | None = None,
 ) -> list[list[Copy]]:
     """The groups of copies of a dataset, in the order of sha256(id), each with the image that counts first.
 
@@ -157,7 +157,7 @@ def copies(
     plan: Plan,
     store: Store,
     before: KnownCopies | None,
-    groups: CopyGroups | None = None,
+    groups: CopiesByDigest | None = None,
 ) -> list[tuple[str, str]]:
     """(sha256, image id) of every image whose bytes another image has too, sorted.
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from mlimg_build.compiler.catalog.blocks import statement_blocks
 from mlimg_build.compiler.catalog.catalog import Catalog
-from mlimg_build.compiler.catalog.counting_rule import CountingRule
+from mlimg_build.compiler.catalog.statement_filter import StatementFilter
 from mlimg_build.compiler.engine.cache import Key, Store
 
 __all__ = ["colabels"]
@@ -62,7 +62,7 @@ def _present(
     catalog: Catalog, min_confidence: float
 ) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]:
     for key, category, confidence in statement_blocks(catalog):
-        kept = CountingRule(min_confidence).present(confidence)
+        kept = StatementFilter(min_confidence).present(confidence)
         yield key[kept], category[kept]
 
 

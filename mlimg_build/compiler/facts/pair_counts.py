@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mlimg_build.compiler.catalog.blocks import cuts, statement_blocks
 from mlimg_build.compiler.catalog.catalog import Catalog
-from mlimg_build.compiler.catalog.counting_rule import CountingRule
+from mlimg_build.compiler.catalog.statement_filter import StatementFilter
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.engine.pools import in_processes, process_count
 from mlimg_build.compiler.facts.curated_files import read_accepted, read_vetoes
@@ -154,7 +154,7 @@ def _counted(
             _Reading(
                 catalog,
                 category_of[positions[i]],
-                CountingRule(
+                StatementFilter(
                     loaded.spec.sources[catalog.name].min_confidence,
                     category_of[positions[i]],
                     vocabulary.narrower[positions[i]],
@@ -283,7 +283,7 @@ class _Reading:
 
     catalog: Catalog
     category_of: npt.NDArray[np.int32]
-    rule: CountingRule
+    rule: StatementFilter
     looked: Looked | None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from mlimg_build.atomic import explaining_full_disk, replacing, write_synced
-from mlimg_build.compiler.copies.duplicates import CopyGroups, copies
+from mlimg_build.compiler.copies.duplicates import CopiesByDigest, copies
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
 from mlimg_build.compiler.plan.plan import Plan
@@ -25,7 +25,7 @@ __all__ = ["ensure_replaceable", "lock_files", "write_lock"]
 
 
 def write_lock(
-    plan: Plan, store: Store, folder: Path, dataset: str | None, groups: CopyGroups | None = None
+    plan: Plan, store: Store, folder: Path, dataset: str | None, groups: CopiesByDigest | None = None
 ) -> None:
     """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset where it is built.
 
@@ -57,7 +57,7 @@ def ensure_replaceable(folder: Path) -> None:
 
 
 def lock_files(
-    plan: Plan, store: Store, before: Locked | None, dataset: str | None, groups: CopyGroups | None = None
+    plan: Plan, store: Store, before: Locked | None, dataset: str | None, groups: CopiesByDigest | None = None
 ) -> dict[str, bytes]:
     """The files of a lock by name; `before` gives the digests of what is not in the store.
 

@@ -90,7 +90,7 @@ class LeftOutImages:
         category, confidence = (chosen.column(name).to_numpy() for name in ("category", "confidence"))
         unused = reasons[category]
         why = np.where(unused >= 0, unused, np.int8(ABSENCE))
-        why[~view.rule.sure(confidence)] = BELOW
+        why[~view.rule.above_threshold(confidence)] = BELOW
         reason = np.full(len(keys), NO_LABEL, np.int8)
         some = count > 0
         if some.any():

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable
 from mlimg_build.compiler.catalog.catalog import Catalog
-from mlimg_build.compiler.catalog.counting_rule import CountingRule
+from mlimg_build.compiler.catalog.statement_filter import StatementFilter
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
 from mlimg_build.spec import Spec
@@ -37,7 +37,7 @@ class View:
     number: int
     category: npt.NDArray[np.int32]
     mapping: npt.NDArray[np.int32]
-    rule: CountingRule
+    rule: StatementFilter
     split: int
     limit: np.uint64
 
@@ -99,7 +99,7 @@ class Part:
             keys, splits, count = keys[at], splits[at], count[at]
         kept = view.rule.counts(number, confidence)
         image = np.repeat(np.arange(len(at)), count)
-        below = len(confidence) - int(np.count_nonzero(view.rule.sure(confidence)))
+        below = len(confidence) - int(np.count_nonzero(view.rule.above_threshold(confidence)))
         if not kept.all():
             number, confidence, record, image = number[kept], confidence[kept], record[kept], image[kept]
             count = np.bincount(image, minlength=len(at))
@@ -142,7 +142,7 @@ def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
         category = np.where(position >= 0, category_of[position], np.int32(-1))
         split = -1 if part.split == "auto" else SPLITS.index(part.split)
         narrower = (position >= 0) & facts.vocabulary.narrower[position]
-        rule = CountingRule(part.min_confidence, category, narrower)
+        rule = StatementFilter(part.min_confidence, category, narrower)
         found.append(View(catalog, number, category, position, rule, split, limit))
     return found
 

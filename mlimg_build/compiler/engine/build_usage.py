@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlimg_build.atomic import save_json
 from mlimg_build.compiler.engine.cache import read_json
-from mlimg_build.compiler.engine.contents import last_used
+from mlimg_build.compiler.engine.store_usage import last_used
 
 __all__ = ["KEPT", "digests_of", "last_build", "read_variants", "record_variant"]
 

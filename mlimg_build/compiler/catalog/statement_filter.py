@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CountingRule"]
+__all__ = ["StatementFilter"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class CountingRule:
+class StatementFilter:
     """What a spec and the facts make of a source's statements.
 
     A presence (confidence above 0) counts from `least` on, an absence (0) always. Once there is a vocabulary,
     `category_of` (int32[source categories]) has the category that each goes into, -1 where it is not used, and
     `narrower` (bool) says that it lies below it, so that its absence says nothing of it.
 
-    >>> rule = CountingRule(0.5, np.array([7, -1, 7]), np.array([False, False, True]))
+    >>> rule = StatementFilter(0.5, np.array([7, -1, 7]), np.array([False, False, True]))
     >>> rule.counts(np.array([0, 0, 1, 2, 2]), np.array([0.4, 0.6, 1, 1, 0])).tolist()
     [False, True, False, True, False]
     """
@@ -31,7 +31,7 @@ class CountingRule:
     category_of: npt.NDArray[np.int32] | None = None
     narrower: Flags | None = None
 
-    def sure(self, confidence: Floats) -> Flags:
+    def above_threshold(self, confidence: Floats) -> Flags:
         """bool[statements]: those that are not below `least`."""
         found: Flags = (confidence == 0) | (confidence >= self.least)
         return found
@@ -43,7 +43,7 @@ class CountingRule:
 
     def counts(self, category: npt.NDArray[np.integer[Any]], confidence: Floats) -> Flags:
         """bool[statements]: those that say something of the vocabulary; `category` is the source's own."""
-        found = self.sure(confidence)
+        found = self.above_threshold(confidence)
         if self.category_of is not None:
             found &= (self.category_of >= 0)[category]
         if self.narrower is not None and self.narrower.any():

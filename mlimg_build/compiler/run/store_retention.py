@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from mlimg_build.compiler.engine.build_usage import digests_of, record_variant
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.engine.contents import CATALOG, LEFTOVER, Entry, cost_of, entries_of
-from mlimg_build.compiler.engine.variants import digests_of, record_variant
+from mlimg_build.compiler.engine.store_usage import CATALOG, LEFTOVER, Entry, cost_of, entries_of
 from mlimg_build.compiler.plan.plan import Plan
 
 __all__ = ["drop_superseded", "needed", "not_needed"]

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import inline
 
-from mlimg_build.compiler.catalog import catalog_writer, key_ranges
+from mlimg_build.compiler.catalog import catalog_writer, external_partitions
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns, write_batches
 from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWriter
-from mlimg_build.compiler.catalog.key_ranges import KeyRanges
+from mlimg_build.compiler.catalog.external_partitions import ExternalPartitions
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import IMAGES, LABELS, Batch, Notes
@@ -34,8 +34,8 @@ def test_every_row_is_in_the_range_of_its_key_and_in_the_order_it_came(
     batches: list[list[int]], held: int
 ) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_ranges, "HELD", held)
-        ranges = KeyRanges(Path(folder), "rows", ROWS)
+        patch.setattr(external_partitions, "HELD", held)
+        ranges = ExternalPartitions(Path(folder), "rows", ROWS)
         came = [(key, f"{i}-{j}") for i, keys in enumerate(batches) for j, key in enumerate(keys)]
         for i, keys in enumerate(batches):
             ranges.add(
@@ -85,7 +85,7 @@ streams = st.lists(st.tuples(st.none() | images, st.none() | labels), min_size=1
 
 def catalogued(stream: Any, held: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Notes]:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(key_ranges, "HELD", held)
+        patch.setattr(external_partitions, "HELD", held)
         writer, notes = CatalogWriter("s", ["a"], Path(folder)), Notes()
         for found, said in stream:
             writer.add(
@@ -188,7 +188,7 @@ def test_a_build_is_the_same_whether_its_rows_fit_in_memory_or_not(
 ) -> None:
     digests = set()
     for held in (128 << 20, 1):
-        monkeypatch.setattr(key_ranges, "HELD", held)
+        monkeypatch.setattr(external_partitions, "HELD", held)
         world = Path(shutil.copytree(WORLD, tmp_path / f"{held}"))
         built = build(load_spec(world / "world.yaml"), world / "out", inline())
         digests.add((built.digest, (built.lock / "duplicates.csv").read_text()))

@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from mlimg_build.compiler.catalog.arrow_tables import open_batches, write_batches
 
-__all__ = ["BITS", "KeyRanges"]
+__all__ = ["BITS", "ExternalPartitions"]
 
 BITS = 8  # leading bits of a key that say which range it is in, where there are files
 HELD = 128 << 20  # bytes of rows in memory, before they are written
 
 
-class KeyRanges:
+class ExternalPartitions:
     """Takes rows with a column `key` (uint64, evenly spread) in any order and gives them back range by range.
 
     A file holds the rows of one share of `HELD` bytes, one record batch a range; so any number of rows is sorted

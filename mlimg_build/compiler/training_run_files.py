@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlimg_build.compiler.engine.contents import cost_of, last_used
+from mlimg_build.compiler.engine.store_usage import cost_of, last_used
 from mlimg_build.compiler.model_stage import require_torch, runs_held
 from mlimg_build.errors import BuildError
 
