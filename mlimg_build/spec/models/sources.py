@@ -70,7 +70,7 @@ class CommonSource(Part):
 
     licence: str = Field(default="", description="licence of the images that state none of their own")
     author: str = Field(default="", description="author of the images that state none of their own")
-    min_confidence: Share = Field(default=0.0, description="labels of lower confidence are not read; 0 to 1")
+    min_confidence: Share = Field(default=0.0, description="labels of lower confidence do not count; 0 to 1")
     min_images_per_category: Whole = Field(
         default=0, ge=0, description="categories with fewer images in this source are not used"
     )
