@@ -139,7 +139,7 @@ def _swap(temporary: Path, path: Path) -> None:
     if not path.exists():
         temporary.rename(path)
         return
-    if _exchange(temporary, path):
+    if exchange_names(temporary, path):
         return
     old = temporary.with_suffix(OLD)
     path.rename(old)
@@ -151,7 +151,7 @@ def _swap(temporary: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _exchange(one: Path, other: Path) -> bool:
+def exchange_names(one: Path, other: Path) -> bool:
     """Whether the kernel swapped two names in one step (Linux renameat2); not every file system can."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     return rename is not None and rename(AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), EXCHANGE) == 0

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
-__all__ = ["described", "is_tag", "keys_at"]
+__all__ = ["described", "is_tag", "keys_at", "leaves_of"]
 
 Loc = tuple[str | int, ...]
 
@@ -43,11 +43,11 @@ def _descend(root: type[BaseModel], loc: Loc) -> tuple[list[Any], list[tuple[lis
     path: list[str] = []
     for step in loc:
         if is_tag(step):
-            here = [leaf for leaf, tag in _leaves(here) if tag == step] or here
+            here = [leaf for leaf, tag in leaves_of(here) if tag == step] or here
             continue
         path.append(str(step))
         following: list[Any] = []
-        for leaf, _ in _leaves(here):
+        for leaf, _ in leaves_of(here):
             if _is_model(leaf):
                 field = leaf.model_fields.get(str(step))
                 if field is not None:
@@ -58,20 +58,20 @@ def _descend(root: type[BaseModel], loc: Loc) -> tuple[list[Any], list[tuple[lis
             elif get_origin(leaf) is tuple:
                 following.append(get_args(leaf)[0])
         here = following
-    return [leaf for leaf, _ in _leaves(here)], trail
+    return [leaf for leaf, _ in leaves_of(here)], trail
 
 
-def _leaves(annotations: list[Any], tag: str | None = None) -> Iterator[tuple[Any, str | None]]:
+def leaves_of(annotations: list[Any], tag: str | None = None) -> Iterator[tuple[Any, str | None]]:
     """The alternatives of unions, each with its tag."""
     for annotation in annotations:
         if get_origin(annotation) is Annotated:
             inner, *notes = get_args(annotation)
             tags = [note.tag for note in notes if isinstance(note, Tag)]
-            yield from _leaves([inner], tags[0] if tags else tag)
+            yield from leaves_of([inner], tags[0] if tags else tag)
         elif _is_model(annotation) or get_origin(annotation) in (dict, tuple):
             yield annotation, tag
         elif get_args(annotation) and get_origin(annotation) is not type:
-            yield from _leaves(list(get_args(annotation)), tag)
+            yield from leaves_of(list(get_args(annotation)), tag)
         else:
             yield annotation, tag
 

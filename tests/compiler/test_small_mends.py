@@ -106,7 +106,7 @@ class Breaking:
 def test_one_task_that_always_fails_stops_no_other_and_three_alike_do(
     broken: set[int], finished: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crew = task_runner._Crew(executor := Breaking(broken), lambda progress: None)
+    crew = task_runner.TaskFollower(executor := Breaking(broken), lambda progress: None)
     crew.do([[number] for number in range(200)])
     assert {problem.message for problem in crew.problems} >= {f"task {number}" for number in broken}
     assert (len(executor.done) == 200 - len(broken)) == finished

@@ -198,7 +198,7 @@ def test_the_old_dataset_is_whole_at_every_rename_without_the_kernels_exchange(
     shards: list[Artefacts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(tmp_path / "out/d.zarr", {"train": shards[:1]})
-    monkeypatch.setattr("mlimg_build.atomic._exchange", lambda *_: False)
+    monkeypatch.setattr("mlimg_build.atomic.exchange_names", lambda *_: False)
     digest = build(tmp_path / "out/d.zarr", {"train": shards})
     assert open_dataset(tmp_path / "out/d.zarr").digest == digest
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["d.zarr"]

@@ -17,7 +17,7 @@ from mlimg_build.spec import (
     Transfer,
     parse_spec,
 )
-from mlimg_build.spec.model_fields import _leaves
+from mlimg_build.spec.model_fields import leaves_of
 
 HEAD = "mlimg: 1\nname: trial\nversion: 1.0.0\nsources: {photos: {type: folder, images: photos}}\n"
 
@@ -31,7 +31,7 @@ def models_below(model: type[BaseModel]) -> set[type[BaseModel]]:
     for field in model.model_fields.values():
         stack = [field.annotation]
         while stack:
-            for leaf, _ in _leaves([stack.pop()]):
+            for leaf, _ in leaves_of([stack.pop()]):
                 if isinstance(leaf, type) and issubclass(leaf, BaseModel):
                     if leaf not in found:
                         found |= models_below(leaf)

@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlimg_build.training.predict.predictions import _Hierarchy
+from mlimg_build.training.predict.predictions import CategoryTree
 
 # animal ← dog ← corgi, animal ← cat; plant; thing above all
 PARENTS = [[5], [0], [1], [0], [5], []]
 ANIMAL, DOG, CORGI, CAT, PLANT, THING = range(6)
-HIERARCHY = _Hierarchy(PARENTS)
+HIERARCHY = CategoryTree(PARENTS)
 scores_of = st.lists(st.floats(0, 1).map(lambda score: round(score, 2)), min_size=6, max_size=6)
 
 

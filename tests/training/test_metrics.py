@@ -16,7 +16,7 @@ from mlimg_build.training.evaluate.metrics import (  # noqa: E402
     mean,
     precision_recall,
 )
-from mlimg_build.training.predict.predictions import _Hierarchy, depths  # noqa: E402
+from mlimg_build.training.predict.predictions import CategoryTree, depths  # noqa: E402
 
 
 def slow_average_precision(scores: NDArray[np.float64], target: NDArray[np.int8]) -> float:
@@ -105,7 +105,7 @@ def test_pairs_are_the_closure_and_inversions_are_counted() -> None:
 
 def test_the_most_specific_labels_come_first() -> None:
     # 0 tabby → 1 cat → 2 animal; 3 rocket → 4 artifact
-    tree = _Hierarchy([(1,), (2,), (), (4,), ()])
+    tree = CategoryTree([(1,), (2,), (), (4,), ()])
     scores = np.array([0.7, 0.8, 0.9, 0.6, 0.95])
     assert tree.most_specific(scores, 0.5, 5) == [0, 3, 1, 2, 4] or tree.most_specific(scores, 0.5, 5) == [
         0,

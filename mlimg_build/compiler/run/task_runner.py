@@ -20,7 +20,7 @@ from mlimg_build.compiler.run.tasks import Task, run, version
 from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
 from mlimg_build.spec import Backend
 
-__all__ = ["Outcome", "Progress", "execute", "tasks_of"]
+__all__ = ["Outcome", "Progress", "TaskFollower", "execute", "tasks_of"]
 
 WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
 ALIKE = 10  # problems of one code that are told in full
@@ -72,7 +72,7 @@ def execute(
     with open_executor(
         backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version
     ) as executor:
-        crew = _Crew(executor, report)
+        crew = TaskFollower(executor, report)
         began = time.monotonic()
         try:
             crew.do(todo)
@@ -93,7 +93,7 @@ class _Attempt:
     failed: int = 0
 
 
-class _Crew:
+class TaskFollower:
     """Sees to it that tasks are done, some at a time for each worker."""
 
     def __init__(self, executor: Executor, report: Callable[[Progress], None]) -> None:

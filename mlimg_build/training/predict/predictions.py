@@ -24,7 +24,17 @@ from mlimg_build.training.evaluate.metrics import implied_pairs
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card
 
-__all__ = ["ModelOutputs", "Predicted", "Score", "find_images", "joined", "name_of", "predict", "run_model"]
+__all__ = [
+    "CategoryTree",
+    "ModelOutputs",
+    "Predicted",
+    "Score",
+    "find_images",
+    "joined",
+    "name_of",
+    "predict",
+    "run_model",
+]
 
 LIKELY = 0.5  # score of a sigmoid from which a label is said without being asked for
 SUFFIXES = frozenset(
@@ -184,7 +194,7 @@ def predict(
     With a lower `least` the best of the unlikely follow, so that it takes away no likely one; with a higher one it is
     what counts as likely.
     """
-    hierarchy = _Hierarchy([category.parents for category in card.categories])
+    hierarchy = CategoryTree([category.parents for category in card.categories])
     for seen in run_model(backbone, card, paths, machine):
         logits = seen.values.astype(np.float64)
         if card.activation == "sigmoid":
@@ -204,7 +214,7 @@ def predict(
             yield Predicted(path, seen.statuses[i], seen.reasons[i], labels)
 
 
-class _Hierarchy:
+class CategoryTree:
     """Which outputs lie above which, and how deep."""
 
     def __init__(self, parents: Sequence[Sequence[int]]) -> None:
