@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from command import mlimg
-from photographs import crops
 
 from mlimg_build.compiler.lock.lock_reader import FILES
 from mlimg_build.dataset import open_dataset
+from tests.support.command import mlimg
+from tests.support.photographs import crops
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 THREE_MISTAKES = """\

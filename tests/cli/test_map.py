@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command import mlimg
-from photographs import crops
+
+from tests.support.command import mlimg
+from tests.support.photographs import crops
 
 SPEC = """\
 mlimg: 1

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from photographs import crops
+
+from tests.support.photographs import crops
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 SPEC = """\

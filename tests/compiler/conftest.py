@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from photographs import crops
-from runs import inline
-from sea_world import make_world
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
+from tests.support.sea_world import make_world
 
 SPEC = """\
 mlimg: 1

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photographs import crops
-from runs import inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
@@ -15,6 +13,8 @@ from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SourceError
 from mlimg_build.explain.image_labels import explain
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 DOG, ANIMAL = "n02084071", "n00015388"
 BELOW = float(np.nextafter(np.float32(1), np.float32(0)))

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from copies_world import ANIMAL, CAT, CORGI, DOG, SEA, SPEC, distinct, make_copies
-from runs import backend, inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.diff.loading import compare_paths
@@ -26,6 +24,8 @@ from mlimg_build.errors import LabelError
 from mlimg_build.explain.image_labels import explain
 from mlimg_build.explain.label_proofs import prove_labels
 from mlimg_build.spec import load_spec
+from tests.support.copies_world import ANIMAL, CAT, CORGI, DOG, SEA, SPEC, distinct, make_copies
+from tests.support.runs import backend, inline
 
 CORGI_AND_DOG = {
     "a": {"one.jpg": (0, [(CORGI, "1")]), "two.jpg": (1, [(DOG, "1")]), **distinct(10)},

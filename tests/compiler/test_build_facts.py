@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from photographs import crops
 
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
 
 CAT, DOG, TABBY, ANIMAL, POODLE = "n02121620", "n02084071", "n02123045", "n00015388", "n02113335"
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from runs import backend, inline, tree
 
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, MlimgError
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.runs import backend, inline, tree
 
 MLIMG = Path(sys.executable).with_name("mlimg")
 

@@ -10,8 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from runs import inline
-from sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, WATER, rows_of, spec, state
 
 from mlimg_build.compiler.lock.lock_reader import read_lock
 from mlimg_build.compiler.pipeline import build, lock, plan
@@ -19,6 +17,8 @@ from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, SpecError
 from mlimg_build.explain.image_labels import explain, explain_category, explain_in
 from mlimg_build.explain.label_proofs import prove_labels
+from tests.support.runs import inline
+from tests.support.sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, WATER, rows_of, spec, state
 
 
 def test_a_sea_snake_gets_the_sea_with_the_bound_as_its_confidence(world: Path) -> None:

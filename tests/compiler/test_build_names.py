@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from photographs import crops
 from pyarrow import parquet
 
 from mlimg_build.compiler.facts.category_names import folder_problems
@@ -14,6 +13,7 @@ from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import load_spec, render
+from tests.support.photographs import crops
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
 DOG, TENCH, NAAN = "n02084071", "n01440764", "n07684289"

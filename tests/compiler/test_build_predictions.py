@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from photographs import crops
 
 from mlimg_build.compiler.facts.predictions import read_predictions
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.errors import Place, SpecError
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
 
 DOG, CAT = "n02084071", "n02121620"
 PLACE = Place("spec.yaml", 1, 1)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from published_collection import IMAGENET, OPEN_IMAGES, Collection, collection
 
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.pools import in_processes, process_count
@@ -28,6 +27,7 @@ from mlimg_build.compiler.plan.plan import make_plan
 from mlimg_build.errors import SourceError
 from mlimg_build.labels import Pairs
 from mlimg_build.wordnet import load
+from tests.support.published_collection import IMAGENET, OPEN_IMAGES, Collection, collection
 
 
 class Squared:
@@ -84,8 +84,8 @@ class Heavy:
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path, way: str) -> None:
     program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_build_processes import Heavy\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from tests.compiler.test_build_processes import Heavy\n"
         "from mlimg_build.compiler.engine.pools import in_processes\n"
         "print([*in_processes(Heavy(), [4, 9, 16])])\n"
     )

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-from photographs import crops
-from runs import inline
-from sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, rows_of, spec, state
 
 from mlimg_build.compiler.lint.findings import lint_plan
 from mlimg_build.compiler.lint.mapping_review import COLUMNS, write_review
 from mlimg_build.compiler.lock.lock_reader import read_lock
 from mlimg_build.compiler.pipeline import build, labelled, lock, plan
 from mlimg_build.errors import SpecError
+from tests.support.photographs import crops
+from tests.support.runs import inline
+from tests.support.sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, rows_of, spec, state
 
 
 def test_only_signed_rows_of_a_review_are_decisions(world: Path) -> None:

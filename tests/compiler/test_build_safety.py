@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runs import backend, inline
 
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.pipeline import build, lock, plan
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import load_spec
+from tests.support.runs import backend, inline
 
 
 @pytest.fixture

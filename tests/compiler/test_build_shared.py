@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import THREE_SOURCES, backend, inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
@@ -17,6 +16,7 @@ from mlimg_build.dataset import Dataset, open_dataset, verify
 from mlimg_build.explain.image_labels import explain
 from mlimg_build.spec import load_spec
 from mlimg_build.wordnet import NounGraph, load
+from tests.support.runs import THREE_SOURCES, backend, inline
 
 SPEC = (
     """\

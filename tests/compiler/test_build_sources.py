@@ -13,8 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from photographs import crops
-from runs import inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.catalog.arrow_tables import write_batches
@@ -33,6 +31,8 @@ from mlimg_build.images import BadImage, Status
 from mlimg_build.sources import Batch, Notes, open_source
 from mlimg_build.spec import LoadedSpec, load_spec
 from mlimg_build.wordnet import load
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 SPEC = """\
 mlimg: 1

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from runs import backend
 
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
+from tests.support.runs import backend
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from runs import backend, external_cluster, inline, tree
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
@@ -20,6 +19,7 @@ from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import BackendError
 from mlimg_build.spec import Backend, LoadedSpec, SchedulerCluster, load_spec
 from mlimg_build.wordnet import load
+from tests.support.runs import backend, external_cluster, inline, tree
 
 MLIMG = Path(sys.executable).with_name("mlimg")
 

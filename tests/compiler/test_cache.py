@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import mlimg
-from runs import inline, tree
 
 from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
 from mlimg_build.compiler.engine.cache import Store
@@ -21,6 +19,8 @@ from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.command import mlimg
+from tests.support.runs import inline, tree
 
 PAIRS = "annotation: {{cooccurrence: {{learn_from: [crowd], min_images: {count}}}, negatives: {negatives}}}\n"
 Variant = Callable[..., LoadedSpec]

@@ -10,10 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command import mlimg
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.diff.comparison import Change, Differences, as_json, compare
@@ -27,6 +25,8 @@ from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import MlimgError
 from mlimg_build.labels import FATES, RULES
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.command import mlimg
+from tests.support.runs import inline
 
 WNIDS = [f"n0000000{i}" for i in range(6)]
 KEYS = [(source, category) for source in ("one", "two") for category in "abcd"]

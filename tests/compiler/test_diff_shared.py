@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runs import THREE_SOURCES, inline
 
 from mlimg_build.compiler.diff.comparison import Differences
 from mlimg_build.compiler.diff.loading import compare_paths
 from mlimg_build.compiler.diff.markdown import as_markdown
 from mlimg_build.compiler.pipeline import lock
 from mlimg_build.spec import load_spec
+from tests.support.runs import THREE_SOURCES, inline
 
 SPEC = (
     """\

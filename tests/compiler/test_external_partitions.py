@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import inline
 
 from mlimg_build.compiler.catalog import catalog_writer, external_partitions
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns, write_batches
@@ -23,6 +22,7 @@ from mlimg_build.compiler.pipeline import build
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import IMAGES, LABELS, Batch, Notes
 from mlimg_build.spec import load_spec
+from tests.support.runs import inline
 
 ROWS = pa.schema([("key", pa.uint64()), ("text", pa.string())])
 WORLD = Path(__file__).parents[1] / "nets" / "world"

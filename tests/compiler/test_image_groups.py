@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import inline
 
 from mlimg_build.compiler.catalog.arrow_tables import hash_names
 from mlimg_build.compiler.lock.lock_reader import read_lock
@@ -22,6 +21,7 @@ from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec import load_spec
+from tests.support.runs import inline
 
 HEAD = """\
 mlimg: 1

@@ -16,9 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from label_run import PARTS, Timed, run_labels, spent
-from published_collection import IMAGENET, OPEN_IMAGES, Collection, collection
-from runs import backend
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.engine.cache import Store
@@ -29,6 +26,9 @@ from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.explain.label_proofs import prove_labels
 from mlimg_build.labels import RULES
 from mlimg_build.wordnet import load
+from tests.support.label_run import PARTS, Timed, run_labels, spent
+from tests.support.published_collection import IMAGENET, OPEN_IMAGES, Collection, collection
+from tests.support.runs import backend
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
 ALL = IMAGENET + OPEN_IMAGES

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from photographs import crops
 
 from mlimg_build.compiler.facts.unused_categories import REASONS as CATEGORY_REASONS
 from mlimg_build.compiler.facts.unused_categories import reason_codes
@@ -17,6 +16,7 @@ from mlimg_build.compiler.plan.left_out import REASONS, write_left_out
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.labels import FATES
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
 
 SPEC = """\
 mlimg: 1

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from published_list import write_list
+
+from tests.support.published_list import write_list
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
 SIZES = [1_000_000, 4_000_000, 17_600_000] if FULL else [3000]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import backend, inline, tree
 
 import mlimg_build.compiler.lock.lock_writer as locking
 from mlimg_build.compiler.build_result import Built
@@ -19,6 +18,7 @@ from mlimg_build.compiler.lock.lock_reader import FILES, read_lock
 from mlimg_build.compiler.pipeline import build, check_lock, lock
 from mlimg_build.errors import BuildError, LockChanged
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.runs import backend, inline, tree
 
 OURS = ("version: 1.0.0", "version: 1.1.0")
 THEIRS = ("dataset:\n", "annotation:\n  negatives: none\ndataset:\n")

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from photographs import crops
-from runs import inline
 
 from mlimg_build.compiler.facts.list_digests import list_digests, refuse_changed
 from mlimg_build.compiler.pipeline import check_lock, lock
 from mlimg_build.errors import LockChanged, SpecError
 from mlimg_build.spec import LoadedSpec, file_paths, load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 DOG, CAT, CANINE = "n02084071", "n02121620", "n02083346"
 SPEC = """\

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from photographs import crops
-from runs import inline
 
 from mlimg_build.compiler.engine.executor import Done, Failed
 from mlimg_build.compiler.pipeline import build, plan
@@ -16,6 +14,8 @@ from mlimg_build.compiler.run import task_runner
 from mlimg_build.errors import Problem, SpecError, TransientError
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
 

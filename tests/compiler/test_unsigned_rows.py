@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import inline
-from sea_world import CORGI, DOG, rows_of, spec
 
 from mlimg_build.compiler.facts.preflight import check_mapping, load_wordnet
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described
 from mlimg_build.compiler.lint.mapping_review import write_review
 from mlimg_build.compiler.pipeline import build, lock, plan
 from mlimg_build.errors import Problem, SpecError
+from tests.support.runs import inline
+from tests.support.sea_world import CORGI, DOG, rows_of, spec
 
 WARN = "mapping: {file: mapping.csv}"
 ERROR = "mapping: {file: mapping.csv, unreviewed: error, accept_from: 0}"

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dataset_world import build, ids, image, write_split
 
 from mlimg_build.dataset import Artefacts
+from tests.support.dataset_world import build, ids, image, write_split
 
 
 @pytest.fixture(scope="session")

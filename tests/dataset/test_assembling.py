@@ -15,19 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from dataset_world import (
-    LAYOUT,
-    TABLES,
-    build,
-    categories,
-    ids,
-    image,
-    labels_of,
-    mappings,
-    pairs,
-    write_shard,
-    write_split,
-)
 
 from mlimg_build.dataset import (
     Artefacts,
@@ -40,6 +27,19 @@ from mlimg_build.dataset import (
 )
 from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import DatasetError
+from tests.support.dataset_world import (
+    LAYOUT,
+    TABLES,
+    build,
+    categories,
+    ids,
+    image,
+    labels_of,
+    mappings,
+    pairs,
+    write_shard,
+    write_split,
+)
 
 
 def chunk_files(root: Path) -> dict[str, Path]:

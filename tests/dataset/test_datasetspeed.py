@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from dataset_world import build, ids, image, write_shard, write_split
 
 from mlimg_build.dataset import Layout, StoredImage, open_dataset
+from tests.support.dataset_world import build, ids, image, write_shard, write_split
 
 
 def photographs(count: int, size: int) -> list[StoredImage]:

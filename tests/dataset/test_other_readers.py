@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from dataset_world import build, ids, image, labels_of, write_shard
 from numpy.typing import NDArray
+
+from tests.support.dataset_world import build, ids, image, labels_of, write_shard
 
 BOUNDS = [0, 8, 13, 21, 24]
 IMAGES = [image(i) for i in ids(24)]

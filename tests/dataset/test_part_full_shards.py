@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from dataset_world import build, ids, image, labels_of, write_shard
 
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import DamagedDataset, DatasetError
+from tests.support.dataset_world import build, ids, image, labels_of, write_shard
 
 BOUNDS = [0, 8, 13, 21, 24]
 IMAGES = [image(i) for i in ids(24)]

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from dataset_world import build, image, write_split
 
 from mlimg_build.dataset import Layout, open_dataset, order_key, verify
+from tests.support.dataset_world import build, image, write_split
 
 SAMPLE = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "imagenet-sample"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from dataset_world import TABLES, build, ids, image, labels_of, write_split
 
 from mlimg_build.dataset import Artefacts, Dataset, Label, Layout, Split, open_dataset
 from mlimg_build.errors import DamagedDataset, DatasetError
+from tests.support.dataset_world import TABLES, build, ids, image, labels_of, write_split
 
 IMAGES = [image(i) for i in ids(37)]
 

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dataset_world import TABLES, ids, image, labels_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlimg_build.dataset import Finding, info, verify
+from tests.support.dataset_world import TABLES, ids, image, labels_of
 
 IMAGES = [image(i) for i in ids(37)]
 

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from copies_world import CAT, DOG, SEA, distinct, make_copies
-from dataset_world import LAYOUT, build, image, write_split
-from runs import inline
 
 from mlimg_build.compiler.pipeline import build as build_spec
 from mlimg_build.dataset import order_key
+from tests.support.copies_world import CAT, DOG, SEA, distinct, make_copies
+from tests.support.dataset_world import LAYOUT, build, image, write_split
+from tests.support.runs import inline
 
 HARD_IDS = (
     *("s/plain", "s/with.dot.jpg", "s/with", "s/../up", "s/./here", "s//double", "/rooted", "s/trailing/"),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_world import build, ids, image, write_split
 
 from mlimg_build.dataset import Layout, open_dataset
 from mlimg_build.exporters import EXPORTERS, export
 from mlimg_build.exporters.keys import key_of
+from tests.support.dataset_world import build, ids, image, write_split
 
 FULL = os.environ.get("MLIMG_BENCH") == "full"
 COUNT = 10_000 if FULL else 200

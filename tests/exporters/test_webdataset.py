@@ -16,16 +16,16 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 import pytest
-from command import mlimg
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import tree
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from mlimg_build.dataset import Image, open_dataset
 from mlimg_build.errors import MlimgError
 from mlimg_build.exporters import EXPORTERS, Exported, Limits, export
 from mlimg_build.exporters.keys import LONGEST, key_of
+from tests.support.command import mlimg
+from tests.support.runs import tree
 
 
 def exported(

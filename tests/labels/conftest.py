@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from label_world import Published
 
 from mlimg_build.wordnet import NounGraph, load
+from tests.support.label_world import Published
 
 
 @pytest.fixture(scope="session")

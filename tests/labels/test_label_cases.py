@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from label_world import Said, labels_of, replay, said_by, statements
 
 from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, from_graph, imply, resolve_contradictions
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Said, labels_of, replay, said_by, statements
 
 CATEGORIES = {
     "animal": "n00015388",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Published, order_of, vocabularies
 
 from mlimg_build.labels import Departures, Hierarchy, difference, from_pairs, shape, tree_by_rule
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Published, order_of, vocabularies
 
 LAW = settings(max_examples=60, deadline=None)
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Label, Order, Said, labels_of, statements
-from test_label_laws import LEVELS, World, worlds
 
 from mlimg_build.labels import (
     ABSENT,
@@ -29,6 +27,8 @@ from mlimg_build.labels import (
     wilson_bound,
     without_implied,
 )
+from tests.labels.test_label_laws import LEVELS, World, worlds
+from tests.support.label_world import Label, Order, Said, labels_of, statements
 
 LAW = settings(max_examples=80, deadline=None)
 LARGEST = np.float32(0.99)

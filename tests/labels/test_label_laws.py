@@ -11,10 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Order, Said, implied, labels_of, replay, restate, said_by, settled, statements
 
 from mlimg_build.labels import ABSENT, PRESENT, Hierarchy, Policy, from_pairs, imply, resolve_contradictions
 from mlimg_build.labels.derivation import implication as implying
+from tests.support.label_world import (
+    Order,
+    Said,
+    implied,
+    labels_of,
+    replay,
+    restate,
+    said_by,
+    settled,
+    statements,
+)
 
 POLICIES: tuple[Policy, ...] = ("prefer_verified", "drop", "error")
 LEVELS = (None, 0, 1, 2)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Published, order_of, vocabularies
 
 from mlimg_build.labels import (
     KINDS,
@@ -23,6 +22,7 @@ from mlimg_build.labels import (
     tree_by_rule,
 )
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Published, order_of, vocabularies
 
 ANIMAL, DOMESTIC, CANINE, DOG, CORGI = "n00015388", "n01317541", "n02083346", "n02084071", "n02112826"
 PERSON, WORKER, SIGNAL = "n00007846", "n09632518", "n06791372"

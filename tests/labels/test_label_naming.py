@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Published, vocabularies
 
 from mlimg_build.errors import WordNetError
 from mlimg_build.labels import distinct_names, synset_name
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Published, vocabularies
 
 BIRD, MACHINE, DOG = "n02012849", "n03126707", "n02084071"
 LIMES = ["n07749731", "n12711984"]  # the fruit and the tree; a citrus both

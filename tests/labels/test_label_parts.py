@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Published
 
 from mlimg_build.errors import WordNetError
 from mlimg_build.labels import circular_parts, from_graph, part_pairs
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Published
 
 APPLE, APPLE_TREE, WHEEL, VEHICLE = "n07739125", "n12633994", "n04574999", "n04576211"
 UPRIGHT, GOALPOST = "n04515129", "n03443149"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from label_world import Published, Said, confidences, row_of, statements
-
 from mlimg_build.labels import PRESENT, Hierarchy, imply
+from tests.support.label_world import Published, Said, confidences, row_of, statements
 
 FIRST_RULE_WINS = {9, 13, 16, 29, 30, 32, 39, 42}
 """Rows, from 1, in which the published file keeps the confidence of the first rule that gave a label, though

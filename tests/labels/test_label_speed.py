@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from label_world import Published
 
 from mlimg_build.labels import ABSENT, PRESENT, Named, Statements, decide, imply, resolve_contradictions
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Published
 
 IMAGES, BLOCK = 40 * 4096, 4096
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_world import Published, distances, order_of, vocabularies
 
 from mlimg_build.errors import WordNetError
 from mlimg_build.labels import (
@@ -16,6 +15,7 @@ from mlimg_build.labels import (
     tree_by_rule,
 )
 from mlimg_build.wordnet import NounGraph
+from tests.support.label_world import Published, distances, order_of, vocabularies
 
 ANIMAL, DOMESTIC, CANINE, DOG, CORGI = "n00015388", "n01317541", "n02083346", "n02084071", "n02112826"
 DANUBE, RIVER, STREAM = "n09263087", "n09411430", "n09448361"

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import sparse
-from test_label_cooccurrence_rows import names_of, rows_of
 
 from mlimg_build.labels import Block, Named, Pairs, count_together, decide, from_graph, learn_pairs
 from mlimg_build.labels.derivation.pair_doubts import information_content, judge_pairs
 from mlimg_build.wordnet import NounGraph
+from tests.labels.test_label_cooccurrence_rows import names_of, rows_of
 
 SETTINGS = {
     "no doubts": (0.0, np.inf),

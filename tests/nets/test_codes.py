@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runs import inline
 
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import open_dataset
@@ -15,6 +14,7 @@ from mlimg_build.labels.derivation.implication import RULES
 from mlimg_build.labels.mapping.decision import METHODS, RELATIONS
 from mlimg_build.labels.vocabulary import FATES
 from mlimg_build.spec import load_spec
+from tests.support.runs import inline
 
 WORLD = Path(__file__).with_name("world")
 FORMAT_3 = {

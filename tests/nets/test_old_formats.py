@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from runs import inline
 
 from mlimg_build.compiler.pipeline import build, check_lock
 from mlimg_build.dataset import info, open_dataset, verify
 from mlimg_build.errors import BuildError, DatasetError
 from mlimg_build.spec import load_spec
+from tests.support.runs import inline
 
 HERE = Path(__file__).parent
 

@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runs import inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
+from tests.support.runs import inline
 
 WORLD = Path(__file__).with_name("world")
 DATASET = "642f403f9524d6af924d126c17b9a6759497208f37c965755fcec77adfa73074"

@@ -13,14 +13,14 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from photographs import crops
-from runs import inline
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import DatasetError, Interrupted, MlimgError
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 SPEC = """\
 mlimg: 1

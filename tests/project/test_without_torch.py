@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from photographs import crops
+from tests.support.photographs import crops
 
 BLOCKED = """\
 import importlib.util

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from html_page import EVIL
-from photographs import crops
-from runs import inline
 
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.spec import load_spec
+from tests.support.html_page import EVIL
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 SPEC = """\
 # </pre></details><script>alert("spec")</script>

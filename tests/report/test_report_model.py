@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from html_page import EVIL, Element, parse, section
-from model_folder import write_model
-from test_report_page import figures
 
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.report import read_model
+from tests.report.test_report_page import figures
+from tests.support.html_page import EVIL, Element, parse, section
+from tests.support.model_folder import write_model
 
 FILES = (
     "model.json",

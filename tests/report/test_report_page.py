@@ -9,13 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from html_page import EVIL, Element, parse, section
 
 from mlimg_build.compiler.plan.left_out import REASONS
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.dataset import info, open_dataset
 from mlimg_build.errors import BuildError, DatasetError
 from mlimg_build.explain.image_labels import explain
+from tests.support.html_page import EVIL, Element, parse, section
 
 LOADING = {"src", "srcset", "href", "data", "action", "poster", "background", "formaction", "xlink:href"}
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from html_page import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from mlimg_build.dataset import Categories
 from mlimg_build.dataset.format.text import pack
 from mlimg_build.report import branches, charts, draw, records
 from mlimg_build.report.sankey import Flow, Link, Node
+from tests.support.html_page import parse
 
 
 def flow(counts: list[list[int]]) -> Flow:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from html_page import parse, section
-from runs import inline
-
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.spec import load_spec
+from tests.support.html_page import parse, section
+from tests.support.runs import inline
 
 SPEC = """\
 mlimg: 1

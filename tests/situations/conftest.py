@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from situation_table import TABLE, read_rows, write_seen
-from situation_world import World
+
+from tests.support.situation_table import TABLE, read_rows, write_seen
+from tests.support.situation_world import World
 
 Seen = Callable[[str], None]
 

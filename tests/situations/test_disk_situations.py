@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-from runs import inline
-from situation_world import HEAD, Outcome, World, photographs
 
 from mlimg_build.compiler.cache_stage import prune_cache
 from mlimg_build.compiler.diff.loading import compare_paths
@@ -18,6 +16,8 @@ from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.exporters import EXPORTERS, export
 from mlimg_build.spec import load_spec
+from tests.support.runs import inline
+from tests.support.situation_world import HEAD, Outcome, World, photographs
 
 Seen = Callable[[str], None]
 FOLDER = "s: {type: folder, images: img}"

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from situation_world import Outcome, World, photographs
+
+from tests.support.situation_world import Outcome, World, photographs
 
 Seen = Callable[[str], None]
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from situation_world import Outcome, World
+
+from tests.support.situation_world import Outcome, World
 
 Seen = Callable[[str], None]
 SCORED = ", columns: {confidence: sure}, min_confidence: 0.8"

@@ -6,7 +6,8 @@ import csv
 from collections.abc import Callable
 
 import pytest
-from situation_world import Outcome, World
+
+from tests.support.situation_world import Outcome, World
 
 Seen = Callable[[str], None]
 KEEP = "annotation: {unlabelled: keep}\n"

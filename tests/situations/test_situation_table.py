@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from situation_table import TABLE, read_rows
+from tests.support.situation_table import TABLE, read_rows
 
 
 def situations() -> set[str]:

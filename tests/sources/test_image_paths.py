@@ -8,7 +8,6 @@ from unicodedata import normalize
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from source_world import Scanned, categories, scan, write, write_tar
 
 from mlimg_build.sources import Notes
 from mlimg_build.sources.formats.folder import Folder
@@ -18,6 +17,7 @@ from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_paths import ImagePaths, normal_path
 from mlimg_build.sources.tar_index import members
 from mlimg_build.spec import FolderSource, ImageNetSource, OpenImagesSource, TableSource
+from tests.support.source_world import Scanned, categories, scan, write, write_tar
 
 CAFE = normalize("NFC", "Café")
 CAFE_OF_A_MAC = normalize("NFD", CAFE)

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from source_world import scan, write, write_tar
 
 from mlimg_build.sources import WHOLE_FILE, ImageReader
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.spec import ImageNetSource
+from tests.support.source_world import scan, write, write_tar
 
 OPEN = Path("/proc/self/fd")
 

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from source_world import Scanned, scan, write
 
 from mlimg_build.sources import Notes, open_source
 from mlimg_build.sources.lists.confidences import Speakers, confidences
 from mlimg_build.spec import MLImagesSource, OpenImagesSource, TableSource
+from tests.support.source_world import Scanned, scan, write
 
 BELOW, ABOVE = np.nextafter(1, 0), np.nextafter(0, 1)
 FRACTIONS = ["0.99999999", "0.99999999999999999999", "1e-50", "1e-400", "0." + "9" * 400, "9" * 60 + "e-60"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from source_world import write
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Notes
 from mlimg_build.sources.lists import line_blocks as lines
 from mlimg_build.sources.lists.delimited import read_table
 from mlimg_build.sources.lists.line_blocks import read_lines
+from tests.support.source_world import write
 
 BLOCKS = [7, 32, 100, 1 << 20]
 

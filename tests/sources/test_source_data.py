@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from source_world import DATA, categories, scan
 
 from mlimg_build.sources import ImageReader, Notes, place_of, read_dictionary
 from mlimg_build.sources.formats.imagenet import ImageNet
@@ -17,6 +16,7 @@ from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.tar_index import members
 from mlimg_build.spec import ImageNetSource, MLImagesSource, OpenImagesSource
+from tests.support.source_world import DATA, categories, scan
 
 TINY, SAMPLE, COCO = DATA / "tiny-imagenet/train", DATA / "imagenet-sample", DATA / "coco-open-images"
 PUBLISHED, OPEN_IMAGES = DATA / "ml-images", DATA / "open-images"

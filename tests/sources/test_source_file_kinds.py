@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from source_world import write, write_tar
 
 from mlimg_build.compiler.facts.curated_files import read_vetoes
 from mlimg_build.compiler.facts.id_lists import read_ids
@@ -31,6 +30,7 @@ from mlimg_build.sources.lists.delimited import read_table
 from mlimg_build.sources.lists.file_kinds import kind_of_bytes
 from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.lists.rights import read_rights
+from tests.support.source_world import write, write_tar
 
 TEXT = "image,labels\n1.jpg,dog\n"
 

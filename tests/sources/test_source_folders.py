@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import WHOLE_FILE, Category, ImageReader, Notes, image_signatures
@@ -17,6 +16,7 @@ from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.image_files import unique_names, walk
 from mlimg_build.spec import FolderSource, ImageNetSource
+from tests.support.source_world import categories, scan, write, write_tar
 
 
 def folder(root: Path, **given: str) -> Folder:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_world import scan, write, write_tar
 
 from mlimg_build.errors import SourceError, TransientError
 from mlimg_build.sources import Notes, Source
@@ -19,6 +18,7 @@ from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.image_files import walk
 from mlimg_build.sources.image_locations import Archive
 from mlimg_build.spec import FolderSource, ImageNetSource, OpenImagesSource
+from tests.support.source_world import scan, write, write_tar
 
 PASSING = [errno.EMFILE, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENOMEM]
 

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from source_world import categories, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Category, ImageReader, Notes, place_of, read_dictionary
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.lists import line_blocks as lines
 from mlimg_build.spec import MLImagesSource
+from tests.support.source_world import categories, scan, write, write_tar
 
 DICTIONARY = (
     "category_index\tcategory_id\tindex_of_parent_category\tcategory name\n"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_world import Scanned, categories, scan, write
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Category, Notes, place_of
@@ -16,6 +15,7 @@ from mlimg_build.sources.lists import line_blocks as lines
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.rights import read_rights
 from mlimg_build.spec import OpenImagesSource
+from tests.support.source_world import Scanned, categories, scan, write
 
 HEADER = "ImageID,Source,LabelName,Confidence\n"
 CLASSES = "/m/0bt9lr,Dog\n/m/01yrx,Cat\n"

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from source_world import write
 
 import mlimg_build.sources as package
 from mlimg_build.sources import IMAGES, LABELS, SOURCES, Notes, open_source, place_of
@@ -20,6 +19,7 @@ from mlimg_build.sources.lists import line_blocks
 from mlimg_build.sources.protocol import record
 from mlimg_build.spec import FolderSource, OpenImagesSource
 from mlimg_build.spec.models import sources as models
+from tests.support.source_world import write
 
 
 def test_the_surface_is_sorted_and_there() -> None:

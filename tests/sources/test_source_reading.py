@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_world import write, write_tar
 
 from mlimg_build.errors import SourceError, TransientError
 from mlimg_build.sources import WHOLE_FILE, ImageReader
+from tests.support.source_world import write, write_tar
 
 MEMBER = 512  # where the bytes of a tar's first member begin
 

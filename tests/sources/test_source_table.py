@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from source_world import Scanned, scan, write, write_tar
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import place_of
 from mlimg_build.sources.formats.table import Table
 from mlimg_build.spec import Columns, TableSource
+from tests.support.source_world import Scanned, scan, write, write_tar
 
 
 def source(path: Path, columns: dict[str, str] | None = None, **given: str) -> Table:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from source_world import write, write_tar
 
 from mlimg_build.errors import TransientError
 from mlimg_build.sources import Notes
 from mlimg_build.sources.tar_index import Member, members
+from tests.support.source_world import write, write_tar
 
 BLOCK = tarfile.BLOCKSIZE
 PHOTOGRAPHS = {f"n01440764_{i}.JPEG": bytes([i]) * (300 * i) for i in range(1, 6)}

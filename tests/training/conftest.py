@@ -6,12 +6,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from photographs import crops
-from runs import backend
 
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.photographs import crops
+from tests.support.runs import backend
 
 SPEC = """\
 mlimg: 1

@@ -10,8 +10,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("timm", reason="the extra `timm` is not installed")
 
-from test_runs import HERE, losses, part, setting  # noqa: E402
-
 from mlimg_build.dataset import Dataset  # noqa: E402
 from mlimg_build.errors import TrainingError  # noqa: E402
 from mlimg_build.spec import LoadedSpec, Optimizer, Transfer, parse_spec  # noqa: E402
@@ -19,6 +17,7 @@ from mlimg_build.training import check_network, load_model, train, transfer  # n
 from mlimg_build.training.data.transforms import normalise  # noqa: E402
 from mlimg_build.training.model.backbone import Backbone, try_size  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
+from tests.training.test_runs import HERE, losses, part, setting  # noqa: E402
 
 TINY = "timm/test_resnet.r160_in1k"
 NAMES = ("resnet18", TINY, "timm/test_convnext", "timm/test_vit", "timm/test_efficientnet")

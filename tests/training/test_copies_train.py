@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from photographs import crops
-from runs import inline
+
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 

@@ -9,13 +9,12 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from test_runs import part, setting
-
 from mlimg_build.dataset import Dataset
 from mlimg_build.spec import LoadedSpec, Training, Transfer
 from mlimg_build.training import load_model, publish, published, train
 from mlimg_build.training.evaluate.evaluate_model import measure
 from mlimg_build.training.runs import run_key, threshold_of
+from tests.training.test_runs import part, setting
 
 
 def test_recipes_of_before_have_the_keys_that_they_had() -> None:

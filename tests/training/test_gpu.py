@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_runs import losses, part, setting
+
+from tests.training.test_runs import losses, part, setting
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 

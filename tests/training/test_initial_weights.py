@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 import torchvision  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
-from test_runs import part, setting  # noqa: E402
 
 from mlimg_build.compiler.model_stage import check_model  # noqa: E402
 from mlimg_build.dataset import Dataset  # noqa: E402
@@ -22,6 +21,7 @@ from mlimg_build.training import publish, train  # noqa: E402
 from mlimg_build.training.loop.trainer import Trainer  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
+from tests.training.test_runs import part, setting  # noqa: E402
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from test_runs import losses, part, setting  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from mlimg_build import spec, training  # noqa: E402
@@ -29,6 +28,7 @@ from mlimg_build.training import (  # noqa: E402
     train,
 )
 from mlimg_build.training.loss.losses import make_loss  # noqa: E402
+from tests.training.test_runs import losses, part, setting  # noqa: E402
 
 MASKED = -1.0
 

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command import mlimg
+
+from tests.support.command import mlimg
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 

@@ -15,9 +15,8 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from test_runs import losses
-
 from mlimg_build.spec import LoadedSpec
+from tests.training.test_runs import losses
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 

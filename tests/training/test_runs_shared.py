@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import THREE_SOURCES, backend
+
+from tests.support.runs import THREE_SOURCES, backend
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from runs import backend
+
+from tests.support.runs import backend
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 

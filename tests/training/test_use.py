@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from command import mlimg
+
+from tests.support.command import mlimg
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 

@@ -9,13 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from photographs import crops
-from runs import inline
-
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
 

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-from runs import backend
 
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan, make_plan
@@ -22,6 +21,7 @@ from mlimg_build.compiler.run.task_runner import execute, tasks_of
 from mlimg_build.compiler.run.tasks import run
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import load
+from tests.support.runs import backend
 
 __all__ = ["Timed", "run_labels", "spent"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from photographs import crops
-
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.photographs import crops
 
 DOG, CORGI, ANIMAL, CAT, SEA = "n02084071", "n02112826", "n00015388", "n02121620", "n09426788"
 

@@ -1,0 +1,1 @@
+"""What no change may move: digests, old formats, codes, states."""
