@@ -18,6 +18,24 @@ settings.register_profile("full", max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+COLLECTED = pytest.StashKey[set[Path]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Remembers the files with tests before markers leave some out."""
+    config.stash[COLLECTED] = {item.path for item in items}
+
+
+@pytest.fixture
+def collected_files(pytestconfig: pytest.Config) -> set[Path]:
+    """The files in which tests were found, where all were asked for."""
+    asked = {Path(one).resolve() for one in pytestconfig.args}
+    if asked != {Path(__file__).parent}:
+        pytest.skip("only some of the tests were asked for")
+    return pytestconfig.stash[COLLECTED]
+
+
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails for a cause that may pass is tried again at once."""
