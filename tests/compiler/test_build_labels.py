@@ -29,7 +29,7 @@ def test_a_sea_snake_gets_the_sea_with_the_bound_as_its_confidence(world: Path) 
             pair for pair in dataset.pairs
             if dataset.categories.wnid[pair.antecedent] == SNAKE and dataset.categories.wnid[pair.consequent] == SEA
         )  # fmt: skip
-        assert (pair.batch, pair.images) == (36, 40)
+        assert (pair.together, pair.images) == (36, 40)
         assert added[SEA] == (1, round(pair.bound, 4), "cooccurrence")
     assert 0.7 < added[SEA][1] < 0.9, "the bound lies below the share of 36 in 40"
     assert added[WATER] == (1, added[SEA][1], "cooccurrence_ancestors")
@@ -161,7 +161,7 @@ def test_pairs_are_learnt_from_what_a_model_sees(world: Path) -> None:
         for low, high, together, images in zip(
             facts.pairs.antecedent,
             facts.pairs.consequent,
-            facts.pairs.batch,
+            facts.pairs.together,
             facts.pairs.images,
             strict=True,
         )

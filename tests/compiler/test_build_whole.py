@@ -74,7 +74,7 @@ def test_counts_of_categories_equal_the_labels(built: Built) -> None:
     category, state = group["train/labels/category"], group["train/labels/state"]
     start, stop = group["train/labels/start"][:], group["train/labels/stop"][:]
     per_shard = group["train"].attrs["images_per_shard"]
-    counted = np.zeros((2, group["categories/wnid"].shape[0]), dtype=int)
+    counted = np.zeros((2, group["categories/positives"].shape[0]), dtype=int)
     for image, (low, high) in enumerate(zip(start, stop, strict=True)):
         row = image // per_shard
         np.add.at(counted[0], category[row, low:high][state[row, low:high] == 1], 1)
