@@ -35,7 +35,9 @@ def images_flaw(directory: Path, layout: Layout) -> str | None:
         record = read_result(directory, "images")
         schema = image_columns(layout)
         values = {column.name: read_array(directory / column.name) for column in schema}
-        values |= {column.name: values[column.name].reshape(-1) for column in schema if column.text}  # of one shard
+        values |= {
+            column.name: values[column.name].reshape(-1) for column in schema if column.text
+        }  # of one shard
         if columns_digest((column.name, values[column.name]) for column in schema) != record["digest"]:
             return "its columns differ from their digest"
         empty = values["start"] == values["stop"]
