@@ -18,7 +18,7 @@ from mlimg_build.compiler.catalog import catalog_writer, external_partitions
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns, write_batches
 from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWriter
 from mlimg_build.compiler.catalog.external_partitions import ExternalPartitions
-from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import IMAGES, LABELS, Batch, Notes
 from mlimg_build.spec import load_spec
@@ -181,6 +181,29 @@ def test_a_stored_table_gives_what_a_table_in_memory_gives(
         assert [row for batch in stored.batches() for row in batch.to_pylist()] == expected.to_pylist()
         assert stored.column("text").to_pylist() == expected.column("text").to_pylist()
         assert digest_columns(stored, schema.names) == digest_columns(expected, schema.names)
+
+
+@pytest.mark.parametrize("held", [1, 128 << 20])
+def test_many_images_and_few_labels_meet_range_by_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    """Most ranges then have images and no statement, or neither."""
+    monkeypatch.setattr(external_partitions, "HELD", held)
+    (tmp_path / "images").mkdir()
+    for i in range(60):
+        shutil.copy(next((WORLD / "folders").rglob("*.jpg")), tmp_path / "images" / f"{i:04}.jpg")
+    said = "".join(f"{image},verification,/m/0,1\n" for image in ("0001", "0002", "0099"))
+    (tmp_path / "labels.csv").write_text(f"ImageID,Source,LabelName,Confidence\n{said}")
+    (tmp_path / "classes.csv").write_text("/m/0,dog\n")
+    (tmp_path / "spec.yaml").write_text(
+        "mlimg: 1\nname: few\nversion: 1.0.0\nsources:\n"
+        "  a: {type: open_images, images: images, labels: [labels.csv], classes: classes.csv}\n"
+    )
+    made = plan(load_spec(tmp_path / "spec.yaml"), tmp_path / "out")
+    join = made.catalogs[0].join
+    assert join is not None
+    assert (join.listed, join.found, join.there, join.used) == (3, 2, 60, 2)
+    assert made.left_out == {"no_label": 58}
 
 
 def test_a_build_is_the_same_whether_its_rows_fit_in_memory_or_not(

@@ -132,8 +132,9 @@ class CatalogWriter:
             pa.ipc.new_file(second, STATEMENTS) as statements,
         ):
             for made in in_threads(sort, range(1 << BITS if divided else 1)):
-                images.write_table(made.images)
-                statements.write_table(made.statements)
+                # a batch a range, an empty one too: whoever reads both tables goes through them side by side
+                images.write_batch(_as_batch(made.images))
+                statements.write_batch(_as_batch(made.statements))
                 for i, example in enumerate(made.examples):
                     notes.add(again, example, made.again - len(made.examples) + 1 if i == 0 else 1)
         return StoredTable(paths[0]), StoredTable(paths[1])
@@ -189,6 +190,11 @@ class CatalogWriter:
             "draw": draws,
         }
         return pa.record_batch([pa.array(values[part.name], part.type) for part in ROWS], schema=ROWS)
+
+
+def _as_batch(table: pa.Table) -> pa.RecordBatch:
+    columns = [column.combine_chunks() for column in table.columns]
+    return pa.record_batch(columns, schema=table.schema)
 
 
 def _coded(column: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:

@@ -221,7 +221,7 @@ def refuse_strangers_only(
     if known or not len(seen):
         return
     images = next((catalog.images for catalog in catalogs if len(catalog.images)), None)
-    example = "" if images is None else f", such as {next(images.chunks('path'))[0].as_py()}"
+    example = "" if images is None else f", such as {images.slice(0, 1).column('path')[0].as_py()}"
     raise SpecError(
         Problem(
             "predictions-not-found",

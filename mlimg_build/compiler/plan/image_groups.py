@@ -258,7 +258,7 @@ class _Grouping:
                 continue
             rule = next(rule for rule in self.rules.values() if rule.place == place)
             catalog = next(item for item in self.catalogs if self.rules[item.name] == rule)
-            name = next(catalog.images.chunks("name"))[0].as_py()
+            name = catalog.images.slice(0, 1).column("name")[0].as_py()
             example = f"{catalog.name}/{name}" if rule.spans else name
             hint = f"the ids are written like {example}"
             if rule.by.file is not None and len(ids := self.tables[rule.by.file].ids):
