@@ -84,6 +84,6 @@ def prune_cache(
 
         print_json({**asdict(pruned), "bytes": pruned.bytes})
     else:
-        terminal.show_pruned(pruned)
+        terminal.show_pruned(pruned, out)
     if pruned.busy:
         raise typer.Exit(1)

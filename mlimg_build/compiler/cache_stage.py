@@ -84,8 +84,12 @@ class StagePruned:
 
 @dataclass(frozen=True, slots=True)
 class CachePruned:
-    """What a prune removed, or would; `busy` are the stores and runs that were in use, which it left as they are."""
+    """What a prune removed, or would; `busy` are the stores and runs that were in use, which it left as they are.
 
+    `looked` are the names of the stores and folders of runs that there are, of those that were asked for.
+    """
+
+    looked: tuple[str, ...]
     stages: tuple[StagePruned, ...]
     runs: tuple[RunPruned, ...]
     busy: tuple[Problem, ...]
@@ -133,7 +137,8 @@ def prune_cache(
     busy: list[BuildError] = []
     unbuilt: list[str] = []
     with interruptible():
-        for store in _stores(specs, out):
+        stores, there = _stores(specs, out), list(runs_in(out.absolute(), _names(specs)))
+        for store in stores:
             kept = _needed(specs, store, progress)
             if kept is None and not read_variants(store.root):
                 unbuilt.append(store.root.name)
@@ -144,11 +149,10 @@ def prune_cache(
                 if specs or error.code != "build-running":
                     raise
                 busy.append(error)
-        runs, training = prune_runs(
-            list(runs_in(out.absolute(), _names(specs))), optimizer=optimizer, dry_run=dry_run
-        )
+        runs, training = prune_runs(there, optimizer=optimizer, dry_run=dry_run)
+    looked = (*(store.root.name for store in stores), *(run.folder.parent.name for run in there))
     problems = tuple(problem for error in (*busy, *training) for problem in error.problems)
-    return CachePruned(tuple(stages), tuple(runs), problems, tuple(unbuilt), dry_run)
+    return CachePruned(looked, tuple(stages), tuple(runs), problems, tuple(unbuilt), dry_run)
 
 
 def _names(specs: Sequence[LoadedSpec]) -> set[str] | None:

@@ -69,8 +69,10 @@ def _show_store(store: StoreContents) -> None:
     out.print(f"{size(total)}, of which `mlimg cache prune{named}` frees {size(spare)}\n")
 
 
-def show_pruned(pruned: CachePruned) -> None:
+def show_pruned(pruned: CachePruned, folder: Path) -> None:
     """Prints what was removed, or would be, and how many bytes that frees."""
+    if not pruned.looked:
+        err.print(f"nothing of that is kept in {folder}: is it the --out of the builds?")
     if pruned.stages or pruned.runs:
         listed = table("of", "removed", "results", "size", right=("results", "size"))
         for one in pruned.stages:

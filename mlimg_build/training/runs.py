@@ -168,6 +168,10 @@ def _begun(
             f"{', '.join(loaded['random'])}"
         )
         warnings.append(Problem("head-not-loaded", message, severity="warning"))
+    if initial.card is None and backbone.scaled_as_published:
+        message = f"{loaded['name']} goes on with pixels scaled to [-1, 1], as the published networks"
+        hint = "weights of another scale, as torchvision's own, need some steps to adapt; timm/NAME has its own scale"
+        warnings.append(Problem("weights-scale", message, hint=hint, severity="warning"))
     return backbone, loaded
 
 

@@ -283,3 +283,12 @@ def test_the_command_prunes_and_says_what_went(after: Path, variant: Variant) ->
     again = json.loads(mlimg("cache", "prune", path, "--out", out, "--json").stdout)
     assert (again["stages"], again["bytes"]) == ([], 0)
     assert mlimg("cache", "--out", out / "nowhere").stderr == f"nothing is kept in {out / 'nowhere'}\n"
+
+
+def test_a_prune_where_nothing_is_kept_says_so(tmp_path: Path) -> None:
+    """A mistyped --out must not look like a store without anything to spare."""
+    pruned = prune_cache([], tmp_path / "nowhere")
+    assert (pruned.looked, pruned.bytes) == ((), 0)
+    done = mlimg("cache", "prune", "--out", tmp_path / "nowhere")
+    assert done.returncode == 0
+    assert "nothing of that is kept in" in done.stderr

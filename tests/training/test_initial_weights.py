@@ -74,7 +74,7 @@ def test_what_was_loaded_is_in_the_model_and_no_path_is(
         "random": ["fc.bias", "fc.weight"],
     }
     assert ran.card.digests["initial"] == file_digest(file)
-    assert [warning.code for warning in ran.warnings] == ["head-not-loaded"]
+    assert [warning.code for warning in ran.warnings] == ["head-not-loaded", "weights-scale"]
     for name in ("model.json", "run.json"):
         assert str(tmp_path) not in (ran.folder / name).read_text()
 

@@ -197,7 +197,7 @@ class Store:
 
 
 class PendingResults:
-    """Results of a store in the making; see `Store.together`."""
+    """Results of a store in the making; see `Store.batch`."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store

@@ -25,7 +25,7 @@ def dask_executor(
     tell: Tell,
     version: Callable[[], str],
 ) -> Iterator[DaskExecutor]:
-    """Give an executor on a cluster; see `cluster.connected`."""
+    """Give an executor on a cluster; see `cluster_client`."""
     with cluster_client(wanted, scratch, version) as client:
         executor = DaskExecutor(client, work)
 

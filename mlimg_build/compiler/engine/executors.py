@@ -21,7 +21,7 @@ def open_executor(
     """Give the executor of a backend, which does `work` with every task; `tell` hears of it meanwhile.
 
     A local cluster keeps its scratch files in `scratch`; workers of another `version` are refused. Raises
-    `BackendError` as `cluster.connected` does.
+    `BackendError` as `cluster_client` does.
     """
     if isinstance(backend.cluster, InlineCluster):
         yield InlineExecutor(work, tell)

@@ -23,7 +23,8 @@ class Backbone:
     `head` names the modules of that layer, `width` is the number of features that it sees, `stages` are names of
     modules or parameters from the input on, without the head. `spared` names the parameters that get the spec's
     `norm_share` of the weight decay. Inputs are (pixels / 255 - `mean`) / `std`; `native_size` is the side in pixels
-    that the network was made for.
+    that the network was made for. With `scaled_as_published` the scale is that of ML-Images and not that of the
+    library's own weights.
     """
 
     architecture: str
@@ -37,6 +38,7 @@ class Backbone:
     mean: Triple = HALF
     std: Triple = HALF
     native_size: int = 224
+    scaled_as_published: bool = False
 
     def move(self, device: torch.device, memory_format: torch.memory_format) -> None:
         """Bring the network to a device, its weights in a memory format."""

@@ -37,6 +37,7 @@ def resnet(name: str, outputs: int) -> Backbone:
         spared=_batch_norm,
         new_head=_new_head,
         pooled=_pooled,
+        scaled_as_published=True,
     )
 
 
