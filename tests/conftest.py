@@ -18,6 +18,11 @@ settings.register_profile("full", max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their argument: what is packed when tests are collected may differ between two processes."""
+    return argname if isinstance(val, bytes) else None
+
+
 COLLECTED = pytest.StashKey[set[Path]]()
 
 

@@ -36,7 +36,7 @@ GOOD = "image,labels\na.jpg,dog\nb.jpg,cat\n"
         ("a CSV with the line ends of Windows", GOOD.replace("\n", "\r\n").encode()),
         ("a CSV with blank lines", GOOD.replace("\n", "\n\n").encode()),
         ("a CSV in UTF-16", GOOD.encode("utf-16")),
-        ("a CSV packed with gzip under its own name", gzip.compress(GOOD.encode())),
+        ("a CSV packed with gzip under its own name", gzip.compress(GOOD.encode(), mtime=0)),
         ("a spreadsheet named .csv", xlsx()),
         ("a page that says 404, named .csv", b"<!DOCTYPE html><html><body>404</body></html>\n"),
         ("a CSV of 0 bytes", b""),

@@ -63,7 +63,7 @@ KINDS = {
     "utf-32": (TEXT.encode("utf-32"), "text in UTF-32"),
     "utf-32-le": (TEXT.encode("utf-32-le"), "text in UTF-32"),
     "utf-32-be": (TEXT.encode("utf-32-be"), "text in UTF-32"),
-    "gzip": (gzip.compress(TEXT.encode()), "compressed by gzip"),
+    "gzip": (gzip.compress(TEXT.encode(), mtime=0), "compressed by gzip"),
     "bzip2": (bz2.compress(TEXT.encode()), "compressed by bzip2"),
     "xz": (lzma.compress(TEXT.encode()), "compressed by xz"),
     "zstd": (pa.Codec("zstd").compress(TEXT.encode(), asbytes=True), "compressed by Zstandard"),
