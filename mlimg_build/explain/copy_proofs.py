@@ -67,7 +67,7 @@ def _flaws_of(dataset: Dataset, group: CopyGroup, place: tuple[str, int]) -> Ite
         for label in together:
             if (
                 label.member != member or label.category in hides
-            ):  # a stronger statement stood before it there
+            ):  # a stronger statement hides it in that shard
                 continue
             if (label.mapping, label.record) not in statements:
                 message = (

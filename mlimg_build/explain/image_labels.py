@@ -33,7 +33,7 @@ def explain(path: Path, image: str, category: str | None = None) -> dict[str, An
 
 
 def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dict[str, Any]:
-    """Return what `explain` does, for an open dataset."""
+    """Return the same as `explain`, for an open dataset."""
     return _Explained(dataset, _find(dataset, image)).told(category)
 
 

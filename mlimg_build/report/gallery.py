@@ -38,7 +38,7 @@ PLACE = re.compile(r":(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a chain: what was done ("source", "mapping", "implication"), in words, and where the spec says so.
+    """One step of a chain: what was done ("source", "mapping", "implication"), in words, and its place in the spec.
 
     `line` is the line of the spec, None if the spec does not write the rule.
     """

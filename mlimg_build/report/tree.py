@@ -57,7 +57,7 @@ def _open(top: Sequence[Branch]) -> set[int]:
 def branches(categories: Categories) -> tuple[list[Branch], int]:
     """Return the tree from its roots down, level by level up to a limit, and the number of roots left out.
 
-    A category stands under each of its parents; the most frequent come first.
+    A category is listed under each of its parents; the most frequent come first.
     """
     below = _below(categories)
     limit = WRITTEN if _places(below, WRITTEN) <= WRITTEN else FEW

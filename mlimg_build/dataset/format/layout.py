@@ -89,7 +89,7 @@ class Column:
     def dimension_names(self, *axes: str) -> tuple[str, ...]:
         """Return the names of its dimensions in a table whose first dimensions are `axes`.
 
-        In one group a name stands for one length, so that xarray opens the group; the bytes of each column with a
+        In one group a name has one length, so that xarray opens the group; the bytes of each column with a
         second axis are therefore a dimension of their own.
 
         >>> Column("digest", "|u1", 32).dimension_names("image"), Column("via", "<i4").dimension_names("shard", "entry")

@@ -29,7 +29,7 @@ class ColumnReader:
     def __init__(
         self, group: Path, images_per_shard: int, rows: Callable[[int], range], check: Callable[[], None]
     ) -> None:
-        """`rows` gives the images of a shard; a shard has `images_per_shard` positions, of which it may fill fewer."""
+        """`rows` returns the rows of a shard; a shard has `images_per_shard` positions, of which it may fill fewer."""
         self._group = group
         self._per_shard = images_per_shard
         self._rows = rows

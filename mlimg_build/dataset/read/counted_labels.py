@@ -27,7 +27,7 @@ class CountedLabels:
     def __init__(
         self, split: str, rows: Callable[[int], range], columns: ColumnReader, copies: CopyGroups
     ) -> None:
-        """`rows` gives the images of a shard."""
+        """`rows` returns the rows of a shard."""
         self._split = split
         self._rows = rows
         self._columns = columns

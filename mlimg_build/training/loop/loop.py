@@ -71,9 +71,9 @@ def learn(
     """Run the steps of the job that are left; return the network in eval mode.
 
     `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. The run resumes from `start`, or else from the
-    newest checkpoint there, and its steps are those of a run that was never stopped: to the bit on a CPU with as many
-    threads. `evaluate` is called at the end of epochs. From a checkpoint of a run with another batch size, the run
-    resumes at the first image not yet seen; settings that differ are added to `warnings`.
+    newest checkpoint there, and its steps are those of a run that was never stopped: bit for bit on a CPU with the same
+    number of threads. `evaluate` is called at the end of epochs. From a checkpoint of a run with another batch size,
+    the run resumes at the first image not yet seen; settings that differ are added to `warnings`.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, slim, of another dataset, network or run, or between batches.
@@ -164,7 +164,7 @@ def _steps(
 def _stopping() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether SIGINT or SIGTERM came; a second one interrupts at once.
 
-    Outside the main thread, which alone receives signals, it always says no.
+    Outside the main thread, which alone receives signals, it always returns False.
     """
     caught: list[int] = []
 

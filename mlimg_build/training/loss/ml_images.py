@@ -45,7 +45,7 @@ class MLImagesLoss(EntryLoss):
 
     loss = sum_j weight_j * kept_j * mean_i [y_ij != -1] * (12 * y_ij * softplus(-z_ij) + (1 - y_ij) * softplus(z_ij))
 
-    A category is positive in a batch where some y_ij is at least `positive_threshold`. `weight_j` is that of
+    A category is positive in a batch if some y_ij is at least `positive_threshold`. `weight_j` is that of
     `loss_weights` (1 without `adaptive_decay`); `kept_j` is 1 for a positive category, else 1 with probability
     `negative_sampling`, drawn from `seed` and the step alone. The run lengths `positive_run` and `negative_run`
     (buffers, float32[categories]) are the only state that belongs in the checkpoint.

@@ -25,7 +25,7 @@ CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAM
 
 @dataclass(frozen=True, slots=True)
 class InitialWeights:
-    """A safetensors file and its sha256; `card` is that of the model it belongs to, None where it is a file alone."""
+    """A safetensors file and its sha256; `card` is that of the model it belongs to, None for a file alone."""
 
     path: Path
     digest: str
