@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all and survive a power cut; a full disk is told in one sentence."""
+"""Write files and folders atomically, so that they survive a power cut; report a full disk as one error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEPT = "free some space and run the same command again; what is finished is kept
 
 
 def sync_file(path: Path) -> None:
-    """The content of a file, or the entries of a directory, are on the disk."""
+    """Sync the content of a file, or the entries of a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -41,9 +41,9 @@ def sync_file(path: Path) -> None:
 
 
 def sync_tree(root: Path) -> dict[str, int]:
-    """Everything under `root` is on the disk; gives the size of every file by its path below `root`.
+    """Sync everything under `root` to the disk; return the size in bytes of every file by its path below `root`.
 
-    A file with a second hard link is an artefact's: it was synced when the artefact was written.
+    A file with a second hard link belongs to an artefact, and was synced when the artefact was written.
     """
     sizes: dict[str, int] = {}
     for folder, _, names in os.walk(root, topdown=False):
@@ -58,9 +58,9 @@ def sync_tree(root: Path) -> dict[str, int]:
 
 
 def sync_all(folder: Path) -> None:
-    """Everything under `folder` is on the disk, by one call for its whole file system where the kernel has one.
+    """Sync everything under `folder` to the disk, by one call for its whole file system if the kernel has it.
 
-    A thousand small files cost one wait instead of a thousand.
+    For a thousand small files this waits once instead of a thousand times.
     """
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:
@@ -76,7 +76,7 @@ def sync_all(folder: Path) -> None:
 
 
 def save_json(path: Path, value: object) -> None:
-    """`path` holds `value` as JSON, whole and on the disk, or is as it was."""
+    """Write `value` as JSON to `path`, atomically and synced to the disk."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(value, sort_keys=True, indent=1) + "\n", encoding="utf-8")
     sync_file(temporary)
@@ -86,7 +86,7 @@ def save_json(path: Path, value: object) -> None:
 
 @contextmanager
 def explaining_full_disk(path: Path, hint: str = KEPT) -> Iterator[None]:
-    """An OSError for want of space leaves the block as DatasetError `disk-full`; others pass unchanged."""
+    """Turn an `OSError` for lack of space inside the block into `DatasetError` `disk-full`; others pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -97,7 +97,7 @@ def explaining_full_disk(path: Path, hint: str = KEPT) -> Iterator[None]:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Writes a file whose bytes are on the disk when the call returns."""
+    """Write a file and sync its bytes to the disk."""
     with path.open("wb") as stream:
         stream.write(data)
         stream.flush()
@@ -106,19 +106,18 @@ def write_synced(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives an empty directory beside `path` that takes its place when the block ends well.
+    """Yield an empty directory beside `path` that replaces it if the block succeeds.
 
-    Everything in it is on the disk before it is renamed. When the block fails it is removed and `path` is
-    as it was. What killed runs left behind is removed first; a directory that a live process fills is left
-    alone.
+    Everything in it is synced to the disk before it is renamed. If the block fails, it is removed and `path` is
+    unchanged. Leftovers of killed runs are removed first; a directory that a live process is writing is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clean(path)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent))
-    temporary.chmod(0o755)  # mkdtemp's 0700 would shut out every other reader
+    temporary.chmod(0o755)  # mkdtemp's 0700 would exclude all other readers
     lock = os.open(temporary, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks loses only the cleaning
+        with suppress(OSError):  # without locks, only cleaning is lost
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield temporary
         sync_all(temporary)
@@ -130,12 +129,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `path` is a directory that `replacing` was still filling, or was about to remove."""
+    """Return whether `path` is a directory that `replacing` was still writing, or was about to remove."""
     return path.name.startswith(".") and path.name.endswith((NEW, OLD))
 
 
 def _swap(temporary: Path, path: Path) -> None:
-    """`path` is the new directory; where there was an old one, `temporary` is that."""
+    """Rename `temporary` to `path`; an old directory at `path` is then at `temporary`, or removed."""
     if not path.exists():
         temporary.rename(path)
         return
@@ -152,7 +151,7 @@ def _swap(temporary: Path, path: Path) -> None:
 
 
 def exchange_names(one: Path, other: Path) -> bool:
-    """Whether the kernel swapped two names in one step (Linux renameat2); not every file system can."""
+    """Swap two names in one step (Linux renameat2); return whether that succeeded, as not every file system can."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     return rename is not None and rename(AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), EXCHANGE) == 0
 
@@ -168,7 +167,7 @@ def _clean(path: Path) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(leftover, ignore_errors=True)
-        except OSError:  # its writer lives
+        except OSError:  # its writer is alive
             continue
         finally:
             os.close(descriptor)

@@ -9,6 +9,6 @@ __all__ = ["file_digest"]
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file; hex. Raises `OSError`."""
+    """Return the sha256 of a file, in hex. Raises `OSError` if it cannot be read."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

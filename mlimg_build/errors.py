@@ -4,18 +4,18 @@ MlimgError                  a problem that the user can do something about; the 
 ├── SpecError               a file written by people is wrong: spec, backend, mapping (all problems at once)
 ├── WordNetError            a WordNet release cannot be read, or an id is not in it
 ├── SourceError             a source as a whole cannot be read; a single bad image is a row, not an error
-│   └── TransientError      a file of a source was not read for a cause that may pass: the build tries again
+│   └── TransientError      a file of a source was not read for a temporary reason: the build tries again
 ├── LabelError              labels contradict each other where the spec forbids it, or a hierarchy has a cycle
-├── ImageError              an image cannot be proved whole; the build turns it into the row's status
-├── DatasetError            a dataset cannot be opened, or is not what it says
+├── ImageError              an image does not decode fully; the build turns it into the row's status
+├── DatasetError            a dataset cannot be opened, read or written
 │   └── DamagedDataset      bytes differ from their digest (names shard and image)
 ├── BackendError            the cluster of a backend cannot be used
 ├── TrainingError           a network cannot be trained, evaluated or used
 │   ├── CheckpointError     a checkpoint or a model's files are damaged, or belong to something else
 │   └── LossNotFinite       the loss is NaN or infinite (names the step and its images)
-└── BuildError              a build cannot go on
-    ├── LockChanged         what is decided now is not what the lock says (exit 3, with the list of changes)
-    └── Interrupted         stopped by the user; a rerun goes on from here (exit 130)
+└── BuildError              a build cannot continue
+    ├── LockChanged         the decisions differ from those of the lock (exit 3, with the list of changes)
+    └── Interrupted         stopped by the user; a rerun resumes from here (exit 130)
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class SourceError(MlimgError):
 
 
 class TransientError(SourceError):
-    """A file of a source was not read for a cause that may pass, so it is no fact about the file."""
+    """A file of a source was not read for a temporary reason, which says nothing about the file."""
 
 
 class LabelError(MlimgError):
@@ -113,11 +113,11 @@ class LabelError(MlimgError):
 
 
 class ImageError(MlimgError):
-    """An image cannot be proved whole; `code` is the status that its row gets."""
+    """An image does not decode fully; `code` is the status of its row, in kebab-case."""
 
 
 class DatasetError(MlimgError):
-    """A dataset cannot be opened, or is not what it says."""
+    """A dataset cannot be opened, read or written."""
 
 
 class DamagedDataset(DatasetError):
@@ -141,16 +141,16 @@ class LossNotFinite(TrainingError):
 
 
 class BuildError(MlimgError):
-    """A build cannot go on."""
+    """A build cannot continue."""
 
 
 class LockChanged(BuildError):
-    """What is decided from the sources now differs from the lock; one problem a thing that changed."""
+    """The decisions from the sources differ from the lock; one problem per change."""
 
     exit_code = 3
 
 
 class Interrupted(BuildError):
-    """Stopped by the user; what is done is recorded and a rerun goes on from there."""
+    """Stopped by the user; what is done is recorded and a rerun resumes from there."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""What tables write where there is no value: an empty cell in words."""
+"""The words that tables write for a missing value."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ __all__ = ["NO_VALUE"]
 NO_VALUE = frozenset(
     ("", "na", "n/a", "n.a.", "n.a", "#n/a", "#na", "<na>", "nan", "-nan", "none", "null", "nil", "nat")
 ).union(("-", "--", "?", "??", "...", "\u2026", "\u2013", "\u2014", "_", ".", "undefined", "missing value"))
-"""Folded; most of it is what pandas and R read as no value."""
+"""Casefolded; most of them are what pandas and R read as a missing value."""

@@ -1,4 +1,4 @@
-"""`mlimg`: one function a verb. stdout carries data, stderr progress; every error is shown with what to do."""
+"""`mlimg`: one function per verb. stdout has data, stderr progress; every error is shown with what to do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ VERBS = (
     exports.export,
 )
 INTERRUPTED = 130
-# what click raises for a command line that it does not understand; newer versions of typer carry a click of their own
+# what click raises for a command line that it does not understand; newer versions of typer have their own click
 USAGE = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 for verb in VERBS:
@@ -65,22 +65,22 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = run(sys.argv[1:])
-    finally:  # all is done: what interrupts now would only change the exit code
+    finally:  # all is done: an interrupt now would only change the exit code
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line in this process, and return its exit code; what fails is shown."""
+    """Run a command line in this process, and return its exit code; failures are shown."""
     asked = Asked()
     try:
         ended = app([*arguments], prog_name="mlimg", standalone_mode=False, obj=asked)
-        if ended == INTERRUPTED:  # typer makes an exit code of Ctrl-C
+        if ended == INTERRUPTED:  # typer turns Ctrl-C into an exit code
             raise KeyboardInterrupt
     except USAGE as error:
         error.show()
-        if "--json" in arguments:  # the option may stand behind what was not understood
+        if "--json" in arguments:  # the option may follow what was not understood
             command = error.ctx.command_path if error.ctx else "mlimg"
             hint = f"`{command} --help` shows what it takes"
             print_failure([Problem("usage", error.format_message(), hint=hint)], 2)
@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
         if asked.as_json:
             print_failure([Problem("interrupted", "it was stopped")], INTERRUPTED)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+    except BrokenPipeError:  # the reader of stdout closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -111,7 +111,7 @@ def _failed(problems: Sequence[Problem], exit_code: int, asked: Asked) -> int:
 
 
 def _as_problem(error: OSError) -> Problem:
-    """What the operating system refused, for people."""
+    """Return the problem for an error of the operating system."""
     what = error.strerror or str(error)
     where = f": {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:

@@ -1,4 +1,4 @@
-"""Verbs that make what a spec declares."""
+"""Verbs that build what a spec declares."""
 
 from __future__ import annotations
 

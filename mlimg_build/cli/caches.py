@@ -1,4 +1,4 @@
-"""The verbs about what builds and trainings keep beside their results."""
+"""Verbs for what builds and trainings keep besides their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb that compares: two specs, locks or datasets, in any mixture."""
+"""The verb that compares two specs, locks or datasets, in any combination."""
 
 from __future__ import annotations
 

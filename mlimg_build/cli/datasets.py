@@ -1,4 +1,4 @@
-"""Verbs about datasets that are built."""
+"""Verbs for built datasets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def why(
 def _explain_other(
     dataset: Path, text: str, unknown: DatasetError, *, as_json: bool, image_only: bool
 ) -> None:
-    """Tells what `text` is if it is no image of the dataset: one that was left out, a category, or one not used."""
+    """Show what `text` is if it is no image of the dataset: a left-out image, a category, or an unused category."""
     from mlimg_build import terminal
     from mlimg_build.compiler.plan.left_out_list import left_out_image, left_out_problem
     from mlimg_build.errors import DatasetError
@@ -98,7 +98,7 @@ def verify(
     with terminal.counting("verifying") as advance:
         found = check_digests(dataset, advance)
     proof = None
-    # labels of copies cannot be derived from a table of copies that is damaged itself
+    # labels of copies cannot be derived from a damaged table of copies
     if labels and found.digest is not None and not any(one.code == "copies-differ" for one in found.findings):
         with terminal.counting("proving") as advance:
             proof = prove_labels(dataset, advance)

@@ -1,4 +1,4 @@
-"""The verb that writes a dataset in the format of others."""
+"""The verb that writes a dataset in another format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs about models that are trained."""
+"""Verbs for trained models."""
 
 from __future__ import annotations
 

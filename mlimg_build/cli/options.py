@@ -1,4 +1,4 @@
-"""Arguments and options that several verbs share, and what every verb does with them."""
+"""Arguments and options that several verbs share, and their handling."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BackendFile = Annotated[
 
 @dataclass(slots=True)
 class Asked:
-    """What the command line asked for, where `main` must know it: set while the options are read."""
+    """The options that `main` must know; set while the command line is parsed."""
 
     as_json: bool = False
 
@@ -79,25 +79,25 @@ LockFolder = Annotated[
 
 
 def lock_folder(spec: Path, loaded: LoadedSpec) -> Path:
-    """Where the lock of a spec is kept unless a command says otherwise."""
+    """Return the default folder of a spec's lock."""
     return spec.with_name(f"{loaded.spec.name}.lock")
 
 
 def load(path: Path) -> LoadedSpec:
-    """The spec at `path`. Raises `SpecError`."""
+    """Return the spec at `path`. Raises `SpecError` if it has errors."""
     from mlimg_build.spec import load_spec
 
     return load_spec(path)
 
 
 def check_fraction(fraction: float) -> None:
-    """Raises `BadParameter` for what is no share of a whole."""
+    """Raises `BadParameter` if the fraction is not above 0 and at most 1."""
     if not 0 < fraction <= 1:
         raise typer.BadParameter(f"{fraction:g} is not above 0 and at most 1", param_hint="--fraction")
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """A dataclass as a dict with its paths as text."""
+    """Return a dataclass as a dict with its paths as text."""
     from dataclasses import asdict
 
     return {key: str(part) if isinstance(part, Path) else part for key, part in asdict(value).items()}
@@ -106,7 +106,7 @@ def plain(value: Any) -> dict[str, Any]:
 def print_failure(
     problems: Iterable[Problem], exit_code: int, result: Mapping[str, Any] | None = None
 ) -> None:
-    """Prints what ended a command as one JSON object, with what it made all the same."""
+    """Print the problems that ended a command as one JSON object, together with the results that it left."""
     print_json(
         {
             **(result or {}),
@@ -128,7 +128,7 @@ def print_failure(
 
 
 def end_failed(error: MlimgError, result: Mapping[str, Any]) -> NoReturn:
-    """Ends a verb with `--json` that left something and failed: one object holds both."""
+    """End a verb with `--json` that failed and left results: one object holds both."""
     from mlimg_build import terminal
 
     terminal.show_problems(error.problems)
@@ -137,8 +137,8 @@ def end_failed(error: MlimgError, result: Mapping[str, Any]) -> NoReturn:
 
 
 def print_json(value: Any) -> None:
-    """Prints one JSON object."""
+    """Print one JSON object."""
     try:
         print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
-    except BrokenPipeError:  # typer would make a failure of one that has an errno
+    except BrokenPipeError:  # typer would report one with an errno as a failure
         raise BrokenPipeError from None

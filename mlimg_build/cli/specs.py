@@ -1,4 +1,4 @@
-"""Verbs about specs: write one, check it, plan and lock what it decides."""
+"""Verbs for specs: write one, check it, plan and lock its decisions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check(
 
 
 def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
-    """What `check` has to tell of one spec; its warnings are shown, and unless `quiet` that it has no error."""
+    """Return the result of `check` for one spec; show its warnings and, unless `quiet`, that it has no error."""
     from mlimg_build import terminal
     from mlimg_build.compiler.facts.category_names import folder_problems
     from mlimg_build.compiler.facts.preflight import check_ids, check_mapping, load_wordnet, missing_paths

@@ -1,4 +1,4 @@
-"""The Zarr dataset: shards are written as artefacts, assembled, read, verified and described."""
+"""The Zarr dataset: write shards as artefacts, assemble, read, verify and describe them."""
 
 from mlimg_build.dataset.description import copies_in_words, info
 from mlimg_build.dataset.format.column_types import (

@@ -1,4 +1,4 @@
-"""Every byte of one shard's artefact against its digests, before it goes into a dataset."""
+"""Verify every byte of one shard's artefact by its digests, before it goes into a dataset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["images_flaw", "labels_flaw"]
 
 
 def images_flaw(directory: Path, layout: Layout) -> str | None:
-    """What is wrong with an artefact of images, in a few words; None where every digest is right.
+    """Return what is wrong with an artefact of images, in a few words; None if every digest matches.
 
     Never raises for damage. Memory: its columns and one image.
     """
@@ -57,7 +57,10 @@ def images_flaw(directory: Path, layout: Layout) -> str | None:
 
 
 def labels_flaw(directory: Path) -> tuple[str | None, dict[str, NDArray[Any]]]:
-    """What is wrong with an artefact of labels, None where its digest is right; and its columns, as far as read."""
+    """Return what is wrong with an artefact of labels, None if its digest matches; and its columns, as far as read.
+
+    Never raises for damage.
+    """
     columns: dict[str, NDArray[Any]] = {}
     try:
         record = read_result(directory, "labels")
@@ -89,7 +92,7 @@ def _bytes_flaw(directory: Path, values: dict[str, NDArray[Any]]) -> str | None:
             if start == stop:
                 continue
             data = stream.read(0, start, stop)
-            if data is None:  # a chunk of zeros is not stored, so only Zarr knows these bytes
+            if data is None:  # a chunk of zeros is not stored, so Zarr must supply these bytes
                 data = np.asarray(read_array(directory / "data")[0, start:stop]).tobytes()
             if hashlib.sha256(data).digest() != digest.tobytes():
                 return "an image differs from its digest"
@@ -99,5 +102,5 @@ def _bytes_flaw(directory: Path, values: dict[str, NDArray[Any]]) -> str | None:
 
 
 def _keyed(counted: dict[int, int]) -> dict[str, int]:
-    """The counts as JSON has them."""
+    """Return the counts with text keys, as JSON stores them."""
     return {str(code): count for code, count in counted.items()}

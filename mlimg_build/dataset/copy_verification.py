@@ -1,4 +1,4 @@
-"""The table of copies against the images: groups are whole, have equal digests, and the right one of each counts."""
+"""Check the table of copies against the images: complete groups, equal digests, the right image counted."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mlimg_build.dataset.read.dataset import Dataset
 
 __all__ = ["CopyCheck"]
 
-SHOWN = 20  # findings of one kind
-PREFIX = ">u8"  # of a digest: what is remembered of every image
+SHOWN = 20  # findings at most
+PREFIX = ">u8"  # of a digest: what is kept in memory of every image
 
 Found = tuple[str, str, str | None, str | None]
 """A code, a sentence, the split and the image."""
 
 
 class CopyCheck:
-    """Sees the images of every shard once, then says what is wrong with the table of copies.
+    """Takes the images of every shard once, then gives what is wrong with the table of copies.
 
-    Memory: eight bytes an image, and the table.
+    Memory: eight bytes per image, and the table.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -40,7 +40,7 @@ class CopyCheck:
             self._order()
 
     def see(self, split: str, first: int, images: Mapping[str, NDArray[Any]]) -> None:
-        """Takes in the images of a shard, which begin at row `first` of its split."""
+        """Add the images of a shard, which begin at row `first` of its split."""
         column = images["source_digest" if "source_digest" in images else "digest"]
         there: NDArray[np.bool_] = np.any(column, axis=1)
         self._prefixes.append(np.ascontiguousarray(column[there, :8]).view(PREFIX).ravel().astype(np.uint64))
@@ -61,7 +61,7 @@ class CopyCheck:
                 self._find("copies-differ", message, split, name)
 
     def findings(self) -> Iterator[Found]:
-        """What is wrong, once every shard was seen."""
+        """Yield what is wrong; call it after every shard was added."""
         if self.sound:
             inside = int((self._groups.table("members")["split"] >= 0).sum())
             if self._seen != inside:
@@ -72,7 +72,7 @@ class CopyCheck:
         yield from self._found
 
     def _structure(self) -> bool:
-        """Whether the columns of each table fit together, so that the rest can be looked at."""
+        """Return whether the columns of each table fit together, so that the rest can be checked."""
         try:
             tables = {name: self._groups.table(name) for name in COPIES}
         except Exception as error:
@@ -110,7 +110,7 @@ class CopyCheck:
         return fits
 
     def _order(self) -> None:
-        """Each group has two members at least, in order, in no other group; so are the groups themselves."""
+        """Check that groups have two members or more, share none, and that members and groups are in order."""
         keys = [order_key(name.encode()) for name in self._groups.ids]
         if len(set(keys)) < len(keys):
             self._find("copies-differ", "an image is listed twice among the copies")
@@ -132,7 +132,7 @@ class CopyCheck:
             last = keys[start]
 
     def _complete(self) -> None:
-        """No digest stands twice but among the copies (by its first eight bytes: these differ by chance)."""
+        """Check that images with equal digests are all listed as copies (by the first eight bytes of the digest)."""
         values, counts = np.unique(
             np.concatenate([*self._prefixes, np.empty(0, np.uint64)]), return_counts=True
         )

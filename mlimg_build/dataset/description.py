@@ -1,4 +1,4 @@
-"""A dataset in numbers, from its own records: no shard is read."""
+"""Describe a dataset by the counts that it stores; no shard is read."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ OWN = {"attributes_digest", "copies", "counts", "digest", "format", "layout", "s
 
 
 def info(path: str | Path) -> dict[str, Any]:
-    """What the dataset at `path` holds, as JSON: images, labels, categories, digests, and what wrote it.
+    """Return what the dataset at `path` holds, JSON-able: images, labels, categories, digests, and what wrote it.
 
     `images` are rows; labels and categories count images with the same bytes once, as `copies` says.
-    `attributes` are those that the writer added, but for the text of the spec.
+    `attributes` are those that the writer added, without the text of the spec.
 
     Raises:
-        DatasetError: as `open_dataset`; DamagedDataset where the categories cannot be read.
+        DatasetError: those of `open_dataset`.
+        DamagedDataset: if the categories cannot be read.
     """
     with open_dataset(path) as dataset:
         counts: dict[str, dict[str, Any]] = dataset.attributes["counts"]
@@ -78,7 +79,7 @@ def info(path: str | Path) -> dict[str, Any]:
 
 
 def copies_in_words(told: Mapping[str, Any]) -> str:
-    """What the attribute `copies` of a dataset says, for people; "" where it says nothing.
+    """Return the attribute `copies` of a dataset in words; "" if it is empty.
 
     >>> copies_in_words({"exact": "merge", "basis": "whole", "groups": 1, "images": 2, "across_splits": 1})
     '2 images are copies, of 1 file (1 across splits); each file counts once, with all its labels'

@@ -1,4 +1,4 @@
-"""The index that ends a shard file of Zarr: where each chunk begins and how long it is."""
+"""The index at the end of a Zarr shard file: the offset and the length of each chunk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ABSENT = 2**64 - 1
 
 
 def index_bytes(chunks: int) -> int:
-    """The length of the index that ends a shard file of `chunks` chunks: (offset, length) pairs and a CRC.
+    """Return the bytes of the index of a shard file of `chunks` chunks: (offset, length) pairs and a CRC.
 
     >>> index_bytes(512)
     8196

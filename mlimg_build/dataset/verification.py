@@ -1,4 +1,4 @@
-"""Every byte of a dataset against every digest: all that is wrong, with shard and image, in one run."""
+"""Verify every byte of a dataset by every digest; report all that is wrong, with shard and image, in one run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FILE_CODES = ("shard-truncated", "shard-index-damaged", "shard-unreadable")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: a stable code, where it is as far as that is known, and a sentence."""
+    """One thing that is wrong: a stable code, its place as far as known, and a sentence."""
 
     code: str
     split: str | None
@@ -55,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` saw: its findings, and the images, bytes and shards that it read."""
+    """The result of `verify`: its findings, and the numbers of images, bytes and shards read."""
 
     digest: str | None
     findings: tuple[Finding, ...]
@@ -70,10 +70,9 @@ class Verification:
 
 
 def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> Verification:
-    """The dataset at `path` is read whole, and what differs from its digests is in `findings`.
+    """Read the whole dataset at `path`; return what differs from its digests as `findings`.
 
-    Never raises for damage and never stops at the first. Memory: the columns last read (256 MiB at
-    most) and one image.
+    Never raises for damage and never stops at the first. Memory: the columns last read (256 MiB at most) and one image.
     `progress` is called after every shard with the images read so far and the images of the dataset.
     """
     try:
@@ -88,7 +87,7 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
         return _Verifier(dataset, progress or (lambda done, total: None)).run()
 
 
-# what the counts of a split are made from: records of images and of labels, and what counts (None: not known)
+# inputs of a split's counts: records of images and of labels, and what is counted (None: unknown)
 _Record = tuple[dict[str, Any], dict[str, Any], tuple[int, list[tuple[int, int, int, int]]] | None]
 
 
@@ -131,7 +130,7 @@ class _Verifier:
         self.findings.append(Finding(code, split, shard, image, message))
 
     def _root(self) -> dict[str, dict[str, NDArray[Any]]]:
-        """Checks what is not in shards; gives the table of shards of each split that has a readable one."""
+        """Check what is not in shards; return the table of shards of each split that has a readable one."""
         attributes = self.dataset.attributes
         if attributes.get("attributes_digest") != attributes_digest(attributes):
             self._find("attributes-differ", "the attributes of the dataset differ from their digest")
@@ -183,7 +182,7 @@ class _Verifier:
         return arrays if len(arrays) == len(schema) else None
 
     def _shapes(self, split: Split, table: dict[str, NDArray[Any]] | None) -> None:
-        """The arrays of a split have the shapes and types that its attributes and its shards ask for."""
+        """Check that the arrays of a split have the shapes and types that its attributes and its shards require."""
         shards = split.shards
         if table is not None:
             bounds = np.concatenate([[0], np.cumsum(table["images"])])
@@ -195,7 +194,7 @@ class _Verifier:
                 self._find("attributes-differ", message, split.name)
         try:
             last = len(split.rows(shards - 1)) if shards else 0
-        except DatasetError:  # nothing of it can be read, as every shard will say
+        except DatasetError:  # nothing of it can be read, which every shard will report
             return
         positions = max(shards - 1, 0) * split.images_per_shard + last
         width = int(table["bytes"].max(initial=0)) if table is not None else None
@@ -229,7 +228,7 @@ class _Verifier:
         yield "contradictions", (*SPAN_COLUMNS, *CONTRADICTION_COLUMNS)
 
     def _shard(self, split: Split, shard: int, table: dict[str, NDArray[Any]] | None) -> _Record | None:
-        """Checks one shard; gives what its counts are made from, where it could be read."""
+        """Check one shard; return the inputs of its counts, or None if it could not be read."""
         read = {
             group: self._columns(split, shard, group, [column.name for column in schema])
             for group, schema in self._groups()
@@ -264,7 +263,7 @@ class _Verifier:
         )
 
     def _counted(self, split: Split, shard: int) -> tuple[int, list[tuple[int, int, int, int]]]:
-        """The images of a shard that count, and the tally of the labels that do."""
+        """Return the number of counted images of a shard, and the tally of its counted labels."""
         state, rule, source = (split.column(f"counted/{name}", shard) for name in ("state", "rule", "source"))
         return int(split.counted(shard).sum()), label_tally(state, rule, source)
 
@@ -302,7 +301,7 @@ class _Verifier:
         self._find(f"{kind}-differ", message, split.name, shard)
 
     def _files(self, split: Split, shard: int, images: dict[str, NDArray[Any]]) -> None:
-        """The bytes of every image against the image's digest; a broken shard file is one finding."""
+        """Compare the bytes of every image with the image's digest; a broken shard file is one finding."""
         broken: dict[str, list[str]] = {}
         names = Texts(images["id"], images["id_stop"]).tolist()
         first = split.rows(shard).start

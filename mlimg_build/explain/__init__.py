@@ -1,1 +1,1 @@
-"""How a label, an image or a category came about; reads datasets only."""
+"""Explain the origin of a label, an image or a category; reads datasets only."""

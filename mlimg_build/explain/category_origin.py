@@ -1,4 +1,4 @@
-"""Why a category is what it is: where it came from, what lies above and below it, which rules put labels there."""
+"""The origin of a category: its source categories, its ancestors and children, and the rules of its labels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_nam
 
 __all__ = ["describe_category"]
 
-MOST = 8  # categories that labels came through, and examples, that are told
+MOST = 8  # categories listed that labels came through
 
 
 def describe_category(dataset: Dataset, text: str) -> dict[str, Any]:
-    """What there is to know of the category called `text` (an id or a name, of several if they share it); JSON-able.
+    """Return the origin and the labels of the categories with the id or the name `text`; JSON-able.
 
-    Every label column is read once, shard by shard. Raises `DatasetError` `category-unknown`.
+    Every label column is read once, shard by shard.
+
+    Raises:
+        DatasetError: `category-unknown` if there is none.
     """
     places = SpecLocations(dataset)
     return {"categories": [_portrait(dataset, places, number) for number in categories_named(dataset, text)]}
@@ -66,7 +69,7 @@ def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str,
 
 
 def _labels(dataset: Dataset, places: SpecLocations, number: int) -> list[dict[str, Any]]:
-    """One entry a state, rule and source: how many labels that count, and through which categories they came."""
+    """Return an entry per state, rule and source: the number of counted labels, and what they came through."""
     found: Counter[tuple[int, int, int, int]] = Counter()
     for split in dataset.splits.values():
         for shard in range(split.shards):
@@ -102,7 +105,7 @@ def _named(dataset: Dataset, number: int) -> str:
 
 
 def _above(dataset: Dataset, number: int) -> list[int]:
-    """Every ancestor, nearest first."""
+    """Return every ancestor, nearest first."""
     found: dict[int, None] = {}
     front = list(dataset.categories.parents[number])
     while front:

@@ -1,4 +1,4 @@
-"""The labels of images that have copies, derived again: they follow from what is said of the copies, all of it."""
+"""Derive the labels of images with copies again: they must follow from the statements about all of the copies."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def copy_flaws(
     pairs: Pairs,
     add_to: Sequence[int],
 ) -> Iterator[Flaw]:
-    """What is wrong with the labels that images have with their copies.
+    """Yield what is wrong with the merged labels of images with copies.
 
-    They are proved as the labels of shards are (`prove`). A label rests on a statement about the member that it names;
-    a stated label of a copy is one of the image that counts too, or contradicts one. Copies outside the dataset cannot
-    be looked at, nor statements that a stronger one about the same category hides in the shard of a copy.
+    They are checked as the labels of shards are (`prove`). A label rests on a statement about the member that it names;
+    a stated label of a copy is also one of the counted image, or contradicts one. Copies outside the dataset cannot be
+    checked, nor statements that a stronger one about the same category hides in the shard of a copy.
     """
     copies = dataset.copies
     columns = copies.table("labels")
@@ -67,7 +67,7 @@ def _flaws_of(dataset: Dataset, group: CopyGroup, place: tuple[str, int]) -> Ite
         for label in together:
             if (
                 label.member != member or label.category in hides
-            ):  # a stronger statement stood before it there
+            ):  # a stronger statement hides it in that shard
                 continue
             if (label.mapping, label.record) not in statements:
                 message = (
@@ -77,7 +77,7 @@ def _flaws_of(dataset: Dataset, group: CopyGroup, place: tuple[str, int]) -> Ite
 
 
 def _statements(dataset: Dataset, place: tuple[str, int], own: Sequence[Label]) -> set[tuple[int, int]]:
-    """The source category and the record of the statements about an image that its shard names."""
+    """Return the source category and the record of each statement about an image that its shard names."""
     found = {(label.mapping, label.record) for label in own}
     columns = dataset[place[0]]
     shard, offset = columns.locate(place[1])

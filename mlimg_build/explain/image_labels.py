@@ -1,4 +1,4 @@
-"""Why an image has a label: the source's row, the mapping, the implication, each with its line in the spec."""
+"""Explain why an image has a label: the source's row, the mapping, the implication, each with its line in the spec."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ __all__ = ["explain", "explain_category", "explain_in", "unused_category"]
 
 
 def explain(path: Path, image: str, category: str | None = None) -> dict[str, Any]:
-    """The labels of an image (or the one asked for), each with its chain; JSON-able.
+    """Return the labels of an image, or those of one category, each with its chain; JSON-able.
 
-    `image` is an id, with or without its source, `category` a WordNet id or a name. Raises `DatasetError` where there
-    is no such image or category.
+    `image` is an id, with or without its source, `category` a WordNet id or a name.
+
+    Raises:
+        DatasetError: those of `open_dataset`, `image-unknown`, `category-unknown`.
     """
     with open_dataset(path) as dataset:
         return explain_in(dataset, image, category)
 
 
 def explain_in(dataset: Dataset, image: str, category: str | None = None) -> dict[str, Any]:
-    """The same for a dataset that is open."""
+    """Return the same as `explain`, for an open dataset."""
     return _Explained(dataset, _find(dataset, image)).told(category)
 
 
 def explain_category(path: Path, text: str) -> dict[str, Any]:
-    """What there is to know of a category, by id or name. Raises `DatasetError` `category-unknown`."""
+    """Return `describe_category` of the dataset at `path`. Raises `DatasetError` if there is no such category."""
     with open_dataset(path) as dataset:
         return describe_category(dataset, text)
 
@@ -55,7 +57,7 @@ def _find(dataset: Dataset, image: str) -> Image:
 
 
 def _among_sources(dataset: Dataset, image: str) -> Image | None:
-    """The image with an id, which may lack its source."""
+    """Return the image with an id, which may lack its source; None if there is none."""
     for name in (image, *(f"{source}/{image}" for source in dataset.sources)):
         with suppress(DatasetError):
             return dataset.find(name)
@@ -63,7 +65,7 @@ def _among_sources(dataset: Dataset, image: str) -> Image | None:
 
 
 def unused_category(path: Path, text: str) -> list[dict[str, str]]:
-    """The source categories of an id or name that no category came of, each with its evidence; JSON-able."""
+    """Return the source categories of an id or name that are mapped to no category, with their evidence; JSON-able."""
     wanted = text.casefold().replace("_", " ")
     with open_dataset(path) as dataset:
         return [
@@ -119,7 +121,7 @@ class _Explained:
         }
 
     def _chain(self, label: Label) -> list[dict[str, str]]:
-        """From the statement to the label, each step with its line."""
+        """Return the steps from the statement to the label, each with its line in the spec."""
         if label.rule == "stated":
             return self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
         if label.rule.startswith("cooccurrence"):
@@ -153,7 +155,7 @@ class _Explained:
     def _statement(
         self, mapping: int, record: int, state: int, confidence: float, member: str
     ) -> list[dict[str, str]]:
-        """What a list says of the image, or of the copy of it that `member` is, and what its category means."""
+        """Return the statement of a list about the image or its copy `member`, and the mapping of its category."""
         row = self.dataset.mappings[mapping]
         source = self.dataset.attributes["sources"][row.source]
         name = f" {row.name!r}" if row.name and row.name != row.id else ""
@@ -219,7 +221,7 @@ class _Explained:
         return found
 
     def _path(self, low: int, high: int) -> Sequence[int]:
-        """A shortest chain of parents from `low` up to `high`, both included."""
+        """Return a shortest chain of parents from `low` up to `high`, both included."""
         queue: list[tuple[int, list[int]]] = [(0, [low])]
         seen: set[int] = set()
         while queue:

@@ -1,4 +1,4 @@
-"""`mlimg verify --labels`: every label of a dataset is derived again from its own origin."""
+"""`mlimg verify --labels`: derive every label of a dataset again from its origin."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SHOWN = 20  # findings of one kind that are listed in full
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a proof of labels saw: how many labels of how many images, by rule, and every flaw."""
+    """The result of a proof of labels: the numbers of labels, of images and of labels by rule, and the flaws."""
 
     labels: int
     images: int
     by_rule: dict[str, int]
     findings: tuple[Finding, ...]
-    flaws: int  # findings lists the first of each kind only
+    flaws: int  # all of them; `findings` lists the first of each kind
 
     @property
     def ok(self) -> bool:
@@ -47,24 +47,26 @@ class Proof:
 
 
 def prove_labels(path: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Proof:
-    """The proof of all labels of the dataset at `path`. Memory: the labels of one shard.
+    """Derive all labels of the dataset at `path` again; return what differs. Memory: the labels of one shard.
 
     Needs nothing but the dataset: its categories, mappings, pairs and the rules that its attributes name.
-    `progress` hears after each shard how many images are proved, and of how many.
-    Raises `DatasetError` where it cannot be read.
+    `progress` is called after each shard with the numbers of images done and in all.
+
+    Raises:
+        DatasetError: if the dataset cannot be read.
     """
     with open_dataset(path) as dataset:
         return _Prover(dataset, progress).run()
 
 
 def hierarchy_of(dataset: Dataset) -> Hierarchy:
-    """The hierarchy over the categories of a dataset."""
+    """Return the hierarchy over the categories of a dataset."""
     wnids, parents = dataset.categories.wnid, dataset.categories.parents
     return from_pairs(wnids, [(wnids[i], wnids[j]) for i, above in enumerate(parents) for j in above])
 
 
 def table_of(split: Split, shard: int) -> LabelTable:
-    """The labels of one shard; images count from its first row."""
+    """Return the labels of one shard; images count from its first row."""
     spans = split.spans("labels", shard).astype(np.int64)
     image = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])
     names = [field.name for field in fields(LabelTable) if field.name != "image"]
@@ -159,7 +161,7 @@ class _Prover:
         return len(source)
 
     def _statements(self, split: Split, shard: int, table: LabelTable) -> Iterator[tuple[int, str]]:
-        """Labels whose statement is another source's, or an absence that says nothing."""
+        """Yield the rows of labels whose statement is another source's, or an absence that implies nothing."""
         known = (table.mapping >= 0) & (table.mapping < len(self.source_of))
         mapping = np.where(known, table.mapping, 0)
         source = split.column("labels/source", shard).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a dataset says of itself in the words of its spec: categories by name, rules and mappings by their line."""
+"""Find categories of a dataset by name, and the lines of its spec that state rules and mappings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SpecLocations:
         self.document: Document = read_document(dataset.attributes["spec"], dataset.attributes["spec_file"])
 
     def of(self, *path: str | int) -> str:
-        """The line of the spec; of a rule that the spec does not write, the default is said."""
+        """Return the line of a key of the spec; for a key that the spec does not write, its name and "by default"."""
         place = self.document.key_place(path)
         written = path in self.document.keys
         return (
@@ -51,16 +51,16 @@ class SpecLocations:
         )
 
     def of_method(self, method: str) -> str:
-        """The line that makes a way of mapping hold."""
+        """Return the line of the spec for a method of mapping."""
         return self.of(*METHOD_PLACE[method])
 
     def of_rule(self, rule: str, state: int, source: str) -> str:
-        """The line of the rule that puts labels into a table; of a statement, its source's."""
+        """Return the line of the rule that adds labels; for a statement, that of its source."""
         return self.of(*RULE_PLACE.get(rule, ("sources", source)))
 
 
 def categories_named(dataset: Dataset, text: str) -> list[int]:
-    """The categories of an id or a name; a name may be that of several. Raises `DatasetError` `category-unknown`."""
+    """Return the categories of an id or a name, which several may share. Raises `DatasetError` if there is none."""
     categories = dataset.categories
     if text in categories.wnid:
         return [categories.index(text)]
@@ -74,7 +74,7 @@ def categories_named(dataset: Dataset, text: str) -> list[int]:
 
 
 def statement_text(dataset: Dataset, row: Mapped) -> str:
-    """How a source category became its category, in one sentence."""
+    """Return how a source category was mapped to its category, in one sentence."""
     name = f" {row.name!r}" if row.name and row.name != row.id else ""
     categories = dataset.categories
     wnid = categories.wnid[row.category]

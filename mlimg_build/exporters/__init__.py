@@ -1,4 +1,4 @@
-"""Datasets in the formats of others: one file a format, in one table."""
+"""Exports of datasets to other formats: one module per format, listed in `EXPORTERS`."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ __all__ = [
 EXPORTERS: Mapping[str, Exporter] = {
     "webdataset": write_tars,
 }
-"""What writes the images of a split, by the name that `mlimg export --to` takes."""
+"""The functions that write the images of a split, by the name that `mlimg export --to` takes."""

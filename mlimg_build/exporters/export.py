@@ -1,4 +1,4 @@
-"""An export: a dataset's images in another format, what they are of, and what was left out; whole or not at all."""
+"""An export: a dataset's images in another format, its description, and a list of what was left out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVERY = 64  # images between two calls of `advance`
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export holds: its files and images by split, and how many rows were left out for which reason."""
+    """The contents of an export: its files and images by split, and how many rows were left out for which reason."""
 
     folder: Path
     format: str
@@ -36,7 +36,7 @@ class Exported:
     left_out: dict[str, dict[str, int]]
     parts: dict[str, tuple[OutputFile, ...]]
     bytes: int
-    listed: Path | None  # the CSV of what was left out, None where nothing was
+    listed: Path | None  # the CSV of what was left out, None if nothing was
 
 
 def export(
@@ -52,12 +52,12 @@ def export(
 ) -> Exported:
     """Write the dataset at `path` into `folder` by an exporter, which `name` names in `export.json`.
 
-    `splits` are the splits to write, all where empty. `folder` is new, empty, or an export, which stays until the new
-    one is whole. `advance` hears how many images of how many are done.
+    `splits` are the splits to write, all if empty. `folder` is new, empty, or an export, which is kept until the new
+    one is complete. `advance` is called with the numbers of images done and in all.
 
     Raises:
-        DatasetError: as `open_dataset`, `split-unknown`, `not-replaceable`, `disk-full`.
-        DamagedDataset: where stored bytes are not what their digest says.
+        DatasetError: those of `open_dataset`, `split-unknown`, `not-replaceable`, `disk-full`.
+        DamagedDataset: if stored bytes differ from their digest; those of `exported_images`.
     """
     folder = folder.absolute()
     with open_dataset(path) as dataset:
@@ -99,7 +99,7 @@ def export(
 
 
 class _Counts:
-    """What went by so far."""
+    """Counts of the images exported and left out so far."""
 
     def __init__(self, advance: Callable[[int, int], None], total: int) -> None:
         self._advance, self._total, self._done = advance, total, 0
@@ -126,7 +126,7 @@ class _Counts:
 def _description(
     dataset: Dataset, name: str, copies: Copies, parts: dict[str, tuple[OutputFile, ...]], counts: _Counts
 ) -> dict[str, Any]:
-    """What `export.json` says; categories are in the dataset's order, so their position is their number there."""
+    """Return the content of `export.json`; categories are in the dataset's order, so their position is their index."""
     categories = dataset.categories
     return {
         "format": FORMAT,
@@ -157,7 +157,7 @@ def _description(
 
 
 def _ensure_replaceable(folder: Path, dataset: Dataset) -> None:
-    """Raise `not-replaceable` where an export would take the place of anything else, or lie inside its dataset."""
+    """Raises `DatasetError` `not-replaceable` if an export would replace anything else or lie inside its dataset."""
     inside = dataset.path.resolve() in (folder.resolve(), *folder.resolve().parents)
     if inside:
         message, hint = f"{folder} lies in the dataset that is exported", "give a place outside of it"
@@ -172,7 +172,7 @@ def _ensure_replaceable(folder: Path, dataset: Dataset) -> None:
 
 
 def _others(folder: Path) -> list[str]:
-    """The names in a folder that no export wrote there, sorted."""
+    """Return the names in a folder that no export wrote there, sorted."""
     names = {path.name for path in folder.iterdir()}
     try:
         told = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))

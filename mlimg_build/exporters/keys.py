@@ -1,4 +1,4 @@
-"""Names of files made from the ids of images: legal everywhere, one an id, and readable."""
+"""File names made from the ids of images: legal everywhere, unique, and readable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ BEGINNING = 100
 
 
 def key_of(image_id: str) -> str:
-    """A path without dots that stands for `image_id`: ASCII, relative, and another one for every other id.
+    """Return a path without dots for `image_id`: ASCII, relative, and different for every id.
 
-    What is no letter, digit, `_`, `-` or single slash is escaped as in a URL, so `urllib.parse.unquote` gives the id
-    back. A key longer than 200 bytes is its first 100, `~` and the sha256 of the id: nothing else holds a `~`.
+    Everything but letters, digits, `_`, `-` and single slashes is escaped as in a URL, so `urllib.parse.unquote` gives
+    the id back. A key longer than 200 bytes is its first 100, `~` and the sha256 of the id: no other key has a `~`.
 
     >>> key_of("imagenet/n01440764_10026"), key_of("a.b/../ü"), key_of("/a//b/")
     ('imagenet/n01440764_10026', 'a%2Eb/%2E%2E/%C3%BC', '%2Fa%2F%2Fb%2F')

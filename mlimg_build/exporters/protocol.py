@@ -1,4 +1,4 @@
-"""What an exporter is given, and what it says of the files that it wrote."""
+"""The interface of an exporter: the images that it is given, and the files that it reports."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ExportedImage:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one file of an export holds: at most so many images, and so many bytes unless one image has more."""
+    """The most images and bytes of one file of an export; a single image may have more bytes."""
 
     images: int = 100_000
     size: int = 1_000_000_000
@@ -61,7 +61,7 @@ class OutputFile:
 class Exporter(Protocol):
     """Writes the images of one split into files of `folder` whose names begin with that of the split.
 
-    The images come one by one, each with its bytes, and are not to be kept; the same images give the same files. A
+    The images come one by one, each with its bytes, and must not be kept; the same images give the same files. A
     split without images gives no file.
     """
 

@@ -1,4 +1,4 @@
-"""Which images of a dataset an export holds, with their labels; and which it leaves out, and why."""
+"""The images that an export contains, with their labels, and those that it leaves out, with the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRESENT = 1
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An image that an export does not hold: its `reason` is the status of its row, or `copy` of the image `counts`."""
+    """An image that is not exported: its `reason` is the status of its row, or `copy` of the counted image `counts`."""
 
     id: str
     split: str
@@ -33,10 +33,10 @@ class LeftOut:
 def exported_images(
     split: Split, copies: Copies, leave_out: Callable[[LeftOut], None]
 ) -> Iterator[ExportedImage]:
-    """Every image of a split that has bytes, in the order of its rows, with its bytes compared to their digest.
+    """Yield every image of a split that has bytes, in the order of its rows, with its bytes checked by their digest.
 
-    `once`: of images with the same bytes the one that counts, with the labels of all. `all`: each of them, with its own
-    labels. What is left out goes to `leave_out`. One shard's columns are in memory at a time.
+    `once`: of images with the same bytes only the counted one, with the labels of all. `all`: each of them, with its
+    own labels. `leave_out` is called with what is left out. One shard's columns are in memory at a time.
 
     Raises:
         DamagedDataset: `image-differs`, `shard-truncated` or `shard-index-damaged`.
@@ -104,7 +104,7 @@ class _Statements:
         self._columns = columns
 
     def of(self, offset: int) -> tuple[tuple[ExportedLabel, ...], tuple[ExportedLabel, ...]]:
-        """What is present and what is absent in an image, in the order of the label table."""
+        """Return the present and the absent labels of an image, in the order of the label table."""
         start, stop = self._spans[offset]
         present: list[ExportedLabel] = []
         absent: list[ExportedLabel] = []
@@ -117,6 +117,6 @@ class _Statements:
 
 
 def _counting(split: Split, row: int) -> str:
-    """The id of the image that counts in the place of a copy."""
+    """Return the id of the image that is counted in place of a copy."""
     copies = split.copies_of(row)
     return copies[0] if copies else ""

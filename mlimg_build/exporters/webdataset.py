@@ -1,4 +1,4 @@
-"""Tars as webdataset reads them: `KEY.jpg` and `KEY.json` of an image follow each other.
+"""Tar files as webdataset reads them: `KEY.jpg` and `KEY.json` of an image follow each other.
 
 The naming is that of https://github.com/webdataset/webdataset: the key of a sample is the path up to the first dot of
 its last part, and members with one key are one sample.
@@ -24,7 +24,7 @@ SUFFIXES = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"
 
 
 def write_tars(split: str, images: Iterator[ExportedImage], folder: Path, limits: Limits) -> list[OutputFile]:
-    """Write `SPLIT-000000.tar` and so on; a tar is full before an image would exceed a limit of it.
+    """Write `SPLIT-000000.tar` and so on; a new one begins where an image would exceed a limit. Return the files.
 
     Members have the mode 0644, the owner 0 and the time 0, so the same images give the same bytes.
     """
@@ -49,7 +49,7 @@ def write_tars(split: str, images: Iterator[ExportedImage], folder: Path, limits
 
 
 class _Tar:
-    """A tar in the making."""
+    """A tar file that is being written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,7 +58,7 @@ class _Tar:
         self._images = 0
 
     def takes(self, members: list[tuple[str, bytes]], limits: Limits) -> bool:
-        """Whether the members of one more image keep the tar within its limits."""
+        """Return whether the members of one more image keep the tar within its limits."""
         more = sum(BLOCK + -(-len(data) // BLOCK) * BLOCK for _, data in members)
         end = 2 * BLOCK  # zeros that close a tar
         return self._images < limits.images and self._tar.offset + more + end <= limits.size
@@ -68,7 +68,7 @@ class _Tar:
             member = tarfile.TarInfo(name)  # mode 0644, and everything else 0 or empty
             member.size = len(data)
             self._tar.addfile(member, BytesIO(data))
-        self._tar.members.clear()  # type: ignore[attr-defined]  # else it remembers every member
+        self._tar.members.clear()  # type: ignore[attr-defined]  # else it keeps every member in memory
         self._images += 1
 
     def close(self) -> OutputFile:
@@ -77,21 +77,21 @@ class _Tar:
         return OutputFile(self._path.name, self._images, self._path.stat().st_size)
 
     def abandon(self) -> None:
-        """Close the file as it is, which may be for want of space."""
+        """Close the incomplete file; the disk may be full."""
         try:
             self._file.close()
-        except OSError:  # what could not be written is the error that is on its way
+        except OSError:  # the error of the write is already being raised
             return
 
 
 def _members(image: ExportedImage) -> list[tuple[str, bytes]]:
-    """The names and contents of an image's two members."""
+    """Return the names and contents of an image's two members."""
     key = key_of(image.id)
     return [(f"{key}.{_suffix(image.data)}", image.data), (f"{key}.json", _described(image))]
 
 
 def _described(image: ExportedImage) -> bytes:
-    """What is known of an image, as JSON in UTF-8; every field but its bytes."""
+    """Return the fields of an image except its bytes, as JSON in UTF-8."""
     told: dict[str, Any] = {name: getattr(image, name) for name in DESCRIBED}
     for state in ("present", "absent"):
         statements: tuple[ExportedLabel, ...] = getattr(image, state)
@@ -103,5 +103,5 @@ def _described(image: ExportedImage) -> bytes:
 
 
 def _suffix(data: bytes) -> str:
-    """The usual suffix of an image's format, by its first bytes; a dataset holds no other formats."""
+    """Return the usual suffix of an image's format, by its first bytes; "bin" for a format that no dataset holds."""
     return next((suffix for signature, suffix in SUFFIXES if data.startswith(signature)), "bin")

@@ -1,4 +1,4 @@
-"""Images: proved whole, made smaller, with a status for each that is not."""
+"""Images: decoded fully to check them, re-encoded smaller, with a status for each damaged one."""
 
 from mlimg_build.images.decoding import decode
 from mlimg_build.images.encoding import encode, encoder

@@ -1,4 +1,4 @@
-"""The pixels of an image as it is displayed, for a network."""
+"""Decode an image to the pixels as displayed, for a network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ MAX_PIXELS = 100_000_000
 
 
 def decode(data: bytes, least: int | None = None, *, trusted: bool = False) -> NDArray[np.uint8]:
-    """The image in `data` as uint8[height, width, 3]: RGB, upright by its EXIF orientation, never enlarged.
+    """Return the image in `data` as uint8[height, width, 3]: RGB, upright by its EXIF orientation, never enlarged.
 
-    With `least`, a JPEG whose short side is at least twice that comes out smaller, reduced in the DCT domain with its
-    short side still at least `least` pixels: several times as fast. Greyscale fills all three channels, transparency
-    is laid on white, colour profiles are not applied.
+    With `least`, a JPEG whose short side is at least twice that is reduced in the DCT domain to a short side that is
+    still at least `least` pixels: several times as fast. Greyscale fills all three channels, transparency is composited
+    on white, colour profiles are not applied.
 
-    The image is proved whole first, unless it is `trusted` because it was when it was stored. Raises BadImage.
+    The image is first checked by `decode_fully`, unless it is `trusted` because that was done when it was stored.
+
+    Raises:
+        BadImage: if the image does not decode.
     """
     proof = _glance(data) if trusted else decode_fully(data, MAX_PIXELS)
     width, height = proof.width, proof.height
@@ -33,7 +36,7 @@ def decode(data: bytes, least: int | None = None, *, trusted: bool = False) -> N
 
 
 def _glance(data: bytes) -> ImageInfo:
-    """What the header of a JPEG says; other formats are proved."""
+    """Return the image info from a JPEG's header alone; other formats are decoded fully."""
     if not data.startswith(markers.SIGNATURE):
         return decode_fully(data, MAX_PIXELS)
     head = markers.header(data)

@@ -1,4 +1,4 @@
-"""Images made smaller, as JPEG.
+"""Re-encode images as smaller JPEGs.
 
 The result depends on the bytes, the two settings and the versions of libjpeg-turbo and Pillow, and on
 nothing else.
@@ -33,22 +33,25 @@ _MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
 def encoder() -> str:
-    """The versions that the bytes of `encode` depend on; part of the key of whatever holds such bytes."""
+    """Return the versions that the bytes of `encode` depend on; part of the key of whatever holds such bytes."""
     turbo = features.version("libjpeg_turbo")
     return f"pillow {PIL.__version__}, libjpeg-turbo {turbo}, simplejpeg {simplejpeg.__version__}"
 
 
 def encode(data: bytes, proof: ImageInfo, short_side: int, quality: int) -> tuple[bytes, int, int]:
-    """The proved image as a JPEG whose short side is at most `short_side` pixels, with its width and height.
+    """Return a checked image as a JPEG whose short side is at most `short_side` pixels, with its width and height.
 
     The EXIF orientation is applied and no metadata are kept. An image is never enlarged; the long side is
     rounded to the nearest pixel. Greyscale stays greyscale, everything else becomes RGB with colours at
-    half resolution (4:2:0). 16-bit samples keep their upper byte, transparency is laid on white, CMYK is
-    taken as Adobe writes it, colour profiles are not applied. Resizing is bicubic with antialiasing; a
-    JPEG is decoded at a half or less before it where that is still twice as large as the result.
+    half resolution (4:2:0). 16-bit samples keep their upper byte, transparency is composited on white, CMYK
+    is read as Adobe writes it, colour profiles are not applied. Resizing is bicubic with antialiasing; a
+    JPEG is first decoded at a half of its size or less if that is still twice as large as the result.
 
-    `quality` is libjpeg's, 1 to 100. Raises ValueError for settings out of range, BadImage
-    (too_many_pixels) where a side is longer than a JPEG can be.
+    `quality` is libjpeg's, 1 to 100.
+
+    Raises:
+        ValueError: for settings out of range.
+        BadImage: too_many_pixels if a side is longer than a JPEG can be.
     """
     if short_side < 1 or not 1 <= quality <= 100:
         raise ValueError("short_side must be positive and quality from 1 to 100")
@@ -68,10 +71,10 @@ def encode(data: bytes, proof: ImageInfo, short_side: int, quality: int) -> tupl
 
 
 def rgb(data: bytes, proof: ImageInfo, min_width: int, min_height: int) -> NDArray[np.uint8]:
-    """The proved image upright, uint8[height, width, 3].
+    """Return a checked image upright, uint8[height, width, 3].
 
-    A JPEG is decoded at the smallest size of at most one half that holds `min_width` x `min_height` (as displayed),
-    else in full; other formats always in full.
+    A JPEG is decoded at the smallest scale of one half or less that holds `min_width` x `min_height` (as displayed), or
+    else at full size; other formats always at full size.
     """
     least = (min_height, min_width) if proof.orientation >= 5 else (min_width, min_height)
     if proof.format == "jpeg":
@@ -88,7 +91,7 @@ def rgb(data: bytes, proof: ImageInfo, min_width: int, min_height: int) -> NDArr
 
 
 def _fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height with the short side at most `short_side` and the same shape.
+    """Return width and height with the short side at most `short_side` and the same aspect ratio.
 
     >>> _fitted(500, 375, 256), _fitted(100, 300, 256)
     ((341, 256), (100, 300))
@@ -100,7 +103,7 @@ def _fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def _decoded(data: bytes, proof: ImageInfo, size: tuple[int, int]) -> Image.Image:
-    """The pixels in mode L or RGB, at least as large as `size` and not yet turned."""
+    """Return the pixels in mode L or RGB, at least as large as `size`, before the EXIF orientation is applied."""
     if proof.format == "jpeg":
         array = jpeg.pixels(data, proof.mode == "L", 2 * size[0], 2 * size[1])
         return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)

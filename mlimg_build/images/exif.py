@@ -1,7 +1,7 @@
 """The one EXIF tag that changes how an image is displayed.
 
-Read here and not through Pillow, whose EXIF reader answers damage with Python warnings: a block that cannot
-be read counts as absent. Source: CIPA DC-008 (Exif 2.32), 4.6.2 to 4.6.4; TIFF 6.0, section 2.
+It is read here and not through Pillow, whose EXIF reader issues Python warnings for damage: a block that
+cannot be read counts as absent. Source: CIPA DC-008 (Exif 2.32), 4.6.2 to 4.6.4; TIFF 6.0, section 2.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SIZES = {1: 1, 3: 2, 4: 4}  # BYTE, SHORT, LONG
 
 
 def orientation(block: bytes) -> int:
-    """The orientation that an EXIF block states, 1 to 8; 1 if it states none.
+    """Return the orientation that an EXIF block states, 1 to 8; 1 if it states none.
 
     The block may begin with its `Exif` prefix.
 

@@ -1,4 +1,4 @@
-"""Which format a file is in, and the proof that it decodes whole."""
+"""Find the format of a file, and check that it decodes fully."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ _FOREIGN = (
 
 
 def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
-    """The image in `data` decodes whole: every pixel of a JPEG, PNG or WebP, of an animation the first frame.
+    """Decode all of the image in `data`: every pixel of a JPEG, PNG or WebP, of an animation the first frame.
 
     Memory stays within the decoded size of `max_pixels`, because sizes are compared before pixels are
-    allocated. Any bytes whatever give a Proof or raise BadImage, whose status is empty, truncated, corrupt,
-    unrecognised or too_many_pixels. No warning is issued and no global setting is read or changed, so
-    threads may call it.
+    allocated. No warning is issued and no global setting is read or changed, so threads can call it.
 
     >>> decode_fully(b"", 1_000_000)
     Traceback (most recent call last):
     ...
     mlimg_build.images.status.BadImage: error[empty]: the file has no bytes
     hint: fetch or copy the file again
+
+    Raises:
+        BadImage: for any other bytes; its status is empty, truncated, corrupt, unrecognised or too_many_pixels.
     """
     if not data:
         raise BadImage.because(Status.empty, "the file has no bytes")
@@ -48,7 +49,7 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
 
 
 def _guess(data: bytes) -> str:
-    """What a file that is no readable image seems to be."""
+    """Return a sentence on what a file that is no readable image seems to be."""
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"<", b"{"}:
         return "the file is a page of text (HTML, XML or JSON) and no image"
     if not any(data[:64]):

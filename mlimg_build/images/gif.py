@@ -1,7 +1,7 @@
-"""GIF: the first frame, whole.
+"""GIF: check and decode the first frame.
 
-The frame that is used is the frame that is proved: a GIF whose second frame is cut, or whose trailer is
-missing, is whole. Source: CompuServe GIF89a, 17 to 27.
+Only the frame that is used is checked: a GIF whose second frame is truncated, or whose trailer is missing,
+is accepted. Source: CompuServe GIF89a, 17 to 27.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ _CONTROL = 0xF9
 
 
 def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
-    """The first frame of the GIF is whole, down to the end of its data blocks; or BadImage is raised.
+    """Check that the first frame of the GIF is complete, down to the end of its data blocks, and decodes.
 
-    The size is that of the screen, enlarged to hold the frame where the frame reaches over it.
+    The size is that of the screen, enlarged to hold the frame if the frame extends beyond it.
+
+    Raises:
+        BadImage: truncated, corrupt or too_many_pixels.
     """
     width, height, plain = _first_frame(data, max_pixels)
     return proved("gif", width, height, load(GifImageFile, plain).mode, orientation=1)
 
 
 def pixels(data: bytes) -> Image.Image:
-    """The first frame of a GIF that has been proved."""
+    """Return the first frame of a GIF that `decode_fully` accepted."""
     return load(GifImageFile, _first_frame(data, max_pixels=1 << 62)[2])
 
 
 def _first_frame(data: bytes, max_pixels: int) -> tuple[int, int, bytes]:
-    """Width, height and a GIF that holds the first frame only."""
+    """Return width, height and a GIF that holds the first frame only."""
     if len(data) < 13:
         raise _cut()
     screen_width, screen_height, flags = struct.unpack_from("<HHB", data, 6)
@@ -64,12 +67,12 @@ def _first_frame(data: bytes, max_pixels: int) -> tuple[int, int, bytes]:
 
 
 def _table(flags: int) -> int:
-    """Length in bytes of the colour table that the flags announce."""
+    """Return the length in bytes of the colour table that the flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _blocks(data: bytes, at: int) -> int:
-    """The position after a chain of data blocks."""
+    """Return the position after a chain of data blocks."""
     while size := _byte(data, at):
         at += 1 + size
     return at + 1

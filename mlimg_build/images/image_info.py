@@ -1,4 +1,4 @@
-"""What is known of an image once it has been decoded whole."""
+"""What is known of an image after it was decoded fully."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["ImageInfo", "proved", "within"]
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """An image that decodes whole.
+    """The format, size and mode of an image that decodes fully.
 
     `format` is "jpeg", "png", "webp" or "gif"; `width` and `height` are pixels as displayed, that is after
-    the EXIF `orientation` (1 to 8, 1 where there is none); `mode` is Pillow's name for the pixels as they
-    lie in the file.
+    the EXIF `orientation` (1 to 8, 1 if there is none); `mode` is Pillow's name for the pixels as they are
+    in the file.
     """
 
     format: str
@@ -26,9 +26,7 @@ class ImageInfo:
 
 
 def within(width: int, height: int, max_pixels: int) -> None:
-    """The size is at least one pixel and at most `max_pixels`: asked before that much is allocated.
-
-    Raises BadImage: corrupt for a side of zero, too_many_pixels above the limit.
+    """Check that the size is at least one pixel and at most `max_pixels`, before that much is allocated.
 
     >>> within(640, 480, 307_200)
     >>> within(641, 480, 307_200)
@@ -36,6 +34,9 @@ def within(width: int, height: int, max_pixels: int) -> None:
     ...
     mlimg_build.images.status.BadImage: error[too-many-pixels]: 641 x 480 pixels exceed the limit of 307200
     hint: raise max_pixels if it is meant
+
+    Raises:
+        BadImage: corrupt for a side of zero, too_many_pixels above the limit.
     """
     if width < 1 or height < 1:
         raise BadImage.because(Status.corrupt, f"the image is {width} x {height} pixels large")
@@ -45,7 +46,7 @@ def within(width: int, height: int, max_pixels: int) -> None:
 
 
 def proved(name: str, width: int, height: int, mode: str, orientation: int) -> ImageInfo:
-    """The proof of a file whose pixels lie as `width` x `height`; orientations 5 to 8 swap the sides.
+    """Return the info of a file with `width` x `height` pixels as stored; orientations 5 to 8 swap the sides.
 
     >>> proved("jpeg", 640, 480, "RGB", 6)
     ImageInfo(format='jpeg', width=480, height=640, mode='RGB', orientation=6)

@@ -1,4 +1,4 @@
-"""What the build asks of every image: is it whole, which bytes are stored, and their digests."""
+"""Check an image for the build, and give the bytes to store and their digests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Checked:
     """An image that goes into a dataset.
 
     `digest` is the sha256 (32 bytes) of `data`, the bytes that are stored; `source_digest` that of the
-    original. `width` and `height` are those of the stored image as displayed, in pixels; `proof` speaks of
+    original. `width` and `height` are those of the stored image as displayed, in pixels; `proof` describes
     the original.
     """
 
@@ -30,9 +30,10 @@ class Checked:
 
 
 def check(data: bytes, max_pixels: int, encoding: tuple[int, int] | None) -> Checked:
-    """The image is whole and ready to be stored: as it is, or re-encoded to (short side, quality).
+    """Check that the image decodes fully; return it as it is, or re-encoded to (short side, quality).
 
-    Raises BadImage, whose `status` is what the image's row gets.
+    Raises:
+        BadImage: if it does not; its `status` is that of the image's row.
     """
     proof = decode_fully(data, max_pixels)
     source_digest = sha256(data).digest()

@@ -1,9 +1,9 @@
-"""JPEG: a strict decode of everything, at an eighth of the size.
+"""JPEG: a strict decode of all scans, at an eighth of the size.
 
-Neither the header nor Pillow proves a JPEG: `verify()` passes a file cut in half and a full load passes a
-file with 2 KB zeroed in mid-scan, because libjpeg only warns. libjpeg-turbo run strictly makes its warnings
-errors. Asking for grey at 1/8 skips the inverse DCT, the upsampling and the colours, and still reads every
-Huffman code of every component and scan, which is all that can be wrong: over a corpus of damaged
+Neither the header nor Pillow is enough to check a JPEG: `verify()` passes a file cut in half and a full load
+passes a file with 2 KB zeroed in mid-scan, because libjpeg only warns. In strict mode, libjpeg-turbo's
+warnings are errors. Decoding to grey at 1/8 skips the inverse DCT, the upsampling and the colours, and still
+reads every Huffman code of every component and scan, which is all that can be wrong: over a corpus of damaged
 photographs it refused exactly the files that a strict decode in full refused, in half the time.
 
 JPEG has no checksums: no decoder can see a changed byte that keeps the number of blocks in the scan.
@@ -33,11 +33,14 @@ _UNNAMED_SAMPLING = "Could not determine subsampling"
 
 
 def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
-    """The JPEG's first image decodes whole from its first to its last marker; or BadImage is raised.
+    """Check that the JPEG's first image decodes from its first to its last marker.
 
-    Bytes after the end marker are allowed (MPO, appended data). A missing end marker is truncated, even if
-    the scan is complete: whether it is cannot be known of a progressive file, and a strict reader refuses
-    such a file.
+    Bytes after the end marker are allowed (MPO, appended data). A missing end marker counts as truncated, even
+    if the scan is complete: for a progressive file that cannot be known, and a strict reader refuses such a
+    file.
+
+    Raises:
+        BadImage: truncated, corrupt, unrecognised or too_many_pixels.
     """
     head = header(data)
     _readable(head.frame)
@@ -50,7 +53,7 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     if said and _UNNAMED_SAMPLING not in said:
         said = _second_opinion(data, head, said)
     if _UNNAMED_SAMPLING in said:
-        # TurboJPEG has no name for this sampling; Pillow decodes it and sees a cut, if not damage inside
+        # TurboJPEG has no name for this sampling; Pillow decodes it and detects truncation, not all damage
         load(JpegImageFile, head.plain() + data[head.scan :])
     elif said:
         ends = data.find(b"\xff\xd9", head.scan) >= 0 and not said.startswith(_CUT)
@@ -61,9 +64,9 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
 
 
 def pixels(data: bytes, grey: bool, min_width: int, min_height: int) -> NDArray[np.uint8]:
-    """The pixels of a JPEG that has been proved, uint8[height, width, 1 or 3], as they lie in the file.
+    """Return the pixels of a JPEG that `decode_fully` accepted, uint8[height, width, 1 or 3], as they are stored.
 
-    Decoded at the smallest size of at most one half that holds `min_width` x `min_height`, else in full.
+    It is decoded at the smallest scale of one half or less that holds `min_width` x `min_height`, else at full size.
     """
     space = "GRAY" if grey else "RGB"
     try:
@@ -89,7 +92,7 @@ def _readable(frame: Frame) -> None:
 
 
 def _strictly(data: bytes) -> str:
-    """What libjpeg-turbo has against the file, or nothing."""
+    """Return the message with which libjpeg-turbo refuses the file in strict mode, or ""."""
     try:
         simplejpeg.decode_jpeg(
             data, "GRAY", fastdct=True, fastupsample=True, min_height=1, min_width=1, strict=True
@@ -97,18 +100,18 @@ def _strictly(data: bytes) -> str:
     except MemoryError as error:
         reason = "the pixels need more memory than there is"
         raise BadImage.because(Status.too_many_pixels, reason) from error
-    # the binding raises ValueError for libjpeg's words and others for what it does not expect itself
+    # the binding raises ValueError for libjpeg's messages, and others for what it does not expect itself
     except Exception as error:
         return " ".join(str(error).split())[:120] or type(error).__name__
     return ""
 
 
 def _second_opinion(data: bytes, head: Header, said: str) -> str:
-    """What remains of `said` once the header is rid of what libjpeg warns of and every decoder reads.
+    """Return the message that remains after the header is cleaned of what libjpeg warns of without harm.
 
     Such are an unknown JFIF revision or Adobe transform, bytes between segments, and scan parameters that a
     sequential decoder ignores. libjpeg reports only its first warning, so the file is decoded again without
-    them.
+    them; `said`, the first message, is final if it is that of a truncated file.
     """
     if said.startswith(_CUT):
         return said

@@ -1,6 +1,6 @@
 """The segments of a JPEG up to its first scan.
 
-Only what proving needs is read: frame, Huffman tables, orientation. Source: ITU-T T.81, B.1 and B.2.
+Only what the check needs is read: frame, Huffman tables, orientation. Source: ITU-T T.81, B.1 and B.2.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Header:
     orientation: int
 
     def plain(self) -> bytes:
-        """The header again with what decoding needs and nothing that libjpeg warns of without harm.
+        """Return the header with what decoding needs and nothing that libjpeg warns of without harm.
 
-        Dropped are metadata, comments and bytes between segments. The JFIF revision becomes 1, an unknown
-        Adobe transform what decoders take it for, and the spectral selection of a sequential scan, which
-        they ignore, what it must be.
+        Metadata, comments and bytes between segments are dropped. The JFIF revision becomes 1, an unknown
+        Adobe transform becomes the one that decoders assume, and the spectral selection of a sequential scan,
+        which they ignore, becomes the only valid one.
         """
         parts = [b"\xff\xd8"]
         for marker, payload in self.segments:
@@ -64,7 +64,7 @@ class Header:
 
 
 def header(data: bytes) -> Header:
-    """The header of the JPEG's first image; raises BadImage (truncated or corrupt) if it reaches no scan."""
+    """Return the header of the JPEG's first image. Raises `BadImage` (truncated or corrupt) if it has no scan."""
     segments: list[tuple[int, bytes]] = []
     frame: Frame | None = None
     turn: int | None = None

@@ -1,7 +1,8 @@
-"""PNG: every chunk's CRC, then every pixel.
+"""PNG: check every chunk's CRC, then decode every pixel.
 
-On loading, Pillow neither compares the CRC of the pixel data nor misses rows that a complete zlib stream
-does not hold, so both are done here. Of an APNG the default image counts, which a reader without APNG shows.
+On loading, Pillow neither compares the CRC of the pixel data nor notices rows that are missing from a
+complete zlib stream, so both are checked here. Of an APNG the default image is used, which a reader without
+APNG shows.
 Source: W3C PNG (Third Edition), 5, 7, 8 and 11.
 """
 
@@ -44,9 +45,12 @@ class _Chunks:
 
 
 def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
-    """The PNG is whole: every chunk with its CRC, IEND, and pixels for every row; or BadImage is raised.
+    """Check that the PNG is complete: every chunk's CRC, IEND, and pixels for every row; and that it decodes.
 
     Bytes after IEND are allowed. A damaged ancillary chunk counts as damage too.
+
+    Raises:
+        BadImage: truncated, corrupt, unrecognised or too_many_pixels.
     """
     chunks = _walk(data, max_pixels)
     _complete(chunks)
@@ -55,7 +59,7 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
 
 
 def pixels(data: bytes) -> Image.Image:
-    """The pixels of a PNG that has been proved, as they lie in the file."""
+    """Return the pixels of a PNG that `decode_fully` accepted, as they are stored."""
     return load(PngImageFile, _walk(data, max_pixels=1 << 62).plain)
 
 
@@ -100,7 +104,7 @@ def _walk(data: bytes, max_pixels: int) -> _Chunks:
 
 
 def _complete(chunks: _Chunks) -> None:
-    """The zlib stream holds as many bytes as the header's rows take; raises BadImage (truncated) if fewer."""
+    """Raises `BadImage` if the zlib stream holds fewer bytes than the header's rows take, or does not inflate."""
     bits = chunks.depth * _SAMPLES.get(chunks.kind, 0)
     wanted = 0
     for left, top, across, down in _ADAM7 if chunks.interlaced else ((0, 0, 1, 1),):

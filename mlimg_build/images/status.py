@@ -1,4 +1,4 @@
-"""What became of each image: the codes that a dataset stores, and the error that carries one."""
+"""The status of an image: the codes that a dataset stores, and the error that carries one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Status(IntEnum):
     hint: str
 
     def __new__(cls, number: int, meaning: str, hint: str) -> Status:
-        """A member that is the integer `number` and carries its two texts."""
+        """Create a member that is the integer `number` and has its two texts."""
         member = int.__new__(cls, number)
         member._value_ = number
         member.meaning = meaning
@@ -60,7 +60,7 @@ STATUSES: tuple[Status, ...] = tuple(Status)
 
 
 class BadImage(ImageError):
-    """An image cannot be proved whole: `status` says what its row gets, `reason` why, in one line.
+    """An image does not decode fully: `status` is that of its row, `reason` says why, in one line.
 
     >>> error = BadImage.because(Status.truncated, "the PNG ends before its IEND chunk")
     >>> error.status.name, error.code, error.reason
@@ -69,7 +69,7 @@ class BadImage(ImageError):
 
     @classmethod
     def because(cls, status: Status, reason: str) -> BadImage:
-        """The error for `status`, its hint included; `reason` is one sentence without a full stop."""
+        """Return the error for `status`, its hint included; `reason` is one sentence without a full stop."""
         return cls(Problem(code=status.code, message=reason, hint=status.hint))
 
     @property

@@ -1,7 +1,7 @@
-"""WebP: the whole container, then every pixel of the first frame.
+"""WebP: check the whole container, then decode every pixel of the first frame.
 
-libwebp refuses to open an animation that is cut, so unlike a GIF the file must be complete. WebP has no
-checksums: damage inside the image data is often not seen, and long runs of zeros do occur in whole files.
+libwebp refuses to open a truncated animation, so unlike a GIF the file must be complete. WebP has no
+checksums: damage inside the image data is often not detected, and long runs of zeros occur in intact files.
 Source: RFC 9649, 2 and 3.
 """
 
@@ -21,14 +21,17 @@ HEADERS = {b"VP8X": 10, b"VP8L": 5, b"VP8 ": 10}  # bytes of a first chunk that 
 
 
 def recognised(data: bytes) -> bool:
-    """Whether the bytes begin as a WebP file does."""
+    """Return whether the bytes begin as a WebP file does."""
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
 def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
-    """The WebP file is complete and its first frame decodes; or BadImage is raised.
+    """Check that the WebP file is complete and that its first frame decodes.
 
     Bytes after the end that the container states are allowed.
+
+    Raises:
+        BadImage: truncated, corrupt or too_many_pixels.
     """
     width, height = _size(data)
     within(width, height, max_pixels)
@@ -40,7 +43,7 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
 
 
 def pixels(data: bytes) -> Image.Image:
-    """The first frame of a WebP that has been proved, as it lies in the file."""
+    """Return the first frame of a WebP that `decode_fully` accepted, as it is stored."""
     return load(WebPImageFile, data[: _end(data)])
 
 
@@ -49,9 +52,12 @@ def _end(data: bytes) -> int:
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Width and height of the canvas, which libwebp allocates before it reads a pixel.
+    """Return width and height of the canvas, which libwebp allocates before it reads a pixel.
 
     A lossless image of one colour is a header and a few bits, 28 bytes in all.
+
+    Raises:
+        BadImage: truncated or corrupt.
     """
     head, kind = data[20:30], data[12:16]
     if len(data) < 20 + HEADERS.get(kind, 0):
@@ -68,7 +74,7 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def _orientation(data: bytes) -> int:
-    """Orientation by the EXIF chunk; raises BadImage unless every chunk lies whole inside the file."""
+    """Return the orientation in the EXIF chunk. Raises `BadImage` if a chunk is not completely inside the file."""
     end = _end(data)
     if end > len(data):  # libwebp refuses a file that lacks only the padding of its last chunk, too
         raise BadImage.because(Status.truncated, "the WebP is shorter than its header states")

@@ -1,4 +1,4 @@
-"""Blocks of zeros inside a JPEG scan: the commonest damage, and one that decoders can step over.
+"""Blocks of zeros inside a JPEG scan: the commonest damage, and one that decoders can miss.
 
 A lost disk sector or an unfinished download leaves zero bytes. They are valid Huffman codes, so a decoder
 notices them only if the number of blocks comes out wrong, which it does in 98 of 100 files. What zero bits
@@ -16,12 +16,12 @@ _DHT = 0xC4
 
 
 def zeroed(data: bytes, header: Header) -> int | None:
-    """The position of 64 or more zero bytes that no image can have put into the first scan, or None.
+    """Return the position of 64 or more zero bytes that no image can have put into the first scan, or None.
 
-    Where the first AC code of a component does not end the block, 512 zero bits are whole blocks that have
-    one and the same value in all their coefficients, which no photograph and no drawing has. Where it ends
-    the block in every component, zeros are an even area and nothing can be told. Progressive and partial
-    scans are left alone.
+    If the first AC code of a component does not end the block, 512 zero bits are whole blocks that have one
+    and the same value in all their coefficients, which no photograph and no drawing has. If it ends the block
+    in every component, zeros are a uniform area and nothing can be concluded. Progressive and partial scans are
+    not checked.
     """
     if header.frame.process not in {0xC0, 0xC1}:
         return None
@@ -41,7 +41,7 @@ def zeroed(data: bytes, header: Header) -> int | None:
 
 
 def _first_symbols(header: Header) -> dict[int, int]:
-    """AC table number → the symbol whose code is all zeros."""
+    """Return the symbol whose code is all zeros, by AC table number."""
     first: dict[int, int] = {}
     for marker, payload in header.segments:
         at = 0

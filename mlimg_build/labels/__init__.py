@@ -1,4 +1,4 @@
-"""The label algebra: which categories there are, what a label implies, and how every label came about."""
+"""The label algebra: the vocabulary of categories, what a label implies, and the proof of every label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people who make a dataset should look at: categories that say less, more or else than they seem to."""
+"""Findings that people who make a dataset should review: categories that may not mean what they seem to mean."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = {
     "person": "categories of people; counted are the images",
     "abstract": "categories that WordNet calls abstractions, which photographs may not show; counted are the images",
 }
-"""The kinds of findings in the order in which they are listed, and what their counts count."""
+"""The kinds of findings in the order in which they are listed, each with what is counted."""
 
 SHOWN = 4  # ancestors named in one sentence
 
@@ -36,7 +36,7 @@ Ints = npt.NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to look at: a kind, the category it is about, others it has to do with, and one sentence."""
+    """One thing to review: a kind, the category it is about, related categories, a count, and one sentence."""
 
     kind: str
     wnid: str
@@ -67,13 +67,16 @@ def lint(
     dag: Hierarchy | None = None,
     names: Sequence[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """Every finding, kind by kind in the order of `KINDS`, the largest count first, then by name and id.
+    """Return every finding, kind by kind in the order of `KINDS`, the largest count first, then by name and id.
 
-    `positives[i]` counts the images with category i present; without it nothing is said about images.
-    `shared` is what `shared_images` gives; it may be left out only where presence implies every ancestor.
-    `dag` is WordNet's order, with the parts and joins of the spec, where `hierarchy` is a tree. `names` are
-    `distinct_names` unless given. Raises `ValueError` where the lengths differ, or where `shared` is missing
-    though a category has more images than a parent; `WordNetError` as `NounGraph.index` does.
+    `positives[i]` counts the images with category i present; without it there are no findings about images.
+    `shared` is the result of `shared_images`; it can be left out only if presence implies every ancestor.
+    `dag` is WordNet's order, with the parts and joins of the spec, if `hierarchy` is a tree. `names` are
+    `distinct_names` unless given.
+
+    Raises:
+        ValueError: if the lengths differ, or if `shared` is missing and a category has more images than a parent.
+        WordNetError: those of `NounGraph.index`.
     """
     _require_lengths(len(hierarchy), wnids, positives, dag, names)
     made = _Categories(graph, wnids, hierarchy, distinct_names(graph, wnids) if names is None else names)
@@ -120,7 +123,7 @@ def _added(made: _Categories, added: Departures) -> Iterator[Finding]:
 
 
 def _by_origin(departures: Departures, order: Hierarchy) -> Iterator[tuple[int, list[int], int, int]]:
-    """For each origin: its nearest ancestors concerned, the pairs that start there, the categories below it."""
+    """Yield for each origin: its nearest ancestors concerned, the number of its pairs, that of categories below it."""
     own: dict[int, list[int]] = defaultdict(list)
     pairs: dict[int, int] = defaultdict(int)
     below: dict[int, set[int]] = defaultdict(set)
@@ -145,7 +148,7 @@ def _row(order: Hierarchy, category: int) -> list[int]:
 
 
 def _homonyms(made: _Categories) -> Iterator[Finding]:
-    """One finding a set of categories, however many lemmas they share."""
+    """Yield one finding per set of categories, however many lemmas they share."""
     having: dict[str, list[int]] = defaultdict(list)
     for i, wnid in enumerate(made.wnids):
         for lemma in dict.fromkeys(map(fold, made.graph.lemmas(wnid))):
@@ -176,7 +179,7 @@ def _abstract(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
 
 
 def _under(made: _Categories, lemma: str) -> npt.NDArray[np.bool_]:
-    """Which categories are that synset or below it; it is found by its lemma, for ids differ between releases."""
+    """Return which categories are that synset or below it; it is found by lemma, as ids differ between releases."""
     graph = made.graph
     child, parent = np.concatenate(
         [graph.content.pairs[name] for name in ("hypernym", "instance_hypernym")]
@@ -235,7 +238,7 @@ def _listed(made: _Categories, categories: Sequence[int]) -> str:
 
 
 def _are(categories: int, one: str = "is", many: str = "are") -> str:
-    """The verb and the number of categories.
+    """Return the verb and the number of categories.
 
     >>> _are(1), _are(2, "has", "have")
     ('is 1 category', 'have 2 categories')
@@ -244,7 +247,7 @@ def _are(categories: int, one: str = "is", many: str = "are") -> str:
 
 
 def _and(names: Sequence[str]) -> str:
-    """The names as a person would list them.
+    """Return the names as a list in English.
 
     >>> _and(["dog"]), _and(["dog", "cat", "horse"])
     ('dog', 'dog, cat and horse')

@@ -1,4 +1,4 @@
-"""Names that may well mean something else: two categories of a source have one, or a second sense is as likely."""
+"""Names that may mean something else: two categories of a source share one, or a second sense is nearly as likely."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mlimg_build.wordnet.morphology import fold
 __all__ = ["NAME_DOUBTS", "NEAR", "doubtful_findings", "near_ties", "same_names"]
 
 NEAR = 0.6
-"""The share of a decision's score from which its best alternative is nearly as likely."""
+"""The share of a decision's score from which its best alternative counts as nearly as likely."""
 
 NAME_DOUBTS = {
     "near-tie": "names whose second sense is nearly as likely as the one taken; counted are the images",
     "same-name": "names that several categories of a source have; counted are the images of them all",
 }
-"""The kinds of findings about names, as `KINDS` has those about categories."""
+"""The kinds of findings about names, in the form of `KINDS`."""
 
 
 def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedCategory]:
-    """The decisions that a rule found, that are used, and whose best alternative has `NEAR` of their score or more.
+    """Return the used decisions by a rule whose best alternative has a score of at least `NEAR` times theirs.
 
-    What people decided is no doubt, nor is a score of `accepted` or more.
+    Decisions by people and those with a score of `accepted` or more are not doubtful.
     """
     return [
         row
@@ -39,10 +39,10 @@ def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedC
 
 
 def same_names(placed: Sequence[MappedCategory]) -> list[list[MappedCategory]]:
-    """The categories of one source that have one name and several ids, where a rule placed a used one of them by it.
+    """Return groups of categories of one source with one name and several ids, if a rule mapped a used one by name.
 
-    A category that people left out, or that the spec excludes, has no part in it. A name that is only the id says
-    nothing: such categories are told apart by how they are written.
+    Categories that people left out, or that the spec excludes, are not included. Neither are names that are only the
+    id: such categories are distinguished by their spelling.
     """
     groups: dict[tuple[str, str], list[MappedCategory]] = defaultdict(list)
     for row in placed:
@@ -60,7 +60,7 @@ def same_names(placed: Sequence[MappedCategory]) -> list[list[MappedCategory]]:
 def doubtful_findings(
     placed: Sequence[MappedCategory], accepted: float, graph: NounGraph
 ) -> tuple[Finding, ...]:
-    """The same as findings about the categories that they became, those of most images first."""
+    """Return near ties and same names as findings about the mapped categories, those of most images first."""
     found = []
     for row in near_ties(placed, accepted):
         decision, other = row.decision, row.decision.alternatives[0]
@@ -81,7 +81,7 @@ def doubtful_findings(
 
 
 def _called(graph: NounGraph, wnid: str | None) -> str:
-    """A synset by its name and what it is a kind of, which tells its senses apart."""
+    """Return the name of a synset and of the one above it, which distinguishes senses; "nothing" for None."""
     if wnid is None:
         return "nothing"
     above = graph.ancestors(wnid)

@@ -1,4 +1,4 @@
-"""The categories of a dataset: which synsets stay, and which source category goes into which."""
+"""The vocabulary of a dataset: which synsets are categories, and to which one each source category is mapped."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = [
 ]
 
 FATES = ("used", "unresolved", "dropped", "excluded", "rare", "unreviewed", "is_a", "no_value")
-"""What became of a source category: its labels count; nothing fits its name; the mapping file drops it; the
-spec excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones; its synset
-is only known to be above it and the spec drops such ones; its name is a word for a missing value."""
+"""The outcomes for a source category: its labels are used; no synset fits its name; the mapping file drops it; the
+spec excludes it; it has too few images; nobody reviewed the decision and the spec drops such ones; it is only known
+to be a kind of its synset and the spec drops such ones; its name is a word for a missing value."""
 
 WAYS = ("same_id", "synonyms", "file", "is_a", "join", "collapse")
-"""How a source category came to share its category with others: both have the id by their sources; a name
-led to it; people decided; it is a kind of it; the spec joins its synset into it; the spec collapses what is
+"""How a source category was merged with others into one category: both have the id by their sources; its name was
+resolved to it; people decided; it is a kind of it; the spec joins its synset into it; the spec collapses what is
 below it."""
 
 
@@ -42,10 +42,10 @@ Ancestors = Literal["none", "common", "all"]
 
 @dataclass(frozen=True, slots=True)
 class MappedCategory:
-    """A decision with what became of it: `wnid` after joins, `fate`, and the images that state it present.
+    """A decision and its outcome: `wnid` after joins and collapses, `fate`, and the images that state it present.
 
     `joined` is the synset after joins and before collapses. A `narrower` source category lies below its category:
-    where it is present so is that, but its absence says nothing of it.
+    its presence implies that category, but its absence implies nothing about it.
     """
 
     decision: Decision
@@ -57,7 +57,7 @@ class MappedCategory:
 
     @property
     def moved(self) -> str:
-        """What took it from its own synset to its category last: "join", "collapse" or nothing."""
+        """The last step that moved it from its own synset to its category: "join", "collapse" or ""."""
         if self.joined is None or self.joined == self.wnid == self.decision.wnid:
             return ""
         return "collapse" if self.joined != self.wnid else "join"
@@ -80,12 +80,12 @@ class Vocabulary:
 
     @property
     def narrower(self) -> npt.NDArray[np.bool_]:
-        """bool[source categories]: those whose absence says nothing about their category."""
+        """bool[source categories]: those whose absence implies nothing about their category."""
         return np.array([placed.narrower for placed in self.placed], dtype=bool)
 
     @property
     def category_of(self) -> npt.NDArray[np.int32]:
-        """int32[source categories]: the position in `wnids` of each, -1 where its labels do not count."""
+        """int32[source categories]: the position in `wnids` of each, -1 if its labels are not used."""
         at = {wnid: i for i, wnid in enumerate(self.wnids)}
         used = (placed.wnid if placed.fate == "used" else None for placed in self.placed)
         return np.array([-1 if wnid is None else at[wnid] for wnid in used], dtype=np.int32)
@@ -93,14 +93,14 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What a category must have to stay."""
+    """The fewest images that a category must have to be kept."""
 
     per_source: Mapping[str, int]  # source name → fewest images that a category of it must be present in
     merged: int = 0  # the same after merging
 
 
 class Merge(NamedTuple):
-    """What one way of merging did: source categories that share their category so, and their images."""
+    """The result of one way of merging: source categories merged so, their categories, and their images."""
 
     source_categories: int
     categories: int
@@ -108,9 +108,9 @@ class Merge(NamedTuple):
 
 
 def merges(vocabulary: Vocabulary) -> dict[str, Merge]:
-    """For each of `WAYS` what it merged: source categories whose category others go into as well.
+    """Return for each of `WAYS` what it merged: source categories whose category has others too.
 
-    What a join or a collapse moved counts in any case: it changed where the labels go.
+    Source categories that a join or a collapse moved are counted in any case, as that changed their category.
     """
     used = [row for row in vocabulary.placed if row.fate == "used"]
     into = Counter(row.wnid for row in used)
@@ -147,18 +147,20 @@ def build_vocabulary(
     drop_below_score: float = 0.0,
     drop_is_a: bool = False,
 ) -> Vocabulary:
-    """The vocabulary that the decisions make.
+    """Build the vocabulary that follows from the decisions.
 
-    `images[i]` counts the images that state category i present. For a threshold after merging, `present` gives
-    the distinct images of each group for a group number of every source category (-1: in none); int64[groups].
+    `images[i]` counts the images that state category i present. For a threshold after merging, `present` returns
+    the distinct images of each group, int64[groups], given a group number for every source category (-1: none).
     `join` maps an id to those that become it (no chains); then all that lies below an id of `collapse` becomes
     it (the highest of several, then the lowest id). `excluded` are (source, category id) pairs, `exclude`
-    WordNet ids, `exclude_below` ids that go with all below them; they win over all else, before and after joins.
-    `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches of
-    the vocabulary meet, "all" every one; the threshold after merging does not take away what these add.
+    WordNet ids, `exclude_below` ids that are excluded with all below them; they override everything else, before
+    and after joins. `include` adds ids, `ancestors` adds WordNet ancestors: "common" those in which two branches
+    of the vocabulary meet, "all" every one; the threshold after merging does not remove what these add.
     Decisions that nobody confirmed and that score less than `drop_below_score` are not used.
-    Raises `WordNetError` "unknown-synset" with every id of the spec that the release lacks, `ValueError`
-    where `present` is needed and not given.
+
+    Raises:
+        WordNetError: "unknown-synset" with every id of the spec that the release lacks.
+        ValueError: if `present` is needed and not given.
     """
     into = {old: new for new, olds in (join or {}).items() for old in olds}
     _require_known([*into, *into.values(), *collapse, *exclude, *exclude_below, *include], graph)
@@ -195,7 +197,7 @@ def build_vocabulary(
 
 
 class _Moves:
-    """Where joins and collapses take a synset, and which synsets are excluded."""
+    """The moves of synsets by joins and collapses, and the excluded synsets."""
 
     def __init__(
         self,
@@ -210,24 +212,24 @@ class _Moves:
         self.excluded = {*exclude, *exclude_below, *self._below(exclude_below)}
 
     def of(self, wnid: str) -> tuple[str, str]:
-        """The synset that `wnid` becomes by joins, and the one that this becomes by collapses."""
+        """Return the synset that `wnid` becomes by joins, and the one that this becomes by collapses."""
         joined = self.into.get(wnid, wnid)
         return joined, self.collapsed.get(joined, joined)
 
     def excludes(self, *wnids: str) -> bool:
-        """Whether any of the synsets on the way is excluded."""
+        """Return whether any of the synsets is excluded."""
         return not self.excluded.isdisjoint(wnids)
 
     def stays(self, wnid: str) -> bool:
-        """Whether the synset may be a category of its own."""
+        """Return whether the synset can be a category: it is neither moved nor excluded."""
         return wnid not in self.into and wnid not in self.collapsed and wnid not in self.excluded
 
     def narrower(self, wnid: str, moved: str) -> bool:
-        """Whether a synset lies below the one that it was moved to."""
+        """Return whether a synset lies below the one that it was moved to."""
         return moved != wnid and moved in self.graph.ancestors(wnid)
 
     def _below(self, tops: Sequence[str]) -> dict[str, str]:
-        """What lies below the tops: each synset with the highest top above it, of equals the lowest id."""
+        """Return each synset below the tops with the highest top above it, of equals the lowest id."""
         found: dict[str, str] = {}
         inner = {below for top in tops for below in self.graph.descendants(top)}
         for top in sorted({*tops} - inner):
@@ -270,7 +272,7 @@ def _nameless(decision: Decision) -> str:
 def _merged_counts(
     placed: Sequence[MappedCategory], present: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]
 ) -> dict[str, int]:
-    """The distinct images of every id that used source categories were merged into."""
+    """Return the number of distinct images of every id that used source categories were merged into."""
     wnids = sorted({row.wnid for row in placed if row.fate == "used" and row.wnid})
     at = {wnid: i for i, wnid in enumerate(wnids)}
     used = (row.wnid if row.fate == "used" else None for row in placed)
@@ -280,11 +282,11 @@ def _merged_counts(
 
 
 def _above(wnids: Collection[str], graph: NounGraph, which: Ancestors) -> set[str]:
-    """Ancestors of the vocabulary: none, all, or those in which two branches of it meet.
+    """Return ancestors of the vocabulary: none, all, or those in which two branches of it meet.
 
-    An ancestor that holds the same categories as one below it, or just a category and what is below that,
-    says nothing new and is no meeting of branches. Of several nearest ones the one with most ancestors is
-    taken, then the lowest id.
+    An ancestor above the same categories as one below it, or just above a category and what is below that, adds
+    nothing new and is no meeting of branches. Of several with the same categories below, the one with most ancestors
+    is taken, then the lowest id.
     """
     if which == "none" or not wnids:
         return set()

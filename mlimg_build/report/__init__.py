@@ -1,4 +1,4 @@
-"""The report: a dataset, and the model trained on it, as one page that loads nothing."""
+"""The report: a dataset, and the model trained on it, as one HTML page without external resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of numbers: categories by rank, labels an image, and how a training went."""
+"""Plots of counts: images per category by rank, and labels per image."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mlimg_build.report.plots import COLOURS, blank, inline
 
 __all__ = ["Series", "axis", "histogram", "rank", "some", "spread", "thinned"]
 
-FEW = 60  # values that get a bar each
-MOST = 40  # bars otherwise
+FEW = 60  # values up to which each has its own bar
+MOST = 40  # bars at most otherwise
 
 
 Series = tuple[str, NDArray[np.float64], NDArray[np.float64], str]
@@ -23,7 +23,7 @@ Series = tuple[str, NDArray[np.float64], NDArray[np.float64], str]
 
 
 def axis(axes: Axes, which: str, *, whole: bool = True) -> None:
-    """An axis whose numbers are short."""
+    """Set few ticks with short numbers on an axis, "x" or "y"; `whole` allows only integers."""
     chosen = axes.xaxis if which == "x" else axes.yaxis
     if chosen.get_scale() == "log":
         chosen.set_major_locator(LogLocator(10, numticks=8))
@@ -34,7 +34,7 @@ def axis(axes: Axes, which: str, *, whole: bool = True) -> None:
 
 
 def rank(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> str:
-    """Images of each category, the most frequent first, on two logarithmic axes; "" where there are none."""
+    """Draw the images per category by rank on two logarithmic axes; return SVG, or "" if there are none."""
     lines = [
         (name, np.sort(values[values > 0])[::-1], COLOURS[colour])
         for name, values, colour in (
@@ -67,7 +67,7 @@ def rank(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> str:
 
 
 def histogram(name: str, counts: NDArray[np.int64], colour: str, what: str) -> str:
-    """How many images have k labels; `counts[k]` is that number. "" where no image has any."""
+    """Draw how many images have k labels, `counts[k]`; return SVG, or "" if no image has any."""
     top = int(np.flatnonzero(counts)[-1]) if counts.any() else 0
     if not top:
         return ""
@@ -89,12 +89,12 @@ def histogram(name: str, counts: NDArray[np.int64], colour: str, what: str) -> s
 
 
 def some(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The histogram without the images that have no such label: they would dwarf the others."""
+    """Return the histogram without the images that have no such label, which would dwarf the others."""
     return np.concatenate([[0], counts[1:]])
 
 
 def spread(counts: NDArray[np.int64]) -> tuple[float, int, int]:
-    """Mean, median and largest number of labels an image.
+    """Return the mean, the median and the largest number of labels per image.
 
     >>> spread(np.array([1, 0, 3]))
     (1.5, 2, 2)
@@ -108,7 +108,7 @@ def spread(counts: NDArray[np.int64]) -> tuple[float, int, int]:
 
 
 def thinned(values: Sequence[object], most: int) -> list[int]:
-    """The positions of at most `most` values, evenly spread, the last included.
+    """Return the positions of at most `most` values, evenly spaced, the last included.
 
     >>> thinned([1.0] * 10, 4)
     [0, 3, 6, 9]

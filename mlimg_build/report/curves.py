@@ -1,4 +1,4 @@
-"""How a training went and how good it is by frequency, as plots."""
+"""Plots of a training: loss, learning rate, evaluations, and precision by frequency of the category."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mlimg_build.report.plots import COLOURS, blank, inline
 
 __all__ = ["band_name", "bands", "loss", "measures", "rate", "smoothed"]
 
-POINTS = 500  # of a line
+POINTS = 500  # of a line at most
 
 
 def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The exponential moving average without the bias of its start (Kingma, Ba 2015, section 3).
+    """Return the exponential moving average with its initial bias corrected (Kingma, Ba 2015, section 3).
 
-    It remembers about a twentieth of the run, so that it lags as little on a short run as on a long one.
+    Its memory is about a twentieth of the run, so that it lags as little on a short run as on a long one.
 
     >>> smoothed(np.array([2.0, 2.0, 2.0])).tolist()
     [2.0, 2.0, 2.0]
@@ -34,7 +34,7 @@ def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def loss(runs: Sequence[tuple[str, Run]], name: str) -> str:
-    """The loss of each run, as it was and smoothed; "" where no run has any step."""
+    """Draw the loss of each run, raw and smoothed; return SVG, or "" if no run has any step."""
     runs = [(label, run) for label, run in runs if run.steps]
     if not runs:
         return ""
@@ -58,7 +58,7 @@ def loss(runs: Sequence[tuple[str, Run]], name: str) -> str:
 
 
 def rate(run: Run, name: str) -> str:
-    """The learning rate by step; "" where the run does not tell it."""
+    """Draw the learning rate by step; return SVG, or "" if the run does not record it."""
     steps = [step for step in run.steps if step.rate is not None]
     if not steps:
         return ""
@@ -76,7 +76,7 @@ def rate(run: Run, name: str) -> str:
 
 
 def measures(lines: Sequence[tuple[str, Run, str]], name: str, what: str) -> str:
-    """Measures of the evaluations by step: each line is a label, a run, and the name of a measure."""
+    """Draw measures of the evaluations by step, as SVG: each line is a label, a run, and the name of a measure."""
     series: list[Series] = []
     for (label, run, measure), colour in zip(lines, _colours(), strict=False):
         found = [(m.step, value) for m in run.evaluations if (value := getattr(m, measure)) is not None]
@@ -109,7 +109,7 @@ def measures(lines: Sequence[tuple[str, Run, str]], name: str, what: str) -> str
 
 
 def bands(found: Sequence[Band]) -> str:
-    """The mean average precision by band of frequency, beside what scoring by frequency gives."""
+    """Draw the mean average precision by band of frequency, as SVG, beside that of scoring by frequency."""
     if not found:
         return ""
     verified = any(band.verified.map is not None for band in found)
@@ -146,7 +146,7 @@ def bands(found: Sequence[Band]) -> str:
 
 
 def band_name(band: Band) -> str:
-    """The band in words.
+    """Return the band in words.
 
     >>> from mlimg_build.report.model_data import Precision
     >>> none = Precision(None, 0, None)

@@ -1,4 +1,4 @@
-"""One pass over the small columns of every shard: what the attributes of a dataset do not count."""
+"""One pass over the small columns of every shard, for counts that the attributes of a dataset do not have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ContradictionRow", "Place", "Scan", "scan"]
 
 EXAMPLES = 5  # ids of a status, rows of a pair of categories that contradict each other
 OF_A_SOURCE = 64  # rows of each source that the gallery may choose from
-CLASHING = 64  # rows with contradictions that it may choose from
+CLASHING = 64  # rows with contradictions that the gallery may choose from
 Place = tuple[str, int]
 """A split and a row of it."""
 
@@ -51,7 +51,7 @@ class Scan:
 
 
 def scan(dataset: Dataset) -> Scan:
-    """Every shard's columns are read once, one shard at a time; no image is."""
+    """Read every shard's columns once, one shard at a time, and no image; return what they count."""
     found = _Tally(dataset)
     for number, split in enumerate(dataset.splits.values()):
         for shard in range(split.shards):
@@ -76,7 +76,7 @@ class _Tally:
         self.clashing: list[Place] = []
 
     def images(self, number: int, split: Split, shard: int) -> None:
-        """Counts by source and status, and remembers some rows of each."""
+        """Count images by source and status, and keep some rows of each."""
         source, status = (split.column(f"images/{name}", shard) for name in ("source", "status"))
         spans = split.spans("images", shard)
         there = spans[:, 1] > spans[:, 0]
@@ -95,7 +95,7 @@ class _Tally:
                 places += [(split.name, first + row) for row in rows.tolist()]
 
     def labels(self, split: Split, shard: int) -> None:
-        """Counts labels an image; of images with the same bytes, those of the one that counts."""
+        """Count labels per image; of images with the same bytes, only those of the counted one."""
         spans, state = split.spans("counted", shard), split.column("counted/state", shard)
         counted = split.counted(shard)
         for wanted in self.counts:
@@ -105,7 +105,7 @@ class _Tally:
         self.together(split, shard)
 
     def together(self, split: Split, shard: int) -> None:
-        """Counts the labels that pairs of categories added; an image that does not count has none."""
+        """Count the labels that pairs of categories added; an image that is not counted has none."""
         by_pair = np.isin(split.column("counted/rule", shard), self.rules)
         if not by_pair.any():
             return
@@ -114,7 +114,7 @@ class _Tally:
             self.added[via, category] += count
 
     def contradictions(self, split: Split, shard: int) -> None:
-        """Counts pairs of categories."""
+        """Count the pairs of categories that contradict each other, and keep some rows of each."""
         spans = split.spans("contradictions", shard)
         if not len(spans) or not spans[-1, 1]:
             return
@@ -132,7 +132,7 @@ class _Tally:
                 self.clashing.append(place)
 
     def scan(self) -> Scan:
-        """What was found, the most frequent contradictions first."""
+        """Return what was counted, the most frequent contradictions first."""
         clashes = [
             ContradictionRow(*pair, count, tuple(self.examples[pair]))
             for pair, count in sorted(self.pairs.items())
@@ -151,13 +151,13 @@ class _Tally:
 
 
 def _tallied(pairs: NDArray[np.int32]) -> tuple[list[list[int]], list[int]]:
-    """The distinct rows of int32[n, 2], and how often each stands there."""
+    """Return the distinct rows of int32[n, 2], and how often each occurs."""
     rows, counts = np.unique(pairs, axis=0, return_counts=True)
     return rows.tolist(), counts.tolist()
 
 
 def _added(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sum of two histograms, whichever is longer."""
+    """Return the sum of two histograms of any lengths."""
     total = np.zeros(max(len(one), len(other)), np.int64)
     total[: len(one)] += one
     total[: len(other)] += other

@@ -1,4 +1,4 @@
-"""What became of every source category, and where several became one."""
+"""The mapping of every source category, and the categories that several were mapped to."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mlimg_build.report.formatting import METHOD_NAMES
 
 __all__ = ["Decided", "Decisions", "Merge", "decisions"]
 
-MERGES, PLAIN = 60, 4  # merges that are shown: by name, and of one WordNet id
-WRITTEN = 150  # rows written out where no script runs
+MERGES, PLAIN = 60, 4  # merges that are shown: surprising ones, and those by equal ids alone
+WRITTEN = 150  # rows written out in the HTML, for browsers without scripts
 SEARCHED = 40_000  # rows that the page carries for its search
-ORDER = ("file", "head", "lemma", "synonym", "unresolved", "same_id")  # what people look at first
+ORDER = ("file", "head", "lemma", "synonym", "unresolved", "same_id")  # methods, by need of review
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One source category and what it became; `wnid` and `category` are "" where its labels do not count."""
+    """One source category and its mapping; `wnid` and `category` are "" if its labels are not used."""
 
     source: str
     id: str
@@ -33,7 +33,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A category that several source categories became."""
+    """A category that several source categories are mapped to."""
 
     wnid: str
     category: str
@@ -42,7 +42,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """All decisions in numbers; `rows` those that can be searched, `merges` some of `merged`."""
+    """The counts of all decisions; `rows` are those that can be searched, `merges` some of the `merged` many."""
 
     total: int
     used: int
@@ -55,7 +55,7 @@ class Decisions:
 
 
 def decisions(dataset: Dataset) -> Decisions:
-    """The mappings of a dataset, those that people may want to judge first."""
+    """Return the mappings of a dataset, those that people may want to review first."""
     rows = list(_decided(dataset))
     methods = Counter(row.method for row in rows)
     fates = Counter(row.fate for row in rows)
@@ -82,7 +82,7 @@ def decisions(dataset: Dataset) -> Decisions:
 
 
 def _plain(merge: Merge) -> bool:
-    """Whether the parts merely have one WordNet id, which surprises nobody."""
+    """Return whether the parts were all merged because they have the same WordNet id, which needs no review."""
     return all(part.method == METHOD_NAMES["same_id"] for part in merge.parts)
 
 

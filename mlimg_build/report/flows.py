@@ -1,4 +1,4 @@
-"""What went in and what came out, as flows: of images from source to split, of labels from source to rule."""
+"""Flows for the Sankey diagrams: of images from source to split, of labels from source to rule."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEFT_OUT = "left out"
 def image_flow(
     numbers: Statistics, sources: Sequence[str], statuses: Sequence[str], meanings: Mapping[str, str]
 ) -> Flow:
-    """Images by source → stored, failed (by status) or left out → split."""
+    """Return the flow of images by source → stored, failed (by status) or left out → split."""
     stored, failed = numbers.scan.stored, numbers.scan.failed
     nodes = [Node(f"source {i}", name, 0, "plain") for i, name in enumerate(sources)]
     nodes.append(Node("ok", "stored", 1, "good", "Decoded whole, and their bytes are in the dataset"))
@@ -63,7 +63,7 @@ def image_flow(
 
 
 def label_flow(numbers: Statistics, sources: Sequence[str]) -> Flow:
-    """Labels by the source they rest on → present or absent → the rule that put them there."""
+    """Return the flow of labels by the source they rest on → present or absent → the rule that added them."""
     there = [name for name in sources if name in numbers.sources]
     nodes = [Node(f"source {name}", name, 0, "plain") for name in there]
     nodes += [Node("present", "present", 1, "good"), Node("absent", "absent", 1, "away")]

@@ -1,4 +1,4 @@
-"""Numbers and codes as people read them."""
+"""Format numbers and codes for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METHOD_NAMES = {
 
 
 def count(number: float) -> str:
-    """A whole number with its thousands apart.
+    """Return a whole number with commas between its thousands.
 
     >>> count(17609752)
     '17,609,752'
@@ -24,7 +24,7 @@ def count(number: float) -> str:
 
 
 def compact(number: float) -> str:
-    """A number short enough for an axis.
+    """Return a number short enough for an axis.
 
     >>> [compact(n) for n in (0.5, 7, 1_000, 2_500, 30_000, 17_600_000)]
     ['0.5', '7', '1k', '2.5k', '30k', '17.6M']
@@ -36,7 +36,7 @@ def compact(number: float) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes for people.
+    """Return a number of bytes in B, KiB, MiB, GiB or TiB.
 
     >>> size(123), size(5_400_000)
     ('123 B', '5.1 MiB')
@@ -49,7 +49,7 @@ def size(number: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A part of a whole in per cent; never 0 % of something nor 100 % of less than all.
+    """Return a part of a whole in per cent; never 0 % of something nor 100 % of less than all.
 
     >>> share(1, 4), share(2, 20522), share(20520, 20522), share(0, 9), share(0, 0)
     ('25 %', '< 0.1 %', '> 99.9 %', '0 %', '0 %')
@@ -65,7 +65,7 @@ def share(part: float, whole: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A fraction in per cent with one decimal, or a dash where there is none.
+    """Return a fraction in per cent with one decimal, or a dash for None.
 
     >>> percent(0.4123), percent(None)
     ('41.2 %', '—')
@@ -74,7 +74,7 @@ def percent(value: float | None) -> str:
 
 
 def score(value: float | None) -> str:
-    """An average precision with three decimals, or a dash where there is none.
+    """Return an average precision with three decimals, or a dash for None.
 
     >>> score(0.4123), score(None)
     ('0.412', '—')
@@ -83,7 +83,7 @@ def score(value: float | None) -> str:
 
 
 def status_name(status: str) -> str:
-    """The code of a status in words.
+    """Return the code of a status in words.
 
     >>> status_name("not_fetched")
     'not fetched'

@@ -1,4 +1,4 @@
-"""Sample images and the reason of every label of theirs, ready to be shown."""
+"""Sample images with the reason of each of their labels, as the page shows them."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ CHIPS = {
     "implied": 6,
     "absent": 5,
     "absent implied": 4,
-}  # labels named below a picture
-WAYS = 10  # from a statement to labels that it implies
-STATEMENTS = 12  # of an image that are told
+}  # labels named below a picture, by kind
+WAYS = 10  # chains shown from a statement to labels that it implies
+STATEMENTS = 12  # statements shown per image
 PLACE = re.compile(r":(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a chain: what was done ("source", "mapping", "implication"), in words, and where the spec says so.
+    """One step of a chain: what was done ("source", "mapping", "implication"), in words, and its place in the spec.
 
-    `line` is the line of the spec, None where the spec does not write the rule.
+    `line` is the line of the spec, None if the spec does not write the rule.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """The labels that follow from a statement by one rule: the ways that lead to them, `alike` are not told."""
+    """The labels that follow from a statement by one rule: the chains to them; `alike` more are not shown."""
 
     kind: str
     text: str
@@ -63,7 +63,7 @@ class Implied:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A statement of a source and the labels that rest on it; `name` is "" where it is no label itself."""
+    """A statement of a source and the labels that rest on it; `name` is "" if it is no label itself."""
 
     state: str
     name: str
@@ -83,7 +83,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class ContradictionCard:
-    """A contradiction told: what it was and what stands, and who said which side."""
+    """A contradiction: a sentence on it and on what was kept, and the steps to each side."""
 
     image: str
     text: str
@@ -95,7 +95,7 @@ class ContradictionCard:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image of the gallery; `thumbnail` is a data URI, or "" where there is no picture."""
+    """One image of the gallery; `thumbnail` is a data URI, or "" if there is no picture."""
 
     id: str
     split: str
@@ -115,9 +115,9 @@ class Picture:
 
 
 def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
-    """An image as `explain` tells of it, with a small JPEG of it (b"" for none).
+    """Return the gallery entry of an image from the output of `explain` and a small JPEG (b"" for none).
 
-    Of many labels of one kind the first ones are named and the others counted in `more`; `untold` counts statements.
+    Of each kind the first labels are named and the others counted in `more`; `untold` counts statements not shown.
     """
     labels: list[Mapping[str, Any]] = sorted(told["labels"], key=_weight)
     chips, more = _limited([_chip(label) for label in labels])
@@ -144,7 +144,7 @@ def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
 
 
 def quarrel(image: str, clash: Mapping[str, Any]) -> ContradictionCard:
-    """A contradiction as `explain` tells of it."""
+    """Return the card of a contradiction from the output of `explain`."""
     return ContradictionCard(
         image=image,
         text=clash["text"],
@@ -156,7 +156,7 @@ def quarrel(image: str, clash: Mapping[str, Any]) -> ContradictionCard:
 
 
 def step_of(step: Mapping[str, str]) -> Step:
-    """A step as `explain` tells of it.
+    """Return a step from the output of `explain`.
 
     >>> step_of({"step": "source", "text": "said", "place": "my.yaml:7"}).line
     7
@@ -170,7 +170,7 @@ def _line(place: str) -> int | None:
 
 
 def _weight(label: Mapping[str, Any]) -> tuple[bool, bool, str]:
-    """Presences before absences, statements before what follows from them."""
+    """Return a sort key: present labels before absent ones, statements before what follows from them."""
     return label["state"] != "present", label["rule"] != "stated", label["name"]
 
 
@@ -187,7 +187,7 @@ def _chip(label: Mapping[str, Any]) -> Chip:
 
 
 def _reasons(labels: Sequence[Mapping[str, Any]]) -> list[Reason]:
-    """The statements in the order of `labels`, each with what rests on it."""
+    """Return the statements in the order of `labels`, each with what rests on it."""
     told: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for label in labels:
         told[label["state"], *(step["text"] for step in label["chain"][:2])].append(label)
@@ -214,7 +214,7 @@ def _reason(labels: Sequence[Mapping[str, Any]]) -> Reason:
 
 
 def _whole(ways: Sequence[str]) -> tuple[str, ...]:
-    """The ways without those that lie on a longer one.
+    """Return the chains without those that are the beginning of a longer one.
 
     >>> _whole(["cat → animal", "cat → animal → entity"])
     ('cat → animal → entity',)
@@ -224,7 +224,7 @@ def _whole(ways: Sequence[str]) -> tuple[str, ...]:
 
 
 def _limited(chips: Sequence[Chip]) -> tuple[list[Chip], int]:
-    """The first chips of each kind, in order, and how many that leaves out."""
+    """Return the first chips of each kind, in order, and how many were left out."""
     seen: Counter[str] = Counter()
     kept = []
     for chip in chips:

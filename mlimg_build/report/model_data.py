@@ -1,4 +1,4 @@
-"""What a model folder tells: how it was trained, how good it is, how it transfers."""
+"""The contents of a model folder: its training, its evaluation, its transfer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One evaluation during a training; each measure is None where it does not apply."""
+    """One evaluation during a training; each measure is None if it does not apply."""
 
     step: int
     map: float | None
@@ -42,7 +42,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The history of one training; `skipped` counts lines that cannot be understood."""
+    """The history of one training; `skipped` counts lines that cannot be parsed."""
 
     steps: tuple[Step, ...]
     evaluations: tuple[Measured, ...]
@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """A mean average precision over so many categories, and that of scoring by frequency."""
+    """A mean average precision, its number of categories, and the baseline of scoring by frequency."""
 
     map: float | None
     categories: int
@@ -61,7 +61,7 @@ class Precision:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The precision over categories that have from so many to so many training images (None: or more)."""
+    """The precision over categories with `first` to `last` training images (None: no upper limit)."""
 
     first: int
     last: int | None
@@ -81,7 +81,7 @@ class AtK:
 
 @dataclass(frozen=True, slots=True)
 class PerCategory:
-    """The average precision of one category, with its images in training and in the evaluated split."""
+    """The average precision of one category, and its numbers of images in training and in the evaluated split."""
 
     wnid: str
     name: str
@@ -94,7 +94,7 @@ class PerCategory:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """evaluation.json of a network that gives many labels an image."""
+    """`evaluation.json` of a multi-label network."""
 
     split: str
     images: int
@@ -111,7 +111,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The share of images whose label is the best, or among the five best; `name` says of what."""
+    """The top-1 and top-5 accuracy of the network that `name` describes."""
 
     name: str
     top1: float | None
@@ -120,7 +120,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The network tuned to one source, beside one that began from nothing."""
+    """The network fine-tuned on one source, and for comparison one trained from scratch."""
 
     split: str
     images: int
@@ -134,7 +134,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a model folder tells; `problems` are sentences about what could not be read."""
+    """The contents of a model folder; `problems` are sentences about what could not be read."""
 
     name: str
     version: str

@@ -1,4 +1,4 @@
-"""The page: one HTML file that loads nothing, from plain values."""
+"""The page: one HTML file without external resources, rendered from plain values."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
     "render",
 ]
 
-FEW = 10  # best and worst categories
+FEW = 10  # categories listed as best, and as worst
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the dataset is called and made of; `file` is the spec's name, `spec` its text."""
+    """The name and the inputs of the dataset; `file` is the spec's name, `spec` its text."""
 
     name: str
     version: str
@@ -55,7 +55,7 @@ class Head:
 
     @property
     def command(self) -> str:
-        """What builds the same dataset again."""
+        """The command that builds the same dataset again."""
         part = "" if self.fraction >= 1 else f" --fraction {self.fraction:g}"
         return f"mlimg build {self.file}{part}"
 
@@ -67,7 +67,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The hierarchy: what is written out, the roots that are not, and the records of all categories."""
+    """The hierarchy: the branches written out, the number of `hidden` roots, and the records of all categories."""
 
     top: Sequence[Branch]
     hidden: int
@@ -76,7 +76,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class ClashRow:
-    """Two categories by id and name that contradict each other, how often, and which side stands."""
+    """Two categories by id and name that contradict each other, how often, and which side is kept."""
 
     absent: str
     absent_name: str
@@ -89,7 +89,7 @@ class ClashRow:
 
 @dataclass(frozen=True, slots=True)
 class TogetherRow:
-    """A pair of categories of which the first brings the second, and the labels it `added`.
+    """A pair of categories of which the first implies the second by co-occurrence, and the labels it `added`.
 
     `together` of `images` had both; `bound` is a lower bound of that share.
     """
@@ -126,7 +126,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model and its plots by name; `strange` where it was trained on another dataset than this."""
+    """A model and its plots by name; `strange` if it was trained on another dataset than this."""
 
     model: Model
     plots: Mapping[str, str]
@@ -134,7 +134,7 @@ class Trained:
 
     @property
     def ranked(self) -> tuple[PerCategory, ...]:
-        """The categories that were measured, the best first: by verified labels where there are any."""
+        """The categories that were measured, the best first: by verified labels if there are any."""
         found = self.model.evaluation.categories if self.model.evaluation else ()
         measured = [row for row in found if _precision(row) is not None]
         return tuple(sorted(measured, key=lambda row: (-(_precision(row) or 0), row.wnid)))
@@ -145,7 +145,7 @@ class Trained:
 
     @property
     def worst(self) -> tuple[PerCategory, ...]:
-        """The worst, none of them among the best; the worst first."""
+        """The categories with the lowest precision, the worst first; none of them is among the best."""
         return tuple(reversed(self.ranked[max(FEW, len(self.ranked) - FEW) :]))
 
 
@@ -173,7 +173,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The whole page; everything from the data is escaped, and equal pages give equal text."""
+    """Return the HTML of the page; everything from the data is escaped, and equal pages give equal text."""
     return (
         _environment()
         .get_template("page.html")
@@ -197,7 +197,7 @@ def _columns(rows: Sequence[Decided]) -> dict[str, list[str]]:
 
 
 def _script(value: object) -> Markup:
-    """JSON that may stand inside a script element: no `<` ends it or opens a comment."""
+    """Return JSON that is safe inside a script element: no `<` ends it or opens a comment."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=True)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
 

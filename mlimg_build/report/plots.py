@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG that takes its colours and letters from the page around it."""
+"""Matplotlib figures as inline SVG that takes its colours and fonts from the page around it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 __all__ = ["COLOURS", "blank", "inline"]
 
-COLOURS = {  # what is drawn in the colour on the left takes the variable of the style sheet
+COLOURS = {  # placeholder colours, replaced by the style sheet's variables of these names
     "ink": "#010203",
     "muted": "#010204",
     "line": "#010205",
@@ -28,7 +28,7 @@ COLOURS = {  # what is drawn in the colour on the left takes the variable of the
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # measured with the font that matplotlib carries, shown in the page's
+    "font.sans-serif": ["DejaVu Sans"],  # text is measured in matplotlib's own font, shown in the page's
     "font.size": 10.5,
     "axes.edgecolor": COLOURS["line"],
     "axes.labelcolor": COLOURS["muted"],
@@ -54,7 +54,7 @@ SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def blank(width: float = 5.6, height: float = 3.3) -> Iterator[tuple[Figure, Axes]]:
-    """Gives an empty figure in the manner of the page, and its axes; sizes in inches of 72 points."""
+    """Yield an empty figure in the page's style, and its axes; sizes in inches of 72 points."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
@@ -63,9 +63,9 @@ def blank(width: float = 5.6, height: float = 3.3) -> Iterator[tuple[Figure, Axe
 
 
 def inline(figure: Figure, name: str, told: str) -> str:
-    """The figure as an `<svg>` element; equal figures give equal bytes. `told` is what a reader without eyes hears.
+    """Return the figure as an `<svg>` element; equal figures give equal bytes.
 
-    `name` keeps the ids of this figure apart from those of others on the page.
+    `told` is its text for screen readers; `name` keeps the ids of this figure apart from those of others on the page.
     """
     stream = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
@@ -74,7 +74,7 @@ def inline(figure: Figure, name: str, told: str) -> str:
 
 
 def _adapted(text: str, told: str) -> str:
-    """Matplotlib's file made part of a page: no prolog, no outer names, no ids that repeat, no fixed colours."""
+    """Adapt matplotlib's SVG file to a page: no prolog, no namespaces, no repeated ids, no fixed colours."""
     body = text[text.index("<svg") :].strip()
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", body, flags=re.DOTALL)

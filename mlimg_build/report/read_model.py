@@ -1,4 +1,4 @@
-"""A folder NAME.model read with care: whatever is absent, damaged or foreign is left out and said."""
+"""Read a folder NAME.model: whatever is missing, damaged or in another format is left out and reported."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from mlimg_build.report.model_data import (
 __all__ = ["read_model"]
 
 LARGEST = 256 << 20  # bytes of a file that is read whole
-MOST = 1e15  # of any number
+MOST = 1e15  # largest magnitude of a number
 KEPT = 4_000  # steps of a run that are kept; of longer runs every second, fourth, … one
 T = TypeVar("T")
 
 
 def read_model(folder: Path) -> Model:
-    """Whatever of the folder can be understood; nothing in it makes this raise."""
+    """Return whatever of the folder can be parsed; no content of it raises an error."""
     problems: list[str] = []
     about = _read(folder / "model.json", "model.json", _header, problems) or {}
     return Model(
@@ -44,7 +44,10 @@ def read_model(folder: Path) -> Model:
 
 
 def _read(path: Path, name: str, understood: Callable[[Any], T], problems: list[str]) -> T | None:
-    """The file through `understood`; None where it is absent, and where it makes no sense a sentence why."""
+    """Return the JSON of a file parsed by `understood`; None if it is missing, or if it cannot be parsed.
+
+    A file that exists and cannot be parsed adds a sentence to `problems`.
+    """
     try:
         if not path.exists():
             return None
@@ -195,7 +198,7 @@ def _history(path: Path, name: str, problems: list[str]) -> Run | None:
 
 
 def _lines(path: Path) -> Iterator[Any]:
-    """What each line holds, None where that is no JSON; nothing where there is no file."""
+    """Yield the JSON value of each line, None if it is not JSON; nothing if there is no file."""
     if not path.exists():
         return
     with path.open("rb") as stream:
@@ -221,7 +224,7 @@ def _event(value: Any) -> Step | Measured | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or None where there is none; raises ValueError for one that nothing here can have."""
+    """Return a finite number, or None if there is none. Raises `ValueError` if it is above 1e15 in magnitude."""
     if value is None or isinstance(value, bool):
         return None
     number = float(value)
@@ -236,7 +239,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _count(value: Any) -> int:
-    """A count; raises ValueError for anything else."""
+    """Return a count. Raises `ValueError` if the value is not one."""
     number = _whole(value)
     if number is None or number < 0:
         raise ValueError("a count is no number")

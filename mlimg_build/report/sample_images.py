@@ -1,4 +1,4 @@
-"""Which images the gallery shows: the same ones every time, spread over sources and categories."""
+"""Choose the images of the gallery: the same ones every time, spread over sources and categories."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRAITS = {
     "absent": "verified absences",
     "implied": "labels that follow from others",
 }
-OF_A_TRAIT = 3  # images at least that show each trait, where there are so many
+OF_A_TRAIT = 3  # least number of images that show each trait, if there are so many
 PREFIX = (
     1024  # images of each split to choose from: the order of a split is that of a hash, so they are a sample
 )
@@ -35,9 +35,9 @@ class _Candidate:
 
 
 def choose(dataset: Dataset, found: Scan, wanted: int) -> list[Place]:
-    """Up to `wanted` images: first some for each of `TRAITS`, then from the source and categories shown least.
+    """Return up to `wanted` images: some for each of `TRAITS`, then from the categories and sources shown least.
 
-    Images with bytes are preferred; where a dataset holds none, rows without bytes are chosen.
+    Images with bytes are preferred; if a dataset holds none, rows without bytes are chosen.
     """
     candidates = [_described(dataset, place) for place in _places(dataset, found)]
     chosen: list[_Candidate] = []
@@ -67,12 +67,12 @@ def choose(dataset: Dataset, found: Scan, wanted: int) -> list[Place]:
 
 
 def _mixed(place: Place) -> bytes:
-    """What puts the chosen images into an order that has nothing to do with why they were chosen."""
+    """Return a sort key by a hash, so that the order of the images is unrelated to why they were chosen."""
     return hashlib.sha256(f"{place[0]} {place[1]}".encode()).digest()
 
 
 def _places(dataset: Dataset, found: Scan) -> list[Place]:
-    """The rows to choose from, those with bytes that count; all of them where none has any."""
+    """Return the rows to choose from: those that are counted and have bytes, or all of them if none has."""
     rows = dict.fromkeys(
         [
             *(
@@ -89,7 +89,7 @@ def _places(dataset: Dataset, found: Scan) -> list[Place]:
 
 
 def _counts(dataset: Dataset, place: Place) -> bool:
-    """Whether an image has bytes, and no other with the same counts in its place."""
+    """Return whether an image has bytes and is the counted one of those with the same bytes."""
     split = dataset[place[0]]
     shard, offset = split.locate(place[1])
     start, stop = split.spans("images", shard)[offset].tolist()

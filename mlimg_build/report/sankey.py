@@ -1,4 +1,4 @@
-"""Quantities that flow through columns of nodes (a Sankey diagram), drawn as inline SVG."""
+"""Sankey diagrams, quantities that flow through columns of nodes, drawn as inline SVG."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ BAR = 10.0  # width of a node
 TALL = 250.0  # height of the fullest column's bars
 SLOT = 38.0  # height that a node's two lines of text need
 GAP = 8.0
-THIN = 1.5  # of the smallest link, so that it is seen
+THIN = 1.5  # of the smallest link, so that it is visible
 TOP = 30.0
-LETTER = 7.6  # width of a letter, generously
+LETTER = 7.6  # width of a letter, rounded up
 LETTERS = 26  # of a label beside the streams
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node: `kind` is a class of the style sheet, `note` says more where the pointer rests, `short` is its label
-    where there is little room.
-    """
+    """One node: `kind` is a CSS class, `note` is added to its tooltip, `short` is its label if there is little room."""
 
     key: str
     label: str
@@ -36,7 +34,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """So much goes from one node to another."""
+    """The quantity that flows from one node to another."""
 
     source: str
     target: str
@@ -45,7 +43,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What is drawn: columns with their headings, nodes in the order from top to bottom, links; `unit` is counted."""
+    """A diagram: headings of columns, nodes in order from top to bottom, links; `unit` is what is counted."""
 
     title: str
     headings: tuple[str, ...]
@@ -66,7 +64,7 @@ class _Placed:
 
 
 def draw(flow: Flow, *, width: int, narrow: bool = False) -> str:
-    """The flow as an `<svg>` element, all text escaped; `narrow` writes the labels over the streams."""
+    """Return the flow as an `<svg>` element, all text escaped; `narrow` writes the labels over the streams."""
     links = [link for link in flow.links if link.count > 0]
     thickness = _thickness(flow, links)
     margins = (4.0, 4.0) if narrow else _margins(flow)
@@ -88,7 +86,7 @@ def draw(flow: Flow, *, width: int, narrow: bool = False) -> str:
 
 
 def _thickness(flow: Flow, links: Sequence[Link]) -> dict[tuple[str, str], float]:
-    """How thick each link is: in proportion, but for the smallest."""
+    """Return the thickness of each link: in proportion to its count, at least `THIN`."""
     column = {node.key: node.column for node in flow.nodes}
     out = [0] * len(flow.headings)
     for link in links:
@@ -128,7 +126,7 @@ def _place(
 
 
 def _ordered(links: Sequence[Link], placed: dict[str, _Placed]) -> list[Link]:
-    """From top to bottom, so that streams leave and arrive without crossing at a node."""
+    """Return the links from top to bottom, so that streams leave and arrive without crossing at a node."""
     return sorted(links, key=lambda link: (placed[link.source].y, placed[link.target].y))
 
 
@@ -169,7 +167,7 @@ def _node(item: _Placed, last: int, unit: str, room: float, narrow: bool) -> str
 
 
 def _room(flow: Flow, gap: float) -> list[float]:
-    """How wide the labels of each column may be that stand between columns: those of the last two share a gap."""
+    """Return the width for the labels of each column between columns: those of the last two share a gap."""
     last = len(flow.headings) - 1
     longest = max((len(node.short or node.label) for node in flow.nodes if node.column == last), default=0)
     taken = min(longest * LETTER, gap / 2)
@@ -191,7 +189,7 @@ def _heading(
 
 
 def _margins(flow: Flow) -> tuple[float, float]:
-    """Room for the labels left of the first column and right of the last."""
+    """Return the widths for the labels left of the first column and right of the last."""
     last = len(flow.headings) - 1
     longest = [
         max((len(node.label) for node in flow.nodes if node.column == at), default=0) for at in (0, last)

@@ -1,4 +1,4 @@
-"""A dataset in numbers, for the page: sums of its own counts, and what the scan adds."""
+"""The statistics of a dataset for the page: sums of its own counts, and those of the scan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ States = dict[str, dict[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """What a source held and that could not be used, by its code."""
+    """How many items of a source could not be used, for one reason (its code)."""
 
     source: str
     code: str
@@ -40,10 +40,10 @@ class LeftOut:
 class Statistics:
     """The numbers of a dataset.
 
-    `rules` and `sources` count labels by name and state ("present", "absent"); `kept` counts contradictions by
-    the side that stands; `left_out` images without a label (`left_out_by` source and reason, the most first), `below`
-    statements under a source's confidence. Labels are those of the images that count, and `copies` says in words which
-    do.
+    `rules` and `sources` count labels by name and state ("present", "absent"); `kept` counts contradictions by the side
+    that was kept; `left_out` images without a label (`left_out_by` source and reason, the most first), `below`
+    statements under a source's confidence. Labels are those of the counted images, and `copies` says in words which
+    those are.
     """
 
     images: int
@@ -71,9 +71,10 @@ class Statistics:
 
 
 def measure(dataset: Dataset) -> Statistics:
-    """The statistics of an opened dataset; small columns of every shard are read, and no image.
+    """Return the statistics of an opened dataset; reads small columns of every shard, and no image.
 
-    Raises `DatasetError` where they cannot be.
+    Raises:
+        DatasetError: if a column cannot be read.
     """
     attributes = dataset.attributes
     parts: list[dict[str, Any]] = list(attributes["counts"].values())

@@ -1,4 +1,4 @@
-"""The hierarchy as data that a page browses: one record a category, and the first levels written out."""
+"""The hierarchy as data for the page: one record per category, and the first levels written out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mlimg_build.dataset import Categories
 
 __all__ = ["Branch", "branches", "records"]
 
-WRITTEN = 1_200  # places of the tree that are written out where no script runs
-FEW = 400  # the same where the whole would be more
-SEEN = 30  # rows that are open at first
+WRITTEN = 1_200  # places of the tree that are written out in the HTML
+FEW = 400  # the same if the whole tree has more places
+SEEN = 30  # rows that are visible at first
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Branch:
 
 
 def records(categories: Categories, top: Sequence[Branch]) -> dict[str, Sequence[object]]:
-    """The categories by column, JSON-able: ids, names, images present and absent, and the parents' numbers.
+    """Return the categories by column, JSON-able: ids, names, images present and absent, and indices of parents.
 
     `open` lists the categories that are open at first, as they are in `top`.
     """
@@ -55,9 +55,9 @@ def _open(top: Sequence[Branch]) -> set[int]:
 
 
 def branches(categories: Categories) -> tuple[list[Branch], int]:
-    """The tree from its roots down, level by level as far as the limit goes, and the roots left out.
+    """Return the tree from its roots down, level by level up to a limit, and the number of roots left out.
 
-    A category stands under each of its parents; the most frequent come first.
+    A category is listed under each of its parents; the most frequent come first.
     """
     below = _below(categories)
     limit = WRITTEN if _places(below, WRITTEN) <= WRITTEN else FEW
@@ -88,7 +88,7 @@ def _branch(categories: Categories, number: int) -> Branch:
 
 
 def _below(categories: Categories) -> list[list[int]]:
-    """The children of each category, and last the roots."""
+    """Return the children of each category, and last the roots."""
     below: list[list[int]] = [[] for _ in range(len(categories) + 1)]
     for number, parents in enumerate(categories.parents):
         for parent in parents or (-1,):
@@ -100,7 +100,7 @@ def _below(categories: Categories) -> list[list[int]]:
 
 
 def _places(below: Sequence[Sequence[int]], limit: int) -> int:
-    """How many places the tree has, counted no further than just above `limit`."""
+    """Return how many places the tree has, counted no further than just above `limit`."""
     front, places = list(below[-1]), len(below[-1])
     while front and places <= limit:
         children = below[front.pop()]

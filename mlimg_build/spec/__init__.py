@@ -1,4 +1,4 @@
-"""The spec language: YAML with places → frozen models, problems that can be understood, JSON Schema."""
+"""The spec language: YAML with places, frozen models, readable problems, JSON Schema."""
 
 from mlimg_build.spec.canonical import canonical_json, digest_of
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec

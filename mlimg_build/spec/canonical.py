@@ -1,4 +1,4 @@
-"""One text for one value, so that a digest says whether two values are equal."""
+"""Canonical JSON: one text per value, so that equal digests mean equal values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ DEEPEST = 100
 
 
 def canonical_json(value: object) -> bytes:
-    """The one UTF-8 JSON text of `value`: sorted keys, no white space, floats by `repr`; tuples are lists.
-
-    Raises `TypeError` for what is not JSON (sets, paths, arrays, keys that are not text), `ValueError` for
-    NaN, infinities, lone surrogates, and more than 100 levels of nesting (so also for a value in itself).
+    """Return the canonical UTF-8 JSON text of `value`: sorted keys, no white space, floats by `repr`; tuples are lists.
 
     >>> canonical_json({"b": [1, 2.0], "a": None})
     b'{"a":null,"b":[1,2.0]}'
+
+    Raises:
+        TypeError: for what is not JSON (sets, paths, arrays, keys that are not text).
+        ValueError: for NaN, infinities, lone surrogates, and more than 100 levels of nesting (so also for a value
+            that contains itself).
     """
     _require_json(value, "value", 0)
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -27,7 +29,7 @@ def canonical_json(value: object) -> bytes:
 
 
 def digest_of(value: object) -> str:
-    """The sha256 of `canonical_json(value)`, in hex.
+    """Return the sha256 of `canonical_json(value)`, in hex.
 
     >>> digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
     True
@@ -36,7 +38,7 @@ def digest_of(value: object) -> str:
 
 
 def _require_json(value: Any, where: str, depth: int) -> None:
-    """Nothing happens for JSON; exact types only, because a subclass may hold more than its JSON says."""
+    """Raises `TypeError` or `ValueError` if the value is not JSON; exact types only, as a subclass may hold more."""
     if depth > DEEPEST:
         raise ValueError(f"{where} is nested deeper than {DEEPEST} levels")
     kind = type(value)

@@ -1,4 +1,4 @@
-"""What must fit together in a spec; read from the data, so that it is said beside other problems."""
+"""Checks across the parts of a spec; they read the data, so that findings are shown beside other problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_spec"]
 
 
 def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
-    """What does not fit together; parts of a wrong type are left to the models."""
+    """Yield what does not fit together; parts of a wrong type are left to the models."""
     yield from _transfer(data)
     yield from _frozen(data)
     yield from _learnt(data)
@@ -45,7 +45,7 @@ def _transfer(data: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _frozen(data: dict[str, Any]) -> Iterator[Finding]:
-    """A network has as many stages as it has; those of timm are counted where timm is."""
+    """Check that no more stages are frozen than a ResNet has; those of timm are checked where timm is loaded."""
     training, transfer = data.get("training"), data.get("transfer")
     model = training.get("model", RESNETS[0]) if isinstance(training, dict) else None
     stages = transfer.get("freeze_stages") if isinstance(transfer, dict) else None
@@ -74,7 +74,7 @@ def _learnt(data: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _grouped(data: dict[str, Any]) -> Iterator[Finding]:
-    """A column that says the group needs a table that has it."""
+    """Check that a group is given by a column only for sources that are tables."""
     split, sources = data.get("split"), data.get("sources")
     by = split.get("by") if isinstance(split, dict) else None
     for name, source in sources.items() if isinstance(sources, dict) else ():

@@ -1,4 +1,4 @@
-"""The plain data of one file, which knows where each of its keys and values stands."""
+"""The plain data of one file, with the place of each key and value."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class Document:
     data: dict[str, Any] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
-    written: dict[Path, str] = field(default_factory=dict)  # scalars as they stand in the file
+    written: dict[Path, str] = field(default_factory=dict)  # scalars as written in the file
     problems: list[Problem] = field(default_factory=list)
-    faulty: set[Path] = field(default_factory=set)  # values of which nothing more is to be said
-    defaulted: set[Path] = field(default_factory=set)  # values in which a variable's default stands
+    faulty: set[Path] = field(default_factory=set)  # values with a problem, of which no other is reported
+    defaulted: set[Path] = field(default_factory=set)  # values that use the default of a variable
 
     def key_place(self, path: Path) -> Place:
-        """Where the key at `path` stands; for an entry of a list, the entry; else its nearest ancestor."""
+        """Return the place of the key at `path`; for an entry of a list, of the entry; else of its nearest ancestor."""
         return self.keys.get(path) or self.value_place(path)
 
     def value_place(self, path: Path) -> Place:
-        """Where the value at `path` stands, or that of its nearest ancestor which is written in the file."""
+        """Return the place of the value at `path`, or of its nearest ancestor that is written in the file."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.values:
                 return self.values[path[:end]]
         return Place(self.file, 1, 1)
 
     def substituted(self, variables: Mapping[str, str]) -> Any:
-        """The data with variables replaced and lists as tuples; what fails is added to `problems`."""
+        """Return the data with variables replaced and lists as tuples; failures are added to `problems`."""
 
         def replaced(value: Any, path: Path) -> Any:
             if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The kinds of value that a spec is written in: names, WordNet ids, paths, sizes, numbers."""
+"""The types of the values in a spec: names, WordNet ids, paths, sizes, numbers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Part(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Says of a path field what the path must lead to."""
+    """Metadata of a path field: what the path must lead to."""
 
     kind: Literal["file", "folder", "file or folder"]
 
@@ -90,12 +90,12 @@ def refusal(
     hint: str = "",
     at: tuple[str | int, ...] = (),
 ) -> PydanticCustomError:
-    """The error by which a validator refuses a value; `at` leads from the value to the part at fault."""
+    """Return the error with which a validator refuses a value; `at` is the path from the value to the faulty part."""
     return PydanticCustomError(code, "{sentence}", {"sentence": sentence, "hint": hint, "at": at})
 
 
 def known_type(value: Any, types: tuple[str, ...], what: str) -> Any:
-    """The value, if its `type` is one of `types`, or if it is no mapping at all; else a refusal."""
+    """Return the value if its `type` is one of `types`, or if it is no mapping at all; raises a refusal otherwise."""
     if not isinstance(value, dict):
         return value
     if "type" not in value:
@@ -113,12 +113,12 @@ def known_type(value: Any, types: tuple[str, ...], what: str) -> Any:
 
 
 def tag_of(name: str) -> str:
-    """The name of an alternative in a union; no key can look like it."""
+    """Return the tag of an alternative in a union; no key can look like it."""
     return f"<{name}>"
 
 
 def is_slug(text: str) -> bool:
-    """Whether the text is a name: lower-case letters, digits, `.`, `_`, `-`, at most 100.
+    """Return whether the text is a name: lower-case letters, digits, `.`, `_`, `-`, at most 100.
 
     >>> is_slug("ml-images"), is_slug("ML Images")
     (True, False)
@@ -172,7 +172,7 @@ def _paths(value: Any) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """A number or boolean that a variable holds; quoted text without one stays text."""
+    """Return the number or boolean that a variable holds; quoted text without a variable stays text."""
     return resolve(value) if isinstance(value, Substituted) else value
 
 
@@ -188,7 +188,7 @@ def _bytes(value: Any) -> Any:
 
 
 def distinct(values: tuple[Any, ...], what: str) -> None:
-    """Nothing happens where no value occurs twice; else a refusal that names the first that does."""
+    """Raises a refusal that names the first value that occurs twice, if there is one."""
     seen = set()
     for i, value in enumerate(values):
         if value in seen:
@@ -197,7 +197,7 @@ def distinct(values: tuple[Any, ...], what: str) -> None:
 
 
 def increasing(values: Iterable[float]) -> bool:
-    """Whether each value is greater than the one before it."""
+    """Return whether each value is greater than the one before it."""
     return all(a < b for a, b in pairwise(values))
 
 

@@ -1,4 +1,4 @@
-"""Specs: read, checked, and able to say where each of their values is written."""
+"""Load and check specs, with the place of each of their values."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ BARE_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 class LoadedSpec:
     """A spec that has no errors, with its text.
 
-    `path` is as given; `text` as written, before variables; `digest` the sha256 (hex) of the canonical
-    JSON of the document before variables, so neither comments, layout nor the paths of a machine change it.
+    `path` is as given; `text` as written, before variables are replaced; `digest` is the sha256 (hex) of the
+    canonical JSON of the document before variables are replaced, so neither comments, layout nor the paths of a
+    machine change it.
     """
 
     spec: Spec
@@ -38,7 +39,7 @@ class LoadedSpec:
     document: Document = field(repr=False, compare=False)
 
     def place(self, *path: str | int) -> Place:
-        """Where the value at `path` is written, or its nearest ancestor that is.
+        """Return the place of the value at `path`, or of its nearest ancestor that is written.
 
         A value that spans lines is shown by its key. `loaded.place("sources", "flickr", "images")`.
         """
@@ -46,9 +47,10 @@ class LoadedSpec:
 
 
 def load_spec(path: Path, variables: Mapping[str, str] | None = None) -> LoadedSpec:
-    """The spec in the file at `path`; `variables` are the environment unless given.
+    """Load the spec in the file at `path`; `variables` are the environment unless given.
 
-    Raises `SpecError` with all problems of the file, sorted by place.
+    Raises:
+        SpecError: with all problems of the file, sorted by place.
     """
     require_text(path.absolute(), "the path of the spec")
     text = read_text(path, "spec")
@@ -56,16 +58,17 @@ def load_spec(path: Path, variables: Mapping[str, str] | None = None) -> LoadedS
 
 
 def parse_spec(text: str, file: str, directory: Path, variables: Mapping[str, str]) -> LoadedSpec:
-    """The spec that `text` holds; `file` names it in problems, relative paths are below `directory`.
+    """Parse the spec in `text`; `file` is its name in problems, relative paths are below `directory`.
 
-    Raises `SpecError` with all problems of the text, sorted by place.
+    Raises:
+        SpecError: with all problems of the text, sorted by place.
     """
     spec, document = read_model(Spec, text, file, directory, variables, check=check_spec)
     return LoadedSpec(spec, file, text, digest_of(document.data), tuple(_warnings(spec, document)), document)
 
 
 def file_paths(loaded: LoadedSpec) -> list[PathUse]:
-    """Every path that the spec names: where in the spec, the absolute path, and what it must lead to."""
+    """Return every path that the spec names: its keys in the spec, the absolute path, and what it must lead to."""
     return paths_of(loaded.spec)
 
 

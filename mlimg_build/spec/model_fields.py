@@ -1,4 +1,4 @@
-"""The models seen from outside: which keys a place of the spec has, and what they are for."""
+"""Look up the fields of the models: which keys a place of the spec can have, and their descriptions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Loc = tuple[str | int, ...]
 
 
 def is_tag(step: str | int) -> bool:
-    """Whether a step of a pydantic location names an alternative of a union, and so nothing in the file."""
+    """Return whether a step of a pydantic location names an alternative of a union, and so nothing in the file."""
     return isinstance(step, str) and (step == "[key]" or (step.startswith("<") and step.endswith(">")))
 
 
 def keys_at(root: type[BaseModel], loc: Loc) -> list[str]:
-    """The keys that the mapping at `loc` may have; sorted, empty where any may stand or none.
+    """Return the keys that the mapping at `loc` can have, sorted; empty if it can have any or none.
 
     `loc` is a location of pydantic, with its tags of unions.
     """
@@ -28,7 +28,7 @@ def keys_at(root: type[BaseModel], loc: Loc) -> list[str]:
 
 
 def described(root: type[BaseModel], loc: Loc) -> str:
-    """`path: what the field is for`, of the innermost field on the way to `loc`; empty if there is none."""
+    """Return `path: description` of the innermost field on the way to `loc`; "" if there is none."""
     _, trail = _descend(root, loc)
     if not trail:
         return ""
@@ -37,7 +37,7 @@ def described(root: type[BaseModel], loc: Loc) -> str:
 
 
 def _descend(root: type[BaseModel], loc: Loc) -> tuple[list[Any], list[tuple[list[str], FieldInfo]]]:
-    """The annotations that `loc` leads to, and the fields on the way."""
+    """Return the annotations that `loc` leads to, and the fields on the way."""
     here: list[Any] = [root]
     trail: list[tuple[list[str], FieldInfo]] = []
     path: list[str] = []
@@ -62,7 +62,7 @@ def _descend(root: type[BaseModel], loc: Loc) -> tuple[list[Any], list[tuple[lis
 
 
 def leaves_of(annotations: list[Any], tag: str | None = None) -> Iterator[tuple[Any, str | None]]:
-    """The alternatives of unions, each with its tag."""
+    """Yield the alternatives of unions, each with its tag."""
     for annotation in annotations:
         if get_origin(annotation) is Annotated:
             inner, *notes = get_args(annotation)

@@ -1,4 +1,4 @@
-"""The paths of a spec: which they are, and the spec without them."""
+"""The paths of a spec, and the spec without them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PathUse = tuple[tuple[str | int, ...], Path, PathKind]
 
 
 def paths_of(model: BaseModel) -> list[PathUse]:
-    """Every path in the model: the keys that lead to it, the path, what it must lead to."""
+    """Return every path in the model: the keys that lead to it, the path, what it must lead to."""
     return list(_uses(model, (), "file"))
 
 
 def without_paths(model: BaseModel) -> dict[str, Any]:
-    """The model as plain JSON types, with all defaults and without paths: a key holds no path of a machine.
+    """Return the model as plain JSON types, with all defaults and without paths, as part of a content key.
 
-    Whoever makes a key of it adds the digests of the files that the paths lead to.
+    The caller adds to its key the digests of the files that the paths lead to.
     """
     return {key: _plain(value) for key, value in model if not _is_path(value)}
 

@@ -1,4 +1,4 @@
-"""Settings of a training that take effect at an epoch which the training does not have."""
+"""Find settings of a training that take effect at an epoch that the training does not have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Unreached(NamedTuple):
 
 
 def unreached(spec: Spec) -> Iterator[Unreached]:
-    """What the spec says of epochs that its training or transfer does not reach; defaults are not spoken of."""
+    """Yield written settings for epochs that the training or transfer does not reach; defaults are not reported."""
     for name, part in (("training", spec.training), ("transfer", spec.transfer)):
         if part is None:
             continue

@@ -1,4 +1,4 @@
-"""A file → its document → a model, with every problem of the file at once."""
+"""Read a file into its document and its model, with every problem of the file at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def require_text(path: Path, what: str) -> None:
-    """Raises `SpecError` `path-not-utf-8` for a path that cannot be written into a dataset or shown."""
+    """Raises `SpecError` `path-not-utf-8` if a path cannot be written into a dataset or shown."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -32,9 +32,10 @@ def require_text(path: Path, what: str) -> None:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a file written by people, without a byte order mark.
+    """Return the text of a file written by people, without a byte order mark.
 
-    Raises `SpecError`: `spec-missing`, `spec-unreadable`, `yaml-too-big`, `yaml-not-utf8`.
+    Raises:
+        SpecError: `spec-missing`, `spec-unreadable`, `yaml-too-big`, `yaml-not-utf8`.
     """
     try:
         with path.open("rb") as stream:
@@ -76,9 +77,12 @@ def read_model(
     *,
     check: Callable[[dict[str, Any]], Iterable[Finding]] = lambda data: (),
 ) -> tuple[Model, Document]:
-    """The model that the text holds; relative paths are below `directory`.
+    """Parse the text into a model; return it and its document. Relative paths are below `directory`.
 
-    Raises `SpecError` with every problem of the text, sorted by place.
+    `check` yields further findings from the data.
+
+    Raises:
+        SpecError: with every problem of the text, sorted by place.
     """
     document = read_document(text, file)
     data = document.substituted(variables)

@@ -1,4 +1,4 @@
-"""The language as JSON Schema, for editors."""
+"""The spec language as JSON Schema, for editors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VARIABLE = {
 }
 REFERENCE = {"$ref": "#/$defs/Variable"}
 OUTSIDE = ("description", "default")
-# pydantic leaves some bounds in its own words; ${NAME} fits several alternatives, so none can be the only one
+# pydantic keeps its own names for some bounds; ${NAME} fits several alternatives, so oneOf would fail
 WORDS = {
     "ge": "minimum",
     "gt": "exclusiveMinimum",
@@ -27,7 +27,7 @@ AS_IS = ("default", "enum", "const", "required")
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a spec; `${NAME}` is accepted where a number, a choice or a name is."""
+    """Return the JSON Schema (2020-12) of a spec; it accepts `${NAME}` in place of a number, a choice or a name."""
     schema: dict[str, Any] = _opened(Spec.model_json_schema())
     schema.setdefault("$defs", {})["Variable"] = VARIABLE
     return {
@@ -38,7 +38,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _opened(node: Any, *, open_const: bool = False) -> Any:
-    """The schema without pydantic's titles, and with variables where text alone would be refused."""
+    """Return the schema without pydantic's titles, and with variables where text alone would be refused."""
     if isinstance(node, list):
         return [_opened(item, open_const=True) for item in node]
     if not isinstance(node, dict):
@@ -52,7 +52,7 @@ def _opened(node: Any, *, open_const: bool = False) -> Any:
     if "patternProperties" in result:
         result["additionalProperties"] = False
     closed = result.get("type") in ("integer", "number", "boolean") or "pattern" in result or "enum" in result
-    if "const" in result:  # `type` and `mlimg` decide what the rest is; other single choices are like enum
+    if "const" in result:  # `type` and `mlimg` decide the rest; other single choices are like enum
         closed = open_const
     if not closed:
         return result

@@ -1,4 +1,4 @@
-"""What a word with a typo was probably meant to be."""
+"""Suggest what a word with a typo was probably meant to be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["listed", "nearest"]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like `word`, or None where none is like it; case, `-` and `_` make no difference.
+    """Return the choice most similar to `word`, or None if none is similar; case, `-` and `_` make no difference.
 
     >>> nearest("imges", ["images", "labels"])
     'images'
@@ -26,7 +26,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
-    """The words as a list in a sentence.
+    """Return the words as a list in a sentence.
 
     >>> listed(["a", "b", "c"], "or")
     'a, b or c'

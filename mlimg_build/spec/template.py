@@ -13,9 +13,10 @@ __all__ = ["init_text"]
 
 
 def init_text(name: str) -> str:
-    """A commented spec of that name, which loads.
+    """Return a commented, valid spec of that name.
 
-    Raises `SpecError` (`wrong-value`) where `name` is not lower-case letters, digits, dots, `-` and `_`.
+    Raises:
+        SpecError: `wrong-value` if `name` is not lower-case letters, digits, dots, `-` and `_`.
     """
     if not is_slug(name):
         raise SpecError(

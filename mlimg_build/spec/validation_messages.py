@@ -1,4 +1,4 @@
-"""What pydantic found wrong, said so that the person who wrote the file understands it."""
+"""Turn pydantic's errors into messages for the person who wrote the file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRUTHS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false
 
 
 class Finding(NamedTuple):
-    """A problem before it has a place: `path` in the data, shown at its key or at its value.
+    """A problem without a place yet: `path` in the data, shown at its key or at its value.
 
     `key` is the one that is missing, or that an unknown one was probably meant to be.
     """
@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
 
 def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) -> Finding:
-    """The finding that an error of `root`'s validation means; `written` is its scalar in the file."""
+    """Return the finding for an error of `root`'s validation; `written` is its scalar in the file."""
     loc = error["loc"]
     path = tuple(step for step in loc if not is_tag(step))
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
@@ -127,7 +127,7 @@ def _type_hint(kind: str, value: Any, written: str | None) -> str:
 
 
 def _found(value: Any, written: str | None) -> str:
-    """The value, and the variable that it came from, if so; a number as it is written (1.0, not 1)."""
+    """Return the value, with the variable that it came from, if any; a number as it is written (1.0, not 1)."""
     if isinstance(written, str) and isinstance(value, int | float) and not isinstance(value, bool):
         return written[:60] if "${" not in written else f"{shown(value)} (from {written[:60]})"
     if isinstance(value, Substituted) or (isinstance(value, str) and written is not None and "${" in written):

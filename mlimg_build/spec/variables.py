@@ -13,7 +13,7 @@ INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
 class Substituted(str):
-    """Text in which a variable was replaced: `12` is a number where one is wanted, else text."""
+    """Text in which a variable was replaced: `12` is a number where one is expected, else text."""
 
     __slots__ = ()
 
@@ -28,9 +28,9 @@ class Fault:
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> tuple[str, list[Fault]]:
-    """The text with its variables replaced, and what is wrong with them.
+    """Return the text with its variables replaced, and what is wrong with them.
 
-    An empty variable counts as unset where there is a default, as in a shell. Replaced text is final.
+    An empty variable counts as unset if there is a default, as in a shell. Replaced text is not replaced again.
 
     >>> substitute("${ROOT}/train $$5 ${N:-2}", {"ROOT": "/data"})
     ('/data/train $5 2', [])
@@ -70,7 +70,7 @@ def substitute(text: str, variables: Mapping[str, str]) -> tuple[str, list[Fault
 
 
 def takes_default(text: str, variables: Mapping[str, str]) -> bool:
-    """Says whether a variable of the text is replaced by its default, as none has set it.
+    """Return whether a variable of the text is replaced by its default because it is not set.
 
     >>> takes_default("${ROOT:-data}/train", {}), takes_default("${ROOT:-data}/train", {"ROOT": "/data"})
     (True, False)

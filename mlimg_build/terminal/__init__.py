@@ -1,4 +1,4 @@
-"""What people see: problems, progress, plans and results. Understandable without colour; progress goes to stderr."""
+"""Output for people: problems, progress, plans and results. Readable without colour; progress goes to stderr."""
 
 from .caches import show_cache, show_pruned
 from .console import size

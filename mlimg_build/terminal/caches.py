@@ -1,4 +1,4 @@
-"""What builds and trainings keep, and what was removed of it, for people."""
+"""Show what builds and trainings keep, and what was removed of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show_cache", "show_pruned"]
 
-KEY = 8  # letters of a run's folder that tell it from the others
+KEY = 8  # letters of a run's folder that identify it
 WORDS = {
     "needed": "needed",
     "previous": "previous",
@@ -32,7 +32,7 @@ JUDGED = {
 
 
 def show_cache(found: CacheContents, folder: Path) -> None:
-    """Prints a table for each store, and one of all runs; says what a prune would free."""
+    """Print a table for each store, one of all runs, and what a prune would free."""
     for store in found.stores:
         _show_store(store)
     for runs, group in groupby(
@@ -70,7 +70,7 @@ def _show_store(store: StoreContents) -> None:
 
 
 def show_pruned(pruned: CachePruned, folder: Path) -> None:
-    """Prints what was removed, or would be, and how many bytes that frees."""
+    """Print what was removed, or would be, and how many bytes that frees."""
     if not pruned.looked:
         err.print(f"nothing of that is kept in {folder}: is it the --out of the builds?")
     if pruned.stages or pruned.runs:

@@ -1,4 +1,4 @@
-"""Where text goes: stdout for data, stderr for the rest; understandable without colour, and tables without frames."""
+"""The consoles: stdout for data, stderr for the rest; readable without colour, tables without frames."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rich.table import Table
 
 __all__ = ["err", "out", "percent", "size", "table"]
 
-WIDE = 100_000  # a pipe has no width, and a line that is cut or folded there cannot be searched
+WIDE = 100_000  # a pipe has no width, and a line that is cut or folded cannot be searched
 
 
 class _Plain(Console):
     def on_broken_pipe(self) -> None:
-        """Leaves it to `main` what follows; rich would exit with 1."""
+        """Leave the error to `main`; rich would exit with 1."""
         raise BrokenPipeError
 
 
 def _console(*, stderr: bool) -> Console:
-    """A console that prints text as it is: what stands in brackets in a path is no markup."""
+    """Return a console that prints text as it is: brackets in a path are not markup."""
     console = _Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.size = ConsoleDimensions(WIDE, 25)
@@ -31,7 +31,7 @@ err = _console(stderr=True)
 
 
 def size(count: float) -> str:
-    """Bytes for people.
+    """Return a number of bytes in B, KiB, MiB, GiB or TiB.
 
     >>> size(123), size(5_400_000)
     ('123 B', '5.1 MiB')

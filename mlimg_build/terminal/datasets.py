@@ -1,4 +1,4 @@
-"""Plans, builds and datasets, for people."""
+"""Show plans, builds and datasets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from mlimg_build.explain.label_proofs import Proof
 
 NO_DATASET = {"dataset-missing", "not-a-dataset"}
-RULES = 3  # without effect, that a build names
-MOST = 12  # categories that one line lists
+RULES = 3  # rules without effect that a build names
+MOST = 12  # categories listed on one line
 
 __all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof", "show_verified", "show_why"]
 
 
 def show_plan(summary: dict[str, Any]) -> None:
-    """Prints what a build would do, and why."""
+    """Print what a build would do, and why."""
     part = "" if summary["fraction"] >= 1 else f", fraction {summary['fraction']:g}"
     if part:
         total = sum(summary["splits"].values())
@@ -85,7 +85,7 @@ def _coded(counts: Mapping[str, int]) -> str:
 
 
 def _notes(sources: Mapping[str, Mapping[str, Any]]) -> str:
-    """How much of the sources is lost, and how much was used and is worth a look."""
+    """Return how much of the sources was passed over, and how much was used and should be reviewed."""
     gone, kept = (
         sum(sum(source[which].values()) for source in sources.values()) for which in ("passed_over", "noted")
     )
@@ -103,7 +103,7 @@ def _notes(sources: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _show_groups(summary: dict[str, Any]) -> None:
-    """Prints the splits in images and groups: where groups draw as a whole, shares are what comes out."""
+    """Print the splits in images and groups, with the shares that result from drawing whole groups."""
     groups, total = summary["groups"], sum(summary["splits"].values())
     if groups is None:
         shares = ", ".join(
@@ -113,7 +113,7 @@ def _show_groups(summary: dict[str, Any]) -> None:
         return
     for rule in dict.fromkeys(groups["by"].values()):
         sources = ", ".join(source for source, one in groups["by"].items() if one == rule)
-        out.print(Text(f"groups      by {rule} in {sources}"))  # a pattern is no markup
+        out.print(Text(f"groups      by {rule} in {sources}"))  # a pattern is not markup
     images = sum(summary["splits"].values())
     for split, count in summary["splits"].items():
         in_it = groups["splits"].get(split, 0)
@@ -124,7 +124,7 @@ def _show_groups(summary: dict[str, Any]) -> None:
 
 
 def _show_pairs(summary: dict[str, Any]) -> None:
-    """Prints the pairs of categories that go together, and how many are left out and why."""
+    """Print the pairs of co-occurring categories, and how many are left out and why."""
     if not summary["pair_list"]:
         return
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["pairs_left_out"].items())
@@ -135,7 +135,7 @@ def _show_pairs(summary: dict[str, Any]) -> None:
 
 
 def show_built(built: Built) -> None:
-    """Prints the path of the dataset on stdout, and what was done on stderr."""
+    """Print the path of the dataset on stdout, and what was done on stderr."""
     if built.seconds:
         rate = f", {built.read / built.seconds:,.0f} images/s" if built.read else ""
         err.print(
@@ -184,7 +184,7 @@ def show_built(built: Built) -> None:
 
 
 def show_why(told: dict[str, Any], whole: bool) -> None:
-    """Prints how an image's labels came about: statement by statement for a `whole` image, else each chain in full."""
+    """Print the origin of an image's labels: statement by statement for a `whole` image, else each chain in full."""
     about = f"{told['split']} row {told['row']}, {told['status']}, {told['width']} × {told['height']}"
     rights = ", ".join(text for text in (told["licence"], told["author"]) if text)
     tree = Tree(Text.assemble((told["image"], "bold"), f"  {about}{', ' + rights if rights else ''}"))
@@ -220,7 +220,7 @@ def show_why(told: dict[str, Any], whole: bool) -> None:
 
 
 def show_portrait(told: dict[str, Any]) -> None:
-    """Prints where a category came from and which rules put labels there."""
+    """Print the origin of a category and the rules that added its labels."""
     for one in told["categories"]:
         about = f"  {one['present']:,} images present, {one['absent']:,} absent"
         tree = Tree(Text.assemble((f"{one['name']} {one['wnid']}", "bold"), about))
@@ -275,7 +275,7 @@ def _line(step: str, text: str, place: str) -> Text:
 
 
 def show_verified(path: Path, found: Verification) -> None:
-    """Prints what is wrong with a dataset, or that nothing is."""
+    """Print what is wrong with a dataset, or that nothing is."""
     from mlimg_build.compiler.diff.sections import counted  # noqa: PLC0415  other commands need not load it
 
     _findings(found.findings)
@@ -290,7 +290,7 @@ def show_verified(path: Path, found: Verification) -> None:
 
 
 def show_proof(proof: Proof) -> None:
-    """Prints which labels do not follow from their origin, or that all do."""
+    """Print which labels do not follow from their origin, or that all do."""
     _findings(proof.findings)
     listed = ", ".join(f"{rule} {count:,}" for rule, count in proof.by_rule.items())
     verdict = (
@@ -311,7 +311,7 @@ def _findings(findings: Iterable[Finding]) -> None:
 
 
 def show_info(told: dict[str, Any]) -> None:
-    """Prints what a dataset holds."""
+    """Print what a dataset holds."""
     from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
 
     attributes, labels, categories = told["attributes"], told["labels"], told["categories"]

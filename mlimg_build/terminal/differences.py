@@ -1,4 +1,4 @@
-"""What differs between two specs, locks or datasets, for people."""
+"""Show what differs between two specs, locks or datasets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["show_differences"]
 
-ROWS = 20  # of a table of details; `--markdown` and `--json` tell more
+ROWS = 20  # of a table of details; `--markdown` and `--json` have more
 
 
 def show_differences(found: Differences) -> None:
-    """Prints what differs in tables on stdout; where nothing does, says so on stderr and prints nothing."""
+    """Print the differences in tables on stdout; if there are none, print that on stderr."""
     from mlimg_build.compiler.diff.sections import sections, summary  # noqa: PLC0415  numpy is slow to load
 
     if not found.different:

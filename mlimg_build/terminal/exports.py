@@ -1,4 +1,4 @@
-"""What an export wrote, for people."""
+"""Show what an export wrote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["show_exported"]
 
 
 def show_exported(exported: Exported) -> None:
-    """Prints the path of an export on stdout, and on stderr its files by split and what was left out."""
+    """Print the path of an export on stdout, and on stderr its files by split and what was left out."""
     listed = table("split", "images", "files", "size", "left out", right=("images", "files", "size"))
     for split, parts in exported.parts.items():
         listed.add_row(

@@ -1,4 +1,4 @@
-"""What of the sources is not used, for people: categories and images, each with its reason."""
+"""Show what of the sources is not used: categories and images, each with its reason."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .console import out, table
 
 __all__ = ["show_left_out", "show_left_out_image", "show_unused_categories", "show_unused_category"]
 
-SHOWN = 8  # categories that are named
+SHOWN = 8  # categories listed
 
 
 def show_unused_categories(
     to: Console, unused: Sequence[Mapping[str, Any]], total: int, more: str, shown: int = SHOWN
 ) -> None:
-    """Prints the source categories that are not used, most images first; `more` says where the rest is listed."""
+    """Print the source categories that are not used, most images first; `more` says where the rest is listed."""
     if not unused:
         return
     to.print(f"\n{len(unused):,} of {total:,} source categories are not used")
@@ -32,7 +32,7 @@ def show_unused_categories(
 
 
 def show_left_out(to: Console, left_out: Mapping[str, int], listed: str = "") -> None:
-    """Prints how many images are not in the dataset, by reason; `listed` is the file that lists them."""
+    """Print how many images are not in the dataset, by reason; `listed` is the file that lists them."""
     from mlimg_build.compiler.plan.left_out import REASONS  # noqa: PLC0415  numpy is slow to load
 
     if not left_out:
@@ -49,14 +49,14 @@ def show_left_out(to: Console, left_out: Mapping[str, int], listed: str = "") ->
 
 
 def show_unused_category(found: Sequence[Mapping[str, str]]) -> None:
-    """Prints why a source category is not used."""
+    """Print why a source category is not used."""
     for one in found:
         name = one["name"] or one["category"]
         out.print(f"{one['source']}: {name} is not used: {one['evidence'] or 'nothing speaks for a synset'}")
 
 
 def show_left_out_image(entry: Mapping[str, Any]) -> None:
-    """Prints why one image is not in the dataset."""
+    """Print why one image is not in the dataset."""
     out.print(f"{entry['image']} is left out: {entry['meaning']} ({entry['reason']})")
     for label in filter(None, entry["labels"].split("; ")):
         out.print(f"  {label}")

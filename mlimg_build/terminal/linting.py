@@ -1,4 +1,4 @@
-"""What to look at in a spec's categories and rules, for people."""
+"""Show what to review in a spec's categories and rules."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["show_lint"]
 
-SHOWN = 8  # findings of one kind
+SHOWN = 8  # findings listed of one kind
 
 
 def show_lint(found: Lint) -> None:
-    """Prints the findings kind by kind, the largest first, then unused rules and contradictions."""
+    """Print the findings kind by kind, the largest first, then unused rules and contradictions."""
     from mlimg_build.compiler.diff.sections import counted  # noqa: PLC0415  other commands need not load it
 
     form = found.shape
@@ -78,7 +78,7 @@ def show_lint(found: Lint) -> None:
 
 
 def _show_copies(found: Lint) -> None:
-    """Prints how many images are copies, and some whose copies differ."""
+    """Print how many images are copies, and some whose copies differ."""
     from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
 
     if not found.copied.get("groups"):

@@ -1,4 +1,4 @@
-"""Decisions about source categories, for people."""
+"""Show decisions about source categories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BANDS = (0.95, 0.8, 0.6, 0.0)
 
 
 def show_nouns(found: Sequence[Mapping[str, str]]) -> None:
-    """Prints the synsets that a name may be."""
+    """Print the synsets that a name may mean."""
     listed = table("id", "synset", "found as")
     for one in found:
         listed.add_row(one["wnid"], one["synset"], one["as"])
@@ -26,7 +26,7 @@ def show_nouns(found: Sequence[Mapping[str, str]]) -> None:
 
 
 def show_review(plan: Plan, path: Path, rows: int, reviewed: int, used: Path | None) -> None:
-    """Prints on stderr how sure the decisions are, and what to do with the file."""
+    """Print on stderr how certain the decisions are, and what to do with the file."""
     placed = plan.facts.vocabulary.placed
     found = [row for row in placed if row.unreviewed and row.fate != "excluded"]
     listed = table("score", "same as", "a kind of", "images", right=("same as", "a kind of", "images"))

@@ -1,4 +1,4 @@
-"""Models, evaluations and predictions, for people."""
+"""Show models, evaluations and predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["show_evaluation", "show_modelled", "show_predicted", "show_written"]
 
 
 def show_modelled(made: Modelled) -> None:
-    """Prints the path of the model on stdout, and what it is worth on stderr."""
+    """Print the path of the model on stdout, and its evaluation on stderr."""
     if made.again:
         err.print("the model was there already")
     if made.evaluation is None:
@@ -45,7 +45,7 @@ def show_modelled(made: Modelled) -> None:
 
 
 def show_evaluation(found: dict[str, Any]) -> None:
-    """Prints how good a model is."""
+    """Print the evaluation of a model."""
     out.print(f"{found['images']:,} images of {found['split']}, after {found['step']:,} steps\n")
     if found["kind"] == "single_label":
         out.print(f"top-1 {percent(found['top1'])}\ntop-5 {percent(found['top5'])}")
@@ -91,7 +91,7 @@ def show_evaluation(found: dict[str, Any]) -> None:
 
 
 def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
-    """Prints the labels of each image as it comes; returns the images and how many were not readable."""
+    """Print the labels of each image as it comes; return the numbers of images and of unreadable ones."""
     count = failed = 0
     for image in found:
         count += 1
@@ -108,7 +108,7 @@ def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
 
 
 def show_written(to: Path, count: int, failed: int) -> None:
-    """Prints the path of a written file on stdout, and what it holds on stderr."""
+    """Print the path of a written file on stdout, and what it holds on stderr."""
     bad = f", {failed:,} of them could not be read and have a reason instead" if failed else ""
     err.print(f"{count:,} {'image' if count == 1 else 'images'}{bad}")
     out.print(str(to))

@@ -1,4 +1,4 @@
-"""Pairs of categories that go together, for people."""
+"""Show pairs of co-occurring categories."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .console import out, table
 
 __all__ = ["show_pairs"]
 
-SHOWN = 8  # pairs of one table
+SHOWN = 8  # pairs listed in one table
 WIDEST = 20  # letters of a category's name
 
 
 def show_pairs(rows: Sequence[dict[str, Any]], *, where: str = "--json lists all") -> None:
-    """Prints what each pair rests on and would add, those that add the most first."""
+    """Print the counts behind each pair and what it would add, those that add the most first."""
     listed = table(
         "where", "is also", "seen in", "bound", "adds up to", "", right=("seen in", "bound", "adds up to")
     )

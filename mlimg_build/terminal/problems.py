@@ -1,4 +1,4 @@
-"""Problems with their place and what to do about them."""
+"""Show problems with their place and what to do about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["show_problems"]
 
 
 def show_problems(problems: Iterable[Problem]) -> None:
-    """Writes every problem to stderr with its place and what to do about it."""
+    """Write every problem to stderr with its place and what to do about it."""
     from mlimg_build.spec import render  # noqa: PLC0415  pydantic is slow to load
 
     listed = list(problems)

@@ -54,7 +54,7 @@ class Watcher:
             self.bars.stop()
 
     def step(self, message: str) -> None:
-        """Says what is being done."""
+        """Show what is being done."""
         if self.status:
             if message == "assembling the dataset":
                 self.bars.stop()
@@ -64,7 +64,7 @@ class Watcher:
             err.print(message)
 
     def follow(self, images: int, shards: int) -> Callable[[Any], None]:
-        """Gives the function that hears of each `Progress` of the tasks that are left."""
+        """Return a callback for each `Progress` of the remaining tasks."""
         self.images, self.shards = images, shards
         self.started = self.told = time.monotonic()
         if self.live:
@@ -76,7 +76,7 @@ class Watcher:
         return self._hear
 
     def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
-        """Gives the function that hears of each record of a run of `steps` that goes on after `done`."""
+        """Return a callback for each record of a run of `steps` that resumes after step `done`."""
         again = f", going on after step {done:,}" if done else ""
         bar = None
         if self.live:
@@ -124,7 +124,7 @@ class Watcher:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function (done, total) that draws a bar on a terminal and is silent elsewhere."""
+    """Yield a function (done, total) that draws a bar on a terminal and is silent elsewhere."""
     with Progress(
         TextColumn(what),
         BarColumn(),
@@ -138,7 +138,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _recorded(record: dict[str, Any]) -> str:
-    """A record of a run's history in a few words."""
+    """Return a record of a run's history in a few words."""
     if record["kind"] == "step":
         speed = f"{record['images_per_second']:,.0f} images/s"
         return f"epoch {record['epoch']:.2f}, loss {record['loss']:.4g}, rate {record['rate']:.3g}, {speed}"

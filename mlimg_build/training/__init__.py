@@ -1,4 +1,4 @@
-"""Networks: trained on a dataset, evaluated, tuned to another, used. The only package that imports torch."""
+"""Training, evaluation, fine-tuning and use of networks. The only package that imports torch."""
 
 from mlimg_build.training.data.batches import Batch, BatchLoader, BatchPlan
 from mlimg_build.training.data.samples import Samples

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Choose the compute device, and configure torch for it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class ComputeDevice:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """channels_last on a GPU, whose tensor cores want it."""
+        """channels_last on a GPU, whose tensor cores prefer it; contiguous on a CPU."""
         return torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The device that a spec asks for: "auto", "cpu" or "cuda".
+    """Return the device that a spec asks for: "auto", "cpu" or "cuda".
 
     Raises:
-        TrainingError: `device-missing`, where there is no GPU that this torch can use.
+        TrainingError: `device-missing` if the spec asks for "cuda" and torch finds no GPU.
     """
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
@@ -50,10 +50,10 @@ def choose_device(wanted: str) -> torch.device:
 
 @contextmanager
 def prepared(wanted: str, backend: TrainingBackend) -> Iterator[ComputeDevice]:
-    """The machine as the backend wants it used; torch's process-wide settings are put back at the end.
+    """Yield the device, with torch configured as the backend asks; restore torch's process-wide settings at the end.
 
-    Without a GPU one core is left to what loads data, whatever the number of its processes: computing threads that are
-    crowded out wait for each other, and another number of them rounds differently.
+    Without a GPU, one core is left to the data loader, whatever its number of processes: computing threads that lack a
+    core wait for each other, and another number of threads rounds differently.
     """
     device = choose_device(wanted)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Transfer: the trained network with a new softmax layer, tuned to a source with one label an image."""
+"""Transfer: fine-tune the trained network, with a new softmax layer, on a source with one label per image."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ __all__ = ["Classes", "classes_of", "transfer"]
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes of a transfer: `categories` are theirs in the dataset, by WordNet id; images by row, -1 for none."""
+    """The classes of a transfer: their `categories` in the dataset, sorted by WordNet id, and the class of each row.
+
+    `train_class` and `validation_class` are int32[rows of their split], -1 for an image without a class.
+    """
 
     categories: tuple[int, ...]
     train: str
@@ -52,7 +55,7 @@ class Classes:
     left_out: int  # images of the source without exactly one stated label
 
     def samples(self, dataset: Dataset) -> tuple[Samples, Samples | None]:
-        """The training and the validation images."""
+        """Return the training images and the validation images; None for the latter if the dataset has none."""
         later = None
         if self.validation is not None and self.validation_class is not None:
             later = Samples(dataset, self.validation, self.validation_class)
@@ -60,13 +63,13 @@ class Classes:
 
 
 def classes_of(dataset: Dataset, source: str) -> Classes:
-    """The classes that `source` states, each image's own.
+    """Return the classes that `source` states, and the class of each image.
 
     Training images are those of the source in the split `transfer`, else `train`; validation images are those of
     `transfer_validation`, else `validation`, that any source states to show exactly one of the classes.
 
     Raises:
-        TrainingError: `transfer-without-images`.
+        TrainingError: `transfer-without-images` if no image of `source` is stated to show exactly one category.
     """
     for split in ("transfer", "train"):
         if split in dataset.splits and source in dataset.sources:
@@ -79,7 +82,7 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
         raise TrainingError(Problem("transfer-without-images", message, hint=hint))
     wnids = dataset.categories.wnid
     categories = sorted(np.unique(labels[labels >= 0]).tolist(), key=lambda category: wnids[category])
-    number = np.full(len(wnids) + 1, -1, np.int32)  # the last is that of -1
+    number = np.full(len(wnids) + 1, -1, np.int32)  # the last element is for label -1
     number[categories] = np.arange(len(categories), dtype=np.int32)
     code = dataset.sources.index(source)
     part = dataset[split]
@@ -101,12 +104,14 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
 
 
 def transfer(setting: Setting, part: Transfer, base: RunResult) -> RunResult:
-    """The network of `base` tuned to the source of `transfer`; what is there already is not done again.
+    """Fine-tune the network of `base` on the source of `transfer`; a finished run is not repeated.
 
-    With `compare_scratch` the same steps are also taken from random weights with nothing frozen, and the evaluation has
-    the outcome under `scratch`; that run's folder is `scratch/` in this one's.
+    With `compare_scratch`, the same steps are also run from random weights with nothing frozen, and the evaluation has
+    the result under `scratch`; that run's folder is `scratch/` in this one's.
 
-    Raises `TrainingError`: `device-missing`, `transfer-without-images`, and those of `learn`.
+    Raises:
+        TrainingError: `device-missing`, `transfer-without-images`, and those of `learn`.
+        CheckpointError: those of `load_model` and `learn`.
     """
     dataset = setting.dataset
     key = run_key("transfer", part, {"dataset": dataset.digest, "weights": base.card.digests["weights"]})
@@ -136,7 +141,7 @@ def transfer(setting: Setting, part: Transfer, base: RunResult) -> RunResult:
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """One recipe on one dataset, for networks from different beginnings."""
+    """One fine-tuning recipe on one dataset, for networks with different initial weights."""
 
     setting: Setting
     part: Transfer
@@ -145,7 +150,7 @@ class _Transfer:
     machine: ComputeDevice
 
     def run(self, name: str, key: str, folder: Path, backbone: Backbone, frozen: int) -> list[Problem]:
-        """Trains, saves and evaluates `backbone` in `folder`; returns warnings."""
+        """Train, save and evaluate `backbone` in `folder`; return warnings."""
         setting, part, dataset = self.setting, self.part, self.setting.dataset
         samples, later = self.classes.samples(dataset)
         order = ShuffleOrder(samples.usable(), part.shards_mixed, part.seed)
@@ -208,12 +213,12 @@ class _Transfer:
         return warnings
 
     def names(self) -> Sequence[tuple[str, str]]:
-        """(WordNet id, name) of each class."""
+        """Return the (WordNet id, name) of each class."""
         categories = self.setting.dataset.categories
         return [(categories.wnid[i], categories.names[i]) for i in self.classes.categories]
 
     def card(self, job: Job, size: int, trained: Backbone) -> Card:
-        """What the tuned network is."""
+        """Return the card of the fine-tuned network."""
         counts = np.bincount(self.classes.train_class[self.classes.train_class >= 0], minlength=job.outputs)
         return Card(
             name=self.setting.name,

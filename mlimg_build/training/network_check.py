@@ -1,4 +1,4 @@
-"""Whether a spec's network can be trained as the spec says; asked before hours of building."""
+"""Check that a spec's network can be trained as the spec says, before hours of building."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["check_network"]
 
 
 def check_network(loaded: LoadedSpec) -> None:
-    """Make the network of `training` once and try what the spec wants of it; nothing is kept.
+    """Create the network of `training` and try the spec's weights, input sizes and frozen stages; nothing is kept.
 
     Raises:
-        TrainingError, CheckpointError: of `make_backbone`, `find_weights`, `begin_with`, `try_size` and `freeze`,
-            each at its place in the spec.
+        TrainingError: those of `make_backbone`, `try_size` and `freeze`, each with its place in the spec.
+        CheckpointError: those of `find_weights` and `begin_with`, with their place in the spec.
     """
     training, transfer = loaded.spec.training, loaded.spec.transfer
     if training is None:
@@ -44,7 +44,7 @@ def check_network(loaded: LoadedSpec) -> None:
 
 @contextmanager
 def _at(loaded: LoadedSpec, *path: str | int) -> Iterator[None]:
-    """What is raised inside is at this place of the spec."""
+    """Give this place of the spec to the problems of an error raised inside that have none."""
     try:
         yield
     except MlimgError as error:

@@ -1,4 +1,4 @@
-"""`NAME.model/`: the finished network with all that belongs to it, put in the place of the one before in one step."""
+"""Publish a finished network and its files as `NAME.model/`, replacing the earlier one in one step."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HISTORY = "history.jsonl"
 
 
 def publish(folder: Path, trained: RunResult, tuned: RunResult | None) -> None:
-    """`folder` holds the trained network, and below `transfer/` the tuned one; what was there before is replaced.
+    """Replace `folder` by one that holds the trained network, and the fine-tuned one below `transfer/`.
 
-    Weights are hard links to those of the runs, copies across file systems.
+    Weights are hard links to those of the runs, or copies across file systems.
 
     Raises:
-        TrainingError: `not-replaceable`, where `folder` is something else than a model.
+        TrainingError: `not-replaceable` if `folder` is not a model.
         DatasetError: `disk-full`.
     """
     refuse_stranger(folder)
@@ -35,7 +35,7 @@ def publish(folder: Path, trained: RunResult, tuned: RunResult | None) -> None:
 
 
 def published(folder: Path, trained: RunResult) -> bool:
-    """Says whether `folder` holds the network of this run, with its evaluation."""
+    """Return whether `folder` holds the network of this run, with its evaluation."""
     try:
         card = read_card(folder)
     except CheckpointError:
@@ -44,7 +44,7 @@ def published(folder: Path, trained: RunResult) -> bool:
 
 
 def refuse_stranger(folder: Path) -> None:
-    """Raises `TrainingError` where a model would take the place of something that is none."""
+    """Raises `TrainingError` if a model would replace something that is not a model."""
     if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / CARD).is_file())):
         return
     message = f"{folder} exists and is no model, so it is not replaced"

@@ -1,4 +1,4 @@
-"""Where in a run a checkpoint of another one lies: counted in images, as batches of two sizes are no common measure."""
+"""The step at which a run resumes from another run's checkpoint: counted in images, as batch sizes may differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlimg_build.training.loop.trainer import Job
 
 __all__ = ["first_step", "position_of"]
 
-SAYS = {  # what it means that a setting differs between the run of a checkpoint and the one that goes on from it
+SAYS = {  # the effect of a setting that differs between the run of a checkpoint and the run that resumes from it
     "seed": "images come in another order, so some of this pass come twice and some not at all",
     "shards_mixed": "images come in another order, so some of this pass come twice and some not at all",
     "steps_per_epoch": "epochs have other lengths",
@@ -21,7 +21,7 @@ SAYS = {  # what it means that a setting differs between the run of a checkpoint
 
 
 def position_of(job: Job) -> dict[str, int]:
-    """What says, beside its step, where a checkpoint of this job lies in the data and in the schedule."""
+    """Return what locates a checkpoint of this job, beside its step, in the data and in the schedule."""
     return {
         "batch_size": job.stream.batch_size,
         "seed": job.seed,
@@ -32,10 +32,12 @@ def position_of(job: Job) -> dict[str, int]:
 
 
 def first_step(job: Job, state: Mapping[str, Any], path: Path) -> tuple[int, Problem | None]:
-    """The step of `job` at which a checkpoint goes on: the one that begins with the first image not yet seen.
+    """Return the step at which `job` resumes from a checkpoint: the one that begins with the first image not yet seen.
 
-    The problem, if any, is a warning that says which settings differ and what follows. Raises `CheckpointError`
-    `checkpoint-between-batches` where the images that were seen are no whole number of the job's batches.
+    The problem, if any, is a warning that says which settings differ and what follows.
+
+    Raises:
+        CheckpointError: `checkpoint-between-batches` if the images seen are not a whole number of the job's batches.
     """
     step, now, before = int(state["step"]), position_of(job), state.get("position")
     if state["key"] == job.key:
@@ -64,7 +66,7 @@ def first_step(job: Job, state: Mapping[str, Any], path: Path) -> tuple[int, Pro
     differ = [name for name in SAYS if before[name] != now[name]]
     epoch, was = first / job.steps_per_epoch, step / before["steps_per_epoch"]
     if abs(epoch - was) < 0.005 and "steps_per_epoch" in differ:
-        differ.remove("steps_per_epoch")  # as long in images, so the schedule is where it was
+        differ.remove("steps_per_epoch")  # equally many images, so the schedule has not moved
     for name in differ:
         moved = f": epoch {was:.2f} is {epoch:.2f} now" if name == "steps_per_epoch" else ""
         said.append(f"{name} {before[name]:,} → {now[name]:,}, {SAYS[name]}{moved}")

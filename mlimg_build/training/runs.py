@@ -1,4 +1,4 @@
-"""From a dataset and the `training` of a spec to a network: one run, its evaluation and its files."""
+"""One training run: from a dataset and the `training` of a spec to a network, its evaluation and its files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EVALUATION = "evaluation.json"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and with what a run works: `runs` keeps a folder a run, `digests` are those of spec, lock and dataset."""
+    """The inputs and the place of a run: `runs` has one folder per run, `digests` are those of spec and lock."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Setting:
     follower: Follower = field(default_factory=Quiet)
 
     def folder(self, key: str) -> Path:
-        """Where the run of a key keeps its files."""
+        """Return the folder of the run with this key."""
         return self.runs / key[:16]
 
 
@@ -61,19 +61,21 @@ class RunResult:
     folder: Path
     card: Card
     evaluation: dict[str, Any] | None
-    again: bool  # whether it was there already
+    again: bool  # whether the run was finished before
     warnings: tuple[Problem, ...] = ()
 
 
 def train(setting: Setting, part: Training, start: Path | None = None) -> RunResult:
-    """The network of `training`, trained on the dataset's training images; what is there already is not done again.
+    """Train the network of `training` on the dataset's training images; a finished run is not repeated.
 
-    A run is known by its key, the digest of `training` (but for what decides no weight), of the dataset and of the
-    weights that it begins with, so another dataset or another recipe is another run and takes nothing away from this
-    one. `start` is a checkpoint to go on from, also of a run with other settings; it must be of this dataset.
+    A run is identified by its key: the digest of `training` (without settings that affect no weight), of the dataset
+    and of the initial weights. Another dataset or another recipe is another run and leaves this one as it is. `start`
+    is a checkpoint to resume from, possibly of a run with other settings; it must be of this dataset.
 
-    Raises `TrainingError`: `device-missing`, `no-training-image`, and those of `make_backbone`, `find_weights`,
-    `begin_with` and `learn`.
+    Raises:
+        TrainingError: `device-missing`, `no-training-image`, `no-category`, and those of `make_backbone`, `try_size`
+            and `learn`.
+        CheckpointError: those of `find_weights`, `begin_with` and `learn`.
     """
     initial = None if part.weights is None else find_weights(part.weights)
     inputs = {} if initial is None else initial.inputs
@@ -157,7 +159,7 @@ def train(setting: Setting, part: Training, start: Path | None = None) -> RunRes
 def _begun(
     part: Training, initial: InitialWeights | None, categories: Sequence[str], warnings: list[Problem]
 ) -> tuple[Backbone, dict[str, Any] | None]:
-    """The network before its first step, and what was loaded into it; a warning where its head was not."""
+    """Return the network before its first step and what was loaded into it; add to `warnings` what was not."""
     backbone = make_backbone(part.model, len(categories), part.seed)
     if initial is None:
         return backbone, None
@@ -176,20 +178,20 @@ def _begun(
 
 
 def told_of(part: Training | Any) -> dict[str, Any]:
-    """A part of the spec as JSON, without the path of a machine: what the weights are says their digest."""
+    """Return a part of the spec as JSON, without the path of its weights: their digest identifies them."""
     told: dict[str, Any] = part.model_dump(mode="json", exclude={"weights"})
     return told
 
 
 def run_key(stage: str, part: Training | Any, inputs: Mapping[str, str]) -> str:
-    """The digest of everything that decides a run's weights but the machine: hex."""
+    """Return the digest, hex, of everything that decides a run's weights except the machine."""
     apart = {"device", "compare_scratch", "evaluation_threshold"}
     told = {name: value for name, value in told_of(part).items() if name not in apart}
     return digest_of({"stage": stage, "format": RUN_FORMAT, "part": told, "inputs": dict(inputs)})
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Batches until every image was read once, on average over the epochs.
+    """Return the number of batches in which every image is read once, on average over the epochs.
 
     >>> steps_per_epoch(1000, 300), steps_per_epoch(10, 300)
     (3, 1)
@@ -198,7 +200,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def versions(backbone: Backbone) -> dict[str, str]:
-    """What wrote a model, timm where the network is from it."""
+    """Return the versions of the packages that made a model; timm's too if the network is from it."""
     library = backbone.architecture.partition("/")[0] if "/" in backbone.architecture else ""
     return {
         "mlimg": mlimg_build.__version__,
@@ -210,7 +212,7 @@ def versions(backbone: Backbone) -> dict[str, str]:
 
 
 def refuse_nothing(order: ShuffleOrder, batch_size: int, message: str) -> list[Problem]:
-    """Raises `TrainingError` `no-training-image` where there is none; warns where a batch repeats images."""
+    """Return a warning if a batch repeats images. Raises `TrainingError` `no-training-image` if there is no image."""
     if not len(order):
         hint = "`mlimg info` counts the images of each split and those without bytes"
         raise TrainingError(Problem("no-training-image", message, hint=hint))
@@ -221,7 +223,7 @@ def refuse_nothing(order: ShuffleOrder, batch_size: int, message: str) -> list[P
 
 
 def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
-    """`run.json` says what a run's folder is of, for people."""
+    """Write `run.json`, which describes the run of a folder to people."""
     folder.mkdir(parents=True, exist_ok=True)
     told = {
         "name": job.name,
@@ -238,7 +240,10 @@ def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
 def _evaluation(
     setting: Setting, part: Training, machine: ComputeDevice, counts: Any, last: dict[str, Any]
 ) -> Callable[[Backbone], dict[str, float | None]] | None:
-    """Measures a network on the validation images; None where there are none. `last` is the latest in full."""
+    """Return a function that evaluates a network on the validation images and puts the full result in `last`.
+
+    None if there are no validation images.
+    """
     if not len(setting.dataset.splits.get("validation", ())):
         return None
     samples = Samples(setting.dataset, "validation")
@@ -272,7 +277,7 @@ def _kept(
     last: dict[str, Any],
     step: int,
 ) -> dict[str, Any] | None:
-    """The evaluation of the finished network, in `evaluation.json` too."""
+    """Return the evaluation of the finished network, and write it to `evaluation.json`."""
     if evaluate is None:
         return None
     if not last:
@@ -283,7 +288,7 @@ def _kept(
 
 
 def _finished(setting: Setting, part: Training, folder: Path, machine: ComputeDevice) -> RunResult:
-    """A run that is there; only its evaluation may have to be made up for, or made with another threshold."""
+    """Return the result of a finished run; evaluate it if its evaluation is missing or has another threshold."""
     card = read_card(folder)
     evaluation = read_evaluation(folder)
     if evaluation is None or threshold_of(evaluation, card) != part.evaluation_threshold:
@@ -298,13 +303,13 @@ def _finished(setting: Setting, part: Training, folder: Path, machine: ComputeDe
 
 
 def threshold_of(evaluation: Mapping[str, Any], card: Card) -> float:
-    """The threshold of an evaluation; those made before it was written down had that of the loss."""
+    """Return the threshold of an evaluation; older ones do not store it and used that of the loss."""
     before = card.training.get("loss", {}).get("positive_threshold", 0.7)
     return float(evaluation.get("positive_threshold", before))
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:
-    """The `evaluation.json` of a folder; None where there is none that can be read."""
+    """Return the `evaluation.json` of a folder; None if it is missing or unreadable."""
     try:
         told = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
     except (OSError, ValueError):

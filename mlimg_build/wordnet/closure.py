@@ -14,7 +14,7 @@ Edges: TypeAlias = "csr_array[np.bool_, tuple[int, int]]"  # older scipy has no 
 
 
 def from_pairs(pairs: NDArray[np.int32], n: int) -> Edges:
-    """The matrix bool[n, n] with True at each (row, column) of `pairs` int32[m, 2]; indices sorted."""
+    """Return the matrix bool[n, n] with True at each (row, column) of `pairs` int32[m, 2]; indices sorted."""
     pairs = np.unique(pairs, axis=0)
     start = np.searchsorted(pairs[:, 0], np.arange(n + 1)).astype(np.int32)
     values = np.ones(len(pairs), dtype=np.bool_)
@@ -23,11 +23,11 @@ def from_pairs(pairs: NDArray[np.int32], n: int) -> Edges:
 
 
 def transitive_closure(edges: Edges) -> Edges:
-    """True at [i, j] where one or more edges lead from i to j, bool[n, n] with sorted indices.
+    """Return bool[n, n] with sorted indices, True at [i, j] if one or more edges lead from i to j.
 
-    Strict: [i, i] is True only where i lies on a cycle. Each round prolongs only the pairs that the
-    round before found (semi-naive evaluation; Abiteboul, Hull, Vianu: Foundations of Databases, 13.1),
-    so it ends on cyclic graphs too, after as many rounds as the farthest pair is apart.
+    Strict: [i, i] is True only if i lies on a cycle. Each round extends only the pairs that the round
+    before found (semi-naive evaluation; Abiteboul, Hull, Vianu: Foundations of Databases, 13.1), so it
+    ends on cyclic graphs too, after as many rounds as the distance of the farthest pair.
     """
     total, fresh = edges, edges
     while fresh.nnz:
@@ -39,7 +39,7 @@ def transitive_closure(edges: Edges) -> Edges:
 
 
 def find_cycle(edges: Edges) -> tuple[int, ...]:
-    """The shortest cycle through the smallest node that lies on one, first node = last; () if there is none.
+    """Return the shortest cycle through the smallest node that lies on one, first node = last; () if there is none.
 
     >>> one_way = from_pairs(np.array([[0, 1], [1, 2]], np.int32), 3)
     >>> and_back = from_pairs(np.array([[0, 1], [1, 2], [2, 1]], np.int32), 3)
@@ -67,7 +67,7 @@ def find_cycle(edges: Edges) -> tuple[int, ...]:
 
 
 def reach(start: int, sources: NDArray[np.int32], targets: NDArray[np.int32], n: int) -> NDArray[np.intp]:
-    """The nodes that edges source → target lead to from `start`: nearest first, ties by index, no `start`."""
+    """Return the nodes that edges source → target lead to from `start`, without it: nearest first, ties by index."""
     seen = np.zeros(n, dtype=np.bool_)
     seen[start] = True
     frontier = seen.copy()

@@ -1,4 +1,4 @@
-"""From the WordNet database files to a noun graph, through NLTK's reader."""
+"""Compile a noun graph from the WordNet database files with NLTK's reader."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ _PARTS = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
 
 
 def compile_corpus(directory: Path, release: str | None = None) -> NounGraph:
-    """The noun graph of the WordNet database in `directory`.
+    """Return the noun graph of the WordNet database in `directory`.
 
     Takes the `wordnet` folder of NLTK's data or Debian's wordnet-base, whose missing `lexnames` is supplied.
     The release is read from the header of `data.noun` unless it is given. Two databases with the same nouns
-    give the same digest, in whatever order their pointers stand. Raises WordNetError "wordnet-missing" where
-    a file is missing, "wordnet-damaged" where the database cannot be parsed.
+    give the same digest, whatever the order of their pointers.
+
+    Raises:
+        WordNetError: "wordnet-missing" if a file is missing, "wordnet-damaged" if the database cannot be parsed.
     """
     missing = [name for name in REQUIRED if not (directory / name).is_file()]
     if missing:
@@ -55,7 +57,7 @@ def compile_corpus(directory: Path, release: str | None = None) -> NounGraph:
             return NounGraph(_content(release, reader, _exceptions(directory / "noun.exc")))
     except WordNetError:
         raise
-    # NLTK lets whatever its parser trips over through, from AssertionError to its own class.
+    # NLTK raises whatever its parser meets, from AssertionError to its own class.
     except Exception as error:
         message = f"{directory} cannot be read as a WordNet database: {type(error).__name__}: {error}"
         hint = "copy the database again from where it came; the temporary folder needs 25 MB"
@@ -64,9 +66,9 @@ def compile_corpus(directory: Path, release: str | None = None) -> NounGraph:
 
 @contextmanager
 def _reader(directory: Path) -> Iterator[Any]:
-    """NLTK's reader over a copy that holds the nouns alone; nothing of it is left afterwards.
+    """Yield NLTK's reader of a copy that holds the nouns alone; remove the copy afterwards.
 
-    A copy, because NLTK reads only below its data path, and wants `lexnames` and the other parts of speech.
+    A copy, because NLTK reads only below its data path, and needs `lexnames` and the other parts of speech.
     """
     import nltk.data  # noqa: PLC0415 - takes 1.6 s, and only compiling needs it
     from nltk.corpus.reader.wordnet import WordNetCorpusReader  # noqa: PLC0415
@@ -116,7 +118,7 @@ def _stage(directory: Path, corpus: Path) -> None:
 
 
 def _exceptions(path: Path) -> dict[str, tuple[str, ...]]:
-    """Inflected form → base forms, sorted by form; a form on several lines has the bases of all."""
+    """Return inflected form → base forms, sorted by form; a form on several lines has the bases of all."""
     bases: dict[str, dict[str, None]] = defaultdict(dict)
     for line in path.read_text(encoding="utf-8").splitlines():
         form, *found = line.split()
@@ -153,18 +155,18 @@ def _related(synsets: list[Any], relation: str) -> Iterator[tuple[int, Any]]:
 
 
 def _pairs(edges: list[tuple[int, int]]) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
-    # NLTK keeps pointers in sets, so their order says nothing.
+    # NLTK keeps pointers in sets, so their order means nothing.
     return np.array(sorted(set(edges)), dtype=np.int32).reshape(-1, 2)
 
 
 def _sense_order(
     words: list[tuple[int, str]], reader: Any, number: dict[int, int]
 ) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """The words sorted by folded lemma, then by sense number, int32[len(words)]."""
+    """Return the words sorted by folded lemma, then by sense number, int32[len(words)]."""
     holders: dict[str, set[int]] = defaultdict(set)
     for synset, word in words:
         holders[fold(word)].add(synset)
-    # The index lists a lemma's senses in order; by name ("dog.n.01") is how NLTK looks into it exactly.
+    # The index lists a lemma's senses in order; only a lookup by name ("dog.n.01") is exact in NLTK.
     rank = {
         (lemma, number[reader.synset(f"{lemma}.n.{sense:02d}").offset()]): sense
         for lemma, synsets in holders.items()

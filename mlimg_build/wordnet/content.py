@@ -1,4 +1,4 @@
-"""What a noun graph is made of: its columns, the digest that names them, and the laws that they obey."""
+"""The content of a noun graph: its columns, their digest, and the invariants that they must satisfy."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ RELATIONS = ("hypernym", "instance_hypernym", "part_holonym", "member_holonym", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """The columns of a noun graph. Synsets are numbered by rising id, words run synset after synset."""
+    """The columns of a noun graph. Synsets are numbered by ascending id, words are listed synset by synset."""
 
     release: str
-    offsets: NDArray[np.int32]  # [synset], rising
+    offsets: NDArray[np.int32]  # [synset], ascending
     lexfiles: NDArray[np.uint8]  # [synset], an index into lexnames
     lexnames: tuple[str, ...]
     word_start: NDArray[np.int32]  # [synset + 1]: the words of synset i are words[start[i]:start[i + 1]]
@@ -38,7 +38,7 @@ class Content:
             column.setflags(write=False)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Every column but the release as an array, text as UTF-8 bytes with one item a line."""
+        """Return every column but the release as an array, text as UTF-8 bytes with one item per line."""
         return {
             "exceptions": _text([" ".join((form, *bases)) for form, bases in self.exceptions.items()]),
             "lexfiles": self.lexfiles,
@@ -52,7 +52,7 @@ class Content:
 
     @classmethod
     def from_arrays(cls, release: str, arrays: Mapping[str, NDArray[np.generic]]) -> Content:
-        """The inverse of `arrays`. Raises KeyError, ValueError or TypeError where that cannot be."""
+        """Return the inverse of `arrays`. Raises `KeyError`, `ValueError` or `TypeError` if the arrays do not fit."""
         exceptions = (line.split(" ") for line in _lines(arrays["exceptions"]))
         return cls(
             release=release,
@@ -67,7 +67,7 @@ class Content:
         )
 
     def digest(self) -> str:
-        """sha256, in hex, of the release and every column: name, type and shape as JSON, then its bytes."""
+        """Return the sha256, in hex, of the release and every column: name, type and shape as JSON, then its bytes."""
         total = hashlib.sha256(_json({"format": FORMAT, "release": self.release}))
         for name, array in sorted(self.arrays().items()):
             little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -76,7 +76,7 @@ class Content:
         return total.hexdigest()
 
     def flaw(self) -> str | None:
-        """The first law of a noun graph that these columns break, in words; None where they break none."""
+        """Return in words the first invariant of a noun graph that these columns violate; None if there is none."""
         n, words = len(self.offsets), len(self.words)
         if n == 0:
             return "it holds no synset"

@@ -21,9 +21,10 @@ HYPERNYMS = ("hypernym", "instance_hypernym")
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NounGraph:
-    """The noun synsets of a WordNet release, numbered 0 … n - 1 by rising id; equal where the digests are.
+    """The noun synsets of a WordNet release, numbered 0 … n - 1 by ascending id; equal if the digests are.
 
-    Raises WordNetError "wordnet-damaged" where the content breaks a law of noun graphs.
+    Raises:
+        WordNetError: "wordnet-damaged" if the content violates an invariant of noun graphs.
     """
 
     content: Content
@@ -56,10 +57,11 @@ class NounGraph:
         return isinstance(wnid, str) and self._find(parse_wnid(wnid)) is not None
 
     def index(self, wnid: str) -> int:
-        """The position of a synset in id order.
+        """Return the position of a synset in id order.
 
-        Raises WordNetError "bad-wnid" where `wnid` is not `n` and eight digits, "unknown-synset" where the
-        release has no such synset.
+        Raises:
+            WordNetError: "bad-wnid" if `wnid` is not `n` and eight digits, "unknown-synset" if the release has
+                no such synset.
         """
         offset = parse_wnid(wnid)
         if offset is None:
@@ -74,13 +76,13 @@ class NounGraph:
         return index
 
     def indices(self, wnids: Sequence[str]) -> NDArray[np.int32]:
-        """The position of each synset, int32[len(wnids)]; -1 for an id that does not exist."""
+        """Return the position of each synset, int32[len(wnids)]; -1 for an id that does not exist."""
         wanted = parse_wnids(wnids)
         place = np.searchsorted(self.content.offsets, wanted).clip(max=len(self) - 1)
         return np.where(self.content.offsets[place] == wanted, place, -1).astype(np.int32)
 
     def wnid(self, index: int) -> str:
-        """The id of the synset at `index`; raises IndexError where there is none."""
+        """Return the id of the synset at `index`. Raises `IndexError` if there is none."""
         if not 0 <= index < len(self):
             raise IndexError(f"synset {index} of {len(self)}")
         return format_wnid(int(self.content.offsets[index]))
@@ -91,22 +93,22 @@ class NounGraph:
         return [format_wnid(offset) for offset in self.content.offsets.tolist()]
 
     def lemmas(self, wnid: str) -> tuple[str, ...]:
-        """The lemmas of a synset in WordNet's order and spelling (underscores); raises as `index` does."""
+        """Return the lemmas of a synset in WordNet's order and spelling (underscores). Raises the errors of `index`."""
         index = self.index(wnid)
         return self.content.words[self.content.word_start[index] : self.content.word_start[index + 1]]
 
     def name(self, wnid: str) -> str:
-        """The first lemma of a synset, with spaces; raises as `index` does."""
+        """Return the first lemma of a synset, with spaces. Raises the errors of `index`."""
         return self.lemmas(wnid)[0].replace("_", " ")
 
     def lexname(self, wnid: str) -> str:
-        """The lexicographer file of a synset, such as "noun.animal"; raises as `index` does."""
+        """Return the lexicographer file of a synset, such as "noun.animal". Raises the errors of `index`."""
         return self.content.lexnames[int(self.content.lexfiles[self.index(wnid)])]
 
     def senses(self, lemma: str) -> tuple[str, ...]:
-        """The synsets of a lemma in sense order, () where it is unknown.
+        """Return the synsets of a lemma in sense order, () if it is unknown.
 
-        Upper and lower case are one, and so are spaces and underscores; inflected forms are not undone.
+        Upper and lower case are equal, and so are spaces and underscores; inflected forms are not reduced.
         """
         key, words, order = fold(lemma), self.content.words, self.content.sense_order
         first = last = bisect_left(order, key, key=lambda word: words[word].lower())
@@ -117,24 +119,28 @@ class NounGraph:
         return tuple(dict.fromkeys(self.wnid(index) for index in synsets.tolist()))
 
     def morphy(self, word: str) -> tuple[str, ...]:
-        """The lemmas that `word` may be a form of, lower case with underscores; `word` first if it is one.
+        """Return the lemmas that `word` may be a form of, lower case with underscores; `word` first if it is one.
 
-        From WordNet's exception list, else by its rules of detachment (morphy(7WN)).
+        They come from WordNet's exception list, else from its rules of detachment (morphy(7WN)).
         """
         return base_forms(word, self.content.exceptions, lambda form: bool(self.senses(form)))
 
     def edges(self, relation: str) -> Edges:
-        """The direct edges of a relation, bool[n, n]: row = child or part, column = parent or whole.
+        """Return the direct edges of a relation, bool[n, n]: row = child or part, column = parent or whole.
 
-        Raises WordNetError "unknown-relation".
+        Raises:
+            WordNetError: "unknown-relation".
         """
         return from_pairs(self._pairs((relation,)), len(self))
 
     def closure(self, relations: Sequence[str] = HYPERNYMS, extra: Sequence[tuple[str, str]] = ()) -> Edges:
-        """The strict transitive closure of relations, bool[n, n] with sorted indices: row under column.
+        """Return the strict transitive closure of relations, bool[n, n] with sorted indices: row under column.
 
-        `extra` adds (child, parent) pairs of ids. Raises WordNetError "cycle", which shows the path, where a
-        synset would be its own ancestor, "unknown-relation", and as `index` does.
+        `extra` adds (child, parent) pairs of ids.
+
+        Raises:
+            WordNetError: "cycle" with its path if a synset would be its own ancestor, "unknown-relation", and
+                those of `index`.
         """
         added = [(self.index(child), self.index(parent)) for child, parent in extra]
         pairs = [self._pairs(relations), np.array(added, dtype=np.int32).reshape(-1, 2)]
@@ -146,19 +152,19 @@ class NounGraph:
         return transitive_closure(edges)
 
     def ancestors(self, wnid: str, relations: Sequence[str] = HYPERNYMS) -> tuple[str, ...]:
-        """Every synset above `wnid`, nearest first, ties by id; raises as `index` and `edges` do."""
+        """Return every synset above `wnid`, nearest first, ties by id. Raises the errors of `index` and `edges`."""
         children, parents = self._pairs(relations).T
         return self._reach(wnid, children, parents)
 
     def descendants(self, wnid: str, relations: Sequence[str] = HYPERNYMS) -> tuple[str, ...]:
-        """Every synset below `wnid`, nearest first, ties by id; raises as `index` and `edges` do."""
+        """Return every synset below `wnid`, nearest first, ties by id. Raises the errors of `index` and `edges`."""
         children, parents = self._pairs(relations).T
         return self._reach(wnid, parents, children)
 
     def _find(self, offset: int | None) -> int | None:
         if offset is None:
             return None
-        # A Python integer would have numpy copy the column to int64 first, which takes ten times as long.
+        # With a Python integer numpy copies the column to int64 first, which takes ten times as long.
         index = int(self.content.offsets.searchsorted(np.int32(offset)))
         return index if index < len(self) and self.content.offsets[index] == offset else None
 

@@ -20,7 +20,7 @@ DETACHMENT = (
 
 
 def fold(lemma: str) -> str:
-    """The form under which a lemma is looked up: lower case, one underscore for each run of spaces.
+    """Return the form under which a lemma is looked up: lower case, one underscore for each run of spaces.
 
     >>> fold("Guinea  pig"), fold("St._Bernard")
     ('guinea_pig', 'st._bernard')
@@ -29,14 +29,14 @@ def fold(lemma: str) -> str:
 
 
 def detach(form: str) -> tuple[str, ...]:
-    """What the rules of detachment make of a folded form, whether or not it is a word.
+    """Return what the rules of detachment make of a folded form, whether or not it is a word.
 
     >>> detach("churches"), detach("boxesful"), detach("glass"), detach("as")
     (('churche', 'church'), ('boxeful', 'boxful'), (), ())
     """
     stem = form.removesuffix("ful")
     ending = form[len(stem) :]
-    # morph.c: a form in -ful is inflected before it; one in -ss or of two letters is no plural.
+    # morph.c: a form in -ful is inflected before -ful; one in -ss or of two letters is no plural.
     if not ending and (form.endswith("ss") or len(form) <= 2):
         return ()
     return tuple(stem[: -len(old)] + new + ending for old, new in DETACHMENT if stem.endswith(old))
@@ -45,9 +45,9 @@ def detach(form: str) -> tuple[str, ...]:
 def base_forms(
     word: str, exceptions: Mapping[str, Sequence[str]], is_lemma: Callable[[str], bool]
 ) -> tuple[str, ...]:
-    """The lemmas that `word` may be a form of, folded, each once; the word itself first if it is one.
+    """Return the lemmas that `word` may be a form of, folded, each once; the word itself first if it is one.
 
-    A form that the exception list holds is not taken apart by rule, as in WordNet.
+    The rules are not applied to a form in the exception list, as in WordNet.
 
     >>> lemmas = {"ax", "axe", "axis", "wolf", "dog"}
     >>> exceptions = {"axes": ("ax", "axis"), "wolves": ("wolf",)}

@@ -1,4 +1,4 @@
-"""A noun graph in one file: a zip of arrays (.npz) that is the same for the same graph, and proves itself."""
+"""A noun graph in one file: a zip of arrays (.npz) that is the same for the same graph, and holds its digest."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mlimg_build.wordnet.content import FORMAT, Content
 from mlimg_build.wordnet.graph import NounGraph
 
 SHIPPED = "wordnet-3.0-nouns.npz"
-LIMIT = 256 * 1024 * 1024  # bytes of a file once unpacked; WordNet 3.0 takes 4 MB
+LIMIT = 256 * 1024 * 1024  # bytes of an unpacked file; WordNet 3.0 takes 4 MB
 
-# What zipfile, zlib, numpy and json raise on bytes that are not theirs.
+# What zipfile, zlib, numpy and json raise on bytes of another format.
 _UNREADABLE = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, NotImplementedError, OSError),
     *(RuntimeError, TypeError, ValueError, zipfile.BadZipFile, zlib.error),
@@ -29,11 +29,13 @@ _RECOMPILE = "compile it again from the WordNet database: mlimg wordnet compile 
 
 
 def load(path: Path | None = None) -> NounGraph:
-    """The noun graph that `path` holds, or WordNet 3.0 as it ships with mlimg where `path` is None.
+    """Return the noun graph that `path` holds, or WordNet 3.0 as shipped with mlimg if `path` is None.
 
-    The content is proved against the digest in the file. Raises WordNetError "wordnet-missing" where there is
-    no readable file, "wordnet-damaged" where it is not whole or not what it says, "wordnet-format" where
-    another version of mlimg wrote it.
+    The content is verified by the digest in the file.
+
+    Raises:
+        WordNetError: "wordnet-missing" if there is no readable file, "wordnet-damaged" if it is incomplete or differs
+            from its digest, "wordnet-format" if another version of mlimg wrote it.
     """
     source = path or resources.files("mlimg_build.wordnet") / SHIPPED
     try:
@@ -50,9 +52,12 @@ def load(path: Path | None = None) -> NounGraph:
 
 
 def save(graph: NounGraph, path: Path) -> None:
-    """`path` holds `graph`, whole: the file is written beside it under another name, synced and renamed.
+    """Write `graph` to `path`, whole or not at all: under another name beside it, synced and renamed.
 
-    The same graph makes the same bytes with the same zlib. Raises WordNetError "wordnet-unwritable".
+    The same graph makes the same bytes with the same zlib.
+
+    Raises:
+        WordNetError: "wordnet-unwritable".
     """
     header = {"digest": graph.digest, "format": FORMAT, "release": graph.release}
     text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)

@@ -13,7 +13,7 @@ _POWERS = 10 ** np.arange(7, -1, -1, dtype=np.int64)
 
 
 def format_wnid(offset: int) -> str:
-    """The id of the noun synset at `offset`.
+    """Return the id of the noun synset at `offset`.
 
     >>> format_wnid(1740)
     'n00001740'
@@ -22,7 +22,7 @@ def format_wnid(offset: int) -> str:
 
 
 def parse_wnid(wnid: str) -> int | None:
-    """The offset that `wnid` names, or None where it is not `n` and eight digits.
+    """Return the offset that `wnid` names, or None if it is not `n` and eight digits.
 
     >>> parse_wnid("n00001740"), parse_wnid("n1740"), parse_wnid("v00001740")
     (1740, None, None)
@@ -32,12 +32,12 @@ def parse_wnid(wnid: str) -> int | None:
 
 
 def parse_wnids(wnids: Sequence[str]) -> NDArray[np.int64]:
-    """The offset of each id, int64[n], -1 where one is not `n` and eight digits.
+    """Return the offset of each id, int64[n], -1 for one that is not `n` and eight digits.
 
     >>> parse_wnids(["n00001740", "n000017400", "dog"]).tolist()
     [1740, -1, -1]
     """
-    # One character more than an id has, so that a longer text is seen to be longer.
+    # One character more than an id has, so that a longer text is recognised.
     codes = np.array(wnids, dtype="U10").view(np.uint32).reshape(len(wnids), 10).astype(np.int64)
     digits = codes[:, 1:9] - ord("0")
     good = (codes[:, 0] == ord("n")) & (codes[:, 9] == 0) & ((digits >= 0) & (digits <= 9)).all(axis=1)

@@ -1,4 +1,4 @@
-"""The values that a caller hands over: one image, and the tables of labels, categories and mappings."""
+"""The values that a caller passes to the writers: one image, and tables of labels, categories and mappings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class ImagesResult:
-    """What one image artefact holds: content digest (hex), images, bytes of data, images by status code."""
+    """The contents of an image artefact: content digest (hex), images, bytes of data, images by status code."""
 
     digest: str
     images: int
@@ -80,10 +80,10 @@ class LabelColumns:
 
 @dataclass(frozen=True, slots=True)
 class ContradictionColumns:
-    """The contradictions of one shard: *absent* denies what *present* implies.
+    """The contradictions of one shard: *absent* contradicts what *present* implies.
 
-    `confidence` is that of the presence. `kept` is +1 where the presence stayed, -1 where the absence stayed, 0 where
-    neither did.
+    `confidence` is that of the presence. `kept` is +1 if the presence was kept, -1 if the absence was kept, 0 if
+    neither was.
     """
 
     counts: NDArray[np.int64]
@@ -114,11 +114,11 @@ class CategoryColumns:
 
 @dataclass(frozen=True, slots=True)
 class MappingColumns:
-    """One row a source category: which category it became (-1: none), by which method, with what evidence.
+    """One row per source category: the category it is mapped to (-1: none), by which method, with what evidence.
 
     `source` indexes the table `sources`, `method` the table `methods`, `fate` the table `fates`, `relation` the table
-    `relations`. `synset` is what the name was found to be, `joined` what joins made of that ("" where there is none);
-    `narrower` is 1 where the source category lies below its category, so that its absence says nothing.
+    `relations`. `synset` is the synset that the name was resolved to, `joined` the one that joins made of that ("" for
+    none); `narrower` is 1 if the source category lies below its category, so that its absence implies nothing.
     """
 
     source: NDArray[np.uint16]
@@ -137,7 +137,7 @@ class MappingColumns:
 
 @dataclass(frozen=True, slots=True)
 class PairColumns:
-    """Pairs of categories of which one brings the other: counts of images, and the bound that is its confidence."""
+    """Pairs of categories of which one implies the other: counts of images, and the bound that is its confidence."""
 
     antecedent: NDArray[np.int32]
     consequent: NDArray[np.int32]
@@ -150,8 +150,8 @@ class PairColumns:
 class CopyTables:
     """Images with the same bytes: the columns of each table of `copies/` by name, as `layout.COPIES` has them.
 
-    `tallies` says for each split what counting every image once changes in its labels: rows (state, rule, source,
-    labels), of which those that no longer count are negative.
+    `tallies` gives for each split how counting every image once changes its labels: rows (state, rule, source, number
+    of labels), negative for labels that are no longer counted.
     """
 
     groups: Mapping[str, Any] = field(default_factory=dict)
@@ -170,19 +170,19 @@ class Artefacts:
 
 
 def column_arrays(columns: object, schema: Sequence[Column]) -> list[tuple[str, NDArray[Any]]]:
-    """Every column of `schema`, taken from `columns` by name, in the stored dtype and order.
+    """Return every column of `schema`, taken from `columns` by name, in the stored dtype and order.
 
     Raises:
-        DatasetError: `value-out-of-range` where a number does not fit its column.
+        DatasetError: `value-out-of-range` if a number does not fit its column.
     """
     return _arrays(lambda name: getattr(columns, name), schema)
 
 
 def copy_arrays(tables: CopyTables) -> dict[str, list[tuple[str, NDArray[Any]]]]:
-    """The columns of each table of copies, in the stored dtype and order; empty where there are none.
+    """Return the columns of each table of copies, in the stored dtype and order; empty if there are none.
 
     Raises:
-        DatasetError: `value-out-of-range` where a number does not fit its column.
+        DatasetError: `value-out-of-range` if a number does not fit its column.
     """
     return {
         table: _arrays(partial(_or_nothing, getattr(tables, table)), schema)

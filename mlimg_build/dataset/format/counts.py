@@ -1,4 +1,4 @@
-"""What shards and splits hold, in numbers."""
+"""Counts of the images and labels of shards and splits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 __all__ = ["counted_once", "label_tally", "skipped_images", "split_counts", "tally"]
 
 STATES = {1: "present", -1: "absent"}
-DENSE = 1 << 16  # codes that are counted by their position
+DENSE = 1 << 16  # keys below this are counted with bincount
 KEPT = {1: "present", -1: "absent", 0: "neither"}
 
 
 def tally(codes: NDArray[Any]) -> dict[int, int]:
-    """How often each code occurs, by code.
+    """Return how often each code occurs, by code.
 
     >>> tally(np.array([2, 0, 2]))
     {0: 1, 2: 2}
@@ -28,7 +28,7 @@ def tally(codes: NDArray[Any]) -> dict[int, int]:
 def label_tally(
     state: NDArray[np.int8], rule: NDArray[np.uint8], source: NDArray[np.uint16]
 ) -> list[tuple[int, int, int, int]]:
-    """How many labels there are of each (state, rule, source): sorted rows (state, rule, source, count).
+    """Return how many labels there are of each (state, rule, source): sorted rows (state, rule, source, count).
 
     >>> label_tally(np.array([1, 1, -1], "i1"), np.array([0, 0, 2], "u1"), np.array([0, 0, 1], "u2"))
     [(-1, 2, 1, 1), (1, 0, 0, 2)]
@@ -41,7 +41,7 @@ def label_tally(
     lowest, highest = (int(bound) for bound in (keys.min(initial=0), keys.max(initial=0)))
     if lowest >= 0 and highest < DENSE:
         found, counts = np.arange(highest + 1), np.bincount(keys, minlength=1)
-    else:  # of a damaged dataset, say
+    else:  # of a damaged dataset, for example
         found, counts = np.unique(keys, return_counts=True)
     return [
         (key // sources // rules - 1, key // sources % rules, key % sources, count)
@@ -55,7 +55,7 @@ def split_counts(
     labels: Sequence[Mapping[str, Any]],
     tables: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """The counts of a split by name: images by status and source, labels by state, rule and source."""
+    """Return the counts of a split by name: images by status and source, labels by state, rule and source."""
     return {
         "shards": len(images),
         "images": sum(record["images"] for record in images),
@@ -73,7 +73,7 @@ def split_counts(
 def counted_once(
     images: int, tallies: Iterable[Iterable[Sequence[int]]], tables: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The counts of the images of a split that count, and of their labels; copies once, with the union of theirs."""
+    """Return the counts of the counted images of a split and of their labels; copies count once, with their union."""
     return {"images": images, "labels": _label_counts(tallies, tables)}
 
 
@@ -108,7 +108,7 @@ def _named(records: Iterable[Mapping[Any, int]], names: Sequence[str]) -> dict[s
 
 
 def skipped_images(groups: Mapping[str, NDArray[Any]], members: Mapping[str, NDArray[Any]]) -> dict[int, int]:
-    """How many images of each split (by its number) do not count, because another with the same bytes does."""
+    """Return by split number how many images are not counted, because another one with the same bytes is."""
     first = np.zeros(len(members["row"]), np.bool_)
     first[groups["start"].astype(np.int64)] = True
     split, count = np.unique(members["split"][~first], return_counts=True)

@@ -1,4 +1,4 @@
-"""Digests over content: equal wherever the values are equal, whatever compressed or stored them."""
+"""Digests of content: equal if the values are equal, however they are compressed or stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["attributes_digest", "canonical", "columns_digest", "copies_digest", 
 
 
 def canonical(value: object) -> bytes:
-    """`value` as JSON that has one spelling: sorted keys, no spaces, ASCII.
+    """Return `value` as canonical JSON: sorted keys, no spaces, ASCII.
 
     >>> canonical({"b": 1, "a": ["é"]})
     b'{"a":["\\\\u00e9"],"b":1}'
@@ -25,7 +25,7 @@ def canonical(value: object) -> bytes:
 
 
 def columns_digest(columns: Iterable[tuple[str, NDArray[Any]]]) -> str:
-    """The sha256 (hex) over name, dtype, shape and little-endian bytes of every column, in the order given.
+    """Return the sha256 (hex) of the name, dtype, shape and little-endian bytes of every column, in the order given.
 
     >>> import numpy as np
     >>> one = columns_digest([("a", np.array([1, 2], "<i4"))])
@@ -45,7 +45,7 @@ def columns_digest(columns: Iterable[tuple[str, NDArray[Any]]]) -> str:
 
 
 def copies_digest(tables: Mapping[str, Iterable[tuple[str, NDArray[Any]]]]) -> str:
-    """The digest (hex) of the columns of all tables of copies."""
+    """Return the digest (hex) of the columns of all tables of copies."""
     return columns_digest(
         (f"{table}/{name}", values) for table, columns in tables.items() for name, values in columns
     )
@@ -60,11 +60,10 @@ def dataset_digest(
     copies: str,
     splits: Mapping[str, tuple[int, Sequence[tuple[str, str]]]],
 ) -> str:
-    """The sha256 (hex) that names a dataset's content.
+    """Return the sha256 (hex) that identifies a dataset's content.
 
-    `categories`, `mappings`, `pairs` and `copies` are digests of columns; a split gives (images_per_shard, [(images,
-    labels), …]).
-    The digest of a shard covers its images through the column of their sha256.
+    `categories`, `mappings`, `pairs` and `copies` are digests of columns; a split gives (images_per_shard, [(images
+    digest, labels digest), …]). The digest of a shard covers its images through the column of their sha256.
     """
     content = {
         "format": FORMAT,
@@ -82,11 +81,11 @@ def dataset_digest(
 
 
 def attributes_digest(attributes: Mapping[str, object]) -> str:
-    """The sha256 (hex) over all root attributes but this one: it guards what no other digest covers."""
+    """Return the sha256 (hex) of all root attributes but this one: it covers what no other digest does."""
     rest = {name: value for name, value in attributes.items() if name != "attributes_digest"}
     return hashlib.sha256(canonical(rest)).hexdigest()
 
 
 def order_key(image_id: bytes) -> bytes:
-    """What images of a split are sorted by, so that a prefix is a sample: sha256 of the id's UTF-8 bytes."""
+    """Return the sort key of a split's images, the sha256 of the id's UTF-8 bytes, so that a prefix is a sample."""
     return hashlib.sha256(image_id).digest()

@@ -33,14 +33,14 @@ SHARD_FORMAT = "mlimg-dataset/3"
 ENTRIES_PER_CHUNK = {
     "labels": 1 << 16,
     "contradictions": 1 << 13,
-}  # a chunk is stored whole, and few images have one
+}  # a chunk is stored whole, and few images have contradictions
 TEXT_BYTES_PER_CHUNK = 1 << 18
 ZSTD_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The settings that fix every chunk of a split; two datasets share shards only where these are equal.
+    """The settings that fix every chunk of a split; two datasets can share shards only if these are equal.
 
     `chunk_bytes` divides `shard_bytes`; `source_digest` says whether images keep the digest of the file they were
     re-encoded from.
@@ -74,9 +74,9 @@ class Layout:
 class Column:
     """One array: `dtype` is little-endian; `width` is the second axis (None: none).
 
-    `axis` names its first dimension where that is not the one of the other columns of its table. A `text` column holds
-    the UTF-8 bytes of all values, one after the other, and the column named in `stop_of` where each of them ends: so no
-    value changes the bytes of another, and none has a greatest length.
+    `axis` names its first dimension if that is not the one of the other columns of its table. A `text` column holds the
+    UTF-8 bytes of all values, one after the other, and a column whose `stop_of` names it holds where each of them ends:
+    so no value changes the bytes of another, and none has a maximum length.
     """
 
     name: str
@@ -87,9 +87,9 @@ class Column:
     stop_of: str | None = None
 
     def dimension_names(self, *axes: str) -> tuple[str, ...]:
-        """The names of its dimensions in a table whose first dimensions are `axes`.
+        """Return the names of its dimensions in a table whose first dimensions are `axes`.
 
-        In one group a name stands for one length, so that xarray opens the group; the bytes of each column with a
+        In one group a name has one length, so that xarray opens the group; the bytes of each column with a
         second axis are therefore a dimension of their own.
 
         >>> Column("digest", "|u1", 32).dimension_names("image"), Column("via", "<i4").dimension_names("shard", "entry")
@@ -100,7 +100,7 @@ class Column:
 
 
 def text_columns(name: str) -> tuple[Column, Column]:
-    """The two columns of a text: its bytes, and where each value ends; value i begins where value i - 1 ends."""
+    """Return the two columns of a text: its bytes, and where each value ends; value i begins where value i - 1 ends."""
     return (
         Column(name, "|u1", text=True, axis=f"{name}_byte"),
         Column(f"{name}_stop", "<u4", stop_of=name),
@@ -170,7 +170,7 @@ SHARD_COLUMNS = (
     Column("bytes", "<i8"),
     Column("first_image", "<i8", axis="shard_bound"),
 )
-"""One row a shard; `first_image` has one value more: shard s holds the images `first_image[s]:first_image[s + 1]`."""
+"""One row per shard; `first_image` has one value more: shard s holds the images `first_image[s]:first_image[s + 1]`."""
 
 _GROUP_SPANS = (Column("start", "<u8", axis="group"), Column("stop", "<u8", axis="group"))
 
@@ -190,9 +190,9 @@ COPIES: dict[str, tuple[Column, ...]] = {
         Column("present_member", "<i8"),
     ),
 }
-"""The tables of `copies/`: images with the same bytes. Group g has the members `start[g]:stop[g]`, the one that counts
-first; a member that is not in the dataset has the split -1. Where `merged[g]`, the labels and contradictions of its
-first member are `labels` and `contradictions` `start[g]:stop[g]`, each with the member of which it was stated."""
+"""The tables of `copies/`: images with the same bytes. Group g has the members `start[g]:stop[g]`, the counted one
+first; a member that is not in the dataset has the split -1. If `merged[g]`, the labels and contradictions of its first
+member are `labels` and `contradictions` `start[g]:stop[g]`, each with the member of which it was stated."""
 
 TABLE_AXES = {
     "categories": "category",
@@ -208,7 +208,7 @@ TABLE_AXES = {
 
 
 def image_columns(layout: Layout) -> tuple[Column, ...]:
-    """The columns that hold one value an image, in the order in which they are digested."""
+    """Return the columns that hold one value per image, in the order in which they are digested."""
     columns = (
         *SPAN_COLUMNS,
         *text_columns("id"),
@@ -224,7 +224,7 @@ def image_columns(layout: Layout) -> tuple[Column, ...]:
 
 
 def data_codecs(chunk_bytes: int) -> list[dict[str, object]]:
-    """The codec chain of `images/data` as Zarr v3 metadata: uncompressed chunks, then a checked index.
+    """Return the codec chain of `images/data` as Zarr v3 metadata: uncompressed chunks, then an index with a CRC-32C.
 
     Source: Zarr v3 specification, codec `sharding_indexed` 1.0.
     """

@@ -15,7 +15,7 @@ from mlimg_build.errors import DatasetError, Problem
 __all__ = ["ENCODING", "Texts", "encode", "pack"]
 
 ENCODING = "utf-8"
-MOST = (1 << 32) - 1  # bytes of a column of one shard or table
+MOST = (1 << 32) - 1  # bytes at most of a column of one shard or table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Texts(Sequence[str]):
         return len(self.stops)
 
     def raw(self, number: int) -> bytes:
-        """The bytes of one value."""
+        """Return the bytes of one value."""
         start = int(self.stops[number - 1]) if number else 0
         return self.data[start : int(self.stops[number])].tobytes()
 
@@ -46,7 +46,7 @@ class Texts(Sequence[str]):
         return self.raw(range(len(self))[number]).decode(errors="replace")
 
     def tolist(self) -> list[str]:
-        """All values."""
+        """Return all values."""
         whole = self.data.tobytes()
         return [whole[a:b].decode(errors="replace") for a, b in pairwise([0, *self.stops.tolist()])]
 
@@ -54,18 +54,18 @@ class Texts(Sequence[str]):
         return iter(self.tolist())
 
     def take(self, numbers: Iterable[int]) -> list[str]:
-        """The values with these numbers."""
+        """Return the values with these numbers."""
         return [self.raw(int(number)).decode(errors="replace") for number in numbers]
 
 
 def encode(value: str, column: str) -> bytes:
-    """`value` in UTF-8, proved to hold no zero byte.
+    """Return `value` in UTF-8, after a check for zero bytes.
 
     >>> encode("dog", "name")
     b'dog'
 
     Raises:
-        DatasetError: `text-has-zero`.
+        DatasetError: `text-has-zero` if it has one.
     """
     raw = value.encode()
     if b"\0" in raw:
@@ -75,13 +75,13 @@ def encode(value: str, column: str) -> bytes:
 
 
 def pack(values: Iterable[str | bytes], column: str) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
-    """The two columns of a text: uint8[bytes] and uint32[values], where each ends.
+    """Return the two columns of a text: the bytes, uint8[bytes], and the end of each value, uint32[values].
 
     >>> [part.tolist() for part in pack(["cat", "é"], "name")]
     [[99, 97, 116, 195, 169], [3, 5]]
 
     Raises:
-        DatasetError: `text-has-zero`, and `text-too-long` where all together take 4 GiB or more.
+        DatasetError: `text-has-zero`, and `text-too-long` if all together take 4 GiB or more.
     """
     raw = [value if isinstance(value, bytes) else encode(value, column) for value in values]
     stops = np.cumsum([len(one) for one in raw], dtype=np.int64)

@@ -1,1 +1,1 @@
-"""A dataset as Python sees it."""
+"""Read a dataset."""

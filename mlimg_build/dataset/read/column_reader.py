@@ -1,4 +1,4 @@
-"""Columns of a dataset read shard by shard through Zarr, and the last ones used kept in memory."""
+"""Read columns of a dataset shard by shard through Zarr, and keep the last ones used in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ColumnReader:
     def __init__(
         self, group: Path, images_per_shard: int, rows: Callable[[int], range], check: Callable[[], None]
     ) -> None:
-        """`rows` gives the images of a shard; a shard has `images_per_shard` positions, of which it may fill fewer."""
+        """`rows` returns the rows of a shard; a shard has `images_per_shard` positions, of which it may fill fewer."""
         self._group = group
         self._per_shard = images_per_shard
         self._rows = rows
@@ -40,19 +40,19 @@ class ColumnReader:
         )
 
     def column(self, name: str, shard: int) -> NDArray[Any]:
-        """The values of array `name` for shard `shard`: one an image, or one an entry of the shard's row.
+        """Return the values of array `name` for shard `shard`: one per image, or one per entry of the shard's row.
 
         Raises:
-            DamagedDataset: `column-unreadable` where the stored chunks cannot be decoded.
+            DamagedDataset: `column-unreadable` if the stored chunks cannot be decoded.
         """
         return self._columns.get((name, shard), lambda: self._load(name, shard))
 
     def texts(self, name: str, shard: int) -> Texts:
-        """The values of a text column, such as `images/id`, one an image of the shard."""
+        """Return the values of a text column, such as `images/id`, one per image of the shard."""
         return Texts(self.column(name, shard), self.column(f"{name}_stop", shard))
 
     def spans(self, group: str, shard: int) -> NDArray[Any]:
-        """Where each image's part of its row begins and ends: unsigned [images, 2]."""
+        """Return where each image's part of its row begins and ends: unsigned [images, 2]."""
 
         def load() -> NDArray[Any]:
             self._check()
@@ -62,14 +62,14 @@ class ColumnReader:
         return self._columns.get((f"{group}/spans", shard), load)
 
     def array(self, name: str) -> zarr.Array[Any]:
-        """The Zarr array itself, opened once."""
+        """Return the Zarr array itself, opened once."""
         if name not in self._arrays:
             self._check()
             self._arrays[name] = _open(self._group / name)
         return self._arrays[name]
 
     def clear(self) -> None:
-        """Nothing is remembered."""
+        """Empty the cache of columns and close the arrays."""
         self._columns.clear()
         self._arrays = {}
 
@@ -100,7 +100,7 @@ class ColumnReader:
 
 
 def spans_of(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[Any]:
-    """Starts and stops side by side, in 32 bits where they fit, so that thousands of shards stay in memory.
+    """Return starts and stops side by side, in 32 bits if they fit, so that thousands of shards stay in memory.
 
     >>> spans_of(np.array([0, 5]), np.array([5, 9])).tolist()
     [[0, 5], [5, 9]]
@@ -110,7 +110,7 @@ def spans_of(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[Any]:
 
 
 def ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers `start[i]`, `start[i] + 1`, … (`count[i]` of them) for each i, one after the other.
+    """Return the numbers `start[i]`, `start[i] + 1`, … (`count[i]` of them) for each i, one after the other.
 
     >>> ranges(np.array([5, 0]), np.array([2, 1])).tolist()
     [5, 6, 0]
@@ -121,10 +121,10 @@ def ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """The whole array at `path`.
+    """Return the whole array at `path`.
 
     Raises:
-        DamagedDataset: `column-unreadable`.
+        DamagedDataset: `column-unreadable` if it cannot be opened or decoded.
     """
     array = _open(path)
     try:
@@ -135,7 +135,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def read_texts(folder: Path, name: str) -> Texts:
-    """The text column `name` of a table, or of one shard's images; raises as `read_array` does."""
+    """Return the text column `name` of a table, or of one shard's images. Raises the errors of `read_array`."""
     return Texts(read_array(folder / name).reshape(-1), read_array(folder / f"{name}_stop"))
 
 

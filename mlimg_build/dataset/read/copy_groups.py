@@ -1,4 +1,4 @@
-"""Which images have the same bytes, which of them counts, and what its copies say of it."""
+"""Groups of images with the same bytes: their members, the counted one of each, and the merged labels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["CopyGroup", "CopyGroups"]
 
 @dataclass(frozen=True, slots=True)
 class CopyGroup:
-    """Images with the same bytes, the one that counts first; `places` are (split, row), None where not in the dataset.
+    """Images with the same bytes, the counted one first; `places` are (split, row), None if not in the dataset.
 
-    `merged` says whether the labels of the first are not its own alone.
+    `merged` says whether the labels of the first were merged with those of its copies.
     """
 
     ids: tuple[str, ...]
@@ -32,7 +32,7 @@ class CopyGroup:
 
 
 class CopyGroups(Sequence[CopyGroup]):
-    """The groups of a dataset, in the order of sha256(id) of those that count; tables are read when they are used."""
+    """The groups of a dataset, in the order of sha256(id) of the counted images; tables are read on first use."""
 
     def __init__(
         self, folder: Path, splits: Sequence[str], sources: Sequence[str], check: Callable[[], None]
@@ -43,7 +43,7 @@ class CopyGroups(Sequence[CopyGroup]):
         self._check = check
 
     def table(self, name: str) -> Mapping[str, NDArray[Any]]:
-        """A table of `layout.COPIES` by column."""
+        """Return a table of `layout.COPIES` by column."""
         tables: dict[str, Callable[[], Mapping[str, NDArray[Any]]]] = {
             "groups": lambda: self._groups,
             "members": lambda: self._members,
@@ -82,7 +82,7 @@ class CopyGroups(Sequence[CopyGroup]):
 
     @cached_property
     def first(self) -> NDArray[np.bool_]:
-        """bool[members]: whether a member is the one of its group that counts."""
+        """bool[members]: whether a member is the counted one of its group."""
         mask = np.zeros(len(self._members["row"]), np.bool_)
         mask[self._groups["start"].astype(np.int64)] = True
         return mask
@@ -104,32 +104,32 @@ class CopyGroups(Sequence[CopyGroup]):
         return found
 
     def within(self, split: str, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows of a split from `start` to `stop` that are copies, in order, and the member that each is."""
+        """Return the rows of a split from `start` to `stop` that are copies, in order, and the member that each is."""
         rows, members = self._places[split]
         low, high = np.searchsorted(rows, (start, stop))
         return rows[low:high], members[low:high]
 
     def find(self, split: str, row: int) -> int | None:
-        """The group of an image, None where it has no copies."""
+        """Return the group of an image, None if it has no copies."""
         _, members = self.within(split, row, row + 1)
         return int(self.group_of[members[0]]) if len(members) else None
 
     def counts(self, split: str, row: int) -> bool:
-        """Whether an image counts: it has no copies, or is the first of them."""
+        """Return whether an image is counted: it has no copies, or is the first of them."""
         _, members = self.within(split, row, row + 1)
         return not len(members) or bool(self.first[members[0]])
 
     def span(self, table: str, group: int) -> tuple[int, int]:
-        """Where the part of a group in a table begins and ends; of "groups": its members."""
+        """Return where the part of a group in a table begins and ends; for "groups": its members."""
         columns = self.table(table)
         return int(columns["start"][group]), int(columns["stop"][group])
 
     def member_id(self, member: int) -> str:
-        """The id of a member."""
+        """Return the id of a member."""
         return self.ids.raw(member).decode(errors="replace")
 
     def is_merged(self, group: int) -> bool:
-        """Whether the labels of the image that counts are those of the table, and not its own alone."""
+        """Return whether the labels of the counted image are those of the table, and not its own alone."""
         return bool(self._groups["merged"][group])
 
     def __len__(self) -> int:
@@ -160,7 +160,7 @@ class CopyGroups(Sequence[CopyGroup]):
 
 
 def _bounds(groups: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Where each group begins, and where the last one ends; groups follow each other."""
+    """Return where each group begins, and where the last one ends; groups follow each other."""
     return (
         np.append(groups["start"], groups["stop"][-1:]).astype(np.int64)
         if len(groups["start"])

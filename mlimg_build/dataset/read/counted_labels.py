@@ -1,4 +1,4 @@
-"""The labels that count, shard by shard: those of the stored columns, with every image's copies taken into account."""
+"""The counted labels, shard by shard: those of the stored columns, with copies counted once."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ REMEMBERED_BYTES = 64 << 20
 
 
 class CountedLabels:
-    """Columns of labels in which an image with copies has their union, and those copies have none.
+    """Columns of labels in which the counted image of a group of copies has their union, and the others have none.
 
-    A shard without copies has the stored columns themselves; the others are made when they are asked for, and up to
-    64 MiB of them stay in memory.
+    A shard without copies has the stored columns themselves; the others are computed on demand, and up to 64 MiB of
+    them stay in memory.
     """
 
     def __init__(
         self, split: str, rows: Callable[[int], range], columns: ColumnReader, copies: CopyGroups
     ) -> None:
-        """`rows` gives the images of a shard."""
+        """`rows` returns the rows of a shard."""
         self._split = split
         self._rows = rows
         self._columns = columns
@@ -35,14 +35,14 @@ class CountedLabels:
         self._made: LRUCache[tuple[str, int], NDArray[Any]] = LRUCache(REMEMBERED_BYTES, lambda a: a.nbytes)
 
     def mask(self, shard: int) -> NDArray[np.bool_]:
-        """bool[images]: which images of the shard count."""
+        """Return bool[images]: which images of the shard are counted."""
         mask = np.ones(len(self._columns.spans("labels", shard)), np.bool_)
         offsets, members = self._members(shard)
         mask[offsets] = self._copies.first[members]
         return mask
 
     def spans(self, shard: int) -> NDArray[Any]:
-        """Where each image's part of the shard's columns begins and ends: unsigned [images, 2]."""
+        """Return where each image's part of the shard's columns begins and ends: unsigned [images, 2]."""
         if not len(self._members(shard)[0]):
             return self._columns.spans("labels", shard)
 
@@ -54,7 +54,7 @@ class CountedLabels:
         return self._made.get(("spans", shard), load)
 
     def column(self, name: str, shard: int) -> NDArray[Any]:
-        """A column of labels, one value an entry; `member` is that of the table of copies, -1 for own labels."""
+        """Return a column of labels, one value per entry; `member` indexes the table of copies, -1 for own labels."""
         if not len(self._members(shard)[0]) and name != "member":
             return self._columns.column(f"labels/{name}", shard)
 
@@ -76,17 +76,17 @@ class CountedLabels:
         return self._made.get((name, shard), load)
 
     def clear(self) -> None:
-        """Nothing is remembered."""
+        """Empty the cache of computed columns."""
         self._made.clear()
 
     def _members(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The images of the shard that have copies, counted from its first, and which members they are."""
+        """Return the images of the shard that have copies, counted from its first, and the member that each is."""
         inside = self._rows(shard)
         rows, members = self._copies.within(self._split, inside.start, inside.stop)
         return rows - inside.start, members
 
     def _sources(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each image's labels begin and how many they are, in the stored column followed by that of copies."""
+        """Return the start and the number of each image's labels, in the stored column followed by that of copies."""
         spans = self._columns.spans("labels", shard).astype(np.int64)
         begin, length = spans[:, 0].copy(), spans[:, 1] - spans[:, 0]
         count = len(self._columns.column("labels/category", shard))

@@ -1,4 +1,4 @@
-"""A dataset on disk, opened: attributes, tables and splits; safe under threads, forks and pickling."""
+"""An open dataset: attributes, tables and splits; safe under threads, forks and pickling."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Dataset", "open_dataset"]
 
 
 def open_dataset(path: str | Path) -> Dataset:
-    """The dataset at `path`, opened for reading; nothing but its root is read yet.
+    """Open the dataset at `path` for reading; nothing but the attributes of its root and its splits is read yet.
 
     Raises:
         DatasetError: `dataset-missing`, `dataset-incomplete` (a directory that was still being written),
-            `not-a-dataset`, or `format-unsupported`.
+            `not-a-dataset`, `format-unsupported`, or `dataset-unreadable`.
     """
     return Dataset(Path(path))
 
@@ -33,11 +33,11 @@ def open_dataset(path: str | Path) -> Dataset:
 class Dataset:
     """A dataset by split name: `dataset["train"]`, `dataset.train`; also a context manager.
 
-    It may be shared by threads, inherited by a fork, and pickled (the other side opens the same path).
+    It can be shared by threads, inherited by a fork, and pickled (unpickling opens the same path).
     """
 
     copies: CopyGroups
-    """The images with the same bytes, group by group, the one that counts first."""
+    """The images with the same bytes, group by group, the counted one first."""
 
     def __init__(self, path: Path, expected_digest: str | None = None) -> None:
         self.path = path.absolute()
@@ -94,7 +94,7 @@ class Dataset:
 
     @cached_property
     def mappings(self) -> Mappings:
-        """The source categories and what became of them, read once."""
+        """The source categories and their mappings, read once."""
         self.check()
         arrays = {c.name: read_array(self.path / "mappings" / c.name) for c in MAPPING_COLUMNS}
         return Mappings(arrays, self.tables)
@@ -107,10 +107,10 @@ class Dataset:
         return tuple(Pair(*row) for row in zip(*columns, strict=True))
 
     def find(self, image_id: str) -> Image:
-        """The image with this id, whichever split it is in.
+        """Return the image with this id, whichever split it is in.
 
         Raises:
-            DatasetError: `image-unknown`.
+            DatasetError: `image-unknown` if no split has it.
         """
         for split in self.splits.values():
             row = split.search(image_id)
@@ -119,14 +119,14 @@ class Dataset:
         raise unknown_image(image_id, str(self.path))
 
     def check(self) -> None:
-        """The dataset is open, and what lies at its path is still what was opened."""
+        """Raises `DatasetError` if the dataset was closed, or if another one is at its path now."""
         if self._closed:
             raise DatasetError(Problem("dataset-closed", f"{self.path} was closed", hint="open it again"))
         if _mark(self.path) != self._mark:
             raise _replaced(self.path)
 
     def close(self) -> None:
-        """Files are given back and memory is free; reading raises `dataset-closed`."""
+        """Close the files and free the memory; reading raises `dataset-closed` afterwards."""
         self._closed = True
         for split in self.splits.values():
             split.close()
@@ -175,7 +175,7 @@ def _read_root(path: Path) -> dict[str, Any]:
         hint = "build the dataset again, or use the version of mlimg that wrote it"
         raise DatasetError(Problem("format-unsupported", message, hint=hint))
     missing = [name for name in ("digest", "tables", "layout", "splits") if name not in attributes]
-    early = "id_bytes" in attributes.get("layout", {})  # text had widths before it had ends
+    early = "id_bytes" in attributes.get("layout", {})  # text columns had fixed widths then
     for split in attributes.get("splits", []):
         early |= (path / split / "shards").exists() and not (path / split / "shards" / "first_image").exists()
     if early:

@@ -1,4 +1,4 @@
-"""A bounded memory of what was used last, safe under threads and forks."""
+"""A least-recently-used cache of bounded weight, safe under threads and forks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LRUCache(Generic[K, V]):
     """Keeps the values used last while their weights add up to at most `capacity`.
 
     A forked child starts empty, because its parent's lock may have been held at the fork. Two threads that
-    miss the same key at once both load it; one result stays.
+    miss the same key at once both load it; one result is kept. A single value may weigh more than `capacity`.
 
     >>> squares = LRUCache[int, int](2, lambda value: 1)
     >>> [squares.get(n, lambda: n * n) for n in (1, 2, 3, 1)], len(squares)
@@ -40,7 +40,7 @@ class LRUCache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K, load: Callable[[], V]) -> V:
-        """The value of `key`, from memory or from `load`."""
+        """Return the value of `key`, from memory or from `load`."""
         if self._process != os.getpid():
             self._begin()
         with self._lock:
@@ -58,5 +58,5 @@ class LRUCache(Generic[K, V]):
         return value
 
     def clear(self) -> None:
-        """Nothing is remembered; values that others still hold live on with them."""
+        """Empty the cache; values that callers still hold stay alive."""
         self._begin()

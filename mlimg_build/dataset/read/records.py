@@ -1,4 +1,4 @@
-"""What a reader gets: images with their labels and contradictions, categories and mappings, all by name."""
+"""The values that a reader gets: images with labels and contradictions, categories and mappings, all by name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings"
 class Label:
     """One statement about an image: `state` is +1 (present) or -1 (verified absent).
 
-    `category` and `via` index the categories, `mapping` the mappings (-1: none); `rule` put the label there,
-    `source` is whose statement it rests on, `record` the row of that source's label list, `member` the id of the image
-    of which it was stated: the image itself or a copy of it.
+    `category` and `via` index the categories, `mapping` the mappings (-1: none); `rule` is what added the label,
+    `source` the source of the statement that it rests on, `record` the row of that source's label list, `member` the id
+    of the image of which it was stated: the image itself or a copy of it.
     """
 
     category: int
@@ -41,7 +41,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """An absence and a presence that exclude each other; `kept`: +1 presence, -1 absence, 0 neither.
+    """An absent and a present statement that exclude each other; `kept`: +1 presence, -1 absence, 0 neither.
 
     The members are the ids of the images of which they were stated: the image itself or copies of it.
     """
@@ -59,30 +59,30 @@ class Contradiction:
 
 
 class RowReader(Protocol):
-    """What an image asks of whoever it lies in: all of it by its row."""
+    """What an image reads from its split, by its row."""
 
     def read(self, row: int) -> bytes:
-        """The stored file."""
+        """Return the stored file."""
 
     def labels(self, row: int) -> tuple[Label, ...]:
-        """What is known about the image, copies included."""
+        """Return the labels of the image, those of its copies included."""
 
     def own_labels(self, row: int) -> tuple[Label, ...]:
-        """The labels of its own."""
+        """Return the image's own labels."""
 
     def contradictions(self, row: int) -> tuple[Contradiction, ...]:
-        """Which statements excluded each other."""
+        """Return the statements that excluded each other."""
 
     def copies_of(self, row: int) -> tuple[str, ...]:
-        """The ids of the images with the same bytes."""
+        """Return the ids of the images with the same bytes."""
 
     def counts(self, row: int) -> bool:
-        """Whether it is the one of them that counts."""
+        """Return whether it is the counted one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of a split; its bytes, labels and contradictions are read when they are asked for."""
+    """One image of a split; its bytes, labels and contradictions are read on demand."""
 
     row: int
     id: str
@@ -99,32 +99,32 @@ class Image:
 
     @property
     def data(self) -> bytes:
-        """The stored file; empty where the image failed."""
+        """The stored file; empty if the image failed."""
         return self._split.read(self.row)
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """What is known about the image, in the order of the label table; of copies too, where it counts."""
+        """The labels of the image, in the order of the label table; those of its copies too, if it is counted."""
         return self._split.labels(self.row)
 
     @property
     def own_labels(self) -> tuple[Label, ...]:
-        """The labels that lie in the image's shard, whatever is said of its copies."""
+        """The labels in the image's own shard, without those of its copies."""
         return self._split.own_labels(self.row)
 
     @property
     def copies(self) -> tuple[str, ...]:
-        """The ids of the images with the same bytes, the one that counts first; empty where there is no other."""
+        """The ids of the images with the same bytes, the counted one first; empty if there is no other."""
         return self._split.copies_of(self.row)
 
     @property
     def counts(self) -> bool:
-        """Whether the image counts: of images with the same bytes, the first of `copies` does."""
+        """Whether the image is counted: of images with the same bytes, the first of `copies` is."""
         return self._split.counts(self.row)
 
     @property
     def contradictions(self) -> tuple[Contradiction, ...]:
-        """Which statements about the image excluded each other."""
+        """The statements about the image that excluded each other."""
         return self._split.contradictions(self.row)
 
 
@@ -153,10 +153,10 @@ class Categories:
         return {wnid: number for number, wnid in enumerate(self.wnid)}
 
     def index(self, wnid: str) -> int:
-        """The index of the category with this WordNet id.
+        """Return the index of the category with this WordNet id.
 
         Raises:
-            DatasetError: `category-unknown`.
+            DatasetError: `category-unknown` if there is none.
         """
         number = self._numbers.get(wnid)
         if number is None:
@@ -167,11 +167,11 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """One source category and the category it became (-1: none), by which method and with what evidence.
+    """One source category and the category it is mapped to (-1: none), by which method and with what evidence.
 
-    `synset` is what its name was found to be, `joined` what joins made of that; None where there is none. `relation`
-    says what it is to its synset ("same_as", "is_a"), `fate` what became of it. Where it is `narrower` than its
-    category, its absence says nothing. `score` is 0 to 1.
+    `synset` is the synset that its name was resolved to, `joined` the one that joins made of that; None for none.
+    `relation` is its relation to its synset ("same_as", "is_a"), `fate` the outcome. If it is `narrower` than its
+    category, its absence implies nothing. `score` is 0 to 1.
     """
 
     source: str
@@ -190,7 +190,7 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two categories that go together: `together` of the `images` with the antecedent had the consequent.
+    """Two categories that co-occur: `together` of the `images` with the antecedent had the consequent.
 
     `bound` is the lower confidence bound of that share; a label added by the pair has it as its confidence, times
     that of the antecedent's label.
@@ -207,7 +207,7 @@ CODES = ("source", "method", "category", "score", "narrower", "fate", "relation"
 
 
 class Mappings(Sequence[Mapped]):
-    """The source categories in their order; row numbers are what labels call `mapping`."""
+    """The source categories in their order; a label's `mapping` is a row number of it."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Sequence[str]]) -> None:
         self._arrays = arrays

@@ -1,4 +1,4 @@
-"""What a split asks of the dataset that it is a part of."""
+"""The interface of a dataset that its splits use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Root"]
 
 
 class Root(Protocol):
-    """An open dataset as its splits see it: names behind codes, categories, copies, and whether it is still open."""
+    """An open dataset as its splits use it: names of codes, categories, copies, and a check that it is still open."""
 
     path: Path
     layout: Layout
@@ -33,7 +33,7 @@ class Root(Protocol):
         """The names of the sources, by code."""
 
     def check(self) -> None:
-        """Raises `DatasetError` where it was closed or replaced."""
+        """Raises `DatasetError` if it was closed or replaced."""
 
     def __getitem__(self, split: str) -> Any:
-        """The split of this name."""
+        """Return the split of this name."""

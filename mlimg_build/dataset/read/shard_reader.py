@@ -1,4 +1,4 @@
-"""The fast path: a stretch of a row of `images/data` with one `pread`, where the shard files allow it."""
+"""The fast path: read a byte range of a row of `images/data` with one `pread`, if the shard files allow it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PREAD_LIMIT = 1 << 30
 class ShardFile:
     """An open shard file; `stored` is the number of bytes that lie in it end to end, from its first chunk on.
 
-    It is 0 where the file's own index says that chunks are missing, moved or of another length: then only the
-    array API can tell what the bytes are. The file is closed when the last user lets go.
+    It is 0 if the file's own index says that chunks are missing, moved or of another length: then the bytes must be
+    read through the array API. The file is closed with its last reference.
 
     Raises:
         DamagedDataset: `shard-truncated` or `shard-index-damaged`.
-        DatasetError: `shard-unreadable`, where the disk or the mount fails.
+        DatasetError: `shard-unreadable` if the disk or the mount fails.
     """
 
     __slots__ = ("_descriptor", "_path", "stored")
@@ -44,7 +44,7 @@ class ShardFile:
             raise
 
     def close(self) -> None:
-        """The descriptor is given back; reading is over."""
+        """Close the descriptor; nothing can be read afterwards."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -54,7 +54,7 @@ class ShardFile:
             self.close()
 
     def read(self, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop` of the file, which holds at least that many."""
+        """Return bytes `start` to `stop` of the file, which holds at least that many."""
         data = self._pread(stop - start, start)
         if len(data) == stop - start:
             return data
@@ -71,7 +71,7 @@ class ShardFile:
     def _pread(self, count: int, start: int) -> bytes:
         try:
             return os.pread(self._descriptor, min(count, PREAD_LIMIT), start)
-        except OSError as error:  # of a disk or a mount, which says nothing about the bytes
+        except OSError as error:  # the disk or the mount fails; the bytes may be whole
             message = f"shard file {self._path} cannot be read: {error.strerror}"
             hint = "look at the disk and the mount, and run the same command again"
             raise DatasetError(Problem("shard-unreadable", message, hint=hint)) from error
@@ -99,7 +99,7 @@ class ShardFile:
 
 
 class ShardRowReader:
-    """Reads stretches of the rows of one `images/data`; keeps at most 256 files open.
+    """Reads byte ranges of the rows of one `images/data`; keeps at most 256 files open.
 
     `check` is called before a file is opened.
     """
@@ -111,10 +111,10 @@ class ShardRowReader:
         self._chunk_bytes, self._shard_bytes = _plain_sizes(data)
 
     def read(self, row: int, start: int, stop: int) -> bytes | None:
-        """Bytes `start` to `stop` of row `row`, or None where only the array API can tell them.
+        """Return bytes `start` to `stop` of row `row`, or None if they must be read through the array API.
 
         Raises:
-            DamagedDataset: where a shard file is cut short or its index differs from its checksum.
+            DamagedDataset: if a shard file is truncated or its index differs from its checksum.
         """
         size = self._shard_bytes
         if not size:
@@ -134,7 +134,7 @@ class ShardRowReader:
         return b"".join(parts)
 
     def close(self) -> None:
-        """All files are closed as soon as nobody reads from them."""
+        """Close all files, as soon as no thread reads from them."""
         self._files.clear()
 
     def _read_one(self, row: int, number: int, start: int, stop: int) -> bytes | None:
@@ -151,7 +151,7 @@ class ShardRowReader:
 
 
 def _plain_sizes(data: Path) -> tuple[int, int]:
-    """The sizes of chunk and shard in bytes, or (0, 0) where bytes do not lie in the files as they are."""
+    """Return the sizes of chunk and shard in bytes, or (0, 0) if the files do not hold the bytes uncompressed."""
     try:
         metadata = json.loads((data / "zarr.json").read_bytes())
         chunk_bytes = int(metadata["codecs"][0]["configuration"]["chunk_shape"][1])

@@ -1,4 +1,4 @@
-"""The images of one split by row, by slice and by id; one `pread` an image."""
+"""The images of one split by row, by slice and by id; one `pread` per image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LABELS = [column.name for column in LABEL_COLUMNS]
 
 
 class Split(Sequence[Image]):
-    """The images of one split, in the order of sha256(id): by row, by slice, by id, or one after another."""
+    """The images of one split, in the order of sha256(id): by row, by slice, by id, or by iteration."""
 
     def __init__(self, dataset: Root, name: str, attributes: Mapping[str, Any]) -> None:
         self.dataset = dataset
@@ -50,7 +50,7 @@ class Split(Sequence[Image]):
         """int64[shards + 1]: the row of the first image of each shard, and the number of images; read once.
 
         Raises:
-            DamagedDataset: `column-unreadable` where it is lost or does not fit the split's attributes.
+            DamagedDataset: `column-unreadable` if it is missing or does not fit the split's attributes.
         """
         self.dataset.check()
         bounds = read_array(self._group / "shards" / "first_image")
@@ -70,11 +70,11 @@ class Split(Sequence[Image]):
         return found
 
     def rows(self, shard: int) -> range:
-        """The rows of the images of a shard."""
+        """Return the rows of the images of a shard."""
         return range(self._bounds[shard], self._bounds[shard + 1])
 
     def locate(self, row: int) -> tuple[int, int]:
-        """The shard of image `row`, and which of the shard's images it is."""
+        """Return the shard of image `row`, and the image's position in the shard."""
         shard = bisect_right(self._bounds, row) - 1
         return shard, row - self._bounds[shard]
 
@@ -101,11 +101,13 @@ class Split(Sequence[Image]):
         return (self._image(row) for row in range(self._images))
 
     def read(self, row: int) -> bytes:
-        """The stored file of image `row`: one `pread`, without parsing anything else.
+        """Return the stored file of image `row`: one `pread`, without parsing anything else.
 
         Raises:
-            IndexError: where there is no such row.
-            DamagedDataset: `shard-truncated`, `shard-index-damaged` or `image-differs`.
+            IndexError: if there is no such row.
+            DamagedDataset: `shard-truncated`, `shard-index-damaged`, `image-differs`, `image-unreadable` or
+                `column-unreadable`.
+            DatasetError: `shard-unreadable` if the disk or the mount fails.
         """
         shard, offset = self.locate(self._row(row))
         start, stop = self._columns.spans("images", shard)[offset].tolist()
@@ -115,22 +117,22 @@ class Split(Sequence[Image]):
         return self._read_slowly(row, start, stop) if data is None else data
 
     def column(self, name: str, shard: int) -> NDArray[Any]:
-        """The read-only values of an array, such as `images/height` or `labels/category`, for one shard.
+        """Return the read-only values of an array, such as `images/height` or `labels/category`, for one shard.
 
-        Arrays of images give one value an image of the shard, others one an entry of the shard's row. `counted/…` are
-        the labels that count: an image with copies has the union of theirs in place of its own (and `member`, whose
-        statement each is), and those copies have none.
+        Arrays of images give one value per image of the shard, others one per entry of the shard's row. `counted/…` are
+        the counted labels: an image with copies has the union of theirs in place of its own (and `member`, of which
+        each was stated), and those copies have none.
         """
         if name.startswith("counted/"):
             return self._counted.column(name.removeprefix("counted/"), shard)
         return self._columns.column(name, shard)
 
     def texts(self, name: str, shard: int) -> Texts:
-        """The values of a column of text, `images/id` or `images/author`, one an image of the shard."""
+        """Return the values of a column of text, `images/id` or `images/author`, one per image of the shard."""
         return self._columns.texts(name, shard)
 
     def spans(self, group: str, shard: int) -> NDArray[Any]:
-        """Where each image's part of the shard's row begins and ends: unsigned [images, 2].
+        """Return where each image's part of the shard's row begins and ends: unsigned [images, 2].
 
         `group` is `images` (of bytes), `labels`, `counted` or `contradictions` (of entries).
         """
@@ -139,14 +141,14 @@ class Split(Sequence[Image]):
         return self._columns.spans(group, shard)
 
     def counted(self, shard: int) -> NDArray[np.bool_]:
-        """bool[images]: which images of a shard count; of images with the same bytes one does, in one of the splits."""
+        """Return bool[images]: which images of a shard are counted; of images with the same bytes only one is."""
         return self._counted.mask(shard)
 
     def find(self, image_id: str) -> int:
-        """The row of the image with this id.
+        """Return the row of the image with this id.
 
         Raises:
-            DatasetError: `image-unknown`.
+            DatasetError: `image-unknown` if there is none.
         """
         row = self.search(image_id)
         if row is None:
@@ -154,7 +156,7 @@ class Split(Sequence[Image]):
         return row
 
     def search(self, image_id: str) -> int | None:
-        """The row of the image with this id, or None; rows are ordered by sha256(id)."""
+        """Return the row of the image with this id, or None; rows are ordered by sha256(id)."""
         raw = image_id.encode()
         key = order_key(raw)
         shard = bisect_right(range(self.shards), key, key=lambda number: self._key(number, 0)) - 1
@@ -166,18 +168,18 @@ class Split(Sequence[Image]):
         return self.rows(shard).start + offset if found else None
 
     def labels(self, row: int) -> tuple[Label, ...]:
-        """What is known about image `row`; where it has copies and counts, all that is said of them."""
+        """Return the labels of image `row`; if it has copies and is counted, those of its copies too."""
         group = self._merged(row)
         if group is None:
             return self.own_labels(row)
         return self._labels(self._copied("labels", [*_LABELS, "member"], group), "")
 
     def own_labels(self, row: int) -> tuple[Label, ...]:
-        """The labels of image `row` as they lie in its shard, whatever is said of its copies."""
+        """Return the labels of image `row` in its own shard, without those of its copies."""
         return self._labels(self._entries("labels", _LABELS, row), self._id(row))
 
     def contradictions(self, row: int) -> tuple[Contradiction, ...]:
-        """The contradictions of image `row`, those among its copies too where it counts."""
+        """Return the contradictions of image `row`; if it is counted, those among its copies too."""
         group, names = self._merged(row), [c.name for c in CONTRADICTION_COLUMNS]
         if group is None:
             own = self._id(row)
@@ -211,7 +213,7 @@ class Split(Sequence[Image]):
         )
 
     def _merged(self, row: int) -> int | None:
-        """The group of an image that counts and whose labels are not its own alone."""
+        """Return the group of an image if it is counted and its labels were merged with those of its copies."""
         row, copies = self._row(row), self.dataset.copies
         _, members = copies.within(self.name, row, row + 1)
         if not len(members) or not copies.first[members[0]]:
@@ -226,20 +228,20 @@ class Split(Sequence[Image]):
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def copies_of(self, row: int) -> tuple[str, ...]:
-        """The ids of the images with the bytes of image `row`, the one that counts first; none without another."""
+        """Return the ids of the images with the bytes of image `row`, the counted one first; none without another."""
         number = self.dataset.copies.find(self.name, row)
         return () if number is None else self.dataset.copies[number].ids
 
     def counts(self, row: int) -> bool:
-        """Whether image `row` counts: of images with the same bytes, one does."""
+        """Return whether image `row` is counted: of images with the same bytes, one is."""
         return self.dataset.copies.counts(self.name, row)
 
     def array(self, name: str) -> zarr.Array[Any]:
-        """The Zarr array itself, such as `images/data`."""
+        """Return the Zarr array itself, such as `images/data`."""
         return self._columns.array(name)
 
     def close(self) -> None:
-        """Files are given back and memory is free."""
+        """Close the files and free the memory."""
         self._stream.close()
         self._columns.clear()
         self._counted.clear()
@@ -294,7 +296,7 @@ class Split(Sequence[Image]):
         return order_key(self._raw_id(shard, offset))
 
     def _read_slowly(self, row: int, start: int, stop: int) -> bytes:
-        """Through Zarr, which takes a lost chunk for zeros: so these bytes are checked by digest."""
+        """Read through Zarr, which takes a lost chunk for zeros; therefore check these bytes by their digest."""
         shard, offset = self.locate(self._row(row))
         try:
             data = np.asarray(self._columns.array("images/data")[shard, start:stop]).tobytes()
@@ -339,6 +341,6 @@ def _split_of(dataset: Root, name: str) -> Split:
 
 
 def unknown_image(image_id: str, where: str) -> DatasetError:
-    """The error for an id that `where` does not hold."""
+    """Return the error for an id that `where` does not hold."""
     hint = "ids look like SOURCE/NAME; list some by iterating over a split"
     return DatasetError(Problem("image-unknown", f"no image of {where} has the id {image_id!r}", hint=hint))

@@ -1,1 +1,1 @@
-"""Shards and datasets, written whole or not at all."""
+"""Write shards and datasets, whole or not at all."""

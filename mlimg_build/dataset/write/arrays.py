@@ -1,4 +1,4 @@
-"""Zarr arrays made with every setting spelled out, so that nobody's Zarr configuration changes a byte."""
+"""Create Zarr arrays with every setting explicit, so that no Zarr configuration changes a byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["create_columns", "create_data", "create_group", "create_ragged", "cr
 
 
 def create_group(path: Path, attributes: dict[str, Any] | None = None) -> None:
-    """`path` is a Zarr v3 group with these attributes."""
+    """Create a Zarr v3 group with these attributes at `path`."""
     zarr.create_group(store=str(path), zarr_format=3, attributes=attributes or {})
 
 
@@ -30,7 +30,7 @@ def create_columns(
     texts: Mapping[str, tuple[int, int]],
     values: dict[str, NDArray[Any]] | None = None,
 ) -> None:
-    """`group` holds an array [image] or [image, byte] a column, in chunks of `chunk_rows` whole rows.
+    """Create in `group` an array [image] or [image, byte] per column, in chunks of `chunk_rows` whole rows.
 
     The bytes of a text column are an array [shard, byte] of the shape in `texts`. With `values` the arrays are filled
     (those of texts in their first row); without, they are metadata to which chunk files are added.
@@ -52,7 +52,7 @@ def create_columns(
 def create_table(
     group: Path, schema: tuple[Column, ...], columns: list[tuple[str, NDArray[Any]]], axis: str
 ) -> None:
-    """`group` holds every column whole, in one chunk each; `axis` names its rows.
+    """Create `group` with every column in one chunk; `axis` names its rows.
 
     Columns with an axis of their own may differ in length.
     """
@@ -64,13 +64,13 @@ def create_table(
 
 
 def create_ragged(group: Path, schema: tuple[Column, ...], shape: tuple[int, int], chunk: int) -> None:
-    """`group` holds the metadata of an array [shard, entry] a column, to which chunks of so many entries are added."""
+    """Create in `group` the metadata of an array [shard, entry] per column, in chunks of `chunk` entries."""
     for column in schema:
         _create(group / column.name, shape, (1, chunk), column, column.dimension_names("shard", "entry"))
 
 
 def create_data(group: Path, shape: tuple[int, int], layout: Layout) -> None:
-    """`group` holds the metadata of `data` [shard, byte], whose files StreamWriter writes."""
+    """Create in `group` the metadata of `data` [shard, byte], whose files `ShardWriter` writes."""
     zarr.create_array(
         store=str(group / "data"),
         shape=shape,

@@ -1,4 +1,4 @@
-"""Artefacts become a dataset: their chunks are its rows, images linked, with metadata written around them."""
+"""Assemble a dataset from artefacts: their chunks become its rows (images by hard links), and metadata is written."""
 
 from __future__ import annotations
 
@@ -73,18 +73,17 @@ def assemble(
     tables: dict[str, list[str]],
     copies: CopyTables | None = None,
 ) -> str:
-    """`path` is the dataset of these shards, complete and on the disk; gives its digest (hex).
+    """Write the dataset of these shards to `path`, complete and on the disk; return its digest (hex).
 
     Chunk files of images are hard links to the artefacts' (copies across file systems). A dataset at `path` is replaced
-    in one rename and only when the new one is complete; after any failure it is untouched and nothing is left
-    over.
-    `attributes` joins those of the root; `tables` gives the names behind the codes: `rules`, `sources`,
-    `licences`, `statuses`, `methods`, `fates`, `relations`. `copies` says which images have the same bytes, so that
-    they count once.
+    in one rename and only when the new one is complete; after any failure it is unchanged and nothing is left over.
+    `attributes` are added to those of the root; `tables` gives the names of the codes: `rules`, `sources`, `licences`,
+    `statuses`, `methods`, `fates`, `relations`. `copies` lists images with the same bytes, so that they count once.
 
     Raises:
-        DatasetError: `not-replaceable` where `path` is something else than a dataset, `artefact-unfinished`,
-            `artefact-damaged`, `artefact-mismatch`, `code-unknown`, `images-unordered`, `disk-full`.
+        DatasetError: `not-replaceable` if `path` is not a dataset, `artefact-unfinished`, `artefact-damaged`,
+            `artefact-mismatch`, `code-unknown`, `images-unordered`, `value-out-of-range`, `text-has-zero`,
+            `text-too-long`, `disk-full`.
     """
     path = Path(path).absolute()
     _ensure_replaceable(path)
@@ -133,7 +132,7 @@ def assemble(
                 for number, (name, rows) in enumerate(shards.items())
             },
         }
-        # the root comes last: without it a directory is no dataset
+        # the root comes last: without it a directory is not a dataset
         create_group(root, record | {"attributes_digest": attributes_digest(record)})
     return digest
 
@@ -202,7 +201,7 @@ def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:
     per_shard = layout.images_per_shard
     attributes = {"images_per_shard": per_shard, "images": int(first_image[-1]), "shards": len(rows)}
     create_group(group, attributes)
-    # a shard is a chunk of these arrays, so what a part-full one in the middle lacks is left empty
+    # a shard is a chunk of these arrays, so unused positions of a partly filled one in the middle stay empty
     positions = (len(rows) - 1) * per_shard + int(sizes[-1]) if len(rows) else 0
     create_group(group / "images")
     width = max((images["length"] for _, images, _ in rows), default=0)
@@ -237,7 +236,7 @@ def _digests(digests: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _link(artefact: Path, files: Mapping[str, int], group: Path, row: int) -> None:
-    """Every chunk `ARRAY/c/0…` of the artefact is `ARRAY/c/ROW…` of the group."""
+    """Link every chunk `ARRAY/c/0…` of the artefact as `ARRAY/c/ROW…` of the group."""
     for name, size in files.items():
         source, target = artefact / name, _target(group, name, row)
         with _whole(source, size):
@@ -248,14 +247,14 @@ def _link(artefact: Path, files: Mapping[str, int], group: Path, row: int) -> No
 
 
 def _unpack(artefact: Path, result: Mapping[str, Any], group: Path, row: int) -> None:
-    """Every chunk that the artefact keeps in one file is a file of the group."""
+    """Write every chunk that the artefact keeps in one file to its own file of the group."""
     with _whole(artefact / PACK, result["files"][PACK]):
         for key, data in unpack_chunks(artefact, result["chunks"]):
             _target(group, key, row).write_bytes(data)
 
 
 def _target(group: Path, key: str, row: int) -> Path:
-    """The file of the chunk `ARRAY/c/0…` as one of the row, in a folder that is there."""
+    """Return the file of the chunk `ARRAY/c/0…` in the row, and create its folder."""
     array, _, tail = key.partition("/c/0")
     target = group / array / "c" / f"{row}{tail}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,7 +263,7 @@ def _target(group: Path, key: str, row: int) -> Path:
 
 @contextmanager
 def _whole(source: Path, size: int) -> Iterator[None]:
-    """Raises `DatasetError` where a file of an artefact is not what was written."""
+    """Raises `DatasetError` `artefact-damaged` if a file of an artefact is missing or has another size."""
     try:
         if source.stat().st_size != size:
             raise FileNotFoundError
@@ -277,7 +276,7 @@ def _whole(source: Path, size: int) -> Iterator[None]:
 
 
 def _ensure_replaceable(path: Path) -> None:
-    """A dataset or an empty directory may be replaced; anything else belongs to somebody."""
+    """Raises `DatasetError` `not-replaceable` if `path` is neither a dataset, nor an empty directory, nor missing."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     try:

@@ -1,7 +1,7 @@
-"""Chunks of small arrays as zarr-python writes them, byte for byte, without its overhead; and many of them in a file.
+"""Encode chunks of small arrays as zarr-python does, byte for byte but faster, and pack many of them into one file.
 
-A file of its own for every chunk costs more than what is in it, so a shard's label chunks wait in one file until a
-dataset is assembled.
+One file per chunk would cost more than its content, so a shard's label chunks stay in one file until a dataset is
+assembled.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SpecLocations = dict[str, list[int]]
 
 
 def span_chunks(name: str, values: NDArray[Any], chunk_rows: int) -> Iterator[tuple[str, bytes]]:
-    """The key and the bytes of the only chunk of array `name` [row]; nothing where all values are 0."""
+    """Yield the key and the bytes of the only chunk of array `name` [row]; nothing if all values are 0."""
     yield from _encoded(f"{name}/c/0", _padded(values, chunk_rows))
 
 
 def ragged_chunks(name: str, values: NDArray[Any], chunk: int) -> Iterator[tuple[str, bytes]]:
-    """The keys and the bytes of the chunks of row 0 of array `name` [shard, entry], but of those that are all 0.
+    """Yield the keys and the bytes of the chunks of row 0 of array `name` [shard, entry], except those that are all 0.
 
     A chunk has `chunk` entries.
     """
@@ -39,7 +39,7 @@ def ragged_chunks(name: str, values: NDArray[Any], chunk: int) -> Iterator[tuple
 
 
 def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> SpecLocations:
-    """All chunks lie in one file of `folder`; gives where each begins and ends in it, by its key."""
+    """Write all chunks to one file of `folder`; return where each begins and ends in it, by its key."""
     places: SpecLocations = {}
     start = 0
     for key, data in chunks.items():
@@ -50,7 +50,7 @@ def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> SpecLocations:
 
 
 def unpack_chunks(folder: Path, places: Mapping[str, list[int]]) -> Iterator[tuple[str, bytes]]:
-    """Every chunk that `pack_chunks` put into `folder`, by its key."""
+    """Yield the key and the bytes of every chunk that `pack_chunks` put into `folder`."""
     data = (folder / PACK).read_bytes()
     for key, (start, stop) in places.items():
         yield key, data[start:stop]
@@ -59,7 +59,7 @@ def unpack_chunks(folder: Path, places: Mapping[str, list[int]]) -> Iterator[tup
 def read_chunks(
     folder: Path, places: Mapping[str, list[int]], columns: Mapping[str, tuple[str, int]], size: int
 ) -> dict[str, NDArray[Any]]:
-    """The values of some arrays that `pack_chunks` put into `folder`: name → values.
+    """Return the values of some arrays that `pack_chunks` put into `folder`: name → values.
 
     `columns` gives the dtype and the length of each; arrays [row] and [shard, entry] are both read as one row.
     A chunk of the latter has `size` entries.
@@ -79,7 +79,7 @@ def read_chunks(
 
 
 def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
-    """Zarr stores the last chunk whole, filled up with the fill value, 0."""
+    """Return the values padded with the fill value, 0, to `length`: Zarr stores the last chunk whole."""
     little = values.astype(values.dtype.newbyteorder("<"), copy=False)
     if len(little) == length:
         return np.ascontiguousarray(little)
@@ -89,7 +89,7 @@ def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
 
 
 def _encoded(key: str, chunk: NDArray[Any]) -> Iterator[tuple[str, bytes]]:
-    bits = chunk.view(f"u{chunk.itemsize}")  # so that -0.0 counts
+    bits = chunk.view(f"u{chunk.itemsize}")  # so that -0.0 is not taken for 0
     if bits[0] or bits.any():  # a chunk of nothing but the fill value is not stored
         yield key, _zstd().encode(chunk.view(np.uint8))
 

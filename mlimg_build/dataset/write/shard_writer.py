@@ -1,4 +1,4 @@
-"""One shard's artefacts: small directories that tasks write anywhere and `assemble` links into a dataset."""
+"""Write one shard's artefacts: small directories that tasks write anywhere and `assemble` puts into a dataset."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ RESULT = "result.json"
 
 
 class ImagesWriter:
-    """Context manager that leaves in `directory` one row of `images/`, and what it holds in `.result`.
+    """Context manager that writes one row of `images/` to `directory`, and describes it in `.result`.
 
     Images come in the order of `sha256(id)`, at most `layout.images_per_shard` of them. Memory: one chunk and
-    one image, besides the small columns. After an exception the directory is unfinished and the caller's to
-    delete.
+    one image, besides the small columns. After an exception the directory is unfinished, and the caller must
+    delete it.
     """
 
     def __init__(self, directory: Path, layout: Layout) -> None:
@@ -61,7 +61,7 @@ class ImagesWriter:
 
     @property
     def result(self) -> ImagesResult:
-        """What was written; there is one only after a clean exit."""
+        """What was written; raises `DatasetError` `shard-unfinished` before a clean exit."""
         if self._result is None:
             raise DatasetError(Problem("shard-unfinished", f"{self._directory} is not finished"))
         return self._result
@@ -81,7 +81,7 @@ class ImagesWriter:
             self._stream.abandon()
 
     def add(self, image: StoredImage) -> None:
-        """The image is the next row.
+        """Append the image as the next row.
 
         Raises:
             DatasetError: `shard-too-full`, `images-unordered` (also for a repeated id), `text-has-zero`,
@@ -163,13 +163,12 @@ def write_labels(
     contradictions: ContradictionColumns,
     sync: bool = True,
 ) -> str:
-    """`directory` holds one row of `labels/` and of `contradictions/`; gives their content digest (hex).
+    """Write one row of `labels/` and of `contradictions/` to `directory`; return their content digest (hex).
 
-    With `sync` it is on the disk; without, the caller sees to that before anybody relies on it.
+    With `sync` it is on the disk afterwards; without, the caller must sync it before anything relies on it.
 
     Raises:
-        DatasetError: `columns-unequal` where lengths differ, `state-invalid`, `value-out-of-range`,
-            `disk-full`.
+        DatasetError: `columns-unequal` if lengths differ, `state-invalid`, `value-out-of-range`, `disk-full`.
     """
     directory = Path(directory)
     count = len(labels.counts)
@@ -220,10 +219,10 @@ def write_labels(
 
 
 def read_result(directory: Path, kind: str) -> dict[str, Any]:
-    """What the writer of an artefact recorded when it was finished.
+    """Return the record that the writer of an artefact left when it was finished.
 
     Raises:
-        DatasetError: `artefact-unfinished` where there is no record, or none of this kind and format.
+        DatasetError: `artefact-unfinished` if there is no record, or none of this kind and format.
     """
     try:
         result: dict[str, Any] = json.loads((directory / RESULT).read_bytes())
@@ -236,9 +235,12 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
 
 
 def read_labels(directory: Path, group: str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Columns of what `write_labels` wrote, by name; `group` is "labels" or "contradictions".
+    """Return columns that `write_labels` wrote, by name; `group` is "labels" or "contradictions".
 
-    `start` and `stop` have one value an image, the others one an entry. Raises as `read_result` does.
+    `start` and `stop` have one value per image, the others one per entry.
+
+    Raises:
+        DatasetError: those of `read_result`.
     """
     result = read_result(directory, "labels")
     schema = {column.name: column.dtype for column in (*LABEL_COLUMNS, *CONTRADICTION_COLUMNS)}
@@ -253,7 +255,7 @@ def read_labels(directory: Path, group: str, names: Sequence[str]) -> dict[str, 
 def _record(
     kind: str, layout: Layout, *, digest: str, images: int, files: dict[str, int], extra: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the writer of an artefact records; `files` has the size of every file by its path."""
+    """Return the record of a finished artefact; `files` has the size of every file by its path."""
     record = {
         "kind": kind,
         "format": SHARD_FORMAT,
@@ -266,7 +268,7 @@ def _record(
 
 
 def layout_record(layout: Layout) -> dict[str, int | bool]:
-    """The layout as JSON."""
+    """Return the layout as JSON-able values."""
     return {name: getattr(layout, name) for name in Layout.__dataclass_fields__}
 
 

@@ -16,10 +16,10 @@ __all__ = ["ShardWriter"]
 
 
 class ShardWriter:
-    """Bytes handed to `write` lie end to end in DIRECTORY/c/0/0, c/0/1, …; `close` ends the last file.
+    """Writes bytes end to end to DIRECTORY/c/0/0, c/0/1, …; `close` ends the last file.
 
     Chunks are `chunk_bytes` long, the last one padded with zeros; a chunk of zeros is not stored, nor a file
-    without chunks, as Zarr has it. Each file ends with its index and the index's CRC-32C. Memory: one chunk.
+    without chunks, as in Zarr. Each file ends with its index and the index's CRC-32C. Memory: one chunk.
     Source: Zarr v3 specification, codecs `sharding_indexed` 1.0 and `crc32c`.
     """
 
@@ -36,7 +36,7 @@ class ShardWriter:
         self.length = 0
 
     def write(self, data: bytes) -> None:
-        """`data` follows what was written before; `length` has grown by its size."""
+        """Append `data`; `length` grows by its size."""
         rest = memoryview(data)
         self.length += len(rest)
         while rest:
@@ -53,7 +53,7 @@ class ShardWriter:
                 self._filled = 0
 
     def close(self) -> None:
-        """The last chunk is padded, the last file has its index, and all files are on the disk."""
+        """Pad the last chunk, write the index of the last file, and sync all files to the disk."""
         if self._filled:
             self._buffer[self._filled :] = bytes(self._chunk_bytes - self._filled)
             self._put(memoryview(self._buffer))
@@ -62,7 +62,7 @@ class ShardWriter:
             self._end_file()
 
     def abandon(self) -> None:
-        """The open file, if any, is closed as it is."""
+        """Close the open file, if any, as it is."""
         if self._file is not None:
             with suppress(OSError):  # closing flushes, and the disk may be full
                 self._file.close()

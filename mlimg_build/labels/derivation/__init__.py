@@ -1,1 +1,1 @@
-"""From statements to labels: contradictions, implication, co-occurrence, and the proof of each label."""
+"""Derive labels from statements: contradictions, implication, co-occurrence, and the proof of each label."""

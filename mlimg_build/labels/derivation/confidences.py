@@ -1,4 +1,4 @@
-"""Confidences as numbers: 1 and 0 are the word of people, whatever rounds to them is not."""
+"""Confidences as numbers: 1 and 0 are verified by people, and no fraction is ever rounded to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SMALLEST_FRACTION = np.nextafter(np.float32(0), np.float32(1))
 
 
 def narrowed(confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The confidences as they are stored, float32[n]: 0 and 1 stay, a fraction becomes the nearest that is neither.
+    """Return the stored confidences, float32[n]: 0 and 1 stay, a fraction becomes the nearest that is neither.
 
     >>> narrowed(np.array([0, 1e-50, 0.8, 0.99999999, 1])).tolist()
     [0.0, 1.401298464324817e-45, 0.800000011920929, 0.9999999403953552, 1.0]
@@ -27,10 +27,10 @@ def narrowed(confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def at_least(values: npt.NDArray[Any], least: float) -> npt.NDArray[np.bool_]:
-    """Says which of the values reach the threshold, bool[n], compared as float64.
+    """Return which of the values reach the threshold, bool[n], compared as float64.
 
-    A value of fewer bits stands for the shortest decimal that names it: the float32 that is written 0.9 lies
-    below 0.9, and still reaches it.
+    A value of fewer bits stands for its shortest decimal: the float32 that is written 0.9 is below 0.9, and
+    still reaches it.
 
     >>> at_least(np.array([0.9, 0.8999999], np.float32), 0.9), at_least(np.array([0.89999999]), 0.9)
     (array([ True, False]), array([False]))
@@ -41,7 +41,7 @@ def at_least(values: npt.NDArray[Any], least: float) -> npt.NDArray[np.bool_]:
 
 
 def written(confidence: float, digits: int = 6) -> str:
-    """The stored confidence for people, in so many digits, but never a fraction as 0 or 1.
+    """Return the stored confidence as text of `digits` digits; more if a fraction would be written as 0 or 1.
 
     >>> written(0.800000011920929), written(1.0), written(0.9999999403953552), written(0.9996, 3)
     ('0.8', '1', '0.9999999', '0.9996')

@@ -1,4 +1,4 @@
-"""Contradictions: a category said to be absent from an image, and something below it said to be there."""
+"""Contradictions: a category is stated absent from an image, and it or something below it is stated present."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Contradictions:
     """Pairs of statements that cannot both be true: positions into the statements that were given.
 
     Sorted by image, absent category, present category, then source category and record of both, then falling
-    confidence. `kept` is +1 where the presence stands, -1 where the absence stands, 0 where neither does.
+    confidence. `kept` is +1 if the presence is kept, -1 if the absence is kept, 0 if neither is.
     """
 
     absent: npt.NDArray[np.int64]
@@ -36,13 +36,13 @@ class Contradictions:
 def resolve_contradictions(
     statements: Statements, hierarchy: Hierarchy, policy: Policy
 ) -> tuple[Statements, Contradictions]:
-    """The statements that stand, and the contradictions that cost the others.
+    """Return the statements that are kept, and the contradictions that removed the others.
 
-    A statement that *a* is absent contradicts a statement that *p* is present in the same image where *a* is
-    *p* or an ancestor of *p*. Statements are settled, not labels, so what remains can be implied without a
-    conflict. Under `prefer_verified` people beat machines, and where people disagree the presence stands: it
-    was seen. An absence refuted so refutes nothing itself. `drop` lets neither stand; `error` marks pairs
-    like `drop`, and the caller stops.
+    A statement that *a* is absent contradicts a statement that *p* is present in the same image if *a* is *p* or
+    an ancestor of *p*. Statements are resolved, not labels, so what remains can be implied without a conflict.
+    Under `prefer_verified` people override machines, and if people disagree the presence is kept: it was seen. An
+    absence refuted in this way refutes nothing itself. `drop` keeps neither; `error` marks pairs like `drop`, and
+    the caller stops.
     """
     absent, present = _clashes(statements, hierarchy)
     if not len(absent):
@@ -63,7 +63,7 @@ def resolve_contradictions(
 def _clashes(
     statements: Statements, hierarchy: Hierarchy
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Every pair of an absence and a presence in one image in which the absent is the present or above it."""
+    """Return every absence and presence in one image in which the absent category is the present one or above it."""
     absences = np.flatnonzero(statements.state == ABSENT)
     presences = np.flatnonzero(statements.state == PRESENT)
     presences = presences[np.isin(statements.image[presences], statements.image[absences])]

@@ -1,4 +1,4 @@
-"""Co-occurrence: which categories go together in the rows of a source, and how sure that is."""
+"""Co-occurrence: which categories occur together in the images of a source, and how certain that is."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ __all__ = [
     "without_implied",
 ]
 
-LARGEST = np.float32(
-    0.99
-)  # confidence of an added label: whatever the counts say, nobody looked at the image
+LARGEST = np.float32(0.99)  # confidence of an added label at most: nobody looked at the image
 
 
 class Block(NamedTuple):
-    """Some images: what is stated present, as (image, category) columns, and what a model sees, if one looked.
+    """Some images: what is stated present, as (image, category) columns, and what a model predicts, if one was run.
 
-    All statements about an image are in one block. A category of -1 is seen where a model looked and saw nothing.
+    All statements about an image are in one block. A predicted category of -1 means that the model predicted none.
     """
 
     image: npt.NDArray[np.int64]
@@ -43,7 +41,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often categories are there together: `together[i, j]` of the `images[i]` with i also have j.
+    """How often categories occur together: `together[i, j]` of the `images[i]` with i also have j.
 
     int64[n, n], int64[n]; `rows` is the number of all images that were counted.
     """
@@ -54,18 +52,18 @@ class Counts:
 
     @classmethod
     def none(cls, n: int) -> Self:
-        """The counts over no image, of n categories."""
+        """Return the counts over no image, of n categories."""
         return cls(sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0)
 
     def __add__(self, other: Counts) -> Counts:
-        """The counts over the images of both, none of which is in both."""
+        """Return the counts over the images of both, which must be disjoint."""
         together = sparse.csr_array(self.together + other.together)
         return Counts(together, self.images + other.images, self.rows + other.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Rules "where `antecedent` is, `consequent` is too", sorted by both; all columns have the same length.
+    """Rules "`antecedent` implies `consequent`", sorted by both; all columns have the same length.
 
     `together` of the `images` with the antecedent had the consequent; `bound` is the lower confidence bound of
     that share. `vetoed` pairs were found and are not used.
@@ -83,12 +81,12 @@ class Pairs:
 
     @classmethod
     def none(cls) -> Self:
-        """No pairs."""
+        """Return no pairs."""
         category, count = np.empty(0, np.int32), np.empty(0, np.int64)
         return cls(category, category, count, count, np.empty(0, np.float32), np.empty(0, np.bool_))
 
     def take(self, where: npt.NDArray[np.bool_]) -> Self:
-        """The pairs where the mask is true."""
+        """Return the pairs where the mask is true."""
         return type(self)(*(getattr(self, field.name)[where] for field in fields(self)))
 
     @property
@@ -98,7 +96,7 @@ class Pairs:
         return share
 
     def relation(self, n: int) -> sparse.csr_array:
-        """int32[n, n]: at [antecedent, consequent] the position of the pair plus one; vetoed pairs are left out."""
+        """Return int32[n, n]: at [antecedent, consequent] the position of the pair plus one; without vetoed pairs."""
         used = np.flatnonzero(~self.vetoed)
         made = sparse.csr_array(
             ((used + 1).astype(np.int32), (self.antecedent[used], self.consequent[used])), shape=(n, n)
@@ -110,7 +108,7 @@ class Pairs:
 def wilson_bound(
     successes: npt.ArrayLike, trials: npt.ArrayLike, confidence: float
 ) -> npt.NDArray[np.float64]:
-    """The lower end of the one-sided score interval of a share at the given confidence; 0 without trials.
+    """Compute the lower bound of the one-sided score interval of a share at the given confidence; 0 without trials.
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
 
@@ -129,12 +127,12 @@ def wilson_bound(
 def count_together(
     blocks: Iterable[Block], hierarchy: Hierarchy, *, related: bool = True, positives: bool = True
 ) -> Counts:
-    """The counts over all blocks. Memory: one block, its products, and the sum; small blocks stay in the cache.
+    """Count categories over all blocks. Memory: one block, its products, and the sum; small blocks stay in the cache.
 
-    A category is there where it or a descendant is stated. Where a model looked, the other category is there
-    where the model sees it, else where it or a descendant is stated. Without `related`, images in which one
-    category alone is stated count as images of it and what is above it, but not as pairs of these: that saves a
-    fifth of the work where such pairs are left out anyway. Without `positives` nothing is there but what is stated.
+    A category is present if it or a descendant is stated. In a block with predictions of a model, the other category
+    is present if the model predicts it, else if it or a descendant is stated. Without `related`, images with a single
+    stated category count as images of it and of what is above it, but not as pairs of these: that saves a fifth of
+    the work if such pairs are left out anyway. Without `positives` only what is stated is present.
     """
     n = len(hierarchy)
     together, images, rows = sparse.csr_array((n, n), dtype=np.int64), np.zeros(n, np.int64), 0
@@ -162,7 +160,7 @@ def count_together(
 
 
 def _closed(stated: sparse.csr_array, hierarchy: Hierarchy) -> sparse.csr_array:
-    """Each row with everything above what is in it."""
+    """Return each row with the ancestors of its categories added."""
     row = np.repeat(np.arange(stated.shape[0]), np.diff(stated.indptr))
     up = expand(hierarchy.hops, stated.indices)
     column = np.concatenate([stated.indices, up.category])
@@ -172,7 +170,7 @@ def _closed(stated: sparse.csr_array, hierarchy: Hierarchy) -> sparse.csr_array:
 def _told_apart(
     image: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The different images, sorted, and which of them each is."""
+    """Return the distinct images, sorted, and the position of each image among them."""
     if not len(image) or (image[1:] < image[:-1]).any():
         return np.unique(image, return_inverse=True)
     first = np.append(True, image[1:] != image[:-1])
@@ -182,9 +180,9 @@ def _told_apart(
 def _matrix(
     row: npt.NDArray[np.int64], column: npt.NDArray[np.int32], shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """int32 ones at each (row, column), however often it is given."""
+    """Return a matrix with an int32 one at each (row, column), however often it is given."""
     packed = row * np.int64(shape[1]) + column
-    packed.sort(kind="stable")  # all but sorted, which this sort exploits
+    packed.sort(kind="stable")  # nearly sorted, which this sort exploits
     packed = packed[np.append(True, packed[1:] != packed[:-1])[: len(packed)]]
     row, column = np.divmod(packed, np.int64(max(shape[1], 1)))
     start = np.searchsorted(row, np.arange(shape[0] + 1)).astype(np.int32)
@@ -201,12 +199,11 @@ def learn_pairs(
     confidence: float = 0.95,
     skip_related: bool = True,
 ) -> Pairs:
-    """The pairs whose share is at least `min_probability` even at the lower confidence bound.
+    """Return the pairs whose share is at least `min_probability` even at the lower confidence bound.
 
     The antecedent must be in `min_images` images. With `skip_related`, pairs of which one is the other's
-    ancestor, or that have a descendant in common, say nothing and are left out: dogs make canines domestic
-    animals often enough, and wolves never. Source:
-    Wu et al., Tencent ML-Images (2019), which thresholds the plain share.
+    ancestor, or that have a descendant in common, are left out: because of dogs, canines are often domestic
+    animals, and wolves never are. Source: Wu et al., Tencent ML-Images (2019), which thresholds the plain share.
     """
     found = counts.together.tocoo()
     low, high = found.row.astype(np.int32), found.col.astype(np.int32)
@@ -228,21 +225,21 @@ def learn_pairs(
 
 
 def _kin(hierarchy: Hierarchy) -> sparse.csr_array:
-    """True at [i, j] where some category is i or below it, and j or below it; bool[n, n]."""
+    """Return bool[n, n], True at [i, j] if some category is i or below it, and j or below it."""
     up = sparse.csr_array(hierarchy.hops.astype(bool) + sparse.eye_array(len(hierarchy), dtype=bool))
     return sparse.csr_array(up.T.tocsr() @ up)
 
 
 def without_implied(pairs: Pairs, hierarchy: Hierarchy, levels: int | None = None) -> Pairs:
-    """The pairs but for those whose consequent another pair of the antecedent brings along, being above its own.
+    """Return the pairs except those whose consequent is an ancestor of another consequent of the antecedent.
 
-    `levels` is how far up an added label implies (None: all the way, 0: nothing is implied). What is vetoed brings
-    nothing, and stays listed.
+    `levels` is how far up an added label implies (None: all the way, 0: nothing is implied). Vetoed pairs imply
+    nothing, and stay listed.
     """
     n = np.int64(max(len(hierarchy), 1))
     key = pairs.antecedent * n + pairs.consequent
     covered = np.zeros(len(pairs), dtype=bool)
-    while True:  # the most specific stay in the first round, what they bring goes in the second, and so on up
+    while True:  # the first round keeps the most specific, the next removes what these imply, and so on
         used = np.flatnonzero(~pairs.vetoed & ~covered)
         above = expand(hierarchy.hops, pairs.consequent[used])
         near = np.ones(len(above.origin), bool) if levels is None else above.hops <= levels

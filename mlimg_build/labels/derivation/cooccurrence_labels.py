@@ -1,4 +1,4 @@
-"""The labels that co-occurrence adds to a table: what goes together elsewhere is taken to do so here."""
+"""The labels that co-occurrence adds to a table."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def add_cooccurring(
     machine_levels: int | None = None,
     relation: sparse.csr_array | None = None,
 ) -> LabelTable:
-    """The table with the labels that co-occurrence adds; what was in it stays as it is.
+    """Return the table with the labels that co-occurrence adds; existing labels are unchanged.
 
     Every image with a pair's antecedent, stated or implied, gets its consequent with the confidence of the
     antecedent times the pair's bound, and with `positives` the consequent's ancestors (up to `machine_levels`,
-    as of any label that no person verified). Nothing is added where the category is known already, or it or
-    an ancestor of it is absent; added labels add no further ones. `images` (by number) says who gets labels.
-    `relation` is that of the pairs, for whoever has it at hand.
+    as for any label that no person verified). Nothing is added if the category is known already, or if it or
+    an ancestor of it is absent; added labels add no further ones. `images`, bool by image number, says which
+    images get labels. `relation` is `pairs.relation`, for callers that have it already.
 
     `via` of an added consequent is the antecedent, `via` of an ancestor added with it is the consequent; both
-    rest on the statement that the antecedent's label rests on. Of several ways the most confident wins, then
-    the direct one, then the lowest category, source category and record.
+    rest on the statement that the antecedent's label rests on. Of several ways to a label the most confident wins,
+    then the direct one, then the lowest category, source category and record.
     """
     if relation is None:
         relation = pairs.relation(len(hierarchy))
@@ -75,7 +75,7 @@ def add_cooccurring(
 
 @dataclass(frozen=True, slots=True)
 class _Added:
-    """Labels to be added: the row that each rests on, the category, the confidence, the rule, and via what."""
+    """Labels to be added: the row that each rests on, the category, the confidence, the rule, and `via`."""
 
     origin: npt.NDArray[np.int64]
     category: npt.NDArray[np.int32]
@@ -95,12 +95,12 @@ class _Added:
         return _Added(*(getattr(self, field.name)[where] for field in fields(_Added)))
 
     def best(self, table: LabelTable, n: np.int64) -> _Added:
-        """One label for each image and category, sorted by both."""
+        """Return the best label for each image and category, sorted by both."""
         key = table.image[self.origin] * n + self.category
         order = np.argsort(key, kind="stable")
         key = key[order]
         again = key[1:] == key[:-1]
-        if not again.any():  # most have one way only
+        if not again.any():  # most labels have one way only
             return self.take(order)
         several = np.append(again, False) | np.append(False, again)
         some = order[several]
@@ -113,7 +113,7 @@ class _Added:
 
 
 def _within(keys: npt.NDArray[np.int64], known: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Says which keys are among the known ones, which are sorted."""
+    """Return which keys are among the known ones, which are sorted."""
     if not len(known):
         return np.zeros(len(keys), dtype=bool)
     at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
@@ -127,7 +127,7 @@ def _denied(
     category: npt.NDArray[np.int32],
     hierarchy: Hierarchy,
 ) -> npt.NDArray[np.bool_]:
-    """Says which categories have an ancestor that is absent from the image."""
+    """Return which categories have an ancestor that is absent from the image."""
     denied = np.zeros(len(image), dtype=bool)
     absent = table.state == ABSENT
     if not absent.any() or not len(image):

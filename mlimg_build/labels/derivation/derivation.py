@@ -1,4 +1,4 @@
-"""From statements to labels: contradictions are resolved, what stands is implied, what goes together is added."""
+"""Derive labels from statements: resolve contradictions, imply, add labels by co-occurrence."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def derive(
     images: npt.NDArray[np.bool_],
     relation: sparse.csr_array | None = None,
 ) -> tuple[LabelTable, Contradictions]:
-    """The labels that the statements make, and the contradictions among these.
+    """Return the labels that follow from the statements, and the contradictions among the statements.
 
-    `images` (by number) says who gets labels by the pairs; `relation` is that of the pairs, for whoever has it at hand.
-    An image's labels follow from its own statements alone.
+    `images`, bool by image number, says which images get labels by the pairs; `relation` is `pairs.relation`, for
+    callers that have it already. An image's labels follow from its own statements alone.
     """
     standing, contradictions = resolve_contradictions(statements, hierarchy, policy)
     table = imply(

@@ -1,4 +1,4 @@
-"""From what is stated to what follows: presence goes up the hierarchy, absence down."""
+"""Implication: presence is passed up the hierarchy, absence down."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = [
 
 RULES = ("stated", "ancestors", "descendants", "cooccurrence", "cooccurrence_ancestors")
 STATED, ANCESTORS, DESCENDANTS, COOCCURRENCE, COOCCURRENCE_ANCESTORS = range(5)
-WIDEST = 63  # bits of a number that is not negative
+WIDEST = 63  # bits of a non-negative int64
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTable:
     """The labels of images, sorted by image and category, at most one for each; unknown is not stored.
 
-    `state` is +1 present, -1 verified absent. `rule` is a position in `RULES`, `via` the stated category that
-    the label came through (itself where stated), `mapping` and `record` the statement that it rests on.
+    `state` is +1 present, -1 verified absent. `rule` is a position in `RULES`, `via` the category that the label
+    came through (itself if stated), `mapping` and `record` the statement that it rests on.
     """
 
     image: npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ class LabelTable:
         return len(self.image)
 
     def counts(self, images: int) -> npt.NDArray[np.int64]:
-        """The number of labels of each image; int64[images]."""
+        """Return the number of labels of each image; int64[images]."""
         return np.bincount(self.image, minlength=images).astype(np.int64)
 
 
@@ -63,15 +63,15 @@ def imply(
     machine_levels: int | None = None,
     strongest: bool = True,
 ) -> LabelTable:
-    """Every stated label and what it implies; the statements must be settled.
+    """Return every stated label and what it implies; contradictions must be resolved before.
 
     A presence implies every ancestor, an absence every descendant, with the confidence of the statement. A
     machine's presence (confidence below 1) implies ancestors up to `machine_levels` hops away; None is all of
-    them, 0 none, 1 (the parents only) imitates the published ML-Images. Where several statements give one
-    label, the most confident wins, then the nearest, then the lowest category, source category and record, so
-    that the order of rows changes nothing, and the order of sources nothing but which of equals is named.
-    Without `strongest` the lowest record wins, and only of one record the most confident statement: what is said
-    first stays, as in the published ML-Images.
+    them, 0 none, 1 (the parents only) imitates the published ML-Images. If several statements give one label, the
+    most confident wins, then the nearest, then the lowest category, source category and record, so that the order
+    of rows changes nothing, and the order of sources only which of equal ones is named. Without `strongest` the
+    lowest record wins, and only within one record the most confident statement: the first statement is kept, as in
+    the published ML-Images.
     """
     position = np.arange(len(statements))
     parts = [(position, statements.category, np.zeros(len(statements), np.int32))]
@@ -98,7 +98,7 @@ def imply(
 def _reach(
     statements: Statements, hierarchy: Hierarchy, state: int, machine_levels: int | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """What the statements of one state imply: their positions, the categories reached, the hops."""
+    """Return what the statements of one state imply: their positions, the categories reached, the hops."""
     start = np.flatnonzero(statements.state == state)
     reached = expand(hierarchy.hops if state == PRESENT else hierarchy.down, statements.category[start])
     origin = start[reached.origin]
@@ -116,13 +116,13 @@ def _first(
     categories: int,
     strongest: bool,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The label that wins of each (image, category), sorted: image, category, position of the statement, hops.
+    """Return the label that wins of each (image, category), sorted: image, category, position of the statement, hops.
 
-    What decides is packed into one number a label (image, category, doubt, hops, turn of the statement, from the upper
-    bits down): numpy sorts numbers ten times as fast as their positions, and the winners are read from them.
+    The criteria are packed into one number per label (image, category, doubt, hops, rank of the statement, from the
+    upper bits down): numpy sorts numbers ten times as fast as their positions, and the winners are read from them.
     """
     doubts, doubt = _ranks(-statements.confidence)
-    if not strongest:  # of one record the most confident
+    if not strongest:  # within one record the most confident
         _, record = _ranks(statements.record)
         doubts, doubt = _ranks(record * np.int64(doubts) + doubt)
     order = _turns(statements, doubt, categories)
@@ -135,7 +135,7 @@ def _first(
         return _halved(statements, origin, category, hops, categories, strongest)
     image = (statements.image - lowest)[origin]
     packed = _pack([image, category, doubt[origin], hops, turn[origin]], widths)
-    packed.sort(kind="stable")  # all but sorted, which this sort exploits
+    packed.sort(kind="stable")  # nearly sorted, which this sort exploits
     below = sum(widths[1:])
     key = packed >> below
     won = packed[np.concatenate([[True], key[1:] != key[:-1]])[: len(key)]]
@@ -153,10 +153,10 @@ def _halved(
     categories: int,
     strongest: bool,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """`_first` of the lower and of the upper half of the images, where all of them do not fit into a number."""
+    """Return `_first` of the lower and of the upper half of the images, if not all of them fit into a number."""
     images = statements.image
     middle = int(np.searchsorted(images, images[len(images) // 2]))
-    if middle == 0:  # that image begins the statements
+    if middle == 0:  # that image is the first of the statements
         middle = int(np.searchsorted(images, images[0], side="right"))
     if middle == len(images):
         raise OverflowError(f"{len(images)} statements about one image are more than can be told apart")
@@ -173,7 +173,7 @@ def _halved(
 
 
 def _ranks(values: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
-    """The number of different values, and the rank of each, 0 for the lowest."""
+    """Return the number of distinct values, and the rank of each, 0 for the lowest."""
     if len(values) and (values == values[0]).all():
         return 1, np.zeros(len(values), np.int64)
     distinct = np.unique(values)
@@ -181,7 +181,7 @@ def _ranks(values: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.int64]]:
 
 
 def _turns(statements: Statements, doubt: npt.NDArray[np.int64], categories: int) -> npt.NDArray[np.int64]:
-    """The statements of each image in the order of category, source category and record; images one by one."""
+    """Return the order of the statements by image, category, source category and record."""
     mappings = int(statements.mapping.max(initial=0)) + 1
     lowest = int(statements.image.min(initial=0))
     images = int(statements.image.max(initial=0)) - lowest + 1
@@ -189,16 +189,16 @@ def _turns(statements: Statements, doubt: npt.NDArray[np.int64], categories: int
     if _bits(images) + sum(widths) <= WIDEST and int(statements.mapping.min(initial=0)) >= 0:
         image, position = statements.image - lowest, np.arange(len(doubt))
         packed = _pack([image, statements.category, statements.mapping, doubt, position], widths)
-        packed.sort(kind="stable")  # all but sorted, which this sort exploits
+        packed.sort(kind="stable")  # nearly sorted, which this sort exploits
         key = packed >> widths[3]
-        if (key[1:] != key[:-1]).all():  # else records decide
+        if (key[1:] != key[:-1]).all():  # otherwise records decide
             order: npt.NDArray[np.int64] = packed & ((1 << widths[3]) - 1)
             return order
     return np.lexsort((statements.record, statements.mapping, statements.category, statements.image))
 
 
 def _pack(columns: Sequence[npt.NDArray[np.integer]], widths: Sequence[int]) -> npt.NDArray[np.int64]:
-    """One number for each row, the first column in the upper bits; `widths` are the bits of all but the first."""
+    """Pack each row into one number, the first column in the upper bits; `widths` are the bits of the others."""
     packed = columns[0].astype(np.int64)
     for column, width in zip(columns[1:], widths, strict=True):
         packed <<= width
@@ -207,5 +207,5 @@ def _pack(columns: Sequence[npt.NDArray[np.integer]], widths: Sequence[int]) -> 
 
 
 def _bits(count: int) -> int:
-    """The bits that tell `count` values apart."""
+    """Return the bits that distinguish `count` values."""
     return max(count - 1, 0).bit_length()

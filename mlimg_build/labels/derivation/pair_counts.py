@@ -1,4 +1,4 @@
-"""How many labels pairs of categories would add to images."""
+"""Count the labels that pairs of categories would add to images."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def count_lacking(
     *,
     positives: bool = True,
 ) -> npt.NDArray[np.int64]:
-    """In how many images each antecedent is and its consequent is not; int64[pairs].
+    """Count the images in which each antecedent is present and its consequent is not; int64[pairs].
 
-    A category is there where it or, with `positives`, a descendant is stated. Images in which one category alone is
-    stated, most of an image classification set, are counted by that category.
+    A category is present if it or, with `positives`, a descendant is stated. Images with a single stated category, most
+    of an image classification set, are counted by that category.
     """
     n = len(hierarchy)
     left, right = np.unique(antecedent), np.unique(consequent)
@@ -72,7 +72,7 @@ def count_lacking(
 
 
 def _single(block: Block) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The statements of a block sorted by image, none twice."""
+    """Return the distinct statements of a block, sorted by image."""
     image, category = block.image, block.category
     if len(image) > 1 and not (image[1:] > image[:-1]).all():
         order = np.lexsort((category, image))

@@ -1,4 +1,4 @@
-"""Which pairs of categories are doubtful: too general, or adding far more labels than they were learnt from."""
+"""Find doubtful pairs of categories: too general, or adding far more labels than they were learnt from."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mlimg_build.wordnet import NounGraph
 
 __all__ = ["DOUBTS", "information_content", "judge_pairs"]
 
-KINDS = ("hypernym",)  # the many rivers that WordNet names make no river less specific
+KINDS = ("hypernym",)  # instances, such as the many rivers, do not make a synset less specific
 DOUBTS = ("", "too-general", "adds-too-many")
 CERTAIN, TOO_GENERAL, ADDS_TOO_MANY = range(len(DOUBTS))
 
 
 def information_content(graph: NounGraph, wnids: Sequence[str]) -> npt.NDArray[np.float64]:
-    """How specific each synset is: 1 - log(synsets below it + 1) / log(synsets); float64 in [0, 1], 1 at a leaf.
+    """Return how specific each synset is: 1 - log(synsets below it + 1) / log(synsets); float64 in [0, 1], 1 at a leaf.
 
     Source: Seco, Veale, Hayes, An intrinsic information content metric for semantic similarity in WordNet (2004).
     """
@@ -35,12 +35,12 @@ def judge_pairs(
     min_content: float,
     max_ratio: float,
 ) -> npt.NDArray[np.uint8]:
-    """What is doubtful about each pair: a position in `DOUBTS`, 0 where nothing is.
+    """Return what is doubtful about each pair, uint8[pairs]: a position in `DOUBTS`, 0 for nothing.
 
-    A pair is too general where the information content of its antecedent is less than `min_content`: what goes with a
-    high category depends on which of the many below it a source happens to have. It adds too many where it would add
-    more than `max_ratio` times as many labels (`adds`) as images that it was learnt from (`together`). `content` is
-    that of every pair's antecedent.
+    A pair is too general if the information content of its antecedent is less than `min_content`: what co-occurs with a
+    general category depends on which of the many below it a source has. It adds too many if it would add more than
+    `max_ratio` times as many labels (`adds`) as images that it was learnt from (`together`). `content` is that of every
+    pair's antecedent.
     """
     found = np.full(len(pairs), CERTAIN, np.uint8)
     found[adds > max_ratio * pairs.together] = ADDS_TOO_MANY

@@ -1,4 +1,4 @@
-"""Proof: every label is derived again from its own origin, and nothing that follows is missing."""
+"""Prove labels: derive every label again from its origin, and check that nothing that follows is missing."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def prove(
     pairs: Pairs | None = None,
     added: npt.NDArray[np.bool_] | None = None,
 ) -> Flaws:
-    """Every label that does not replay from its origin, and every one from which something is missing.
+    """Return every label that does not follow from its origin, and every one from which a label is missing.
 
-    `category_of[mapping]` is the category that a source category means, `added` says which images get labels
+    `category_of[mapping]` is the category that a source category is mapped to, `added` says which images get labels
     by co-occurrence (all without it). A label is proved by the one that it came through: the statement itself,
-    or a label of the same image that is proved in its turn. The table may be empty; no flaw means that it is
+    or a label of the same image that is proved in turn. The table may be empty; no flaw means that it is
     the one table that its stated labels and the rules allow.
     """
     proof = _Proof(table, hierarchy, category_of, rules, pairs or Pairs.none(), added)
@@ -120,7 +120,7 @@ class _Proof:
         bad |= (table.state == ABSENT) & (table.confidence < 1)
         yield "bad-value", bad
         if unordered.any() or not in_range.all():
-            return  # what follows looks labels up
+            return  # the checks below look labels up
         yield from self._origins()
         yield from self._consequences()
 
@@ -146,7 +146,7 @@ class _Proof:
         at, there = self._find(table.image * self.n + table.via)
         right = there & (table.state[at] == table.state)
         yield "no-origin", (rule <= DESCENDANTS) & ~right
-        if rules.strongest:  # else an earlier, weaker statement may have come between
+        if rules.strongest:  # otherwise an earlier, weaker statement may have won
             yield "other-confidence", right & up & (table.confidence[at] < table.confidence)
 
     def _consequences(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -175,7 +175,7 @@ class _Proof:
         yield "missing", lacking
 
     def _added(self, lacking: npt.NDArray[np.bool_]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-        """What co-occurrence added, beside what it adds to the rest; what it did not marks the antecedent's label."""
+        """Compare the labels that co-occurrence added with those it should add; mark antecedents of missing ones."""
         table = self.table
         given = table.rule >= COOCCURRENCE
         if not given.any() and not len(self.pairs):
@@ -209,7 +209,7 @@ class _Proof:
         lacking[via[found & ~same]] = True
 
     def _find(self, key: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """The row of each image and category, and whether there is one."""
+        """Return the row of each image and category, and whether there is one."""
         if not len(self.key):
             return np.zeros(len(key), np.int64), np.zeros(len(key), dtype=bool)
         at = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)

@@ -1,4 +1,4 @@
-"""What sources say about images, as columns."""
+"""The statements of sources about images, as columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABSENT = -1
 
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """One element a statement, sorted by image; all arrays have the same length.
+    """One element per statement, sorted by image; all arrays have the same length.
 
     `state` is +1 or -1. `confidence` is 1 for a statement that people verified and a fraction for a
     machine's; an absence is always verified. `mapping` is the source category that was named, `record` the
@@ -35,7 +35,7 @@ class Statements:
 
     @classmethod
     def of(cls, *columns: npt.ArrayLike) -> Self:
-        """Statements from columns in the order of the fields, cast and sorted by image (a stable sort)."""
+        """Return statements from columns in the order of the fields, cast and sorted by image (a stable sort)."""
         types = (np.int64, np.int32, np.int8, np.float32, np.int32, np.int64)
         cast = [np.asarray(column, dtype=dtype) for column, dtype in zip(columns, types, strict=True)]
         if (cast[0][1:] >= cast[0][:-1]).all():
@@ -44,10 +44,10 @@ class Statements:
         return cls(*(column[order] for column in cast))
 
     def take(self, where: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Self:
-        """The statements at the given positions, or where a mask is true."""
+        """Return the statements at the given positions, or where a mask is true."""
         return type(self)(*(getattr(self, field.name)[where] for field in fields(self)))
 
     @property
     def verified(self) -> npt.NDArray[np.bool_]:
-        """True where people said it: confidence 1, present or absent."""
+        """bool[statements]: whether people verified it: confidence 1, present or absent."""
         return self.confidence >= 1

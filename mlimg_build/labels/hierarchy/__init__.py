@@ -1,1 +1,1 @@
-"""Which category implies which."""
+"""The hierarchy of categories: which one implies which."""

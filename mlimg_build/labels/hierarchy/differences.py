@@ -1,4 +1,4 @@
-"""Two hierarchies of the same categories side by side: how deep each is, and where one departs from the other."""
+"""Compare two hierarchies of the same categories: their depths, and the pairs in which they differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Departures", "Difference", "Shape", "difference", "shape"]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The figures of a hierarchy: `pairs` are (category, ancestor), depths are edges up to a root, roots 0.
+    """Statistics of a hierarchy: `pairs` are (category, ancestor), depths are edges up to a root, roots 0.
 
     `mean_depth` is over all categories, roots included. The published tree of ML-Images has 16 and 7.4711.
     """
@@ -29,7 +29,7 @@ class Shape:
 
 
 def shape(hierarchy: Hierarchy) -> Shape:
-    """The figures of `hierarchy`; where a category has several parents its longest way up counts."""
+    """Return the statistics of `hierarchy`; the depth of a category is that of its longest path to a root."""
     depths = hierarchy.depths
     return Shape(
         categories=len(hierarchy),
@@ -44,8 +44,8 @@ def shape(hierarchy: Hierarchy) -> Shape:
 class Departures:
     """(category, ancestor) pairs of one hierarchy that another one lacks, sorted; int32[m] each.
 
-    `origin` is where the two part: the category itself, or the one above it in the compared tree from which
-    it has the departure. All breeds of dog are under no domestic animal because the tree's dog is not.
+    `origin` is where the difference begins: the category itself, or the one above it in the compared tree from
+    which it inherits it. All breeds of dog are under no domestic animal because the tree's dog is not.
     """
 
     category: npt.NDArray[np.int32]
@@ -58,16 +58,17 @@ class Departures:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a hierarchy lacks of another one, and what it has beyond it."""
+    """The pairs that a hierarchy lacks of another one, and those that it has in addition."""
 
     lost: Departures
     added: Departures
 
 
 def difference(whole: Hierarchy, tree: Hierarchy) -> Difference:
-    """Where `tree` departs from `whole`, both over the same categories in the same order.
+    """Return where `tree` differs from `whole`, both over the same categories in the same order.
 
-    Raises `ValueError` where they differ in size.
+    Raises:
+        ValueError: if they differ in size.
     """
     if len(whole) != len(tree):
         raise ValueError(f"hierarchies of {len(whole)} and of {len(tree)} categories cannot be compared")
@@ -86,13 +87,13 @@ def _departures(having: sparse.csr_array, lacking: sparse.csr_array, tree: Hiera
     found = keys[at] == inherited
     origin = np.arange(len(keys))
     origin[up.origin[found]] = at[found]
-    while not np.array_equal(origin[origin], origin):  # a tree has no circle, so this ends at its top
+    while not np.array_equal(origin[origin], origin):  # a tree has no cycle, so this ends at its root
         origin = origin[origin]
     return Departures(category, ancestor, category[origin])
 
 
 def _keys(order: sparse.csr_array) -> npt.NDArray[np.int64]:
-    """A number for each (row, column), rising."""
+    """Return a number for each (row, column), in ascending order."""
     row = np.repeat(np.arange(order.shape[0]), np.diff(order.indptr))
     keys: npt.NDArray[np.int64] = row * np.int64(order.shape[1]) + order.indices
     return keys

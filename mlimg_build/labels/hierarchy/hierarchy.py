@@ -1,4 +1,4 @@
-"""Which category is above which: a DAG, or a tree from a file, over the categories of a vocabulary."""
+"""The hierarchy over the categories of a vocabulary: a DAG from WordNet, or a tree from a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Hierarchy:
 
     `parents` is bool[n, n], child row and parent column, without an edge that longer paths imply (the
     transitive reduction; Aho, Garey, Ullman 1972). `hops` is int32[n, n] with the fewest of these edges from
-    a category up to each of its ancestors; where there is an entry, the column is an ancestor of the row.
+    a category up to each of its ancestors; the columns with an entry are the ancestors of the row.
     `down` is its transpose: the descendants of each category.
     """
 
@@ -58,9 +58,10 @@ class Hierarchy:
         return depth
 
     def path(self, low: int, high: int) -> list[int]:
-        """A shortest chain of parents from `low` up to `high`, both included; the lowest index of equals.
+        """Return a shortest chain of parents from `low` up to `high`, both included; the lowest index of equals.
 
-        Raises `KeyError` where `high` is neither `low` nor above it.
+        Raises:
+            KeyError: if `high` is neither `low` nor above it.
         """
         if self._hops(low, high) is None:
             raise KeyError(f"{high} is no ancestor of {low}")
@@ -86,10 +87,12 @@ def from_graph(
     relations: Sequence[str] = ("hypernym", "instance_hypernym"),
     extra: Sequence[tuple[str, str]] = (),
 ) -> Hierarchy:
-    """The order of WordNet restricted to `wnids`: an ancestor may be reached through synsets outside of them.
+    """Return the order of WordNet restricted to `wnids`: an ancestor may be reached through synsets outside of them.
 
-    `extra` adds (child, parent) pairs, such as parts and their wholes. Raises `WordNetError` "unknown-synset"
-    for an id that the release lacks and "cycle" with the path that goes round.
+    `extra` adds (child, parent) pairs, such as parts and their wholes.
+
+    Raises:
+        WordNetError: "unknown-synset" for an id that the release lacks, "cycle" with the path of the cycle.
     """
     if not wnids:
         return _from_closure(sparse.csr_array((0, 0), dtype=bool))
@@ -99,9 +102,12 @@ def from_graph(
 
 
 def from_pairs(wnids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Hierarchy:
-    """The order that (child, parent) pairs span, restricted to `wnids`; other ids may lie on the way.
+    """Return the order that (child, parent) pairs span, restricted to `wnids`; paths may lead through other ids.
 
-    A category that no pair names is a root. Raises `LabelError` "cycle" with the path that goes round.
+    A category that no pair names is a root.
+
+    Raises:
+        LabelError: "cycle" with the path of the cycle.
     """
     nodes = sorted({*wnids, *(node for pair in pairs for node in pair)})
     at = {node: i for i, node in enumerate(nodes)}
@@ -122,7 +128,7 @@ def from_pairs(wnids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Hierar
 
 def _from_closure(closure: sparse.csr_array) -> Hierarchy:
     counted = closure.astype(np.int32)
-    implied = sparse.csr_array(counted @ counted) > 0  # reached through a category between
+    implied = sparse.csr_array(counted @ counted) > 0  # reached through a category in between
     parents = sparse.csr_array(closure > closure.multiply(implied))
     hops = _hops(parents)
     down = sparse.csr_array(hops.T)
@@ -133,7 +139,7 @@ def _from_closure(closure: sparse.csr_array) -> Hierarchy:
 
 
 def _hops(parents: sparse.csr_array) -> sparse.csr_array:
-    """int32[n, n]: the fewest edges from row to column, by a breadth-first search from all rows at once."""
+    """Return int32[n, n]: the fewest edges from row to column, by a breadth-first search from all rows at once."""
     step = parents.astype(np.int32)
     total, front, distance = step.copy(), step, 1
     while front.nnz:

@@ -1,4 +1,4 @@
-"""What to call a category so that nobody takes it for another one."""
+"""Names of categories that distinguish each from all others."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from mlimg_build.wordnet.morphology import fold
 
 __all__ = ["distinct_names", "first_named", "qualified_names", "synset_name"]
 
-FARTHEST = 2  # hops; what lies above is called matter and entity, and tells people less than an id
+FARTHEST = 2  # hops; higher synsets are called matter and entity, and tell people less than an id
 
 
 def synset_name(graph: NounGraph, wnid: str) -> str:
-    """The name that NLTK gives a synset, such as `dog.n.01`: its first lemma and which sense of it this is.
+    """Return the name that NLTK gives a synset, such as `dog.n.01`: its first lemma and the number of the sense.
 
-    Raises `WordNetError` as `NounGraph.index` does.
+    Raises:
+        WordNetError: those of `NounGraph.index`.
     """
     lemma = graph.lemmas(wnid)[0].lower()
     return f"{lemma}.n.{graph.senses(lemma).index(wnid) + 1:02d}"
 
 
 def distinct_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:
-    """A name for each category, no two alike, whatever the order of `wnids`; upper and lower case are alike.
+    """Return a distinct name for each category, independent of the order of `wnids`; upper and lower case are equal.
 
-    The first lemma; where categories share it, with a hypernym behind it that tells them apart, as in "crane
-    (wading bird)": the nearest one or the next, or else the id. Raises `WordNetError` as `NounGraph.index` does,
-    and `ValueError` where a category stands twice.
+    It is the first lemma; if categories share it, with a hypernym behind it that distinguishes them, as in "crane
+    (wading bird)": the nearest one or the next, or else the id.
+
+    Raises:
+        WordNetError: those of `NounGraph.index`.
+        ValueError: if a category is given twice.
     """
     return _told_apart(graph, wnids, [graph.name(wnid) for wnid in wnids])
 
 
 def qualified_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:
-    """The same with a hypernym behind every name, for where the categories share a lemma that is not the first."""
+    """Return the same with a hypernym behind every name, for categories that share a lemma that is not the first."""
     return _told_apart(graph, wnids, [None] * len(wnids))
 
 
 def _told_apart(graph: NounGraph, wnids: Sequence[str], given: Sequence[str | None]) -> tuple[str, ...]:
-    """The names given, each followed by the first of its qualified names that no other category has."""
+    """Return the names given; a shared one is replaced by its first qualified name that no other category has."""
     if len(set(wnids)) < len(wnids):
         raise ValueError("a category that stands twice has no name of its own")
     climb = Climb.of(graph)
@@ -53,7 +57,7 @@ def _told_apart(graph: NounGraph, wnids: Sequence[str], given: Sequence[str | No
 
 
 def _shared(names: Sequence[str]) -> list[int]:
-    """The positions of names that occur more than once.
+    """Return the positions of names that occur more than once.
 
     >>> _shared(["Turkey", "crow", "turkey"])
     [0, 2]
@@ -64,9 +68,9 @@ def _shared(names: Sequence[str]) -> list[int]:
 
 
 def _qualified(graph: NounGraph, climb: Climb, wnid: str) -> Iterator[str]:
-    """The name of a synset with a hypernym behind it, nearest first, at last with its id.
+    """Yield the name of a synset with a hypernym behind it, nearest first, and last with its id.
 
-    A hypernym of the same name is passed over, for `berry (berry)` would say nothing.
+    A hypernym of the same name is skipped, as `berry (berry)` distinguishes nothing.
     """
     name = graph.name(wnid)
     for level in islice(climb.levels(graph.index(wnid)), FARTHEST):
@@ -78,5 +82,5 @@ def _qualified(graph: NounGraph, climb: Climb, wnid: str) -> Iterator[str]:
 
 
 def first_named(graph: NounGraph, wnids: Sequence[str]) -> str:
-    """Of some synsets the one whose name sorts first."""
+    """Return the synset whose name (`synset_name`) sorts first."""
     return wnids[0] if len(wnids) == 1 else min(wnids, key=lambda wnid: synset_name(graph, wnid))

@@ -1,4 +1,4 @@
-"""Parts and wholes inside a vocabulary: what an allow-list can be made from."""
+"""Parts and wholes inside a vocabulary, from which an allow-list can be made."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 def part_pairs(graph: NounGraph, wnids: Sequence[str]) -> Pairs:
-    """The direct (part, whole) pairs of WordNet with both among `wnids`, sorted.
+    """Return the direct (part, whole) pairs of WordNet with both among `wnids`, sorted.
 
-    Whether an image of the part shows the whole is for people to say: an apple in a bowl is on no apple tree.
-    Raises `WordNetError` as `NounGraph.index` does.
+    People must decide whether an image of the part shows the whole: an apple in a bowl is on no apple tree.
+
+    Raises:
+        WordNetError: those of `NounGraph.index`.
     """
     inside = np.zeros(len(graph), dtype=bool)
     inside[[graph.index(wnid) for wnid in wnids]] = True
@@ -29,9 +31,12 @@ def part_pairs(graph: NounGraph, wnids: Sequence[str]) -> Pairs:
 
 
 def circular_parts(graph: NounGraph, pairs: Sequence[tuple[str, str]]) -> Pairs:
-    """Those of the (part, whole) pairs that lie on a circle with hypernyms or with each other, in their order.
+    """Return the (part, whole) pairs that lie on a cycle with hypernyms or with each other, in their order.
 
-    Without them the pairs can all be allowed at once. Raises `WordNetError` as `NounGraph.index` does.
+    Without them the pairs can all be allowed at once.
+
+    Raises:
+        WordNetError: those of `NounGraph.index`.
     """
     ends = np.array([[graph.index(part), graph.index(whole)] for part, whole in pairs], dtype=np.int32)
     ends = ends.reshape(-1, 2)

@@ -20,7 +20,7 @@ class Expansion(NamedTuple):
 
 
 def expand(relation: sparse.csr_array, categories: npt.NDArray[np.int32]) -> Expansion:
-    """Every entry of the matrix rows `categories[i]`, in order of i.
+    """Return every entry of the matrix rows `categories[i]`, in order of i.
 
     >>> up = sparse.csr_array(np.array([[0, 1, 2], [0, 0, 1], [0, 0, 0]], dtype=np.int32))
     >>> [column.tolist() for column in expand(up, np.array([1, 0], dtype=np.int32))]
@@ -38,12 +38,12 @@ def expand(relation: sparse.csr_array, categories: npt.NDArray[np.int32]) -> Exp
 def entries(
     matrix: sparse.csr_array, row: npt.NDArray[np.int32], column: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
-    """The entries of a matrix at (row, column), 0 where it has none; int64[len(row)].
+    """Return the entries of a matrix at (row, column), 0 where it has none; int64[len(row)].
 
     >>> entries(sparse.csr_array(np.array([[0, 7]])), np.array([0, 0]), np.array([1, 0])).tolist()
     [7, 0]
     """
-    if not len(row):  # scipy refuses to look nothing up
+    if not len(row):  # scipy does not accept an empty lookup
         return np.empty(0, np.int64)
     found: npt.NDArray[np.int64] = np.asarray(matrix[row, column]).ravel().astype(np.int64)
     return found

@@ -1,4 +1,4 @@
-"""A tree by rule: of all the ancestors that WordNet gives a category, the one that becomes its parent."""
+"""A tree by rule: choose each category's parent among all its ancestors in WordNet."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ __all__ = ["collapse_only_leaves", "nearest_parents", "tree_by_rule"]
 
 
 def nearest_parents(graph: NounGraph, wnids: Sequence[str]) -> tuple[str | None, ...]:
-    """The nearest ancestor of each category among the categories, None where there is none.
+    """Return the nearest ancestor of each category among the categories, None if there is none.
 
-    Hypernyms and instance hypernyms are climbed, also through synsets that are no categories; the fewest hops
-    win, then the first synset name (`dog.n.01`). The order of `wnids` changes nothing. Raises `WordNetError`
-    as `NounGraph.index` does. The rule gives 10,227 of the 11,162 parents of the published ML-Images.
+    Hypernyms and instance hypernyms are followed, also through synsets that are no categories; the fewest hops
+    win, then the first synset name (`dog.n.01`). The order of `wnids` changes nothing. The rule gives 10,227 of the
+    11,162 parents of the published ML-Images.
+
+    Raises:
+        WordNetError: those of `NounGraph.index`.
     """
     climb = Climb.of(graph)
     starts = [graph.index(wnid) for wnid in wnids]
@@ -35,11 +38,11 @@ def _nearest(graph: NounGraph, climb: Climb, start: int, category: dict[int, str
 
 
 def collapse_only_leaves(wnids: Sequence[str], parents: Sequence[str | None]) -> tuple[str | None, ...]:
-    """`parents` with each category that has no children and no siblings moved up to its grandparent, if any.
+    """Return `parents` with each category that has no children and no siblings moved to its grandparent, if any.
 
     What moves leaves a leaf behind that has a sibling, so no second pass moves anything and the order of
-    moves does not count. The published ML-Images shows the marks of this rule: with it 10,964 of 11,162
-    parents come out. It loses ancestors, so it serves only to imitate that file.
+    moves does not matter. The published ML-Images shows traces of this rule: with it 10,964 of 11,162
+    parents are equal. It loses ancestors, so it serves only to imitate that file.
 
     >>> collapse_only_leaves(["vegetable", "cabbage", "kale"], [None, "vegetable", "cabbage"])
     (None, 'vegetable', 'vegetable')
@@ -55,9 +58,10 @@ def collapse_only_leaves(wnids: Sequence[str], parents: Sequence[str | None]) ->
 
 
 def tree_by_rule(graph: NounGraph, wnids: Sequence[str], *, collapse_only_leaf: bool = False) -> Hierarchy:
-    """The tree of `nearest_parents`, with `collapse_only_leaf` the one of `collapse_only_leaves`.
+    """Return the tree of `nearest_parents`, with `collapse_only_leaf` that of `collapse_only_leaves`.
 
-    Raises `WordNetError` as `NounGraph.index` does.
+    Raises:
+        WordNetError: those of `NounGraph.index`.
     """
     parents = nearest_parents(graph, wnids)
     if collapse_only_leaf:

@@ -1,4 +1,4 @@
-"""The way up from a synset: what lies one hypernym above it, two, three, as far as WordNet goes."""
+"""Walk up from a synset: the synsets one hypernym above it, two, three, up to the root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Climb"]
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """The hypernym and instance-hypernym edges of a graph as plain lists, which are walked faster than arrays."""
+    """The hypernym and instance-hypernym edges of a graph as plain lists, which are faster to walk than arrays."""
 
     start: list[int]  # [synset + 1]
     above: list[int]  # the synsets above synset i are above[start[i]:start[i + 1]], by rising index
@@ -28,7 +28,7 @@ class Climb:
         return cls(start.tolist(), (edges % n).tolist())
 
     def levels(self, index: int) -> Iterator[list[int]]:
-        """The synsets one hop above `index`, then two, …: each once, where the fewest hops lead to it."""
+        """Yield the synsets one hop above `index`, then two, …: each once, at its fewest hops."""
         seen, front = {index}, [index]
         while front:
             reached = (

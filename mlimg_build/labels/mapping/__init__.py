@@ -1,1 +1,1 @@
-"""Which synset a name is, with a score, alternatives and reasons."""
+"""Map names to synsets, with a score, alternatives and reasons."""

@@ -1,4 +1,4 @@
-"""The synsets that a name may mean, each with the form that has it and the place of that sense."""
+"""The synsets that a name may mean, each with the form that has it and the rank of the sense."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlimg_build.wordnet.morphology import base_forms, fold
 __all__ = ["BASE", "FORMS", "HEAD", "VARIANT", "WRITTEN", "Candidate", "Lexicon", "candidates", "nouns_of"]
 
 FORMS = ("as written", "base form", "other spelling", "head")
-"""How near the form is to the name: it or its hyphens and spaces; its singular; a variant of it; its head."""
+"""How near the form is to the name: equal but for hyphens and spaces; its singular; a variant spelling; its head."""
 
 WRITTEN, BASE, VARIANT, HEAD = FORMS
 
@@ -30,7 +30,7 @@ class Candidate:
 
     @property
     def is_head(self) -> bool:
-        """Whether the category would be a kind of this synset instead of the same."""
+        """Whether the category would be a kind of this synset instead of the same as it."""
         return self.kind == HEAD
 
 
@@ -43,26 +43,26 @@ class Lexicon:
 
     @classmethod
     def of(cls, graph: NounGraph) -> Lexicon:
-        """The lexicon of a graph."""
+        """Return the lexicon of a graph."""
         return cls(graph, frozenset(word.lower() for word in graph.content.words))
 
     def senses(self, form: str) -> tuple[str, ...]:
-        """As `NounGraph.senses`."""
+        """Return the same as `NounGraph.senses`."""
         return self.graph.senses(form) if fold(form) in self.lemmas else ()
 
     def bases(self, form: str) -> tuple[str, ...]:
-        """As `NounGraph.morphy`, without the form itself."""
+        """Return the same as `NounGraph.morphy`, without the form itself."""
         own = fold(form)
         found = base_forms(form, self.graph.content.exceptions, self.lemmas.__contains__)
         return tuple(base for base in found if base != own)
 
 
 def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
-    """The senses of the nearest form of `name` that WordNet has, in sense order; () for none.
+    """Return the senses of the nearest form of `name` that WordNet has, in sense order; () for none.
 
-    A plural that is a lemma of its own (glasses) offers the senses of its base form (glass) after its own.
-    The head of a name (cake of "carrot cake") is asked last. A synset is there once. A form that is no name (15 of
-    "1-5", nan of "NaN (missing)") is not looked up.
+    A plural that is a lemma itself (glasses) also has the senses of its base form (glass), after its own. The head of
+    a name (cake of "carrot cake") is looked up last. Each synset occurs once. A form that is no name (15 of "1-5", nan
+    of "NaN (missing)") is not looked up.
     """
     written = [form for form in spellings(name) if not name_kind(form)]
     for form in written:
@@ -81,7 +81,7 @@ def candidates(name: str, lexicon: Lexicon) -> tuple[Candidate, ...]:
 
 
 def nouns_of(name: str, graph: NounGraph) -> tuple[Candidate, ...]:
-    """The same for a single name."""
+    """Return `candidates` for a single name."""
     return candidates(name, Lexicon.of(graph))
 
 

@@ -1,4 +1,4 @@
-"""Whether a sense is of a kind with the other categories: Labrador, a peninsula, among forty animals and things."""
+"""Check whether a sense fits the other categories: Labrador, a peninsula, among forty animals and things."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mlimg_build.wordnet import NounGraph
 
 __all__ = ["RARE", "Company"]
 
-RARE = 0.5  # of the share in WordNet, below which it is worth a word to people
+RARE = 0.5  # company below which the evidence mentions it
 
 
 class Company:
     """Counts the single things (WordNet's instances) of each lexicographer's file among all categories.
 
-    Classes of things are of a kind with any other: an evening and a beach may well stand among animals.
+    Classes of things fit any other category: an evening and a beach may occur among animals.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Company:
         self.all = float(known.sum() + self.mass.sum())
 
     def of(self, candidate: int) -> float:
-        """The company of a candidate, 1 for one that is a class or not alone; see `company_of`."""
+        """Return the company of a candidate, 1 for one that is a class or not alone; see `company_of`."""
         kind = int(self.kind[candidate])
         if kind < 0:
             return 1.0

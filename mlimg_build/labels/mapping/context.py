@@ -1,4 +1,4 @@
-"""What the other categories say about a sense: near ones by WordNet, nested ones, and labels of one image."""
+"""Evidence for a sense from other categories: near ones in WordNet, nested ones, and labels of the same images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 
 __all__ = ["below_parents", "beside_colabels", "neighbours"]
 
-DOUBT = 3.0  # imagined categories, as many seen as expected, that a region is believed to hold beforehand
+DOUBT = 3.0  # prior: categories seen, and as many expected, in a region
 
-FEW = 3  # categories that make a region worth naming
+FEW = 3  # least number of categories of a region that is named
 
 
 def neighbours(
@@ -22,13 +22,13 @@ def neighbours(
     known: Floats,
     counted: npt.NDArray[np.bool_],
 ) -> tuple[Floats, npt.NDArray[np.int64], Floats]:
-    """How much denser with categories WordNet is around each candidate than on the whole, as a logarithm.
+    """Compute how much denser with categories WordNet is around each candidate than on the whole, as a logarithm.
 
-    `known[s]` is 1 for a synset that a category has by id; `counted` marks candidates that stand for
-    themselves. Down the synsets above a candidate, largest first, the rate of categories a synset is corrected
-    by (seen + DOUBT) / (expected + DOUBT), a gamma-Poisson shrinkage, so few categories say little. What
-    a category says itself is left out. Also the synset above each candidate where the rate is highest and at
-    least `FEW` categories are, int64[candidate], and their number; the candidate itself and 0 for none.
+    `known[s]` is 1 for a synset that a category has by id; `counted` marks candidates that are not heads. Down the
+    synsets above a candidate, largest first, the rate of categories per synset is multiplied by (seen + DOUBT) /
+    (expected + DOUBT), a gamma-Poisson shrinkage, so that few categories have little effect. A category's own
+    candidates are left out. Also returns the synset above each candidate where the rate is highest among those with
+    at least `FEW` categories, int64[candidate], and their number; the candidate itself and 0 for none.
     """
     trusted = np.where(counted, belief, 0.0)
     own = sparse.csr_array(senses.spread(trusted) @ senses.above)
@@ -56,9 +56,9 @@ def neighbours(
 def _chains(
     senses: Senses, landscape: Landscape
 ) -> tuple[npt.NDArray[np.int64], list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]]:
-    """The entries of `senses.above`, within each row the largest synset first, and step by step.
+    """Return the order of the entries of `senses.above`, within each row the largest synset first, and its steps.
 
-    Step k holds the rows with more than k entries and where each one's k-th stands in the order.
+    Step k has the rows with more than k entries, and the position of each one's k-th entry in the order.
     """
     row = np.repeat(np.arange(len(senses)), np.diff(senses.above.indptr))
     column = senses.above.indices
@@ -72,10 +72,10 @@ def _chains(
 
 
 def below_parents(senses: Senses, landscape: Landscape, belief: Floats, parents: sparse.csr_array) -> Floats:
-    """How telling it is that each candidate is one of the category's parents, lies below it or is a part of it.
+    """Compute how informative it is that a candidate is a parent of its category, below one, or a part of one.
 
     A parent counts with its weight (the rows of `parents`) times minus the logarithm of the share of synsets
-    that lie below it: to be an animal says less than to be a duck.
+    that lie below it: to be an animal is less informative than to be a duck. float64[candidate].
     """
     said = sparse.csr_array(parents @ senses.synsets(belief))
     surprise = sparse.diags_array(-np.log(landscape.size / landscape.size.max()))
@@ -87,9 +87,9 @@ def below_parents(senses: Senses, landscape: Landscape, belief: Floats, parents:
 def beside_colabels(
     senses: Senses, landscape: Landscape, belief: Floats, colabels: sparse.csr_array, usual: Floats
 ) -> Floats:
-    """How near each candidate is to the labels of the same images, less how near it is to all labels.
+    """Compute how near each candidate is to the labels of the same images, minus how near it is to all labels.
 
-    Near is the narrowness (0 to 1) of the lowest synset above both; rows of `colabels` are weights that sum
+    Nearness is the narrowness (0 to 1) of the lowest synset above both; rows of `colabels` are weights that sum
     to 1 (or are empty, and then the result is 0), `usual` is each category's share of all labels.
     """
     lower = sparse.csr_array(senses.spread(belief) @ senses.above)
@@ -109,7 +109,7 @@ def beside_colabels(
 
 
 def _aligned(matrix: sparse.csr_array, pattern: sparse.csr_array) -> Floats:
-    """The entries of `matrix` at the places of `pattern`, in the order of its data; 0 where it has none."""
+    """Return the entries of `matrix` at the positions of `pattern`, in the order of its data; 0 where it has none."""
     width = np.int64(pattern.shape[1])
 
     def keys(of: sparse.csr_array) -> npt.NDArray[np.int64]:

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 __all__ = ["FOUND", "METHODS", "RELATIONS", "Alternative", "Decision", "Named"]
 
 METHODS = ("same_id", "file", "synonym", "lemma", "head", "unresolved")
-"""How a category was placed: the source gave the id; people chose it; its name is a lemma of a synset that
-another category has by id; its name is a lemma; the head word of its name is a lemma; nothing fits."""
+"""How a category was mapped: the source gave the id; people chose it; its name is a lemma of a synset that
+another category has by id; its name is a lemma; the head word of its name is a lemma; no synset fits."""
 
 FOUND = ("synonym", "lemma", "head")
-"""The methods by which a rule found a synset, which people may want to look at."""
+"""The methods by which a rule found a synset, which people may want to review."""
 
 RELATIONS = ("same_as", "is_a")
-"""What a category is to its synset: the same thing, or a kind of it."""
+"""The relation of a category to its synset: the same thing, or a kind of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A category as a source names it; `wnid` where the source itself speaks WordNet."""
+    """A category as a source names it; `wnid` if the source itself gives a WordNet id."""
 
     source: str
     id: str
@@ -29,7 +29,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Another synset that a category may be, with its share of the belief (0 to 1)."""
+    """Another synset that a category may mean, with its score (0 to 1)."""
 
     wnid: str
     score: float
@@ -37,10 +37,10 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The synset of a source category (None where nothing fits), how sure it is and what speaks for it.
+    """The synset of a source category (None if none fits), how certain it is, and the evidence for it.
 
-    `score` is the share of such decisions that are right (0 to 1; 1 for ids and reviews, 0 for unresolved).
-    `alternatives` are the other senses, the likeliest first; `evidence` is clauses for people.
+    `score` is the expected share of such decisions that are right (0 to 1; 1 for ids and reviews, 0 for
+    unresolved). `alternatives` are the other senses, the likeliest first; `evidence` is clauses for people.
     """
 
     source: str
@@ -53,4 +53,4 @@ class Decision:
     score: float = 0.0
     relation: str = "same_as"
     evidence: tuple[str, ...] = ()
-    reviewer: str = ""  # who looked at it, where somebody did
+    reviewer: str = ""  # who reviewed it, if somebody did

@@ -1,4 +1,4 @@
-"""Which synset a source's category is: by its id, by a file that people keep, or by its name and all around it."""
+"""Decide the synset of a source's category: by its id, by a file that people keep, or by its name and its context."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_NAME = {
     "truth": "a truth value, no name",
     "no_thing": "a word for no thing in particular, no name",
 }
-"""Why nothing fits, by `name_kind`."""
+"""Why no synset fits, by `name_kind`."""
 
 
 def decide(
@@ -44,14 +44,17 @@ def decide(
     parents: Mapping[Key, Sequence[str]] | None = None,
     colabels: Mapping[Key, Sequence[tuple[Key, int]]] | None = None,
 ) -> list[Decision]:
-    """One decision a category, in the order given; it does not depend on that order.
+    """Return one decision per category, in the order given; no decision depends on that order.
 
-    `reviewed` maps (source, category id) to the id that people chose, None to leave the category out; it wins
-    over everything. A name is looked up in all its forms, and of its senses the one with the highest score
-    under `policy` (a name of `POLICIES`) is taken. With `synonyms`, the ids of other categories count.
-    `parents` maps (source, category id) to ids of the source that are above it, `colabels` to the labels of
-    the same images with the number of images. Raises `WordNetError` "unknown-synset" with every id that the
-    release lacks, `ValueError` for an unknown policy.
+    `reviewed` maps (source, category id) to the id that people chose, None to leave the category out; it overrides
+    everything. A name is looked up in all its forms, and of its senses the one with the highest score under
+    `policy` (a name of `POLICIES`) is taken. With `synonyms`, the ids of other categories count. `parents` maps
+    (source, category id) to ids of the source that are above it, `colabels` to the labels of the same images with
+    the number of images.
+
+    Raises:
+        WordNetError: "unknown-synset" with every id that the release lacks.
+        ValueError: for an unknown policy.
     """
     if policy not in POLICIES:
         raise ValueError(f"{policy!r} is not one of the policies {', '.join(POLICIES)}")
@@ -83,7 +86,7 @@ def _decision(named: Named, reviewed: Mapping[Key, str | None], found: _Found | 
 
 
 class _Found:
-    """What the rules find for the categories that neither people nor ids decide."""
+    """The decisions of the rules for the categories that neither people nor ids decide."""
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class _Found:
         self.landscape = Landscape.of(graph)
         self.row = {name: i for i, name in enumerate(names)}
         self.by_id = frozenset(given.values()) if synonyms else frozenset()
-        # Those with an id stand behind, where another one's parents or labels of its images ask for them.
+        # Categories with an id follow if another one has them as parents or as labels of its images.
         related = sorted(_asked(names, given, parents, colabels, synonyms))
         rows = {
             (source, key): i for i, (source, key, _) in enumerate([*names, *((*key, "") for key in related)])
@@ -132,9 +135,9 @@ class _Found:
         )
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
-        """The candidates of a name; a single person or place has neither kinds nor a plural.
+        """Return the candidates of a name; a single person or place has neither kinds nor a plural.
 
-        What is no name (a number, a word for a missing value) has none, though WordNet has nouns of many: nan, NA.
+        What is no name (a number, a word for a missing value) has none, although WordNet has nouns for many: nan, NA.
         """
         found = () if name_kind(name) else candidates(name, self.lexicon)
         return tuple(
@@ -144,11 +147,11 @@ class _Found:
         )
 
     def chosen(self, row: int) -> int | None:
-        """The candidate that was taken for a row, None for one that nothing fits."""
+        """Return the candidate that was taken for a row, None if it has none."""
         return self.ranked[row][0] if row in self.ranked else None
 
     def decision(self, named: Named) -> Decision:
-        """What was found for a category."""
+        """Return the decision for a category."""
         key = (named.source, named.id)
         ranked = self.ranked.get(self.row[(*key, named.name)])
         if not ranked:
@@ -190,7 +193,7 @@ def _asked(
     colabels: Mapping[Key, Sequence[tuple[Key, int]]],
     synonyms: bool,
 ) -> set[Key]:
-    """The categories with an id that hold one that has none, or are in its images (with `synonyms`)."""
+    """Return the categories with an id that are parents of one without, or labels of its images (with `synonyms`)."""
     asked: set[Key] = set()
     for source, key, _ in names if synonyms else ():
         asked |= {other for other, _ in colabels.get((source, key), ())}

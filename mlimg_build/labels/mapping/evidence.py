@@ -1,4 +1,4 @@
-"""Why a sense was chosen, in short clauses for people."""
+"""The reasons for a chosen sense, in short clauses for people."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Reasons"]
 
 _AT = {name: i for i, name in enumerate(FEATURES)}
 _ORDINALS = ("first", "second", "third")
-_SPELLED = 20  # above it, ordinals end in st, nd and rd again
-CLOSE = 0.5  # the narrowness of the lowest synset above two that are called near each other
-DENSE = 0.5  # the logarithm of a density that is worth a clause
+_SPELLED = 20  # above this rank, ordinals end in st, nd and rd again
+CLOSE = 0.5  # least narrowness of the lowest synset above two that are near each other
+DENSE = 0.5  # least logarithm of a density that gets a clause
 SHOWN = 3  # labels of the same images in one clause
 
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """What was weighed for all candidates; `chosen(i)` is the candidate that was taken for category i."""
+    """The inputs of all decisions; `chosen(i)` is the candidate that was taken for category i."""
 
     names: Sequence[str]
     senses: Senses
@@ -37,7 +37,7 @@ class Reasons:
     chosen: Callable[[int], int | None]
 
     def clauses(self, at: int) -> Iterator[str]:
-        """What speaks for candidate `at`, or against it, in a fixed order; only what the policy weighs."""
+        """Yield the evidence for or against candidate `at`, in a fixed order; only what the policy weighs."""
         yield from self._form(at)
         yield _place(self.senses.found[at].rank, self.senses.found[at].senses)
         if self._weighed(at, "form") and self.senses.found[at].kind == BASE:
@@ -72,7 +72,7 @@ class Reasons:
     def _parents(self, at: int) -> Iterator[str]:
         parents = _row(self.context.parents, int(self.senses.owner[at]))
         held = {int(self.senses.node[one]) for i in parents if (one := self.chosen(i)) is not None}
-        # Of several the lowest is the most telling: it has most above it.
+        # Of several the lowest is the most informative: it has the most ancestors.
         depth = np.diff(self.landscape.up.indptr)
         held_by_depth = sorted(held, key=lambda node: (-int(depth[node]), node))
         for relation, matrix in (("below", self.senses.above), ("part of", self.senses.within)):
@@ -106,7 +106,7 @@ class Reasons:
             yield f"{count} are kinds of {self.graph.name(dense)} {dense}"
 
     def _rival(self, at: int) -> Iterator[str]:
-        """What tells it from the likeliest other sense."""
+        """Yield what distinguishes it from the likeliest other sense."""
         senses, belief = self.senses, self.belief
         rivals = np.flatnonzero((senses.owner == senses.owner[at]) & (senses.node != senses.node[at]))
         if not len(rivals):
@@ -123,7 +123,7 @@ class Reasons:
 
 
 def _place(rank: int, senses: int) -> str:
-    """Where a sense stands.
+    """Return the rank of a sense in words.
 
     >>> _place(1, 1), _place(2, 5), _place(4, 5), _place(21, 33)
     ('its only sense', 'second of 5 senses', '4th of 5 senses', 'sense 21 of 33')

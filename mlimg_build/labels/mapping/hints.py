@@ -1,4 +1,4 @@
-"""Whether a sense fits what a name has in parentheses: "Crane (bird)", "Mouse (computer)"."""
+"""Compare a sense with what a name has in parentheses: "Crane (bird)", "Mouse (computer)"."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mlimg_build.wordnet.morphology import fold
 
 __all__ = ["fit"]
 
-WORD_FIT = 0.7  # where only a word of a lemma is the hint: computer of "computer mouse"
+WORD_FIT = 0.7  # if only a word of a lemma is the hint: computer of "computer mouse"
 
 
 def fit(phrases: Iterable[str], wnid: str, above: Iterable[str], graph: NounGraph) -> float:
-    """How well a sense fits a hint, 0 to 1: 1 where a phrase names it, its file or anything above it.
+    """Return how well a sense fits a hint, 0 to 1: 1 if a phrase names it, its file or anything above it.
 
     `above` holds the ids of the synsets above `wnid`, in any order.
 

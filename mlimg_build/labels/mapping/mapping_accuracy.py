@@ -1,4 +1,4 @@
-"""How good decisions are, by a table of what is right."""
+"""Accuracy of decisions, by a table of right answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Judgement", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How many decisions a table judges, and the wrong ones in its order (an unresolved name is wrong)."""
+    """The number of decisions that a table covers, and the wrong ones in their order (an unresolved name is wrong)."""
 
     judged: int
     mistakes: tuple[Decision, ...]
@@ -24,12 +24,12 @@ class Judgement:
 
     @property
     def accuracy(self) -> float:
-        """The share of right decisions, 0 to 1; 0 where nothing is judged."""
+        """The share of right decisions, 0 to 1; 0 if nothing is judged."""
         return self.right / self.judged if self.judged else 0.0
 
 
 def judge(decisions: Iterable[Decision], truth: Mapping[tuple[str, str], Collection[str]]) -> Judgement:
-    """The judgement of the decisions that a table is about: (source, category id) → the ids that are right.
+    """Return the judgement of the decisions that a table covers: (source, category id) → the right ids.
 
     >>> made = [Decision("names", "1", "dog", "n02084071", "lemma"), Decision("names", "2", "x", None, "unresolved")]
     >>> judge(made, {("names", "1"): {"n02084071"}, ("names", "2"): {"n02121620"}}).accuracy

@@ -1,4 +1,4 @@
-"""What stands where a name should and is none: words for a missing value, numbers, truth values, names of splits."""
+"""Recognise texts that are no names: words for a missing value, numbers, truth values, names of splits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _NO_THING = frozenset(
         "no finding",
     ),
 )
-"""Labels of what an image is not, or how it was judged: WordNet has nouns of most, and none is what they mean."""
+"""Labels of what an image is not, or how it was judged: WordNet has nouns for most, with other meanings."""
 
 _ONE = r"[-+\u2212]?\s?(?:\d[\d\s_,.']*|\.\d+)(?:e[-+]?\d+)?\s?%?"
 _RANGE = r"\s?(?:-|\u2010|\u2011|\u2012|\u2013|\u2014|\u2212|to|/|:|;|\.\.)\s?"
@@ -67,16 +67,16 @@ _SPLITS = {
     "test": ("test", "testing", "unlabeled", "unlabelled"),
     "": ("images", "image", "imgs", "img", "data", "dataset", "jpegimages"),
 }
-"""Names that folders bear when they hold a split, or all images, and no category."""
+"""Names of folders that hold a split, or all images, and no category."""
 
 _HOLDS = re.compile(
     r" ?(?:sets?|images?|imgs?|pictures?|photos?|data|dataset|splits?|folder)$|^(?:images?|imgs?) "
 )
-"""What stands beside a split's name and says nothing: train images, test_set, img train."""
+"""Words beside a split's name that mean nothing: train images, test_set, img train."""
 
 
 def name_kind(name: str) -> str:
-    """What a text is if it is no name: "no_value", "number", "truth" or "no_thing"; "" for what may be a name.
+    """Return what a text is if it is no name: "no_value", "number", "truth" or "no_thing"; "" for a possible name.
 
     >>> [name_kind(text) for text in ("NaN", "n.a.", " - ", "3.0", "1,000", "٣", "①", "True", "tench", "7 up")]
     ['no_value', 'no_value', 'no_value', 'number', 'number', 'number', 'number', 'truth', '', '']
@@ -94,7 +94,7 @@ def name_kind(name: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number as tables write one, whatever its digits, signs, dots and powers of ten.
+    """Return whether a text is a number as tables write it, with any digits, signs, dots and powers of ten.
 
     >>> [is_number(text) for text in ("-1", "1e5", ".5", "10.0", "50%", "n01440764", "1st", "7 up")]
     [True, True, True, True, True, False, False, False]
@@ -105,7 +105,7 @@ def is_number(text: str) -> bool:
 
 
 def names_of_splits(names: Collection[str]) -> bool:
-    """Whether folders are splits and not categories: all of them have such names, or train stands beside a test.
+    """Return whether folders are splits and not categories: all have such names, or train is beside a test.
 
     >>> names_of_splits(["train", "val"]), names_of_splits(["train", "bus", "car"]), names_of_splits(["test"])
     (True, False, True)
@@ -121,7 +121,7 @@ def names_of_splits(names: Collection[str]) -> bool:
 
 
 def split_of(name: str) -> str | None:
-    """The split whose name a folder has: "train", "validation", "test", or "" for one around images; else None.
+    """Return the split whose name a folder has: "train", "validation", "test", "" for one around images; else None.
 
     >>> split_of("Training"), split_of("val2017"), split_of("test_set"), split_of("images"), split_of("bus")
     ('train', 'validation', 'test', '', None)

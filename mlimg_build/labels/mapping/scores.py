@@ -1,4 +1,4 @@
-"""What speaks for a sense, as numbers: the features, their weights by policy, and the belief that follows."""
+"""Score senses: the features, their weights by policy, and the belief that follows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FEATURES = MappingProxyType(
     }
 )
 
-OWN = tuple(FEATURES)[:8]  # what needs no other category
+OWN = tuple(FEATURES)[:8]  # features that need no other category
 
 KINDS: Mapping[str, float] = MappingProxyType(
     {
@@ -60,7 +60,7 @@ KINDS: Mapping[str, float] = MappingProxyType(
         "noun.phenomenon": 0.2,
     }
 )
-"""How readily the published ML-Images took the sense of a file where a lemma has several; 0 for the others.
+"""How often the published ML-Images took the sense of a lexicographer file if a lemma has several; 0 for the others.
 Rounded from the weights of a logistic regression."""
 
 POLICIES: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -82,20 +82,20 @@ POLICIES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         },
     }
 )
-"""The weight of every feature under each policy, absent for 0. First guessed by a logistic regression on the
+"""The weight of every feature under each policy, absent for 0. First estimated by a logistic regression on the
 lemmas of the published ML-Images, then on half of a table of Open Images names, and rounded."""
 
 CERTAINTY = 1.25
-"""The factor that scores get before they become shares, so that the shares are those of right decisions in the
+"""The factor by which scores are multiplied before the softmax, so that shares are those of right decisions in the
 tuning half (temperature scaling; Guo et al. 2017)."""
 
 ROUNDS = 3
-_DIGITS = 9  # of a score that count: what differs beyond them between two machines is no difference
+_DIGITS = 9  # of a score; rounding makes results equal on all machines
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known beside the names; rows and columns of the matrices are categories, rows sum to 1 or 0."""
+    """What is known besides the names; rows and columns of the matrices are categories, rows sum to 1 or 0."""
 
     by_id: Floats  # [n]: 1 for a synset that a category has by id
     parents: sparse.csr_array
@@ -105,7 +105,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """The outcome: float64[candidate, feature] in the order of `FEATURES`, scores, and shares of belief."""
+    """The result: float64[candidate, feature] in the order of `FEATURES`, scores, and shares of belief."""
 
     features: Floats
     score: Floats
@@ -118,7 +118,7 @@ class Belief:
 def believe(
     senses: Senses, own: Floats, landscape: Landscape, context: Context, weights: Mapping[str, float]
 ) -> Belief:
-    """The belief in every candidate after a fixed number of rounds, in each of which all see the last one's.
+    """Compute the belief in every candidate in a fixed number of rounds; each uses the beliefs of the one before.
 
     `own` are the features of each candidate that need no other category (`own_features`).
     """
@@ -138,7 +138,7 @@ def believe(
 
 
 def own_features(names: Sequence[str], senses: Senses, graph: NounGraph, landscape: Landscape) -> Floats:
-    """The features of each candidate that need no other category; `names[i]` is that of category i."""
+    """Return the features of each candidate that need no other category; `names[i]` is the name of category i."""
     lexnames = [graph.content.lexnames[file] for file in graph.content.lexfiles[senses.node]]
     lemmas_themselves = {
         i for i, one in zip(senses.owner.tolist(), senses.found, strict=True) if one.kind == WRITTEN

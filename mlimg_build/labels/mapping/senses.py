@@ -1,4 +1,4 @@
-"""The candidates of many categories as columns: what is known of each sense whatever the other names are."""
+"""The candidates of many categories as columns, with what depends on no other name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Landscape:
-    """A noun graph as the scores need it: all that is above each synset, and how much lies below it."""
+    """A noun graph as the scores need it: all synsets above each one, and the number below it."""
 
     up: sparse.csr_array  # float64[n, n]: 1 where the column is the row's synset itself or above it
     whole: sparse.csr_array  # float64[n, n]: 1 where the row is a part of the column
@@ -31,7 +31,7 @@ class Landscape:
 
     @classmethod
     def of(cls, graph: NounGraph) -> Landscape:
-        """The landscape of a graph; takes a fraction of a second."""
+        """Compute the landscape of a graph; takes a fraction of a second."""
         n = len(graph)
         up = sparse.csr_array(graph.closure().astype(np.float64) + sparse.eye_array(n, format="csr"))
         size = np.asarray(up.sum(axis=0)).astype(np.int64)
@@ -55,7 +55,7 @@ class Senses:
 
     @classmethod
     def of(cls, choices: Sequence[Sequence[Candidate]], graph: NounGraph, landscape: Landscape) -> Senses:
-        """The candidates of every category, in order."""
+        """Return the candidates of every category, in order."""
         found = tuple(candidate for choice in choices for candidate in choice)
         owner = np.repeat(np.arange(len(choices)), [len(choice) for choice in choices])
         node = graph.indices([candidate.wnid for candidate in found]).astype(np.int64)
@@ -68,7 +68,7 @@ class Senses:
         return len(self.found)
 
     def softmax(self, score: Floats) -> Floats:
-        """The belief in each candidate, float64[candidate]: exp(score), summing to 1 within a category."""
+        """Return the belief in each candidate, float64[candidate]: exp(score), normalised to 1 within a category."""
         top = np.full(self.categories, -np.inf)
         np.maximum.at(top, self.owner, score)
         grown = np.exp(score - top[self.owner])
@@ -77,11 +77,11 @@ class Senses:
         return belief
 
     def spread(self, belief: Floats) -> sparse.csr_array:
-        """float64[category, candidate]: the belief of each candidate in the row of its category."""
+        """Return float64[category, candidate]: the belief of each candidate in the row of its category."""
         at = (self.owner, np.arange(len(self)))
         return sparse.csr_array((belief, at), shape=(self.categories, len(self)))
 
     def synsets(self, belief: Floats) -> sparse.csr_array:
-        """float64[category, n]: the belief of each category in each synset."""
+        """Return float64[category, n]: the belief of each category in each synset."""
         shape = (self.categories, self.above.shape[1])
         return sparse.csr_array((belief, (self.owner, self.node)), shape=shape)

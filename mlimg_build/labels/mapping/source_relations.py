@@ -1,4 +1,4 @@
-"""How categories are related beside WordNet: their nesting in a source, and the images that they share."""
+"""Relations of categories besides WordNet: their nesting in a source, and the images that they share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Key = tuple[str, str]
 def parent_weights(
     rows: Mapping[Key, int], decided: Sequence[bool], parents: Mapping[Key, Sequence[str]]
 ) -> sparse.csr_array:
-    """float64[category, category]: for each category all that its source nests it in, with equal weights.
+    """Return float64[category, category]: for each category its ancestors in its source, with equal weights.
 
-    `parents` maps (source, id) to the ids just above it. What has no synset (`decided` False) is passed over;
-    so is a circle.
+    `parents` maps (source, id) to the ids just above it. Ancestors without a synset (`decided` False) are skipped;
+    in a cycle, the category itself is.
     """
     entries = []
     for (source, key), row in rows.items():
@@ -33,10 +33,10 @@ def parent_weights(
 def colabel_weights(
     rows: Mapping[Key, int], decided: Sequence[bool], colabels: Mapping[Key, Sequence[tuple[Key, int]]]
 ) -> sparse.csr_array:
-    """float64[category, category]: for each category the labels of its images, the telling ones more.
+    """Return float64[category, category]: for each category the labels of its images, weighted by information.
 
-    A label weighs its number of images times the logarithm of how much oftener it is there than by chance
-    (pointwise mutual information), and nothing where that is not positive.
+    The weight of a label is its number of images times the logarithm of how much more often it occurs than by
+    chance (pointwise mutual information), and 0 if that is not positive.
     """
     seen = _seen(colabels)
     everything = sum(seen.values())
@@ -60,7 +60,7 @@ def colabel_weights(
 def label_shares(
     rows: Mapping[Key, int], decided: Sequence[bool], colabels: Mapping[Key, Sequence[tuple[Key, int]]]
 ) -> npt.NDArray[np.float64]:
-    """float64[category]: the share of each category in all labels of `colabels` that have a synset."""
+    """Return float64[category]: the share of each category in all labels of `colabels` that have a synset."""
     shares = np.zeros(len(rows))
     for key, count in sorted(_seen(colabels).items()):
         if key in rows and decided[rows[key]]:
@@ -78,9 +78,9 @@ def _seen(colabels: Mapping[Key, Sequence[tuple[Key, int]]]) -> dict[Key, int]:
 
 
 def _above(source: str, key: str, parents: Mapping[Key, Sequence[str]]) -> Iterator[str]:
-    """Every id above a category in its source, nearest first, each once; the category itself is none."""
+    """Yield every id above a category in its source, nearest first, each once, without the category itself."""
     seen, queue = {key}, [key]
-    for below in queue:  # grows while it is gone through
+    for below in queue:  # grows during the loop
         for above in sorted(parents.get((source, below), ())):
             if above not in seen:
                 seen.add(above)

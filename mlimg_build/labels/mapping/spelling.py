@@ -1,4 +1,4 @@
-"""The forms of a name: how else it may be spelled, what its parentheses say, and what its head word is."""
+"""The forms of a name: its other spellings, the hint in its parentheses, and its head word."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PREPOSITIONS = frozenset(
 _CONJUNCTIONS = frozenset(("and", "or", "&", "/"))
 _MODEL = re.compile(r".*[0-9].*|[ivx]+", re.IGNORECASE)  # a380, mk2, iii
 _DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")  # 1.5 is not 15
-_LEAST = 3  # letters of a part of a compound: "a way" is no spelling of "away"
+_LEAST = 3  # fewest letters of a part of a compound: "a way" is no spelling of "away"
 
 # Pairs of endings and stems that British and American English spell differently; each goes both ways.
 _REGIONS = (
@@ -27,7 +27,7 @@ _REGIONS = (
 
 
 def spellings(name: str) -> Iterator[str]:
-    """The forms under which a name is looked up, the likeliest first; underscores are spaces.
+    """Yield the forms under which a name is looked up, the likeliest first; underscores are spaces.
 
     >>> list(spellings("Crane (bird)"))
     ['Crane (bird)', 'Crane']
@@ -47,10 +47,10 @@ def spellings(name: str) -> Iterator[str]:
 
 
 def variants(name: str) -> Iterator[str]:
-    """Further spellings, for a name that WordNet does not know as it stands; most are no words.
+    """Yield further spellings, for a name that is not in WordNet as it is; most are no words.
 
-    Without accents and with a plain apostrophe; two words joined or hyphenated, one taken apart; the other
-    side of the Atlantic; without the possessive.
+    Without accents and with a plain apostrophe; two words joined or hyphenated, one split in two; British or
+    American spelling; without the possessive.
 
     >>> {"crème brulée", "creme brulee"} & set(variants("crème brûlée"))
     {'creme brulee'}
@@ -80,7 +80,7 @@ def variants(name: str) -> Iterator[str]:
 
 
 def hint(name: str) -> tuple[str, ...]:
-    """What stands in parentheses: a hint at the sense, each phrase once.
+    """Return what is in parentheses: a hint at the sense, each phrase once.
 
     >>> hint("Crane (bird)"), hint("Mouse (computer, hardware)"), hint("crane")
     (('bird',), ('computer', 'hardware'), ())
@@ -90,10 +90,10 @@ def hint(name: str) -> tuple[str, ...]:
 
 
 def heads(name: str) -> Iterator[str]:
-    """The ends of a name of several words that may be what it is a kind of, the longest first.
+    """Yield the last words of a name that it may be a kind of, the longest ending first.
 
     What follows a preposition is left out, and so is a last word with a digit or a Roman number, which names
-    a model. Things joined by "and" or a comma have no head.
+    a model. Names joined by "and" or a comma have no head.
 
     >>> list(heads("dark chocolate cake")), list(heads("bottle of red wine")), list(heads("airbus a380"))
     (['chocolate cake', 'cake'], ['bottle'], ['airbus'])

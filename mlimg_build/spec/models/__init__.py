@@ -1,1 +1,1 @@
-"""What a spec and a backend may say: pydantic models, one file a part."""
+"""The pydantic models of a spec and of a backend, one file per part."""

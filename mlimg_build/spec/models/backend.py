@@ -123,9 +123,12 @@ class Backend(Part):
 
 
 def load_backend(path: Path | None, variables: Mapping[str, str] | None = None) -> Backend:
-    """The backend in the file at `path`, or the shipped profile of that bare name; local workers for None.
+    """Return the backend in the file at `path`, or the shipped profile of that bare name; local workers for None.
 
-    `variables` are the environment unless given. Raises `SpecError` with all problems, sorted by place.
+    `variables` are the environment unless given.
+
+    Raises:
+        SpecError: with all problems, sorted by place.
     """
     if path is None:
         return Backend()
@@ -152,7 +155,7 @@ def load_backend(path: Path | None, variables: Mapping[str, str] | None = None) 
 
 
 def shipped_backends() -> dict[str, str]:
-    """The text of every profile that ships, by name, sorted."""
+    """Return the text of every shipped profile, by name, sorted."""
     folder = files("mlimg_build.backends")
     found = [entry for entry in folder.iterdir() if entry.name.endswith(".yaml")]
     return {

@@ -1,4 +1,4 @@
-"""Which images stay together when a dataset is divided: those of one patient, video or photographer."""
+"""Groups of images that stay in one split: those of one patient, video or photographer."""
 
 from __future__ import annotations
 

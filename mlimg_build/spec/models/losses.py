@@ -1,4 +1,4 @@
-"""Losses of a spec: one model a loss, told apart by `kind`; the same names are in `training.loss.LOSSES`."""
+"""Losses of a spec: one model per loss, distinguished by `kind`; the names are those of `training.loss.LOSSES`."""
 
 from __future__ import annotations
 
@@ -133,4 +133,4 @@ else:
         Discriminator(_kind_tag),
         BeforeValidator(_known_kind),
     ]
-"""A loss of a spec, by its `kind`; `ml_images` where none is written."""
+"""A loss of a spec, by its `kind`; `ml_images` if none is written."""

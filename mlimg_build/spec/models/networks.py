@@ -15,11 +15,11 @@ __all__ = ["RESNETS", "RESNET_STAGES", "NetworkName"]
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 RESNET_STAGES = 5  # the stem and four layers
-TIMM = re.compile(r"timm/[a-z0-9_]+(\.[a-z0-9_]+)?", re.ASCII)  # no name of a hub, so nothing is fetched
+TIMM = re.compile(r"timm/[a-z0-9_]+(\.[a-z0-9_]+)?", re.ASCII)  # no name of a hub, so nothing is downloaded
 
 
 def _network(value: Any) -> Any:
-    """The name, if it is one that some family of networks may have; whether timm has it is asked where it is loaded."""
+    """Return the name if it is valid for a family of networks; whether timm has it is checked when it is loaded."""
     if isinstance(value, str) and (value in RESNETS or TIMM.fullmatch(value)):
         return str(value)
     choices = listed([*RESNETS, "timm/NAME"], "or")

@@ -1,4 +1,4 @@
-"""Sources of a spec: one model a format, told apart by `type`."""
+"""Sources of a spec: one model per format, distinguished by `type`."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ CLASSES = (
 )
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 PEOPLE = ("verification", "crowdsource-verification", "human", "xclick", "freeform", "activemil")
-"""The values of Open Images' `Source` behind which stands a person: labels that people verified (`human` in the first
-release), boxes that they drew (`xclick`, `freeform`) or checked (`activemil`). The other is `machine`."""
+"""The values of Open Images' `Source` that mean people: labels that people verified (`human` in the first release),
+boxes that they drew (`xclick`, `freeform`) or checked (`activemil`). The other value is `machine`."""
 
 LIST_TAG, FILE_TAG = tag_of("list"), tag_of("file")
 

@@ -1,4 +1,4 @@
-"""The spec as frozen models: what a person may write, and what is assumed where nothing is written."""
+"""The spec as frozen models: the keys that a person can write, and their defaults."""
 
 from __future__ import annotations
 

@@ -176,11 +176,11 @@ class Training(Run):
 
     @model_validator(mode="after")
     def _short_warm_up(self) -> Training:
-        """The published warm-up of 8 epochs would never end in a short run; what is written stays."""
+        """Shorten the default warm-up of 8 epochs, which would not end in a short run; a written value is kept."""
         rate = self.learning_rate
         if "warm_up_epochs" not in rate.model_fields_set and self.epochs < 2 * rate.warm_up_epochs:
             shorter = rate.model_copy(update={"warm_up_epochs": self.epochs // 2})
-            shorter.model_fields_set.discard("warm_up_epochs")  # it is no choice of the spec's
+            shorter.model_fields_set.discard("warm_up_epochs")  # the spec did not set it
             self.__dict__["learning_rate"] = shorter
         return self
 

@@ -1,1 +1,1 @@
-"""YAML, read with the place of every value."""
+"""Read YAML with the place of every value."""

@@ -1,4 +1,4 @@
-"""Sentences for what PyYAML says about broken syntax."""
+"""Messages for PyYAML's errors about broken syntax."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ SENTENCES: tuple[tuple[str, str, str, bool], ...] = (
 
 
 class TooDeep(Exception):
-    """Nesting beyond what a spec can need; holds the mark where."""
+    """Nesting beyond what a spec can need; `mark` is its position."""
 
     def __init__(self, mark: yaml.Mark) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class TooDeep(Exception):
 
 
 def explain(error: Exception, text: str, file: str, deepest: int, reached: yaml.Mark | None) -> Problem:
-    """The problem that an exception of PyYAML means; `reached` is where it stopped."""
+    """Return the problem for an exception of PyYAML; `reached` is where it stopped."""
     if isinstance(error, TooDeep):
         return Problem(
             "yaml-too-deep",

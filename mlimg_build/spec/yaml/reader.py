@@ -1,4 +1,4 @@
-"""YAML text → a document: plain data by the rules of YAML 1.2, with the place of each key and value."""
+"""Read YAML text into a document: plain data by the rules of YAML 1.2, with the place of each key and value."""
 
 from __future__ import annotations
 
@@ -30,10 +30,13 @@ KINDS = {
 
 
 def read_document(text: str, file: str) -> Document:
-    """The document that `text` holds; duplicate keys, tags and merge keys are in its `problems`.
+    """Return the document in `text`; duplicate keys, tags and merge keys are in its `problems`.
 
-    Numbers, booleans and null follow YAML 1.2. Raises `SpecError` where there is nothing to go on with:
-    broken syntax, no mapping, more than 1 MiB or 32 levels, aliases that repeat more than 10,000 values.
+    Numbers, booleans and null follow YAML 1.2.
+
+    Raises:
+        SpecError: for broken syntax, no mapping, more than 1 MiB or 32 levels, aliases that repeat more than 10,000
+            values.
     """
     if len(text.encode("utf-8", "surrogatepass")) > BIGGEST:
         raise SpecError(too_big(file))
@@ -70,7 +73,7 @@ def read_document(text: str, file: str) -> Document:
 
 
 def too_big(file: str) -> Problem:
-    """The problem of a file beyond 1 MiB."""
+    """Return the problem for a file of more than 1 MiB."""
     return Problem(
         "yaml-too-big",
         "the file is bigger than 1 MiB",
@@ -80,7 +83,7 @@ def too_big(file: str) -> Problem:
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's tree of nodes, refused beyond a depth at which recursion would fail."""
+    """PyYAML's composer of nodes, with a limit of depth before recursion fails."""
 
     depth = 0
 
@@ -93,19 +96,19 @@ class _Composer(yaml.SafeLoader):
         return node
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        """The tag of a node without one: PyYAML's own would follow YAML 1.1."""
+        """Return the tag of a node without one: PyYAML's own would follow YAML 1.1."""
         return PLAIN_WORD if kind is yaml.ScalarNode and implicit[0] else KINDS[kind]
 
 
 class _Walk:
-    """Nodes → data; fills the document's places and problems."""
+    """Converts nodes to data; fills the document's places and problems."""
 
     def __init__(self, document: Document, lines: list[str]) -> None:
         self.document = document
         self.lines = lines
         self.seen: set[int] = set()
         self.aliased = 0  # values repeated so far
-        self.inside = 0  # aliases that the walk is below of
+        self.inside = 0  # aliases above the current node
 
     def value(self, node: yaml.Node, path: Path, depth: int) -> Any:
         again = id(node) in self.seen
@@ -193,7 +196,7 @@ class _Walk:
 
 
 def _span(node: yaml.Node, file: str, lines: list[str]) -> Place:
-    """The place of a node, underlined to its end or to the end of its first line."""
+    """Return the place of a node, underlined to its end or to the end of its first line."""
     start, end = node.start_mark, node.end_mark
     if end.line == start.line:
         width = end.column - start.column
@@ -209,5 +212,5 @@ def _short(text: str) -> str:
 
 
 def _halved(text: str) -> bool:
-    """Whether the text holds a lone surrogate, which no file can."""
+    """Return whether the text holds a lone surrogate, which no file can."""
     return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)

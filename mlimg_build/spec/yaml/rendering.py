@@ -43,16 +43,16 @@ CODES = tuple(sorted(line.split()[0] for line in __doc__.splitlines()[3:] if lin
 """Every code that loading a spec or a backend can give."""
 
 WIDEST = 100  # columns of source shown
-BEFORE = 60  # columns before the caret, where a line is longer
+BEFORE = 60  # columns before the caret, if a line is longer
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 RED, YELLOW, BLUE, BOLD, END = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"
 
 
 def render(problem: Problem, text_of: Callable[[str], str | None], *, colour: bool = False) -> str:
-    """The problem as lines of text: code and sentence, place, the source line underlined, hint.
+    """Return the problem as lines of text: code and sentence, place, the source line underlined, hint.
 
-    `text_of` gives the text of a file by the name in the problem's place, or None where it is not known;
-    then the source line is left out. With `colour` the lines hold ANSI codes; without, they say the same.
+    `text_of` returns the text of a file by the name in the problem's place, or None if it is not known; then the
+    source line is left out. With `colour` the lines contain ANSI codes, and otherwise the same text.
 
     >>> problem = Problem("unknown-key", "there is no key here", Place("a.yaml", 1, 1, 4))
     >>> print(render(problem, lambda file: "nmae: x"))
@@ -91,7 +91,7 @@ def render(problem: Problem, text_of: Callable[[str], str | None], *, colour: bo
 
 
 def _source_line(place: Place, text: str | None) -> tuple[str, int, int] | None:
-    """The line of the place cut to what fits, the columns before the underline, and its width."""
+    """Return the line of the place cut to what fits, the columns before the underline, and its width."""
     lines = LINE_BREAK.split(text) if text is not None else []
     if not 1 <= place.line <= len(lines):
         return None
@@ -108,7 +108,7 @@ def _source_line(place: Place, text: str | None) -> tuple[str, int, int] | None:
 
 
 def _columns(text: str) -> int:
-    """Columns of a terminal that the text takes."""
+    """Return the columns of a terminal that the text takes."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
@@ -116,7 +116,7 @@ def _columns(text: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """The text without what moves a terminal's cursor; as many characters as before."""
+    """Return the text without what moves a terminal's cursor; as many characters as before."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,6 +1,6 @@
-"""What a plain word of YAML means: nothing, true, false, a number or text, by the core schema of YAML 1.2.
+"""The value of a plain word of YAML: null, true, false, a number or text, by the core schema of YAML 1.2.
 
-YAML 1.1 reads `no` as false, `12:30` as 750 and `1e-4` as text; each of these has spoilt somebody's spec.
+YAML 1.1 reads `no` as false, `12:30` as 750 and `1e-4` as text, which are common mistakes in specs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST = 60
 
 
 def resolve(text: str) -> Scalar:
-    """The value that the plain word `text` stands for; what is no finite number is text.
+    """Return the value of the plain word `text`; what is no finite number is text.
 
     >>> [resolve(word) for word in ("12", "1e-4", "true", "~", "no", "12:30", ".inf")]
     [12, 0.0001, True, None, 'no', '12:30', '.inf']
@@ -42,7 +42,7 @@ def resolve(text: str) -> Scalar:
 
 
 def shown(value: object) -> str:
-    """The value as an error names it, on one line and of bounded length.
+    """Return the value as an error message names it, on one line and of bounded length.
 
     >>> shown("many"), shown(True), shown(None), shown({"a": 1})
     ('"many"', 'true', 'nothing', 'a mapping')

@@ -1,4 +1,4 @@
-"""Batches for training, the same whatever the number of worker processes, from any step on."""
+"""Training batches, from any step on; they are the same for every number of worker processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PIECE = 256  # images that one process makes at a time
 
 
 class Batch(NamedTuple):
-    """What one step trains on: uint8 `images` [images, 3, size, size], their `rows` int64[images], their labels."""
+    """The input of one step: uint8 `images` [images, 3, size, size], their `rows` int64[images], their labels."""
 
     step: int
     rows: Tensor
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """What decides every batch: step *s* has the positions `s * batch_size` and on of the order.
+    """Everything that decides a batch: step *s* has the positions of the order from `s * batch_size` on.
 
     `sizes` gives the input size from each step on. Rank `rank` of `ranks` gets its even share of every batch.
     """
@@ -51,24 +51,24 @@ class BatchPlan:
 
     @property
     def images(self) -> int:
-        """Images of a batch on this rank."""
+        """The number of images of a batch on this rank."""
         return self.batch_size // self.ranks
 
     @property
     def pieces(self) -> int:
-        """Parts of a batch, made one at a time: a large batch neither waits for one process nor piles up in all."""
+        """The number of parts of a batch: processes share a large batch, and none of them prefetches whole ones."""
         return -(-self.images // PIECE)
 
     def size(self, step: int) -> int:
-        """The input size of a step, in pixels of a side."""
+        """Return the input size of a step, in pixels of a side."""
         return [size for first, size in self.sizes if first <= step][-1]
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step. What is random about an image follows from the seed and its position alone."""
+        """Return the batch of a step. The augmentation of an image follows from the seed and its position alone."""
         return _joined([self.piece(step, number) for number in range(self.pieces)])
 
     def piece(self, step: int, number: int) -> Batch:
-        """Part `number` of the batch of a step."""
+        """Return part `number` of the batch of a step."""
         bounds = [self.images * i // self.pieces for i in (number, number + 1)]
         first = step * self.batch_size + self.rank * self.images + bounds[0]
         rows: list[int] = self.order.rows(first, bounds[1] - bounds[0]).tolist()
@@ -81,7 +81,7 @@ class BatchPlan:
 
 
 def _joined(pieces: Sequence[Batch]) -> Batch:
-    """The pieces of one batch as one."""
+    """Join the pieces of one batch."""
     if len(pieces) == 1:
         return pieces[0]
     labels, done = [], 0
@@ -97,7 +97,7 @@ def _joined(pieces: Sequence[Batch]) -> Batch:
 
 
 class BatchLoader(IterableDataset[Any]):
-    """The batches of steps `start` to `stop` of a stream, in pieces; worker processes make them in turn.
+    """The batches of steps `start` to `stop` of a plan, in pieces; worker processes make them in turn.
 
     Iterate over `load`, which gives whole `Batch` values in order; a DataLoader with `batch_size=None` gives their
     pieces, and the problems of a worker as values instead of raising them.
@@ -115,14 +115,16 @@ class BatchLoader(IterableDataset[Any]):
         for number in range(self.start * pieces + first, self.stop * pieces, stride):
             try:
                 yield self.stream.piece(*divmod(number, pieces))
-            except MlimgError as error:  # a DataLoader would make another error of it
+            except MlimgError as error:  # a DataLoader would raise another error for it
                 yield error.problems
                 return
 
     def load(self, workers: int, pin: bool = False) -> Iterator[Batch]:
-        """The batches in order, made by `workers` processes ahead of their use (0: here, one after another).
+        """Yield the batches in order, made by `workers` processes ahead of their use (0: here, one after another).
 
-        Raises the `MlimgError` of the worker that met one.
+        Raises:
+            MlimgError: the error of a worker, with its problems.
+            TrainingError: `loader-failed` if a worker process ended.
         """
         more: dict[str, Any] = {}
         if workers:
@@ -145,7 +147,7 @@ class BatchLoader(IterableDataset[Any]):
 
 
 def _explained(loader: Iterable[Any]) -> Iterator[Any]:
-    """What the loader gives; that a process of it died is said with what to do about it."""
+    """Yield what the loader yields. Raises `TrainingError` `loader-failed` if one of its processes ended."""
     try:
         yield from loader
     except RuntimeError as error:
@@ -159,5 +161,5 @@ def _explained(loader: Iterable[Any]) -> Iterator[Any]:
 
 
 def _heedless(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; only the one that trains decides what follows."""
+    """Ignore SIGINT: Ctrl-C reaches every process of a terminal, and only the one that trains handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The images and labels of one split, as a network wants them."""
+"""The images and labels of one split, as tensors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Samples", "single_labels"]
 
 
 class Samples:
-    """One split of a dataset by row: pixels and labels. It may be pickled; the other side opens the same dataset.
+    """One split of a dataset by row: pixels and labels. It can be pickled; unpickling opens the same dataset.
 
-    With `classes`, int32[rows of the split], an image has that one label instead of those of the dataset, and takes no
-    part where it is -1.
+    With `classes`, int32[rows of the split], an image has that one label instead of those of the dataset, and is not
+    used where it is -1.
     """
 
     def __init__(self, dataset: Dataset, split: str, classes: NDArray[np.int32] | None = None) -> None:
@@ -30,9 +30,9 @@ class Samples:
         self.classes = classes
 
     def usable(self) -> list[NDArray[np.bool_]]:
-        """For each shard, which of its images have bytes (and a class, where classes were given).
+        """Return for each shard which of its images have bytes (and a class, if classes were given).
 
-        Of images with the same bytes the one that counts takes part, in its split.
+        Of images with the same bytes only the counted one is used, in its split.
         """
         masks = []
         for shard in range(self.split.shards):
@@ -44,10 +44,10 @@ class Samples:
         return masks
 
     def pixels(self, row: int, least: int | None = None) -> Tensor:
-        """The image of a row: uint8[3, height, width]; its short side may be as small as `least`.
+        """Return the image of a row: uint8[3, height, width]; it may be reduced to a short side of at least `least`.
 
         Raises:
-            DatasetError: `image-undecodable`, where the stored bytes are not what was proved.
+            DatasetError: `image-undecodable` if the stored bytes are not those that were checked when stored.
         """
         data = self.split.read(row)
         try:
@@ -60,7 +60,7 @@ class Samples:
         return torch.from_numpy(np.array(array)).permute(2, 0, 1)
 
     def labels(self, rows: Sequence[int]) -> SparseLabels:
-        """What is known about the images of these rows, and of their copies; rows count from 0 in the result."""
+        """Return what is known about the images of these rows and their copies; images count from 0 in the result."""
         if self.classes is not None:
             image = torch.arange(len(rows))
             chosen = torch.from_numpy(self.classes[np.asarray(rows)].astype(np.int64))
@@ -80,16 +80,16 @@ class Samples:
         return SparseLabels(image, torch.from_numpy(category), torch.from_numpy(target))
 
     def ids(self, rows: Sequence[int]) -> list[str]:
-        """The ids of these rows."""
+        """Return the ids of these rows."""
         return [self.split[row].id for row in rows]
 
 
 def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[np.int32]:
-    """The one category that is stated present of each image of a split: int32[rows], indices of categories.
+    """Return the one category that is stated present of each image of a split: int32[rows], indices of categories.
 
-    -1 where an image is not of `source` (None: of any), or is stated to show no category or more than one. Of images
-    with the same bytes the one that counts has what is stated of any of them and stands once all is put together; the
-    others have -1.
+    -1 if an image is not of `source` (None: of any), or is stated to show no category or more than one. Of images with
+    the same bytes, the counted one has the categories that are stated of any of them and remain after their labels were
+    merged; the others have -1.
     """
     part, copies = dataset[split], dataset.copies
     found = np.full(len(part), -1, np.int32)
@@ -111,7 +111,7 @@ def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[n
 
 
 def _stated(part: Split, shard: int, source: str | None) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """What is stated present in a shard by a source: the image of each statement, and its category."""
+    """Return what a source states present in a shard: the image of each statement, and its category."""
     spans = part.spans("labels", shard).astype(np.int64)
     owner = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])
     state, rule, category = (
@@ -125,7 +125,7 @@ def _stated(part: Split, shard: int, source: str | None) -> tuple[NDArray[np.int
 
 
 def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) -> dict[int, set[int]]:
-    """The categories that are stated present by a source of any image of these groups of copies, and that stand."""
+    """Return by group of copies the categories that a source states of any of its images and that remain merged."""
     found: dict[int, set[int]] = {group: set() for group in groups}
     copies = dataset.copies
     if not groups:
@@ -142,7 +142,7 @@ def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) ->
                         found[of_row[row]].add(stated)
     labels = copies.table(
         "labels"
-    )  # of groups whose labels were put together, of copies outside the dataset too
+    )  # of groups whose labels were merged, with those of copies outside the dataset
     present = labels["state"] > 0
     stands = _by_group(dataset, present, groups)
     for group in groups:
@@ -157,7 +157,7 @@ def _stated_of_copies(dataset: Dataset, groups: set[int], source: str | None) ->
 
 
 def _by_group(dataset: Dataset, chosen: NDArray[np.bool_], groups: set[int]) -> dict[int, set[int]]:
-    """The categories of the chosen rows of the labels of copies, for each of the groups."""
+    """Return the categories of the chosen rows of the copies' label table, for each of the groups."""
     labels, found = dataset.copies.table("labels"), {group: set[int]() for group in groups}
     group_of = np.repeat(np.arange(len(dataset.copies)), (labels["stop"] - labels["start"]).astype(np.int64))
     for group, category in zip(group_of[chosen].tolist(), labels["category"][chosen].tolist(), strict=True):

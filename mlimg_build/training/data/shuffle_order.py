@@ -1,8 +1,8 @@
 """The order in which images are trained on: a pure function of seed and position, so any step can be resumed.
 
-Shards are shuffled, and the images of a window of shards among each other: reads stay near each other on the disk,
-and neighbours in a shard still meet in different batches. Nothing here draws from a generator whose stream a new
-version of a library may change: shuffling is sorting by a hash.
+The order of shards is shuffled, and then the images within each window of shards: reads stay near each other on the
+disk, and neighbours in a shard still go to different batches. Shuffling is sorting by a hash, because a new version of
+a library may change the stream of its random generator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 
 
 def splitmix64(*values: int | NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of numbers (modulo 2^64) and arrays of them: uint64, one for each element.
+    """Hash numbers (modulo 2^64) and arrays of them: uint64, one per element.
 
     The finaliser of SplitMix64 over each value in turn. Source: Steele, Lea and Flood, OOPSLA 2014, "Fast splittable
     pseudorandom number generators".
@@ -73,7 +73,7 @@ class ShuffleOrder:
         return int(self._counts.sum())
 
     def rows(self, start: int, count: int) -> NDArray[np.int64]:
-        """The rows at positions `start` to `start + count`, over as many passes as that takes: int64[count]."""
+        """Return the rows at positions `start` to `start + count`, over as many passes as that takes: int64[count]."""
         parts: list[NDArray[np.int64]] = []
         total = len(self)
         while count:
@@ -87,7 +87,7 @@ class ShuffleOrder:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def _shards(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The shards of a pass in their order, and where each window of them ends."""
+        """Return the shards of a pass in their order, and the position at which each window of them ends."""
         if self._pass is None or self._pass[0] != number:
             keys = splitmix64(self._seed, number, np.arange(len(self._counts), dtype=np.uint64))
             shards = np.argsort(keys, kind="stable").astype(np.int64)

@@ -13,7 +13,7 @@ MASKED = -1.0  # "ignore", as in Tencent's published training script
 
 
 class SparseLabels(NamedTuple):
-    """What is known about a batch: entry *e* says that image `image[e]` has `category[e]` with `target[e]`.
+    """The known labels of a batch: entry *e* says that image `image[e]` has `category[e]` with `target[e]`.
 
     `image` and `category` are int64[entries]; `target` is float32[entries]: the confidence (0 to 1) of a present label,
     0 of a verified absence. What is not listed is unknown. An image has a category at most once.
@@ -24,19 +24,19 @@ class SparseLabels(NamedTuple):
     target: Tensor
 
     def part(self, start: int, stop: int) -> SparseLabels:
-        """The labels of images `start` to `stop`, which are counted from 0 again."""
+        """Return the labels of images `start` to `stop`, which are counted from 0 again."""
         chosen = (self.image >= start) & (self.image < stop)
         return SparseLabels(self.image[chosen] - start, self.category[chosen], self.target[chosen])
 
     def to(self, device: torch.device) -> SparseLabels:
-        """The same on `device`."""
+        """Return the same labels on `device`."""
         return SparseLabels(*(part.to(device, non_blocking=True) for part in self))
 
 
 def dense(labels: SparseLabels, images: int, categories: int, unknown: str) -> Tensor:
-    """float32[images, categories] on the labels' device: 0 to 1, and -1 for unknown where `unknown` is "masked".
+    """Return float32[images, categories] on the labels' device: 0 to 1, and -1 for unknown if `unknown` is "masked".
 
-    Where `unknown` is "absent", unknown is 0, as in the published training.
+    If `unknown` is "absent", unknown is 0, as in the published training.
     """
     fill = MASKED if unknown == "masked" else 0.0
     target = torch.full((images, categories), fill, dtype=torch.float32, device=labels.target.device)

@@ -1,4 +1,4 @@
-"""From an image of any size to the network's input: random when training, always the same when evaluating."""
+"""Transforms of an image of any size to the network's input: random for training, deterministic for evaluation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["HALF", "KEPT", "Triple", "normalise", "seeded", "training_transform"
 
 KEPT = 0.875  # share of the short side that an evaluation's centre crop keeps: 224 of 256, as is usual for ImageNet
 Triple = tuple[float, float, float]
-HALF: Triple = (0.5, 0.5, 0.5)  # as mean and deviation it scales pixels to [-1, 1], as published
+HALF: Triple = (0.5, 0.5, 0.5)  # as mean and standard deviation: scales pixels to [-1, 1], as published
 
 
 def training_transform(part: Augmentation, size: int) -> tuple[v2.Compose, int]:
-    """The published augmentation for inputs of `size` pixels, and the short side that an image should have for it.
+    """Return the published augmentation to `size` pixels, and the short side that an image should have for it.
 
     A random crop, then a flip, a rotation and a change of colours on as many images as the spec says;
     uint8[3, h, w] becomes uint8[3, size, size]. Brightness varies by 32/255, contrast and saturation by a half, hue by
@@ -43,7 +43,7 @@ def training_transform(part: Augmentation, size: int) -> tuple[v2.Compose, int]:
 
 
 def viewing_transform(size: int) -> tuple[v2.Compose, int]:
-    """The centre crop for evaluation and use, and the short side that an image should have for it.
+    """Return the centre crop for evaluation and use, and the short side that an image should have for it.
 
     The short side becomes size / 0.875 pixels, and the middle is kept; uint8[3, h, w] becomes uint8[3, size, size].
     """
@@ -53,10 +53,10 @@ def viewing_transform(size: int) -> tuple[v2.Compose, int]:
 
 
 class _Middle(nn.Module):
-    """Of an image more than twice as long as it is short, the middle: enlarging the rest could fill the memory."""
+    """Crops an image more than twice as long as it is short to its middle: enlarging the rest could fill memory."""
 
     def forward(self, image: Tensor) -> Tensor:
-        """uint8[3, h, w], at most twice as long as short."""
+        """Return uint8[3, h, w], at most twice as long as short."""
         height, width = image.shape[-2:]
         most = 2 * min(height, width)
         top, left = max(0, height - most) // 2, max(0, width - most) // 2
@@ -64,9 +64,9 @@ class _Middle(nn.Module):
 
 
 def normalise(images: Tensor, mean: Triple = HALF, std: Triple = HALF) -> Tensor:
-    """Pixels uint8[n, 3, h, w] as float32, (pixels / 255 - mean) / std by channel; in [-1, 1] unless told otherwise."""
+    """Return (pixels / 255 - mean) / std by channel, float32, of uint8[n, 3, h, w]; in [-1, 1] by default."""
     wide = images.float()
-    if len({*mean}) == len({*std}) == 1:  # numbers round on a GPU as they always did, and are no copy to it
+    if len({*mean}) == len({*std}) == 1:  # scalars need no copy to a GPU, and round as in earlier versions
         return wide.sub_(255 * mean[0]).div_(255 * std[0])
     by_channel = (255 * torch.tensor([mean, std], dtype=wide.dtype)).to(wide.device)[..., None, None]
     return wide.sub_(by_channel[0]).div_(by_channel[1])
@@ -74,7 +74,7 @@ def normalise(images: Tensor, mean: Triple = HALF, std: Triple = HALF) -> Tensor
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """What torch draws on the CPU inside follows from `key` alone, and what it draws after it is as if nothing was."""
+    """Seed torch's CPU generator from `key` inside the block; restore its earlier state afterwards."""
     state = torch.default_generator.get_state()
     torch.default_generator.manual_seed(int(splitmix64(*key)) >> 1)
     try:

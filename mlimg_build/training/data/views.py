@@ -1,4 +1,4 @@
-"""Images for evaluation and use: the centre crop, decoded ahead by threads, in order."""
+"""Images for evaluation and prediction: their centre crops in order, decoded ahead by threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = 64  # images of one forward pass
 
 
 def ahead(make: Callable[[Given], Made], items: Iterable[Given], window: int = 4 * BATCH) -> Iterator[Made]:
-    """`make` of every item, in order, made by threads while earlier ones are used; at most `window` wait."""
+    """Yield `make(item)` for every item, in order, computed ahead by threads; at most `window` results wait."""
     source = iter(items)
     threads = min(32, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
@@ -40,7 +40,7 @@ def ahead(make: Callable[[Given], Made], items: Iterable[Given], window: int = 4
 
 
 def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[list[int], Tensor]]:
-    """The images of these rows in batches: (rows, uint8[images, 3, size, size])."""
+    """Yield the images of these rows in batches: (rows, uint8[images, 3, size, size])."""
     transform, least = viewing_transform(size)
 
     def view(row: int) -> tuple[int, Tensor]:
@@ -55,10 +55,10 @@ def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[l
 def logits_of(
     network: Callable[[Tensor], Tensor], images: Tensor, machine: ComputeDevice, precision: str
 ) -> Tensor:
-    """What the network says of uint8 images (`Backbone.logits`, `.features`), float32 on the CPU: one row an image.
+    """Return what `network` (`Backbone.logits` or `.features`) gives for uint8 images: float32 on the CPU, a row each.
 
     Raises:
-        TrainingError: `outputs-not-finite`.
+        TrainingError: `outputs-not-finite` if an output is infinite or NaN.
     """
     device = machine.device
     on_device = images.to(device, non_blocking=True, memory_format=machine.memory_format)

@@ -1,1 +1,1 @@
-"""What a model is worth."""
+"""Evaluation of a model."""

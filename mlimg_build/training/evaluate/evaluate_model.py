@@ -1,4 +1,4 @@
-"""`mlimg evaluate`: any model against any split of a dataset with its categories."""
+"""`mlimg evaluate`: evaluate a model on a split of a dataset with the model's categories."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SHOWN = 3
 def measure(
     model: Path, dataset: Path, split: str, device: str, progress: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """The evaluation of a model on a split of a dataset, JSON-able.
+    """Evaluate a model on a split of a dataset; return JSON-able metrics.
 
     Raises:
-        CheckpointError: where the model is damaged.
-        TrainingError: `category-count` or `category-differs`, where the two do not fit; `no-image`; `device-missing`.
+        CheckpointError: if the model is missing or damaged.
+        TrainingError: `category-count` or `category-differs` if the two do not fit; `no-image`; `device-missing`.
     """
     backbone, card = load_model(model)
     told = dict(card.training)
@@ -42,7 +42,7 @@ def measure(
         }
         if card.activation == "sigmoid":
             _refuse_others(card, opened)
-            before = told.get("loss", {}).get("positive_threshold", 0.7)  # of models that had one for both
+            before = told.get("loss", {}).get("positive_threshold", 0.7)  # older models have one for both
             threshold = told.get("evaluation_threshold", before)
             found = evaluate_multi_label(
                 backbone,
@@ -63,7 +63,7 @@ def measure(
 
 
 def _refuse_others(card: Card, dataset: Dataset) -> None:
-    """Raises `TrainingError` where the outputs of a model are not the categories of a dataset."""
+    """Raises `TrainingError` if the outputs of a model are not the categories of a dataset, in their order."""
     ours, theirs = [category.wnid for category in card.categories], dataset.categories.wnid
     if ours == theirs:
         return
@@ -80,7 +80,7 @@ def _refuse_others(card: Card, dataset: Dataset) -> None:
 
 
 def _classes(card: Card, dataset: Dataset, split: str) -> Any:
-    """The class of each image of a split by the WordNet ids of a softmax model; int32[rows], -1 for none."""
+    """Return int32[rows]: the class of each image of a split, by the WordNet ids of a softmax model; -1 for none."""
     number_of = {category.wnid: number for number, category in enumerate(card.categories)}
     number = np.array([number_of.get(wnid, -1) for wnid in dataset.categories.wnid] + [-1], np.int32)
     return number[single_labels(dataset, split, None)]

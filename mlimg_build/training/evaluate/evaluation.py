@@ -1,4 +1,4 @@
-"""A network measured on a split of a dataset."""
+"""Evaluate a network on a split of a dataset."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_
 
 FORMAT = "mlimg-evaluation/1"
 KS = (1, 5, 10)
-IN_MEMORY = 256 << 20  # bytes of scores; more are kept in a file while they are measured
+IN_MEMORY = 256 << 20  # bytes of scores; a larger table is kept in a temporary file
 Progress = Callable[[int, int], None]
 
 
 def training_positives(dataset: Dataset, split: str = "train") -> NDArray[np.int64]:
-    """int64[categories]: the images of a split in which each category is present; copies count once."""
+    """Return int64[categories]: the number of images of a split that show each category; copies count once."""
     counts = np.zeros(len(dataset.categories), np.int64)
     if split not in dataset.splits:
         return counts
@@ -60,15 +60,16 @@ def evaluate_multi_label(
     positive_threshold: float = 0.7,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """What sigmoid scores are worth on the images of a split, JSON-able.
+    """Evaluate sigmoid scores on the images of a split; return JSON-able metrics.
 
-    `verified`: only entries that a person (or what follows from one) states count, present or absent; a category needs
-    one of each. `unknown_as_absent`: what is not stated present is a negative, as in the published evaluation; labels
-    of a machine count from a confidence of `positive_threshold`, below it the entry is left out. `at_k` and `bands` (by
-    training images) use the latter. `hierarchy` says how often an ancestor scores below its descendant.
+    `verified` counts only entries that a person states, or that follow from such a statement, present or absent; a
+    category needs one of each. `unknown_as_absent` takes what is not stated present as a negative, as the published
+    evaluation does; labels of a machine are positive from a confidence of `positive_threshold`, and left out below it.
+    `bands` gives both by the number of training images, `at_k` uses the latter. `hierarchy` gives how often an ancestor
+    scores below its descendant.
 
     Raises:
-        TrainingError: `no-image`, where no image of the split has bytes.
+        TrainingError: `no-image` if no image of the split has bytes.
     """
     rows = _usable(samples)
     categories = samples.dataset.categories
@@ -148,9 +149,12 @@ def evaluate_single_label(
     machine: ComputeDevice,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Top-1 and top-5 of softmax scores on the images of a split that have a class, JSON-able.
+    """Return the top-1 and top-5 accuracy of softmax scores on the images of a split that have a class, JSON-able.
 
-    `names` are the (WordNet id, name) of each class. Raises `TrainingError` `no-image`.
+    `names` are the (WordNet id, name) of each class.
+
+    Raises:
+        TrainingError: `no-image` if no image of the split has bytes and a class.
     """
     rows = _usable(samples)
     images_of, right = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
@@ -199,7 +203,7 @@ class _Table:
         self.negatives = np.bincount(category[target == 0], minlength=categories)
 
     def block(self, block: slice, verified: bool) -> NDArray[np.int8]:
-        """int8[images, categories of the block]: 1, 0, and -1 for no entry."""
+        """Return int8[images, categories of the block]: 1 for a positive, 0 for a negative, -1 for no entry."""
         first, last = np.searchsorted(self._category, (block.start, block.stop))
         image = self._image[first:last]
         column = self._category[first:last] - block.start
@@ -213,7 +217,7 @@ class _Table:
 
 
 class _scores:  # noqa: N801  read as a function
-    """float32[images, categories] to fill: in memory where it is small, else in a file that goes at the end."""
+    """A context that gives float32[images, categories] to fill: in memory if it is small, else in a temporary file."""
 
     def __init__(self, images: int, categories: int) -> None:
         self._shape = (images, categories)

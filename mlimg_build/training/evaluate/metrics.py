@@ -1,4 +1,4 @@
-"""How good scores are: average precision by category, precision and recall at k, and whether the hierarchy holds."""
+"""Metrics of scores: average precision by category, precision and recall at k, and violations of the hierarchy."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ UNKNOWN = -1
 class AveragePrecision:
     """`value` and `baseline`, float64[categories]: NaN where a category lacks a positive or a negative entry.
 
-    `baseline` is the average precision of scoring every image alike, as by the frequency of the category: the share of
-    positives among the entries.
+    `baseline` is the average precision when every image has the same score, such as the frequency of the category: the
+    share of positives among the entries.
     """
 
     value: NDArray[np.float64]
@@ -41,7 +41,7 @@ class AveragePrecision:
 def average_precision(
     logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]]
 ) -> AveragePrecision:
-    """The average precision of each category over its entries, by torchmetrics.
+    """Compute the average precision of each category over its entries with torchmetrics.
 
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
     a slice of categories: 1 positive, 0 negative, -1 no entry.
@@ -55,7 +55,7 @@ def average_precision(
         chosen = np.flatnonzero((positives > 0) & (negatives > 0))
         if not len(chosen):
             continue
-        # float64, because a float32 sigmoid calls all logits above 17 equal
+        # float64, because a float32 sigmoid gives all logits above 17 the same score
         scores = torch.from_numpy(np.ascontiguousarray(logits[:, block][:, chosen])).double().sigmoid()
         truth = torch.from_numpy(target[:, chosen].astype(np.int64))
         if len(chosen) == 1:
@@ -70,7 +70,7 @@ def average_precision(
 
 
 def mean(values: NDArray[np.float64]) -> float | None:
-    """The mean of the numbers among the values; None where there are none.
+    """Return the mean of the values that are not NaN; None if there are none.
 
     >>> mean(np.array([0.5, np.nan, 1.0])), mean(np.array([np.nan]))
     (0.75, None)
@@ -80,10 +80,10 @@ def mean(values: NDArray[np.float64]) -> float | None:
 
 
 def bands(counts: Sequence[int] | NDArray[np.int64]) -> list[tuple[int, int | None, NDArray[np.int64]]]:
-    """Categories by their number of training images, a power of ten a band: (least, most, numbers of categories).
+    """Group categories by their number of training images, one band per power of ten: (least, most, category indices).
 
-    The last band has no upper end; bands without a category are left out. Categories without an image are a band of
-    their own.
+    The last band has no upper end; bands without a category are left out. Categories without an image have their own
+    band.
 
     >>> [(low, high, members.tolist()) for low, high, members in bands([0, 3, 12, 40, 9])]
     [(0, 0, [0]), (1, 9, [1, 4]), (10, None, [2, 3])]
@@ -107,10 +107,10 @@ def bands(counts: Sequence[int] | NDArray[np.int64]) -> list[tuple[int, int | No
 def precision_recall(
     logits: Tensor, positive: Tensor, ks: Sequence[int]
 ) -> dict[int, tuple[float, float, int]]:
-    """Sums over images of precision and recall among the k highest scores: k → (precision, recall, images).
+    """Return sums over images of precision and recall among the k highest scores: k → (precision, recall, images).
 
     `logits` is float[images, categories], `positive` bool of that shape; images without a positive are left out, and k
-    is at most the number of categories.
+    is capped at the number of categories.
     """
     counted = positive.any(dim=1)
     logits, positive = logits[counted], positive[counted]
@@ -125,7 +125,7 @@ def precision_recall(
 
 
 def implied_pairs(parents: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Every (category, ancestor) of a hierarchy without cycles: int64[pairs, 2].
+    """Return every (category, ancestor) pair of a hierarchy without cycles: int64[pairs, 2].
 
     >>> implied_pairs([[1], [2], []]).tolist()
     [[0, 1], [0, 2], [1, 2]]
@@ -154,7 +154,7 @@ class Inversions:
         self.compared = self.inverted = self.confident = self.confident_inverted = 0
 
     def add(self, logits: Tensor) -> None:
-        """Counts the images of float[images, categories]."""
+        """Count the inversions in the logits of some images, float[images, categories]."""
         for start in range(0, len(self._low), PAIRS):
             low = logits[:, self._low[start : start + PAIRS]]
             below = logits[:, self._high[start : start + PAIRS]] < low
@@ -165,7 +165,7 @@ class Inversions:
             self.confident_inverted += int((below & sure).sum())
 
     def shares(self) -> dict[str, float | int | None]:
-        """`pairs`, the share of comparisons inverted, and the same where the descendant scores at least 0.5."""
+        """Return `pairs`, the share of comparisons inverted, and the same where the descendant scores at least 0.5."""
         return {
             "pairs": len(self._low),
             "share": self.inverted / self.compared if self.compared else None,

@@ -14,18 +14,18 @@ __all__ = ["CheckpointPolicy"]
 
 
 class CheckpointPolicy:
-    """A checkpoint at the end of each epoch and every `checkpoint_minutes`; the newest `keep_checkpoints` stay."""
+    """A checkpoint at the end of each epoch and every `checkpoint_minutes`; the newest `keep_checkpoints` are kept."""
 
     def __init__(self, folder: Path, backend: TrainingBackend) -> None:
         self._folder, self._backend = folder, backend
         self._saved = time.monotonic()
 
     def is_due(self, *, end_of_epoch: bool) -> bool:
-        """Whether a checkpoint is to be written after the step at hand."""
+        """Return whether a checkpoint is to be written after the current step."""
         return end_of_epoch or time.monotonic() - self._saved >= 60 * self._backend.checkpoint_minutes
 
     def save(self, step: int, learner: Trainer) -> None:
-        """Writes the state after `step`, and removes what is older than what is kept."""
+        """Write the state after `step`, and remove checkpoints older than those that are kept."""
         state = {**learner.state(), "position": position_of(learner.job)}
         checkpoints.save(self._folder, step, state)
         checkpoints.prune(self._folder, self._backend.keep_checkpoints)

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, proved by a digest, loaded without unpickling anything but tensors."""
+"""Checkpoints: written whole or not at all, verified by a digest, loaded without unpickling arbitrary objects."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = [
 FORMAT = "mlimg-checkpoint/1"
 PATTERN = "step-*.json"
 SET_ASIDE = "set-aside"
-SPARE = ("optimizer", "random", "random_cuda")  # what only a run that goes on needs
+SPARE = ("optimizer", "random", "random_cuda")  # what only resuming needs
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
-    """`folder/step-N.pt` holds `state` and is on the disk, with its digest in `step-N.json`, written last.
+    """Write `state` to `folder/step-N.pt`, on the disk, and last its digest to `step-N.json`; return the former.
 
     Raises:
-        DatasetError: `disk-full`; earlier checkpoints are as they were.
+        DatasetError: `disk-full`; earlier checkpoints are unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08}.pt"
@@ -48,7 +48,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
                 torch.save({"format": FORMAT, "step": step, **state}, stream)
             digest = file_digest(temporary)
             sync_file(temporary)
-            path.with_suffix(".json").unlink(missing_ok=True)  # it is of the file that is replaced now
+            path.with_suffix(".json").unlink(missing_ok=True)  # it belongs to the file that is replaced now
             temporary.replace(path)
             sync_file(folder)
             save_json(path.with_suffix(".json"), {"format": FORMAT, "step": step, "sha256": digest})
@@ -58,16 +58,17 @@ def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; None where there is none."""
+    """Return the newest checkpoint that was written completely; None if there is none."""
     found = sorted(folder.glob(PATTERN), key=_step)
     return found[-1].with_suffix(".pt") if found else None
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What `save` wrote, on the CPU.
+    """Return what `save` wrote, on the CPU.
 
     Raises:
-        CheckpointError: `checkpoint-missing`, or `checkpoint-damaged` with the earlier checkpoint to go on from.
+        CheckpointError: `checkpoint-missing`, `not-a-checkpoint`, or `checkpoint-damaged` with the earlier checkpoint
+            to resume from.
     """
     record = path.with_suffix(".json")
     hint = "name a file step-N.pt of a run, with the step-N.json beside it"
@@ -82,7 +83,7 @@ def load(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["format"] != FORMAT:
             raise ValueError(f"its format is {state['format']}")
-    except Exception as error:  # torch meets damage with a dozen kinds of exceptions
+    except Exception as error:  # torch raises many kinds of exceptions for a damaged file
         earlier = [
             other for other in sorted(path.parent.glob(PATTERN), key=_step) if _step(other) < _step(path)
         ]
@@ -100,7 +101,7 @@ def load(path: Path) -> dict[str, Any]:
 def refuse_another(
     state: Mapping[str, Any], path: Path, *, dataset: str, outputs: int, architecture: str
 ) -> None:
-    """Raises `CheckpointError` where a checkpoint is of another dataset or another network."""
+    """Raises `CheckpointError` if a checkpoint is of another dataset or another network."""
     problems = []
     if state["digests"]["dataset"] != dataset:
         problems.append(
@@ -131,17 +132,17 @@ def refuse_another(
 
 
 def prune(folder: Path, kept: int) -> None:
-    """Only the newest `kept` checkpoints stay, and nothing of those that a kill cut off."""
+    """Remove all but the newest `kept` checkpoints, and what interrupted writes left."""
     for left in folder.glob(".step-*.pt.tmp"):
         left.unlink(missing_ok=True)
     records = sorted(folder.glob(PATTERN), key=_step)
     for record in records[: max(0, len(records) - kept)]:
-        record.unlink()  # first, so that what lacks its file is never taken for a checkpoint
+        record.unlink()  # first, so that no record is ever without its file
         record.with_suffix(".pt").unlink(missing_ok=True)
 
 
 def finish(folder: Path, kept: int) -> None:
-    """Of a finished run the newest `kept` checkpoints stay; those that were set aside count as the oldest."""
+    """Keep the newest `kept` checkpoints of a finished run; those that were set aside count as the oldest."""
     prune(folder, kept)
     aside = folder / SET_ASIDE
     if aside.is_dir():
@@ -151,20 +152,20 @@ def finish(folder: Path, kept: int) -> None:
 
 
 def spare_bytes(path: Path) -> int:
-    """How many bytes of a checkpoint hold what only a run that goes on needs; 0 of a slim one.
+    """Return the bytes of a checkpoint that only resuming needs; 0 for a slim one.
 
     Raises:
-        CheckpointError: as `load`.
+        CheckpointError: those of `load`.
     """
     return _bytes_of([load(path).get(name) for name in SPARE])
 
 
 def slim(path: Path) -> None:
-    """The checkpoint holds weights only: no run can go on from it, and it takes half the space or less.
+    """Reduce a checkpoint to its weights: no run can resume from it, and it takes half the space or less.
 
     Raises:
-        CheckpointError: as `load`.
-        DatasetError: `disk-full`; the checkpoint is as it was.
+        CheckpointError: those of `load`.
+        DatasetError: `disk-full`; the checkpoint is unchanged.
     """
     state = load(path)
     if "optimizer" in state:
@@ -173,7 +174,7 @@ def slim(path: Path) -> None:
 
 
 def refuse_slim(state: Mapping[str, Any], path: Path) -> None:
-    """Raises `CheckpointError` `checkpoint-slim` where a checkpoint lacks the state of its optimizer."""
+    """Raises `CheckpointError` `checkpoint-slim` if a checkpoint lacks the state of its optimizer."""
     if "optimizer" in state:
         return
     message = (
@@ -185,7 +186,7 @@ def refuse_slim(state: Mapping[str, Any], path: Path) -> None:
 
 
 def set_aside(folder: Path, step: int) -> None:
-    """Checkpoints after `step` lie in `folder/set-aside`, so that another branch of the run can grow."""
+    """Move checkpoints after `step` to `folder/set-aside`, so that the run can branch from `step`."""
     for record in folder.glob(PATTERN):
         if _step(record) > step:
             (folder / SET_ASIDE).mkdir(exist_ok=True)
@@ -200,7 +201,7 @@ def _step(path: Path) -> int:
 
 
 def _bytes_of(value: Any) -> int:
-    """The bytes of all tensors in nested dicts and lists."""
+    """Return the bytes of all tensors in nested dicts and lists."""
     if isinstance(value, torch.Tensor):
         return value.nbytes
     if isinstance(value, Mapping):

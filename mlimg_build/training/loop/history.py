@@ -1,4 +1,4 @@
-"""What happened in a run: a line of JSON a record, and the same for TensorBoard."""
+"""The history of a run: one line of JSON per record, and the same values for TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["History", "read_history"]
 
 
 class History:
-    """Appends to `folder/history.jsonl` and to `folder/tensorboard`; what lies behind step `start` is forgotten first.
+    """Appends to `folder/history.jsonl` and to `folder/tensorboard`; records after step `start` are removed first.
 
-    So a run that was killed and goes on from a checkpoint has one record a step, as if it had never stopped.
+    So a run that was killed and resumes from a checkpoint has one record per step, as if it had never stopped.
     """
 
     def __init__(self, folder: Path, start: int) -> None:
@@ -29,11 +29,11 @@ class History:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
 
     def step(self, step: int, **values: float) -> None:
-        """Records the values of a training step: `epoch`, `loss`, `rate`, `images_per_second`."""
+        """Record the values of a training step: `epoch`, `loss`, `rate`, `images_per_second`."""
         self._write("step", step, values)
 
     def evaluation(self, step: int, **values: float | None) -> None:
-        """Records an evaluation after a step."""
+        """Record an evaluation after a step."""
         self._write("evaluation", step, values)
 
     def _write(self, kind: str, step: int, values: dict[str, Any]) -> None:
@@ -44,7 +44,7 @@ class History:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Everything is written."""
+        """Close both files; everything is written then."""
         self._stream.close()
         self._board.close()
 
@@ -58,7 +58,7 @@ class History:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The records of a `history.jsonl`, oldest first; a last line that was cut off is left out."""
+    """Return the records of a `history.jsonl`, oldest first, without lines that are none (a cut-off last line)."""
     records: list[dict[str, Any]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

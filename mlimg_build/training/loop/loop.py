@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, records; a run that stops anywhere goes on as if it had not."""
+"""The training loop: steps, checkpoints, records; a run that stops anywhere resumes as if it had not."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from mlimg_build.training.run_position import first_step
 
 __all__ = ["Follower", "Job", "Quiet", "learn"]
 
-LAG = 2  # steps after which a loss is looked at, so that a GPU never waits for it
+LAG = 2  # steps after which a loss is read, so that the loop never waits for the GPU
 
 
 class Follower(Protocol):
-    """Hears how a run goes on."""
+    """Receives the progress of a run."""
 
     def step(self, message: str) -> None:
-        """Hears what is being done."""
+        """Receive a message on what is being done."""
 
     def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
-        """Hears that a run of `steps` goes on after `done`; returns what hears of each record of its history."""
+        """Receive the start of a run of `steps` after step `done`; return a callback for each record of its history."""
 
 
 class Quiet:
-    """Follows a run and says nothing."""
+    """A follower that ignores everything."""
 
     def step(self, message: str) -> None:
-        """Says nothing."""
+        """Do nothing."""
 
     def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
-        """Returns what says nothing."""
+        """Return a callback that does nothing."""
         return lambda record: None
 
 
@@ -68,22 +68,23 @@ def learn(
     follower: Follower | None = None,
     warnings: list[Problem] | None = None,
 ) -> Backbone:
-    """The network after all steps of the job, in eval mode.
+    """Run the steps of the job that are left; return the network in eval mode.
 
-    `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. A checkpoint there, or `start`, is gone on from,
-    and the steps after it are those of a run that was never stopped: to the bit on a CPU with as many threads.
-    `evaluate` is asked at the end of epochs. A checkpoint of a run with another batch size is gone on from at the image
-    that it came to; what else differs is added to `warnings`.
+    `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. The run resumes from `start`, or else from the
+    newest checkpoint there, and its steps are those of a run that was never stopped: bit for bit on a CPU with the same
+    number of threads. `evaluate` is called at the end of epochs. From a checkpoint of a run with another batch size,
+    the run resumes at the first image not yet seen; settings that differ are added to `warnings`.
 
     Raises:
-        CheckpointError: where the checkpoint is damaged, slim, of another dataset or network, or between two batches.
-        TrainingError: `batch-without-label`, where everything about a batch is unknown and masked.
+        CheckpointError: if the checkpoint is damaged, slim, of another dataset, network or run, or between batches.
+        TrainingError: `batch-without-label` if all labels of a batch are unknown and masked; `loader-failed`; those of
+            `learn_batch`.
         LossNotFinite: with the step and the images of its batch; no checkpoint is written after it.
-        Interrupted: on SIGINT or SIGTERM, after the step at hand and a checkpoint.
+        Interrupted: on SIGINT or SIGTERM, after the current step and a checkpoint.
     """
     follower = follower or Quiet()
     if machine.compile:
-        torch.compiler.reset()  # its limit of recompilations is of the process, not of the network
+        torch.compiler.reset()  # its limit of recompilations is per process, not per network
     with seeded(job.seed, 0):
         learner = Trainer(job, backbone, objective, machine)
         first, warning = _resumed(learner, folder, start)
@@ -115,7 +116,7 @@ def _resumed(learner: Trainer, folder: Path, start: Path | None) -> tuple[int, P
         hint = "choose another checkpoint, or train anew without --from"
         raise CheckpointError(Problem("checkpoint-of-another-run", f"{path} is {what}", hint=hint))
     learner.restore(state)
-    if start is not None:  # a finished run begins anew from here
+    if start is not None:  # a finished run starts again from here
         checkpoints.set_aside(folder / "checkpoints", step)
         for name in ("model.json", "evaluation.json"):
             (folder / name).unlink(missing_ok=True)
@@ -161,7 +162,10 @@ def _steps(
 
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
-    """Says whether SIGINT or SIGTERM came; a second one interrupts at once. Only in the main thread."""
+    """Yield a function that says whether SIGINT or SIGTERM came; a second one interrupts at once.
+
+    Outside the main thread, which alone receives signals, it always returns False.
+    """
     caught: list[int] = []
 
     def hear(signum: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The losses of a run on their way from the device into its history, some steps late."""
+"""Record the losses of a run in its history, some steps after they were computed on the device."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mlimg_build.training.loop.trainer import Trainer
 
 __all__ = ["LossLog"]
 
-RECORDS = 5000  # of a run's history, about; every step where there are fewer
+RECORDS = 5000  # steps in a run's history, about; a shorter run records every step
 
 
 class _Pending(NamedTuple):
-    """A step whose loss nobody has looked at: its batch without images, loss, learning rate, and when it was done."""
+    """A step whose loss was not read yet: its batch without images, loss, learning rate, and when it was done."""
 
     batch: Batch
     loss: Tensor
@@ -32,7 +32,7 @@ class _Pending(NamedTuple):
 
 
 class LossLog:
-    """Takes the loss of each step and records it once it is asked for, so that the device need not be waited for."""
+    """Takes the loss of each step and records it some steps later, so that the loop need not wait for the device."""
 
     def __init__(self, learner: Trainer, history: History, told: Callable[[dict[str, Any]], None]) -> None:
         self._learner, self._history, self._told = learner, history, told
@@ -41,12 +41,12 @@ class LossLog:
         self._since, self._paused, self._images = time.monotonic(), 0.0, 0
 
     def add(self, batch: Batch, loss: Tensor, rate: float) -> None:
-        """Takes a step in; the images of its batch are not kept."""
+        """Add the loss of a step; the images of its batch are not kept."""
         light = batch._replace(images=torch.empty(0))
         self._pending.append(_Pending(light, loss, rate, time.monotonic() - self._paused))
 
     def record(self, keep: int) -> None:
-        """Looks at the losses of all but the newest `keep` steps; raises `LossNotFinite`."""
+        """Record the losses of all but the newest `keep` steps. Raises `LossNotFinite` if one is infinite or NaN."""
         job = self._learner.job
         while len(self._pending) > keep:
             batch, tensor, rate, stamp = self._pending.popleft()
@@ -68,7 +68,7 @@ class LossLog:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The time inside the block is no time of training."""
+        """Leave the time inside the block out of the training speed."""
         began = time.monotonic()
         yield
         self._paused += time.monotonic() - began

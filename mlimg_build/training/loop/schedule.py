@@ -10,7 +10,7 @@ __all__ = ["rate_at"]
 
 
 def rate_at(part: LearningRate, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """The learning rate of a step, counted from 0.
+    """Return the learning rate of a step, counted from 0.
 
     In the warm-up it is constant over an epoch and grows by `warm_up_factor` from one to the next, towards `base`.
     After it, "steps" multiplies by `decay_factor` every `decay_every` epochs; "cosine" falls step by step to 0.

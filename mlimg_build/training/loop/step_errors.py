@@ -1,4 +1,4 @@
-"""One step of training, and what can be wrong with it: told with the step, the images and what to write."""
+"""One step of training, and its errors: with the step, the images and what to write in the spec."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _too_small() -> TrainingError:
 
 
 def refuse_unknown(batch: Batch, learner: Trainer) -> None:
-    """Raises `TrainingError` `batch-without-label` where everything about a batch is unknown and masked."""
+    """Raises `TrainingError` `batch-without-label` if all labels of a batch are unknown and masked."""
     if learner.objective.needs_labels and not len(batch.labels.target):
         message = (
             f"nothing is known about any image of step {batch.step + 1}, so nothing can be learnt from it: "
@@ -59,7 +59,7 @@ def refuse_unknown(batch: Batch, learner: Trainer) -> None:
 
 
 def not_finite(batch: Batch, loss: float, learner: Trainer) -> LossNotFinite:
-    """The error for a loss that is infinite or no number, with the images of its batch."""
+    """Return the error for a loss that is infinite or NaN, with the images of its batch."""
     section = _section(learner)
     message = f"the loss of step {batch.step + 1} is {loss}; its images are {_names(batch, learner)}"
     hint = (
@@ -70,7 +70,7 @@ def not_finite(batch: Batch, loss: float, learner: Trainer) -> LossNotFinite:
 
 
 def _section(learner: Trainer) -> str:
-    """The part of the spec that a run follows."""
+    """Return the section of the spec that a run follows."""
     return "transfer" if learner.job.name.startswith("transfer") else "training"
 
 

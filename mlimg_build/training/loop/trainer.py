@@ -1,4 +1,4 @@
-"""A network that learns: one step of it, and all that must be saved to go on with it."""
+"""A network in training: one optimizer step, and the state that resuming needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Job", "Trainer"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What decides a run's weights: `key` is the digest of all that, `digests` those of spec, lock and dataset."""
+    """Everything that decides a run's weights: `key` is its digest, `digests` are those of spec, lock and dataset."""
 
     name: str
     key: str
@@ -48,7 +48,7 @@ class Job:
 
 
 class Trainer:
-    """A network that learns, and everything that must be saved to go on with it."""
+    """A network in training, and everything that must be saved to resume."""
 
     def __init__(self, job: Job, backbone: Backbone, objective: Objective, machine: ComputeDevice) -> None:
         self.job = job
@@ -71,7 +71,7 @@ class Trainer:
 
     @property
     def result(self) -> Backbone:
-        """The network to evaluate and to keep: the average where there is one."""
+        """The network to evaluate and to keep: the moving average if there is one."""
         return self.backbone if self.average is None else replace(self.backbone, module=self.average.module)
 
     def learn(self, batch: Batch) -> Tensor:
@@ -99,12 +99,12 @@ class Trainer:
         return total
 
     def train(self) -> None:
-        """Ready for steps after an evaluation."""
+        """Set the network to training mode, with its first stages frozen; also after an evaluation."""
         self.network.train()
         self.backbone.freeze(self.job.frozen_stages)
 
     def state(self) -> dict[str, Any]:
-        """Everything that a run needs to go on; where it is in the data is its step."""
+        """Return everything that a run needs to resume; its position in the data follows from its step."""
         cuda = self.machine.device.type == "cuda"
         return {
             "key": self.job.key,
@@ -120,7 +120,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The state that `state` gave."""
+        """Restore what `state` returned, with the spec's momentum and weight decay."""
         self.network.load_state_dict(state["network"])
         settings = [(group["momentum"], group["weight_decay"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -131,7 +131,7 @@ class Trainer:
         self.objective.loss.load_state_dict(state["loss"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
-        elif self.average is not None:  # of a run without an average: it begins at what was learnt so far
+        elif self.average is not None:  # of a run without an average: it begins at the current weights
             self.average.module.load_state_dict(state["network"])
         torch.set_rng_state(state["random"])
         if self.machine.device.type == "cuda" and state["random_cuda"]:
@@ -139,7 +139,7 @@ class Trainer:
 
 
 def _even_parts(images: int, most: int) -> Iterator[slice]:
-    """As few parts of at most `most` images as there can be, as equal as they can be, for the sake of batch norm.
+    """Return the fewest parts of at most `most` images, as equal as they can be, for the sake of batch norm.
 
     >>> [(part.start, part.stop) for part in _even_parts(16, 5)]
     [(0, 4), (4, 8), (8, 12), (12, 16)]

@@ -1,4 +1,4 @@
-"""The asymmetric loss: easy absent labels count less than easy present ones, the easiest of them nothing.
+"""The asymmetric loss: easy absent labels count less than easy present ones, the easiest not at all.
 
 Source: Ridnik et al., ICCV 2021 (arXiv 2009.14119), equations 4 to 7.
 """
@@ -33,11 +33,11 @@ class AsymmetricLoss(EntryLoss):
 
     @classmethod
     def of(cls, part: AsymmetricLossPart, categories: int, seed: int) -> AsymmetricLoss:
-        """The loss that a spec describes."""
+        """Return the loss that a spec describes."""
         return cls(gamma_positive=part.gamma_positive, gamma_negative=part.gamma_negative, margin=part.margin)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each entry, float[images, categories]."""
+        """Return the loss of each entry, float[images, categories]."""
         absent, present = softplus(logits), softplus(-logits)  # -log(1 - p) and -log p
         as_present = torch.exp(-self.gamma_positive * absent) * present
         if self.margin:

@@ -16,9 +16,9 @@ class BinaryCrossEntropy(EntryLoss):
 
     @classmethod
     def of(cls, part: BinaryCrossEntropyPart, categories: int, seed: int) -> BinaryCrossEntropy:
-        """The loss that a spec describes."""
+        """Return the loss that a spec describes."""
         return cls()
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each entry, float[images, categories]."""
+        """Return the loss of each entry, float[images, categories]."""
         return targets * softplus(-logits) + (1 - targets) * softplus(logits)

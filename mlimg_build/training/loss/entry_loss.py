@@ -1,4 +1,4 @@
-"""What every loss over labels of three states has: entries summed over categories, averaged over images."""
+"""The base of the losses over three label states: entries are summed over categories, averaged over images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ __all__ = ["EntryLoss"]
 class EntryLoss(nn.Module):
     """`loss(logits, targets)` after `loss.observe(targets, step)`: sum_j mean_i [y_ij != -1] * entry(z_ij, y_ij).
 
-    What is registered as a buffer is part of every checkpoint.
+    Its persistent buffers are part of every checkpoint.
     """
 
     def observe(self, targets: Tensor, step: int) -> None:
-        """Take in the labels of the whole batch, once a step; by default nothing follows from them."""
+        """Update the loss from the labels of the whole batch, once per step; does nothing by default."""
 
     @abstractmethod
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each entry; all three are float[images, categories], targets 0 to 1 or masked."""
+        """Return the loss of each entry; all three are float[images, categories], targets 0 to 1 or masked."""
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss, a scalar; `logits` and `targets` are float[images, categories], narrow logits are widened.
+        """Return the loss, a scalar; `logits` and `targets` are float[images, categories].
 
-        Over the parts of a batch, the mean of their losses weighted by their images is the loss of the batch.
+        It is computed in float32, or in float64 for such logits. The loss of a batch is the mean of the
+        losses of its parts, weighted by their numbers of images.
         """
         wide = logits if logits.dtype == torch.float64 else logits.float()
         entries = self.entries(wide, targets.to(wide.dtype))

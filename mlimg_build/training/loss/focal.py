@@ -1,4 +1,4 @@
-"""The focal loss: cross-entropy in which labels that the network has right already count less.
+"""The focal loss: cross-entropy in which well-classified labels count less.
 
 Source: Lin et al., ICCV 2017 (arXiv 1708.02002), equation 5 in its sigmoid form.
 """
@@ -30,11 +30,11 @@ class FocalLoss(EntryLoss):
 
     @classmethod
     def of(cls, part: FocalLossPart, categories: int, seed: int) -> FocalLoss:
-        """The loss that a spec describes."""
+        """Return the loss that a spec describes."""
         return cls(gamma=part.gamma, alpha=part.alpha)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each entry, float[images, categories].
+        """Return the loss of each entry, float[images, categories].
 
         -log p is softplus(-z) and 1 - p is exp(-softplus(z)), so that nothing overflows and no power has base 0.
         """

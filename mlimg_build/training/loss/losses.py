@@ -20,9 +20,9 @@ LOSSES: Mapping[str, Callable[[Any, int, int], EntryLoss]] = {
     "focal": FocalLoss.of,
     "ml_images": MLImagesLoss.of,
 }
-"""A loss out of its part of the spec, the number of categories, and the seed of what it draws."""
+"""Each makes a loss from its part of the spec, the number of categories, and the seed of its random draws."""
 
 
 def make_loss(part: LossPart, categories: int, seed: int) -> EntryLoss:
-    """The loss that a part of a spec describes."""
+    """Return the loss that a part of a spec describes."""
     return LOSSES[part.kind](part, categories, seed)

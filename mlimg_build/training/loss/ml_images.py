@@ -22,7 +22,7 @@ __all__ = ["MLImagesLoss", "loss_weights"]
 
 
 def loss_weights(run: Tensor, positive: Tensor, compat: Literal["paper", "tencent-code"] = "paper") -> Tensor:
-    """The weight of each category, in the dtype of `run`.
+    """Return the weight of each category, in the dtype of `run`.
 
     `run` is the number of consecutive batches, this one included, in which the category kept its status; `positive`
     says which status that is. With p = 0.01 for a positive and 8 for an all-negative status the weight is
@@ -45,10 +45,10 @@ class MLImagesLoss(EntryLoss):
 
     loss = sum_j weight_j * kept_j * mean_i [y_ij != -1] * (12 * y_ij * softplus(-z_ij) + (1 - y_ij) * softplus(z_ij))
 
-    A category is positive in a batch where some y_ij is at least `positive_threshold`. `weight_j` is that of
+    A category is positive in a batch if some y_ij is at least `positive_threshold`. `weight_j` is that of
     `loss_weights` (1 without `adaptive_decay`); `kept_j` is 1 for a positive category, else 1 with probability
     `negative_sampling`, drawn from `seed` and the step alone. The run lengths `positive_run` and `negative_run`
-    (float32[categories]) are buffers: they belong in the checkpoint, and so does nothing else.
+    (buffers, float32[categories]) are the only state that belongs in the checkpoint.
 
     Under torch.distributed a category is positive if it is on any rank, so that the ranks' states stay equal.
     In the mode "tencent-code" the all-negative run grows only in batches in which the category was kept.
@@ -82,7 +82,7 @@ class MLImagesLoss(EntryLoss):
 
     @classmethod
     def of(cls, part: MLImagesLossPart, categories: int, seed: int) -> MLImagesLoss:
-        """The loss that a spec describes."""
+        """Return the loss that a spec describes."""
         return cls(
             categories,
             positive_weight=part.positive_weight,
@@ -95,7 +95,7 @@ class MLImagesLoss(EntryLoss):
 
     @torch.no_grad()
     def observe(self, targets: Tensor, step: int) -> None:
-        """Takes in the labels of the whole batch, once a step: statuses, run lengths, and which categories count.
+        """Update the run lengths and the weights of categories from the labels of the whole batch, once per step.
 
         `targets` is float[images, categories] with -1 for what is masked, of all images of the step on this rank.
         """
@@ -116,13 +116,13 @@ class MLImagesLoss(EntryLoss):
             self.coefficient.copy_(kept)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The cross-entropy of each entry, not yet weighted by its category; float[images, categories]."""
+        """Return the cross-entropy of each entry, not yet weighted by its category; float[images, categories]."""
         return self.positive_weight * targets * softplus(-logits) + (1 - targets) * softplus(logits)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of images of the observed batch, a scalar; `logits` and `targets` are float[images, categories].
+        """Return the loss of images of the observed batch, a scalar; both arguments are float[images, categories].
 
-        Over the parts of a batch, the mean of their losses weighted by their images is the loss of the batch.
+        The loss of a batch is the mean of the losses of its parts, weighted by their numbers of images.
         """
         wide = logits if logits.dtype == torch.float64 else logits.float()
         entropy = self.entries(wide, targets.to(wide.dtype))

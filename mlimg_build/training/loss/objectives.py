@@ -1,4 +1,4 @@
-"""What a network learns: any number of labels with three states, or one of several classes."""
+"""Training objectives: any number of labels with three states, or one of several classes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["MultiLabel", "Objective", "SingleLabel", "multi_label"]
 
 
 class Objective(Protocol):
-    """A loss, and how the labels of a batch become what it compares with."""
+    """A loss, and how the labels of a batch become its targets."""
 
     loss: nn.Module
-    needs_labels: bool  # a batch in which nothing is known teaches nothing
+    needs_labels: bool  # whether a batch without a known label is an error
 
     def targets(self, labels: SparseLabels, images: int) -> Tensor:
-        """The labels of a batch, one row an image, on the device of the labels."""
+        """Return the targets of a batch, one row per image, on the device of the labels."""
 
     def observe(self, targets: Tensor, step: int) -> None:
-        """Takes in the labels of the whole batch before the loss of its parts is asked for."""
+        """Update the loss from the targets of the whole batch, before the losses of its parts are computed."""
 
 
 class MultiLabel:
@@ -39,11 +39,11 @@ class MultiLabel:
         self._unknown = unknown
 
     def targets(self, labels: SparseLabels, images: int) -> Tensor:
-        """float32[images, categories]."""
+        """Return float32[images, categories]."""
         return dense(labels, images, self._categories, self._unknown)
 
     def observe(self, targets: Tensor, step: int) -> None:
-        """Statuses and run lengths of the loss move on by a step."""
+        """Update the loss from the targets of the whole batch, once per step."""
         self._observe(targets, step)
 
 
@@ -56,15 +56,15 @@ class SingleLabel:
         self.loss: nn.Module = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
 
     def targets(self, labels: SparseLabels, images: int) -> Tensor:
-        """int64[images]: every image has exactly one label."""
+        """Return int64[images]; every image has exactly one label."""
         target = torch.empty(images, dtype=torch.int64, device=labels.category.device)
         target[labels.image] = labels.category
         return target
 
     def observe(self, targets: Tensor, step: int) -> None:
-        """Nothing follows from the batch as a whole."""
+        """Do nothing: the loss has no state."""
 
 
 def multi_label(part: LossPart, categories: int, seed: int) -> MultiLabel:
-    """The objective that a spec's `loss` describes."""
+    """Return the objective that a spec's `loss` describes."""
     return MultiLabel(make_loss(part, categories, seed), categories, part.unknown)

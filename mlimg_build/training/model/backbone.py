@@ -1,4 +1,4 @@
-"""What the rest of the training must know of a network, whichever library it is from."""
+"""A network as the rest of the training uses it, whichever library it is from."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["Backbone", "is_below", "try_size"]
 class Backbone:
     """A network for images of three channels that ends in a layer of logits.
 
-    `head` names the modules of that layer, `width` is the number of features that it sees, `stages` are names of
-    modules or parameters from the input on, without the head. `spared` names the parameters that get the spec's
+    `head` names the modules of that layer, `width` is the number of its input features, `stages` are names of modules
+    or parameters from the input on, without the head. `spared` names the parameters that get the spec's
     `norm_share` of the weight decay. Inputs are (pixels / 255 - `mean`) / `std`; `native_size` is the side in pixels
     that the network was made for. With `scaled_as_published` the scale is that of ML-Images and not that of the
     library's own weights.
@@ -41,35 +41,35 @@ class Backbone:
     scaled_as_published: bool = False
 
     def move(self, device: torch.device, memory_format: torch.memory_format) -> None:
-        """Bring the network to a device, its weights in a memory format."""
-        module: Any = self.module  # the types of `Module.to` know of no two at once
+        """Move the network to a device, and its weights to a memory format."""
+        module: Any = self.module  # the types of `Module.to` do not allow both at once
         module.to(device, memory_format=memory_format)
 
     def inputs(self, pixels: Tensor) -> Tensor:
-        """uint8[images, 3, height, width] as the network wants it, float32."""
+        """Return uint8[images, 3, height, width] normalised for the network, float32."""
         return normalise(pixels, self.mean, self.std)
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """float[images, outputs] of uint8[images, 3, height, width]."""
+        """Return the logits, float[images, outputs], of uint8[images, 3, height, width]."""
         said: Tensor = self.module(self.inputs(pixels))
         return said
 
     def features(self, pixels: Tensor) -> Tensor:
-        """What the head sees of uint8[images, 3, height, width], over the whole picture: float[images, width]."""
+        """Return the head's input, pooled over the image: float[images, width] of uint8[images, 3, height, width]."""
         return self.pooled(self.module, self.inputs(pixels))
 
     def replace_head(self, outputs: int, seed: int) -> None:
-        """End the network in a new layer of `outputs` logits, its random weights from the seed."""
+        """Replace the head by a new layer of `outputs` logits, whose random weights follow from the seed."""
         with seeded(seed, 2):
             self.new_head(self.module, outputs)
 
     def freeze(self, stages: int) -> None:
-        """The first `stages` neither learn nor change their batch-norm statistics.
+        """Freeze the first `stages`: their parameters and batch-norm statistics do not change.
 
-        Call it again after `module.train()`, which would let the statistics change.
+        Call it again after `module.train()`, which lets the statistics change.
 
         Raises:
-            TrainingError: `too-many-stages`.
+            TrainingError: `too-many-stages` if the network has fewer.
         """
         if stages > len(self.stages):
             message = f"{self.architecture} has {len(self.stages)} stages, and {stages} are to be frozen"
@@ -87,7 +87,7 @@ class Backbone:
                 module.eval()
 
     def parameter_groups(self, optimizer: Optimizer) -> list[dict[str, Any]]:
-        """The parameters that learn, in two groups: the spared with their share of the weight decay, and the rest."""
+        """Return the trainable parameters in two groups: those with full weight decay, and the spared ones."""
         spared = self.spared(self.module)
         groups: tuple[list[nn.Parameter], list[nn.Parameter]] = [], []
         for name, parameter in self.module.named_parameters():
@@ -100,13 +100,13 @@ class Backbone:
         ]
 
     def outputs_of(self, state: Mapping[str, Tensor]) -> int:
-        """The outputs of the head in a state of such a network; 0 where it has none."""
+        """Return the number of outputs of the head in a state dict of such a network; 0 if it has no head."""
         lengths = [len(value) for name, value in state.items() if is_below(name, self.head) and value.ndim]
         return lengths[-1] if lengths else 0
 
 
 def is_below(name: str, above: tuple[str, ...] | list[str]) -> bool:
-    """Whether a parameter is one of these, or in a module that is.
+    """Return whether a parameter is one of these, or in a module that is.
 
     >>> is_below("layer1.0.conv1.weight", ["layer1"]), is_below("layer10.bias", ["layer1"])
     (True, False)
@@ -115,10 +115,10 @@ def is_below(name: str, above: tuple[str, ...] | list[str]) -> bool:
 
 
 def try_size(backbone: Backbone, size: int) -> None:
-    """Show the network one black image of `size` × `size` pixels, so that a size that it refuses is known at once.
+    """Run the network on one black image of `size` × `size` pixels, to find at once whether it takes this size.
 
     Raises:
-        TrainingError: `network-refuses-size`.
+        TrainingError: `network-refuses-size` if it does not.
     """
     learns = backbone.module.training
     backbone.module.eval()

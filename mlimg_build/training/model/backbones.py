@@ -1,4 +1,4 @@
-"""Networks by the name that a spec gives them. Adding a family: one function, and one line here."""
+"""Networks by the name that a spec gives them. A new family needs one function, and one line here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mlimg_build.training.model.torchvision_networks import resnet
 __all__ = ["BACKBONES", "make_backbone"]
 
 BACKBONES: Mapping[str, Callable[[str, int], Backbone]] = {"": resnet, "timm": timm_network}
-"""A family of networks by what stands before the / of a name: from the rest of the name and the number of outputs."""
+"""By what precedes the / in a name: the function that makes a network from the rest of it and the number of outputs."""
 
 
 def make_backbone(architecture: str, outputs: int, seed: int) -> Backbone:
-    """The network of that name with random weights that follow from the seed.
+    """Create the network of that name with random weights that follow from the seed.
 
     Raises:
         TrainingError: `network-unknown`, `timm-missing`, `network-unusable`.

@@ -1,4 +1,4 @@
-"""Weights that a training begins with: a safetensors file, or a model of mlimg's own."""
+"""Initial weights of a training: a safetensors file, or a model that mlimg wrote."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mlimg_build.training.model.model_files import WEIGHTS, Card, read_card
 
 __all__ = ["InitialWeights", "begin_with", "find_weights"]
 
-SHOWN = 3  # tensors that a refusal names
+SHOWN = 3  # tensors that an error message names
 CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAME.safetensors')"
 
 
 @dataclass(frozen=True, slots=True)
 class InitialWeights:
-    """A safetensors file and its sha256; `card` is that of the model it belongs to, None where it is a file alone."""
+    """A safetensors file and its sha256; `card` is that of the model it belongs to, None for a file alone."""
 
     path: Path
     digest: str
@@ -33,7 +33,7 @@ class InitialWeights:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What a run's key must know of them: a model's own scale of inputs and categories come with its weights."""
+        """Their part in a run's key: the digest and, for a model, its input normalisation and its categories."""
         if self.card is None:
             return {"initial": self.digest}
         wnids = [category.wnid for category in self.card.categories]
@@ -42,7 +42,7 @@ class InitialWeights:
 
 
 def find_weights(path: Path) -> InitialWeights:
-    """The weights at `path`: a file, or the folder of a model.
+    """Return the weights at `path`: a file, or the folder of a model.
 
     Raises:
         CheckpointError: `weights-missing`, or `model-missing`, `model-unreadable` and `model-damaged` of a folder.
@@ -66,14 +66,15 @@ def find_weights(path: Path) -> InitialWeights:
 def begin_with(
     backbone: Backbone, weights: InitialWeights, categories: Sequence[str]
 ) -> tuple[Backbone, dict[str, Any]]:
-    """The network with these weights, and what was loaded: `name`, `sha256`, and the tensors left `random`.
+    """Load the weights into the network; return it and what was loaded: `name`, `sha256`, the tensors left `random`.
 
-    The head keeps its random weights where the file has another number of outputs, none, or (a model's) other
-    categories than `categories`, WordNet ids in the order of the outputs. A model brings its own mean and deviation.
+    The head keeps its random weights if the file has another number of outputs, no head, or (for a model) other
+    categories than `categories`, the WordNet ids in the order of the outputs. The mean and the standard deviation of
+    the inputs become those of a model.
 
     Raises:
         CheckpointError: `weights-unreadable`, `weights-of-another-network`, and `weights-differ` with the first names
-            and shapes, where names or shapes beyond the head are not those of the network.
+            and shapes, if names or shapes outside the head are not those of the network.
     """
     card = weights.card
     if card is not None and _family(card.architecture) != _family(backbone.architecture):
@@ -102,14 +103,14 @@ def begin_with(
 
 
 def _family(architecture: str) -> str:
-    """The name without a tag, which says what weights are from and not how the network is built."""
+    """Return the name without its tag, which tells where weights are from and not how the network is built."""
     return architecture.partition(".")[0]
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
-    except Exception as error:  # safetensors has an exception of its own for every damage
+    except Exception as error:  # safetensors has its own exception for each kind of damage
         message = f"{path} is no safetensors file that can be read: {str(error)[:200]}"
         raise CheckpointError(
             Problem("weights-unreadable", message, hint=f"write a checkpoint of torch anew: {CONVERT}")
@@ -123,7 +124,7 @@ def _refuse_others(
     wanted: Mapping[str, Tensor],
     left: set[str],
 ) -> None:
-    """Raise `CheckpointError` where names or shapes that are not `left` out differ."""
+    """Raises `CheckpointError` if names or shapes of tensors that are not `left` out differ."""
     differ = [
         f"{name}: {_shape(given.get(name))} in the file, {_shape(wanted.get(name))} in the network"
         for name in {**wanted, **given}

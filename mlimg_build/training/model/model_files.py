@@ -27,7 +27,7 @@ CARD, WEIGHTS = "model.json", "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One output: its WordNet id and name, the outputs that are its parents, and its training images."""
+    """One output: its WordNet id and name, the outputs that are its parents, and its number of training images."""
 
     wnid: str
     name: str
@@ -37,11 +37,11 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What one must know to use a network: what its outputs mean and what it wants to see.
+    """What is needed to use a network: the meaning of its outputs and the form of its inputs.
 
     `activation` turns logits into scores: "sigmoid" (any number of labels) or "softmax" (one of them). Inputs are
     RGB, the short side `image_size` / 0.875 pixels, cropped to `image_size`, (pixels / 255 - mean) / std. `initial` is
-    what the training began with (`name`, `sha256`) and which tensors it left at `random`; None for all.
+    what the training began with (`name`, `sha256`) and which tensors began at `random`; None if all of them did.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Card:
 
 
 def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
-    """The network and its card lie in `folder`, on the disk; returns the card with the digest of the weights.
+    """Write the network and its card to `folder`, on the disk; return the card with the digest of the weights.
 
     Raises:
         DatasetError: `disk-full`.
@@ -84,7 +84,7 @@ def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of the model in `folder`.
+    """Return the card of the model in `folder`.
 
     Raises:
         CheckpointError: `model-missing` or `model-unreadable`.
@@ -117,12 +117,12 @@ def read_card(folder: Path) -> Card:
 
 
 def load_model(folder: Path) -> tuple[Backbone, Card]:
-    """The network in eval mode on the CPU, and its card.
+    """Return the network in eval mode on the CPU, and its card.
 
     Raises:
-        CheckpointError: `model-missing`, `model-unreadable`, `model-damaged` where the weights differ from their
-            digest, `category-count` where the card lists other outputs than the network has.
-        TrainingError: `timm-missing`, `network-unknown`, where the network cannot be made here.
+        CheckpointError: `model-missing`, `model-unreadable`, `model-damaged` if the weights differ from their digest
+            or are those of another network, `category-count` if the card lists another number of outputs.
+        TrainingError: `timm-missing`, `network-unknown` or `network-unusable` if the network cannot be made here.
     """
     card = read_card(folder)
     path = folder / WEIGHTS
@@ -131,11 +131,11 @@ def load_model(folder: Path) -> tuple[Backbone, Card]:
         if file_digest(path) != card.digests.get("weights"):
             raise ValueError("its bytes differ from the digest in model.json")
         weights = safetensors.torch.load_file(path)
-    except Exception as error:  # safetensors has an exception of its own for every damage
+    except Exception as error:  # safetensors has its own exception for each kind of damage
         raise CheckpointError(
             Problem("model-damaged", f"{path} cannot be used: {error}", hint=hint)
         ) from error
-    with torch.device("meta"):  # what is drawn would be replaced at once
+    with torch.device("meta"):  # random weights would be replaced at once
         made = make_backbone(card.architecture, max(1, len(card.categories)), 0)
     backbone = replace(made, mean=card.mean, std=card.std)
     outputs = backbone.outputs_of(weights)

@@ -18,24 +18,24 @@ from mlimg_build.training.model.backbone import Backbone, is_below
 __all__ = ["timm_network"]
 
 ANY_SIZE: tuple[dict[str, bool], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-"""What makes networks of a fixed input size take others, the first that the network's class knows."""
+"""Options that let a network of a fixed input size take others; the first that the network's class knows is used."""
 
 
 def timm_network(name: str, outputs: int) -> Backbone:
-    """timm's network of that name, `NAME` or `NAME.TAG`, with random weights; nothing is fetched.
+    """Create timm's network of that name, `NAME` or `NAME.TAG`, with random weights; nothing is downloaded.
 
     The mean and deviation of its inputs and the names of its head are those of its `pretrained_cfg`, its stages are the
     groups of its coarse `group_matcher` (the stem, then its stages or blocks). Norms, biases and other vectors, and
     what timm's class lists in `no_weight_decay`, are spared weight decay, as by timm's own optimizers.
 
     Raises:
-        TrainingError: `timm-missing`, `network-unknown` with a name that is near, `network-unusable`.
+        TrainingError: `timm-missing`, `network-unknown` with the nearest name, `network-unusable`.
     """
     if find_spec("timm") is None:
         message = f"the network timm/{name} needs the package timm, which is not installed"
         hint = "pip install 'mlimg[timm]', then run the same command again"
         raise TrainingError(Problem("timm-missing", message, hint=hint))
-    timm: Any = import_module("timm")  # an extra of its own, so its types are no part of ours
+    timm: Any = import_module("timm")  # an optional extra, so its types are not available
     tag = name.partition(".")[2]
     if not timm.is_model(name) or (tag and name not in timm.list_models(name, pretrained=True)):
         near = nearest(name, {*timm.list_models(), *timm.list_models(pretrained=True)})
@@ -65,9 +65,7 @@ def _made(timm: Any, name: str, outputs: int) -> Any:
     for options in ANY_SIZE if fixed else ({},):
         state = torch.get_rng_state()
         try:
-            with torch.device(
-                "cpu"
-            ):  # some compute buffers that are in no state, so meta is no place for them
+            with torch.device("cpu"):  # some compute buffers that no state dict has, so meta would lose them
                 return timm.create_model(name, pretrained=False, num_classes=outputs, **options)
         except TypeError as error:
             if not options or next(iter(options)) not in str(error):
@@ -90,14 +88,14 @@ def _unusable(name: str, error: Exception) -> TrainingError:
 
 
 def _head(module: Any) -> tuple[str, ...]:
-    """The names of the modules that give logits; several where a network is taught by two heads."""
+    """Return the names of the modules that give logits; several if a network is trained with two heads."""
     last = module.get_classifier()
     heads = list(last) if isinstance(last, tuple | list) else [last]
     return tuple(path for path, found in module.named_modules() if any(found is head for head in heads))
 
 
 def _stages(module: Any, head: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Names of parameters by stage, without the group of the head; one stage where timm knows of none."""
+    """Return names of parameters by stage, without the group of the head; one stage if timm defines none."""
     group_parameters: Any = import_module("timm.models").group_parameters
     try:
         found = group_parameters(module, module.group_matcher(coarse=True))

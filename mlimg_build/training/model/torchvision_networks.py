@@ -19,7 +19,7 @@ STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 
 
 def resnet(name: str, outputs: int) -> Backbone:
-    """torchvision's ResNet of that name; it sees pixels scaled to [-1, 1], as published.
+    """Create torchvision's ResNet of that name; its inputs are pixels scaled to [-1, 1], as published.
 
     Raises:
         TrainingError: `network-unknown`.

@@ -1,1 +1,1 @@
-"""What a model sees in images."""
+"""Predictions and features of images."""

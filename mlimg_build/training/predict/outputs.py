@@ -1,4 +1,4 @@
-"""Predictions and features as files: Parquet or npy, written whole or not at all, in bounded memory."""
+"""Write predictions and features to Parquet or npy files, whole or not at all, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, jo
 
 __all__ = ["write_features_npy", "write_features_parquet", "write_labels_parquet"]
 
-ROWS = 4096  # of a Parquet row group
+ROWS = 4096  # per Parquet row group
 
 LABELS = pa.schema(
     [
@@ -34,7 +34,7 @@ LABELS = pa.schema(
 
 
 def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
-    """One row an image: `image`, `status`, `reason`, and `labels`, a list of wnid, name, score. Returns the rows."""
+    """Write a row per image (`image`, `status`, `reason`, `labels` with wnid, name, score); return their number."""
     rows = 0
     source = iter(predicted)
     with _whole(path) as temporary, pq.ParquetWriter(temporary, LABELS) as writer:
@@ -60,7 +60,7 @@ def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
 
 
 def write_features_parquet(path: Path, seen: Iterable[ModelOutputs], width: int) -> int:
-    """One row an image: `image`, `status`, `reason`, and `feature`, `width` floats (null where it was not readable)."""
+    """Write a row per image (`image`, `status`, `reason`, `feature`: `width` floats or null); return their number."""
     schema = pa.schema(
         [
             ("image", pa.string()),
@@ -89,7 +89,10 @@ def write_features_parquet(path: Path, seen: Iterable[ModelOutputs], width: int)
 
 
 def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> int:
-    """float32[images, width] at `path`, NaN where an image was not readable; the images are in `path`.images.csv."""
+    """Write float32[images, width] to `path`, NaN where an image was not readable; return the number of images.
+
+    `path`.images.csv lists the images: `row`, `image`, `status`, `reason`.
+    """
     rows = 0
     header = {"descr": "<f4", "fortran_order": False}
     listing = path.with_name(f"{path.name}.images.csv")
@@ -101,7 +104,7 @@ def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> 
     ):
         table = csv.writer(text, lineterminator="\n")
         table.writerow(("row", "image", "status", "reason"))
-        # numpy leaves room in a header for a first axis of any length, so it can be written again at the end
+        # numpy leaves room in a header for a first axis of any length, so it can be rewritten at the end
         np.lib.format.write_array_header_1_0(stream, {**header, "shape": (0, width)})
         begin = stream.tell()
         for part in seen:
@@ -118,7 +121,7 @@ def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> 
 
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A temporary file that takes the place of `path` when the block ends well."""
+    """Yield a temporary file that replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     with explaining_full_disk(path):

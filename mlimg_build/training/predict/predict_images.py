@@ -1,4 +1,4 @@
-"""`mlimg predict`: a model over files and folders, to values or to a file."""
+"""`mlimg predict`: run a model on files and folders; return its predictions or write them to a file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ One = TypeVar("One", Predicted, ModelOutputs)
 def labels_of(
     model: Path, images: Sequence[Path], top: int, least: float | None, device: str, progress: Progress
 ) -> Iterator[Predicted]:
-    """The top labels of every image, in order.
+    """Return an iterator over the top labels of every image, in order.
 
     Raises:
-        CheckpointError: where the model is damaged; TrainingError: `path-missing`, `no-image`, `device-missing`.
+        CheckpointError: if the model is missing or damaged.
+        TrainingError: `path-missing`, `no-image`; from the iterator `device-missing` and those of `run_model`.
     """
     backbone, card = load_model(model)
     total = _counted(images)
@@ -53,7 +54,7 @@ def write(
     device: str,
     progress: Progress,
 ) -> tuple[int, int]:
-    """Labels or features of every image are in the file `to`; returns the images and how many were not readable."""
+    """Write labels or features of every image to the file `to`; return how many images and how many unreadable ones."""
     failed = 0
 
     def counted(found: Iterable[One]) -> Iterator[One]:

@@ -1,4 +1,4 @@
-"""A trained network put to use: labels or features of image files, of any number."""
+"""Predict labels or features of any number of image files with a trained network."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ __all__ = [
     "run_model",
 ]
 
-LIKELY = 0.5  # score of a sigmoid from which a label is said without being asked for
+LIKELY = 0.5  # score of a sigmoid from which a label is given without `least`
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
         *(".png", ".apng", ".webp", ".gif"),
     }
 )
-"""Names of the formats that are read; the sources take the same for images, and some more."""
+"""Suffixes of the formats that are read; the sources accept these for images, and some more."""
 ONE_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EIO, errno.EACCES, errno.EPERM})
 
 
@@ -58,9 +58,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutputs:
-    """Images as the network saw them: `values` is float32[images, …], NaN in the rows of those that have a `reason`.
+    """The outputs for a batch of images: `values` is float32[images, …], NaN in the rows of those that have a `reason`.
 
-    `statuses` and `reasons` say of each image why it could not be read: "ok" and "" where it could.
+    `statuses` and `reasons` say of each image why it could not be read: "ok" and "" if it could.
     """
 
     paths: tuple[Path, ...]
@@ -71,7 +71,7 @@ class ModelOutputs:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """An image and its labels, none where it could not be read."""
+    """An image and its labels, none if it could not be read."""
 
     path: Path
     status: str
@@ -85,7 +85,7 @@ class Predicted:
 
 
 def joined(parts: Sequence[ModelOutputs]) -> ModelOutputs:
-    """Several batches as one."""
+    """Join several batches into one."""
     return ModelOutputs(
         tuple(path for part in parts for path in part.paths),
         tuple(status for part in parts for status in part.statuses),
@@ -95,7 +95,7 @@ def joined(parts: Sequence[ModelOutputs]) -> ModelOutputs:
 
 
 def name_of(path: Path) -> str:
-    """The path as text that can be written anywhere: bytes that are no UTF-8 become escapes.
+    """Return the path as text that can be written anywhere: bytes that are not UTF-8 become escapes.
 
     >>> name_of(Path("a/b.jpg")), name_of(Path(os.fsdecode(b"\\xff.jpg")))
     ('a/b.jpg', '\\\\xff.jpg')
@@ -104,12 +104,13 @@ def name_of(path: Path) -> str:
 
 
 def find_images(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as they are given, and below a folder every image by its suffix, sorted within each folder.
+    """Yield files as they are given, and below a folder every image by its suffix, sorted within each folder.
 
-    Links to folders are followed, each folder is visited once.
+    Links to folders are followed; each folder is visited once.
 
     Raises:
         TrainingError: `path-missing`.
+        MlimgError: `path-unreadable` if a folder cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     for path in paths:
@@ -130,13 +131,13 @@ def run_model(
     *,
     as_features: bool = False,
 ) -> Iterator[ModelOutputs]:
-    """Logits of the images in batches, or with `as_features` what the last layer sees; in order, in bounded memory.
+    """Yield logits of the images in batches, or with `as_features` the last layer's input; in order, in bounded memory.
 
-    Every image is proved whole before it counts; one that is damaged has a row and a reason. `machine.device` holds the
-    network.
+    Every image is decoded fully before it is used; a damaged one has a row and a reason. The network must be on
+    `machine.device`.
 
     Raises:
-        TrainingError: `read-failed`, where an image was not read for a cause that says nothing about it.
+        TrainingError: `read-failed` if an image was not read for a reason that is not its own, such as a lost mount.
     """
     transform, least = viewing_transform(card.image_size)
     width = backbone.width if as_features else len(card.categories)
@@ -186,13 +187,15 @@ def predict(
     top: int = 5,
     least: float | None = None,
 ) -> Iterator[Predicted]:
-    """Up to `top` labels of each image that score at least `least`, the most specific first.
+    """Yield up to `top` labels of each image that score at least `least`, the most specific first.
 
-    First come those that are likely: 0.5 or more for a sigmoid, any score for a softmax. Of these the most specific,
-    under which the model's hierarchy has no other likely one, lead by their scores, and what lies above them follows,
-    the deeper the earlier. Without `least` there are no others, unless no label is likely: then the best of any score.
-    With a lower `least` the best of the unlikely follow, so that it takes away no likely one; with a higher one it is
-    what counts as likely.
+    A label is likely if it scores 0.5 or more (sigmoid), or any score (softmax). The most specific likely labels, which
+    have no likely descendant in the model's hierarchy, come first by score; their ancestors follow, the deepest first.
+    Without `least`, only likely labels are given, or the best of any score if none is likely. With `least` below that
+    limit, the best unlikely labels follow, so that no likely one is lost; with `least` above it, `least` is the limit.
+
+    Raises:
+        TrainingError: those of `run_model`.
     """
     hierarchy = CategoryTree([category.parents for category in card.categories])
     for seen in run_model(backbone, card, paths, machine):
@@ -215,7 +218,7 @@ def predict(
 
 
 class CategoryTree:
-    """Which outputs lie above which, and how deep."""
+    """The hierarchy of a model's outputs: their ancestors and depths."""
 
     def __init__(self, parents: Sequence[Sequence[int]]) -> None:
         pairs = implied_pairs(parents)
@@ -223,7 +226,7 @@ class CategoryTree:
         self._depth = np.array(depths(parents))
 
     def choose(self, scores: NDArray[np.float64], likely: float, least: float | None, top: int) -> list[int]:
-        """Up to `top` outputs: the most specific of those that are likely, then the best of the others, as wanted.
+        """Return up to `top` outputs: the most specific likely ones, then the best of the others if `least` allows.
 
         A larger `top`, or a `least` further below `likely`, only adds outputs.
         """
@@ -235,13 +238,13 @@ class CategoryTree:
         return chosen
 
     def best(self, scores: NDArray[np.float64], least: float, below: float, top: int) -> list[int]:
-        """The `top` outputs of the highest scores from `least` to `below` (left out), the deepest first."""
+        """Return the `top` outputs of the highest scores from `least` to `below` (excluded), the deepest first."""
         among = np.flatnonzero((scores >= least) & (scores < below))
         chosen = among[np.argsort(-scores[among], kind="stable")[:top]]
         return [int(number) for number in chosen[np.lexsort((-scores[chosen], -self._depth[chosen]))]]
 
     def most_specific(self, scores: NDArray[np.float64], least: float, top: int) -> list[int]:
-        """Up to `top` outputs that score at least `least`: first those above nothing else that does, by score."""
+        """Return up to `top` outputs that score at least `least`: first those without a descendant that does."""
         enough = scores >= least
         covered = np.zeros(len(scores), bool)
         covered[self._high[enough[self._low]]] = True
@@ -256,7 +259,7 @@ class CategoryTree:
 
 
 def depths(parents: Sequence[Sequence[int]]) -> list[int]:
-    """The longest way from each category up to a root, in steps.
+    """Return the length of the longest path from each category up to a root, in steps.
 
     >>> depths([[1], [2], [], [2, 1]])
     [2, 1, 0, 2]
@@ -264,7 +267,7 @@ def depths(parents: Sequence[Sequence[int]]) -> list[int]:
     found = [0] * len(parents)
     pairs = implied_pairs(parents)
     above = np.bincount(pairs[:, 0], minlength=len(parents))
-    for node in np.argsort(above, kind="stable").tolist():  # what lies above has fewer above it
+    for node in np.argsort(above, kind="stable").tolist():  # an ancestor has fewer ancestors
         found[node] = 1 + max((found[parent] for parent in parents[node]), default=-1)
     return found
 
