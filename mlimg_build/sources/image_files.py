@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.label_states import PRESENT
 from mlimg_build.sources.image_signatures import note_other_name
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Notes
 from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
@@ -269,6 +270,7 @@ def shows(category: str, images: pa.RecordBatch) -> pa.RecordBatch:
         [
             pa.DictionaryArray.from_arrays(pa.array(np.arange(n, dtype=np.int32)), images.column("name")),
             pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([category])),
+            pa.repeat(pa.scalar(PRESENT, pa.int8()), n),
             pa.repeat(pa.scalar(1.0, pa.float64()), n),
             pa.repeat(pa.scalar(0, pa.int64()), n),
         ],

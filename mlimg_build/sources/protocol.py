@@ -43,7 +43,10 @@ LABELS = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),  # of the image
         pa.field("category", pa.string(), nullable=False),  # the source's own category id
-        pa.field("confidence", pa.float64(), nullable=False),  # 1 present, 0 absent, between: machine-made
+        pa.field("state", pa.int8(), nullable=False),  # PRESENT or ABSENT
+        pa.field(
+            "confidence", pa.float64(), nullable=False
+        ),  # 1 people's, below 1 a machine's; of an absence 1
         pa.field("record", pa.int64(), nullable=False),  # see `record`; 0 without a list
     ]
 )

@@ -25,6 +25,7 @@ from mlimg_build.compiler.plan.partitions import SPLITS
 from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, Rows, shard_batch
 from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.errors import BuildError
+from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources import IMAGES, Category
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.spec import LoadedSpec, Spec, load_spec
@@ -93,7 +94,13 @@ def catalog(folder: Path, name: str, images: dict[str, list[tuple[int, float]]])
     }
     schema = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64())])
     said = [
-        (keys(name, image)[0], category, confidence, int(image))
+        (
+            keys(name, image)[0],
+            category,
+            ABSENT if confidence == 0 else PRESENT,
+            confidence or 1.0,
+            int(image),
+        )
         for image in ordered
         for category, confidence in sorted(images[image])
     ]

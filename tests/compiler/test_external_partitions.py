@@ -20,7 +20,9 @@ from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWrite
 from mlimg_build.compiler.catalog.external_partitions import ExternalPartitions
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.errors import SourceError
+from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources import IMAGES, LABELS, Batch, Notes
+from mlimg_build.sources.lists.confidences import stated
 from mlimg_build.spec import load_spec
 from tests.support.runs import inline
 
@@ -69,7 +71,8 @@ def image_batch(names: list[str], status: list[str]) -> pa.RecordBatch:
 
 
 def label_batch(said: list[tuple[str, str, float, int]]) -> pa.RecordBatch:
-    columns = list(zip(*said, strict=True)) if said else [[], [], [], []]
+    names, categories, values, records = zip(*said, strict=True) if said else ([], [], [], [])
+    columns = [names, categories, *stated(np.array(values, np.float64)), records]
     return pa.record_batch(
         [pa.array(column, field.type) for column, field in zip(columns, LABELS, strict=True)], schema=LABELS
     )
@@ -124,7 +127,13 @@ def test_a_catalog_sorted_on_disk_is_that_of_a_slow_definition(stream: Any) -> N
         key_of = {row["name"]: row["key"] for row in images}
         categories = sorted({"a", *(category for _, category, *_ in said)})
         assert [tuple(row.values()) for row in statements] == sorted(
-            (key_of[name], categories.index(category), confidence, record)
+            (
+                key_of[name],
+                categories.index(category),
+                PRESENT if confidence else ABSENT,
+                confidence or 1.0,
+                record,
+            )
             for (name, category, confidence), record in first.items()
         )
         assert notes.counts["image-twice"] == again
@@ -143,7 +152,8 @@ def test_keys_that_begin_alike_are_told_apart() -> None:
     """The order is worked out on the first bits of a key; two keys that differ only behind them are sorted in full."""
     key = np.array([(1 << 40) + 3, (1 << 40) + 1, (1 << 40) + 3, (1 << 40) + 1], np.uint64)
     table = pa.table(
-        [key, np.array([0, 1, 1, 0], np.int32), np.ones(4), np.zeros(4, np.int64)], schema=STATEMENTS
+        [key, np.array([0, 1, 1, 0], np.int32), np.ones(4, np.int8), np.ones(4), np.zeros(4, np.int64)],
+        schema=STATEMENTS,
     )
     found = catalog_writer.sorted_statements(table, np.array([0, 1], np.int32), 0)
     assert found.column("key").to_pylist() == sorted(key.tolist())

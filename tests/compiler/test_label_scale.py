@@ -166,7 +166,7 @@ def test_every_label_of_a_small_collection_is_what_a_slow_definition_says(
 
 
 def statements(plan: Plan) -> dict[str, list[tuple[str, float, int]]]:
-    """(wnid, confidence, record) of everything that is said about each image, sure enough."""
+    """(wnid, confidence or 0 for an absence, record) of all that is said about each image, sure enough."""
     placed = {(row.decision.source, row.decision.id): row.wnid for row in plan.facts.vocabulary.placed}
     found: dict[str, list[tuple[str, float, int]]] = {}
     for catalog in plan.catalogs:
@@ -175,9 +175,9 @@ def statements(plan: Plan) -> dict[str, list[tuple[str, float, int]]]:
         for row in [row for batch in catalog.statements.batches() for row in batch.to_pylist()]:
             wnid = placed[catalog.name, catalog.categories[row["category"]].id]
             assert wnid is not None
-            if row["confidence"] == 0 or row["confidence"] >= np.float32(least):
+            if row["state"] == ABSENT or row["confidence"] >= np.float32(least):
                 said = found.setdefault(ids[row["key"]], [])
-                said.append((wnid, row["confidence"], row["record"]))
+                said.append((wnid, 0.0 if row["state"] == ABSENT else row["confidence"], row["record"]))
     return found
 
 

@@ -98,7 +98,7 @@ def open_images(
 
 
 def sure(found: Scanned) -> dict[str, float]:
-    return {label["name"]: label["confidence"] for label in found.labels}
+    return {name: confidence for name, _, confidence in found.statements}
 
 
 def test_a_machine_s_one_is_not_a_fact_and_its_zero_says_nothing(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_typed_confidence_is_the_shortest_decimal_that_names_it(tmp_path: Path
     written = pa.table({"image": names, "labels": ["dog"] * len(names), "sure": values})
     pq.write_table(written, tmp_path / "t.parquet")
     found = table(tmp_path / "t.parquet", {"confidence": "sure"})
-    assert [label["confidence"] for label in found.labels] == [float(value) for value in given_values]
+    assert [confidence for *_, confidence in found.statements] == [float(value) for value in given_values]
 
 
 def test_a_typed_fraction_beside_1_stays_a_fraction_and_whole_numbers_are_facts(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_typed_fraction_beside_1_stays_a_fraction_and_whole_numbers_are_facts(
             tmp_path / "t.parquet",
         )
         found = table(tmp_path / "t.parquet", {"confidence": "sure"})
-        assert [label["confidence"] for label in found.labels] == wanted
+        assert [confidence for *_, confidence in found.statements] == wanted
 
 
 def test_published_lists_keep_fractions_apart_from_facts(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_published_lists_keep_fractions_apart_from_facts(tmp_path: Path) -> None
         dictionary=write(tmp_path / "dictionary.txt", dictionary),
     )
     found = scan(open_source("m", part))
-    assert [label["confidence"] for label in found.labels] == [0.99999999, 1.0, 1e-50]
+    assert [confidence for *_, confidence in found.statements] == [0.99999999, 1.0, 1e-50]
     assert found.notes.examples == {"bad-confidence": ["list.txt:2: '1.0000000000000000000001'"]}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources import ImageReader, Notes, place_of, read_dictionary
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
@@ -81,7 +82,7 @@ def test_coco_in_the_form_of_open_images_loads_with_its_verified_absences() -> N
     assert [(row["ImageID"], row["LabelName"], float(row["Confidence"])) for row in rows] == found.statements
     assert len(rows) == 1_125
     assert [place_of(label["record"]) for label in found.labels] == [(0, i + 2) for i in range(1_125)]
-    assert {label["confidence"] for label in found.labels} == {0.0, 1.0}
+    assert {label["state"] for label in found.labels} == {PRESENT, ABSENT}
     assert len({label["name"] for label in found.labels} - set(found.names)) == 2
     assert not found.counts
 

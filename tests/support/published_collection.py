@@ -22,6 +22,7 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names, w
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, content_digest, signature_of
 from mlimg_build.labels import Hierarchy, from_graph
 from mlimg_build.sources import IMAGES, Category, open_source, read_dictionary
+from mlimg_build.sources.lists.confidences import stated
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary
 from mlimg_build.sources.protocol import record
 from mlimg_build.spec import LoadedSpec, load_spec
@@ -140,8 +141,8 @@ def _imagenet(
         return pc.binary_join_element_wise(wnid, pc.binary_join_element_wise(name, "JPEG", "."), "/")
 
     def said(keys: npt.NDArray[np.uint64], at: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        ones, zeros = np.ones(len(at), np.float32), np.zeros(len(at), np.int64)
-        return pa.record_batch([keys, category[at], ones, zeros], schema=STATEMENTS)
+        present, sure, record = np.ones(len(at), np.int8), np.ones(len(at)), np.zeros(len(at), np.int64)
+        return pa.record_batch([keys, category[at], present, sure, record], schema=STATEMENTS)
 
     categories = [
         Category(wnid, name, wnid) for wnid, name in zip(dictionary.wnids, dictionary.names, strict=True)
@@ -191,7 +192,12 @@ def _open_images(
         )
         one = np.concatenate([[True], ~again])
         return pa.record_batch(
-            [keys[image[one]], category[one], confidence[one], rows[one] + np.arange(one.sum()) % 4],
+            [
+                keys[image[one]],
+                category[one],
+                *stated(confidence[one].astype(np.float64)),
+                rows[one] + np.arange(one.sum()) % 4,
+            ],
             schema=STATEMENTS,
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources import IMAGES, LABELS, Category, Notes, Source
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -29,7 +30,11 @@ class Scanned:
 
     @property
     def statements(self) -> list[tuple[str, str, float]]:
-        return [(label["name"], label["category"], label["confidence"]) for label in self.labels]
+        """(image, category, confidence) of each label; 0 for an absence, as lists write it."""
+        return [
+            (label["name"], label["category"], label["confidence"] if label["state"] == PRESENT else 0.0)
+            for label in self.labels
+        ]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -53,6 +58,9 @@ def scan(source: Source) -> Scanned:
             assert batch.labels.schema.names == LABELS.names
             batch.labels.validate(full=True)
             labels += batch.labels.cast(LABELS).to_pylist()
+    assert all(
+        label["state"] == PRESENT or (label["state"], label["confidence"]) == (ABSENT, 1) for label in labels
+    )
     return Scanned(images, labels, notes, batches)
 
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 
-__all__ = ["cuts", "statement_blocks"]
+__all__ = ["StatementBlock", "cuts", "statement_blocks"]
 
 BLOCK = 1 << 21
 LOOKED = 64  # statements that are looked at for the end of an image's
+
+
+class StatementBlock(NamedTuple):
+    """Columns of n statements about whole images: the key of the image, the source's category, what is said of it."""
+
+    key: npt.NDArray[np.uint64]
+    category: npt.NDArray[np.int32]
+    state: npt.NDArray[np.int8]
+    confidence: npt.NDArray[np.float64]
 
 
 def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
@@ -36,11 +46,8 @@ def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -
 
 def statement_blocks(
     catalog: Catalog, size: int = BLOCK, first: int = 0, last: int | None = None
-) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
-    """(image key, source category, confidence) of whole images, about `size` statements at a time; see `cuts`."""
+) -> Iterator[StatementBlock]:
+    """Yield the statements of whole images, about `size` at a time; see `cuts`."""
     for start, stop in cuts(catalog, size, first, last):
         part = catalog.statements.slice(start, stop - start)
-        key, category, confidence = (
-            part.column(name).to_numpy() for name in ("key", "category", "confidence")
-        )
-        yield key, category, confidence
+        yield StatementBlock(*(part.column(name).to_numpy() for name in StatementBlock._fields))

@@ -33,7 +33,7 @@ from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
 
-FORMAT = 4
+FORMAT = 5
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
 LOOKED_UP = 1 << 16  # files at a time
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # read for facts and rows
@@ -43,8 +43,8 @@ LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group
 class Catalog:
     """One source as tables on disk: `images` has the columns of `IMAGES` with `key` and `draw`, sorted by key.
 
-    `statements` has `key` (of the image), `category` (a position in `categories`), `confidence` and `record`,
-    sorted; `digest` covers all of it but the times of change. Other processes open the same `folder`.
+    `statements` has `key` (of the image), `category` (a position in `categories`), `state`, `confidence` and
+    `record`, sorted; `digest` covers all of it but the times of change. Other processes open the same `folder`.
     """
 
     name: str

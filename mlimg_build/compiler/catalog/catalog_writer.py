@@ -22,7 +22,13 @@ from mlimg_build.sources.image_paths import composed_column
 __all__ = ["STATEMENTS", "CatalogWriter", "sorted_statements"]
 
 STATEMENTS = pa.schema(
-    [("key", pa.uint64()), ("category", pa.int32()), ("confidence", pa.float64()), ("record", pa.int64())]
+    [
+        ("key", pa.uint64()),
+        ("category", pa.int32()),
+        ("state", pa.int8()),
+        ("confidence", pa.float64()),
+        ("record", pa.int64()),
+    ]
 )
 ROWS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64())])
 NAMES = pa.schema(
@@ -49,9 +55,9 @@ class _Range:
 class CatalogWriter:
     """Takes the batches of a source in and leaves `images.arrow` and `statements.arrow` in a folder.
 
-    Images are sorted by key, each once; statements by image, category, confidence and record, one of each (image,
-    category, confidence). An image that only labels name gets a row whose bytes are missing. `category_ids` numbers
-    the categories in the order in which they came, those that are declared first.
+    Images are sorted by key, each once; statements by image, category, state (absent first), confidence and record,
+    one of each (image, category, state, confidence). An image that only labels name gets a row whose bytes are missing.
+    `category_ids` numbers the categories in the order in which they came, those that are declared first.
     """
 
     def __init__(self, source: str, declared: Sequence[str], folder: Path) -> None:
@@ -98,6 +104,7 @@ class CatalogWriter:
                 [
                     pa.array(keys[position]),
                     pa.array(number[category]),
+                    batch.column("state"),
                     batch.column("confidence"),
                     batch.column("record"),
                 ],
@@ -219,18 +226,18 @@ def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
 
 
 def sorted_statements(statements: pa.Table, final: npt.NDArray[np.int32], known: int) -> pa.Table:
-    """Sorted by key, category, confidence and record, one of each (key, category, confidence).
+    """Sort by key, category, state, confidence and record; keep one of each (key, category, state, confidence).
 
     The first `known` bits of all keys are equal. The order is that of one number, the next bits of the key before the
     category, and is put right where that is not enough: two keys that begin alike, or one thing said twice.
     """
-    key, number, confidence, row = (statements.column(name).to_numpy() for name in STATEMENTS.names)
+    key, number, state, confidence, row = (statements.column(name).to_numpy() for name in STATEMENTS.names)
     number = final[number]
     code = ((key << np.uint64(known)) >> CATEGORY_BITS << CATEGORY_BITS) | number.astype(np.uint64)
     order = np.argsort(code)
     key = key[order]
     if len(final) >> int(CATEGORY_BITS) or (key[1:] < key[:-1]).any():
-        order = np.lexsort((row, confidence, number, statements.column("key").to_numpy()))
+        order = np.lexsort((row, confidence, state, number, statements.column("key").to_numpy()))
         key = statements.column("key").to_numpy()[order]
     number = number[order]
     same = (key[1:] == key[:-1]) & (number[1:] == number[:-1])
@@ -238,10 +245,11 @@ def sorted_statements(statements: pa.Table, final: npt.NDArray[np.int32], known:
         tied = np.flatnonzero(np.append(False, same) | np.append(same, False))
         group = np.cumsum(np.append(True, ~same))[tied]
         at = order[tied]
-        order[tied] = at[np.lexsort((row[at], confidence[at], group))]
-    confidence, row = confidence[order], row[order]
-    columns = [key, number, confidence, row]
+        order[tied] = at[np.lexsort((row[at], confidence[at], state[at], group))]
+    state, confidence, row = state[order], confidence[order], row[order]
+    columns = [key, number, state, confidence, row]
     if same.any():
-        first = np.append(True, ~(same & (confidence[1:] == confidence[:-1])))
+        same &= (state[1:] == state[:-1]) & (confidence[1:] == confidence[:-1])
+        first = np.append(True, ~same)
         columns = [column[first] for column in columns]
     return pa.table(columns, schema=STATEMENTS)

@@ -35,7 +35,7 @@ class _Block:
 
     def present(self, min_confidence: float) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
         """(key, category) of the presences that are sure enough."""
-        sure = StatementFilter(min_confidence).present(self.column("confidence"))
+        sure = StatementFilter(min_confidence).present(self.column("state"), self.column("confidence"))
         key, category = self.column("key"), self.column("category")
         return (key, category) if sure.all() else (key[sure], category[sure])
 

@@ -57,7 +57,7 @@ def _of_scores(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     count, lowest = 0, 1.0
     for chunk in catalog.statements.chunks("confidence"):
         values = chunk.to_numpy()
-        low = values[(values > 0) & (values < LOW)]
+        low = values[values < LOW]
         count, lowest = count + len(low), min(lowest, float(low.min(initial=1)))
     if count:
         message = (

@@ -61,9 +61,9 @@ def _count(catalog: Catalog, min_confidence: float) -> sparse.csr_array:
 def _present(
     catalog: Catalog, min_confidence: float
 ) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]:
-    for key, category, confidence in statement_blocks(catalog):
-        kept = StatementFilter(min_confidence).present(confidence)
-        yield key[kept], category[kept]
+    for block in statement_blocks(catalog):
+        kept = StatementFilter(min_confidence).present(block.state, block.confidence)
+        yield block.key[kept], block.category[kept]
 
 
 def _most(counts: sparse.csr_array) -> npt.NDArray[np.int64]:

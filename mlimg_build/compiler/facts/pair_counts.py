@@ -304,12 +304,14 @@ class _Counting:
 
     def blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
         """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
-        for key, stated, confidence in statement_blocks(reading.catalog, BLOCK, start, stop):
-            counts = reading.rule.counts(stated, confidence)
-            image, sure = key.view(np.int64)[counts], confidence[counts]
-            category = reading.category_of[stated[counts]]
-            if (sure == 0).any():
-                image, category = _standing(image, category, sure, self.hierarchy, self.conflicts)
+        for said in statement_blocks(reading.catalog, BLOCK, start, stop):
+            counts = reading.rule.counts(said.category, said.state, said.confidence)
+            image, category = said.key.view(np.int64)[counts], reading.category_of[said.category[counts]]
+            state = said.state[counts]
+            if (state == ABSENT).any():
+                sure = said.confidence[counts]
+                kept = _standing(image, category, state, sure, self.hierarchy, self.conflicts)
+                image, category = image[kept], category[kept]
             if reading.looked is None:
                 yield Block(image, category)
             else:
@@ -343,29 +345,24 @@ def _between(looked: Looked, image: npt.NDArray[np.int64]) -> Looked:
 def _standing(
     image: npt.NDArray[np.int64],
     category: npt.NDArray[np.int32],
+    state: npt.NDArray[np.int8],
     confidence: npt.NDArray[np.float64],
     hierarchy: Hierarchy,
     conflicts: Policy,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The presences that stand once contradictions are settled; only images with an absence can have any."""
+) -> npt.NDArray[np.bool_]:
+    """bool[statements]: the presences that no absence refutes; only an image with an absence can have any refuted."""
     row = np.cumsum(np.append(False, image[1:] != image[:-1]))
     denying = np.zeros(int(row[-1]) + 1, dtype=bool)
-    denying[row[confidence == 0]] = True
+    denying[row[state == ABSENT]] = True
     asked = denying[row]
     some = np.flatnonzero(asked)
-    absent = confidence[some] == 0
     said = Statements.of(
-        row[some],
-        category[some],
-        np.where(absent, ABSENT, PRESENT),
-        narrowed(np.where(absent, 1, confidence[some])),
-        np.zeros(len(some)),
-        some,
+        row[some], category[some], state[some], narrowed(confidence[some]), np.zeros(len(some)), some
     )
     standing, _ = resolve_contradictions(said, hierarchy, conflicts)
-    kept = ~asked
+    kept: npt.NDArray[np.bool_] = ~asked
     kept[standing.record[standing.state == PRESENT]] = True
-    return image[kept], category[kept]
+    return kept
 
 
 def _judged(

@@ -16,7 +16,7 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.catalog.statement_filter import StatementFilter
 from mlimg_build.compiler.facts.facts import Facts
-from mlimg_build.labels import ABSENT, PRESENT, Statements, narrowed
+from mlimg_build.labels import Statements, narrowed
 from mlimg_build.spec import Spec
 
 __all__ = ["SPLITS", "Cuts", "Part", "View", "cut", "ranges", "slice_of", "views"]
@@ -88,31 +88,26 @@ class Part:
         keys, splits = images.column("key").to_numpy(), view.splits(images)
         start = _starts(keys, statements.column("key").to_numpy())
         count = np.diff(start, append=len(statements))
-        number, confidence, record = (
-            statements.column(name).to_numpy() for name in ("category", "confidence", "record")
-        )
+        said = [statements.column(name).to_numpy() for name in ("category", "state", "confidence", "record")]
         at = np.arange(len(keys))
         if split is not None and not (splits == split).all():
             at = np.flatnonzero(splits == split)
             where = ranges(start[at], count[at])
-            number, confidence, record = number[where], confidence[where], record[where]
+            said = [column[where] for column in said]
             keys, splits, count = keys[at], splits[at], count[at]
-        kept = view.rule.counts(number, confidence)
         image = np.repeat(np.arange(len(at)), count)
+        number, state, confidence, record = said
+        kept = view.rule.counts(number, state, confidence)
         below = len(confidence) - int(np.count_nonzero(view.rule.above_threshold(confidence)))
         if not kept.all():
-            number, confidence, record, image = number[kept], confidence[kept], record[kept], image[kept]
+            number, state, confidence, record, image = (
+                column[kept] for column in (number, state, confidence, record, image)
+            )
             count = np.bincount(image, minlength=len(at))
-        absent = confidence == 0
-        said = Statements(
-            image,
-            view.category[number],
-            np.where(absent, np.int8(ABSENT), np.int8(PRESENT)),
-            narrowed(np.where(absent, 1, confidence)),
-            view.mapping[number],
-            record,
+        counted = Statements(
+            image, view.category[number], state, narrowed(confidence), view.mapping[number], record
         )
-        return cls(images, keys, splits, at, count, said, below)
+        return cls(images, keys, splits, at, count, counted, below)
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Part:
         """Those of the images, all of whose statements stay."""

@@ -8,17 +8,16 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ABSENT", "PRESENT", "Statements"]
+from mlimg_build.label_states import ABSENT, PRESENT
 
-PRESENT = 1
-ABSENT = -1
+__all__ = ["ABSENT", "PRESENT", "Statements"]
 
 
 @dataclass(frozen=True, slots=True)
 class Statements:
     """One element per statement, sorted by image; all arrays have the same length.
 
-    `state` is +1 or -1. `confidence` is 1 for a statement that people verified and a fraction for a
+    `state` is PRESENT or ABSENT. `confidence` is 1 for a statement that people verified and a fraction for a
     machine's; an absence is always verified. `mapping` is the source category that was named, `record` the
     row that named it.
     """

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.image_files import require_folder
 from mlimg_build.sources.image_locations import Archive
-from mlimg_build.sources.lists.confidences import confidences
+from mlimg_build.sources.lists.confidences import confidences, stated
 from mlimg_build.sources.lists.delimited import filled
 from mlimg_build.sources.lists.line_blocks import Block, read_blocks, require_file
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
@@ -91,10 +91,10 @@ class MLImages:
         pair = pc.is_valid(pairs).to_numpy(zero_copy_only=False) & (index < len(wnids))
         for at in _where(~pair, code):
             notes.add("bad-label", f"{file}:{block.first + line[at]}: {texts[int(code[at])].as_py()!r}")
-        stated = pc.fill_null(pc.struct_field(pairs, "confidence"), "")
-        values, number = confidences(stated, np.zeros(len(stated), np.int64), file, Notes(), ignored=IGNORED)
+        given = pc.fill_null(pc.struct_field(pairs, "confidence"), "")
+        values, number = confidences(given, np.zeros(len(given), np.int64), file, Notes(), ignored=IGNORED)
         for at in _where(pair & ~number, code):
-            notes.add("bad-confidence", f"{file}:{block.first + line[at]}: {stated[int(code[at])].as_py()!r}")
+            notes.add("bad-confidence", f"{file}:{block.first + line[at]}: {given[int(code[at])].as_py()!r}")
         ignored = _where(pair & (values == IGNORED), code)
         if len(ignored):
             notes.add("ignored-label", f"{file}:{block.first + line[ignored[0]]}", len(ignored))
@@ -106,7 +106,7 @@ class MLImages:
             [
                 pa.DictionaryArray.from_arrays(pa.array(image[line]), images.column("name")),
                 pa.DictionaryArray.from_arrays(pa.array(index[code]), wnids),
-                pa.array(values[code], pa.float64()),
+                *stated(values[code]),
                 pa.array(record(i, block.first + line), pa.int64()),
             ],
             names=LABELS.names,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mlimg_build.sources.image_files import File, image_rows, images_only, require_folder, walk
 from mlimg_build.sources.image_ids import image_id, image_ids
 from mlimg_build.sources.lists.class_names import class_descriptions
-from mlimg_build.sources.lists.confidences import Speakers, confidences
+from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.line_blocks import require_file
 from mlimg_build.sources.lists.rights import read_rights
@@ -78,7 +78,7 @@ class OpenImages:
             image = image_ids(without_words(image, known.__contains__), known, notes)
             good &= filled(image, numbers, path.name, notes, "row-without-image")
             good &= filled(category, numbers, path.name, notes, "row-without-label")
-            columns = [image, category, pa.array(values), pa.array(record(i, numbers))]
+            columns = [image, category, *stated(values), pa.array(record(i, numbers))]
             yield Batch(None, pa.record_batch(columns, schema=LABELS).filter(pa.array(good)))
         speakers.noted()
 

@@ -13,7 +13,7 @@ from mlimg_build.sources.image_files import require_folder
 from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.lists.class_names import class_descriptions
-from mlimg_build.sources.lists.confidences import Speakers, confidences
+from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
@@ -103,10 +103,10 @@ class Table:
             self._given(batch, columns.author, self.part.author),
         )
         row, label = self._cells(batch.column(columns.labels))
-        stated = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
-        values, good = np.ones(len(label)), stated
+        filled_in = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
+        values, good = np.ones(len(label)), filled_in
         if columns.confidence is not None:
-            flat, good = self._of_labels(batch.column(columns.confidence), row, stated, numbers, notes)
+            flat, good = self._of_labels(batch.column(columns.confidence), row, filled_in, numbers, notes)
             values[good], good[good] = confidences(flat, numbers[row[good]], self.part.table.name, notes)
         said_by = None
         if columns.source is not None:
@@ -119,7 +119,7 @@ class Table:
             [
                 pa.DictionaryArray.from_arrays(pa.array(row[good], pa.int32()), images.column("name")),
                 label.filter(kept),
-                pa.array(values[good], pa.float64()),
+                *stated(values[good]),
                 pa.array(record(0, numbers[row[good]]), pa.int64()),
             ],
             names=LABELS.names,

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.spec import PEOPLE
 
-__all__ = ["Speakers", "confidences"]
+__all__ = ["Speakers", "confidences", "stated"]
 
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 WHOLE = pa.array(["0", "1", "0.0", "1.0"])  # as most lists write what people said
@@ -51,6 +52,18 @@ def confidences(
     for i in np.flatnonzero(~good):
         notes.add("bad-confidence", f"{file}:{numbers[i]}: {column[int(i)].as_py()!r}")
     return values, good
+
+
+def stated(values: npt.NDArray[np.float64]) -> tuple[pa.Array, pa.Array]:
+    """Return the columns `state` and `confidence` of labels; in `values`, as lists write them, 0 is an absence.
+
+    >>> [column.to_pylist() for column in stated(np.array([1.0, 0.25, 0.0]))]
+    [[1, 1, -1], [1.0, 0.25, 1.0]]
+    """
+    absent = values == 0
+    return pa.array(np.where(absent, np.int8(ABSENT), np.int8(PRESENT))), pa.array(
+        np.where(absent, 1.0, values)
+    )
 
 
 def _unround(values: npt.NDArray[np.float64], texts: pa.Array, at_edge: npt.NDArray[np.bool_]) -> None:
