@@ -24,6 +24,7 @@ from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.explain.label_proofs import prove_labels
+from mlimg_build.label_states import ABSENT
 from mlimg_build.labels import RULES
 from mlimg_build.wordnet import load
 from tests.support.label_run import PARTS, Timed, run_labels, spent
