@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections import Counter
@@ -19,8 +20,10 @@ from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Notes
 from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
 
 __all__ = [
+    "NO_FILES",
     "SUFFIXES",
     "File",
+    "Listing",
     "entries_of",
     "image_rows",
     "images_only",
@@ -43,6 +46,7 @@ SUFFIXES = frozenset(
         *(".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
     }
 )
+NO_FILES = hashlib.sha256().hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,31 @@ class File:
     mtime: int
     ctime: int = 0
     missing: bool = False
+
+
+class Listing:
+    """Digests of the files of a tree, one for each folder of its first level; "" has the files that lie in none.
+
+    A file that is neither an image nor a tar by its name counts with its path alone, as a log may grow, unless `whole`
+    says that every file counts with its size and times of change.
+    """
+
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._digests: dict[str, hashlib._Hash] = {}
+
+    def add(self, file: File) -> None:
+        """Take in a file; files come in the order of a walk."""
+        folder, inside, _ = file.path.partition("/")
+        digest = self._digests.setdefault(folder if inside else "", hashlib.sha256())
+        told = f"{file.path};"
+        if self._whole or is_image_name(file.path) or file.path.endswith(".tar"):
+            told = f"{file.path}:{file.size}:{file.mtime}:{file.ctime};"
+        digest.update(told.encode())
+
+    def digests(self) -> dict[str, str]:
+        """Return the sha256 (hex) of each folder."""
+        return {folder: digest.hexdigest() for folder, digest in self._digests.items()}
 
 
 def is_image_name(path: str) -> bool:
@@ -158,16 +187,16 @@ def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[Fi
     """Yields every file under `root/below`, sorted by path component.
 
     Links are followed, but not to a folder that they lie in; a link to nothing is a file that is `missing`. What is
-    hidden, has a name that is not UTF-8, or is no file (a pipe, a device) is passed over, as is a folder that
-    may not be entered: each is noted. Raises `TransientError` where a folder is lost on the way, or the disk or the
-    mount fails.
+    hidden, has a name that is not UTF-8, or is no file (a pipe, a device) is passed over, as is a folder that may not
+    be entered: each is noted. At the end `notes.walked` gets the digests of what was listed. Raises `TransientError`
+    where a folder is lost on the way, or the disk or the mount fails.
     """
     notes = Notes() if notes is None else notes
-    found = 0
+    listing = Listing()
     for file in _walk(root, below, frozenset(), notes):
-        found += 1
+        listing.add(file)
         yield file
-    notes.walked[below] = found
+    notes.walked |= {below.partition("/")[0]: NO_FILES, **listing.digests()}
 
 
 def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Notes) -> Iterator[File]:

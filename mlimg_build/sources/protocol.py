@@ -88,13 +88,14 @@ class Category:
 class Notes:
     """What was passed over while reading, counted by code, with the first few examples of each.
 
-    `walked` counts the files of each folder below the root that was walked to its end, "" for the root itself.
+    `walked` has the digest of the files of each folder of the first level that was walked to its end, and "" where the
+    whole root was; see `Listing`.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     kept: int = 20
-    walked: dict[str, int] = field(default_factory=dict)
+    walked: dict[str, str] = field(default_factory=dict)
 
     def add(self, code: str, example: str, count: int = 1) -> None:
         self.counts[code] += count

@@ -371,6 +371,36 @@ def test_a_folder_that_is_empty_only_while_it_is_scanned_makes_no_catalog(
         catalog("pets", source, part, world / "catalogs")
 
 
+@pytest.mark.parametrize("kind", ["imagenet", "folder", "open_images", "table"])
+def test_an_unchanged_source_is_walked_once_a_plan_and_one_that_is_read_twice(
+    world: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    lists = {
+        "table": ("table: list.csv, ", f"image,labels\n{CATS}/{CATS}_0.JPEG,cat\n"),
+        "open_images": ("labels: [list.csv], ", f"ImageID,LabelName,Confidence\n{CATS}_0,cat,1\n"),
+    }
+    given, text = lists.get(kind, ("", ""))
+    (world / "list.csv").write_text(text)
+    (world / "pets.yaml").write_text(SPEC.replace("type: imagenet, ", f"type: {kind}, {given}"))
+    part = load_spec(world / "pets.yaml").spec.sources["pets"]
+    real, walks = os.scandir, 0
+
+    def scandir(folder: Any) -> Any:
+        nonlocal walks
+        walks += Path(folder).name == CATS
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    seen = []
+    for change in (False, False, True):
+        if change:
+            (world / "pets" / CATS / f"{CATS}_0.JPEG").write_bytes(b"other bytes")
+        walks = 0
+        catalog("pets", open_source("pets", part), part, world / "catalogs")
+        seen.append(walks)
+    assert seen == [2, 1, 2]
+
+
 def test_a_plan_waits_for_a_mount_that_drops_out_for_a_moment(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,7 +232,7 @@ class _Maker:
         source = open_source(self.name, part)
         tables = [StoredTable(place / f"{table}.arrow") for table in ("images", "statements")]
         record = {
-            "signature": signature_of(source, part),
+            "signature": signature_of(source, part).digest,
             "name": self.name,
             "digest": content_digest(*tables, categories),
             "categories": [(category.id, category.name, category.wnid) for category in categories],

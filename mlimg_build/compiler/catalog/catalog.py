@@ -7,10 +7,10 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -26,12 +26,12 @@ from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources import IMAGES, Category, Notes, Source
-from mlimg_build.sources.image_files import File, is_image_name, walk
+from mlimg_build.sources.image_files import NO_FILES, File, Listing, walk
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.spec import without_paths
 
-__all__ = ["STATEMENTS", "Catalog", "catalog", "content_digest", "signature_of"]
+__all__ = ["STATEMENTS", "Catalog", "Signature", "catalog", "content_digest", "signature_of"]
 
 FORMAT = 5
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
@@ -79,7 +79,7 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
         signature = signature_of(source, part)
         try:
             record = _read(place)
-            if record["signature"] == signature:
+            if record["signature"] == signature.digest:
                 return _load(place, record)
         except (OSError, ValueError, KeyError, pa.ArrowException):
             pass
@@ -90,26 +90,35 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
         raise lost(error.filename or f"source {name}", error) from error
 
 
-def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lambda file: None) -> str:
-    """A digest of names, sizes and times of change: says only whether to look again, so it is in no key.
+class Signature(NamedTuple):
+    """What a source's settings, lists and files looked like: says only whether to read it again, so it is in no key.
 
-    Every file below the root is shown to `watch`.
+    `digest` covers all of it, `folders` has the digest of each folder of the first level (see `Listing`), none for a
+    source whose images are those of its lists.
     """
+
+    digest: str
+    folders: Mapping[str, str]
+
+
+def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lambda file: None) -> Signature:
+    """Walk through a source's files and return its signature; every file below the root is shown to `watch`."""
     told = {key: value for key, value in without_paths(part).items() if key not in LATER}
     digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
     for path in source.files:
         if path.is_file():
             status = path.stat()
             digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns};".encode())
+    notes = Notes()
     if source.root is not None and source.root.is_dir():
         digest.update(f"{source.root};".encode())
-        for file in walk(source.root):
-            if source.lists_name_images or is_image_name(file.path) or file.path.endswith(".tar"):
-                digest.update(f"{file.path}:{file.size}:{file.mtime}:{file.ctime};".encode())
-            else:  # that it is there is noted; a log may grow
-                digest.update(f"{file.path};".encode())
+        whole = Listing(whole=True)
+        for file in walk(source.root, notes=notes):
+            if source.lists_name_images:
+                whole.add(file)
             watch(file)
-    return digest.hexdigest()
+        digest.update(json.dumps(whole.digests() if source.lists_name_images else notes.walked).encode())
+    return Signature(digest.hexdigest(), {} if source.lists_name_images else notes.walked)
 
 
 def content_digest(images: StoredTable, statements: StoredTable, categories: Sequence[Category]) -> str:
@@ -157,7 +166,7 @@ def _load(place: Path, record: dict[str, Any]) -> Catalog:
     )
 
 
-def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> Catalog:
+def _make(name: str, source: Source, part: Any, place: Path, signature: Signature) -> Catalog:
     temporary = place.with_name(f".{place.name}-{uuid4().hex}")
     try:
         record = _write(name, source, part, temporary, signature)
@@ -170,7 +179,7 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: str) -> 
     return _load(place, record)
 
 
-def _write(name: str, source: Source, part: Any, folder: Path, signature: str) -> dict[str, Any]:
+def _write(name: str, source: Source, part: Any, folder: Path, signature: Signature) -> dict[str, Any]:
     """The tables of a catalog lie in `folder`; gives its record."""
     notes = Notes()
     writer = CatalogWriter(name, [composed(category.id) for category in source.categories()], folder)
@@ -186,10 +195,13 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: str) -
         )
     files = [(path.name, file_digest(path)) for path in source.files]
     joining = ListJoin(source, images, statements)
-    _look_again(name, source, part, images, notes.walked, signature, joining.watch)
+    if source.lists_name_images:
+        _look_again(name, source, part, images, signature, joining.watch)
+    elif not _as_before(notes.walked, signature.folders):
+        raise moving(f"source {name}")
     join = joining.result()
     return {
-        "signature": signature,
+        "signature": signature.digest,
         "name": name,
         "digest": content_digest(images, statements, categories),
         "categories": [(category.id, category.name, category.wnid) for category in categories],
@@ -202,40 +214,39 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: str) -
     }
 
 
+def _as_before(walked: Mapping[str, str], folders: Mapping[str, str]) -> bool:
+    """Tell whether the folders that a scan walked held the same files when the signature was taken."""
+    if "" in walked:
+        return walked == folders
+    return all(folders.get(name, NO_FILES) == digest for name, digest in walked.items())
+
+
 def _look_again(
     name: str,
     source: Source,
     part: Any,
     images: StoredTable,
-    walked: dict[str, int],
-    signature: str,
+    signature: Signature,
     join: Callable[[File], None],
 ) -> None:
-    """Raises `TransientError` where the source changed while it was scanned, or files were away only then.
+    """Walk through the files of a source of lists once more, and show each to `join`.
 
-    The same walk shows every file to `join`.
+    Raises `TransientError` where the source changed while it was scanned, or files were away only then.
     """
     wanted = np.empty(0, np.int64) if source.root is None else _missing_paths(images)
     there: list[int] = []
-    counted: Counter[str] = Counter()
     found = 0
 
     def watch(file: File) -> None:
         nonlocal found
         join(file)
-        counted[""] += 1
-        folder = file.path.partition("/")[0]
-        if folder in walked:
-            counted[folder] += 1
-        # a source that names images by their files takes none without an image's suffix, whatever it is called
-        if len(wanted) and not file.missing and (source.lists_name_images or is_image_name(file.path)):
+        if len(wanted) and not file.missing:
             there.append(hash(file.path))
             if len(there) == LOOKED_UP:
                 found += _hits(wanted, there)
                 there.clear()
 
-    changed = signature_of(source, part, watch) != signature
-    changed |= any(counted[folder] != files for folder, files in walked.items())
+    changed = signature_of(source, part, watch).digest != signature.digest
     if changed or found + _hits(wanted, there):
         raise moving(f"source {name}")
 
