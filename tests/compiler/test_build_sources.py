@@ -387,7 +387,7 @@ def test_an_unchanged_source_is_walked_once_a_plan_and_one_that_is_read_twice(
 
     def scandir(folder: Any) -> Any:
         nonlocal walks
-        walks += Path(folder).name == CATS
+        walks += not isinstance(folder, int) and Path(folder).name == CATS
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
