@@ -35,7 +35,7 @@ split:
 dataset:
   images_per_shard: 16
 training:
-  model: resnet18
+  model: timm/test_resnet.r160_in1k
   image_size: 32
   batch_size: 16
   epochs: 2
@@ -92,6 +92,7 @@ def collection(root: Path) -> Path:
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedSpec, Path]:
     """The spec, and the dataset built from it."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
+    pytest.importorskip("timm", reason="the extra `timm` is not installed: it has networks small enough for tests")
     root = tmp_path_factory.mktemp("training")
     loaded = load_spec(collection(root))
     return loaded, build(loaded, root / "out", backend(1)).dataset

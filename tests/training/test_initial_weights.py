@@ -56,7 +56,7 @@ def test_a_training_begins_with_the_weights_of_a_file_and_a_head_of_its_own(
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen = begun(part(built[0], epochs=1, weights=file), dataset, tmp_path / "runs", monkeypatch)
+    seen = begun(part(built[0], model="resnet18", epochs=1, weights=file), dataset, tmp_path / "runs", monkeypatch)
     given = load_file(file)
     fresh = make_backbone("resnet18", len(dataset.categories), built[0].spec.training.seed)  # type: ignore[union-attr]
     for name, value in seen.items():
@@ -67,7 +67,7 @@ def test_a_training_begins_with_the_weights_of_a_file_and_a_head_of_its_own(
 def test_what_was_loaded_is_in_the_model_and_no_path_is(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, file: Path
 ) -> None:
-    ran = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1, weights=file))
+    ran = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1, weights=file))
     assert ran.card.initial == {
         "name": "resnet18.safetensors",
         "sha256": file_digest(file),
@@ -83,26 +83,26 @@ def test_other_weights_are_another_run_and_another_path_is_not(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, file: Path
 ) -> None:
     where = setting(dataset, tmp_path / "runs")
-    first = train(where, part(built[0], epochs=1, weights=file))
+    first = train(where, part(built[0], model="resnet18", epochs=1, weights=file))
     moved = file.rename(tmp_path / "elsewhere.safetensors")
-    assert train(where, part(built[0], epochs=1, weights=moved)).again
+    assert train(where, part(built[0], model="resnet18", epochs=1, weights=moved)).again
     state = load_file(moved)
     state["bn1.bias"] += 0.5
     save_file(state, moved)
-    other = train(where, part(built[0], epochs=1, weights=moved))
+    other = train(where, part(built[0], model="resnet18", epochs=1, weights=moved))
     assert not other.again
     assert other.folder != first.folder
-    assert train(where, part(built[0], epochs=1)).folder not in (first.folder, other.folder)
+    assert train(where, part(built[0], model="resnet18", epochs=1)).folder not in (first.folder, other.folder)
 
 
 def test_a_model_of_ones_own_is_tuned_and_its_head_stays_where_categories_are_the_same(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = setting(dataset, tmp_path / "runs")
-    base = train(where, part(built[0], epochs=1))
+    base = train(where, part(built[0], model="resnet18", epochs=1))
     model = tmp_path / "small.model"
     publish(model, base, None)
-    seen = begun(part(built[0], epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch)
+    seen = begun(part(built[0], model="resnet18", epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch)
     given = load_file(model / "model.safetensors")
     assert all(torch.equal(value, given[name]) for name, value in seen.items())
     backbone, told = begin_with(
@@ -116,7 +116,7 @@ def test_a_model_of_ones_own_is_tuned_and_its_head_stays_where_categories_are_th
 def test_as_many_outputs_of_other_categories_are_no_head(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1))
     wnids = [category.wnid for category in base.card.categories]
     for others, random in ((wnids, []), (wnids[::-1], ["fc.bias", "fc.weight"])):
         network = make_backbone("resnet18", len(wnids), 0)
@@ -126,7 +126,7 @@ def test_as_many_outputs_of_other_categories_are_no_head(
 def test_a_model_brings_the_scale_of_its_inputs(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1))
     before = find_weights(base.folder).inputs
     told = json.loads((base.folder / "model.json").read_text())
     (base.folder / "model.json").write_text(json.dumps(told | {"mean": [0.4, 0.5, 0.6]}))
@@ -174,7 +174,7 @@ def test_another_network_is_refused_with_the_first_names(file: Path) -> None:
 def test_a_model_of_another_network_is_refused_by_its_name(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1))
     with pytest.raises(CheckpointError) as caught:
         begin_with(make_backbone("resnet34", 4, 0), find_weights(base.folder), ())
     assert caught.value.code == "weights-of-another-network"

@@ -380,7 +380,7 @@ def test_transfer_freezes_what_it_should_and_is_measured_beside_scratch(
 def test_weights_load_into_torchvisions_network_as_they_are(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    ran = train(setting(dataset, tmp_path), part(built[0], model="resnet18", epochs=1))
     plain = torchvision.models.resnet18(num_classes=len(dataset.categories))
     plain.load_state_dict(load_file(ran.folder / "model.safetensors"))
     backbone, card = load_model(ran.folder)

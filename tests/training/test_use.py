@@ -240,7 +240,7 @@ def test_build_makes_dataset_model_and_report_and_does_nothing_twice(
     told = json.loads(mlimg("build", loaded.path, "--out", dataset.parent, "--json").stdout)
     assert told["model"]["digest"] == made.digest
     assert (
-        "train resnet18 at 32 px: 2 epochs, 8 steps"
+        "train timm/test_resnet.r160_in1k at 32 px: 2 epochs, 8 steps"
         in mlimg("plan", loaded.path, "--out", dataset.parent).stdout
     )
 
