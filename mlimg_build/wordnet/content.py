@@ -113,5 +113,6 @@ def _lines(text: NDArray[np.generic]) -> tuple[str, ...]:
 def _column(array: NDArray[np.generic], dtype: type[Number], dimensions: int) -> NDArray[Number]:
     if array.dtype != dtype or array.ndim != dimensions:
         raise ValueError(f"a column is {array.dtype}[{array.ndim}d], not {dtype.__name__}[{dimensions}d]")
-    column: NDArray[Number] = np.ascontiguousarray(array, dtype=dtype)
+    column: NDArray[Number] = np.array(array, dtype=dtype, order="C")
+    column.flags.writeable = False  # one graph serves whoever asks for it
     return column

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -136,20 +137,14 @@ class NounGraph:
     def closure(self, relations: Sequence[str] = HYPERNYMS, extra: Sequence[tuple[str, str]] = ()) -> Edges:
         """Return the strict transitive closure of relations, bool[n, n] with sorted indices: row under column.
 
-        `extra` adds (child, parent) pairs of ids.
+        `extra` adds (child, parent) pairs of ids. Later calls with the same arguments return the same matrix, whose
+        arrays are read-only.
 
         Raises:
             WordNetError: "cycle" with its path if a synset would be its own ancestor, "unknown-relation", and
                 those of `index`.
         """
-        added = [(self.index(child), self.index(parent)) for child, parent in extra]
-        pairs = [self._pairs(relations), np.array(added, dtype=np.int32).reshape(-1, 2)]
-        edges = from_pairs(np.concatenate(pairs), len(self))
-        cycle = find_cycle(edges)
-        if cycle:
-            message = f"The hierarchy has a cycle: {self._path(cycle, relations)}"
-            raise _error("cycle", message, "leave out one of the edges that the path shows")
-        return transitive_closure(edges)
+        return _closure(self, tuple(relations), tuple(extra))
 
     def ancestors(self, wnid: str, relations: Sequence[str] = HYPERNYMS) -> tuple[str, ...]:
         """Return every synset above `wnid`, nearest first, ties by id. Raises the errors of `index` and `edges`."""
@@ -192,6 +187,21 @@ class NounGraph:
 
         steps = (f" -{relation(a, b)}-> {label(b)}" for a, b in pairwise(cycle))
         return label(cycle[0]) + "".join(steps)
+
+
+@lru_cache(maxsize=2)  # a plan asks three times, and a session of a notebook for every plan
+def _closure(graph: NounGraph, relations: tuple[str, ...], extra: tuple[tuple[str, str], ...]) -> Edges:
+    added = [(graph.index(child), graph.index(parent)) for child, parent in extra]
+    pairs = [graph._pairs(relations), np.array(added, dtype=np.int32).reshape(-1, 2)]
+    edges = from_pairs(np.concatenate(pairs), len(graph))
+    cycle = find_cycle(edges)
+    if cycle:
+        message = f"The hierarchy has a cycle: {graph._path(cycle, relations)}"
+        raise _error("cycle", message, "leave out one of the edges that the path shows")
+    closed = transitive_closure(edges)
+    for array in (closed.data, closed.indices, closed.indptr):
+        array.flags.writeable = False
+    return closed
 
 
 def _error(code: str, message: str, hint: str) -> WordNetError:

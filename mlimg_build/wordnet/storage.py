@@ -8,6 +8,7 @@ import os
 import secrets
 import zipfile
 import zlib
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -31,12 +32,21 @@ _RECOMPILE = "compile it again from the WordNet database: mlimg wordnet compile 
 def load(path: Path | None = None) -> NounGraph:
     """Return the noun graph that `path` holds, or WordNet 3.0 as shipped with mlimg if `path` is None.
 
-    The content is verified by the digest in the file.
+    The content is verified by the digest in the file. The shipped graph is loaded once a process.
 
     Raises:
         WordNetError: "wordnet-missing" if there is no readable file, "wordnet-damaged" if it is incomplete or differs
             from its digest, "wordnet-format" if another version of mlimg wrote it.
     """
+    return _shipped() if path is None else _load(path)
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> NounGraph:
+    return _load(None)
+
+
+def _load(path: Path | None) -> NounGraph:
     source = path or resources.files("mlimg_build.wordnet") / SHIPPED
     try:
         data = source.read_bytes()

@@ -377,7 +377,10 @@ def test_an_unchanged_source_is_walked_once_a_plan_and_one_that_is_read_twice(
 ) -> None:
     lists = {
         "table": ("table: list.csv, ", f"image,labels\n{CATS}/{CATS}_0.JPEG,cat\n"),
-        "open_images": ("labels: [list.csv], classes: classes.csv, ", f"ImageID,LabelName,Confidence\n{CATS}_0,cat,1\n"),
+        "open_images": (
+            "labels: [list.csv], classes: classes.csv, ",
+            f"ImageID,LabelName,Confidence\n{CATS}_0,cat,1\n",
+        ),
     }
     given, text = lists.get(kind, ("", ""))
     (world / "list.csv").write_text(text)

@@ -92,7 +92,9 @@ def collection(root: Path) -> Path:
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedSpec, Path]:
     """The spec, and the dataset built from it."""
     pytest.importorskip("torch", reason="the extra `train` is not installed")
-    pytest.importorskip("timm", reason="the extra `timm` is not installed: it has networks small enough for tests")
+    pytest.importorskip(
+        "timm", reason="the extra `timm` is not installed: it has networks small enough for tests"
+    )
     root = tmp_path_factory.mktemp("training")
     loaded = load_spec(collection(root))
     return loaded, build(loaded, root / "out", backend(1)).dataset

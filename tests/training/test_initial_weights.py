@@ -56,7 +56,9 @@ def test_a_training_begins_with_the_weights_of_a_file_and_a_head_of_its_own(
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen = begun(part(built[0], model="resnet18", epochs=1, weights=file), dataset, tmp_path / "runs", monkeypatch)
+    seen = begun(
+        part(built[0], model="resnet18", epochs=1, weights=file), dataset, tmp_path / "runs", monkeypatch
+    )
     given = load_file(file)
     fresh = make_backbone("resnet18", len(dataset.categories), built[0].spec.training.seed)  # type: ignore[union-attr]
     for name, value in seen.items():
@@ -102,7 +104,9 @@ def test_a_model_of_ones_own_is_tuned_and_its_head_stays_where_categories_are_th
     base = train(where, part(built[0], model="resnet18", epochs=1))
     model = tmp_path / "small.model"
     publish(model, base, None)
-    seen = begun(part(built[0], model="resnet18", epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch)
+    seen = begun(
+        part(built[0], model="resnet18", epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch
+    )
     given = load_file(model / "model.safetensors")
     assert all(torch.equal(value, given[name]) for name, value in seen.items())
     backbone, told = begin_with(

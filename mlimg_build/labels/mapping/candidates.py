@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.labels.mapping.spelling import heads, spellings, variants
@@ -42,8 +43,9 @@ class Lexicon:
     lemmas: frozenset[str]  # folded
 
     @classmethod
+    @lru_cache(maxsize=1)
     def of(cls, graph: NounGraph) -> Lexicon:
-        """Return the lexicon of a graph."""
+        """Return the lexicon of a graph; made once for each graph."""
         return cls(graph, frozenset(word.lower() for word in graph.content.words))
 
     def senses(self, form: str) -> tuple[str, ...]:

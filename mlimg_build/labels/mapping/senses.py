@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,9 @@ class Landscape:
     instance: npt.NDArray[np.bool_]  # [n]: an instance (a person, a place) and no kind
 
     @classmethod
+    @lru_cache(maxsize=1)
     def of(cls, graph: NounGraph) -> Landscape:
-        """Compute the landscape of a graph; takes a fraction of a second."""
+        """Compute the landscape of a graph; takes a fraction of a second, once for each graph."""
         n = len(graph)
         up = sparse.csr_array(graph.closure().astype(np.float64) + sparse.eye_array(n, format="csr"))
         size = np.asarray(up.sum(axis=0)).astype(np.int64)
