@@ -124,7 +124,7 @@ def make_model(
     check_model(loaded)
     from mlimg_build.training import (  # noqa: PLC0415  torch takes seconds to load
         Quiet,
-        Setting,
+        RunInputs,
         classes_of,
         publish,
         published,
@@ -143,7 +143,7 @@ def make_model(
             raise DatasetError(
                 Problem("dataset-of-another-spec", message, hint="give the dataset of this spec")
             )
-        setting = Setting(
+        setting = RunInputs(
             name=spec.name,
             version=spec.version,
             dataset=opened,

@@ -2,7 +2,6 @@
 
 from mlimg_build.dataset.description import copies_in_words, info
 from mlimg_build.dataset.format.column_types import (
-    Artefacts,
     CategoryColumns,
     ContradictionColumns,
     CopyTables,
@@ -10,6 +9,7 @@ from mlimg_build.dataset.format.column_types import (
     LabelColumns,
     MappingColumns,
     PairColumns,
+    ShardOutput,
     StoredImage,
 )
 from mlimg_build.dataset.format.digests import order_key
@@ -24,7 +24,6 @@ from mlimg_build.dataset.write.shard_writer import ImagesWriter, write_labels
 
 __all__ = [
     "FORMAT",
-    "Artefacts",
     "Categories",
     "CategoryColumns",
     "Contradiction",
@@ -44,6 +43,7 @@ __all__ = [
     "MappingColumns",
     "Mappings",
     "PairColumns",
+    "ShardOutput",
     "Split",
     "StoredImage",
     "Verification",

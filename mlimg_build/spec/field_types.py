@@ -25,12 +25,12 @@ from mlimg_build.spec.variables import Substituted
 from mlimg_build.spec.yaml.scalars import resolve, shown
 
 __all__ = [
+    "ByteSize",
     "File",
     "FileOrFolder",
     "Files",
     "Flag",
     "Folder",
-    "ImageReader",
     "Kind",
     "Number",
     "OptionalFile",
@@ -221,7 +221,7 @@ Whole = Annotated[int, BeforeValidator(_scalar)]
 Number = Annotated[float, BeforeValidator(_scalar)]
 Flag = Annotated[bool, BeforeValidator(_scalar)]
 Share = Annotated[float, BeforeValidator(_scalar), Field(ge=0, le=1)]
-ImageReader = Annotated[int, Field(gt=0), BeforeValidator(_bytes), WithJsonSchema(BYTES_SCHEMA)]
+ByteSize = Annotated[int, Field(gt=0), BeforeValidator(_bytes), WithJsonSchema(BYTES_SCHEMA)]
 OnePath = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA), Kind("file")]
 Folder = Annotated[Path, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA), Kind("folder")]

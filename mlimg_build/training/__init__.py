@@ -14,7 +14,7 @@ from mlimg_build.training.loss.ml_images import MLImagesLoss, loss_weights
 from mlimg_build.training.model.model_files import Card, Category, load_model, read_card, save_model
 from mlimg_build.training.network_check import check_network
 from mlimg_build.training.publication import publish, published, refuse_stranger
-from mlimg_build.training.runs import RunResult, Setting, train
+from mlimg_build.training.runs import RunInputs, RunResult, train
 
 __all__ = [
     "LOSSES",
@@ -30,9 +30,9 @@ __all__ = [
     "Job",
     "MLImagesLoss",
     "Quiet",
+    "RunInputs",
     "RunResult",
     "Samples",
-    "Setting",
     "ShuffleOrder",
     "SparseLabels",
     "check_network",

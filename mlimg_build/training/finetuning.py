@@ -27,8 +27,8 @@ from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 from mlimg_build.training.runs import (
     EVALUATION,
+    RunInputs,
     RunResult,
-    Setting,
     describe_run,
     read_evaluation,
     refuse_nothing,
@@ -103,7 +103,7 @@ def classes_of(dataset: Dataset, source: str) -> Classes:
     )
 
 
-def transfer(setting: Setting, part: Transfer, base: RunResult) -> RunResult:
+def transfer(setting: RunInputs, part: Transfer, base: RunResult) -> RunResult:
     """Fine-tune the network of `base` on the source of `transfer`; a finished run is not repeated.
 
     With `compare_scratch`, the same steps are also run from random weights with nothing frozen, and the evaluation has
@@ -143,7 +143,7 @@ def transfer(setting: Setting, part: Transfer, base: RunResult) -> RunResult:
 class _Transfer:
     """One fine-tuning recipe on one dataset, for networks with different initial weights."""
 
-    setting: Setting
+    setting: RunInputs
     part: Transfer
     classes: Classes
     base: Card

@@ -31,14 +31,14 @@ from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.initial_weights import InitialWeights, begin_with, find_weights
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
 
-__all__ = ["EVALUATION", "RunResult", "Setting", "run_key", "steps_per_epoch", "train", "versions"]
+__all__ = ["EVALUATION", "RunInputs", "RunResult", "run_key", "steps_per_epoch", "train", "versions"]
 
 RUN_FORMAT = 1
 EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RunInputs:
     """The inputs and the place of a run: `runs` has one folder per run, `digests` are those of spec and lock."""
 
     name: str
@@ -65,7 +65,7 @@ class RunResult:
     warnings: tuple[Problem, ...] = ()
 
 
-def train(setting: Setting, part: Training, start: Path | None = None) -> RunResult:
+def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunResult:
     """Train the network of `training` on the dataset's training images; a finished run is not repeated.
 
     A run is identified by its key: the digest of `training` (without settings that affect no weight), of the dataset
@@ -238,7 +238,7 @@ def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
 
 
 def _evaluation(
-    setting: Setting, part: Training, machine: ComputeDevice, counts: Any, last: dict[str, Any]
+    setting: RunInputs, part: Training, machine: ComputeDevice, counts: Any, last: dict[str, Any]
 ) -> Callable[[Backbone], dict[str, float | None]] | None:
     """Return a function that evaluates a network on the validation images and puts the full result in `last`.
 
@@ -287,7 +287,7 @@ def _kept(
     return told
 
 
-def _finished(setting: Setting, part: Training, folder: Path, machine: ComputeDevice) -> RunResult:
+def _finished(setting: RunInputs, part: Training, folder: Path, machine: ComputeDevice) -> RunResult:
     """Return the result of a finished run; evaluate it if its evaluation is missing or has another threshold."""
     card = read_card(folder)
     evaluation = read_evaluation(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.dataset import Artefacts
+from mlimg_build.dataset import ShardOutput
 from tests.support.dataset_world import build, ids, image, write_split
 
 
@@ -28,6 +28,6 @@ def dataset_copy(original_dataset: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Artefacts]:
+def shards(tmp_path_factory: pytest.TempPathFactory) -> list[ShardOutput]:
     """Three full shards that tests assemble and never change."""
     return write_split(tmp_path_factory.mktemp("shards"), [image(i) for i in ids(24)])

@@ -1,4 +1,4 @@
-"""Artefacts become a dataset that appears whole, shares what did not change, and reads with plain Zarr."""
+"""ShardOutput become a dataset that appears whole, shares what did not change, and reads with plain Zarr."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pytest
 import zarr
 
 from mlimg_build.dataset import (
-    Artefacts,
     ImagesWriter,
     Layout,
+    ShardOutput,
     assemble,
     open_dataset,
     verify,
@@ -76,7 +76,7 @@ def test_plain_zarr_reads_everything(original_dataset: Path) -> None:
     assert group.attrs["format"] == "mlimg-dataset/3"
 
 
-def test_files_of_a_fraction_are_those_of_the_full_build(shards: list[Artefacts], tmp_path: Path) -> None:
+def test_files_of_a_fraction_are_those_of_the_full_build(shards: list[ShardOutput], tmp_path: Path) -> None:
     build(tmp_path / "full.zarr", {"train": shards})
     build(tmp_path / "part.zarr", {"train": shards[:2]})
     full, part = chunk_files(tmp_path / "full.zarr/train"), chunk_files(tmp_path / "part.zarr/train")
@@ -92,7 +92,7 @@ def test_files_of_a_fraction_are_those_of_the_full_build(shards: list[Artefacts]
 
 
 def test_a_shard_built_alone_equals_the_same_shard_built_with_others(
-    shards: list[Artefacts], tmp_path: Path
+    shards: list[ShardOutput], tmp_path: Path
 ) -> None:
     images = [image(i) for i in ids(24)]
     write_shard(tmp_path / "alone", images[8:16])
@@ -103,7 +103,7 @@ def test_a_shard_built_alone_equals_the_same_shard_built_with_others(
 
 
 def test_the_images_of_an_unchanged_shard_are_the_same_files_again(
-    shards: list[Artefacts], tmp_path: Path
+    shards: list[ShardOutput], tmp_path: Path
 ) -> None:
     images = [image(i) for i in ids(24)]
     first = build(tmp_path / "d.zarr", {"train": shards})
@@ -129,7 +129,7 @@ def test_the_digest_is_of_content_alone(tmp_path: Path) -> None:
 
 
 def test_copies_stand_in_where_links_are_refused(
-    shards: list[Artefacts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: list[ShardOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
     def refuse(*_: object) -> None:
@@ -141,7 +141,7 @@ def test_copies_stand_in_where_links_are_refused(
 
 
 def test_a_full_disk_leaves_the_old_dataset_and_nothing_else(
-    shards: list[Artefacts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: list[ShardOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
     digest = build(out / "d.zarr", {"train": shards})
@@ -172,7 +172,7 @@ def test_a_truly_full_disk_ends_the_images_writer_in_a_clear_error(tmp_path: Pat
 
 
 def test_a_killed_run_leaves_the_old_dataset_and_the_next_run_cleans_up(
-    shards: list[Artefacts], tmp_path: Path
+    shards: list[ShardOutput], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     digest = build(out / "d.zarr", {"train": shards[:1]})
@@ -195,7 +195,7 @@ def test_a_killed_run_leaves_the_old_dataset_and_the_next_run_cleans_up(
 
 
 def test_the_old_dataset_is_whole_at_every_rename_without_the_kernels_exchange(
-    shards: list[Artefacts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shards: list[ShardOutput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(tmp_path / "out/d.zarr", {"train": shards[:1]})
     monkeypatch.setattr("mlimg_build.atomic.exchange_names", lambda *_: False)
@@ -204,7 +204,7 @@ def test_the_old_dataset_is_whole_at_every_rename_without_the_kernels_exchange(
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["d.zarr"]
 
 
-def test_something_else_at_the_path_is_never_replaced(shards: list[Artefacts], tmp_path: Path) -> None:
+def test_something_else_at_the_path_is_never_replaced(shards: list[ShardOutput], tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/diary.txt").write_text("dear diary")
     with pytest.raises(DatasetError) as caught:
@@ -213,7 +213,7 @@ def test_something_else_at_the_path_is_never_replaced(shards: list[Artefacts], t
     assert (tmp_path / "home/diary.txt").read_text() == "dear diary"
 
 
-def test_a_split_without_images_is_allowed(shards: list[Artefacts], tmp_path: Path) -> None:
+def test_a_split_without_images_is_allowed(shards: list[ShardOutput], tmp_path: Path) -> None:
     build(tmp_path / "d.zarr", {"train": shards, "validation": []})
     assert len(open_dataset(tmp_path / "d.zarr").validation) == 0
     assert list(open_dataset(tmp_path / "d.zarr").validation) == []
@@ -228,7 +228,7 @@ def test_a_shard_of_failures_only_keeps_its_rows(tmp_path: Path) -> None:
     assert verify(tmp_path / "d.zarr").ok
 
 
-def artefact_problem(tmp_path: Path, shards: list[Artefacts], layout: Layout = LAYOUT) -> str:
+def artefact_problem(tmp_path: Path, shards: list[ShardOutput], layout: Layout = LAYOUT) -> str:
     with pytest.raises(DatasetError) as caught:
         assemble(
             tmp_path / "d.zarr",
@@ -245,18 +245,18 @@ def artefact_problem(tmp_path: Path, shards: list[Artefacts], layout: Layout = L
     return caught.value.code
 
 
-def test_artefacts_that_do_not_fit_are_refused(shards: list[Artefacts], tmp_path: Path) -> None:
+def test_artefacts_that_do_not_fit_are_refused(shards: list[ShardOutput], tmp_path: Path) -> None:
     images = [image(i) for i in ids(24)]
     a, b, c = shards
     short = write_shard(tmp_path / "short", images[8:10])
     assert artefact_problem(tmp_path, [b, a, c]) == "images-unordered"
     assert artefact_problem(tmp_path, [a, a]) == "images-unordered"
-    assert artefact_problem(tmp_path, [Artefacts(a.images, short.labels)]) == "artefact-mismatch"
+    assert artefact_problem(tmp_path, [ShardOutput(a.images, short.labels)]) == "artefact-mismatch"
     assert artefact_problem(tmp_path, [a], Layout(images_per_shard=8)) == "artefact-mismatch"
-    assert artefact_problem(tmp_path, [Artefacts(a.labels, a.images)]) == "artefact-unfinished"
-    assert artefact_problem(tmp_path, [Artefacts(tmp_path / "none", a.labels)]) == "artefact-unfinished"
+    assert artefact_problem(tmp_path, [ShardOutput(a.labels, a.images)]) == "artefact-unfinished"
+    assert artefact_problem(tmp_path, [ShardOutput(tmp_path / "none", a.labels)]) == "artefact-unfinished"
     shutil.copytree(a.images, tmp_path / "a")
-    a = Artefacts(tmp_path / "a", a.labels)
+    a = ShardOutput(tmp_path / "a", a.labels)
     file = next((a.images / "data/c/0").iterdir())
     file.write_bytes(file.read_bytes()[:-1])
     assert artefact_problem(tmp_path, [a]) == "artefact-damaged"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import zarr
 
-from mlimg_build.dataset import Artefacts, Dataset, Label, Layout, Split, open_dataset
+from mlimg_build.dataset import Dataset, Label, Layout, ShardOutput, Split, open_dataset
 from mlimg_build.errors import DamagedDataset, DatasetError
 from tests.support.dataset_world import TABLES, build, ids, image, labels_of, write_split
 
@@ -288,7 +288,7 @@ def test_a_closed_reader_says_so(original_dataset: Path) -> None:
     assert caught.value.code == "dataset-closed"
 
 
-def test_a_dataset_replaced_under_a_reader_is_noticed(shards: list[Artefacts], tmp_path: Path) -> None:
+def test_a_dataset_replaced_under_a_reader_is_noticed(shards: list[ShardOutput], tmp_path: Path) -> None:
     build(tmp_path / "d.zarr", {"train": shards})
     dataset = open_dataset(tmp_path / "d.zarr")
     pickled = pickle.dumps(dataset)

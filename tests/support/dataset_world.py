@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from mlimg_build.dataset import (
-    Artefacts,
     CategoryColumns,
     ContradictionColumns,
     ImagesWriter,
@@ -16,6 +15,7 @@ from mlimg_build.dataset import (
     Layout,
     MappingColumns,
     PairColumns,
+    ShardOutput,
     StoredImage,
     assemble,
     order_key,
@@ -91,16 +91,16 @@ def labels_of(images: list[StoredImage]) -> tuple[LabelColumns, ContradictionCol
     return labels, contradictions
 
 
-def write_shard(directory: Path, images: list[StoredImage], layout: Layout = LAYOUT) -> Artefacts:
+def write_shard(directory: Path, images: list[StoredImage], layout: Layout = LAYOUT) -> ShardOutput:
     """The two artefacts of one shard."""
     with ImagesWriter(directory / "images", layout) as writer:
         for one in images:
             writer.add(one)
     write_labels(directory / "labels", layout, *labels_of(images))
-    return Artefacts(directory / "images", directory / "labels")
+    return ShardOutput(directory / "images", directory / "labels")
 
 
-def write_split(directory: Path, images: list[StoredImage], layout: Layout = LAYOUT) -> list[Artefacts]:
+def write_split(directory: Path, images: list[StoredImage], layout: Layout = LAYOUT) -> list[ShardOutput]:
     """The artefacts of a split's images, which are in order."""
     step = layout.images_per_shard
     return [
@@ -148,7 +148,7 @@ def pairs() -> PairColumns:
 
 
 def build(
-    path: Path, splits: dict[str, list[Artefacts]], layout: Layout = LAYOUT, **attributes: object
+    path: Path, splits: dict[str, list[ShardOutput]], layout: Layout = LAYOUT, **attributes: object
 ) -> str:
     """The dataset of these artefacts at `path`; gives its digest."""
     return assemble(

@@ -25,7 +25,7 @@ from mlimg_build.spec import (  # noqa: E402
     TrainingBackend,
 )
 from mlimg_build.training import (  # noqa: E402
-    Setting,
+    RunInputs,
     load_model,
     publish,
     train,
@@ -37,9 +37,9 @@ from mlimg_build.training.loop.history import read_history  # noqa: E402
 HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100, keep_finished=100)
 
 
-def setting(dataset: Dataset, folder: Path, backend: TrainingBackend = HERE) -> Setting:
+def setting(dataset: Dataset, folder: Path, backend: TrainingBackend = HERE) -> RunInputs:
     """A setting without a spec's file."""
-    return Setting("small", "1.0.0", dataset, {"spec": "s", "lock": "l"}, folder, backend)
+    return RunInputs("small", "1.0.0", dataset, {"spec": "s", "lock": "l"}, folder, backend)
 
 
 def part(loaded: LoadedSpec, **changes: Any) -> Training:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from distributed import Client, as_completed, get_worker
 
 from mlimg_build.compiler.engine.cluster import cluster_client
-from mlimg_build.compiler.engine.executor import Done, Failed, ShardWork, Tell, throttled
+from mlimg_build.compiler.engine.executor import Done, Failed, TaskFunction, Tell, throttled
 from mlimg_build.spec import LocalCluster, SchedulerCluster
 
 __all__ = ["DaskExecutor", "dask_executor"]
@@ -21,7 +21,7 @@ __all__ = ["DaskExecutor", "dask_executor"]
 def dask_executor(
     wanted: LocalCluster | SchedulerCluster,
     scratch: Path,
-    work: ShardWork,
+    work: TaskFunction,
     tell: Tell,
     version: Callable[[], str],
 ) -> Iterator[DaskExecutor]:
@@ -43,7 +43,7 @@ def dask_executor(
 class DaskExecutor:
     """Submits tasks to a client."""
 
-    def __init__(self, client: Client, work: ShardWork) -> None:
+    def __init__(self, client: Client, work: TaskFunction) -> None:
         self.topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
         threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
         self.workers = max(sum(threads), 1)
@@ -74,7 +74,7 @@ class DaskExecutor:
         self._client.cancel(list(self._futures.futures), force=True)
 
 
-def run_on_worker(work: ShardWork, task: Any, topic: str) -> dict[str, int]:
+def run_on_worker(work: TaskFunction, task: Any, topic: str) -> dict[str, int]:
     """Do a task on a worker, which tells what it does as events of `topic`."""
     worker = get_worker()
     return work(task, throttled(lambda *counts: worker.log_event(topic, list(counts))))

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Done", "Executor", "Failed", "ShardWork", "Tell", "throttled"]
+__all__ = ["Done", "Executor", "Failed", "TaskFunction", "Tell", "throttled"]
 
 EVERY = 0.3  # seconds between two reports of what a task has done so far
 
 Tell = Callable[[int, int, int], None]
 """Hears of images, bytes and failures since it was last called; (0, 0, 0) says that there is nothing more for now."""
-ShardWork = Callable[[Any, Tell], dict[str, int]]
+TaskFunction = Callable[[Any, Tell], dict[str, int]]
 """Does one task, tells what it does, and returns counts; a function of a module, which workers import."""
 
 

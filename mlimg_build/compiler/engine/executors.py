@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlimg_build.compiler.engine.executor import Done, Executor, Failed, ShardWork, Tell, throttled
+from mlimg_build.compiler.engine.executor import Done, Executor, Failed, TaskFunction, Tell, throttled
 from mlimg_build.spec import Backend, InlineCluster
 
 __all__ = ["InlineExecutor", "open_executor"]
@@ -16,7 +16,7 @@ __all__ = ["InlineExecutor", "open_executor"]
 
 @contextmanager
 def open_executor(
-    backend: Backend, scratch: Path, work: ShardWork, tell: Tell, version: Callable[[], str]
+    backend: Backend, scratch: Path, work: TaskFunction, tell: Tell, version: Callable[[], str]
 ) -> Iterator[Executor]:
     """Give the executor of a backend, which does `work` with every task; `tell` hears of it meanwhile.
 
@@ -37,7 +37,7 @@ class InlineExecutor:
 
     workers = 1
 
-    def __init__(self, work: ShardWork, tell: Tell) -> None:
+    def __init__(self, work: TaskFunction, tell: Tell) -> None:
         self._work, self._tell = work, throttled(tell)
         self._begun: deque[Any] = deque()
 

@@ -17,10 +17,10 @@ from mlimg_build.compiler.facts.pair_table import left_out_pairs, pair_rows
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset import (
-    Artefacts,
     CategoryColumns,
     MappingColumns,
     PairColumns,
+    ShardOutput,
     assemble,
     open_dataset,
 )
@@ -43,10 +43,10 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
     positives, negatives = np.moveaxis(by_rule(plan, store).sum(axis=1) + merged.changed, 1, 0)
     graph, wnids = plan.graph, plan.facts.vocabulary.wnids
     parents = plan.facts.hierarchy.parents
-    splits: dict[str, list[Artefacts]] = {}
+    splits: dict[str, list[ShardOutput]] = {}
     for work in plan.work:
         splits.setdefault(work.shard.split, []).append(
-            Artefacts(store.path(work.images), store.path(work.labels))
+            ShardOutput(store.path(work.images), store.path(work.labels))
         )
     _refuse_another(plan, path)
     return assemble(

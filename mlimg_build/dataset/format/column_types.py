@@ -16,7 +16,6 @@ from mlimg_build.dataset.format.text import pack
 from mlimg_build.errors import DatasetError, Problem
 
 __all__ = [
-    "Artefacts",
     "CategoryColumns",
     "ContradictionColumns",
     "CopyTables",
@@ -24,6 +23,7 @@ __all__ = [
     "LabelColumns",
     "MappingColumns",
     "PairColumns",
+    "ShardOutput",
     "StoredImage",
     "column_arrays",
     "copy_arrays",
@@ -162,7 +162,7 @@ class CopyTables:
 
 
 @dataclass(frozen=True, slots=True)
-class Artefacts:
+class ShardOutput:
     """The two directories that make one shard: `images` from ImagesWriter, `labels` from write_labels."""
 
     images: Path

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from mlimg_build.atomic import explaining_full_disk, replacing
 from mlimg_build.dataset.format.column_types import (
-    Artefacts,
     CategoryColumns,
     CopyTables,
     MappingColumns,
     PairColumns,
+    ShardOutput,
     column_arrays,
     copy_arrays,
 )
@@ -58,14 +58,14 @@ from mlimg_build.errors import DatasetError, Problem
 
 __all__ = ["assemble"]
 
-Shard = tuple[Artefacts, dict[str, Any], dict[str, Any]]
+Shard = tuple[ShardOutput, dict[str, Any], dict[str, Any]]
 
 
 def assemble(
     path: Path,
     *,
     layout: Layout,
-    splits: Mapping[str, Sequence[Artefacts]],
+    splits: Mapping[str, Sequence[ShardOutput]],
     categories: CategoryColumns,
     mappings: MappingColumns,
     pairs: PairColumns,
@@ -145,7 +145,7 @@ def _counts(
     return counts | {"counted": counted_once(counts["images"] - skipped, tallies, tables)}
 
 
-def _load(pair: Artefacts, layout: Layout) -> Shard:
+def _load(pair: ShardOutput, layout: Layout) -> Shard:
     images, labels = read_result(Path(pair.images), "images"), read_result(Path(pair.labels), "labels")
     if images["layout"] != layout_record(layout) or labels["layout"] != layout_record(layout):
         message = f"{pair.images} or {pair.labels} was written with another layout"

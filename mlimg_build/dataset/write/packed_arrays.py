@@ -21,7 +21,7 @@ __all__ = ["PACK", "pack_chunks", "ragged_chunks", "read_chunks", "span_chunks",
 
 PACK = "chunks"
 
-SpecLocations = dict[str, list[int]]
+ByteRanges = dict[str, list[int]]
 
 
 def span_chunks(name: str, values: NDArray[Any], chunk_rows: int) -> Iterator[tuple[str, bytes]]:
@@ -38,9 +38,9 @@ def ragged_chunks(name: str, values: NDArray[Any], chunk: int) -> Iterator[tuple
         yield from _encoded(f"{name}/c/0/{number}", _padded(values[start : start + chunk], chunk))
 
 
-def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> SpecLocations:
+def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> ByteRanges:
     """Write all chunks to one file of `folder`; return where each begins and ends in it, by its key."""
-    places: SpecLocations = {}
+    places: ByteRanges = {}
     start = 0
     for key, data in chunks.items():
         places[key] = [start, start + len(data)]

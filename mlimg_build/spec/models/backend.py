@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from mlimg_build.errors import Problem, SpecError
-from mlimg_build.spec.field_types import Flag, ImageReader, Number, Part, Whole, known_type, refusal, tag_of
+from mlimg_build.spec.field_types import ByteSize, Flag, Number, Part, Whole, known_type, refusal, tag_of
 from mlimg_build.spec.reading import read_model, read_text
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.yaml.scalars import shown
@@ -46,7 +46,7 @@ class LocalCluster(Part):
     workers: Whole | None = Field(
         default=None, ge=1, le=4096, description="worker processes; null for one a core"
     )
-    memory: ImageReader | None = Field(
+    memory: ByteSize | None = Field(
         default=None, description='memory of a worker, such as "4 GiB"; null for an equal share'
     )
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from mlimg_build.spec.field_types import (
+    ByteSize,
     File,
     Flag,
-    ImageReader,
     Number,
     OptionalFile,
     Part,
@@ -324,10 +324,10 @@ class DatasetPart(Part):
     images_per_shard: Whole = Field(
         default=4096, ge=1, le=1_000_000, description="images of one row of the dataset"
     )
-    chunk_bytes: ImageReader = Field(
+    chunk_bytes: ByteSize = Field(
         default=2**20, description='bytes of a Zarr chunk, a number or text like "1 MiB"'
     )
-    shard_bytes: ImageReader = Field(
+    shard_bytes: ByteSize = Field(
         default=512 * 2**20,
         validate_default=True,
         description="bytes of a Zarr shard, a multiple of chunk_bytes",
