@@ -106,15 +106,17 @@ def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_
     """Show what a build would do, and why."""
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
+    from mlimg_build.compiler.plan.plan_summary import plan_summary
 
     check_fraction(fraction)
     with terminal.Watcher() as watcher:
         made = make(load(spec), out, fraction, watcher.step)
     terminal.show_problems(made.warnings)
+    summary = plan_summary(made)
     if as_json:
-        print_json(made.summary())
+        print_json(summary)
     else:
-        terminal.show_plan(made.summary())
+        terminal.show_plan(summary)
 
 
 def lock(
@@ -169,15 +171,15 @@ def map_names(
     with terminal.Watcher() as watcher:
         made = make(looked, out, 1.0, watcher.step)
     unsigned = (problem for problem in made.facts.warnings if problem.code == "mapping-unsigned")
-    terminal.show_problems([*made.joins, *unsigned])
+    terminal.show_problems([*made.inputs.joins, *unsigned])
     if as_json:
-        print_json(review_records(made))
+        print_json(review_records(made.loaded.spec, made.facts, made.graph))
         return
     path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
     if path == named:
         path.parent.mkdir(parents=True, exist_ok=True)
-    rows, reviewed = write_review(made, path)
-    terminal.show_review(made, path, rows, reviewed, named)
+    rows, reviewed = write_review(made.loaded.spec, made.facts, made.graph, path)
+    terminal.show_review(made.facts, path, rows, reviewed, named)
     print(path)
 
 
@@ -211,7 +213,10 @@ def lint(
             loaded,
             out,
             load_backend(backend),
-            lambda plan, store: (lint_plan(plan, store), part_rows(plan) if parts else []),
+            lambda plan, store: (
+                lint_plan(plan, store),
+                part_rows(plan.graph, plan.facts.vocabulary.wnids) if parts else [],
+            ),
             watcher,
         )
     if parts:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.images import Status
 
-__all__ = ["Built"]
+__all__ = ["Built", "ProvedShards"]
+
+
+class ProvedShards(NamedTuple):
+    """How many shards are wholly what the lock says, of how many; the lock does not know the others."""
+
+    same: int
+    built: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +42,7 @@ class Built:
     summary: dict[str, Any]
     warnings: tuple[Problem, ...]
     copies: dict[str, Any]  # as the dataset's attribute has them: how many, and among which images
-    proved: tuple[int, int] | None = (
-        None  # shards that are what the lock says, of how many; None without a lock
-    )
+    proved: ProvedShards | None = None  # None without a lock
 
     @property
     def failure(self) -> BuildError | None:

@@ -177,7 +177,7 @@ def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str],
                 graph = load_wordnet(loaded)
                 check_ids(loaded, graph)
                 made = make_plan(loaded, graph, planned, progress=progress)
-            for stage, digests in needed(made, planned).items():
+            for stage, digests in needed(made.inputs.catalogs, made.work, planned).items():
                 found.setdefault(stage, set()).update(digests)
     return found if specs else None
 

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.copies.copy_findings import torn_by_copies
+from mlimg_build.compiler.copies.copy_findings import refuse_contradicting_copies, torn_by_copies
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, copies_attribute, merge_copies
-from mlimg_build.compiler.copies.duplicates import CopiesByDigest, groups_of_copies, ordered_groups
+from mlimg_build.compiler.copies.duplicates import (
+    CopiesByDigest,
+    LockedWhole,
+    groups_of_copies,
+    ordered_groups,
+    with_copies_outside,
+)
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
-from mlimg_build.compiler.lint.contradictions import COLUMNS as CONTRADICTIONS
-from mlimg_build.compiler.lint.contradictions import contradictions
 from mlimg_build.compiler.lint.unused_rules import unused_rules
-from mlimg_build.compiler.lock.lock_reader import KEY, Locked, changes, parse_lock, read_lock
+from mlimg_build.compiler.listings import write_listings
+from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes
+from mlimg_build.compiler.lock.lock_reader import Locked, parse_lock, read_lock
 from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
-from mlimg_build.compiler.plan.left_out import write_left_out
-from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, make_plan, remember
-from mlimg_build.compiler.run.assembly import failures, finish, noted, passed_over, plan_digest
-from mlimg_build.compiler.run.csv_files import write_csv
+from mlimg_build.compiler.plan.plan import Plan, make_plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan.shard_work import remember
+from mlimg_build.compiler.run.assembly import finish, noted, plan_digest
 from mlimg_build.compiler.run.repair import forget_lists, without_flaws
 from mlimg_build.compiler.run.store_retention import drop_superseded
+from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Silent, Watcher
-from mlimg_build.dataset.write.shard_writer import read_result
-from mlimg_build.errors import DatasetError, Interrupted, LabelError, LockChanged, Problem
+from mlimg_build.errors import DatasetError, Interrupted, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 from mlimg_build.spec.reading import require_text
 
@@ -85,7 +89,7 @@ def check_lock(
     """Raises `LockChanged` with everything in which the lock in `folder` differs from what would be written now."""
     locked = read_lock(folder)
     made, now = _decide(loaded, out, backend, watcher, locked)
-    _refuse_changes(_with_version(changes(locked, now, whole=True), locked, now), folder)
+    refuse_changes(locked, now, folder, whole=True)
     return made
 
 
@@ -121,30 +125,12 @@ def labelled(
 def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher) -> Plan:
     """The plan of the whole, with the labels of all shards in the store."""
     made = _plan(loaded, store, 1.0, watcher.step)
-    left = math.ceil(sum(not work.labels_cached for work in made.work) / LABELS_PER_TASK)
-    if left:
+    tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, images=False)
+    if tasks:
         watcher.step("working out labels")
-        execute(made, store, backend, watcher.follow(0, left), images=False)
+        execute(tasks, store, backend, watcher.follow(0, len(tasks)))
         made = _plan(loaded, store, 1.0, watcher.step)
     return made
-
-
-def _with_version(found: list[str], locked: Locked, now: Locked) -> list[str]:
-    """The changes, and that the spec's version does not tell them apart where it does not."""
-    version = now.head.get("version")
-    if not found or locked.head.get("version") != version:
-        return found
-    return [
-        *found,
-        f"version: still {version}, though what it stands for changed; raise `version:` in the spec",
-    ]
-
-
-def _refuse_changes(found: Sequence[str], folder: Path | None) -> None:
-    if found and folder is not None:
-        hint = "`mlimg lock SPEC` writes what is decided now, to be reviewed and committed"
-        message = f"{folder.name} is not what is decided now"
-        raise LockChanged(Problem("lock-changed", "\n  ".join([message, *found]), hint=hint))
 
 
 def build(
@@ -166,110 +152,98 @@ def build(
     The watcher's `step` hears of each step, and its `follow`, given the images and tasks that are left, returns what
     hears of each `Progress`. Raises `MlimgError`; what was finished until then is kept for the next run.
     """
-    store = _store(loaded, out)
+    store, watcher = _store(loaded, out), watcher or Silent()
     path = dataset_path(loaded, out, fraction)
-    folder = path.with_name(f"{path.name.removesuffix('.zarr')}.lock")
+    name = path.name.removesuffix(".zarr")
+    folder = path.with_name(f"{name}.lock")
     ensure_replaceable(folder)
     with store.exclusive_lock(), interruptible():
-        watcher = watcher or Silent()
-        expected, whole = read_lock(locked) if locked else None, None
+        expected = read_lock(locked) if locked else None
         if repair:
             forget_lists(store)
-        if expected is None:
-            made = _plan(loaded, store, fraction, watcher.step)
-        else:
-            whole = _plan(loaded, store, 1.0, watcher.step)
+        whole = _plan(loaded, store, 1.0 if expected else fraction, watcher.step)
+        if expected and locked:
             now = parse_lock(lock_files(whole, store, expected, None), "the lock of now")
-            _refuse_changes(_with_version(changes(expected, now, whole=False), expected, now), locked)
-            made = whole.cut(fraction)
+            refuse_changes(expected, now, locked, whole=False)
+        made = whole.cut(fraction)
         if repair:
             made = _repaired(made, store, watcher)
-        made, (read, seconds, workers, peak) = _executed(made, store, backend, watcher)
-        proved = None
-        if expected is not None:
-            known = _refuse_others(made, store, expected, locked)
-            proved = (known, len(made.work))
+        run = _executed(made, store, backend, watcher)
+        made = run.plan
+        proved = prove_shards(made.work, store, expected, locked) if expected and locked else None
         watcher.step("assembling the dataset")
-        groups = groups_of_copies(made, store)
-        merged = _merged(made, store, groups, expected if fraction < 1 else None, whole)
-        basis = "whole" if fraction >= 1 else "lock" if expected and expected.knows_images else "fraction"
-        digest = finish(made, store, path, merged, basis)
+        copies = _found_copies(made, store, expected, whole)
+        digest = finish(made, store, path, copies.merged, copies.basis)
         again = sum(noted(store, work.images, "again") for work in made.work)
-        write_lock(made, store, folder, digest if fraction >= 1 and not again else None, groups)
-        clashes = contradictions(made, store, merged)
-        write_csv(folder.with_suffix(".contradictions.csv"), CONTRADICTIONS, clashes)
-        failed = Counter(status for _, status, _ in failures(made, store))
-        listed = failures(made, store) if failed else ()
-        report = write_csv(folder.with_suffix(".failures.csv"), ("image", "status", "reason"), listed)
-        passed = list(passed_over(made))
-        skipped = write_csv(
-            folder.with_suffix(".passed-over.csv"),
-            ("source", "code", "count", "example", "fate", "meaning"),
-            passed,
-        )
-        left = write_left_out(
-            loaded.spec, made.catalogs, made.facts, made.rows.dropped, folder.parent, folder.stem
-        )
-        remember(store, made)
+        write_lock(made, store, folder, digest if fraction >= 1 and not again else None, copies.by_digest)
+        listings = write_listings(made, store, copies.merged, path.parent, name)
+        remember(store, made.work)
         made = replace(made, unused=unused_rules(made, store))
-        drop_superseded(made, store, path)
+        drop_superseded(made.inputs.catalogs, made.work, fraction, store, path)
     return Built(
         dataset=path,
         digest=digest,
         lock=folder,
-        failures=report,
-        passed_over=skipped,
-        left_out=left,
-        failed=dict(failed),
+        failures=listings.failures,
+        passed_over=listings.passed_over,
+        left_out=listings.left_out,
+        failed=listings.failed,
         asked_again=again,
         images=sum(work.shard.images for work in made.work),
-        read=read,
-        seconds=seconds,
-        workers=workers,
-        peak_memory=peak,
-        summary=made.summary(),
-        warnings=(*made.warnings, *torn_by_copies(made, merged)),
-        copies=copies_attribute(made, merged.counts, basis),
+        read=run.images,
+        seconds=run.seconds,
+        workers=run.workers,
+        peak_memory=run.peak_memory,
+        summary=plan_summary(made),
+        warnings=(*made.warnings, *torn_by_copies(loaded, made.inputs.groups, copies.merged)),
+        copies=copies_attribute(loaded.spec, copies.merged.counts, copies.basis),
         proved=proved,
     )
 
 
-def _merged(
-    made: Plan, store: Store, groups: CopiesByDigest, locked: Locked | None, whole: Plan | None
-) -> MergedCopies:
-    """What the copies in `groups` say together; `LabelError` where they contradict each other and may not."""
-    spec = made.loaded.spec
-    merge = spec.duplicates.exact == "merge"
-    merged = merge_copies(made, ordered_groups(made, store, locked, whole, groups), merge=merge)
-    if merge and merged.contradictions and spec.annotation.conflicts == "error":
-        raise LabelError(
-            Problem(
-                "contradiction",
-                f"{merged.counts.contradictions} statements about copies of one image contradict each other, and the "
-                f"spec allows none; the first: {'; '.join(merged.contradictions)}",
-                made.loaded.place("annotation", "conflicts"),
-                hint="settle them with `conflicts: prefer_verified` or `drop`, correct the sources, or let each copy "
-                "keep its own labels with `duplicates: {exact: report}`",
-            )
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The plan once nothing of it is left to do, and what doing it took; `peak_memory` of a worker, bytes."""
+
+    plan: Plan
+    images: int = 0  # that were read
+    seconds: float = 0.0
+    workers: int = 0
+    peak_memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundCopies:
+    """The copies among the shards that are built, what they say together, and among which images they were looked for.
+
+    `merged` knows of copies outside a fraction what the lock says of them; `basis` is "whole", "lock" or "fraction".
+    """
+
+    by_digest: CopiesByDigest
+    merged: MergedCopies
+    basis: str
+
+
+def _found_copies(made: Plan, store: Store, expected: Locked | None, whole: Plan) -> _FoundCopies:
+    """The copies of a plan that is built; `LabelError` where they contradict each other and may not.
+
+    `whole` is the plan of the whole where there is a lock.
+    """
+    spec, facts, rows, work = made.loaded.spec, made.facts, made.rows, made.work
+    by_digest = groups = groups_of_copies(spec, work, store)
+    if made.fraction >= 1:
+        basis = "whole"
+    elif expected is None:
+        basis = "fraction"
+    else:
+        basis = "lock" if expected.knows_images else "fraction"
+        groups = with_copies_outside(
+            by_digest, spec, work, store, LockedWhole(expected, whole.rows, whole.work)
         )
-    return merged
-
-
-def _refuse_others(made: Plan, store: Store, expected: Locked, locked: Path | None) -> int:
-    """The number of shards that are wholly what the lock says; `LockChanged` with those that are not."""
-    found, proved = [], 0
-    for work in made.work:
-        slot = f"{work.shard.split}/{work.shard.number}"
-        same = True
-        for kind, key in (("images", work.images), ("labels", work.labels)):
-            digest = read_result(store.path(key), kind)["digest"]
-            known = expected.digests.get((kind, slot, key.digest[:KEY]))
-            same &= known == digest
-            if known is not None and known != digest:
-                found.append(f"shards.csv: {slot}: {kind} {known} → {digest}")
-        proved += same
-    _refuse_changes(found, locked)
-    return proved
+    merge = spec.duplicates.exact == "merge"
+    merged = merge_copies(ordered_groups(groups), spec, facts, rows, work, merge=merge)
+    refuse_contradicting_copies(made.loaded, merged)
+    return _FoundCopies(by_digest, merged, basis)
 
 
 @contextmanager
@@ -282,16 +256,15 @@ def interruptible() -> Iterator[None]:
         raise Interrupted(Problem("interrupted", "it was stopped", hint=hint)) from stop
 
 
-def _executed(
-    made: Plan, store: Store, backend: Backend, watcher: Watcher
-) -> tuple[Plan, tuple[int, float, int, int]]:
-    """All that the plan lacks is in the store: the plan as it then is; images read, seconds, workers, peak memory."""
+def _executed(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> _Run:
+    """Everything that the plan lacks is in the store after the call."""
     if not made.tasks:
-        return made, (0, 0.0, 0, 0)
+        return _Run(made)
     watcher.step("starting workers")
+    tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store)
     images = sum(work.shard.images for work in made.work if not work.images_cached)
-    outcome = execute(made, store, backend, watcher.follow(images, made.tasks))
-    return _as_read(made, store), (outcome.images, outcome.seconds, outcome.workers, outcome.peak_memory)
+    outcome = execute(tasks, store, backend, watcher.follow(images, made.tasks))
+    return _Run(_as_read(made, store), outcome.images, outcome.seconds, outcome.workers, outcome.peak_memory)
 
 
 def _as_read(made: Plan, store: Store) -> Plan:
@@ -332,8 +305,9 @@ def _digest_at(path: Path, made: Plan) -> str | None:
 
 
 def _repaired(made: Plan, store: Store, watcher: Watcher) -> Plan:
+    """The plan with every stored result to be made again that is not what it should be."""
     watcher.step("checking what is stored")
-    sound, flaws = without_flaws(made, store)
-    for flaw in flaws:
+    checked = without_flaws(made.loaded, made.rows, made.work, store)
+    for flaw in checked.flaws:
         watcher.step(flaw)
-    return sound
+    return replace(made, work=checked.work)

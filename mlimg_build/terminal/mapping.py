@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .console import err, out, table
 
 if TYPE_CHECKING:
-    from mlimg_build.compiler.plan.plan import Plan
+    from mlimg_build.compiler.facts.facts import Facts
 
 __all__ = ["show_nouns", "show_review"]
 
@@ -25,9 +25,9 @@ def show_nouns(found: Sequence[Mapping[str, str]]) -> None:
     out.print(listed)
 
 
-def show_review(plan: Plan, path: Path, rows: int, reviewed: int, used: Path | None) -> None:
+def show_review(facts: Facts, path: Path, rows: int, reviewed: int, used: Path | None) -> None:
     """Print on stderr how certain the decisions are, and what to do with the file."""
-    placed = plan.facts.vocabulary.placed
+    placed = facts.vocabulary.placed
     found = [row for row in placed if row.unreviewed and row.fate != "excluded"]
     listed = table("score", "same as", "a kind of", "images", right=("same as", "a kind of", "images"))
     top = 1.01

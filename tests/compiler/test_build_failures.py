@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, MlimgError
 from mlimg_build.spec import LoadedSpec, load_spec
@@ -119,8 +120,8 @@ def test_a_name_that_nothing_resolves_is_warned_of_and_costs_only_its_labels(cop
     (warning,) = made.facts.warnings
     assert warning.code == "unresolved-name"
     assert "Grumblewick" in warning.message
-    assert made.summary()["fates"]["unresolved"] == 1
-    assert made.summary()["images"] == 100
+    assert plan_summary(made)["fates"]["unresolved"] == 1
+    assert plan_summary(made)["images"] == 100
 
 
 def test_an_unresolved_name_stops_a_build_where_the_spec_says_so(copy: Path) -> None:

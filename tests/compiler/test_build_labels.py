@@ -13,6 +13,7 @@ import zarr
 
 from mlimg_build.compiler.lock.lock_reader import read_lock
 from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, SpecError
 from mlimg_build.explain.image_labels import explain, explain_category, explain_in
@@ -201,20 +202,20 @@ def test_a_doubtful_pair_adds_nothing_until_a_person_accepts_it(world: Path) -> 
         "36", "319", "adds-too-many", "", ""
     )  # fmt: skip
     made = plan(first, world / "out")
-    (listed,) = (one for one in made.summary()["pair_list"] if one["antecedent"] == SNAKE)
+    (listed,) = (one for one in plan_summary(made)["pair_list"] if one["antecedent"] == SNAKE)
     assert (listed["adds"], listed["fate"]) == (319, "doubtful")
-    assert made.summary()["pairs_left_out"] == {"adds-too-many": 1}
+    assert plan_summary(made)["pairs_left_out"] == {"adds-too-many": 1}
     built = build(first, world / "out", inline())
     assert SEA not in state(built.dataset, "plain/z0.jpg")
     (world / "vetoes.csv").write_text(f"antecedent,consequent,veto,accept\n{SNAKE},{SEA},,yes\n")
     accepted = spec(world, "min_images: 10}", "min_images: 10, vetoes: vetoes.csv}")
     (listed,) = (
-        one for one in plan(accepted, world / "out").summary()["pair_list"] if one["antecedent"] == SNAKE
+        one for one in plan_summary(plan(accepted, world / "out"))["pair_list"] if one["antecedent"] == SNAKE
     )
     assert (listed["doubt"], listed["fate"]) == ("adds-too-many", "accepted")
     built = build(accepted, world / "out", inline())
     assert state(built.dataset, "plain/z0.jpg")[SEA][2] == "cooccurrence"
     used = spec(world, "min_images: 10}", "min_images: 10, doubtful: use}")
-    assert plan(used, world / "out").summary()["pairs_left_out"] == {}
+    assert plan_summary(plan(used, world / "out"))["pairs_left_out"] == {}
     bare = spec(world, "min_images: 10}", "min_images: 10, min_content: 0, max_ratio: 1000}")
-    assert {one["doubt"] for one in plan(bare, world / "out").summary()["pair_list"]} == {""}
+    assert {one["doubt"] for one in plan_summary(plan(bare, world / "out"))["pair_list"]} == {""}

@@ -165,7 +165,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
 
 def test_a_catalog_that_is_kept_is_mapped_again_elsewhere(small: Collection) -> None:
     store = Store(small.out / ".mlimg" / small.loaded.spec.name)
-    kept = make_plan(small.loaded, load(), store).catalogs[1]
+    kept = make_plan(small.loaded, load(), store).inputs.catalogs[1]
     sent = pickle.dumps(kept)
     assert len(sent) < 1000
     assert pickle.loads(sent) == kept
@@ -186,7 +186,7 @@ def test_pairs_are_the_same_however_they_are_counted(
 
     monkeypatch.setattr(pairing, "in_processes", watched)
     monkeypatch.setattr(pairing, "SMALL", 100)
-    again = decide_facts(small.loaded, plan.catalogs, load()).pairs
+    again = decide_facts(small.loaded, plan.inputs.catalogs, load()).pairs
     assert len(used) > 1
     assert len(again) > 0
     for field in fields(Pairs):

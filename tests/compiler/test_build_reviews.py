@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.compiler.lint.findings import lint_plan
-from mlimg_build.compiler.lint.mapping_review import COLUMNS, write_review
+from mlimg_build.compiler.lint.mapping_review import COLUMNS
 from mlimg_build.compiler.lock.lock_reader import read_lock
 from mlimg_build.compiler.pipeline import build, labelled, lock, plan
 from mlimg_build.errors import SpecError
 from tests.support.photographs import crops
 from tests.support.runs import inline
-from tests.support.sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, rows_of, spec, state
+from tests.support.sea_world import ANIMAL, CORGI, DOG, SEA, SNAKE, rows_of, spec, state, write_mapping
 
 
 def test_only_signed_rows_of_a_review_are_decisions(world: Path) -> None:
     made = plan(spec(world), world / "out")
     path = world / "mapping.csv"
-    assert write_review(made, path) == (1, 0)
+    assert write_mapping(made, path) == (1, 0)
     (row,) = rows_of(path)
     assert tuple(row) == COLUMNS
     assert (row["category"], row["wnid"], row["reviewer"]) == ("corgi", CORGI, "")
@@ -44,7 +44,7 @@ def test_only_signed_rows_of_a_review_are_decisions(world: Path) -> None:
     assert corgi.narrower
     with path.open("a") as stream:
         stream.write("rows,walrus,walrus,n02081571,,same_as,,,,,,ann,\n")
-    write_review(again, path)
+    write_mapping(again, path)
     kept = {row["category"]: row for row in rows_of(path)}
     assert (kept["corgi"]["wnid"], kept["corgi"]["reviewer"], kept["corgi"]["note"]) == (
         DOG,
@@ -53,7 +53,7 @@ def test_only_signed_rows_of_a_review_are_decisions(world: Path) -> None:
     )
     assert kept["walrus"]["reviewer"] == "ann", "signed, though no source has it today"
     path.write_text(path.read_text().replace(",mg,", ",,"))
-    write_review(plan(spec(world), world / "out"), path)
+    write_mapping(plan(spec(world), world / "out"), path)
     (row,) = (row for row in rows_of(path) if row["category"] == "corgi")
     assert (row["wnid"], row["reviewer"], row["note"]) == (DOG, "", "seen by me"), "corrected, not signed yet"
 
@@ -68,7 +68,7 @@ def test_a_file_of_somebody_else_is_not_written_over(world: Path) -> None:
     ):
         (world / name).write_bytes(data)
         with pytest.raises(SpecError) as caught:
-            write_review(made, world / name)
+            write_mapping(made, world / name)
         assert caught.value.code == code
         assert (world / name).read_bytes() == data
 

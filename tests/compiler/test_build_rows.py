@@ -22,7 +22,7 @@ from mlimg_build.compiler.catalog.catalog import STATEMENTS, Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.partitions import SPLITS
-from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, Rows, shard_batch
+from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, RowIndex
 from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.errors import BuildError
 from mlimg_build.label_states import ABSENT, PRESENT
@@ -205,12 +205,10 @@ def catalogs_of(world: World, folder: Path) -> list[Catalog]:
     return [catalog(folder, name, images) for name, images in zip(("one", "two"), world.images, strict=True)]
 
 
-def laid_out(world: World, folder: Path, block: int) -> tuple[Rows, dict[str, list[pa.RecordBatch]]]:
+def laid_out(world: World, folder: Path, block: int) -> tuple[RowIndex, dict[str, list[pa.RecordBatch]]]:
     catalogs = catalogs_of(world, folder)
     rows = write_rows(spec_of(world, folder), catalogs, facts_of(world), folder, block=block)
-    batches = {
-        split: [shard_batch(folder, split, shard.number) for shard in rows.of(split)] for split in SPLITS
-    }
+    batches = {split: [rows.batch(shard) for shard in rows.of(split)] for split in SPLITS}
     return rows, batches
 
 
@@ -285,5 +283,5 @@ def test_a_fraction_is_a_prefix_of_the_rows(spec: LoadedSpec, tmp_path: Path) ->
     shards = [one.shard for one in part.work]
     assert shards == [one.shard for one in whole.work if one.shard in shards]
     for shard in shards:
-        own, theirs = (shard_batch(made.rows_folder, shard.split, shard.number) for made in (part, whole))
+        own, theirs = (made.rows.batch(shard) for made in (part, whole))
         assert own.equals(theirs)

@@ -12,6 +12,7 @@ import pytest
 
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import load_spec
@@ -52,7 +53,7 @@ def test_a_damaged_chunk_is_made_again(copy: Path, tmp_path: Path) -> None:
     with chunk.open("r+b") as stream:  # in place, and so in the cache too
         stream.write(damaged)
     assert not verify(first.dataset).ok
-    assert plan(spec, tmp_path / "out").summary()["why"]["images"] == {"its files were touched since": 1}
+    assert plan_summary(plan(spec, tmp_path / "out"))["why"]["images"] == {"its files were touched since": 1}
     again = build(spec, tmp_path / "out", inline())
     assert (again.read, again.digest) == (16, first.digest)
     assert verify(again.dataset).ok

@@ -21,6 +21,7 @@ from mlimg_build.compiler.engine import retries
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.plan.plan import Plan, make_plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.compiler.run import tasks
 from mlimg_build.compiler.run.repair import without_flaws
 from mlimg_build.compiler.run.task_list import tasks_of
@@ -129,7 +130,12 @@ def packing(world: Path, more: str = "") -> tuple[Plan, Store, list[PackImages]]
     spec = loaded(world, more)
     store = Store((world / "out").absolute() / ".mlimg" / "pets")
     planned = plan(spec, world / "out")
-    jobs = [job for task in tasks_of(planned, store) for job in task if isinstance(job, PackImages)]
+    jobs = [
+        job
+        for task in tasks_of(planned.loaded, planned.rows, planned.rules_file, planned.work, store)
+        for job in task
+        if isinstance(job, PackImages)
+    ]
     return planned, store, jobs
 
 
@@ -224,7 +230,7 @@ def test_a_file_that_is_gone_keeps_its_row_and_is_asked_for_again(world: Path, c
         assert dataset.find(f"pets/{CATS}_3").status == "missing"
     kept.rename(photograph)
     assert photograph.stat().st_mtime_ns == state.st_mtime_ns
-    why = plan(loaded(world), world / "out").summary()["why"]["images"]
+    why = plan_summary(plan(loaded(world), world / "out"))["why"]["images"]
     assert list(why.values()) == [1]
     again = made(world)
     assert (again.read, again.failed, again.asked_again) == (8, {}, 0)
@@ -264,7 +270,7 @@ def test_an_unreadable_file_that_the_spec_keeps_is_in_no_finished_result(
     entry = store.entry(unfinished[0].key)
     assert entry is not None
     assert entry["notes"]["failures"] == [[f"pets/{CATS}_3", "unreadable", os.strerror(code)]]
-    assert plan(loaded(world, keep), world / "out").summary()["why"]["images"] == {
+    assert plan_summary(plan(loaded(world, keep), world / "out"))["why"]["images"] == {
         "files that could not be read, or were gone, are asked for again": 1
     }
     again = made(world, more=keep)
@@ -418,7 +424,7 @@ def test_a_plan_waits_for_a_mount_that_drops_out_for_a_moment(
 
     monkeypatch.setattr(os, "scandir", scandir)
     said: list[str] = []
-    assert plan(loaded(world), world / "out", progress=said.append).summary()["images"] == 20
+    assert plan_summary(plan(loaded(world), world / "out", progress=said.append))["images"] == 20
     assert sum("tried again" in line for line in said) == 2
     left[0] = 1 << 30
     with pytest.raises(SourceError) as caught:
@@ -434,7 +440,7 @@ def test_the_hint_of_a_result_is_no_part_of_what_it_holds(world: Path) -> None:
     assert len(jobs) == 1
     assert store.entry(jobs[0].key) is not None
     assert replace(jobs[0].key, hint="").digest == jobs[0].key.digest
-    assert planned.summary()["why"]["images"] == {"its files were touched since": 1}
+    assert plan_summary(planned)["why"]["images"] == {"its files were touched since": 1}
     assert made(world).digest == first.digest
 
 
@@ -511,7 +517,8 @@ def test_repair_finds_labels_and_counts_that_are_not_theirs(world: Path, calm: s
         spec = loaded(world)
         with Store((world / "out").absolute() / ".mlimg" / "pets").exclusive_lock():
             store = Store((world / "out").absolute() / ".mlimg" / "pets")
-            _, flaws = without_flaws(make_plan(spec, load(), store), store)
+            planned = make_plan(spec, load(), store)
+            flaws = without_flaws(spec, planned.rows, planned.work, store).flaws
         assert all(flaw.startswith("labels of train/") for flaw in flaws)
         assert len({flaw.partition(": ")[2] for flaw in flaws}) == 1, (
             "shards with the same labels share a result"

@@ -15,6 +15,7 @@ import zarr
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import BackendError
 from mlimg_build.spec import Backend, LoadedSpec, SchedulerCluster, load_spec
@@ -160,9 +161,9 @@ def test_an_edit_of_a_label_rule_reads_no_image(
     out = built.dataset.parent
     changed = edited(collection / "small.yaml", "vocabulary:", "annotation:\n  negatives: none\nvocabulary:")
     made = plan(changed, out)
-    assert made.summary()["images_to_read"] == 0
-    assert made.summary()["label_shards_cached"] == 0
-    assert made.summary()["why"] == {"images": {}, "labels": {"annotation.negatives changed": 7}}
+    assert plan_summary(made)["images_to_read"] == 0
+    assert plan_summary(made)["label_shards_cached"] == 0
+    assert plan_summary(made)["why"] == {"images": {}, "labels": {"annotation.negatives changed": 7}}
     before = (built.dataset / "train/images/data/c/0/0").stat().st_ino
     again = build(changed, out, inline())
     assert again.read == 0
@@ -188,7 +189,7 @@ def test_an_image_that_changes_is_read_again(collection: Path, tmp_path: Path) -
         other[:size].ljust(size, b"\0")
     )  # of the same size, so that only its time of change tells
     made = plan(spec, tmp_path / "out")
-    assert made.summary()["why"] == {"images": {"its files were touched since": 1}, "labels": {}}
+    assert plan_summary(made)["why"] == {"images": {"its files were touched since": 1}, "labels": {}}
     second = build(spec, tmp_path / "out", inline())
     assert second.read in {4, 16}
     assert second.digest != first.digest
@@ -198,7 +199,9 @@ def test_a_change_of_encoding_is_named_by_the_plan(
     built: Built, collection: Path, tmp_path: Path, edited: Callable[[Path, str, str], LoadedSpec]
 ) -> None:
     changed = edited(collection / "small.yaml", "dataset:", "images: {encoding: {short_side: 48}}\ndataset:")
-    assert plan(changed, built.dataset.parent).summary()["why"]["images"] == {"images.encoding changed": 7}
+    assert plan_summary(plan(changed, built.dataset.parent))["why"]["images"] == {
+        "images.encoding changed": 7
+    }
     small = build(changed, tmp_path, inline())
     with open_dataset(small.dataset) as dataset:
         image = dataset.train[0]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlimg_build.compiler.copies.copy_tables import merge_copies
+from mlimg_build.compiler.copies.copy_tables import MergedCopies, merge_copies
 from mlimg_build.compiler.copies.duplicates import Copy
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.annotation_rules import annotation_rules
 from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.plan.row_files import shard_batch, statements_of
+from mlimg_build.compiler.plan.row_files import statements_of
 from mlimg_build.labels import Statements, derive
 from mlimg_build.spec import load_spec
 
@@ -70,10 +70,12 @@ def images(plan: Plan) -> list[Copy]:
     return [
         Copy(name, work, row)
         for work in plan.work
-        for row, name in enumerate(
-            shard_batch(plan.rows_folder, work.shard.split, work.shard.number).column("id").to_pylist()
-        )
+        for row, name in enumerate(plan.rows.batch(work.shard).column("id").to_pylist())
     ]
+
+
+def merged_copies(plan: Plan, groups: list[list[Copy]]) -> MergedCopies:
+    return merge_copies(groups, plan.loaded.spec, plan.facts, plan.rows, plan.work)
 
 
 @st.composite
@@ -87,7 +89,7 @@ def groupings(draw: st.DrawFn) -> tuple[list[list[int]], list[list[int]]]:
 
 def told(plan: Plan, groups: list[list[Copy]]) -> list[tuple[list[tuple[object, ...]], list[int]]]:
     """What is known of each group together: its labels and which contradictions there are."""
-    tables = merge_copies(plan, groups).tables
+    tables = merged_copies(plan, groups).tables
     names = ("category", "state", "confidence", "rule", "via", "source", "mapping", "record")
     rows = list(zip(*(np.asarray(tables.labels[name]).tolist() for name in names), strict=True))
     kept = np.asarray(tables.contradictions["kept"]).tolist()
@@ -106,7 +108,7 @@ def all_statements(plan: Plan, groups: list[list[Copy]]) -> Statements:
     parts: list[list[object]] = [[] for _ in range(6)]
     for number, group in enumerate(groups):
         for one in group:
-            batch = shard_batch(plan.rows_folder, one.work.shard.split, one.work.shard.number)
+            batch = plan.rows.batch(one.work.shard)
             said = statements_of(batch.take([one.row]))
             columns = (said.category, said.state, said.confidence, said.mapping, said.record)
             parts[0] += [number] * len(said)
@@ -123,8 +125,8 @@ def test_the_order_of_copies_changes_nothing_but_which_of_them_counts(
     everything = images(decided.plan)
     one, other = ([[everything[i] for i in group] for group in groups] for groups in drawn)
     merged, again = told(decided.plan, one), told(decided.plan, other)
-    table = merge_copies(decided.plan, one).tables.groups["merged"]
-    turned = merge_copies(decided.plan, other).tables.groups["merged"]
+    table = merged_copies(decided.plan, one).tables.groups["merged"]
+    turned = merged_copies(decided.plan, other).tables.groups["merged"]
     for number, (mine, yours) in enumerate(zip(merged, again, strict=True)):
         if table[number] and turned[number]:  # else the one that counts has said it all
             assert mine == yours
@@ -147,7 +149,7 @@ def test_copies_together_have_the_labels_that_all_their_statements_make(
         decided.plan.facts.pairs,
         images=heard,
     )
-    merged = merge_copies(decided.plan, groups).tables
+    merged = merged_copies(decided.plan, groups).tables
     for number, (rows, _) in enumerate(told(decided.plan, groups)):
         if merged.groups["merged"][number]:
             at = expected.image == number
@@ -164,10 +166,10 @@ def test_a_label_rests_on_a_statement_of_the_copy_that_it_names(
     everything = images(decided.plan)
     groups = [[everything[i] for i in group] for group in drawn[0]]
     members = [one for group in groups for one in group]
-    tables = merge_copies(decided.plan, groups).tables
+    tables = merged_copies(decided.plan, groups).tables
     said = {}
     for number, one in enumerate(members):
-        batch = shard_batch(decided.plan.rows_folder, one.work.shard.split, one.work.shard.number)
+        batch = decided.plan.rows.batch(one.work.shard)
         found = statements_of(batch.take([one.row]))
         said[number] = set(zip(found.mapping.tolist(), found.record.tolist(), strict=True))
     for member, mapping, record in zip(
@@ -187,6 +189,6 @@ def test_twenty_thousand_copies_that_deny_each_other_cost_no_square(tmp_path: Pa
     everything = images(whole)
     assert len(everything) == 20_000
     started = time.process_time()
-    counts = merge_copies(whole, [everything]).counts
+    counts = merged_copies(whole, [everything]).counts
     assert time.process_time() - started < 5
     assert (counts.images, counts.contradictions, counts.other_labels) == (20_000, 1, 1)

@@ -210,7 +210,7 @@ def test_many_images_and_few_labels_meet_range_by_range(
         "  a: {type: open_images, images: images, labels: [labels.csv], classes: classes.csv}\n"
     )
     made = plan(load_spec(tmp_path / "spec.yaml"), tmp_path / "out")
-    join = made.catalogs[0].join
+    join = made.inputs.catalogs[0].join
     assert join is not None
     assert (join.listed, join.found, join.there, join.used) == (3, 2, 60, 2)
     assert made.left_out == {"no_label": 58}

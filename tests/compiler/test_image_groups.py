@@ -17,7 +17,7 @@ from mlimg_build.compiler.catalog.arrow_tables import hash_names
 from mlimg_build.compiler.lock.lock_reader import read_lock
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.plan.row_files import shard_batch
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec import load_spec
@@ -72,7 +72,7 @@ def split_of(made: Plan) -> dict[str, str]:
     return {
         name: shard.split
         for shard in made.rows.shards
-        for name in shard_batch(made.rows_folder, shard.split, shard.number).column("id").to_pylist()
+        for name in made.rows.batch(shard).column("id").to_pylist()
     }
 
 
@@ -115,10 +115,12 @@ def test_all_images_of_a_group_lie_in_one_split_across_sources(way: str, clinic:
     assert len(placed) == PATIENTS
     assert all(len(splits) == 1 for splits in placed.values())
     assert {split for splits in placed.values() for split in splits} == {"train", "validation"}
-    assert made.groups
-    assert (made.groups.groups, made.groups.images, made.groups.without) == (30, 360, 20)
-    assert sum(made.groups.splits.values()) == 30
-    assert made.groups.splits["validation"] == sum(splits == {"validation"} for splits in placed.values())
+    assert made.inputs.groups
+    assert (made.inputs.groups.groups, made.inputs.groups.images, made.inputs.groups.without) == (30, 360, 20)
+    assert sum(made.inputs.groups.splits.values()) == 30
+    assert made.inputs.groups.splits["validation"] == sum(
+        splits == {"validation"} for splits in placed.values()
+    )
     assert not warned(made)
 
 
@@ -131,8 +133,8 @@ def test_images_by_url_have_groups_and_rows_without_an_image_are_in_none(clinic:
         + "split: {validation: 0.4, by: {column: patient}}\n"
     )
     made = plan(load_spec(clinic / "clinic.yaml"), clinic / "out")
-    assert made.groups
-    assert (made.groups.groups, made.groups.images, made.groups.without) == (8, 32, 0)
+    assert made.inputs.groups
+    assert (made.inputs.groups.groups, made.inputs.groups.images, made.inputs.groups.without) == (8, 32, 0)
     placed: dict[str, set[str]] = {}
     for image, split in split_of(made).items():
         placed.setdefault(image.split("/")[-2], set()).add(split)
@@ -169,8 +171,8 @@ def test_without_groups_patients_are_torn_apart(planned: Made) -> None:
 def test_a_group_of_one_source_is_its_own(way: str, planned: Made) -> None:
     by = {"column": "group: {column: patient}", "pattern": 'group: {pattern: "^.(\\\\d+)_"}'}[way]
     made = planned("split: {validation: 0.3}", scans=by, films=by)
-    assert made.groups
-    assert made.groups.groups == 60
+    assert made.inputs.groups
+    assert made.inputs.groups.groups == 60
     for source in ("scans", "films"):
         assert all(len(splits) == 1 for splits in splits_of_patients(made, source).values())
     assert any(len(splits) == 2 for splits in splits_of_patients(made).values())
@@ -203,7 +205,7 @@ def test_images_that_are_groups_of_one_draw_as_they_do_without_groups(clinic: Pa
 
 def test_groups_change_no_order(planned: Made) -> None:
     for shard in (made := planned("split: {validation: 0.3, by: {column: patient}}")).rows.shards:
-        ids = shard_batch(made.rows_folder, shard.split, shard.number).column("id").to_pylist()
+        ids = made.rows.batch(shard).column("id").to_pylist()
         assert hash_names("", ids)[0].tolist() == sorted(hash_names("", ids)[0].tolist())
 
 
@@ -223,16 +225,16 @@ def test_another_column_is_read_again_though_no_label_changed(clinic: Path, plan
     text = (clinic / "scans.csv").read_text()
     (clinic / "scans.csv").write_text(text.replace(",P00", ",P99"))
     after = planned(lines)
-    assert before.catalogs[0].digest == after.catalogs[0].digest
-    assert before.groups
-    assert after.groups
-    assert before.groups.digest != after.groups.digest
-    assert after.groups.groups == 31
+    assert before.inputs.catalogs[0].digest == after.inputs.catalogs[0].digest
+    assert before.inputs.groups
+    assert after.inputs.groups
+    assert before.inputs.groups.digest != after.inputs.groups.digest
+    assert after.inputs.groups.groups == 31
 
 
 def test_other_processes_see_the_draws_of_the_groups(planned: Made) -> None:
     made = planned("split: {validation: 0.3, by: {column: patient}}")
-    for catalog in made.catalogs:
+    for catalog in made.inputs.catalogs:
         again = pickle.loads(pickle.dumps(catalog))
         assert again.images.column("draw").equals(catalog.images.column("draw"))
 
@@ -254,8 +256,8 @@ def test_a_file_of_one_source_names_its_images_as_the_source_does(
         (clinic / f"groups.{suffix}").write_text("\n".join(rows) + "\n")
     made = planned("split: {validation: 0.3}", scans=f"group: {{file: groups.{suffix}}}")
     assert all(len(splits) == 1 for splits in splits_of_patients(made, "scans").values())
-    assert made.groups
-    assert made.groups.groups == PATIENTS
+    assert made.inputs.groups
+    assert made.inputs.groups.groups == PATIENTS
 
 
 def problem_of(planned: Made, lines: str, **replaced: str) -> tuple[str, str, str, str]:
@@ -283,8 +285,8 @@ def test_one_image_in_several_rows_of_one_group_is_in_that_group(clinic: Path, p
     with (clinic / "scans.csv").open("a") as stream:
         stream.write("s00_frame0.jpg,animal,P00\ns00_frame0.jpg,animal,\n")
     made = planned("split: {validation: 0.3, by: {column: patient}}")
-    assert made.groups
-    assert made.groups.without == 20
+    assert made.inputs.groups
+    assert made.inputs.groups.without == 20
 
 
 def test_ids_that_are_no_image_are_a_warning_with_an_example(clinic: Path, planned: Made) -> None:
@@ -330,8 +332,10 @@ def test_a_column_that_is_not_there_is_an_error_at_the_rule(lines: str, planned:
 
 def test_a_group_that_a_whole_source_tears_apart_is_a_warning(planned: Made) -> None:
     made = planned("split: {validation: 0.3, by: {column: patient}}", films="split: validation")
-    assert made.groups
-    assert made.groups.torn == sum(len(splits) == 2 for splits in splits_of_patients(made).values()) > 0
+    assert made.inputs.groups
+    assert (
+        made.inputs.groups.torn == sum(len(splits) == 2 for splits in splits_of_patients(made).values()) > 0
+    )
     assert [warning.code for warning in warned(made)] == ["group-in-two-splits"]
     assert " (train and validation)" in warned(made)[0].message
 
@@ -344,8 +348,8 @@ def test_a_split_that_no_group_drew_is_a_warning(planned: Made) -> None:
 
 def test_plan_and_dataset_and_lock_say_how_images_are_grouped(clinic: Path, planned: Made) -> None:
     made = planned("split: {validation: 0.3, by: {column: patient}}")
-    told = made.summary()
-    assert told["splits"] == made.splits
+    told = plan_summary(made)
+    assert told["splits"] == made.rows.splits
     assert told["groups"]["by"] == {"scans": "column patient", "films": "column patient"}
     (clinic / "images" / "s00_frame0.jpg").write_bytes(b"no image")
     done = build(made.loaded, clinic / "out", inline())
@@ -357,9 +361,9 @@ def test_plan_and_dataset_and_lock_say_how_images_are_grouped(clinic: Path, plan
 
 def test_a_spec_without_groups_says_nothing_of_them(planned: Made) -> None:
     made = planned("split: {validation: 0.3}")
-    assert made.groups is None
-    assert made.summary()["groups"] is None
-    assert all(catalog.draws is None for catalog in made.catalogs)
+    assert made.inputs.groups is None
+    assert plan_summary(made)["groups"] is None
+    assert all(catalog.draws is None for catalog in made.inputs.catalogs)
 
 
 @given(
@@ -385,4 +389,4 @@ def test_whatever_the_groups_each_lies_in_one_split(
         number = int(image.removeprefix("t/").removesuffix(".jpg"))
         placed.setdefault(groups.get(number) or image, set()).add(split)
     assert all(len(splits) == 1 for splits in placed.values())
-    assert sum(made.splits.values()) == 41
+    assert sum(made.rows.splits.values()) == 41

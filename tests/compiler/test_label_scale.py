@@ -73,7 +73,7 @@ def tell(made: Collection, timed: Timed, size: int) -> None:
     results = [json.loads((store.path(work.labels) / "result.json").read_text()) for work in timed.plan.work]
     stored = {name: du(store.root / name) for name in ("catalog", "rows", "labels")}
     wnids = timed.plan.facts.vocabulary.wnids
-    counted = by_rule(timed.plan, store)
+    counted = by_rule(timed.plan.work, store, len(timed.plan.facts.vocabulary))
     counts = counted[:, :, 0].sum(axis=1)
     wanted = np.array([made.wanted[wnid] for wnid in wnids])
     often = wanted >= 100
@@ -170,7 +170,7 @@ def statements(plan: Plan) -> dict[str, list[tuple[str, float, int]]]:
     """(wnid, confidence or 0 for an absence, record) of all that is said about each image, sure enough."""
     placed = {(row.decision.source, row.decision.id): row.wnid for row in plan.facts.vocabulary.placed}
     found: dict[str, list[tuple[str, float, int]]] = {}
-    for catalog in plan.catalogs:
+    for catalog in plan.inputs.catalogs:
         ids = image_ids(catalog)
         least = plan.loaded.spec.sources[catalog.name].min_confidence
         for row in [row for batch in catalog.statements.batches() for row in batch.to_pylist()]:

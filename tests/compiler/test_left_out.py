@@ -14,6 +14,7 @@ from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan import left_out
 from mlimg_build.compiler.plan.left_out import REASONS, write_left_out
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.labels import FATES
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
@@ -86,7 +87,9 @@ def made(tmp_path: Path) -> Plan:
 
 
 def written(made: Plan, folder: Path) -> Path | None:
-    return write_left_out(made.loaded.spec, made.catalogs, made.facts, made.rows.dropped, folder, "few")
+    return write_left_out(
+        made.loaded.spec, made.inputs.catalogs, made.facts, made.rows.dropped, folder, "few"
+    )
 
 
 def test_every_unused_category_is_named_with_its_reason_and_its_images(made: Plan) -> None:
@@ -122,7 +125,7 @@ def test_every_image_that_is_left_out_is_listed_with_its_reason(made: Plan, tmp_
     assert counts == {
         reason: [*WANTED.values()].count(reason) for reason in REASONS if reason in WANTED.values()
     }
-    assert made.summary()["left_out"] == counts
+    assert plan_summary(made)["left_out"] == counts
     assert sum(counts.values()) == made.rows.dropped == len(WANTED)
 
 
@@ -180,7 +183,7 @@ def test_many_images_are_listed_in_parquet_and_the_older_list_goes(
     assert path == tmp_path / "few.left-out.parquet"
     assert not before.exists()
     assert [(row["image"], row["reason"]) for row in pq.read_table(path).to_pylist()] == listed
-    assert write_left_out(made.loaded.spec, made.catalogs, made.facts, 0, tmp_path, "few") is None
+    assert write_left_out(made.loaded.spec, made.inputs.catalogs, made.facts, 0, tmp_path, "few") is None
     assert not path.exists()
 
 

@@ -53,14 +53,14 @@ def planned(*sources: str) -> Plan:
 def problems(*sources: str) -> list[Problem]:
     """What planning says of the lists; the same again where the catalogs are kept."""
     try:
-        first = list(planned(*sources).joins)
+        first = list(planned(*sources).inputs.joins)
     except SourceError as error:
         first = list(error.problems)
         with pytest.raises(SourceError) as again:
             planned(*sources)
         assert list(again.value.problems) == first
     else:
-        assert list(planned(*sources).joins) == first
+        assert list(planned(*sources).inputs.joins) == first
     assert all(problem.place and problem.place.file == "x.yaml" for problem in first)
     return first
 
@@ -194,7 +194,7 @@ def test_several_spellings_are_one_image_with_the_labels_of_all() -> None:
         f"image,labels\na.jpg,dog\n./a.jpg,cat\np//x.jpg,dog\np/x.jpg,cat\n{Path(FOLDER).absolute()}/a.jpg,cow\n"
     )
     made = planned(f"type: table, table: t.csv, images: {FOLDER}")
-    (catalog,) = made.catalogs
+    (catalog,) = made.inputs.catalogs
     assert sorted(catalog.images.column("name").to_pylist()) == ["a.jpg", "p/x.jpg"]
     assert len(catalog.statements) == 5
     assert catalog.notes.counts["other-spelling"] == 3
@@ -202,7 +202,7 @@ def test_several_spellings_are_one_image_with_the_labels_of_all() -> None:
     well_spelled = Path("t.csv").read_text().replace("./", "").replace("//", "/")
     Path("t.csv").write_text(well_spelled.replace(f"{Path(FOLDER).absolute()}/", ""))
     again = planned(f"type: table, table: t.csv, images: {FOLDER}")
-    assert again.catalogs[0].digest == catalog.digest
+    assert again.inputs.catalogs[0].digest == catalog.digest
 
 
 def test_one_local_row_among_urls_that_is_lost_is_no_error() -> None:
@@ -224,7 +224,7 @@ def test_what_a_source_without_lists_takes_of_a_folder_is_not_left_over() -> Non
 def test_a_file_of_another_name_than_an_image_s_is_not_the_image_that_a_list_names() -> None:
     files("a.jpg", "b")
     made = planned(open_images(["a", "b"]))
-    (catalog,) = made.catalogs
+    (catalog,) = made.inputs.catalogs
     assert catalog.images.column("status").to_pylist().count("missing") == 1
     assert catalog.notes.counts["not-an-image-name"] == 1
 
@@ -239,7 +239,7 @@ def test_a_log_that_grows_beside_the_images_does_not_stop_a_plan(monkeypatch: py
         return real(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "signature_of", growing)
-    assert len(planned(made).catalogs[0].images) == 2
+    assert len(planned(made).inputs.catalogs[0].images) == 2
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,11 @@ def test_folders_in_another_form_of_unicode_have_the_names_of_their_classes() ->
     files("Cafe\u0301/a.jpg", "b/b.jpg")
     Path("names.csv").write_text("Caf\u00e9,coffee\nb,tench\n")
     made = planned(f"type: folder, images: {FOLDER}, classes: names.csv")
-    assert {one.id: one.name for one in made.catalogs[0].categories} == {"Caf\u00e9": "coffee", "b": "tench"}
-    assert not made.joins
+    assert {one.id: one.name for one in made.inputs.catalogs[0].categories} == {
+        "Caf\u00e9": "coffee",
+        "b": "tench",
+    }
+    assert not made.inputs.joins
 
 
 def test_a_list_in_which_none_of_the_people_speaks_is_told() -> None:

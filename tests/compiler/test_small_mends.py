@@ -48,8 +48,8 @@ def test_whole_numbers_that_a_table_of_floats_writes_are_the_groups_of_one_that_
     sources = "".join(f"  {name}: {{type: table, table: {name}.csv, images: img}}\n" for name in "ab")
     (tmp_path / "x.yaml").write_text(f"{HEAD}{sources}split: {{validation: 0.5, by: {{column: p}}}}\n")
     made = plan(load_spec(tmp_path / "x.yaml"), tmp_path / "out")
-    assert made.groups is not None
-    assert made.groups.groups == 2
+    assert made.inputs.groups is not None
+    assert made.inputs.groups.groups == 2
 
 
 def test_a_list_of_classes_with_the_names_first_is_read_by_its_header(tmp_path: Path) -> None:

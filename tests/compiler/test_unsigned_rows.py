@@ -11,11 +11,10 @@ import pytest
 
 from mlimg_build.compiler.facts.preflight import check_mapping, load_wordnet
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described
-from mlimg_build.compiler.lint.mapping_review import write_review
 from mlimg_build.compiler.pipeline import build, lock, plan
 from mlimg_build.errors import Problem, SpecError
 from tests.support.runs import inline
-from tests.support.sea_world import CORGI, DOG, rows_of, spec
+from tests.support.sea_world import CORGI, DOG, rows_of, spec, write_mapping
 
 WARN = "mapping: {file: mapping.csv}"
 ERROR = "mapping: {file: mapping.csv, unreviewed: error, accept_from: 0}"
@@ -37,7 +36,7 @@ def rewrite(path: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> N
 @pytest.fixture
 def reviewed(world: Path) -> Path:
     """The world with the mapping that `mlimg map` writes."""
-    write_review(plan(spec(world), world / "out"), world / "mapping.csv")
+    write_mapping(plan(spec(world), world / "out"), world / "mapping.csv")
     return world
 
 
@@ -98,7 +97,7 @@ def test_what_mlimg_wrote_at_another_time_is_no_correction(reviewed: Path) -> No
         loaded = spec(reviewed)
         assert unsigned(plan(loaded, reviewed / "out").warnings) == []
         assert [*check_mapping(loaded, load_wordnet(loaded))] == []
-    write_review(plan(spec(reviewed), reviewed / "out"), reviewed / "mapping.csv")
+    write_mapping(plan(spec(reviewed), reviewed / "out"), reviewed / "mapping.csv")
     (row,) = rows_of(reviewed / "mapping.csv")
     assert row["wnid"] == CORGI, "and map replaces it by the decision of today"
 
@@ -123,7 +122,7 @@ def test_map_keeps_a_correction_until_it_is_signed_also_of_a_row_that_was_emptie
     path = reviewed / "mapping.csv"
     rewrite(path, lambda row: {**row, "wnid": "", "relation": ""})
     for _ in range(2):
-        write_review(plan(spec(reviewed), reviewed / "out"), path)
+        write_mapping(plan(spec(reviewed), reviewed / "out"), path)
         (row,) = rows_of(path)
         assert (row["wnid"], row["synset"], row["relation"], row["reviewer"]) == ("", "", "", "")
         assert row["evidence"].count(CORRECTED) == 1
@@ -138,7 +137,7 @@ def test_a_cleared_id_is_a_correction_whatever_else_was_cleared(reviewed: Path) 
     rewrite(reviewed / "mapping.csv", lambda row: {**row, "wnid": "", "synset": "", "relation": ""})
     (told,) = unsigned(plan(spec(reviewed), reviewed / "out").warnings)
     assert "left out" in told.message
-    write_review(plan(spec(reviewed), reviewed / "out"), reviewed / "mapping.csv")
+    write_mapping(plan(spec(reviewed), reviewed / "out"), reviewed / "mapping.csv")
     assert [row["wnid"] for row in rows_of(reviewed / "mapping.csv")] == [""]
 
 
@@ -148,7 +147,7 @@ def test_a_signed_row_in_another_form_of_unicode_stays_one_row(world: Path) -> N
         stream.write(f"p99.jpg,{name},1\n")
     decomposed = unicodedata.normalize("NFD", name)
     (world / "mapping.csv").write_text(f"source,category,wnid,reviewer\nplain,{decomposed},{DOG},ann\n")
-    write_review(plan(spec(world), world / "out"), world / "mapping.csv")
+    write_mapping(plan(spec(world), world / "out"), world / "mapping.csv")
     assert [row["reviewer"] for row in rows_of(world / "mapping.csv") if row["category"] == name] == ["ann"]
     decided = plan(spec(world), world / "out").facts.vocabulary.placed
     assert {row.decision.id: row.wnid for row in decided}[name] == DOG

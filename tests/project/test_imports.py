@@ -64,7 +64,7 @@ ALLOWED = {
 }
 ROOMS = (  # of the compiler, each of which sees those before it
     *("watchers", "build_result", "engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
-    *("pipeline", "model_stage", "report_stage", "training_run_files", "cache_stage", "diff"),
+    *("listings", "pipeline", "model_stage", "report_stage", "training_run_files", "cache_stage", "diff"),
 )
 FOREIGN = {  # packages that only some may touch
     "torch": {"training"},

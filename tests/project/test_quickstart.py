@@ -15,7 +15,6 @@ from PIL import Image
 
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.spec import load_spec
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
@@ -45,7 +44,7 @@ def split_of(made: Plan) -> dict[str, str]:
     return {
         name: shard.split
         for shard in made.rows.shards
-        for name in shard_batch(made.rows_folder, shard.split, shard.number).column("id").to_pylist()
+        for name in made.rows.batch(shard).column("id").to_pylist()
     }
 
 
@@ -80,7 +79,7 @@ def test_every_photograph_is_trained_on_and_validated(photographs: ModuleType, p
 
 
 def test_its_plan_says_how_images_are_grouped(planned: Plan) -> None:
-    assert planned.groups
-    assert planned.groups.splits == {"train": 1, "validation": 1}
-    assert planned.groups.without == 0
+    assert planned.inputs.groups
+    assert planned.inputs.groups.splits == {"train": 1, "validation": 1}
+    assert planned.inputs.groups.without == 0
     assert not planned.warnings

@@ -17,7 +17,8 @@ import psutil
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.run.label_counts import by_rule
-from mlimg_build.compiler.run.task_runner import execute, tasks_of
+from mlimg_build.compiler.run.task_list import tasks_of
+from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.run.tasks import run
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.wordnet import load
@@ -112,9 +113,10 @@ def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
         # images are not what is measured: they are taken to be there
         made = replace(made, work=tuple(replace(work, why_images="") for work in made.work))
         watch.step("label tasks, with starting and stopping workers")
-        outcome = execute(made, store, backend(workers), lambda progress: None)
+        tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store)
+        outcome = execute(tasks, store, backend(workers), lambda progress: None)
         watch.step("counting")
-        positives, negatives = by_rule(made, store).sum(axis=1).T
+        positives, negatives = by_rule(made.work, store, len(made.facts.vocabulary)).sum(axis=1).T
     timed.plan, timed.worker_memory = made, outcome.peak_memory
     timed.positives, timed.negatives = int(positives.sum()), int(negatives.sum())
     return timed
@@ -123,7 +125,7 @@ def run_labels(loaded: LoadedSpec, out: Path, workers: int = 2) -> Timed:
 def spent(plan: Plan, folder: Path, shards: int = 64) -> dict[str, float]:
     """Milliseconds of a shard's labels by what they went into, measured in this process over a few shards."""
     work = tuple(replace(one, why_images="", why_labels="again") for one in plan.work[:shards])
-    tasks = tasks_of(replace(plan, work=work), Store(folder / ".mlimg" / "again"))
+    tasks = tasks_of(plan.loaded, plan.rows, plan.rules_file, work, Store(folder / ".mlimg" / "again"))
     run(tasks[0])
     profile = cProfile.Profile()
     with profile:

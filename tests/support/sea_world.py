@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from mlimg_build.compiler.lint.mapping_review import write_review
+from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.spec import LoadedSpec, load_spec
 
@@ -48,6 +50,11 @@ def spec(world: Path, old: str = "", new: str = "") -> LoadedSpec:
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as stream:
         return [*csv.DictReader(stream)]
+
+
+def write_mapping(made: Plan, path: Path) -> tuple[int, int]:
+    """The decisions of a plan as the file that people review."""
+    return write_review(made.loaded.spec, made.facts, made.graph, path)
 
 
 def state(path: Path, image: str) -> dict[str, tuple[int, float, str]]:

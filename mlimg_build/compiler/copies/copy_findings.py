@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlimg_build.compiler.copies.copy_tables import CopyCounts, CopyMembers, MergedCopies, merge_copies
+from mlimg_build.compiler.copies.copy_tables import CopyMembers, MergedCopies
 from mlimg_build.compiler.copies.duplicates import Copy
-from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.errors import Problem
+from mlimg_build.compiler.plan.image_groups import Groups
+from mlimg_build.compiler.plan.row_files import RowIndex
+from mlimg_build.compiler.plan.shard_work import ShardWork
+from mlimg_build.errors import LabelError, Problem
+from mlimg_build.spec import LoadedSpec
 
-__all__ = ["CopyFinding", "copy_findings", "torn_by_copies"]
+__all__ = ["CopyFinding", "copy_findings", "refuse_contradicting_copies", "torn_by_copies"]
 
 NAMED = 4  # copies of one file, or categories of one copy, that a message names
 
@@ -27,13 +30,13 @@ class CopyFinding:
 
 
 def copy_findings(
-    plan: Plan, groups: Sequence[Sequence[Copy]], names: Sequence[str]
-) -> tuple[CopyCounts, tuple[CopyFinding, ...]]:
-    """The copies in numbers, and one finding a file whose copies differ in something; other labels come first.
+    groups: Sequence[Sequence[Copy]], rows: RowIndex, work: Sequence[ShardWork], names: Sequence[str]
+) -> tuple[CopyFinding, ...]:
+    """One finding a file whose copies differ in something; other labels come first.
 
     `names` are those of the categories.
     """
-    members = CopyMembers(plan, groups)
+    members = CopyMembers(groups, rows, work)
     found = []
     edges = np.searchsorted(members.statements.image, np.arange(len(members.ids) + 1)).tolist()
     for start, stop in zip(members.start.tolist(), members.stop.tolist(), strict=True):
@@ -63,16 +66,31 @@ def copy_findings(
             more = f"; and {len(ids) - NAMED:,} more" if len(ids) > NAMED else ""
             where = f" ({', '.join(splits)})" if len(splits) > 1 else ""
             found.append(CopyFinding(ids, other, f"{said}{more}{where}"))
-    counts = merge_copies(plan, groups, merge=False).counts
-    return counts, tuple(sorted(found, key=lambda one: not one.other_labels))
+    return tuple(sorted(found, key=lambda one: not one.other_labels))
 
 
-def torn_by_copies(plan: Plan, merged: MergedCopies) -> list[Problem]:
+def refuse_contradicting_copies(loaded: LoadedSpec, merged: MergedCopies) -> None:
+    """Raises `LabelError` where statements about copies of one image contradict each other and the spec allows none."""
+    spec = loaded.spec
+    if spec.duplicates.exact == "merge" and merged.contradictions and spec.annotation.conflicts == "error":
+        raise LabelError(
+            Problem(
+                "contradiction",
+                f"{merged.counts.contradictions} statements about copies of one image contradict each other, and the "
+                f"spec allows none; the first: {'; '.join(merged.contradictions)}",
+                loaded.place("annotation", "conflicts"),
+                hint="settle them with `conflicts: prefer_verified` or `drop`, correct the sources, or let each copy "
+                "keep its own labels with `duplicates: {exact: report}`",
+            )
+        )
+
+
+def torn_by_copies(loaded: LoadedSpec, grouped: Groups | None, merged: MergedCopies) -> list[Problem]:
     """The warning that copies take images out of the split of their group; none where the spec has no groups."""
     files = merged.counts.across_splits
-    if plan.groups is None or not merged.moved or not files:
+    if grouped is None or not merged.moved or not files:
         return []
-    place = plan.loaded.place("split", "by") if plan.loaded.spec.split.by else None
+    place = loaded.place("split", "by") if loaded.spec.split.by else None
     what = "1 file lies" if files == 1 else f"{files:,} files lie"
     message = (
         f"{what} in groups of several splits and {'counts' if files == 1 else 'count'} in one of them, so these groups "

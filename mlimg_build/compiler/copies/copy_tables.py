@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.compiler.copies.duplicates import Copy
+from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.plan.annotation_rules import annotation_rules
-from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.plan.row_files import SOURCES, STATEMENT_FIELDS, shard_batch, statements_of
+from mlimg_build.compiler.plan.row_files import SOURCES, STATEMENT_FIELDS, RowIndex, Shard, statements_of
+from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.dataset import CopyTables
 from mlimg_build.dataset.format.counts import label_tally
 from mlimg_build.labels import ABSENT, PRESENT, Contradictions, LabelTable, Statements, derive
+from mlimg_build.spec import Spec
 
 __all__ = ["CopyCounts", "CopyMembers", "MergedCopies", "copies_attribute", "merge_copies"]
 
@@ -54,15 +56,23 @@ class MergedCopies:
     moved: tuple[str, ...] = ()
 
 
-def merge_copies(plan: Plan, groups: Sequence[Sequence[Copy]], *, merge: bool = True) -> MergedCopies:
+def merge_copies(
+    groups: Sequence[Sequence[Copy]],
+    spec: Spec,
+    facts: Facts,
+    rows: RowIndex,
+    work: Sequence[ShardWork],
+    *,
+    merge: bool = True,
+) -> MergedCopies:
     """The groups of `ordered_groups` as tables, with the labels that their statements make together.
 
-    Only rows are read, no image and no shard: the rows of a fraction are those of the whole, so a copy outside the
-    fraction is heard too. Without `merge` the tables are empty and the groups are counted only. Memory: the statements
-    of the copies.
+    `work` are the shards that are built. Only rows are read, no image and no shard: the rows of a fraction are those of
+    the whole, so a copy outside the fraction is heard too. Without `merge` the tables are empty and the groups are
+    counted only. Memory: the statements of the copies.
     """
-    members = CopyMembers(plan, groups)
-    made = _Merging(plan, members)
+    members = CopyMembers(groups, rows, work)
+    made = _Merging(members, spec, facts, rows)
     for first in range(0, len(groups), BLOCK):
         made.add(first, min(first + BLOCK, len(groups)))
     counts = CopyCounts(
@@ -74,28 +84,28 @@ def merge_copies(plan: Plan, groups: Sequence[Sequence[Copy]], *, merge: bool = 
         contradictions=made.between,
     )
     if not merge:
-        nothing = np.zeros((len(plan.facts.vocabulary), 2), np.int64)
+        nothing = np.zeros((len(facts.vocabulary), 2), np.int64)
         return MergedCopies(CopyTables(), nothing, counts, tuple(made.named))
     return MergedCopies(made.tables(), made.changed, counts, tuple(made.named), members.moved())
 
 
-def copies_attribute(plan: Plan, counts: CopyCounts, basis: str) -> dict[str, Any]:
+def copies_attribute(spec: Spec, counts: CopyCounts, basis: str) -> dict[str, Any]:
     """The attribute `copies` of a dataset: `basis` says where copies were looked for, "whole", "lock" or "fraction"."""
-    return {"exact": plan.loaded.spec.duplicates.exact, "basis": basis, **asdict(counts)}
+    return {"exact": spec.duplicates.exact, "basis": basis, **asdict(counts)}
 
 
 class CopyMembers:
     """The images of all groups, one after the other, with their statements (whose `image` is the member's number)."""
 
-    def __init__(self, plan: Plan, groups: Sequence[Sequence[Copy]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[Copy]], rows: RowIndex, work: Sequence[ShardWork]) -> None:
         copies = [one for group in groups for one in group]
         self.ids = [one.id for one in copies]
         size = np.array([len(group) for group in groups], np.int64)
         self.stop = np.cumsum(size)
         self.start = self.stop - size
         self.group = np.repeat(np.arange(len(groups)), size)
-        splits = list(dict.fromkeys(work.shard.split for work in plan.work))
-        here = {(work.shard.split, work.shard.number) for work in plan.work}
+        splits = list(dict.fromkeys(one.shard.split for one in work))
+        here = {(one.shard.split, one.shard.number) for one in work}
         self.splits = splits
         self.split_name = np.array([one.work.shard.split for one in copies], np.str_)
         inside = [(one.work.shard.split, one.work.shard.number) in here for one in copies]
@@ -107,16 +117,15 @@ class CopyMembers:
             ],
             np.int8,
         )
-        per_shard = plan.layout.images_per_shard
         self.row = np.array(
             [
-                one.work.shard.number * per_shard + one.row if there else -1
+                one.work.shard.first + one.row if there else -1
                 for one, there in zip(copies, inside, strict=True)
             ],
             np.int64,
         )
         self.source = np.zeros(len(copies), np.uint16)
-        self.statements = self._read(plan, copies)
+        self.statements = self._read(copies, rows)
 
     def different(self, values: npt.NDArray[Any]) -> int:
         """In how many groups a value is not the same for all members."""
@@ -134,17 +143,15 @@ class CopyMembers:
             for i in away[:NAMED].tolist()
         )
 
-    def _read(self, plan: Plan, copies: Sequence[Copy]) -> Statements:
-        of_shard: dict[tuple[str, int], list[int]] = defaultdict(list)
+    def _read(self, copies: Sequence[Copy], rows: RowIndex) -> Statements:
+        of_shard: dict[Shard, list[int]] = defaultdict(list)
         for member, one in enumerate(copies):
-            of_shard[one.work.shard.split, one.work.shard.number].append(member)
+            of_shard[one.work.shard].append(member)
         names = [field.name for field in fields(Statements)]
         parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in names}
-        for (split, number), listed in of_shard.items():
+        for shard, listed in of_shard.items():
             here = np.array(listed)
-            batch = shard_batch(plan.rows_folder, split, number).select(
-                ["source", *(name for name, _ in STATEMENT_FIELDS)]
-            )
+            batch = rows.batch(shard).select(["source", *(name for name, _ in STATEMENT_FIELDS)])
             chosen = batch.take([copies[member].row for member in listed])
             self.source[here] = chosen.column("source").to_numpy()
             found = statements_of(chosen)
@@ -159,13 +166,13 @@ class CopyMembers:
 class _Merging:
     """Works out the labels of groups, block by block."""
 
-    def __init__(self, plan: Plan, members: CopyMembers) -> None:
+    def __init__(self, members: CopyMembers, spec: Spec, facts: Facts, rows: RowIndex) -> None:
         self.members = members
-        self.hierarchy, self.pairs = plan.facts.hierarchy, plan.facts.pairs
+        self.hierarchy, self.pairs = facts.hierarchy, facts.pairs
         self.relation = self.pairs.relation(len(self.hierarchy))
-        self.annotation = annotation_rules(plan.loaded.spec)
-        self.wnids = plan.facts.vocabulary.wnids
-        self.source_of: npt.NDArray[np.uint16] = np.load(plan.rows_folder / SOURCES, allow_pickle=False)
+        self.annotation = annotation_rules(spec)
+        self.wnids = facts.vocabulary.wnids
+        self.source_of: npt.NDArray[np.uint16] = np.load(rows.folder / SOURCES, allow_pickle=False)
         self.added = np.isin(members.source, self.annotation.add_to)
         self.changed = np.zeros((len(self.wnids), 2), np.int64)
         self.merged = np.zeros(len(members.start), np.bool_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,12 +17,24 @@ import pyarrow.compute as pc
 
 from mlimg_build.compiler.catalog.external_partitions import ExternalPartitions
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.plan.plan import Plan, ShardWork
-from mlimg_build.compiler.plan.row_files import shard_batch
+from mlimg_build.compiler.plan.row_files import RowIndex
+from mlimg_build.compiler.plan.shard_layout import layout_of
+from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.dataset import order_key
 from mlimg_build.dataset.read.column_reader import read_array, read_texts
+from mlimg_build.spec import Spec
 
-__all__ = ["CopiesByDigest", "Copy", "KnownCopies", "copies", "groups_of_copies", "ordered_groups"]
+__all__ = [
+    "CopiesByDigest",
+    "Copy",
+    "KnownCopies",
+    "LockedWhole",
+    "copies",
+    "groups_of_copies",
+    "known_copies",
+    "ordered_groups",
+    "with_copies_outside",
+]
 
 DIGESTS = pa.schema([("key", pa.uint64()), ("column", pa.int32()), ("row", pa.int32())])
 
@@ -52,20 +64,28 @@ CopiesByDigest = Mapping[str, Sequence[Copy]]
 """sha256 (hex) → the images that have these bytes."""
 
 
-def groups_of_copies(plan: Plan, store: Store) -> CopiesByDigest:
+@dataclass(frozen=True, slots=True)
+class LockedWhole:
+    """A lock that was proved, and all rows and shards of the build of which a fraction is built."""
+
+    locked: KnownCopies
+    rows: RowIndex
+    work: Sequence[ShardWork]
+
+
+def groups_of_copies(spec: Spec, work: Sequence[ShardWork], store: Store) -> CopiesByDigest:
     """sha256 → the images that have these bytes, two at least, among the shards that are built.
 
     Memory: one range of digests (all digests where they are few), and the images that have copies.
     """
-    name = _column(plan)
-    built = [work for work in plan.work if store.has(work.images, asked_again=True)]
+    name = _column(spec)
+    built = [one for one in work if store.has(one.images, asked_again=True)]
     found: dict[str, list[Copy]] = defaultdict(list)
-    for number, rows in _repeated(store, [store.path(work.images) / name for work in built]):
-        work = built[number]
-        folder = store.path(work.images)
+    for number, rows in _repeated(store, [store.path(one.images) / name for one in built]):
+        folder = store.path(built[number].images)
         digest, ids = read_array(folder / name)[rows], read_texts(folder, "id").take(rows)
         for one, row, image_id in zip(digest, rows.tolist(), ids, strict=True):
-            found[one.tobytes().hex()].append(Copy(image_id, work, row))
+            found[one.tobytes().hex()].append(Copy(image_id, built[number], row))
     return {sha256: group for sha256, group in found.items() if len(group) > 1}
 
 
@@ -100,39 +120,38 @@ def _again(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32
     return column, row
 
 
-def ordered_groups(
-    plan: Plan,
-    store: Store,
-    locked: KnownCopies | None = None,
-    whole: Plan | None = None,
-    found: CopiesByDigest | None = None,
-) -> list[list[Copy]]:
-    """The groups of copies of a dataset, in the order of sha256(id), each with the image that counts first.
+def with_copies_outside(
+    found: CopiesByDigest, spec: Spec, work: Sequence[ShardWork], store: Store, whole: LockedWhole
+) -> CopiesByDigest:
+    """The groups of `groups_of_copies` with the copies that lie outside the fraction `work`, as the lock lists them.
 
-    `found` are those of `groups_of_copies`, where they are known already.
-
-    With the lock that was proved and the plan of the whole, of which `plan` is a fraction, the copies that lie outside
-    the fraction are members too: which image counts is then what it is in the whole.
+    Which image of a group counts is then what it is in the whole.
     """
-    found = groups_of_copies(plan, store) if found is None else found
+    repeated = whole.locked.repeated
+    if not repeated:
+        return found
     groups = {sha256: {one.id: one for one in group} for sha256, group in found.items()}
-    if locked is not None and whole is not None and locked.repeated:
-        here = {(work.shard.split, work.shard.number): work for work in plan.work}
-        listed: dict[str, dict[str, Copy]] = defaultdict(dict)
-        wanted: set[str] = set()
-        for copy in _listed(whole, locked):
-            work = here.get((copy.work.shard.split, copy.work.shard.number))
-            if work is None:
-                listed[locked.repeated[copy.id]][copy.id] = copy
-                continue
-            digest = read_array(store.path(work.images) / _column(plan))[copy.row]
-            listed[digest.tobytes().hex()][copy.id] = Copy(copy.id, work, copy.row)
-            wanted.add(digest.tobytes().hex())
-        for sha256 in wanted:
-            groups[sha256] = {**groups.get(sha256, {}), **listed[sha256]}
+    here = {(one.shard.split, one.shard.number): one for one in work}
+    listed: dict[str, dict[str, Copy]] = defaultdict(dict)
+    wanted: set[str] = set()
+    for copy in _listed(whole):
+        own = here.get((copy.work.shard.split, copy.work.shard.number))
+        if own is None:
+            listed[repeated[copy.id]][copy.id] = copy
+            continue
+        digest = read_array(store.path(own.images) / _column(spec))[copy.row].tobytes().hex()
+        listed[digest][copy.id] = Copy(copy.id, own, copy.row)
+        wanted.add(digest)
+    for sha256 in wanted:
+        groups[sha256] = {**groups.get(sha256, {}), **listed[sha256]}
+    return {sha256: tuple(group.values()) for sha256, group in groups.items()}
+
+
+def ordered_groups(found: CopiesByDigest) -> list[list[Copy]]:
+    """The groups of at least two copies in the order of sha256(id), each with the image that counts first."""
     ordered = [
-        sorted(group.values(), key=lambda one: order_key(one.id.encode()))
-        for group in groups.values()
+        sorted(group, key=lambda one: order_key(one.id.encode()))
+        for group in found.values()
         if len(group) > 1
     ]
     return sorted(ordered, key=lambda group: order_key(group[0].id.encode()))
@@ -143,58 +162,58 @@ def _prefixes(digest: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     return np.ascontiguousarray(digest[:, :8]).view("<u8").ravel().astype(np.uint64)
 
 
-def _listed(plan: Plan, locked: KnownCopies) -> Iterator[Copy]:
-    """The images of a plan that a lock lists as copies."""
-    listed = pa.array(list(locked.repeated), pa.string())
-    for work in plan.work:
-        ids = shard_batch(plan.rows_folder, work.shard.split, work.shard.number).column("id")
-        rows = np.flatnonzero(pc.is_in(ids, value_set=listed).to_numpy(zero_copy_only=False))
+def _listed(whole: LockedWhole) -> Iterator[Copy]:
+    """The images of the whole that its lock lists as copies."""
+    for work, ids, rows in _rows_of(whole.locked, whole.rows, whole.work):
         for row in rows.tolist():
             yield Copy(ids[row].as_py(), work, row)
 
 
-def copies(
-    plan: Plan,
-    store: Store,
-    before: KnownCopies | None,
-    groups: CopiesByDigest | None = None,
-) -> list[tuple[str, str]]:
+def _rows_of(
+    known: KnownCopies, rows: RowIndex, work: Sequence[ShardWork]
+) -> Iterator[tuple[ShardWork, pa.StringArray, npt.NDArray[np.int64]]]:
+    """Each shard with the ids of its images and the rows of those that a lock lists as copies."""
+    listed = pa.array(list(known.repeated), pa.string())
+    for one in work:
+        ids = rows.batch(one.shard).column("id")
+        yield one, ids, np.flatnonzero(pc.is_in(ids, value_set=listed).to_numpy(zero_copy_only=False))
+
+
+def copies(found: CopiesByDigest, known: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
     """(sha256, image id) of every image whose bytes another image has too, sorted.
 
-    `groups` are those of `groups_of_copies`, where they are known already.
-
-    Images of shards that are not built count with the copies that the lock `before` lists, where their shard still
-    follows from the same.
+    `found` are the groups of `groups_of_copies`, `known` the images of `known_copies`.
     """
-    groups = groups_of_copies(plan, store) if groups is None else groups
-    found = {(sha256, one.id) for sha256, group in groups.items() for one in group}
-    if before is not None and before.repeated:
-        found |= set(_known(plan, store, before))
-    images = Counter(sha256 for sha256, _ in found)
-    return sorted(pair for pair in found if images[pair[0]] > 1)
+    pairs = {(sha256, one.id) for sha256, group in found.items() for one in group} | {*known}
+    images = Counter(sha256 for sha256, _ in pairs)
+    return sorted(pair for pair in pairs if images[pair[0]] > 1)
 
 
-def _known(plan: Plan, store: Store, before: KnownCopies) -> Iterator[tuple[str, str]]:
-    """(sha256, image id) of the images that the lock lists, by what is built now, else as the lock says."""
-    listed = pa.array(list(before.repeated), pa.string())
-    keys = before.image_keys
-    for work in plan.work:
-        ids = shard_batch(plan.rows_folder, work.shard.split, work.shard.number).column("id")
-        rows = np.flatnonzero(pc.is_in(ids, value_set=listed).to_numpy(zero_copy_only=False))
-        if not len(rows):
+def known_copies(
+    before: KnownCopies, spec: Spec, rows: RowIndex, work: Sequence[ShardWork], store: Store
+) -> Iterator[tuple[str, str]]:
+    """(sha256, image id) of the images that a lock lists as copies, by what is built now, else as the lock says.
+
+    Images of shards that are not built are left out where their shard follows from something else than in the lock.
+    """
+    if not before.repeated:
+        return
+    for one, ids, at in _rows_of(before, rows, work):
+        if not len(at):
             continue
-        images = ids.take(pa.array(rows)).to_pylist()
-        if store.has(work.images, asked_again=True):
-            digest = read_array(store.path(work.images) / _column(plan))[rows]
+        images = ids.take(pa.array(at)).to_pylist()
+        known = before.image_keys.get((one.shard.split, one.shard.number))
+        if store.has(one.images, asked_again=True):
+            digests = read_array(store.path(one.images) / _column(spec))[at]
             yield from (
-                (bytes(one).hex(), image) for one, image in zip(digest, images, strict=True) if one.any()
+                (bytes(digest).hex(), image)
+                for digest, image in zip(digests, images, strict=True)
+                if digest.any()
             )
-        elif (known := keys.get((work.shard.split, work.shard.number))) and work.images.digest.startswith(
-            known
-        ):
+        elif known and one.images.digest.startswith(known):
             yield from ((before.repeated[image], image) for image in images)
 
 
-def _column(plan: Plan) -> str:
+def _column(spec: Spec) -> str:
     """The column with the digest of an image's file as its source has it."""
-    return "source_digest" if plan.layout.source_digest else "digest"
+    return "source_digest" if layout_of(spec).source_digest else "digest"

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.copies.copy_contradictions import Told, tally_copies
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, merge_copies
-from mlimg_build.compiler.copies.duplicates import Copy, groups_of_copies, ordered_groups
+from mlimg_build.compiler.copies.duplicates import CopiesByDigest, Copy, groups_of_copies, ordered_groups
 from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.plan.row_files import shard_batch
 from mlimg_build.compiler.run.assembly import noted
 from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS
 from mlimg_build.dataset.write.shard_writer import read_labels
@@ -46,6 +47,7 @@ def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None)
     keeps its own labels. Only shards whose labels are made count, for copies only those whose images are there. Memory:
     the contradictions of one shard, and the statements about copies, or the labels of shards with copies.
     """
+    spec, facts, catalogs = plan.loaded.spec, plan.facts, plan.inputs.catalogs
     counted: dict[tuple[Any, ...], int] = defaultdict(int)
     example: dict[tuple[Any, ...], str] = {}
     for work in plan.work:
@@ -55,26 +57,29 @@ def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None)
         columns = read_labels(store.path(work.labels), "contradictions", names)
         count = (columns["stop"] - columns["start"]).astype(np.int64)
         image = np.repeat(np.arange(len(count)), count)
-        batch = shard_batch(plan.rows_folder, work.shard.split, work.shard.number)
+        batch = plan.rows.batch(work.shard)
         for i in range(len(image)):
             key = (
                 int(columns["absent"][i]),
-                _who(plan, int(columns["absent_mapping"][i]), int(columns["absent_record"][i])),
+                _who(catalogs, facts, int(columns["absent_mapping"][i]), int(columns["absent_record"][i])),
                 int(columns["present"][i]),
-                _who(plan, int(columns["present_mapping"][i]), int(columns["present_record"][i])),
+                _who(catalogs, facts, int(columns["present_mapping"][i]), int(columns["present_record"][i])),
                 "people" if columns["confidence"][i] >= 1 else "machine",
                 int(columns["kept"][i]),
             )
             counted[key] += 1
             example.setdefault(key, batch.column("id")[int(image[i])].as_py())
-    if plan.loaded.spec.duplicates.exact == "merge":
-        copied = _within_files(plan, merged or merge_copies(plan, ordered_groups(plan, store)))
+    if spec.duplicates.exact == "merge":
+        if merged is None:
+            groups = ordered_groups(groups_of_copies(spec, plan.work, store))
+            merged = merge_copies(groups, spec, facts, plan.rows, plan.work)
+        copied = _within_files(catalogs, facts, merged)
     else:
-        copied = _between_copies(plan, store)
+        copied = _between_copies(catalogs, facts, groups_of_copies(spec, plan.work, store), store)
     for key, times, which in copied:
         counted[key] += times
         example.setdefault(key, which)
-    wnids, graph = plan.facts.vocabulary.wnids, plan.graph
+    wnids, graph = facts.vocabulary.wnids, plan.graph
     rows = [
         (
             *(wnids[absent], graph.name(wnids[absent]), said),
@@ -86,7 +91,9 @@ def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None)
     return sorted(rows, key=lambda row: (-row[8], *row[:8]))
 
 
-def _within_files(plan: Plan, merged: MergedCopies) -> Iterator[tuple[tuple[Any, ...], int, str]]:
+def _within_files(
+    catalogs: Sequence[Catalog], facts: Facts, merged: MergedCopies
+) -> Iterator[tuple[tuple[Any, ...], int, str]]:
     """What is said to be absent from one copy of a file and present in another, in how many files, and what stands."""
     columns = {name: np.asarray(values).tolist() for name, values in merged.tables.contradictions.items()}
     ids = merged.tables.members["id"]
@@ -95,8 +102,8 @@ def _within_files(plan: Plan, merged: MergedCopies) -> Iterator[tuple[tuple[Any,
         for i in range(start, stop):
             one, other = columns["absent_member"][i], columns["present_member"][i]
             if one != other:  # else it is one of the image's own, and counted there
-                denied = _who(plan, columns["absent_mapping"][i], columns["absent_record"][i])
-                stated = _who(plan, columns["present_mapping"][i], columns["present_record"][i])
+                denied = _who(catalogs, facts, columns["absent_mapping"][i], columns["absent_record"][i])
+                stated = _who(catalogs, facts, columns["present_mapping"][i], columns["present_record"][i])
                 key = (
                     columns["absent"][i],
                     denied,
@@ -109,7 +116,9 @@ def _within_files(plan: Plan, merged: MergedCopies) -> Iterator[tuple[tuple[Any,
         yield from ((key, 1, which) for key, which in found.items())
 
 
-def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...], int, str]]:
+def _between_copies(
+    catalogs: Sequence[Catalog], facts: Facts, groups: CopiesByDigest, store: Store
+) -> Iterator[tuple[tuple[Any, ...], int, str]]:
     """What is stated to be absent from one copy of an image and present in another, how often, and of which first."""
     names = ("start", "stop", "category", "state", "rule", "via", "mapping", "record")
     read: dict[str, dict[str, npt.NDArray[Any]] | None] = {}
@@ -124,21 +133,25 @@ def _between_copies(plan: Plan, store: Store) -> Iterator[tuple[tuple[Any, ...],
         labels = list(zip(*(columns[name][start:stop].tolist() for name in names[2:]), strict=True))
         return Told(
             {
-                category: _who(plan, *said)
+                category: _who(catalogs, facts, *said)
                 for category, state, rule, _, *said in labels
                 if state < 0 and rule == 0
             },
-            [(category, via, _who(plan, *said)) for category, state, _, via, *said in labels if state > 0],
+            [
+                (category, via, _who(catalogs, facts, *said))
+                for category, state, _, via, *said in labels
+                if state > 0
+            ],
         )
 
-    for group in groups_of_copies(plan, store).values():
+    for group in groups.values():
         for pair, count, (one, other) in tally_copies([told(copy) for copy in group]):
             yield (*pair, "copy", 2), count, f"{group[one].id} = {group[other].id}"
 
 
-def _who(plan: Plan, mapping: int, record: int) -> str:
+def _who(catalogs: Sequence[Catalog], facts: Facts, mapping: int, record: int) -> str:
     """The source and the list that a statement stands in."""
-    catalog = plan.catalogs[plan.facts.rows[mapping].source]
+    catalog = catalogs[facts.rows[mapping].source]
     lists: Sequence[str] = catalog.lists
     number, _ = place_of(record)
     return f"{catalog.name}/{lists[number]}" if record and lists else catalog.name

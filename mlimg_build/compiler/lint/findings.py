@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.compiler.copies.copy_findings import CopyFinding, copy_findings
-from mlimg_build.compiler.copies.copy_tables import copies_attribute
-from mlimg_build.compiler.copies.duplicates import ordered_groups
+from mlimg_build.compiler.copies.copy_tables import copies_attribute, merge_copies
+from mlimg_build.compiler.copies.duplicates import groups_of_copies, ordered_groups
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.facts.facts import dag_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
@@ -19,6 +20,7 @@ from mlimg_build.compiler.facts.unused_categories import UnusedCategory
 from mlimg_build.compiler.lint.contradictions import contradictions
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset.write.shard_writer import read_labels
 from mlimg_build.errors import Problem
@@ -27,6 +29,7 @@ from mlimg_build.labels import (
     NAME_DOUBTS,
     PRESENT,
     Finding,
+    Hierarchy,
     circular_parts,
     distinct_names,
     doubtful_findings,
@@ -35,6 +38,7 @@ from mlimg_build.labels import (
     shape,
     shared_images,
 )
+from mlimg_build.wordnet import NounGraph
 
 __all__ = ["PART_COLUMNS", "Lint", "lint_plan", "part_rows"]
 
@@ -64,34 +68,36 @@ class Lint:
 
 def lint_plan(plan: Plan, store: Store) -> Lint:
     """What there is to say about a plan whose labels are all in the store."""
-    wnids, hierarchy = plan.facts.vocabulary.wnids, plan.facts.hierarchy
+    spec, facts = plan.loaded.spec, plan.facts
+    wnids, hierarchy = facts.vocabulary.wnids, facts.hierarchy
     names = distinct_names(plan.graph, wnids)
-    rules = plan.loaded.spec.annotation
+    rules = spec.annotation
     whole = rules.positives == "ancestors" and rules.machine_levels == "all"
     findings = lint(
         plan.graph,
         wnids,
         hierarchy,
-        positives=by_rule(plan, store)[:, :, 0].sum(axis=1),
-        shared=None if whole else _shared(plan, store),
-        dag=None if plan.loaded.spec.hierarchy.parents == "all" else dag_of(plan.loaded, wnids, plan.graph),
+        positives=by_rule(plan.work, store, len(wnids))[:, :, 0].sum(axis=1),
+        shared=None if whole else _shared(hierarchy, plan.work, store),
+        dag=None if spec.hierarchy.parents == "all" else dag_of(plan.loaded, wnids, plan.graph),
         names=names,
     )
     form = shape(hierarchy)
-    accepted = accepted_from(plan.loaded.spec.vocabulary.mapping)
-    counts, copies = copy_findings(plan, ordered_groups(plan, store), names)
+    accepted = accepted_from(spec.vocabulary.mapping)
+    groups = ordered_groups(groups_of_copies(spec, plan.work, store))
+    counts = merge_copies(groups, spec, facts, plan.rows, plan.work, merge=False).counts
     built = [store.has(work.images, asked_again=True) for work in plan.work]
     return Lint(
-        joins=plan.joins,
-        findings=(*doubtful_findings(plan.facts.vocabulary.placed, accepted, plan.graph), *findings),
+        joins=plan.inputs.joins,
+        findings=(*doubtful_findings(facts.vocabulary.placed, accepted, plan.graph), *findings),
         unused=unused_rules(plan, store),
         unused_categories=plan.unused_categories,
-        source_categories=len(plan.facts.vocabulary.placed),
+        source_categories=len(facts.vocabulary.placed),
         left_out=plan.left_out,
         contradictions=contradictions(plan, store),
-        copies=copies,
-        copied=copies_attribute(plan, counts, "whole" if all(built) else "fraction") if any(built) else {},
-        pairs=tuple(row for row in pair_rows(plan.facts, plan.graph) if row.doubt),
+        copies=copy_findings(groups, plan.rows, plan.work, names),
+        copied=copies_attribute(spec, counts, "whole" if all(built) else "fraction") if any(built) else {},
+        pairs=tuple(row for row in pair_rows(facts, plan.graph) if row.doubt),
         shape={
             "categories": form.categories,
             "roots": form.roots,
@@ -104,10 +110,9 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
     )
 
 
-def part_rows(plan: Plan) -> list[tuple[str, ...]]:
+def part_rows(graph: NounGraph, wnids: Sequence[str]) -> list[tuple[str, ...]]:
     """Every part of a whole inside the vocabulary, for an allow-list: `circular` marks those that go round."""
-    graph = plan.graph
-    pairs = part_pairs(graph, plan.facts.vocabulary.wnids)
+    pairs = part_pairs(graph, wnids)
     round_ = {*circular_parts(graph, pairs)}
     return [
         (part, whole, graph.name(part), graph.name(whole), "x" if (part, whole) in round_ else "")
@@ -115,12 +120,11 @@ def part_rows(plan: Plan) -> list[tuple[str, ...]]:
     ]
 
 
-def _shared(plan: Plan, store: Store) -> npt.NDArray[np.int64]:
+def _shared(hierarchy: Hierarchy, work: Sequence[ShardWork], store: Store) -> npt.NDArray[np.int64]:
     """The images that carry both ends of each edge of the hierarchy, counted shard by shard."""
-    hierarchy = plan.facts.hierarchy
     total = np.zeros(hierarchy.parents.nnz, np.int64)
-    for work in plan.work:
-        columns = read_labels(store.path(work.labels), "labels", ("start", "stop", "state", "category"))
+    for one in work:
+        columns = read_labels(store.path(one.labels), "labels", ("start", "stop", "state", "category"))
         count = (columns["stop"] - columns["start"]).astype(np.int64)
         image = np.repeat(np.arange(len(count)), count)
         present = columns["state"] == PRESENT

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.atomic import write_synced
+from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_correction
-from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import MappedCategory, near_ties, same_names
 from mlimg_build.sources.image_paths import composed
-from mlimg_build.spec import LoadedSpec
+from mlimg_build.spec import LoadedSpec, Spec
+from mlimg_build.wordnet import NounGraph
 
 __all__ = ["COLUMNS", "for_review", "review_records", "review_rows", "write_review"]
 
@@ -40,19 +41,19 @@ COLUMNS = (
 ALTERNATIVES = 5
 
 
-def review_rows(plan: Plan) -> list[tuple[str, ...]]:
+def review_rows(spec: Spec, facts: Facts, graph: NounGraph) -> list[tuple[str, ...]]:
     """One row a source category that a name or a person decided: those in doubt, then the least certain and frequent.
 
     Categories that their source gives a WordNet id need no review and are left out.
     """
-    doubts = _doubts(plan)
+    doubts = _doubts(spec, facts)
     return [
-        _row(plan, row, doubts.get((row.decision.source, row.decision.id), ()))
-        for row in _wanted(plan, doubts)
+        _row(graph, row, doubts.get((row.decision.source, row.decision.id), ()))
+        for row in _wanted(facts, doubts)
     ]
 
 
-def write_review(plan: Plan, path: Path) -> tuple[int, int]:
+def write_review(spec: Spec, facts: Facts, graph: NounGraph, path: Path) -> tuple[int, int]:
     """Writes the rows to `path`; returns their number and how many of them a person has confirmed.
 
     What people wrote into `path` stays: signed rows, also about categories that no source has today; a synset or
@@ -60,16 +61,16 @@ def write_review(plan: Plan, path: Path) -> tuple[int, int]:
     another time is replaced. Raises `SpecError` `not-replaceable` where `path` is no such CSV.
     """
     extra, there = _there(path)
-    decisions = {(row.decision.source, row.decision.id): row.decision for row in plan.facts.vocabulary.placed}
+    decisions = {(row.decision.source, row.decision.id): row.decision for row in facts.vocabulary.placed}
     rows = []
-    for row in review_rows(plan):
+    for row in review_rows(spec, facts, graph):
         mine = dict(zip(COLUMNS, row, strict=True))
         key = (mine["source"], mine["category"])
         old = there.pop(key, {})
-        if old and not mine["reviewer"] and is_correction(old, decisions[key], plan.graph):
+        if old and not mine["reviewer"] and is_correction(old, decisions[key], graph):
             wnid = old["wnid"]
             mine |= {"wnid": wnid, "relation": (old.get("relation") or mine["relation"]) if wnid else ""}
-            mine["synset"] = described(plan.graph, wnid)
+            mine["synset"] = described(graph, wnid)
             mine["evidence"] = f"{CORRECTED}; {mine['evidence']}"
         rows.append([*mine.values(), *(old.get(name, "") for name in extra)])
     signed = [old for old in there.values() if old.get("reviewer")]
@@ -78,11 +79,11 @@ def write_review(plan: Plan, path: Path) -> tuple[int, int]:
     return len(rows), sum(bool(row[COLUMNS.index("reviewer")]) for row in rows)
 
 
-def review_records(plan: Plan) -> list[dict[str, Any]]:
+def review_records(spec: Spec, facts: Facts, graph: NounGraph) -> list[dict[str, Any]]:
     """The same rows as plain values: numbers are numbers, None is what there is not."""
-    doubts = _doubts(plan)
+    doubts = _doubts(spec, facts)
     records = []
-    for row in _wanted(plan, doubts):
+    for row in _wanted(facts, doubts):
         decision = row.decision
         records.append(
             {
@@ -90,13 +91,13 @@ def review_records(plan: Plan) -> list[dict[str, Any]]:
                 "category": decision.id,
                 "name": decision.name or None,
                 "wnid": decision.wnid,
-                "synset": described(plan.graph, decision.wnid) or None,
+                "synset": described(graph, decision.wnid) or None,
                 "relation": decision.relation if decision.wnid else None,
                 "method": decision.method,
                 "score": round(decision.score, 3),
                 "images": row.images,
                 "alternatives": [
-                    {"wnid": one.wnid, "name": plan.graph.name(one.wnid), "score": one.score}
+                    {"wnid": one.wnid, "name": graph.name(one.wnid), "score": one.score}
                     for one in decision.alternatives[:ALTERNATIVES]
                 ],
                 "evidence": [*doubts.get((decision.source, decision.id), ()), *decision.evidence],
@@ -118,11 +119,11 @@ def for_review(loaded: LoadedSpec) -> LoadedSpec:
     return replace(loaded, spec=loaded.spec.model_copy(update={"vocabulary": vocabulary}))
 
 
-def _doubts(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
+def _doubts(spec: Spec, facts: Facts) -> dict[tuple[str, str], tuple[str, ...]]:
     """Why a name may well mean something else, for each category of which that is so."""
-    placed = plan.facts.vocabulary.placed
+    placed = facts.vocabulary.placed
     said: dict[tuple[str, str], tuple[str, ...]] = {}
-    for row in near_ties(placed, accepted_from(plan.loaded.spec.vocabulary.mapping)):
+    for row in near_ties(placed, accepted_from(spec.vocabulary.mapping)):
         said[row.decision.source, row.decision.id] = ("a second sense is nearly as likely",)
     for group in same_names(placed):
         for row in group:
@@ -132,26 +133,25 @@ def _doubts(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
     return said
 
 
-def _wanted(plan: Plan, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> list[MappedCategory]:
-    placed = [row for row in plan.facts.vocabulary.placed if row.decision.method != "same_id"]
+def _wanted(facts: Facts, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> list[MappedCategory]:
+    placed = [row for row in facts.vocabulary.placed if row.decision.method != "same_id"]
     wanted = [row for row in placed if row.fate != "excluded" or row.decision.reviewer]
     return sorted(
         wanted, key=lambda row: _order(row, bool(doubts.get((row.decision.source, row.decision.id))))
     )
 
 
-def _row(plan: Plan, row: MappedCategory, doubts: Sequence[str]) -> tuple[str, ...]:
+def _row(graph: NounGraph, row: MappedCategory, doubts: Sequence[str]) -> tuple[str, ...]:
     decision = row.decision
     others = [
-        f"{one.wnid} {plan.graph.name(one.wnid)} {one.score:.2f}"
-        for one in decision.alternatives[:ALTERNATIVES]
+        f"{one.wnid} {graph.name(one.wnid)} {one.score:.2f}" for one in decision.alternatives[:ALTERNATIVES]
     ]
     return (
         decision.source,
         decision.id,
         decision.name,
         decision.wnid or "",
-        described(plan.graph, decision.wnid),
+        described(graph, decision.wnid),
         decision.relation if decision.wnid else "",
         decision.method,
         f"{decision.score:.3f}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,19 @@ import numpy as np
 import yaml
 
 from mlimg_build.atomic import explaining_full_disk, replacing, write_synced
-from mlimg_build.compiler.copies.duplicates import CopiesByDigest, copies
+from mlimg_build.compiler.copies.duplicates import CopiesByDigest, copies, groups_of_copies, known_copies
 from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.assembly import evidence, plan_digest
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import DOUBTS, distinct_names, merges
+from mlimg_build.wordnet import NounGraph
 
 __all__ = ["ensure_replaceable", "lock_files", "write_lock"]
 
@@ -63,15 +66,18 @@ def lock_files(
 
     `groups` are those of `groups_of_copies`, where they are known already.
     """
-    shards = list(_shards(plan, store, before))
+    spec, facts, graph = plan.loaded.spec, plan.facts, plan.graph
+    shards = list(_shards(plan.work, store, before))
     if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan):
         dataset = before.head.get("dataset")
     head = yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
+    found = groups_of_copies(spec, plan.work, store) if groups is None else groups
+    known = () if before is None else known_copies(before, spec, plan.rows, plan.work, store)
     tables = {
-        "categories.csv": _categories(plan, store),
-        "mappings.csv": _mappings(plan),
-        "cooccurrence.csv": _pairs(plan),
-        "duplicates.csv": copies(plan, store, before, groups),
+        "categories.csv": _categories(facts, graph, plan.work, store),
+        "mappings.csv": _mappings(facts),
+        "cooccurrence.csv": _pairs(facts, graph),
+        "duplicates.csv": copies(found, known),
         "shards.csv": shards,
     }
     return {
@@ -81,7 +87,7 @@ def lock_files(
 
 
 def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
-    spec = plan.loaded.spec
+    spec, inputs = plan.loaded.spec, plan.inputs
     return {
         "lock": LOCK_FORMAT,
         "name": spec.name,
@@ -95,16 +101,16 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
                 "statements": len(catalog.statements),
                 "files": [f"{digest}  {name}" for name, digest in catalog.files],
             }
-            for catalog in plan.catalogs
+            for catalog in inputs.catalogs
         },
-        **({"files": dict(plan.lists)} if plan.lists else {}),
+        **({"files": dict(inputs.lists)} if inputs.lists else {}),
         "duplicates": spec.duplicates.exact,
         "categories": len(plan.facts.vocabulary),
         "implied_pairs": plan.facts.hierarchy.pairs,
         "merged": {
             way: merge._asdict() for way, merge in merges(plan.facts.vocabulary).items() if merge.categories
         },
-        **({} if plan.groups is None else {"groups": plan.groups.record()}),
+        **({} if inputs.groups is None else {"groups": inputs.groups.record()}),
         "images": sum(shard.images for shard in plan.rows.shards),
         "shards": len(plan.rows.shards),
         "plan": plan_digest(plan),
@@ -112,14 +118,16 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
     }
 
 
-def _categories(plan: Plan, store: Store) -> Iterator[tuple[Any, ...]]:
-    vocabulary, parents = plan.facts.vocabulary, plan.facts.hierarchy.parents
+def _categories(
+    facts: Facts, graph: NounGraph, work: Sequence[ShardWork], store: Store
+) -> Iterator[tuple[Any, ...]]:
+    vocabulary, parents = facts.vocabulary, facts.hierarchy.parents
     origins: dict[str, list[str]] = {}
     for row in vocabulary.placed:
         if row.fate == "used" and row.wnid:
             origins.setdefault(row.wnid, []).append(f"{row.decision.source}:{row.decision.id} ({row.images})")
-    names = distinct_names(plan.graph, vocabulary.wnids)
-    counted = by_rule(plan, store)
+    names = distinct_names(graph, vocabulary.wnids)
+    counted = by_rule(work, store, len(vocabulary))
     for i, wnid in enumerate(vocabulary.wnids):
         above = parents.indices[parents.indptr[i] : parents.indptr[i + 1]]
         listed = " ".join(vocabulary.wnids[int(parent)] for parent in np.sort(above))
@@ -136,7 +144,7 @@ def _categories(plan: Plan, store: Store) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
+def _mappings(facts: Facts) -> list[tuple[Any, ...]]:
     return sorted(
         (
             row.decision.source,
@@ -151,14 +159,14 @@ def _mappings(plan: Plan) -> list[tuple[Any, ...]]:
             row.decision.reviewer,
             evidence(row),
         )
-        for row in plan.facts.vocabulary.placed
+        for row in facts.vocabulary.placed
     )
 
 
-def _pairs(plan: Plan) -> Iterator[tuple[Any, ...]]:
-    found = plan.facts.found
-    pairs, wnids = found.pairs, plan.facts.vocabulary.wnids
-    names = distinct_names(plan.graph, wnids) if len(pairs) else ()
+def _pairs(facts: Facts, graph: NounGraph) -> Iterator[tuple[Any, ...]]:
+    found = facts.found
+    pairs, wnids = found.pairs, facts.vocabulary.wnids
+    names = distinct_names(graph, wnids) if len(pairs) else ()
     columns = (pairs.antecedent, pairs.consequent, pairs.together, pairs.images, pairs.bound, found.adds)
     judged = (found.doubt, pairs.vetoed, found.veto, found.accepted)
     for low, high, together, images, bound, adds, doubt, left_out, veto, accepted in zip(
@@ -171,15 +179,15 @@ def _pairs(plan: Plan) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _shards(plan: Plan, store: Store, before: Locked | None) -> Iterator[tuple[Any, ...]]:
+def _shards(work: Sequence[ShardWork], store: Store, before: Locked | None) -> Iterator[tuple[Any, ...]]:
     known: Mapping[tuple[str, str, str], str] = {} if before is None else before.digests
-    for work in plan.work:
-        row: list[Any] = [work.shard.split, work.shard.number, work.shard.images]
-        keys = (work.images.digest[:KEY], work.labels.digest[:KEY])
+    for one in work:
+        row: list[Any] = [one.shard.split, one.shard.number, one.shard.images]
+        keys = (one.images.digest[:KEY], one.labels.digest[:KEY])
         digests = []
-        for key, kind, short in ((work.images, "images", keys[0]), (work.labels, "labels", keys[1])):
+        for key, kind, short in ((one.images, "images", keys[0]), (one.labels, "labels", keys[1])):
             if store.has(key):
                 digests.append(read_result(store.path(key), kind)["digest"])
             else:
-                digests.append(known.get((kind, f"{work.shard.split}/{work.shard.number}", short), ""))
+                digests.append(known.get((kind, f"{one.shard.split}/{one.shard.number}", short), ""))
         yield (*row, *keys, *digests)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,15 @@ from mlimg_build.compiler.facts.unused_categories import reason_codes
 from mlimg_build.compiler.plan.partitions import Cuts, Part, View, cut, ranges, slice_of, views
 from mlimg_build.spec import Spec
 
-__all__ = ["COLUMNS", "REASONS", "LeftOutImages", "by_reason", "reason_numbers", "write_left_out"]
+__all__ = [
+    "COLUMNS",
+    "REASONS",
+    "LeftOutImages",
+    "by_reason",
+    "reason_numbers",
+    "sum_by_reason",
+    "write_left_out",
+]
 
 REASONS: dict[str, str] = {
     "unresolved": "no noun of WordNet has the name of its category",
@@ -127,6 +136,14 @@ def reason_numbers(spec: Spec, facts: Facts) -> list[npt.NDArray[np.int8]]:
 def by_reason(counts: npt.NDArray[np.int64]) -> dict[str, int]:
     """The counts of images by reason, without those that are 0."""
     return {reason: count for reason, count in zip(REASONS, counts.tolist(), strict=True) if count}
+
+
+def sum_by_reason(left_out: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The images of all sources by reason, in the order of `REASONS`, without those that are 0."""
+    total = Counter[str]()
+    for reasons in left_out:
+        total.update(reasons)
+    return {reason: total[reason] for reason in REASONS if total[reason]}
 
 
 def write_left_out(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.facts.facts import Facts
-from mlimg_build.compiler.plan.row_files import Rows, shard_batch, statements_of
+from mlimg_build.compiler.plan.row_files import RowIndex, statements_of
 from mlimg_build.errors import LabelError, Problem
 from mlimg_build.labels import resolve_contradictions
 from mlimg_build.spec import LoadedSpec
@@ -15,7 +15,9 @@ FORMAT = 1
 NAMED = 10
 
 
-def refuse_contradictions(loaded: LoadedSpec, facts: Facts, store: Store, rows_key: Key, rows: Rows) -> None:
+def refuse_contradictions(
+    loaded: LoadedSpec, facts: Facts, store: Store, rows_key: Key, rows: RowIndex
+) -> None:
     """Raises `LabelError` with the first contradictions among the statements of an image, where there are any.
 
     That there are none is kept in the store; it follows from the rows and from what the facts imply.
@@ -23,20 +25,18 @@ def refuse_contradictions(loaded: LoadedSpec, facts: Facts, store: Store, rows_k
     key = Key("uncontradicted", FORMAT, {"rows": rows_key.digest, "facts": facts.digest})
     if store.has(key):
         return
-    folder = store.path(rows_key)
     found = 0
     listed: list[str] = []
-    for split in dict.fromkeys(shard.split for shard in rows.shards):
-        for shard in rows.of(split):
-            batch = shard_batch(folder, split, shard.number)
-            statements = statements_of(batch)
-            _, clashes = resolve_contradictions(statements, facts.hierarchy, "error")
-            found += len(clashes)
-            wnids = facts.vocabulary.wnids
-            for absent, present in zip(clashes.absent[: NAMED - len(listed)], clashes.present, strict=False):
-                image = batch.column("id")[int(statements.image[absent])]
-                denied, stated = wnids[statements.category[absent]], wnids[statements.category[present]]
-                listed.append(f"{image}: {denied} absent, {stated} present")
+    for shard in rows.shards:
+        batch = rows.batch(shard)
+        statements = statements_of(batch)
+        _, clashes = resolve_contradictions(statements, facts.hierarchy, "error")
+        found += len(clashes)
+        wnids = facts.vocabulary.wnids
+        for absent, present in zip(clashes.absent[: NAMED - len(listed)], clashes.present, strict=False):
+            image = batch.column("id")[int(statements.image[absent])]
+            denied, stated = wnids[statements.category[absent]], wnids[statements.category[present]]
+            listed.append(f"{image}: {denied} absent, {stated} present")
     if found:
         raise LabelError(
             Problem(

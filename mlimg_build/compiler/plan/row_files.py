@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import pyarrow.compute as pc
 from mlimg_build.compiler.catalog.arrow_tables import open_batches
 from mlimg_build.labels import Statements
 
-__all__ = ["SOURCES", "Rows", "Shard", "file_name", "hint_of", "shard_batch", "statements_of"]
+__all__ = ["SOURCES", "RowIndex", "Shard", "file_name", "hint_of", "shard_batch", "statements_of"]
 
 SHARDS_PER_FILE = 32
 SOURCES = "sources.npy"  # uint16[mappings]: the source of each source category
@@ -45,11 +48,13 @@ SCHEMA = pa.schema([*IMAGE_FIELDS, MTIME, *STATEMENT_FIELDS])
 class Shard:
     """One shard to be: its batch in the split's file, and the digests of what its images and its labels follow from.
 
-    `hint` digests times of change; `bytes` counts the sizes that are known.
+    `first` is the row of its first image in the split. `hint` digests times of change; `bytes` counts the sizes that
+    are known.
     """
 
     split: str
     number: int
+    first: int
     images: int
     bytes: int
     image_rows: str
@@ -58,13 +63,14 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """All shards of all splits, and the licences behind their codes.
+class RowIndex:
+    """The shards of all splits, the folder in which their rows lie, and the licences behind their codes.
 
     `dropped` counts images left out because no label of theirs counts, and `left_out` the same by source and reason
     (of `left_out.REASONS`); `below` counts statements under `min_confidence`.
     """
 
+    folder: Path
     shards: tuple[Shard, ...]
     licences: tuple[str, ...]
     dropped: int
@@ -75,15 +81,44 @@ class Rows:
         """The shards of one split, in order."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
+    def first_shards(self, fraction: float) -> tuple[Shard, ...]:
+        """The first shards of each split, at least one: a prefix of the whole."""
+        chosen: list[Shard] = []
+        for split in dict.fromkeys(shard.split for shard in self.shards):
+            shards = self.of(split)
+            chosen += shards[: max(1, math.ceil(Fraction(str(fraction)) * len(shards)))]
+        return tuple(chosen)
+
+    def batch(self, shard: Shard) -> pa.RecordBatch:
+        """The rows of one shard, mapped from disk."""
+        return shard_batch(self.folder, shard.split, shard.number)
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The number of images in each split."""
+        images: Counter[str] = Counter()
+        for shard in self.shards:
+            images[shard.split] += shard.images
+        return dict(images)
+
     def record(self) -> dict[str, Any]:
-        """The rows as JSON."""
-        return asdict(self)
+        """The index as JSON, without what follows from the rest: its folder, and the first row of each shard."""
+        record = asdict(self)
+        del record["folder"]
+        for shard in record["shards"]:
+            del shard["first"]
+        return record
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Rows:
-        """The rows that `record` made."""
-        shards = tuple(Shard(**shard) for shard in record["shards"])
-        return cls(**{**record, "shards": shards, "licences": tuple(record["licences"])})
+    def from_record(cls, record: dict[str, Any], folder: Path) -> RowIndex:
+        """The index of the rows in `folder`, of which `record` was made."""
+        shards: list[Shard] = []
+        rows: Counter[str] = Counter()  # split → those of the shards so far
+        for shard in record["shards"]:
+            shards.append(Shard(**shard, first=rows[shard["split"]]))
+            rows[shard["split"]] += shard["images"]
+        licences = tuple(record["licences"])
+        return cls(**{**record, "folder": folder, "shards": tuple(shards), "licences": licences})
 
 
 def shard_batch(folder: Path, split: str, number: int) -> pa.RecordBatch:

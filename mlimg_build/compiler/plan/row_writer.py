@@ -24,7 +24,7 @@ from mlimg_build.compiler.plan.row_files import (
     SHARDS_PER_FILE,
     SOURCES,
     STATEMENT_FIELDS,
-    Rows,
+    RowIndex,
     Shard,
     file_name,
     hint_of,
@@ -40,8 +40,8 @@ SURVEYED = 32  # blocks at a time
 
 def write_rows(
     spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK
-) -> Rows:
-    """Writes one record batch a shard into files that `shard_batch` reads, and returns what they hold.
+) -> RowIndex:
+    """Writes one record batch a shard into files that `shard_batch` reads, and returns their index.
 
     Images are ordered by sha256 of their ids. The split of an image is drawn from the same hash, so it depends
     on nothing but its id, unless its source is put into a split as a whole. The catalogs are read in stretches, in
@@ -73,7 +73,8 @@ def write_rows(
         for stretch in layer.stretches(split, ends[:, split], licences)
     ]
     shards = [shard for written in in_threads(layer.write, stretches) for shard in written]
-    return Rows(
+    return RowIndex(
+        folder=folder,
         shards=tuple(shards),
         licences=licences,
         dropped=sum(len(catalog.images) for catalog in catalogs) - int(counted.rows.sum()),
@@ -191,7 +192,8 @@ class _Layer:
             batches.append(batch)
             here = slice(start, start + self.per_shard)
             hint = hint_of(mtimes[here], ctimes[here])
-            shards.append(_shard(name, stretch.file * SHARDS_PER_FILE + number, batch, hint))
+            place = (name, stretch.file * SHARDS_PER_FILE + number, stretch.start + start)
+            shards.append(_shard(*place, batch, hint))
         write_batches(self.folder / file_name(name, stretch.file), SCHEMA, batches)
         return shards
 
@@ -245,11 +247,12 @@ def _lists(parts: Sequence[Part], order: npt.NDArray[np.int64]) -> list[pa.ListA
     ]
 
 
-def _shard(split: str, number: int, batch: pa.RecordBatch, hint: str) -> Shard:
+def _shard(split: str, number: int, first: int, batch: pa.RecordBatch, hint: str) -> Shard:
     sizes = batch.column("size").to_numpy()
     return Shard(
         split=split,
         number=number,
+        first=first,
         images=len(batch),
         bytes=int(sizes[sizes > 0].sum()),
         image_rows=digest_columns(batch, [name for name, _ in IMAGE_FIELDS]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ import numpy as np
 import mlimg_build
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, copies_attribute
 from mlimg_build.compiler.engine.cache import Key, Store
+from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.facts.pair_counts import pairs_digest
 from mlimg_build.compiler.facts.pair_table import left_out_pairs, pair_rows
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset import (
     CategoryColumns,
@@ -26,13 +27,13 @@ from mlimg_build.dataset import (
 )
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
-from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, MappedCategory
-from mlimg_build.sources.note_codes import NOTE_CODES, lost, used
-from mlimg_build.spec import digest_of
+from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, MappedCategory, Pairs
+from mlimg_build.sources.note_codes import lost, used
+from mlimg_build.spec import Spec, digest_of
 
 ALTERNATIVES = 3  # senses that are told beside the chosen one
 
-__all__ = ["evidence", "failures", "finish", "noted", "passed_over", "plan_digest"]
+__all__ = ["evidence", "finish", "noted", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: str) -> str:
@@ -40,7 +41,8 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
 
     `basis` says among which images copies were looked for, as `merged` has them: "whole", "lock" or "fraction".
     """
-    positives, negatives = np.moveaxis(by_rule(plan, store).sum(axis=1) + merged.changed, 1, 0)
+    labels = by_rule(plan.work, store, len(plan.facts.vocabulary))
+    positives, negatives = np.moveaxis(labels.sum(axis=1) + merged.changed, 1, 0)
     graph, wnids = plan.graph, plan.facts.vocabulary.wnids
     parents = plan.facts.hierarchy.parents
     splits: dict[str, list[ShardOutput]] = {}
@@ -48,10 +50,10 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
         splits.setdefault(work.shard.split, []).append(
             ShardOutput(store.path(work.images), store.path(work.labels))
         )
-    _refuse_another(plan, path)
+    _refuse_another(plan.loaded.spec.name, plan.fraction, path)
     return assemble(
         path,
-        layout=plan.layout,
+        layout=layout_of(plan.loaded.spec),
         splits=splits,
         categories=CategoryColumns(
             wnid=wnids,
@@ -61,13 +63,16 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
             positives=positives,
             negatives=negatives,
         ),
-        mappings=_mappings(plan),
-        pairs=_pairs(plan),
-        attributes={**_attributes(plan, store), "copies": copies_attribute(plan, merged.counts, basis)},
+        mappings=_mappings(plan.facts),
+        pairs=_pairs(plan.facts.pairs),
+        attributes={
+            **_attributes(plan, store),
+            "copies": copies_attribute(plan.loaded.spec, merged.counts, basis),
+        },
         copies=merged.tables,
         tables={
             "rules": list(RULES),
-            "sources": [catalog.name for catalog in plan.catalogs],
+            "sources": [catalog.name for catalog in plan.inputs.catalogs],
             "licences": list(plan.rows.licences),
             "statuses": [status.name for status in STATUSES],
             "methods": list(METHODS),
@@ -77,34 +82,16 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
     )
 
 
-def _refuse_another(plan: Plan, path: Path) -> None:
+def _refuse_another(name: str, fraction: float, path: Path) -> None:
     """Raises `BuildError` where `path` holds the dataset of another spec or another fraction."""
     try:
         with open_dataset(path) as dataset:
             there = (dataset.attributes.get("name"), dataset.attributes.get("fraction"))
     except DatasetError:
         return  # nothing, or what `assemble` itself refuses
-    if there != (plan.loaded.spec.name, plan.fraction):
+    if there != (name, fraction):
         message = f"{path} is the dataset {there[0]} (fraction {there[1]}), so it is not replaced"
         raise BuildError(Problem("not-replaceable", message, hint="give another --out, or move it away"))
-
-
-def failures(plan: Plan, store: Store) -> Iterator[tuple[str, str, str]]:
-    """(image id, status, reason) of every image that has no bytes, in the order of the rows."""
-    for work in plan.work:
-        entry = store.entry(work.images)
-        yield from (tuple(row) for row in entry["notes"]["failures"]) if entry else ()
-
-
-def passed_over(plan: Plan) -> Iterator[tuple[str, str, int, str, str, str]]:
-    """(source, code, count, example, "lost" or "used", what the code means) of all that is worth a look in a source."""
-    for catalog in plan.catalogs:
-        for code, count in sorted(catalog.notes.counts.items()):
-            fate, meaning = "lost" if NOTE_CODES[code].lost else "used", NOTE_CODES[code].meaning
-            yield from (
-                (catalog.name, code, count, example, fate, meaning)
-                for example in catalog.notes.examples[code]
-            )
 
 
 def plan_digest(plan: Plan) -> str:
@@ -128,23 +115,23 @@ def plan_digest(plan: Plan) -> str:
             ],
             "bounds": pairs_digest(plan.facts.pairs),
             "wordnet": plan.graph.digest,
-            "sources": [catalog.name for catalog in plan.catalogs],
+            "sources": [catalog.name for catalog in plan.inputs.catalogs],
             "licences": list(plan.rows.licences),
             "duplicates": plan.loaded.spec.duplicates.exact,
         }
     )
 
 
-def _mappings(plan: Plan) -> MappingColumns:
-    placed, rows = plan.facts.vocabulary.placed, plan.facts.rows
+def _mappings(facts: Facts) -> MappingColumns:
+    placed, rows = facts.vocabulary.placed, facts.rows
     return MappingColumns(
         source=np.array([row.source for row in rows], np.uint16),
         id=[row.decision.id for row in placed],
         name=[row.decision.name for row in placed],
-        category=plan.facts.vocabulary.category_of,
+        category=facts.vocabulary.category_of,
         method=np.array([METHODS.index(row.decision.method) for row in placed], np.uint8),
         score=np.array([round(row.decision.score, 3) for row in placed], np.float32),
-        narrower=plan.facts.vocabulary.narrower.astype(np.uint8),
+        narrower=facts.vocabulary.narrower.astype(np.uint8),
         fate=np.array([FATES.index(row.fate) for row in placed], np.uint8),
         relation=np.array([RELATIONS.index(row.decision.relation) for row in placed], np.uint8),
         synset=[row.decision.wnid or "" for row in placed],
@@ -153,8 +140,7 @@ def _mappings(plan: Plan) -> MappingColumns:
     )
 
 
-def _pairs(plan: Plan) -> PairColumns:
-    pairs = plan.facts.pairs
+def _pairs(pairs: Pairs) -> PairColumns:
     used = ~pairs.vetoed
     return PairColumns(
         antecedent=pairs.antecedent[used],
@@ -186,7 +172,7 @@ def _clauses(row: MappedCategory) -> list[str]:
 
 
 def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
-    spec = plan.loaded.spec
+    spec, groups = plan.loaded.spec, plan.inputs.groups
     return {
         "name": spec.name,
         "version": spec.version,
@@ -206,29 +192,28 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
                 "noted": used(catalog.notes.counts),
                 "left_out": plan.rows.left_out.get(catalog.name, {}),
             }
-            for catalog in plan.catalogs
+            for catalog in plan.inputs.catalogs
         },
         "images_without_label": plan.rows.dropped,
         "left_out": plan.left_out,
         "pairs_left_out": left_out_pairs(pair_rows(plan.facts, plan.graph)),
         "labels_below_confidence": plan.rows.below,
-        "annotation": _annotation(plan),
+        "annotation": _annotation(spec),
         "contradictions": sum(noted(store, work.labels, "contradictions") for work in plan.work),
-        **({} if plan.groups is None else {"groups": plan.groups.record()}),
+        **({} if groups is None else {"groups": groups.record()}),
     }
 
 
-def _annotation(plan: Plan) -> dict[str, Any]:
+def _annotation(spec: Spec) -> dict[str, Any]:
     """The rules that `mlimg verify --labels` derives every label again with."""
-    rules = plan.loaded.spec.annotation
+    rules = spec.annotation
     pairs = rules.cooccurrence
-    names = [catalog.name for catalog in plan.catalogs]
     return {
         "positives": rules.positives,
         "negatives": rules.negatives,
         "machine_levels": rules.machine_levels,
         "implied_confidence": rules.implied_confidence,
-        "add_to": [] if pairs is None else list(pairs.add_to or names),
+        "add_to": [] if pairs is None else list(pairs.add_to or spec.sources),
     }
 
 

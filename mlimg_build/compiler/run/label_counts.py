@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from mlimg_build.labels import PRESENT, RULES, LabelTable
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.engine.cache import Store
-    from mlimg_build.compiler.plan.plan import Plan
+    from mlimg_build.compiler.plan.shard_work import ShardWork
 
 __all__ = ["by_rule", "counts_fit", "save_counts"]
 
@@ -45,12 +45,12 @@ def _counted(
     return np.stack([used // (2 * len(RULES)), used // 2 % len(RULES), used % 2, count[used]]).astype("<i8")
 
 
-def by_rule(plan: Plan, store: Store) -> npt.NDArray[np.int64]:
+def by_rule(work: Sequence[ShardWork], store: Store, categories: int) -> npt.NDArray[np.int64]:
     """int64[categories, rules, 2]: labels present and absent, over the shards whose labels are made."""
-    total = np.zeros((len(plan.facts.vocabulary), len(RULES), 2), np.int64)
-    for work in plan.work:
+    total = np.zeros((categories, len(RULES), 2), np.int64)
+    for one in work:
         try:
-            category, rule, state, count = np.load(store.path(work.labels) / NAME, allow_pickle=False)
+            category, rule, state, count = np.load(store.path(one.labels) / NAME, allow_pickle=False)
         except FileNotFoundError:
             continue
         total[category, rule, state] += count

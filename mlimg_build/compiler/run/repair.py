@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.threads import in_threads
-from mlimg_build.compiler.plan.plan import Plan, ShardWork
-from mlimg_build.compiler.plan.row_files import shard_batch
+from mlimg_build.compiler.plan.row_files import RowIndex
+from mlimg_build.compiler.plan.shard_layout import layout_of
+from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.label_counts import counts_fit
 from mlimg_build.compiler.run.task_list import packing_job
-from mlimg_build.compiler.run.tasks import PackImages, without_bytes
+from mlimg_build.compiler.run.tasks import without_bytes
 from mlimg_build.dataset.artefact_proof import images_flaw, labels_flaw
+from mlimg_build.spec import LoadedSpec
 
-__all__ = ["forget_lists", "without_flaws"]
+__all__ = ["CheckedWork", "forget_lists", "without_flaws"]
 
 STORED = ("images", "labels")  # results that are proved; the others are made from the sources in little time
 OTHERWISE = "its source says something else of images without bytes"
@@ -29,16 +31,24 @@ def forget_lists(store: Store) -> None:
             shutil.rmtree(folder)
 
 
-def without_flaws(plan: Plan, store: Store) -> tuple[Plan, list[str]]:
-    """The plan with every stored result to be made again that is not what it should be; and what was found, by shard.
+@dataclass(frozen=True, slots=True)
+class CheckedWork:
+    """The work on all shards, in which what is stored and flawed is to be made again; and the flaws, by shard."""
+
+    work: tuple[ShardWork, ...]
+    flaws: tuple[str, ...]
+
+
+def without_flaws(loaded: LoadedSpec, rows: RowIndex, work: Sequence[ShardWork], store: Store) -> CheckedWork:
+    """Takes every stored result out of the store that is not what it should be.
 
     Results are read whole and compared with their digests; images that have no bytes are asked for at their source.
     """
-    work, found = [], []
+    checked, found = [], []
     seen = list(
-        in_threads(partial(_flaws, plan, store), plan.work)
+        in_threads(partial(_flaws, loaded, rows, store), work)
     )  # before any goes: shards may share a result
-    for item, (images, labels) in zip(plan.work, seen, strict=True):
+    for item, (images, labels) in zip(work, seen, strict=True):
         shard = f"{item.shard.split}/{item.shard.number}"
         if images:
             store.drop(item.images)
@@ -46,16 +56,18 @@ def without_flaws(plan: Plan, store: Store) -> tuple[Plan, list[str]]:
         if labels:
             store.drop(item.labels)
             found.append(f"labels of {shard}: {labels}")
-        work.append(replace(item, why_images=images or item.why_images, why_labels=labels or item.why_labels))
-    return replace(plan, work=tuple(work)), found
+        checked.append(
+            replace(item, why_images=images or item.why_images, why_labels=labels or item.why_labels)
+        )
+    return CheckedWork(tuple(checked), tuple(found))
 
 
-def _flaws(plan: Plan, store: Store, work: ShardWork) -> tuple[str, str]:
+def _flaws(loaded: LoadedSpec, rows: RowIndex, store: Store, work: ShardWork) -> tuple[str, str]:
     """What is wrong with the stored results of a shard, "" where nothing is or nothing is stored."""
     images = labels = ""
     if work.images_cached:
-        images = images_flaw(store.path(work.images), plan.layout) or ""
-        if not images and any(_asked(plan, store, work)):
+        images = images_flaw(store.path(work.images), layout_of(loaded.spec)) or ""
+        if not images and any(_asked(loaded, rows, work, store)):
             images = OTHERWISE
     if work.labels_cached:
         flaw, columns = labels_flaw(store.path(work.labels))
@@ -65,13 +77,12 @@ def _flaws(plan: Plan, store: Store, work: ShardWork) -> tuple[str, str]:
     return images, labels
 
 
-def _asked(plan: Plan, store: Store, work: ShardWork) -> Iterator[bool]:
+def _asked(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store) -> Iterator[bool]:
     """Of every image without bytes whether its source now gives something else; raises as a worker does."""
     entry = store.entry(work.images)
     told = {row[0]: row[1] for row in entry["notes"]["failures"]} if entry else {}
     if not told:
         return
-    job: PackImages = packing_job(plan, store, work)
-    batch = shard_batch(job.rows, job.split, job.number)
-    for name, status in without_bytes(job, batch, set(told)):
+    job = packing_job(loaded, rows, work, store)
+    for name, status in without_bytes(job, rows.batch(work.shard), set(told)):
         yield told[name] != status

@@ -2,61 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.annotation_rules import annotation_rules
-from mlimg_build.compiler.plan.plan import LABELS_PER_TASK, Plan, ShardWork
+from mlimg_build.compiler.plan.row_files import RowIndex
+from mlimg_build.compiler.plan.shard_layout import layout_of
+from mlimg_build.compiler.plan.shard_work import LABELS_PER_TASK, ShardWork
 from mlimg_build.compiler.run.tasks import LabelShard, PackImages, SourceFolder, Task
 from mlimg_build.sources import open_source
+from mlimg_build.spec import LoadedSpec, Spec
 
 __all__ = ["packing_job", "tasks_of"]
 
 
-def tasks_of(plan: Plan, store: Store, *, images: bool = True) -> list[Task]:
+def tasks_of(
+    loaded: LoadedSpec,
+    rows: RowIndex,
+    rules_file: Path,
+    work: Sequence[ShardWork],
+    store: Store,
+    *,
+    images: bool = True,
+) -> list[Task]:
     """The tasks that are left: one for each shard whose images are missing, label-only ones in bundles.
 
     Without `images`, labels only.
     """
     packing: list[Task] = []
     labelling: list[LabelShard] = []
-    for work in plan.work:
-        labels = [] if work.labels_cached else [_labels(plan, store, work)]
-        if images and not work.images_cached:
-            packing.append([packing_job(plan, store, work), *labels])
+    for one in work:
+        labels = [] if one.labels_cached else [_labels(loaded.spec, rows, rules_file, one, store)]
+        if images and not one.images_cached:
+            packing.append([packing_job(loaded, rows, one, store), *labels])
         else:
             labelling += labels
     bundles = [labelling[i : i + LABELS_PER_TASK] for i in range(0, len(labelling), LABELS_PER_TASK)]
     return [*packing, *bundles]
 
 
-def packing_job(plan: Plan, store: Store, work: ShardWork) -> PackImages:
+def packing_job(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store) -> PackImages:
     """What a worker needs to pack the images of one shard."""
-    spec = plan.loaded.spec
+    spec = loaded.spec
     encoding = spec.images.encoding
     return PackImages(
         store=store.root,
         key=work.images,
-        rows=plan.rows_folder,
+        rows=rows.folder,
         split=work.shard.split,
         number=work.shard.number,
         sources=tuple(
-            SourceFolder(name, open_source(name, part).root, plan.loaded.place("sources", name, "images"))
+            SourceFolder(name, open_source(name, part).root, loaded.place("sources", name, "images"))
             for name, part in spec.sources.items()
         ),
-        layout=plan.layout,
+        layout=layout_of(spec),
         max_pixels=spec.images.max_pixels,
         encoding=None if encoding == "original" else (encoding.short_side, encoding.quality),
         keep_unreadable=spec.images.unreadable == "keep",
     )
 
 
-def _labels(plan: Plan, store: Store, work: ShardWork) -> LabelShard:
+def _labels(spec: Spec, rows: RowIndex, rules_file: Path, work: ShardWork, store: Store) -> LabelShard:
     return LabelShard(
         store=store.root,
         key=work.labels,
-        rows=plan.rows_folder,
+        rows=rows.folder,
         split=work.shard.split,
         number=work.shard.number,
-        facts=plan.rules_file,
-        layout=plan.layout,
-        annotation=annotation_rules(plan.loaded.spec),
+        facts=rules_file,
+        layout=layout_of(spec),
+        annotation=annotation_rules(spec),
     )

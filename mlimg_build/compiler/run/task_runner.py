@@ -1,4 +1,4 @@
-"""Runs a plan's tasks and follows them; what is done stays done, whatever happens to the rest."""
+"""Runs tasks and follows them; what is done stays done, whatever happens to the rest."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.executor import Done, Executor, Failed
 from mlimg_build.compiler.engine.executors import open_executor
 from mlimg_build.compiler.engine.retries import waiting
-from mlimg_build.compiler.plan.plan import Plan
-from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.tasks import Task, run, version
 from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
 from mlimg_build.spec import Backend
 
-__all__ = ["Outcome", "Progress", "TaskFollower", "execute", "tasks_of"]
+__all__ = ["Outcome", "Progress", "TaskFollower", "execute"]
 
 WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
 ALIKE = 10  # problems of one code that are told in full
@@ -54,35 +52,32 @@ class Outcome:
 
 
 def execute(
-    plan: Plan,
+    tasks: Sequence[Task],
     store: Store,
     backend: Backend,
     report: Callable[[Progress], None],
-    *,
-    images: bool = True,
 ) -> Outcome:
-    """Every result of the plan is in the store; without `images` only those of labels.
+    """Every result of the tasks is in the store.
 
     A task that fails costs only its own shard: the others are finished first. What fails for a cause that may pass is
     tried again after a pause, three times; where three tasks have failed so for one cause, as a mount or a machine
     stays away, nothing more is begun. Raises the error of a full disk at once, `BuildError` with every other failure at
     the end.
     """
-    todo = tasks_of(plan, store, images=images)
     with open_executor(
         backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version
     ) as executor:
         crew = TaskFollower(executor, report)
         began = time.monotonic()
         try:
-            crew.do(todo)
+            crew.do(tasks)
         except KeyboardInterrupt:
             executor.cancel()
             raise
         seconds, workers = time.monotonic() - began, executor.workers
     if crew.problems:
         raise BuildError(_summed(crew.problems))
-    return Outcome(len(todo), crew.images, seconds, workers, crew.peak)
+    return Outcome(len(tasks), crew.images, seconds, workers, crew.peak)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""The lists beside a dataset: contradictions, images without bytes, what of the sources was passed over or left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.copies.copy_tables import MergedCopies
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.lint.contradictions import COLUMNS as CONTRADICTIONS
+from mlimg_build.compiler.lint.contradictions import contradictions
+from mlimg_build.compiler.plan.left_out import write_left_out
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.shard_work import ShardWork
+from mlimg_build.compiler.run.csv_files import write_csv
+from mlimg_build.sources.note_codes import NOTE_CODES
+
+__all__ = ["Listings", "write_listings"]
+
+FAILURES = ("image", "status", "reason")
+PASSED_OVER = ("source", "code", "count", "example", "fate", "meaning")
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """The files that were written, None where there is nothing to list.
+
+    `failed` counts the images that have no bytes by their status.
+    """
+
+    contradictions: Path | None
+    failures: Path | None
+    passed_over: Path | None
+    left_out: Path | None
+    failed: dict[str, int]
+
+
+def write_listings(plan: Plan, store: Store, merged: MergedCopies, folder: Path, name: str) -> Listings:
+    """Writes NAME.contradictions.csv and the other lists into `folder`; what an earlier build left is replaced."""
+    failed = Counter(status for _, status, _ in _failures(plan.work, store))
+    catalogs, facts = plan.inputs.catalogs, plan.facts
+    clashes = contradictions(plan, store, merged)
+    return Listings(
+        contradictions=write_csv(folder / f"{name}.contradictions.csv", CONTRADICTIONS, clashes),
+        failures=write_csv(folder / f"{name}.failures.csv", FAILURES, _failures(plan.work, store)),
+        passed_over=write_csv(folder / f"{name}.passed-over.csv", PASSED_OVER, _passed_over(catalogs)),
+        left_out=write_left_out(plan.loaded.spec, catalogs, facts, plan.rows.dropped, folder, name),
+        failed=dict(failed),
+    )
+
+
+def _failures(work: Sequence[ShardWork], store: Store) -> Iterator[tuple[str, str, str]]:
+    """(image id, status, reason) of every image that has no bytes, in the order of the rows."""
+    for one in work:
+        entry = store.entry(one.images)
+        yield from (tuple(row) for row in entry["notes"]["failures"]) if entry else ()
+
+
+def _passed_over(catalogs: Sequence[Catalog]) -> Iterator[tuple[str, str, int, str, str, str]]:
+    """(source, code, count, example, "lost" or "used", what the code means) of all that is worth a look in a source."""
+    for catalog in catalogs:
+        for code, count in sorted(catalog.notes.counts.items()):
+            fate, meaning = "lost" if NOTE_CODES[code].lost else "used", NOTE_CODES[code].meaning
+            yield from (
+                (catalog.name, code, count, example, fate, meaning)
+                for example in catalog.notes.examples[code]
+            )

@@ -1,0 +1,90 @@
+"""What is left to do for each shard, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mlimg_build.atomic import save_json
+from mlimg_build.compiler.engine.cache import ASK_AGAIN, ENTRY, Key, Store, read_json
+from mlimg_build.compiler.plan.result_keys import ShardKeys
+from mlimg_build.compiler.plan.row_files import Shard
+
+__all__ = ["LABELS_PER_TASK", "ShardWork", "remember", "shard_work"]
+
+WHY = {  # what a part of a key that differs says to people, the most telling first
+    "images": "other images belong in it",
+    "encoder": "another version of the encoder is installed",
+    "annotation": "annotation changed",
+    "pairs": "the pairs of co-occurring categories changed",
+    "layout": "dataset changed",
+    "facts": "the categories or what they imply changed",
+    "rows": "other rows of the sources belong in it",
+    "sources": "the order of the sources changed",
+}
+UNREAD = "files that could not be read, or were gone, are asked for again"
+LAST = "last.json"  # which results each shard had when it was built last
+LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter than its scheduling
+
+
+@dataclass(frozen=True, slots=True)
+class ShardWork:
+    """One shard of the dataset and the keys of its two results, with what is there already."""
+
+    shard: Shard
+    images: Key
+    labels: Key
+    why_images: str  # why its images are made; "" where they are there
+    why_labels: str
+
+    @property
+    def images_cached(self) -> bool:
+        """Whether nothing is to be done for the images."""
+        return not self.why_images
+
+    @property
+    def labels_cached(self) -> bool:
+        """Whether nothing is to be done for the labels."""
+        return not self.why_labels
+
+
+def shard_work(shards: Sequence[Shard], keys: ShardKeys, store: Store) -> Iterator[ShardWork]:
+    """The keys of each shard, and why its results are to be made where they are not in the store."""
+    last = read_json(store.root / LAST)
+    for shard in shards:
+        images, labels = keys.images(shard), keys.labels(shard)
+        before = last.get(_slot(shard))
+        old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
+        yield ShardWork(
+            shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels)
+        )
+
+
+def remember(store: Store, work: Sequence[ShardWork]) -> None:
+    """Notes which results each shard had, so that the next plan can say what changed."""
+    slots = {_slot(one.shard): [one.images.digest, one.labels.digest] for one in work}
+    save_json(store.root / LAST, {**read_json(store.root / LAST), **slots})
+
+
+def _slot(shard: Shard) -> str:
+    return f"{shard.split}/{shard.number}"
+
+
+def _why(key: Key, store: Store, before: str | None) -> str:
+    """Why a result is not there: the first part of its key that differs from what was built last; "" where it is."""
+    if store.has(key):
+        return ""
+    entry = store.entry(key)
+    if entry is not None:
+        return UNREAD if entry["hint"] == ASK_AGAIN else "its files were touched since"
+    old = read_json(store.folder(key.stage, before or "-") / ENTRY).get("parts")
+    if not isinstance(old, dict):
+        return "not built yet"
+    for name, said in WHY.items():
+        if name in key.parts and old.get(name) != key.parts[name]:
+            new, was = key.parts[name], old.get(name)
+            if isinstance(new, dict) and isinstance(was, dict):
+                changed = [field for field in new if was.get(field) != new[field]]
+                return f"{name}.{changed[0]} changed" if changed else said
+            return said
+    return "the format changed"
