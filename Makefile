@@ -34,7 +34,7 @@ test: $(STAMP)  ## style, types and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --quiet --doctest-modules mlimg_build
-	$(BIN)/pytest -n auto --dist loadfile --durations 15 -m "not slow and not gpu"
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 15 -m "not slow and not gpu"
 
 test-slow: $(STAMP)  ## the tests that take minutes, and the laws with five times the examples
 	$(BIN)/pytest -m slow

@@ -26,10 +26,31 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 COLLECTED = pytest.StashKey[set[Path]]()
 
 
+LONGEST = (  # files, so that no process is left with one of them when the others are done
+    *("training/test_use", "compiler/test_build_copies", "training/test_runs", "training/test_runs_killed"),
+    *(
+        "compiler/test_ci_example",
+        "cli/test_commands",
+        "compiler/test_build_sources",
+        "compiler/test_build_whole",
+    ),
+    *("compiler/test_build_safety", "compiler/test_build_processes", "compiler/test_labels_only"),
+    *(
+        "nets/test_state_machine",
+        "project/test_without_torch",
+        "cli/test_source_away",
+        "compiler/test_label_scale",
+    ),
+    *("labels/test_label_mapping_truth", "training/test_ranks", "compiler/test_external_partitions"),
+)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remembers the files with tests before markers leave some out."""
+    """Remembers the files with tests before markers leave some out, and puts those that take longest first."""
     config.stash[COLLECTED] = {item.path for item in items}
+    turn = {Path(__file__).parent / f"{name}.py": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turn.get(item.path, len(turn)))
 
 
 @pytest.fixture

@@ -100,6 +100,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedSpec, Path]:
     return loaded, build(loaded, root / "out", backend(1)).dataset
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dataset(built: tuple[LoadedSpec, Path]) -> Dataset:
+    """The dataset, opened for one module: another may build it again, which replaces it."""
     return open_dataset(built[1])

@@ -79,7 +79,7 @@ def test_a_prune_frees_what_it_announced_and_keeps_the_last_checkpoint(out: Path
     pruned = prune_cache([], out, optimizer=optimizer)
     assert checkpoints(out) == last
     assert before - disk_use(out) == pruned.bytes > 0
-    assert announced.bytes == pytest.approx(pruned.bytes, rel=1e-3)  # a file is not tensors alone
+    assert announced.bytes == pytest.approx(pruned.bytes, rel=5e-3)  # a file is not tensors alone
     again = prune_cache([], out, optimizer=optimizer)
     assert (again.bytes, again.runs) == (0, ())
 

@@ -140,7 +140,7 @@ def test_features_are_written_as_npy_and_as_parquet(made: Modelled, folder: Path
     vectors = np.load(tmp_path / "f.npy")
     with (tmp_path / "f.npy.images.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert vectors.shape == (len(rows), 512)
+    assert vectors.shape == (len(rows), 96)
     bad = [i for i, row in enumerate(rows) if row["status"] != "ok"]
     assert [Path(rows[i]["image"]).name for i in bad] == ["half.jpg"]
     assert np.isnan(vectors[bad]).all()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 
 from mlimg_build.compiler.engine.memory import KEPT, LARGE
@@ -25,9 +26,11 @@ ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 @contextmanager
 def cluster_client(
-    wanted: LocalWorkers | SchedulerCluster, scratch: Path, version: Callable[[], str]
+    wanted: LocalWorkers | SchedulerCluster, scratch: Path, version: Callable[[], str], tasks: int
 ) -> Iterator[Client]:
-    """A client of the wanted cluster with at least one worker; a local cluster keeps its scratch files in `scratch`.
+    """Give a client of the wanted cluster, which has one worker or more.
+
+    A local cluster keeps its scratch files in `scratch`, and starts no more workers than there are `tasks`.
 
     Raises `BackendError` where a scheduler cannot be reached, has no worker, or says another `version`.
     """
@@ -44,15 +47,15 @@ def cluster_client(
     }
     with dask.config.set(settings):
         if isinstance(wanted, LocalWorkers):
-            yield from _local(wanted)
+            yield from _local(wanted, tasks)
         else:
             yield from _remote(wanted, version)
 
 
-def _local(wanted: LocalWorkers) -> Iterator[Client]:
+def _local(wanted: LocalWorkers, tasks: int) -> Iterator[Client]:
     with uninterrupted():
         cluster = LocalCluster(
-            n_workers=wanted.workers,
+            n_workers=max(1, min(wanted.workers or CPU_COUNT, tasks)),
             threads_per_worker=1,
             processes=True,
             memory_limit=wanted.memory or "auto",

@@ -24,9 +24,10 @@ def dask_executor(
     work: TaskFunction,
     tell: Tell,
     version: Callable[[], str],
+    tasks: int,
 ) -> Iterator[DaskExecutor]:
     """Give an executor on a cluster; see `cluster_client`."""
-    with cluster_client(wanted, scratch, version) as client:
+    with cluster_client(wanted, scratch, version, tasks) as client:
         executor = DaskExecutor(client, work)
 
         def hear(event: Any) -> None:

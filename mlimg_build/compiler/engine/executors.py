@@ -16,19 +16,24 @@ __all__ = ["InlineExecutor", "open_executor"]
 
 @contextmanager
 def open_executor(
-    backend: Backend, scratch: Path, work: TaskFunction, tell: Tell, version: Callable[[], str]
+    backend: Backend,
+    scratch: Path,
+    work: TaskFunction,
+    tell: Tell,
+    version: Callable[[], str],
+    tasks: int,
 ) -> Iterator[Executor]:
     """Give the executor of a backend, which does `work` with every task; `tell` hears of it meanwhile.
 
-    A local cluster keeps its scratch files in `scratch`; workers of another `version` are refused. Raises
-    `BackendError` as `cluster_client` does.
+    A local cluster keeps its scratch files in `scratch` and has no more workers than `tasks`; workers of another
+    `version` are refused. Raises `BackendError` as `cluster_client` does.
     """
     if isinstance(backend.cluster, InlineCluster):
         yield InlineExecutor(work, tell)
         return
     from mlimg_build.compiler.engine.dask_executor import dask_executor  # noqa: PLC0415  dask costs most of a second
 
-    with dask_executor(backend.cluster, scratch, work, tell, version) as executor:
+    with dask_executor(backend.cluster, scratch, work, tell, version, tasks) as executor:
         yield executor
 
 

@@ -65,7 +65,7 @@ def execute(
     the end.
     """
     with open_executor(
-        backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version
+        backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version, len(tasks)
     ) as executor:
         crew = TaskFollower(executor, report)
         began = time.monotonic()
