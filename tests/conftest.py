@@ -62,6 +62,12 @@ def collected_files(pytestconfig: pytest.Config) -> set[Path]:
     return pytestconfig.stash[COLLECTED]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands_without_dask() -> None:
+    """Commands run their tasks inline, also in processes of their own; a test about Dask asks for `--backend local`."""
+    os.environ["MLIMG_BACKEND"] = str(Path(__file__).parent / "support" / "backend.yaml")
+
+
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails for a cause that may pass is tried again at once."""

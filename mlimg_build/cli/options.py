@@ -40,7 +40,12 @@ Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where datasets 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, NAME.model.", show_default=False)]
 BackendFile = Annotated[
     Path | None,
-    typer.Option("--backend", metavar="FILE", help="Where it runs; default: one worker a core, here."),
+    typer.Option(
+        "--backend",
+        metavar="FILE",
+        envvar="MLIMG_BACKEND",
+        help="Where it runs; default: one worker a core, here.",
+    ),
 ]
 
 

@@ -277,6 +277,16 @@ def test_verify_names_the_shard_and_the_image_of_a_flipped_byte(project: Path, t
     assert "train/0" in done.stdout
 
 
+def test_a_backend_is_named_by_the_environment_unless_the_command_names_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLIMG_BACKEND", "nowhere.yaml")
+    done = mlimg("lock", "mine.yaml", cwd=project)
+    assert done.returncode == 1
+    assert "nowhere.yaml" in done.stderr
+    assert mlimg("lock", "mine.yaml", "--backend", "inline", cwd=project).returncode == 0
+
+
 def test_verify_of_nothing_offers_no_repair(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "none.zarr"):
         done = mlimg("verify", place)
@@ -289,7 +299,7 @@ def test_verify_of_nothing_offers_no_repair(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pause", [0.2, pytest.param(1.8, marks=pytest.mark.slow)])
 def test_an_interrupted_build_says_so_and_goes_on(project: Path, tmp_path: Path, pause: float) -> None:
     process = subprocess.Popen(
-        [MLIMG, "build", str(project / "mine.yaml"), "--out", str(tmp_path)],
+        [MLIMG, "build", str(project / "mine.yaml"), "--out", str(tmp_path), "--backend", "local"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

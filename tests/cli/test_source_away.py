@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> Path:
 
 
 def build(world: Path, *more: str) -> subprocess.Popen[str]:
-    command = [MLIMG, "build", "pets.yaml", "--out", "out", *more]
+    command = [MLIMG, "build", "pets.yaml", "--out", "out", "--backend", "local", *more]
     return subprocess.Popen(command, cwd=world, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

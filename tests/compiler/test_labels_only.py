@@ -56,7 +56,9 @@ def traced(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Traced
     folder = tmp_path_factory.mktemp("traced")
     shutil.copytree(collection, folder / "sources")
     made = Traced(folder, folder / "sources")
-    _, opened = made.run("build", folder / "sources/small.yaml", "--out", folder / "out")
+    _, opened = made.run(
+        "build", folder / "sources/small.yaml", "--out", folder / "out", "--backend", "local"
+    )
     pictures = {name for name in opened if name.endswith((".JPEG", ".jpg", ".tar"))}
     assert (
         len(pictures) == 30 + 1 + 40
@@ -65,14 +67,14 @@ def traced(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Traced
 
 
 @pytest.mark.parametrize(
-    "edit",
+    ("edit", "backend"),
     [
-        ("dataset:\n", "annotation:\n  negatives: none\ndataset:\n"),
-        ("  ancestors: common\n", "  ancestors: common\n  collapse: [n00015388]\n"),
+        (("dataset:\n", "annotation:\n  negatives: none\ndataset:\n"), "local"),
+        (("  ancestors: common\n", "  ancestors: common\n  collapse: [n00015388]\n"), "inline"),
     ],
     ids=["negatives", "collapse"],
 )
-def test_an_edit_of_a_label_rule_reads_no_image(traced: Traced, edit: tuple[str, str]) -> None:
+def test_an_edit_of_a_label_rule_reads_no_image(traced: Traced, edit: tuple[str, str], backend: str) -> None:
     text = (traced.sources / "small.yaml").read_text()
     spec, out = traced.folder / "sources" / "edited.yaml", traced.folder / "out"
     spec.write_text(text.replace(*edit))
@@ -82,7 +84,7 @@ def test_an_edit_of_a_label_rule_reads_no_image(traced: Traced, edit: tuple[str,
     assert "labels of 7 shards: " in said
     for verb in ("lock", "build"):
         place = ("--to", traced.folder / "small.lock") if verb == "lock" else ()
-        said, more = traced.run(verb, spec, "--out", out, *place)
+        said, more = traced.run(verb, spec, "--out", out, "--backend", backend, *place)
         opened |= more
     assert opened <= {"edited.yaml", "crowd/labels.csv", "crowd/classes.csv"}
     assert "edited.yaml" in opened

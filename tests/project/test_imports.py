@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import mlimg_build
+
 ROOT = Path(__file__).resolve().parents[2] / "mlimg_build"
 ALLOWED = {
     "errors": set(),
@@ -60,7 +62,7 @@ ALLOWED = {
             "terminal",
         ),
     },
-    "__init__": set(),
+    "__init__": {"errors", "spec", "dataset", "training", "compiler"},  # when a name is used
 }
 ROOMS = (  # of the compiler, each of which sees those before it
     *("watchers", "build_result", "engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
@@ -184,6 +186,30 @@ def test_a_package_names_what_it_offers_and_has_it(name: str) -> None:
     assert len(set(package.__all__)) == len(package.__all__)
     assert all(hasattr(package, offered) for offered in package.__all__)
     assert package.__doc__
+
+
+def test_the_public_surface_is_sorted() -> None:
+    assert mlimg_build.__all__ == sorted(mlimg_build.__all__)
+
+
+@pytest.mark.parametrize("name", ["mlimg_build", "mlimg_build.training"])
+def test_a_lazy_surface_is_whole_and_loads_when_it_is_used(name: str) -> None:
+    package = importlib.import_module(name)
+    assert {name for names in package._HOMES.values() for name in names} == set(package.__all__)
+    assert all(hasattr(package, offered) for offered in package.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        package.nothing  # noqa: B018  it is the look that raises
+    code = f"import sys, {name}; sys.exit(bool({{'numpy', 'torch'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_compiler_loads_neither_dask_nor_torch_nor_pandas() -> None:
+    code = (
+        "import sys, mlimg_build.compiler.pipeline\n"
+        "print(*{'dask', 'distributed', 'torch', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
 
 
 def test_help_answers_at_once() -> None:

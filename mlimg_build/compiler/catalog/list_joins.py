@@ -22,7 +22,7 @@ SAMPLE = 1000  # names that are not found, whose namesakes are looked for
 LOOKED = 1 << 18  # files that are looked at for that
 BATCH = 1 << 16
 COLUMNS = ("name", "path", "offset", "status", "key")
-THERE = pa.array(["", "truncated"])
+THERE = ["", "truncated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _parts(source: Source, images: StoredTable, statements: StoredTable) -> Iter
             batch,
             named,
             pc.not_equal(status, "not_fetched").to_numpy(zero_copy_only=False),
-            pc.is_in(status, THERE).to_numpy(zero_copy_only=False),
+            pc.is_in(status, pa.array(THERE)).to_numpy(zero_copy_only=False),
         )
 
 

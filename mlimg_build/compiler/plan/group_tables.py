@@ -25,7 +25,7 @@ from mlimg_build.spec import LoadedSpec, TableSource
 __all__ = ["GroupTable", "read_group_column", "read_group_file"]
 
 COLUMNS = ("id", "group")
-NOTHING = pa.array(sorted(NO_VALUE))  # cells without a group
+NOTHING = sorted(NO_VALUE)  # cells without a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _table(
     groups = composed_column(
         pa.chunked_array([values for _, values, _ in parts], pa.string()).combine_chunks()
     )
-    groups = _whole(pc.if_else(pc.is_in(pc.utf8_lower(groups), NOTHING), "", groups))
+    groups = _whole(pc.if_else(pc.is_in(pc.utf8_lower(groups), pa.array(NOTHING)), "", groups))
     rows = np.concatenate([numbers for _, _, numbers in parts])
     codes = pa.array(ids, pa.string()).dictionary_encode()
     filled = pc.not_equal(groups, "").to_numpy(zero_copy_only=False)

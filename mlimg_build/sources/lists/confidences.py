@@ -20,7 +20,7 @@ from mlimg_build.spec import PEOPLE
 __all__ = ["Speakers", "confidences", "stated"]
 
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
-WHOLE = pa.array(["0", "1", "0.0", "1.0"])  # as most lists write what people said
+WHOLE = ["0", "1", "0.0", "1.0"]  # as most lists write what people said
 NONZERO = re.compile(r"[+-]?[0.]*[1-9]")
 BELOW_ONE = math.nextafter(1, 0)
 MACHINES = frozenset({"machine"})
@@ -70,7 +70,9 @@ def _unround(values: npt.NDArray[np.float64], texts: pa.Array, at_edge: npt.NDAr
     """Moves each value that its text only rounds to an edge off it."""
     if not at_edge.any():
         return
-    asked = np.flatnonzero(at_edge & pc.invert(pc.is_in(texts, WHOLE)).to_numpy(zero_copy_only=False))
+    asked = np.flatnonzero(
+        at_edge & pc.invert(pc.is_in(texts, pa.array(WHOLE))).to_numpy(zero_copy_only=False)
+    )
     coded = texts.take(pa.array(asked)).dictionary_encode()
     first = np.unique(coded.indices.to_numpy(), return_index=True)[1]
     exact = [

@@ -22,7 +22,7 @@ from mlimg_build.sources.protocol import Notes
 
 __all__ = ["filled", "missing_columns", "read_table", "without_words"]
 
-WORDS = pa.array(sorted(NO_VALUE))
+WORDS = sorted(NO_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def without_words(column: pa.Array, unless: Callable[[str], bool] | None = None)
     >>> without_words(pa.array(["NaN", "CC0", "n/a"])).to_pylist()
     ['', 'CC0', '']
     """
-    words = pc.is_in(pc.utf8_lower(column), WORDS)
+    words = pc.is_in(pc.utf8_lower(column), pa.array(WORDS))
     if not pc.any(words).as_py():
         return column
     if unless is not None:

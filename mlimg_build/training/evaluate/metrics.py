@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision, multilabel_average_precision
 
 __all__ = [
     "AveragePrecision",
@@ -46,6 +45,11 @@ def average_precision(
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
     a slice of categories: 1 positive, 0 negative, -1 no entry.
     """
+    from torchmetrics.functional.classification import (  # noqa: PLC0415  slow to load: it draws, too
+        binary_average_precision,
+        multilabel_average_precision,
+    )
+
     n = logits.shape[1]
     value, baseline = np.full(n, np.nan), np.full(n, np.nan)
     for start in range(0, n, BLOCK):
