@@ -66,25 +66,23 @@ def traced(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Traced
     return made
 
 
-@pytest.mark.parametrize(
-    ("edit", "backend"),
-    [
-        (("dataset:\n", "annotation:\n  negatives: none\ndataset:\n"), "local"),
-        (("  ancestors: common\n", "  ancestors: common\n  collapse: [n00015388]\n"), "inline"),
-    ],
-    ids=["negatives", "collapse"],
-)
-def test_an_edit_of_a_label_rule_reads_no_image(traced: Traced, edit: tuple[str, str], backend: str) -> None:
+def test_edits_of_label_rules_read_no_image(traced: Traced) -> None:
+    edits = [
+        ("dataset:\n", "annotation:\n  negatives: none\ndataset:\n"),
+        ("  ancestors: common\n", "  ancestors: common\n  collapse: [n00015388]\n"),
+    ]
     text = (traced.sources / "small.yaml").read_text()
     spec, out = traced.folder / "sources" / "edited.yaml", traced.folder / "out"
-    spec.write_text(text.replace(*edit))
-    assert spec.read_text() != text
+    for before, after in edits:
+        assert before in text
+        text = text.replace(before, after)
+    spec.write_text(text)
     said, opened = traced.run("plan", spec, "--out", out)
     assert "0 images and 0 B to read" in said
     assert "labels of 7 shards: " in said
     for verb in ("lock", "build"):
         place = ("--to", traced.folder / "small.lock") if verb == "lock" else ()
-        said, more = traced.run(verb, spec, "--out", out, "--backend", backend, *place)
+        said, more = traced.run(verb, spec, "--out", out, "--backend", "local", *place)
         opened |= more
     assert opened <= {"edited.yaml", "crowd/labels.csv", "crowd/classes.csv"}
     assert "edited.yaml" in opened

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from mlimg_build.spec import LoadedSpec
+from tests.support.command import mlimg
 from tests.training.test_runs import losses
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
@@ -55,9 +56,14 @@ def test_a_training_that_is_killed_goes_on_with_the_same_losses(
         (tmp_path / name).mkdir()
         copies.append(shutil.copytree(path, tmp_path / name / "small.zarr"))
     whole, killed = copies
-    done = subprocess.run(
-        command(loaded, whole, tmp_path), capture_output=True, text=True, check=False, timeout=240
-    )
+    here = (
+        "train",
+        loaded.path,
+        "--until",
+        "model",
+        "--dataset",
+    )  # in this process, without loaders of its own
+    done = mlimg(*here, whole)
     assert done.returncode == 0, done.stderr
     process = subprocess.Popen(
         command(loaded, killed, tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -73,9 +79,7 @@ def test_a_training_that_is_killed_goes_on_with_the_same_losses(
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), told
     assert "Traceback" not in told
     assert not (killed.parent / "small.model").exists()
-    done = subprocess.run(
-        command(loaded, killed, tmp_path), capture_output=True, text=True, check=False, timeout=240
-    )
+    done = mlimg(*here, killed)
     assert done.returncode == 0, done.stderr
     assert "going on after step" in done.stderr
     runs = [next(copy.parent.glob("small.runs/*/history.jsonl")).parent for copy in copies]
