@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,13 @@ from hypothesis import settings
 from mlimg_build.compiler.engine import retries
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ["TMPDIR"] = str(MEMORY)  # tests write many small files and sync each: twice as fast in memory
+    tempfile.tempdir = None
 
 
 settings.register_profile("ci", max_examples=40)
