@@ -22,7 +22,7 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     tempfile.tempdir = None
 
 
-settings.register_profile("ci", max_examples=40)
+settings.register_profile("ci", max_examples=25)
 settings.register_profile("full", max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

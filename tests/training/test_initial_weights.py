@@ -23,6 +23,8 @@ from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
 from tests.training.test_runs import part, setting  # noqa: E402
 
+TINY = "timm/test_resnet.r160_in1k"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -101,41 +103,37 @@ def test_a_model_of_ones_own_is_tuned_and_its_head_stays_where_categories_are_th
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = setting(dataset, tmp_path / "runs")
-    base = train(where, part(built[0], model="resnet18", epochs=1))
+    base = train(where, part(built[0], epochs=1))
     model = tmp_path / "small.model"
     publish(model, base, None)
-    seen = begun(
-        part(built[0], model="resnet18", epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch
-    )
+    seen = begun(part(built[0], epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch)
     given = load_file(model / "model.safetensors")
     assert all(torch.equal(value, given[name]) for name, value in seen.items())
-    backbone, told = begin_with(
-        make_backbone("resnet18", 2, 0), find_weights(model), ["n00000001", "n00000002"]
-    )
+    backbone, told = begin_with(make_backbone(TINY, 2, 0), find_weights(model), ["n00000001", "n00000002"])
     assert told["random"] == ["fc.bias", "fc.weight"]
     assert told["name"] == "small.model"
-    assert torch.equal(backbone.module.state_dict()["conv1.weight"], given["conv1.weight"])
+    assert torch.equal(backbone.module.state_dict()["conv1.0.weight"], given["conv1.0.weight"])
 
 
 def test_as_many_outputs_of_other_categories_are_no_head(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    base = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1))
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
     wnids = [category.wnid for category in base.card.categories]
     for others, random in ((wnids, []), (wnids[::-1], ["fc.bias", "fc.weight"])):
-        network = make_backbone("resnet18", len(wnids), 0)
+        network = make_backbone(TINY, len(wnids), 0)
         assert begin_with(network, find_weights(base.folder), others)[1]["random"] == random
 
 
 def test_a_model_brings_the_scale_of_its_inputs(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    base = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1))
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
     before = find_weights(base.folder).inputs
     told = json.loads((base.folder / "model.json").read_text())
     (base.folder / "model.json").write_text(json.dumps(told | {"mean": [0.4, 0.5, 0.6]}))
     weights = find_weights(base.folder)
-    assert begin_with(make_backbone("resnet18", 2, 0), weights, ())[0].mean == (0.4, 0.5, 0.6)
+    assert begin_with(make_backbone(TINY, 2, 0), weights, ())[0].mean == (0.4, 0.5, 0.6)
     assert weights.inputs != before
 
 
@@ -178,9 +176,9 @@ def test_another_network_is_refused_with_the_first_names(file: Path) -> None:
 def test_a_model_of_another_network_is_refused_by_its_name(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
-    base = train(setting(dataset, tmp_path / "runs"), part(built[0], model="resnet18", epochs=1))
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
     with pytest.raises(CheckpointError) as caught:
-        begin_with(make_backbone("resnet34", 4, 0), find_weights(base.folder), ())
+        begin_with(make_backbone("resnet18", 4, 0), find_weights(base.folder), ())
     assert caught.value.code == "weights-of-another-network"
     (base.folder / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(CheckpointError) as caught:
