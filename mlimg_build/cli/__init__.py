@@ -14,7 +14,7 @@ import typer
 from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
-from . import building, caches, comparing, datasets, exports, models, specs
+from . import builds, caches, comparison, datasets, exports, models, specs
 from .options import Asked, print_failure
 
 __all__ = ["app", "main", "run"]
@@ -38,12 +38,12 @@ VERBS = (
     specs.plan,
     specs.lint,
     specs.lock,
-    building.build,
-    building.train,
+    builds.build,
+    builds.train,
     models.evaluate,
     models.predict,
     datasets.why,
-    comparing.diff,
+    comparison.diff,
     datasets.verify,
     datasets.info,
     datasets.report,

@@ -1,16 +1,16 @@
 """Output for people: problems, progress, plans and results. Readable without colour; progress goes to stderr."""
 
+from .build_progress import Watcher, counting
 from .caches import show_cache, show_pruned
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
 from .exports import show_exported
 from .left_out import show_left_out_image, show_unused_category
-from .linting import show_lint
-from .mapping import show_nouns, show_review
+from .lint_findings import show_lint
+from .mapping_review import show_nouns, show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
-from .watching import Watcher, counting
 
 __all__ = [
     "Watcher",

@@ -1,7 +1,7 @@
 """The nouns of one WordNet release as a graph: ids, lemmas, lookups and closures."""
 
 from mlimg_build.wordnet.closure import find_cycle, transitive_closure
-from mlimg_build.wordnet.compiling import compile_corpus
+from mlimg_build.wordnet.compilation import compile_corpus
 from mlimg_build.wordnet.content import RELATIONS
 from mlimg_build.wordnet.graph import NounGraph
 from mlimg_build.wordnet.storage import load, save
