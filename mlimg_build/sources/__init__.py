@@ -12,7 +12,17 @@ from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_reader import ImageReader
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
-from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Batch, Category, Notes, Source, place_of
+from mlimg_build.sources.protocol import (
+    IMAGES,
+    LABELS,
+    WHOLE_FILE,
+    Batch,
+    Category,
+    File,
+    Notes,
+    Source,
+    place_of,
+)
 
 __all__ = [
     "IMAGES",
@@ -22,6 +32,7 @@ __all__ = [
     "Batch",
     "Category",
     "Dictionary",
+    "File",
     "ImageReader",
     "Notes",
     "Source",

@@ -7,7 +7,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,11 +15,10 @@ import pyarrow as pa
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.label_states import PRESENT
 from mlimg_build.sources.image_signatures import note_other_name
-from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, Notes
+from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, File, Notes
 from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
 
 __all__ = [
-    "NO_FILES",
     "SUFFIXES",
     "File",
     "Listing",
@@ -35,9 +33,11 @@ __all__ = [
     "require_folder",
     "shown",
     "shows",
+    "stat_of",
     "stem",
     "unique_names",
     "walk",
+    "watched",
 ]
 
 SUFFIXES = frozenset(
@@ -46,21 +46,6 @@ SUFFIXES = frozenset(
         *(".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
     }
 )
-NO_FILES = hashlib.sha256().hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file below a root: its path with forward slashes, bytes, and times of change in nanoseconds.
-
-    `missing` is a link to nothing; a size of -1 without it means that the system refused to tell, now.
-    """
-
-    path: str
-    size: int
-    mtime: int
-    ctime: int = 0
-    missing: bool = False
 
 
 class Listing:
@@ -133,6 +118,14 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         raise lost(folder, error) from error
 
 
+def stat_of(entry: os.DirEntry[str]) -> os.stat_result:
+    """Return size and times of an entry; raises what is no fact about it."""
+    try:
+        return entry.stat()
+    except OSError as error:
+        raise lost(entry.path, error) from error
+
+
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Says whether an entry is a folder or a link to one; a link to itself is none. Raises what is no fact about it."""
     return _is(entry, entry.is_dir)
@@ -184,19 +177,22 @@ def is_hidden(path: str) -> bool:
 
 
 def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[File]:
-    """Yields every file under `root/below`, sorted by path component.
+    """Yield every file under `root/below`, sorted by path component.
 
     Links are followed, but not to a folder that they lie in; a link to nothing is a file that is `missing`. What is
     hidden, has a name that is not UTF-8, or is no file (a pipe, a device) is passed over, as is a folder that may not
-    be entered: each is noted. At the end `notes.walked` gets the digests of what was listed. Raises `TransientError`
-    where a folder is lost on the way, or the disk or the mount fails.
+    be entered: each is noted. Raises `TransientError` if a folder is lost on the way, or the disk or the mount fails.
     """
-    notes = Notes() if notes is None else notes
-    listing = Listing()
-    for file in _walk(root, below, frozenset(), notes):
+    yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
+
+
+def watched(files: Iterator[File], notes: Notes, *, whole: bool = False) -> Iterator[File]:
+    """Pass on the files of a source; at their end `notes.walked` gets the digests of their listing; see `Listing`."""
+    listing = Listing(whole=whole)
+    for file in files:
         listing.add(file)
         yield file
-    notes.walked |= {below.partition("/")[0]: NO_FILES, **listing.digests()}
+    notes.walked |= listing.digests()
 
 
 def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Notes) -> Iterator[File]:

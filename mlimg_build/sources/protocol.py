@@ -16,7 +16,18 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["IMAGES", "LABELS", "WHOLE_FILE", "Batch", "Category", "Notes", "Source", "place_of", "record"]
+__all__ = [
+    "IMAGES",
+    "LABELS",
+    "WHOLE_FILE",
+    "Batch",
+    "Category",
+    "File",
+    "Notes",
+    "Source",
+    "place_of",
+    "record",
+]
 
 WHOLE_FILE = -1  # offset of an image that is a file of its own
 
@@ -88,8 +99,7 @@ class Category:
 class Notes:
     """What was passed over while reading, counted by code, with the first few examples of each.
 
-    `walked` has the digest of the files of each folder of the first level that was walked to its end, and "" where the
-    whole root was; see `Listing`.
+    `walked` has the digest of the files of each folder of the first level, once all were listed; see `watched`.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -102,6 +112,20 @@ class Notes:
         listed = self.examples.setdefault(code, [])
         if len(listed) < self.kept:
             listed.append(example)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file below a root: its path with forward slashes, bytes, and times of change in nanoseconds.
+
+    `missing` is a link to nothing; a size of -1 without it means that the system refused to tell, now.
+    """
+
+    path: str
+    size: int
+    mtime: int
+    ctime: int = 0
+    missing: bool = False
 
 
 class Source(Protocol):
@@ -127,6 +151,9 @@ class Source(Protocol):
 
     def categories(self) -> Iterator[Category]:
         """The categories that the source declares; those that only its labels name may be left out."""
+
+    def listing(self, notes: Notes) -> Iterator[File]:
+        """Yield the files below `root` that decide the catalog, with their sizes and times; none without a root."""
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """The images and labels in any order; raises `SourceError` where the source cannot be read at all."""

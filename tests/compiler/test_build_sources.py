@@ -34,6 +34,7 @@ from mlimg_build.spec import LoadedSpec, load_spec
 from mlimg_build.wordnet import load
 from tests.support.photographs import crops
 from tests.support.runs import inline
+from tests.support.source_world import write_tar
 
 SPEC = """\
 mlimg: 1
@@ -303,28 +304,65 @@ def test_a_link_whose_target_is_away_is_no_missing_image(world: Path) -> None:
     assert "leads nowhere" in str(error)
 
 
-def test_a_list_that_changes_while_it_is_read_makes_no_catalog(world: Path) -> None:
-    (world / "table.csv").write_text("image,labels\na.jpg,cat\n")
-    (world / "images").mkdir()
-    (world / "images" / "a.jpg").write_bytes(b"x")
-    (world / "pets.yaml").write_text(
-        SPEC.replace("{type: imagenet, images: pets}", "{type: table, images: images, table: table.csv}")
-    )
+@pytest.mark.parametrize(
+    ("source", "list_file", "more"),
+    [
+        ("{type: table, images: pets, table: list.csv}", "list.csv", f"{CATS}/{CATS}_1.JPEG,cat\n"),
+        (
+            "{type: open_images, images: pets, labels: [oi.csv], classes: c.csv}",
+            "oi.csv",
+            f"{CATS}_1,cat,1\n",
+        ),
+        ("{type: open_images, images: pets, labels: [oi.csv], classes: c.csv}", "c.csv", "dog,dog\n"),
+        ("{type: folder, images: pets, classes: c.csv}", "c.csv", "dog,dog\n"),
+    ],
+)
+def test_a_list_that_changes_while_it_is_read_makes_no_catalog(
+    world: Path, source: str, list_file: str, more: str
+) -> None:
+    (world / "list.csv").write_text(f"image,labels\n{CATS}/{CATS}_0.JPEG,cat\n")
+    (world / "oi.csv").write_text(f"ImageID,LabelName,Confidence\n{CATS}_0,cat,1\n")
+    (world / "c.csv").write_text(f"cat,cat\n{CATS},cat\n")
+    (world / "pets.yaml").write_text(SPEC.replace("{type: imagenet, images: pets}", source))
     part = load_spec(world / "pets.yaml").spec.sources["pets"]
-    source = open_source("pets", part)
-    scan = source.scan
+    opened = open_source("pets", part)
+    scan = opened.scan
 
     def growing(notes: Notes) -> Iterator[Batch]:
-        for number, batch in enumerate(scan(notes)):
-            if not number:
-                with (world / "table.csv").open("a") as stream:
-                    stream.write("b.jpg,cat\n")
-            yield batch
+        batches = list(scan(notes))
+        with (world / list_file).open("a") as stream:
+            stream.write(more)
+        yield from batches
 
-    source.scan = growing  # type: ignore[method-assign]
+    opened.scan = growing  # type: ignore[method-assign]
     with pytest.raises(TransientError, match="changed while it was listed"):
-        catalog("pets", source, part, world / "catalogs")
+        catalog("pets", opened, part, world / "catalogs")
     assert not (world / "catalogs" / "pets").exists()
+
+
+@pytest.mark.parametrize("place", ["n02084071", "n02084071.tar"])
+def test_a_synset_that_is_away_only_while_it_is_scanned_makes_no_catalog(world: Path, place: str) -> None:
+    """Nothing of it is as it was not: a folder that is moved away and back has its sizes and times."""
+    synset = world / "pets" / place
+    if place.endswith(".tar"):
+        write_tar(synset, {"1.jpg": b"x"})
+    else:
+        synset.mkdir()
+        (synset / "1.jpg").write_bytes(b"x")
+    part = load_spec(world / "pets.yaml").spec.sources["pets"]
+    opened = open_source("pets", part)
+    scan = opened.scan
+
+    def without(notes: Notes) -> Iterator[Batch]:
+        synset.rename(world / "away")
+        yield from scan(notes)
+        (world / "away").rename(synset)
+
+    opened.scan = without  # type: ignore[method-assign]
+    with pytest.raises(TransientError, match="changed while it was listed"):
+        catalog("pets", opened, part, world / "catalogs")
+    opened.scan = scan  # type: ignore[method-assign]
+    assert len(catalog("pets", opened, part, world / "catalogs").images) == 21
 
 
 def test_a_file_that_is_away_only_while_its_list_is_read_makes_no_catalog(

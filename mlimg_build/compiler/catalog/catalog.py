@@ -25,8 +25,8 @@ from mlimg_build.compiler.catalog.list_joins import Join, ListJoin
 from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources import IMAGES, Category, Notes, Source
-from mlimg_build.sources.image_files import NO_FILES, File, Listing, walk
+from mlimg_build.sources import IMAGES, Category, File, Notes, Source
+from mlimg_build.sources.image_files import watched
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.spec import without_paths
@@ -93,11 +93,12 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
 class Signature(NamedTuple):
     """What a source's settings, lists and files looked like: says only whether to read it again, so it is in no key.
 
-    `digest` covers all of it, `folders` has the digest of each folder of the first level (see `Listing`), none for a
-    source whose images are those of its lists.
+    `digest` covers all of it, `lists` the files outside the root. `folders` has the digest of each folder of the first
+    level; see `Listing`.
     """
 
     digest: str
+    lists: str
     folders: Mapping[str, str]
 
 
@@ -105,20 +106,25 @@ def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lamb
     """Walk through a source's files and return its signature; every file below the root is shown to `watch`."""
     told = {key: value for key, value in without_paths(part).items() if key not in LATER}
     digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
-    for path in source.files:
-        if path.is_file():
-            status = path.stat()
-            digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns};".encode())
+    lists = _times_of(source.files)
+    digest.update(lists.encode())
     notes = Notes()
     if source.root is not None and source.root.is_dir():
         digest.update(f"{source.root};".encode())
-        whole = Listing(whole=True)
-        for file in walk(source.root, notes=notes):
-            if source.lists_name_images:
-                whole.add(file)
+        for file in watched(source.listing(notes), notes, whole=source.lists_name_images):
             watch(file)
-        digest.update(json.dumps(whole.digests() if source.lists_name_images else notes.walked).encode())
-    return Signature(digest.hexdigest(), {} if source.lists_name_images else notes.walked)
+        digest.update(json.dumps(notes.walked).encode())
+    return Signature(digest.hexdigest(), lists, notes.walked)
+
+
+def _times_of(files: Sequence[Path]) -> str:
+    """The digest of sizes and times of change of those files that are there."""
+    digest = hashlib.sha256()
+    for path in files:
+        if path.is_file():
+            status = path.stat()
+            digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns};".encode())
+    return digest.hexdigest()
 
 
 def content_digest(images: StoredTable, statements: StoredTable, categories: Sequence[Category]) -> str:
@@ -197,7 +203,7 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: Signat
     joining = ListJoin(source, images, statements)
     if source.lists_name_images:
         _look_again(name, source, part, images, signature, joining.watch)
-    elif not _as_before(notes.walked, signature.folders):
+    elif notes.walked != signature.folders or _times_of(source.files) != signature.lists:
         raise moving(f"source {name}")
     join = joining.result()
     return {
@@ -212,13 +218,6 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: Signat
         "examples": notes.examples,
         "join": None if join is None else asdict(join),
     }
-
-
-def _as_before(walked: Mapping[str, str], folders: Mapping[str, str]) -> bool:
-    """Tell whether the folders that a scan walked held the same files when the signature was taken."""
-    if "" in walked:
-        return walked == folders
-    return all(folders.get(name, NO_FILES) == digest for name, digest in walked.items())
 
 
 def _look_again(

@@ -19,10 +19,11 @@ from mlimg_build.sources.image_files import (
     stem,
     unique_names,
     walk,
+    watched,
 )
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lists.class_names import class_names
-from mlimg_build.sources.protocol import Batch, Category, Notes
+from mlimg_build.sources.protocol import Batch, Category, File, Notes
 from mlimg_build.spec import FolderSource
 
 __all__ = ["Folder"]
@@ -51,6 +52,10 @@ class Folder:
                 key = composed(entry.name)
                 yield Category(key, names.get(key, key.replace("_", " ")))
 
+    def listing(self, notes: Notes) -> Iterator[File]:
+        """Yield every file of the folder."""
+        return walk(self.part.images, notes=notes)
+
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """One batch a folder of the first level."""
         require_folder(self.part.images, f"the folder of source {self.name}")
@@ -61,7 +66,7 @@ class Folder:
             for name, entry in folders.items()
             if is_text(name) and not is_hidden(name) and is_folder(entry)
         }
-        files = images_only(walk(self.part.images, notes=notes), self.part.images, notes)
+        files = images_only(watched(self.listing(notes), notes), self.part.images, notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
             listed = list(group)
             if listed[0].path == category:

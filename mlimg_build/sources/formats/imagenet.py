@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,12 +21,15 @@ from mlimg_build.sources.image_files import (
     require_folder,
     shown,
     shows,
+    stat_of,
     stem,
     unique_names,
     walk,
+    watched,
 )
 from mlimg_build.sources.image_paths import composed
-from mlimg_build.sources.protocol import IMAGES, Batch, Category, Notes
+from mlimg_build.sources.protocol import IMAGES, Batch, Category, File, Notes
+from mlimg_build.sources.read_errors import moving
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.sources.tar_index import members
 from mlimg_build.spec import ImageNetSource
@@ -53,9 +57,21 @@ class ImageNet:
         for wnid in sorted(self._places(Notes())):
             yield Category(wnid, "", wnid)
 
+    def listing(self, notes: Notes) -> Iterator[File]:
+        """Yield the files of the synsets' folders, and their tars; what else is there counts by its name alone."""
+        synsets = {path.name for path in self._places(Notes()).values()}
+        for entry in entries_of(self.part.images):
+            if entry.name not in synsets:
+                yield File(shown(entry.name), -1, 0)
+            elif entry.name.endswith(".tar"):
+                status = stat_of(entry)
+                yield File(entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            else:
+                yield from walk(self.part.images, entry.name, notes)
+
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """One batch a synset."""
-        places = self._places(notes)
+        places = {path.name: wnid for wnid, path in self._places(notes).items()}
         if not places:
             raise SourceError(
                 Problem(
@@ -64,13 +80,21 @@ class ImageNet:
                     hint="`images` is the folder that holds the synsets' folders or tars",
                 )
             )
-        for wnid, path in sorted(places.items()):
-            before = notes.counts.total()
-            is_tar = path.suffix == ".tar"
-            images = self._tar(wnid, path, notes) if is_tar else self._folder(wnid, path.name, notes)
-            if not len(images) and (not is_tar or notes.counts.total() == before):  # else its tar is damaged
-                notes.add("category-without-images", path.name)
+        empty = set(places)
+        for name, files in groupby(
+            watched(self.listing(notes), notes), lambda file: file.path.split("/", 1)[0]
+        ):
+            wnid = places.get(name)
+            if wnid is None:
+                continue
+            before, listed = notes.counts.total(), list(files)
+            tar = name.endswith(".tar")
+            images = self._tar(wnid, listed[0], notes) if tar else self._folder(wnid, name, listed, notes)
+            if len(images) or (tar and notes.counts.total() > before):  # else its tar is damaged
+                empty.discard(name)
             yield Batch(images, shows(wnid, images))
+        for name in sorted(empty):
+            notes.add("category-without-images", name)
 
     def _places(self, notes: Notes) -> dict[str, Path]:
         require_folder(self.part.images, f"the folder of source {self.name}")
@@ -95,14 +119,17 @@ class ImageNet:
             places[wnid] = path
         return places
 
-    def _folder(self, wnid: str, folder: str, notes: Notes) -> pa.RecordBatch:
-        files = list(images_only(walk(self.part.images, folder, notes), self.part.images, notes))
+    def _folder(self, wnid: str, folder: str, listed: list[File], notes: Notes) -> pa.RecordBatch:
+        files = list(images_only(iter(listed), self.part.images, notes))
         inside = [file.path.removeprefix(f"{folder}/") for file in files]
         names = unique_names([_name(wnid, path) for path in inside], [f"{wnid}/{path}" for path in inside])
         return image_rows(names, files, self.part.licence, self.part.author)
 
-    def _tar(self, wnid: str, path: Path, notes: Notes) -> pa.RecordBatch:
+    def _tar(self, wnid: str, file: File, notes: Notes) -> pa.RecordBatch:
+        path = self.part.images / file.path
         state = path.stat()
+        if (state.st_size, state.st_mtime_ns, state.st_ctime_ns) != (file.size, file.mtime, file.ctime):
+            raise moving(str(path))
         found = members(path, notes)
         inside = [member.name for member in found]
         names = unique_names([_name(wnid, name) for name in inside], [f"{wnid}/{name}" for name in inside])

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources.image_files import require_folder
+from mlimg_build.sources.image_files import require_folder, walk
 from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.lists.confidences import confidences, stated
 from mlimg_build.sources.lists.delimited import filled
 from mlimg_build.sources.lists.line_blocks import Block, read_blocks, require_file
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
-from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
+from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import MLImagesSource
 
 __all__ = ["MLImages"]
@@ -48,6 +48,10 @@ class MLImages:
         dictionary = self._dictionary()
         for wnid, name in zip(dictionary.wnids, dictionary.names, strict=True):
             yield Category(wnid, name, wnid)
+
+    def listing(self, notes: Notes) -> Iterator[File]:
+        """Yield every file of the folder of images, if there is one: those that are not listed are told."""
+        return iter(()) if self.root is None else walk(self.root, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """Batches of rows; the bytes of a URL are not fetched, of a path are looked for below `images`."""

@@ -13,14 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.sources.image_files import File, image_rows, images_only, require_folder, walk
+from mlimg_build.sources.image_files import image_rows, images_only, require_folder, walk, watched
 from mlimg_build.sources.image_ids import image_id, image_ids
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.line_blocks import require_file
 from mlimg_build.sources.lists.rights import read_rights
-from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
+from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import OpenImagesSource
 
 __all__ = ["OpenImages"]
@@ -47,6 +47,10 @@ class OpenImages:
         what = f"the class descriptions of source {self.name}"
         for key, name in class_descriptions(self.part.classes, what):
             yield Category(key, name)
+
+    def listing(self, notes: Notes) -> Iterator[File]:
+        """Yield every file of the folder."""
+        return walk(self.part.images, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """First the files of the folder, then the labels.
@@ -99,7 +103,7 @@ class OpenImages:
             notes.add("image-without-rights", example, without)
 
     def _first_of_each(self, notes: Notes, seen: set[str]) -> Iterator[File]:
-        for file in images_only(walk(self.part.images, notes=notes), self.part.images, notes):
+        for file in images_only(watched(self.listing(notes), notes), self.part.images, notes):
             key = image_id(file.path)
             if key in seen:
                 notes.add("image-twice", file.path)

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.sources.image_files import require_folder
+from mlimg_build.sources.image_files import require_folder, walk
 from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.image_paths import ImagePaths
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.parquet import read_parquet
-from mlimg_build.sources.protocol import LABELS, Batch, Category, Notes, record
+from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import TableSource
 
 __all__ = ["Table"]
@@ -40,6 +40,10 @@ class Table:
         if self.part.classes:
             what = f"the class names of source {self.name}"
             yield from (Category(key, name) for key, name in class_descriptions(self.part.classes, what))
+
+    def listing(self, notes: Notes) -> Iterator[File]:
+        """Yield every file of the folder of images, if there is one: those that are not listed are told."""
+        return iter(()) if self.root is None else walk(self.root, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """Batches of rows; a row without an image is noted."""
