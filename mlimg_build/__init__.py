@@ -1,7 +1,7 @@
 """mlimg: one YAML spec in, a reproducible image dataset and its trained model out.
 
 The names below are what scripts and notebooks need; each is imported from its package when it is first used, so that
-`import mlimg_build` costs nothing. `load_model` needs the extra `train`.
+`import mlimg_build` costs nothing. `load_model` is there, too, where the extra `train` is installed.
 
 >>> import mlimg_build
 >>> mlimg_build.build.__module__
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlimg_build.dataset import Dataset, open_dataset, verify
     from mlimg_build.errors import MlimgError
     from mlimg_build.spec import Backend, LoadedSpec, load_backend, load_spec
-    from mlimg_build.training import load_model
+    from mlimg_build.training import load_model as load_model
 
 __all__ = [
     "Backend",
@@ -31,7 +31,6 @@ __all__ = [
     "Plan",
     "build",
     "load_backend",
-    "load_model",
     "load_spec",
     "lock",
     "open_dataset",

@@ -144,7 +144,7 @@ class NounGraph:
             WordNetError: "cycle" with its path if a synset would be its own ancestor, "unknown-relation", and
                 those of `index`.
         """
-        return _closure(self, tuple(relations), tuple(extra))
+        return _closure(self, tuple(relations), tuple((child, parent) for child, parent in extra))
 
     def ancestors(self, wnid: str, relations: Sequence[str] = HYPERNYMS) -> tuple[str, ...]:
         """Return every synset above `wnid`, nearest first, ties by id. Raises the errors of `index` and `edges`."""

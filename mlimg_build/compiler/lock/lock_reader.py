@@ -25,7 +25,7 @@ __all__ = [
     "read_lock",
 ]
 
-LOCK_FORMAT = 3
+LOCK_FORMAT = 4
 KEY = 16  # hex digits of a key that a lock shows
 MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 SHOWN = 5  # rows of one file that a list of changes names

@@ -44,7 +44,10 @@ class LocalCluster(Part):
 
     type: Literal["local"] = Field(default="local", description="worker processes on this machine")
     workers: Whole | None = Field(
-        default=None, ge=1, le=4096, description="worker processes; null for one a core"
+        default=None,
+        ge=1,
+        le=4096,
+        description="worker processes at most, as there may be fewer tasks; null for one a core",
     )
     memory: ByteSize | None = Field(
         default=None, description='memory of a worker, such as "4 GiB"; null for an equal share'
