@@ -11,6 +11,7 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 from mlimg_build.compiler.engine.memory import KEPT, LARGE
 from mlimg_build.compiler.engine.signals import uninterrupted
@@ -43,16 +44,24 @@ def cluster_client(
         # Dask has workers give freed memory back at once, and a shard's arrays cost more page faults than work
         f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": KEPT,
         f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": LARGE,
+        "distributed.scheduler.http.routes": [],  # no pages about the build, its files and its machine
+        "distributed.worker.http.routes": [],
         "temporary-directory": str(scratch),
     }
     with dask.config.set(settings):
         if isinstance(wanted, LocalWorkers):
+            scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+            scratch.chmod(0o700)
             yield from _local(wanted, tasks)
         else:
             yield from _remote(wanted, version)
 
 
 def _local(wanted: LocalWorkers, tasks: int) -> Iterator[Client]:
+    """Start workers that talk TLS with a certificate of this build alone: who connects without it is refused.
+
+    Dask's messages are pickles, so whoever may send one runs code as the user who builds.
+    """
     with uninterrupted():
         cluster = LocalCluster(
             n_workers=max(1, min(wanted.workers or CPU_COUNT, tasks)),
@@ -60,6 +69,8 @@ def _local(wanted: LocalWorkers, tasks: int) -> Iterator[Client]:
             processes=True,
             memory_limit=wanted.memory or "auto",
             host=LOOPBACK,
+            protocol="tls://",
+            security=Security.temporary(),
             dashboard_address=None,
             worker_dashboard_address=f"{LOOPBACK}:0",
             scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
