@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import zarr
 
@@ -221,87 +220,3 @@ def test_everything_runs_where_torch_is_missing(collection: Path, tmp_path: Path
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "l" / "mappings.csv").is_file()
-
-
-def processes() -> set[psutil.Process]:
-    me = psutil.Process()
-    return {me, *me.children(recursive=True)}
-
-
-def listening() -> set[tuple[str, int]]:
-    """The addresses and ports on which this process and what it started listen."""
-    return {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-
-class Visitor:
-    """Follows a build, and does something once when workers are there."""
-
-    def __init__(self, visit: Callable[[], None]) -> None:
-        self._visit: Callable[[], None] | None = visit
-
-    def step(self, message: str) -> None:
-        """Nothing is to be said."""
-
-    def follow(self, images: int, tasks: int) -> Callable[[object], None]:
-        """Return what hears of progress."""
-
-        def hear(done: object) -> None:
-            if self._visit is not None:
-                visit, self._visit = self._visit, None
-                visit()
-
-        return hear
-
-
-def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_path: Path) -> None:
-    before, seen = listening(), set[tuple[str, int]]()
-    build(spec, tmp_path, backend(1), watcher=Visitor(lambda: seen.update(listening() - before)))
-    assert {address for address, _ in seen} == {"127.0.0.1"}
-
-
-STRANGER = """\
-import sys, urllib.error, urllib.request
-from distributed import Client
-from distributed.security import Security
-
-for port in map(int, sys.argv[1:]):
-    for address, security in (
-        (f"tcp://127.0.0.1:{port}", None),
-        (f"tls://127.0.0.1:{port}", Security.temporary()),  # certificates, but of somebody else
-    ):
-        try:
-            with Client(address, security=security, timeout=2):
-                print("joined", address)
-        except (OSError, ValueError):
-            print("refused", address)
-    for page in ("", "health", "info/main/workers.html", "json/identity.json", "metrics", "sitemap.json"):
-        try:
-            print("served", page, urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=2).status)
-        except (OSError, urllib.error.HTTPError):
-            pass
-"""
-
-
-def test_nobody_joins_the_cluster_of_a_build(spec: LoadedSpec, tmp_path: Path) -> None:
-    """Whoever may send a message to a scheduler or a worker runs code as the user who builds."""
-    before, told, folders = listening(), [], []
-
-    def visit() -> None:
-        ports = [str(port) for _, port in sorted(listening() - before)]
-        assert len(ports) >= 4  # scheduler, nanny, worker, and what would be their pages
-        (tmp_path / "stranger.py").write_text(STRANGER)
-        command = [sys.executable, str(tmp_path / "stranger.py"), *ports]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-        told.extend([len(ports), *done.stdout.splitlines()])
-        folders.append((tmp_path / ".mlimg" / "small" / "tmp").stat().st_mode & 0o777)
-
-    build(spec, tmp_path, backend(1), watcher=Visitor(visit))
-    ports, *lines = told
-    assert len(lines) == 2 * ports
-    assert all(line.startswith("refused") for line in lines)
-    assert folders == [0o700]

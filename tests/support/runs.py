@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlimg_build.spec import Backend, InlineCluster, LocalCluster
@@ -46,7 +47,8 @@ def tree(root: Path) -> dict[str, bytes]:
 class external_cluster:  # noqa: N801  read as a function
     """A Dask scheduler and a worker of their own, as a person would start them, on the loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        self.options = options
         self.file = folder / "scheduler.json"
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -66,6 +68,8 @@ class external_cluster:  # noqa: N801  read as a function
                     "--no-dashboard",
                     "--scheduler-file",
                     str(self.file),
+                    *(["--protocol", "tls"] if self.options else []),
+                    *self.options,
                 ],
                 **quiet,  # type: ignore[call-overload]
             )
@@ -89,6 +93,7 @@ class external_cluster:  # noqa: N801  read as a function
                     "--no-dashboard",
                     "--local-directory",
                     str(self.folder),
+                    *self.options,
                 ],
                 **quiet,  # type: ignore[call-overload]
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mlimg_build.spec import SchedulerCluster
 __all__ = ["cluster_client"]
 
 LOOPBACK = "127.0.0.1"
+CLOSING = 5  # seconds that a client may take to say goodbye
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 
@@ -87,6 +88,8 @@ def _local(wanted: LocalWorkers, tasks: int) -> Iterator[Client]:
 
 def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Client]:
     address, timeout = wanted.address, wanted.timeout_seconds
+    if address.startswith("tls://"):
+        _require_certificate(address)
     try:
         client = Client(address, timeout=timeout)
     except (OSError, ValueError) as error:
@@ -97,7 +100,7 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
                 hint=f"start one with `dask scheduler`, or correct `cluster.address`; it was tried for {timeout} s",
             )
         ) from error
-    with client:
+    try:
         try:
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError as error:
@@ -120,3 +123,23 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
                 )
             )
         yield client
+    finally:
+        with suppress(Exception):  # of a scheduler that is gone
+            client.close(timeout=CLOSING)
+
+
+def _require_certificate(address: str) -> None:
+    """Raises `BackendError` unless Dask's configuration has a certificate for clients."""
+    why = "names none"
+    try:
+        if Security().get_connection_args("client").get("ssl_context") is not None:
+            return
+    except OSError as error:  # an `ssl.SSLError` is one
+        why = f"names one that cannot be read: {error}"
+    raise BackendError(
+        Problem(
+            "certificate-missing",
+            f"the scheduler at {address} wants a certificate, and Dask's configuration {why}",
+            hint="set `distributed.comm.tls`; backends/scheduler.yaml shows how",
+        )
+    )

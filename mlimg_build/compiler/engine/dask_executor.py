@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,14 @@ from distributed import Client, as_completed, get_worker
 
 from mlimg_build.compiler.engine.cluster import cluster_client
 from mlimg_build.compiler.engine.executor import Done, Failed, TaskFunction, Tell, throttled
+from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import LocalCluster, SchedulerCluster
 
 __all__ = ["DaskExecutor", "dask_executor"]
+
+RUNNING = "running"  # the status of a client that has its scheduler
+BEAT = 0.02  # seconds between two looks for tasks that ended
+COUNTED = 5.0  # seconds for which a count of workers holds
 
 
 @contextmanager
@@ -38,7 +44,8 @@ def dask_executor(
         try:
             yield executor
         finally:
-            client.unsubscribe_topic(executor.topic)
+            if client.status == RUNNING:
+                client.unsubscribe_topic(executor.topic)
 
 
 class DaskExecutor:
@@ -46,21 +53,42 @@ class DaskExecutor:
 
     def __init__(self, client: Client, work: TaskFunction) -> None:
         self.topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
-        threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-        self.workers = max(sum(threads), 1)
         self._client, self._work = client, work
         self._futures: as_completed = as_completed()
         self._tasks: dict[Any, Any] = {}
+        self._workers, self._counted = 0, -COUNTED
+
+    @property
+    def workers(self) -> int:
+        """The threads of all workers that are there now, one at least; asked every few seconds, as clusters change."""
+        now = time.monotonic()
+        if now - self._counted >= COUNTED:
+            self._refuse_lost()
+            found = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            self._workers, self._counted = max(sum(worker["nthreads"] for worker in found), 1), now
+        return self._workers
 
     def begin(self, task: Any) -> None:
         """Submit a task."""
+        self._refuse_lost()
         future = self._client.submit(run_on_worker, self._work, task, self.topic, pure=False, retries=0)
         self._tasks[future.key] = task
         self._futures.add(future)
 
     def ended(self) -> Iterator[Done | Failed]:
-        """Yield the tasks as they end."""
-        for future in self._futures:
+        """Yield the tasks as they end.
+
+        Raises:
+            BackendError: "scheduler-lost" once the connection to the scheduler is; Dask itself would wait for ever.
+        """
+        while self._tasks:
+            self._refuse_lost()
+            if not self._futures.has_ready():
+                time.sleep(BEAT)
+                continue
+            future = next(self._futures)
+            if future.cancelled():  # which the client does with all when it has lost the scheduler
+                raise _lost(self._client)
             task = self._tasks.pop(future.key)
             outcome: Done | Failed
             try:
@@ -72,7 +100,23 @@ class DaskExecutor:
 
     def cancel(self) -> None:
         """Cancel all that is under way."""
-        self._client.cancel(list(self._futures.futures), force=True)
+        if self._client.status == RUNNING:
+            self._client.cancel(list(self._futures.futures), force=True)
+
+    def _refuse_lost(self) -> None:
+        if self._client.status != RUNNING:
+            raise _lost(self._client)
+
+
+def _lost(client: Client) -> BackendError:
+    where = getattr(client.scheduler, "address", "its address")
+    return BackendError(
+        Problem(
+            "scheduler-lost",
+            f"the connection to the Dask scheduler at {where} was lost",
+            hint="look whether it still runs, then run the same command again: what is finished is kept",
+        )
+    )
 
 
 def run_on_worker(work: TaskFunction, task: Any, topic: str) -> dict[str, int]:

@@ -38,7 +38,9 @@ class Failed:
 class Executor(Protocol):
     """Runs tasks, several at a time where it has several workers; what fails is a value, not an error."""
 
-    workers: int
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time now; it may change."""
 
     def begin(self, task: Any) -> None:
         """Take a task on; it may run from now on."""

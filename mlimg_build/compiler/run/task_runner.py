@@ -106,19 +106,19 @@ class TaskFollower:
         self._waiting.extend(map(_Attempt, tasks))
         while self._waiting or self._again:
             self._pause()
-            for _ in range(WINDOW * self._executor.workers):
-                self._begin()
+            self._fill()
             for outcome in self._executor.ended():
                 self._end(outcome)
                 if not self._held:
-                    self._begin()
+                    self._fill()
             if self._stopped:
                 for _, error in self._again:
                     self.problems += _problems(error)
                 break
 
-    def _begin(self) -> None:
-        if self._waiting and not self._stopped:
+    def _fill(self) -> None:
+        """Begin tasks until enough are under way for the workers that are there now."""
+        while self._waiting and not self._stopped and len(self._under_way) < WINDOW * self._executor.workers:
             attempt = self._waiting.popleft()
             self._under_way[id(attempt.task)] = attempt
             self._executor.begin(attempt.task)
