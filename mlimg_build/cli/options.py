@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from mlimg_build.printable import printable_json
+
 if TYPE_CHECKING:
     from mlimg_build.errors import MlimgError, Problem
     from mlimg_build.spec import LoadedSpec
@@ -144,6 +146,6 @@ def end_failed(error: MlimgError, result: Mapping[str, Any]) -> NoReturn:
 def print_json(value: Any) -> None:
     """Print one JSON object."""
     try:
-        print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
+        print(printable_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)), flush=True)
     except BrokenPipeError:  # typer would report one with an errno as a failure
         raise BrokenPipeError from None

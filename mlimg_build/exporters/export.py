@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from mlimg_build import __version__
 from mlimg_build.atomic import explaining_full_disk, replacing
+from mlimg_build.csv_cells import CellWriter
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, OutputFile
@@ -68,7 +68,7 @@ def export(
             counts = _Counts(advance, sum(len(dataset[split]) for split in chosen))
             parts: dict[str, tuple[OutputFile, ...]] = {}
             with (temporary / LEFT_OUT).open("w", encoding="utf-8", newline="") as stream:
-                rows = csv.writer(stream, lineterminator="\n")
+                rows = CellWriter(stream)
                 rows.writerow(COLUMNS)
                 for split in dict.fromkeys(chosen):
 

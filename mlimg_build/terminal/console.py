@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+
+from mlimg_build.printable import printable
 
 __all__ = ["err", "out", "percent", "size", "table"]
 
@@ -13,6 +16,12 @@ WIDE = 100_000  # a pipe has no width, and a line that is cut or folded cannot b
 
 
 class _Plain(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Give the segments of what is printed, whose text is `printable`: the one way out for whatever it holds."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else printable(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
+
     def on_broken_pipe(self) -> None:
         """Leave the error to `main`; rich would exit with 1."""
         raise BrokenPipeError

@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2] / "mlimg_build"
 ALLOWED = {
     "errors": set(),
     "atomic": {"errors"},
+    "csv_cells": set(),
     "digests": set(),
+    "printable": set(),
     "label_states": set(),
     "missing_values": set(),
     "spec": {"errors"},
@@ -27,14 +29,16 @@ ALLOWED = {
     "sources": {"errors", "label_states", "missing_values", "spec"},
     "images": {"errors"},
     "dataset": {"atomic", "errors"},
-    "training": {"atomic", "digests", "errors", "spec", "images", "dataset"},
+    "training": {"atomic", "csv_cells", "digests", "errors", "spec", "images", "dataset"},
     "report": {"atomic", "errors", "dataset", "labels"},
-    "exporters": {"atomic", "errors", "dataset"},
+    "exporters": {"atomic", "csv_cells", "errors", "dataset"},
     "explain": {"errors", "spec", "wordnet", "labels", "sources", "dataset"},
     "compiler": {
         *(
             "atomic",
+            "csv_cells",
             "digests",
+            "printable",
             "errors",
             "label_states",
             "missing_values",
@@ -47,10 +51,11 @@ ALLOWED = {
         ),
         *("training", "report", "explain"),
     },
-    "terminal": {"errors", "spec", "compiler", "explain", "exporters", "dataset"},
+    "terminal": {"errors", "printable", "spec", "compiler", "explain", "exporters", "dataset"},
     "cli": {
         *(
             "atomic",
+            "printable",
             "errors",
             "spec",
             "wordnet",

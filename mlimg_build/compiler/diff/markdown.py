@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.compiler.diff.comparison import Differences
 from mlimg_build.compiler.diff.sections import Section, sections, summary
+from mlimg_build.printable import printable
 
 __all__ = ["as_markdown"]
 
@@ -15,6 +17,8 @@ SPECIAL = str.maketrans(
     {"|": "\\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
     | {letter: f"\\{letter}" for letter in "\\`*_[]~"}
 )
+SPLIT = "<!-- -->"
+LINKS = re.compile(r"@(?=\w)|#(?=\d)|\bGH-(?=\d)|\b[a-z][a-z0-9+.-]*:(?=//)|\bwww\.|\bmailto:", re.IGNORECASE)
 
 
 def as_markdown(found: Differences, rows: int = ROWS) -> str:
@@ -69,7 +73,12 @@ def _row(cells: Sequence[str], *, escape: bool = True) -> str:
 def _escaped(text: str) -> str:
     """The text as Markdown shows it letter by letter, also in a cell of a table.
 
+    Who names a category calls nobody, closes no issue and links nowhere: GitHub looks for `@name`, `#1` and addresses
+    in the text of a comment, which an empty HTML comment splits.
+
     >>> _escaped("a|b *c* n0_1")
     'a\\\\|b \\\\*c\\\\* n0\\\\_1'
+    >>> _escaped("@torvalds fixes #2")
+    '@<!-- -->torvalds fixes #<!-- -->2'
     """
-    return text.translate(SPECIAL)
+    return LINKS.sub(rf"\g<0>{SPLIT}", printable(text).translate(SPECIAL))

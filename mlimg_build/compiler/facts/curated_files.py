@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.compiler.facts.id_lists import text_of
+from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import RELATIONS
 from mlimg_build.sources.image_paths import composed
@@ -174,7 +175,7 @@ def _table(
                 message = f"{len(cells)} cells, and the header has {len(header)}"
                 raise SpecError(Problem("row-width", message, place, "put cells with commas into quotes"))
             row = dict(zip(header, cells, strict=True))
-            yield reader.line_num, {name: composed(row[name].strip()) for name in there}
+            yield reader.line_num, {name: composed(unguarded(row[name].strip())) for name in there}
     except csv.Error as error:
         hint = "is a quote not closed?"
         raise SpecError(Problem("list-unreadable", f"{what} is no CSV: {error}", place, hint)) from error

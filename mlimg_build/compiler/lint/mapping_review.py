@@ -16,6 +16,7 @@ from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_correction
 from mlimg_build.compiler.run.csv_files import as_csv
+from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import MappedCategory, near_ties, same_names
 from mlimg_build.sources.image_paths import composed
@@ -183,7 +184,7 @@ def _there(path: Path) -> tuple[list[str], dict[tuple[str, str], dict[str, str]]
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         names = list(reader.fieldnames or ())
-        rows = [{name: (row.get(name) or "").strip() for name in names} for row in reader]
+        rows = [{name: unguarded((row.get(name) or "").strip()) for name in names} for row in reader]
     except csv.Error:
         names, rows = [], []
     if not {"source", "category", "wnid"} <= {*names}:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import BuildError, Problem
 
 __all__ = [
@@ -182,7 +183,7 @@ def _rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
     rows = [*reader]
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row has too many or too few columns")
-    return rows
+    return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
 
 
 def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from mlimg_build.compiler.engine.threads import in_threads
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.facts.unused_categories import reason_codes
 from mlimg_build.compiler.plan.partitions import Cuts, Part, View, cut, ranges, slice_of, views
+from mlimg_build.csv_cells import CellWriter
 from mlimg_build.spec import Spec
 
 __all__ = [
@@ -200,7 +200,7 @@ def _tables(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> Iterator[p
 
 def _write_csv(path: Path, tables: Iterator[pa.Table]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = CellWriter(stream)
         writer.writerow(COLUMNS.names)
         for table in tables:
             writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mlimg_build.compiler.plan.left_out import COLUMNS, REASONS
+from mlimg_build.csv_cells import unguarded
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, Problem
 
@@ -48,8 +49,8 @@ def _in_csv(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
-                if row.get("image") in wanted and row.keys() >= {*COLUMNS.names}:
-                    return {name: row[name] for name in COLUMNS.names}
+                if unguarded(row.get("image") or "") in wanted and row.keys() >= {*COLUMNS.names}:
+                    return {name: unguarded(row[name] or "") for name in COLUMNS.names}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, csv.Error) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.atomic import explaining_full_disk
+from mlimg_build.csv_cells import CellWriter
 
 __all__ = ["as_csv", "write_csv"]
 
@@ -17,7 +17,7 @@ __all__ = ["as_csv", "write_csv"]
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """A CSV with one fact a line."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = CellWriter(stream)
     writer.writerow(header)
     writer.writerows(rows)
     return stream.getvalue().encode()
@@ -33,7 +33,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     temporary = path.with_name(f".{path.name}.new")
     try:
         with explaining_full_disk(path), temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = CellWriter(file)
             writer.writerows([header, first])
             writer.writerows(stream)
             file.flush()

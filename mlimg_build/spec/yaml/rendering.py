@@ -1,33 +1,4 @@
-"""Problems as text, and the table of the codes that files written by people can cause.
-
-code                 what is wrong
-spec-missing         there is no such file
-spec-unreadable      the file cannot be read
-backend-missing      there is no such backend file, and no shipped profile of that name
-yaml-not-utf8        the file is not UTF-8
-yaml-too-big         more than 1 MiB
-yaml-empty           the file says nothing
-yaml-syntax          broken YAML
-yaml-not-a-mapping   the top level is a list or a single value
-yaml-duplicate-key   a key is written twice
-yaml-merge-key       `<<`
-yaml-tag             a tag such as `!!python/object`
-yaml-aliases         aliases that multiply values
-yaml-too-deep        more than 32 levels
-unset-variable       `${NAME}` without a default, and NAME is not set
-bad-variable         `${` without a name or without its end
-unknown-key          a key that is not part of the language
-missing-key          a key that must be there is not
-wrong-type           text where a number must be, and the like
-wrong-value          the right type, but not a value that can be
-bad-wnid             not a WordNet id
-bad-join             a join into itself, twice, or in a chain
-bad-include          a category that is both included and excluded
-unknown-source       a name that is no source's
-bare-variable        (warning) `$NAME` in a path is not replaced
-never-reached        (warning) a setting for an epoch that the training does not have
-path-tilde           (warning) `~` in a path is not replaced
-"""
+"""Problems as text, and the table of the codes that files written by people can cause."""
 
 from __future__ import annotations
 
@@ -39,8 +10,35 @@ from mlimg_build.errors import Place, Problem
 
 __all__ = ["CODES", "render"]
 
-CODES = tuple(sorted(line.split()[0] for line in __doc__.splitlines()[3:] if line))
-"""Every code that loading a spec or a backend can give."""
+CODES = {
+    "spec-missing": "there is no such file",
+    "spec-unreadable": "the file cannot be read",
+    "backend-missing": "there is no such backend file, and no shipped profile of that name",
+    "yaml-not-utf8": "the file is not UTF-8",
+    "yaml-too-big": "more than 1 MiB",
+    "yaml-empty": "the file says nothing",
+    "yaml-syntax": "broken YAML",
+    "yaml-not-a-mapping": "the top level is a list or a single value",
+    "yaml-duplicate-key": "a key is written twice",
+    "yaml-merge-key": "`<<`",
+    "yaml-tag": "a tag such as `!!python/object`",
+    "yaml-aliases": "aliases that multiply values",
+    "yaml-too-deep": "more than 32 levels",
+    "unset-variable": "`${NAME}` without a default, and NAME is not set",
+    "bad-variable": "`${` without a name or without its end",
+    "unknown-key": "a key that is not part of the language",
+    "missing-key": "a key that must be there is not",
+    "wrong-type": "text where a number must be, and the like",
+    "wrong-value": "the right type, but not a value that can be",
+    "bad-wnid": "not a WordNet id",
+    "bad-join": "a join into itself, twice, or in a chain",
+    "bad-include": "a category that is both included and excluded",
+    "unknown-source": "a name that is no source's",
+    "bare-variable": "(warning) `$NAME` in a path is not replaced",
+    "never-reached": "(warning) a setting for an epoch that the training does not have",
+    "path-tilde": "(warning) `~` in a path is not replaced",
+}
+"""What is wrong, by every code that loading a spec or a backend can give."""
 
 WIDEST = 100  # columns of source shown
 BEFORE = 60  # columns before the caret, if a line is longer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlimg_build.atomic import explaining_full_disk, sync_file
+from mlimg_build.csv_cells import CellWriter
 from mlimg_build.training.data.views import BATCH
 from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, joined, name_of
 
@@ -102,7 +102,7 @@ def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> 
         temporary.open("w+b") as stream,
         listed.open("w", newline="", encoding="utf-8") as text,
     ):
-        table = csv.writer(text, lineterminator="\n")
+        table = CellWriter(text)
         table.writerow(("row", "image", "status", "reason"))
         # numpy leaves room in a header for a first axis of any length, so it can be rewritten at the end
         np.lib.format.write_array_header_1_0(stream, {**header, "shape": (0, width)})
