@@ -15,23 +15,25 @@ APOSTROPHE = "'"
 def guarded(value: Any) -> Any:
     """Return a cell as it is written; numbers and harmless texts are as they were.
 
-    >>> [guarded(value) for value in ("dog", "=1+1", "-x", -5, "'dog", "'=")]
-    ['dog', "'=1+1", "'-x", -5, "'dog", "''="]
+    >>> [guarded(value) for value in ("dog", "=1+1", "-x", "-", -5, "'dog", "'=1")]
+    ['dog', "'=1+1", "'-x", '-', -5, "'dog", "''=1"]
     """
-    if isinstance(value, str) and value.lstrip(APOSTROPHE).startswith(BEGINS):
-        return APOSTROPHE + value
-    return value
+    return APOSTROPHE + value if isinstance(value, str) and _is_formula(value) else value
 
 
 def unguarded(text: str) -> str:
     """Return the cell that `guarded` wrote so.
 
-    >>> [unguarded(text) for text in ("dog", "'=1+1", "'-x", "'dog", "''=")]
-    ['dog', '=1+1', '-x', "'dog", "'="]
+    >>> [unguarded(text) for text in ("dog", "'=1+1", "'-x", "-", "'dog", "''=1")]
+    ['dog', '=1+1', '-x', '-', "'dog", "'=1"]
     """
-    if text.startswith(APOSTROPHE) and text.lstrip(APOSTROPHE).startswith(BEGINS):
-        return text[1:]
-    return text
+    return text[1:] if text.startswith(APOSTROPHE) and _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Tell whether a text is one behind its apostrophes; a sign alone is none."""
+    bare = text.lstrip(APOSTROPHE)
+    return len(bare) > 1 and bare.startswith(BEGINS)
 
 
 class CellWriter:

@@ -29,8 +29,10 @@ def composed(text: str) -> str:
 
 
 def composed_column(column: pa.Array) -> pa.Array:
-    """The same for a column of text."""
-    return column if pc.all(pc.string_is_ascii(column)).as_py() else pc.utf8_normalize(column, "NFC")
+    """Return a column of text in NFC. Arrow's own `utf8_normalize` decomposes instead, up to pyarrow 23 at least."""
+    if pc.all(pc.string_is_ascii(column)).as_py():
+        return column
+    return pa.array([text if text is None else composed(text) for text in column.to_pylist()], pa.string())
 
 
 def normal_path(path: str) -> str:
