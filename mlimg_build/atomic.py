@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.errors import BuildError, DatasetError, Problem
 
 __all__ = [
     "explaining_full_disk",
@@ -126,6 +126,25 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         os.close(lock)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def holding(lock: Path, busy: Problem) -> Iterator[None]:
+    """Hold the lock that the file `lock` stands for; it is created, and stays.
+
+    Raises:
+        BuildError: with `busy` if another process holds it, "lock-refused" if the file system has no locks.
+    """
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildError(busy) from error
+        except OSError as error:
+            message = f"{lock} cannot be locked: {error.strerror or error}"
+            hint = "the file system may have no locks, as NFS without lockd: put --out on another disk"
+            raise BuildError(Problem("lock-refused", message, hint=hint)) from error
+        yield
 
 
 def is_temporary(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlimg_build.atomic import holding
 from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.pipeline import dataset_path, interruptible
 from mlimg_build.dataset import open_dataset
-from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError, TrainingError
+from mlimg_build.errors import DatasetError, Problem, SpecError, TrainingError
 from mlimg_build.spec import Backend, LoadedSpec, digest_of
 
 __all__ = [
@@ -185,13 +185,8 @@ def lock_digest(folder: Path) -> str:
 
 @contextmanager
 def runs_held(runs: Path) -> Iterator[None]:
-    """Keeps other trainings of the same dataset out."""
+    """Keep other trainings of the same dataset out; raises `BuildError` as `holding` does."""
     runs.mkdir(parents=True, exist_ok=True)
-    with (runs / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            message = f"a training into {runs} is running"
-            hint = "wait for it, or give another --out"
-            raise BuildError(Problem("training-running", message, hint=hint)) from error
+    hint = "wait for it, or give another --out"
+    with holding(runs / "lock", Problem("training-running", f"a training into {runs} is running", hint=hint)):
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mlimg_build.atomic import explaining_full_disk, sync_all, sync_file, write_synced
-from mlimg_build.errors import BuildError, Problem
+from mlimg_build.atomic import explaining_full_disk, holding, sync_all, sync_file, write_synced
+from mlimg_build.errors import Problem, TransientError
 from mlimg_build.spec import digest_of
 
 __all__ = ["ASK_AGAIN", "ENTRY", "Key", "PendingResults", "Store", "read_json"]
@@ -41,6 +40,9 @@ class Key:
     def __post_init__(self) -> None:
         told = {"stage": self.stage, "format": self.format, "parts": dict(self.parts)}
         object.__setattr__(self, "digest", digest_of(told))  # once: it is asked for often
+
+
+TRIES = 10  # renames of a result, where others write the same
 
 
 class Store:
@@ -154,7 +156,7 @@ class Store:
         """The filled folder is the result of `key`, at once."""
         final = self.path(key)
         final.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(10):
+        for _ in range(TRIES):
             with suppress(FileNotFoundError):
                 final.rename(self.root / "tmp" / uuid4().hex)
             try:
@@ -164,22 +166,20 @@ class Store:
                     raise
                 continue
             return
+        message = f"{final} is written again and again by others; this result had no place {TRIES} times"
+        hint = "let one build at a time write into a store"
+        raise TransientError(Problem("result-contested", message, hint=hint))
 
     @contextmanager
     def exclusive_lock(self) -> Iterator[None]:
-        """Keeps other builds out of this store; raises `BuildError` where one is running."""
+        """Keep other builds out of this store; raises `BuildError` as `holding` does."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise BuildError(
-                    Problem(
-                        "build-running",
-                        f"a build or plan of {self.root.name} is running in {self.root.parent.parent}",
-                        hint="wait for it, or give another --out",
-                    )
-                ) from error
+        busy = Problem(
+            "build-running",
+            f"a build or plan of {self.root.name} is running in {self.root.parent.parent}",
+            hint="wait for it, or give another --out",
+        )
+        with holding(self.root / "lock", busy):
             shutil.rmtree(self.root / "tmp", ignore_errors=True)
             for left in (self.root / "catalog").glob(".*"):  # of a run that was killed
                 shutil.rmtree(left, ignore_errors=True)

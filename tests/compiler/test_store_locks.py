@@ -1,0 +1,57 @@
+"""Locks and places of results: what refuses says why, and nothing is given up without a word."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlimg_build.compiler.engine.cache import Key, Store
+from mlimg_build.compiler.model_stage import runs_held
+from mlimg_build.errors import BuildError, TransientError
+
+
+def test_a_file_system_without_locks_is_no_other_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for held in (Store(tmp_path / "store").exclusive_lock(), runs_held(tmp_path / "runs")):
+        with pytest.raises(BuildError) as caught, held:
+            pytest.fail("it was entered without a lock")
+        assert caught.value.code == "lock-refused"
+        assert "No locks available" in str(caught.value)
+
+
+def test_two_builds_and_two_trainings_exclude_each_other(tmp_path: Path) -> None:
+    for code, enter in (
+        ("build-running", lambda: Store(tmp_path / "store").exclusive_lock()),
+        ("training-running", lambda: runs_held(tmp_path / "runs")),
+    ):
+        with enter(), pytest.raises(BuildError) as caught, enter():
+            pytest.fail("it was entered twice")
+        assert caught.value.code == code
+        with enter():
+            """And afterwards it is free again."""
+
+
+def test_a_result_that_finds_no_place_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, key = Store(tmp_path), Key("labels", 1, {"a": 1})
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if Path(target) == store.path(key):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(TransientError) as caught, store.create(key) as (folder, _):
+        (folder / "data").write_bytes(b"x")
+    assert caught.value.code == "result-contested"
+    assert not store.has(key)
