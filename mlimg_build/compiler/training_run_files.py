@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from mlimg_build.compiler.engine.store_usage import cost_of, last_used
 from mlimg_build.compiler.model_stage import require_torch, runs_held
 from mlimg_build.errors import BuildError
+from mlimg_build.regular_files import read_object
 
 __all__ = ["Run", "RunPruned", "prune_runs", "runs_in"]
 
@@ -105,7 +105,7 @@ def _run(folder: Path) -> Run:
 
 def _name(folder: Path) -> str:
     try:
-        told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        told = read_object(folder / "run.json")
         return str(told["name"])
     except (OSError, ValueError, KeyError, TypeError):
         return "?"

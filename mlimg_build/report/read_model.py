@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlimg_build.regular_files import open_regular, read_regular
 from mlimg_build.report.model_data import (
     AtK,
     Band,
@@ -51,9 +53,7 @@ def _read(path: Path, name: str, understood: Callable[[Any], T], problems: list[
     try:
         if not path.exists():
             return None
-        if path.stat().st_size > LARGEST:
-            raise ValueError("it is too large")
-        return understood(json.loads(path.read_bytes()))
+        return understood(json.loads(read_regular(path, LARGEST)))
     except OSError:
         problems.append(f"{name} cannot be read, so it is left out")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -201,7 +201,7 @@ def _lines(path: Path) -> Iterator[Any]:
     """Yield the JSON value of each line, None if it is not JSON; nothing if there is no file."""
     if not path.exists():
         return
-    with path.open("rb") as stream:
+    with os.fdopen(open_regular(path), "rb") as stream:
         for line in stream:
             if line.strip():
                 try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import mlimg_build
 from mlimg_build.atomic import save_json
 from mlimg_build.dataset import Dataset
 from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.regular_files import read_object
 from mlimg_build.spec import Training, TrainingBackend, digest_of
 from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples
@@ -304,14 +304,17 @@ def _finished(setting: RunInputs, part: Training, folder: Path, machine: Compute
 
 def threshold_of(evaluation: Mapping[str, Any], card: Card) -> float:
     """Return the threshold of an evaluation; older ones do not store it and used that of the loss."""
-    before = card.training.get("loss", {}).get("positive_threshold", 0.7)
-    return float(evaluation.get("positive_threshold", before))
+    loss = card.training.get("loss")
+    for told in (evaluation, loss if isinstance(loss, dict) else {}):
+        value = told.get("positive_threshold")
+        if isinstance(value, float | int) and 0 <= value <= 1:
+            return float(value)
+    return 0.7
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:
     """Return the `evaluation.json` of a folder; None if it is missing or unreadable."""
     try:
-        told = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+        return read_object(folder / EVALUATION)
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) else None

@@ -36,6 +36,7 @@ from mlimg_build.dataset.write.arrays import create_columns, create_data, create
 from mlimg_build.dataset.write.packed_arrays import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
 from mlimg_build.dataset.write.stream import ShardWriter
 from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.regular_files import read_object
 
 __all__ = ["RESULT", "ImagesWriter", "read_labels", "read_result", "write_labels"]
 
@@ -225,7 +226,7 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
         DatasetError: `artefact-unfinished` if there is no record, or none of this kind and format.
     """
     try:
-        result: dict[str, Any] = json.loads((directory / RESULT).read_bytes())
+        result = read_object(directory / RESULT)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         result = {}
     if result.get("kind") != kind or result.get("format") != SHARD_FORMAT:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
+
+from mlimg_build.regular_files import open_regular
 
 __all__ = ["History", "read_history"]
 
@@ -61,13 +64,15 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the records of a `history.jsonl`, oldest first, without lines that are none (a cut-off last line)."""
     records: list[dict[str, Any]] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        stream = os.fdopen(open_regular(path), encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return records
+    with stream:
+        lines = stream.readlines()
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict) and {"kind", "step"} <= record.keys():
             records.append(record)

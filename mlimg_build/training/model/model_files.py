@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import safetensors.torch
 import torch
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from torch import nn
 
 from mlimg_build.atomic import explaining_full_disk, save_json, sync_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
-from mlimg_build.training.data.transforms import HALF, Triple
+from mlimg_build.regular_files import read_object
+from mlimg_build.training.data.transforms import HALF
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.backbones import make_backbone
 
@@ -25,14 +27,22 @@ FORMAT = "mlimg-model/1"
 CARD, WEIGHTS = "model.json", "model.safetensors"
 
 
+STRICT = ConfigDict(strict=True, extra="forbid")
+Text = Annotated[str, StringConstraints(max_length=4096)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True, slots=True)
 class Category:
     """One output: its WordNet id and name, the outputs that are its parents, and its number of training images."""
 
-    wnid: str
-    name: str
+    __pydantic_config__ = STRICT
+
+    wnid: Text
+    name: Text
     parents: tuple[int, ...]
-    positives: int
+    positives: Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +54,25 @@ class Card:
     what the training began with (`name`, `sha256`) and which tensors began at `random`; None if all of them did.
     """
 
-    name: str
-    version: str
-    architecture: str
-    image_size: int
-    activation: str
-    categories: tuple[Category, ...]
-    digests: Mapping[str, str]
-    step: int
-    epochs: float
-    training: Mapping[str, Any]
-    versions: Mapping[str, str]
-    mean: Triple = HALF
-    std: Triple = HALF
-    initial: Mapping[str, Any] | None = None
+    __pydantic_config__ = STRICT
+
+    name: Text
+    version: Text
+    architecture: Text
+    image_size: Annotated[int, Field(ge=1, le=4096)]
+    activation: Literal["sigmoid", "softmax"]
+    categories: Annotated[tuple[Category, ...], Field(min_length=1)]
+    digests: dict[str, Text]
+    step: Annotated[int, Field(ge=0)]
+    epochs: Number
+    training: dict[str, Any]
+    versions: dict[str, Text]
+    mean: tuple[Number, Number, Number] = HALF
+    std: tuple[Positive, Positive, Positive] = HALF
+    initial: dict[str, Any] | None = None
+
+
+CARDS = TypeAdapter(Card)
 
 
 def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
@@ -94,26 +109,38 @@ def read_card(folder: Path) -> Card:
         hint = "give the folder NAME.model that `mlimg build` or `mlimg train` made"
         raise CheckpointError(Problem("model-missing", f"{folder} holds no {CARD}", hint=hint))
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict):
-            raise ValueError("it is no JSON object")
-        if (found := told.pop("format")) != FORMAT:
-            raise ValueError(f"its format is {found}, and this version reads {FORMAT}")
-        categories = tuple(
-            Category(entry["wnid"], entry["name"], tuple(entry["parents"]), entry["positives"])
-            for entry in told.pop("categories")
-        )
-        mean, std = tuple(map(float, told.pop("mean"))), tuple(map(float, told.pop("std")))
-        if len(mean) != 3 or len(std) != 3:
-            raise ValueError("mean and std are not three numbers each")
-        if any(not 0 <= parent < len(categories) for category in categories for parent in category.parents):
-            raise ValueError("a category has a parent that is not in the list")
-        return Card(**told, categories=categories, mean=mean, std=std)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = "fetch the model again, or train it again"
-        raise CheckpointError(
-            Problem("model-unreadable", f"{path} cannot be understood: {error!r}", hint=hint)
+        told = read_object(path)
+        if (found := told.pop("format", None)) != FORMAT:
+            raise ValueError(f"its format is {found!r}, and this version reads {FORMAT}")
+        return _checked(CARDS.validate_json(json.dumps(told)))  # strict, but lists may be tuples
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _unreadable(path, f"{where}: {first['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _unreadable(path: Path, why: str) -> CheckpointError:
+    hint = "fetch the model again, or train it again"
+    return CheckpointError(Problem("model-unreadable", f"{path} cannot be understood: {why}", hint=hint))
+
+
+def _checked(card: Card) -> Card:
+    """Return the card if its numbers go together; raises `ValueError` otherwise."""
+    children: dict[int, set[int]] = {}
+    for number, category in enumerate(card.categories):
+        for parent in category.parents:
+            if not 0 <= parent < len(card.categories):
+                raise ValueError(f"category {number} has the parent {parent}, which is not in the list")
+            children.setdefault(number, set()).add(parent)
+    try:
+        TopologicalSorter(children).prepare()
+    except CycleError as error:
+        raise ValueError(
+            f"categories are their own ancestors: {' → '.join(map(str, error.args[1]))}"
         ) from error
+    return card
 
 
 def load_model(folder: Path) -> tuple[Backbone, Card]:
