@@ -1,1 +1,1 @@
-"""What runs tasks and keeps their results; it knows nothing of images or labels."""
+"""Task execution and the store of results, independent of images and labels."""

@@ -1,4 +1,4 @@
-"""Which results the last builds used: two variants of each stage are kept, so that going back is cheap."""
+"""Record which results the last builds used; two variants of each stage are kept, so that reverting is cheap."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FILE = "variants.json"
 KEPT = 2
 
 Variants = Mapping[str, Mapping[str, list[list[str]]]]
-"""By the name of a dataset and by stage: the digests that a build used, of the newest variant first."""
+"""Dataset name → stage → the digests that a build used, one list per variant, the newest first."""
 
 
 def read_variants(root: Path) -> Variants:
-    """What the builds into a store recorded; nothing where none ended, or where the record is damaged."""
+    """Return what the builds into a store recorded; empty if none has ended or the record is damaged."""
     found = read_json(root / FILE)
     try:
         return {
@@ -36,9 +36,9 @@ def read_variants(root: Path) -> Variants:
 def record_variant(
     root: Path, dataset: str, used: Mapping[str, Collection[str]], datasets: Collection[str]
 ) -> Variants:
-    """Records what a build of `dataset` used as the newest variant of each stage; returns all that is recorded.
+    """Record what a build of `dataset` used as the newest variant of each stage; return the whole record.
 
-    A stage that was not used has a variant without digests. Of datasets other than `datasets` nothing is kept.
+    A stage that was not used gets a variant without digests. Records of datasets not in `datasets` are removed.
     """
     before = {name: stages for name, stages in read_variants(root).items() if name in datasets}
     own = before.get(dataset, {})
@@ -52,7 +52,7 @@ def record_variant(
 
 
 def digests_of(variants: Variants, newest: int = KEPT) -> dict[str, set[str]]:
-    """The digests by stage of the newest variants of every dataset.
+    """Return the digests of the `newest` variants of every dataset, by stage.
 
     >>> recorded = {"a.zarr": {"rows": [["2"], ["1"]]}, "a@0.1.zarr": {"rows": [["3"]]}}
     >>> {stage: sorted(digests) for stage, digests in digests_of(recorded, newest=1).items()}
@@ -66,7 +66,7 @@ def digests_of(variants: Variants, newest: int = KEPT) -> dict[str, set[str]]:
 
 
 def last_build(root: Path) -> float:
-    """When the last build into a store ended, in seconds since 1970; 0 where none did."""
+    """Return when the last build into a store ended, in seconds since 1970; 0 if none has."""
     return last_used(root / FILE)
 
 

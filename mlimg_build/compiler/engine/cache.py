@@ -1,4 +1,4 @@
-"""Results of stages on disk, each under the key of what it was made from."""
+"""Store results of stages on disk, each under the key of its inputs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mlimg_build.spec import digest_of
 __all__ = ["ASK_AGAIN", "ENTRY", "Key", "PendingResults", "Store", "read_json"]
 
 ENTRY = "entry.json"
-ASK_AGAIN = "ask again"  # the hint of a result that every run makes again
+ASK_AGAIN = "ask again"  # the hint of a result that every run recomputes
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What decides a result: the stage, its format number, and the parts that it reads. No clock, host or path.
+    """What determines a result: the stage, its format number, and the inputs it reads. No clock, host or path.
 
-    `hint` is no part of the key: a digest of times of change that tells this machine to look again.
+    `hint` is not part of the key: it is a digest of modification times; if it differs, this machine checks again.
     """
 
     stage: str
@@ -39,42 +39,42 @@ class Key:
 
     def __post_init__(self) -> None:
         told = {"stage": self.stage, "format": self.format, "parts": dict(self.parts)}
-        object.__setattr__(self, "digest", digest_of(told))  # once: it is asked for often
+        object.__setattr__(self, "digest", digest_of(told))  # computed once, because it is read often
 
 
-TRIES = 10  # renames of a result, where others write the same
+TRIES = 10  # attempts to rename a result while other processes write the same one
 
 
 class Store:
-    """Entries below a folder, one a key: written under a temporary name, synced, renamed, never changed after.
+    """Entries below a folder, one per key: written under a temporary name, synced, renamed, then never changed.
 
-    The time of change of an entry's folder is when it was last used; it decides nothing that is built.
+    The modification time of an entry's folder is when it was last used; no built content depends on it.
     """
 
     used: dict[str, set[str]]
-    """The digests of the results that were found or made here, by stage."""
+    """The digests of the results that this object found or created, by stage."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.used = {}
 
     def path(self, key: Key) -> Path:
-        """Where the result of `key` lies, or will."""
+        """Return the folder of the result of `key`, which need not exist."""
         return self.folder(key.stage, key.digest)
 
     def folder(self, stage: str, digest: str) -> Path:
-        """The same for the digest of a key."""
+        """Return the folder of the result whose key has this digest, which need not exist."""
         return Path(self._place_of(stage, digest))
 
     def has(self, key: Key, *, asked_again: bool = False) -> bool:
-        """Says whether the result is there, and nothing hints that its sources or its own files changed since.
+        """Return whether the result exists, its hint is that of `key`, and its files are unchanged.
 
-        With `asked_again` also one of which every run makes a new one: what is in it was so when it was made.
+        With `asked_again`, a result with the hint `ASK_AGAIN` counts too: it was correct when it was created.
         """
         entry = self.entry(key)
         if entry is None or (entry["hint"] != key.hint and not (asked_again and entry["hint"] == ASK_AGAIN)):
             return False
-        folder = f"{self._place_of(key.stage, key.digest)}{os.sep}"  # there are hundred thousands of files to look at
+        folder = f"{self._place_of(key.stage, key.digest)}{os.sep}"  # a string: there are 100,000s of files to check
         try:
             whole = all(_mark(folder + name) == mark for name, mark in entry["files"].items())
         except OSError:
@@ -84,13 +84,13 @@ class Store:
         return whole
 
     def use(self, stage: str, digest: str, folder: Path | str) -> None:
-        """Notes that a result in `folder` is used now."""
+        """Record that the result in `folder` is used now."""
         self.used.setdefault(stage, set()).add(digest)
-        with suppress(OSError):  # of another user, or on a disk that is only read
+        with suppress(OSError):  # owned by another user, or on a read-only disk
             os.utime(folder)
 
     def entry(self, key: Key) -> dict[str, Any] | None:
-        """The record of a result: its key's parts, its hint, its files and what the stage noted; None without one."""
+        """Return the record of a result: its key's parts, its hint, its files and its notes; None if there is none."""
         entry = read_json(f"{self._place_of(key.stage, key.digest)}{os.sep}{ENTRY}")
         return entry if entry.keys() >= {"parts", "hint", "files", "notes"} else None
 
@@ -99,11 +99,14 @@ class Store:
 
     @contextmanager
     def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Gives an empty folder to fill and a dict for notes; on success the folder becomes the result of `key`.
+        """Yield an empty folder to fill and a dict for notes; on success the folder becomes the result of `key`.
 
-        A `hint` among the notes takes the place of the key's: what the stage itself saw, or `ASK_AGAIN`.
-        Where another task makes the same result at the same moment, one of the two stays. Raises `DatasetError`
-        `disk-full`.
+        A `hint` among the notes replaces the key's: what the stage itself observed, or `ASK_AGAIN`. If another task
+        creates the same result at the same time, one of the two is kept.
+
+        Raises:
+            DatasetError: `disk-full` if the disk is full.
+            TransientError: `result-contested` if others keep writing the same result.
         """
         temporary = self.root / "tmp" / uuid4().hex
         try:
@@ -117,9 +120,9 @@ class Store:
 
     @contextmanager
     def batch(self) -> Iterator[PendingResults]:
-        """Gives what creates many small results that wait for the disk once; they appear at the end.
+        """Yield a `PendingResults` for many small results, which are synced together and stored at the end.
 
-        Results that were finished before an error appear too. Raises `DatasetError` `disk-full`.
+        Results that were finished before an error are stored too. Raises the errors of `create`.
         """
         folder = self.root / "tmp" / uuid4().hex
         batch = PendingResults(self, folder)
@@ -135,7 +138,7 @@ class Store:
 
     @contextmanager
     def filling(self, temporary: Path, key: Key, sync: bool = True) -> Iterator[dict[str, Any]]:
-        """Gives a dict for notes while `temporary` is filled, then lists there what the result of `key` is."""
+        """Yield a dict for notes while `temporary` is filled, then write there the record of the result of `key`."""
         notes: dict[str, Any] = {}
         temporary.mkdir(parents=True)
         yield notes
@@ -149,11 +152,15 @@ class Store:
             (temporary / ENTRY).write_bytes(data)
 
     def drop(self, key: Key) -> None:
-        """Forgets a result, so that it is made again."""
+        """Delete a result, so that it is recomputed."""
         shutil.rmtree(self.path(key), ignore_errors=True)
 
     def put(self, made: Path, key: Key) -> None:
-        """The filled folder is the result of `key`, at once."""
+        """Rename the filled folder `made` to the result of `key`, replacing one that exists.
+
+        Raises:
+            TransientError: `result-contested` if others keep writing the same result.
+        """
         final = self.path(key)
         final.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(TRIES):
@@ -172,7 +179,7 @@ class Store:
 
     @contextmanager
     def exclusive_lock(self) -> Iterator[None]:
-        """Keep other builds out of this store; raises `BuildError` as `holding` does."""
+        """Lock this store against other builds and remove what killed runs left. Raises `BuildError` as `holding`."""
         self.root.mkdir(parents=True, exist_ok=True)
         busy = Problem(
             "build-running",
@@ -181,23 +188,23 @@ class Store:
         )
         with holding(self.root / "lock", busy):
             shutil.rmtree(self.root / "tmp", ignore_errors=True)
-            for left in (self.root / "catalog").glob(".*"):  # of a run that was killed
+            for left in (self.root / "catalog").glob(".*"):  # left by a run that was killed
                 shutil.rmtree(left, ignore_errors=True)
             yield
 
     def remove(self, folder: Path) -> None:
-        """Removes what lies in a folder of the store: gone from its place at once, so a kill leaves no half of it."""
+        """Remove a folder of the store; it is renamed first, so that a killed process never leaves it half removed."""
         gone = self.root / "tmp" / uuid4().hex
         gone.parent.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
             folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
-        with suppress(OSError):  # others lie there
+        with suppress(OSError):  # the parent is not empty
             folder.parent.rmdir()
 
 
 class PendingResults:
-    """Results of a store in the making; see `Store.batch`."""
+    """Results that are not yet in the store; see `Store.batch`."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
@@ -206,22 +213,22 @@ class PendingResults:
 
     @contextmanager
     def create(self, key: Key) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Gives an empty folder to fill and a dict for notes, for the result of `key`."""
+        """Yield an empty folder to fill and a dict for notes, for the result of `key`."""
         temporary = self._folder / str(len(self._made))
         with self._store.filling(temporary, key, sync=False) as notes:
             yield temporary, notes
         self._made.append((temporary, key))
 
     def place(self) -> None:
-        """Everything that was made is on the disk, and then in its place."""
+        """Sync all created results to the disk, then move each into the store."""
         if self._made:
             sync_all(self._folder)
-        for made, key in self._made:  # a rename that a power cut undoes is a result to be made again, no more
+        for made, key in self._made:  # if a power cut undoes a rename, that result is only recomputed
             self._store.put(made, key)
 
 
 def _marks(folder: Path, prefix: str = "") -> dict[str, list[int]]:
-    """The mark of every file below a folder, by its path."""
+    """Return the size and modification time of every file below a folder, by its path in the folder."""
     marks: dict[str, list[int]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -234,13 +241,13 @@ def _marks(folder: Path, prefix: str = "") -> dict[str, list[int]]:
 
 
 def _mark(path: str) -> list[int]:
-    """What tells that a file was changed in place: its bytes and time of change."""
+    """Return the size and modification time of a file, which show whether it was changed in place."""
     status = os.stat(path)  # noqa: PTH116  a Path costs more than the call
     return [status.st_size, status.st_mtime_ns]
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """The JSON object in a file; empty where there is none."""
+    """Return the JSON object in a file; empty if the file cannot be read or holds none."""
     try:
         with open(path, "rb") as stream:  # noqa: PTH123  a Path costs more than the call
             found = json.loads(stream.read())

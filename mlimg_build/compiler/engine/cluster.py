@@ -1,4 +1,4 @@
-"""The Dask cluster that a backend names: a local one that comes and goes with the build, or one that is there."""
+"""Connect to the Dask cluster of a backend: a local one started for the build, or an existing one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mlimg_build.spec import SchedulerCluster
 __all__ = ["cluster_client"]
 
 LOOPBACK = "127.0.0.1"
-CLOSING = 5  # seconds that a client may take to say goodbye
+CLOSING = 5  # seconds that a client may take to close
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
 
@@ -30,11 +30,13 @@ ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 def cluster_client(
     wanted: LocalWorkers | SchedulerCluster, scratch: Path, version: Callable[[], str], tasks: int
 ) -> Iterator[Client]:
-    """Give a client of the wanted cluster, which has one worker or more.
+    """Yield a client of the wanted cluster, which has at least one worker.
 
     A local cluster keeps its scratch files in `scratch`, and starts no more workers than there are `tasks`.
 
-    Raises `BackendError` where a scheduler cannot be reached, has no worker, or says another `version`.
+    Raises:
+        BackendError: `scheduler-unreachable`, `no-worker`, `other-version` if a worker runs another version than
+            `version()`, `certificate-missing` if a TLS scheduler needs a client certificate.
     """
     settings: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": 3,
@@ -42,7 +44,7 @@ def cluster_client(
         "distributed.worker.memory.target": False,
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.worker.profile.enabled": False,
-        # Dask has workers give freed memory back at once, and a shard's arrays cost more page faults than work
+        # by default Dask makes workers return freed memory at once; page faults then cost more than work on a shard
         f"{ENVIRONMENT}.MALLOC_TRIM_THRESHOLD_": KEPT,
         f"{ENVIRONMENT}.MALLOC_MMAP_THRESHOLD_": LARGE,
         "distributed.scheduler.http.routes": [],  # no pages about the build, its files and its machine
@@ -59,9 +61,9 @@ def cluster_client(
 
 
 def _local(wanted: LocalWorkers, tasks: int) -> Iterator[Client]:
-    """Start workers that talk TLS with a certificate of this build alone: who connects without it is refused.
+    """Start workers that use TLS with a certificate of this build alone; connections without it are refused.
 
-    Dask's messages are pickles, so whoever may send one runs code as the user who builds.
+    Dask's messages are pickles, so anyone who can send one can run code as the user of the build.
     """
     with uninterrupted():
         cluster = LocalCluster(
@@ -124,17 +126,17 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
             )
         yield client
     finally:
-        with suppress(Exception):  # of a scheduler that is gone
+        with suppress(Exception):  # the scheduler may be gone
             client.close(timeout=CLOSING)
 
 
 def _require_certificate(address: str) -> None:
-    """Raises `BackendError` unless Dask's configuration has a certificate for clients."""
+    """Raises `BackendError` `certificate-missing` unless Dask's configuration has a certificate for clients."""
     why = "names none"
     try:
         if Security().get_connection_args("client").get("ssl_context") is not None:
             return
-    except OSError as error:  # an `ssl.SSLError` is one
+    except OSError as error:  # includes `ssl.SSLError`
         why = f"names one that cannot be read: {error}"
     raise BackendError(
         Problem(

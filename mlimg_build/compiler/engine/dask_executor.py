@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster: what a worker tells comes back as events, and what it raises as a value."""
+"""Run tasks on a Dask cluster; progress comes back as events, and an exception in a worker as a value."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mlimg_build.spec import LocalCluster, SchedulerCluster
 
 __all__ = ["DaskExecutor", "dask_executor"]
 
-RUNNING = "running"  # the status of a client that has its scheduler
-BEAT = 0.02  # seconds between two looks for tasks that ended
-COUNTED = 5.0  # seconds for which a count of workers holds
+RUNNING = "running"  # the status of a client that is connected to its scheduler
+BEAT = 0.02  # seconds between two polls for tasks that ended
+COUNTED = 5.0  # seconds for which a count of workers is reused
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def dask_executor(
     version: Callable[[], str],
     tasks: int,
 ) -> Iterator[DaskExecutor]:
-    """Give an executor on a cluster; see `cluster_client`."""
+    """Yield an executor on a cluster. Raises the errors of `cluster_client`."""
     with cluster_client(wanted, scratch, version, tasks) as client:
         executor = DaskExecutor(client, work)
 
@@ -60,7 +60,7 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """The threads of all workers that are there now, one at least; asked every few seconds, as clusters change."""
+        """The number of threads of all current workers, at least 1; updated every few seconds."""
         now = time.monotonic()
         if now - self._counted >= COUNTED:
             self._refuse_lost()
@@ -79,7 +79,7 @@ class DaskExecutor:
         """Yield the tasks as they end.
 
         Raises:
-            BackendError: "scheduler-lost" once the connection to the scheduler is; Dask itself would wait for ever.
+            BackendError: `scheduler-lost` once the connection to the scheduler is; Dask itself would wait forever.
         """
         while self._tasks:
             self._refuse_lost()
@@ -87,19 +87,19 @@ class DaskExecutor:
                 time.sleep(BEAT)
                 continue
             future = next(self._futures)
-            if future.cancelled():  # which the client does with all when it has lost the scheduler
+            if future.cancelled():  # the client cancels all futures when it has lost the scheduler
                 raise _lost(self._client)
             task = self._tasks.pop(future.key)
             outcome: Done | Failed
             try:
                 outcome = Done(task, future.result())
-            except Exception as error:  # whatever a worker raised is reported with its shard
+            except Exception as error:  # any exception of a worker is reported with its shard
                 outcome = Failed(task, error)
             future.release()
             yield outcome
 
     def cancel(self) -> None:
-        """Cancel all that is under way."""
+        """Cancel all running tasks."""
         if self._client.status == RUNNING:
             self._client.cancel(list(self._futures.futures), force=True)
 
@@ -120,6 +120,6 @@ def _lost(client: Client) -> BackendError:
 
 
 def run_on_worker(work: TaskFunction, task: Any, topic: str) -> dict[str, int]:
-    """Do a task on a worker, which tells what it does as events of `topic`."""
+    """Run a task on a worker, which reports its progress as events of `topic`."""
     worker = get_worker()
     return work(task, throttled(lambda *counts: worker.log_event(topic, list(counts))))

@@ -1,4 +1,4 @@
-"""What runs tasks: the protocol of executors, how a task ends, and what is told meanwhile."""
+"""The protocol of executors, the outcomes of tasks, and progress reports."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Done", "Executor", "Failed", "TaskFunction", "Tell", "throttled"]
 EVERY = 0.3  # seconds between two reports of what a task has done so far
 
 Tell = Callable[[int, int, int], None]
-"""Hears of images, bytes and failures since it was last called; (0, 0, 0) says that there is nothing more for now."""
+"""Receives the images, bytes and failures since its last call; (0, 0, 0) says that there is nothing more for now."""
 TaskFunction = Callable[[Any, Tell], dict[str, int]]
-"""Does one task, tells what it does, and returns counts; a function of a module, which workers import."""
+"""Runs one task, reports its progress, and returns counts; a module-level function, so that workers can import it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A task that ended well, and what `run` returned."""
+    """A task that succeeded, and what its function returned."""
 
     task: Any
     result: dict[str, int]
@@ -29,31 +29,31 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A task that raised, and what."""
+    """A task that failed, and the exception it raised."""
 
     task: Any
     error: Exception
 
 
 class Executor(Protocol):
-    """Runs tasks, several at a time where it has several workers; what fails is a value, not an error."""
+    """Runs tasks, in parallel if it has several workers; a failed task is returned as a value, not raised."""
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time now; it may change."""
+        """The number of tasks that run at the same time now; it may change."""
 
     def begin(self, task: Any) -> None:
-        """Take a task on; it may run from now on."""
+        """Accept a task; it may run from now on."""
 
     def ended(self) -> Iterator[Done | Failed]:
-        """Yield the tasks that were begun, also meanwhile, as they end, until none is left."""
+        """Yield the tasks as they end, until none is left, including those begun meanwhile."""
 
     def cancel(self) -> None:
-        """Begin nothing more, and give up what is under way."""
+        """Start no further task, and abandon the running ones."""
 
 
 def throttled(tell: Tell, clock: Callable[[], float] = time.monotonic) -> Tell:
-    """A function that adds up what it hears and passes it on now and then; (0, 0, 0) passes it on at once."""
+    """Return a function that sums its counts and passes them to `tell` at intervals; (0, 0, 0) passes them at once."""
     waiting = np.zeros(3, dtype=np.int64)
     told = clock()
 

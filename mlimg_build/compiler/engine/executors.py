@@ -1,4 +1,4 @@
-"""Where tasks run: in this process, or on a Dask cluster that is started or joined when there is something to do."""
+"""Open the executor of a backend: this process, or a Dask cluster that is started or joined."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def open_executor(
     version: Callable[[], str],
     tasks: int,
 ) -> Iterator[Executor]:
-    """Give the executor of a backend, which does `work` with every task; `tell` hears of it meanwhile.
+    """Yield the executor of a backend, which calls `work` with every task; `tell` receives the progress.
 
     A local cluster keeps its scratch files in `scratch` and has no more workers than `tasks`; workers of another
-    `version` are refused. Raises `BackendError` as `cluster_client` does.
+    `version` are refused. Raises the errors of `cluster_client`.
     """
     if isinstance(backend.cluster, InlineCluster):
         yield InlineExecutor(work, tell)
@@ -47,20 +47,20 @@ class InlineExecutor:
         self._begun: deque[Any] = deque()
 
     def begin(self, task: Any) -> None:
-        """Take a task on."""
+        """Append a task to the queue."""
         self._begun.append(task)
 
     def ended(self) -> Iterator[Done | Failed]:
-        """Run what was begun, and yield how each task ended."""
+        """Run the queued tasks, and yield the outcome of each."""
         while self._begun:
             task = self._begun.popleft()
             try:
                 result = self._work(task, self._tell)
-            except Exception as error:  # whatever a task raises is reported with its shard
+            except Exception as error:  # any exception of a task is reported with its shard
                 yield Failed(task, error)
             else:
                 yield Done(task, result)
 
     def cancel(self) -> None:
-        """Forget what was begun."""
+        """Empty the queue."""
         self._begun.clear()

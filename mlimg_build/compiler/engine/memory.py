@@ -1,4 +1,4 @@
-"""Memory of this process: what is freed is kept for what comes next."""
+"""Let this process reuse freed memory instead of returning it to the system."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import suppress
 __all__ = ["KEPT", "LARGE", "keep_freed_memory"]
 
 KEPT = 128 << 20  # bytes of freed memory that a process keeps
-LARGE = 32 << 20  # bytes of an array that is returned whole all the same
+LARGE = 32 << 20  # arrays of at least so many bytes are mapped, and returned to the system when freed
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Freed memory, up to `KEPT` bytes, stays with this process.
+    """Make this process keep up to `KEPT` bytes of freed memory.
 
-    To get it back from the system for every array costs a third of the work on the array. Elsewhere than with
-    glibc nothing is changed.
+    Requesting it from the system again for every array costs a third of the work on the array. Does nothing without
+    glibc.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Work on one thing after the other in a few processes, where threads would wait for one another."""
+"""Map a function over items in a few processes, for work that would hold the GIL in threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mlimg_build.compiler.engine.signals import uninterrupted
 
 __all__ = ["in_processes", "process_count"]
 
-PROCESSES = 8  # each holds what it works on
+PROCESSES = 8  # each keeps its item in memory
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -30,29 +30,29 @@ _work: Callable[[Any], Any]
 
 
 def process_count() -> int:
-    """As many as there are cores that this process may use, within reason."""
+    """Return the number of cores that this process may use, at most `PROCESSES`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, PROCESSES)
 
 
 def in_processes(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """The results in order; `work` is handed to each process once, so it may be large, and must be idempotent.
+    """Yield `work(item)` for each item in order; `work` is sent to each process once, and must be idempotent.
 
-    Where processes cannot be started or are killed, this one does what is left. Whoever stops before the end, by
-    an error or Ctrl-C, ends the processes in the middle of their work.
+    If processes cannot be started or are killed, this process does the rest. Stopping before the end, by an error or
+    Ctrl-C, kills the processes in the middle of their work.
     """
-    if multiprocessing.current_process().daemon:  # which may start none
+    if multiprocessing.current_process().daemon:  # a daemon may not start processes
         yield from map(work, items)
         return
-    context = multiprocessing.get_context("spawn")  # to fork this process, which has threads, is not safe
+    context = multiprocessing.get_context("spawn")  # forking this process, which has threads, is not safe
     ended, end = context.Pipe(duplex=False)
     rest, waiting = iter(items), deque[tuple[Given, Future[Made] | None]]()
-    with NamedTemporaryFile(prefix="mlimg-work-") as handed:  # a pipe waits for ever for what dies early
+    with NamedTemporaryFile(prefix="mlimg-work-") as handed:  # a pipe would block if a process died early
         pickle.dump(work, handed)
         handed.flush()
         pool = _Pool(ProcessPoolExecutor(process_count(), context, _begin, (handed.name, ended)))
         try:
-            with uninterrupted():  # what is started in here never hears Ctrl-C, which a terminal sends to all
+            with uninterrupted():  # processes started in here ignore Ctrl-C, which a terminal sends to all
                 waiting.extend((item, pool.submit(item)) for item in islice(rest, 2 * process_count()))
             while waiting:
                 item, future = waiting.popleft()
@@ -68,17 +68,17 @@ def in_processes(work: Callable[[Given], Made], items: Iterable[Given]) -> Itera
 
 @dataclass(slots=True)
 class _Pool:
-    """Processes, as long as there are any."""
+    """A process pool, and whether it still accepts work."""
 
     executor: ProcessPoolExecutor
     able: bool = True
 
     def submit(self, item: Any) -> Future[Any] | None:
-        """What will become of the item; None where no process can be asked."""
+        """Return the future of the item; None if no process can run it."""
         if self.able:
             try:
                 return self.executor.submit(_one, item)
-            except (BrokenProcessPool, OSError, EOFError):  # one died, or no more may be started
+            except (BrokenProcessPool, OSError, EOFError):  # one died, or no more can be started
                 self.able = False
         return None
 
@@ -101,7 +101,7 @@ def _begin(work: str, ended: Connection) -> None:
 
 
 def _follow(watched: Sequence[Connection | int]) -> None:
-    """Ends this process when it is told so, or with the one that started it, however that ends."""
+    """Exit this process when the pool ends or its parent process does, for whatever reason."""
     wait(watched)
     os._exit(1)
 

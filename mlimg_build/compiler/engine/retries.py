@@ -1,4 +1,4 @@
-"""What failed for a cause that may pass is tried again after a pause, and not for ever."""
+"""Retry calls that fail with a transient error, a limited number of times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 
 def retried(call: Callable[[], T], say: Callable[[str], None]) -> T:
-    """What `call` returns, tried again after a pause where it raises `TransientError`; `say` hears why it waits."""
+    """Return `call()`, retried after a pause if it raises `TransientError`; `say` receives the reason.
+
+    Raises `TransientError` if the last retry does.
+    """
     for number, seconds in enumerate(PAUSES, start=1):
         try:
             return call()
@@ -26,5 +29,5 @@ def retried(call: Callable[[], T], say: Callable[[str], None]) -> T:
 
 
 def waiting(why: str, number: int) -> str:
-    """The sentence for people before the given try, counted from 1."""
+    """Return the message before the given retry, counted from 1."""
     return f"{why}; tried again in {PAUSES[number - 1]:g} s ({number} of {len(PAUSES)})"

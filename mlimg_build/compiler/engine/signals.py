@@ -1,4 +1,4 @@
-"""Signals: what may not be interrupted."""
+"""Protect sections of code from signals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ __all__ = ["uninterrupted"]
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back until the end: processes that are half started or half closed cannot be tidied up.
+    """Defer Ctrl-C and SIGTERM until the block ends: half started or half closed processes cannot be cleaned up.
 
-    Ctrl-C is blocked, not caught: a terminal sends it to the workers too, and what starts in here never hears it.
+    Ctrl-C is blocked, not caught: a terminal sends it to the workers too, and processes started in the block inherit
+    the mask. Does nothing outside the main thread.
+
+    Raises:
+        KeyboardInterrupt: at the end, if SIGTERM arrived.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    resource_tracker.ensure_running()  # when it starts, it lets Ctrl-C through again
+    resource_tracker.ensure_running()  # when it starts, it unblocks Ctrl-C
     held: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: held.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

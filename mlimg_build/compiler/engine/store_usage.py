@@ -1,4 +1,4 @@
-"""What lies in a store: its entries, what they cost, and when they were last used."""
+"""List the entries of a store, their disk usage, and when they were last used."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 __all__ = ["CATALOG", "LEFTOVER", "Cost", "Entry", "cost_of", "entries_of", "last_used"]
 
-CATALOG = "catalog"  # one folder a source, by its name, made anew in place
-LEFTOVER = "tmp"  # what killed runs left
+CATALOG = "catalog"  # one folder per source, by its name, replaced in place
+LEFTOVER = "tmp"  # left by killed runs
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A result in a store: `digest` is that of its key, of a catalog the name of its source."""
+    """A result in a store; `digest` is that of its key, or for a catalog the name of its source."""
 
     stage: str
     digest: str
@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Bytes of files: `own` are free once they are removed, `linked` have another hard link, as in a dataset."""
+    """Bytes of files: removing them frees `own`; `linked` have another hard link, as in a dataset."""
 
     own: int = 0
     linked: int = 0
@@ -34,7 +34,7 @@ class Cost:
 
 
 def entries_of(root: Path) -> Iterator[Entry]:
-    """The entries of the store at `root` by stage and digest, and what killed runs left."""
+    """Yield the entries of the store at `root` by stage and digest, and what killed runs left."""
     for stage in _folders(root):
         if stage.name in (CATALOG, LEFTOVER):
             for folder in _folders(stage):
@@ -46,7 +46,7 @@ def entries_of(root: Path) -> Iterator[Entry]:
 
 
 def cost_of(folder: Path) -> Cost:
-    """What the files below a folder take; files that go away meanwhile count as nothing."""
+    """Return the bytes of the files below a folder; files that disappear meanwhile count as 0."""
     own = linked = 0
     for base, _, names in os.walk(folder):
         for name in names:
@@ -62,7 +62,7 @@ def cost_of(folder: Path) -> Cost:
 
 
 def last_used(folder: Path) -> float:
-    """When a result was last used, in seconds since 1970; 0 where it is gone."""
+    """Return when a result was last used, in seconds since 1970; 0 if it is gone."""
     try:
         return folder.stat().st_mtime
     except OSError:
@@ -70,7 +70,7 @@ def last_used(folder: Path) -> float:
 
 
 def _folders(parent: Path) -> list[Path]:
-    """The folders in a folder, by name; none where it is gone."""
+    """Return the folders in a folder, sorted by name; none if it is gone."""
     try:
         with os.scandir(parent) as found:
             return sorted(Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False))

@@ -1,4 +1,4 @@
-"""Work in threads: on one thing after the other in a few, or on the next thing while this one is used."""
+"""Map a function over items in threads, or compute the next items while one is used."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import TypeVar
 
 __all__ = ["in_threads", "made_ahead"]
 
-THREADS = 8  # each holds what it works on
+THREADS = 8  # each keeps its item in memory
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
 def in_threads(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """The results in order; so many at a time as there are cores, for work that numpy, Arrow or hashlib does.
+    """Yield `work(item)` for each item in order, in one thread per core, at most `THREADS`.
+
+    For work that releases the GIL, as in numpy, Arrow or hashlib.
 
     >>> list(in_threads(abs, [-1, 2, -3]))
     [1, 2, 3]
@@ -36,7 +38,7 @@ def in_threads(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterato
 
 
 def made_ahead(items: Iterable[Made], count: int = 2) -> Iterator[Made]:
-    """The items in order, of which the next `count` are made in a thread of their own while one is used.
+    """Yield the items in order; a thread computes the next `count` of them while one is used.
 
     >>> list(made_ahead(iter([1, 2, 3])))
     [1, 2, 3]
@@ -47,6 +49,6 @@ def made_ahead(items: Iterable[Made], count: int = 2) -> Iterator[Made]:
         try:
             while (item := waiting.popleft().result()) is not end:
                 waiting.append(pool.submit(next, rest, end))
-                yield item  # type: ignore[misc]  # the end is none of them
+                yield item  # type: ignore[misc]  # `end` is never yielded
         finally:
             pool.shutdown(cancel_futures=True)
