@@ -1,1 +1,1 @@
-"""Sources as tables on disk: their images, statements and notes."""
+"""Tables on disk of the images, statements and notes of each source."""

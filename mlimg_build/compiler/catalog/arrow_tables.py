@@ -1,4 +1,4 @@
-"""Arrow columns: their digest, and tables in files of which only what is looked at is in memory."""
+"""Digest Arrow columns, and read tables from memory-mapped files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ import pyarrow.compute as pc
 
 __all__ = ["StoredTable", "digest_columns", "hash_names", "open_batches", "write_batches"]
 
-MAPPED = (
-    8  # record batches that are mapped at a time, so that a pass over a file never holds all of its pages
-)
+MAPPED = 8  # record batches that are mapped at a time, so that a pass over a file never keeps all its pages
 
 
 class StoredTable:
-    """A table in an Arrow file that is mapped only while some of it is looked at.
+    """A table in an Arrow file that is mapped only while some of it is in use.
 
-    What `slice` and `batches` give back keeps its own mapping alive and no other, so memory follows what is in use,
-    not the size of the file. With `draws`, the column `draw` is that of the Arrow file at this path, row by row.
+    What `slice` and `batches` return keeps only its own mapping alive, so memory depends on what is in use, not on
+    the size of the file. With `draws`, the column `draw` is read from the Arrow file at this path, row by row.
     """
 
     def __init__(self, path: Path, draws: Path | None = None) -> None:
@@ -42,7 +40,7 @@ class StoredTable:
         return hash((self.path, self._draws))
 
     def slice(self, start: int, length: int) -> pa.Table:
-        """The rows from `start` on, `length` of them or as many as there are."""
+        """Return the rows from `start` on: `length` of them, or fewer at the end of the table."""
         stop = min(start + length, len(self))
         first = int(np.searchsorted(self._ends, start, side="right"))
         last = int(np.searchsorted(self._ends, stop, side="left"))
@@ -56,7 +54,7 @@ class StoredTable:
         return table.set_column(self.schema.get_field_index("draw"), "draw", drawn)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """All rows in their order, batch by batch as they are stored, with these columns or with all."""
+        """Yield all rows in order, in the stored record batches, with these columns or with all."""
         for first in range(0, len(self._ends), MAPPED):
             reader = open_batches(self.path)
             for i in range(first, min(first + MAPPED, len(self._ends))):
@@ -68,17 +66,19 @@ class StoredTable:
                 yield batch if columns is None else batch.select(columns)
 
     def chunks(self, column: str) -> Iterator[pa.Array]:
-        """The values of one column, batch by batch."""
+        """Yield the values of one column, batch by batch."""
         for batch in self.batches([column]):
             yield batch.column(0)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """The whole column; it stays mapped for as long as it is in use."""
+        """Return the whole column; it stays mapped as long as it is in use."""
         return pa.chunked_array(list(self.chunks(name)), self.schema.field(name).type)
 
 
 def digest_columns(table: pa.Table | pa.RecordBatch | StoredTable, columns: Sequence[str]) -> str:
-    """sha256 over the values of the columns, whatever their chunks: little-endian numbers, lengths and UTF-8; hex.
+    """Return the sha256 (hex) of the columns' values, independent of their chunks.
+
+    It covers names, types and row counts, then little-endian numbers, lengths and UTF-8.
 
     >>> a = pa.table({"x": pa.chunked_array([["a"], ["bc"]])})
     >>> digest_columns(a, ["x"]) == digest_columns(a.combine_chunks(), ["x"])
@@ -124,9 +124,9 @@ def _values(digest: hashlib._Hash, array: pa.Array) -> None:
 
 
 def hash_names(prefix: str, names: Iterable[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """The first and the second 8 bytes of sha256(`prefix + name`) as big-endian numbers; uint64[n] each.
+    """Return the first and the second 8 bytes of sha256(`prefix + name`) as big-endian numbers; uint64[n] each.
 
-    The first orders the images, the second draws their split.
+    The first sorts the images, the second draws their split.
     """
     start = hashlib.sha256(prefix.encode())
     digests = bytearray()
@@ -139,12 +139,12 @@ def hash_names(prefix: str, names: Iterable[str]) -> tuple[npt.NDArray[np.uint64
 
 
 def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """Writes an Arrow file whose n-th batch `open_batches(path).get_batch(n)` gives back."""
+    """Write an Arrow file whose n-th batch `open_batches(path).get_batch(n)` returns."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def open_batches(path: Path) -> pa.ipc.RecordBatchFileReader:
-    """An Arrow file mapped into memory."""
+    """Return a reader of the Arrow file at `path`, mapped into memory."""
     return pa.ipc.open_file(pa.memory_map(str(path)))

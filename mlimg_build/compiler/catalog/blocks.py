@@ -1,4 +1,4 @@
-"""Statements of a catalog in blocks of whole images."""
+"""Read the statements of a catalog in blocks of whole images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 __all__ = ["StatementBlock", "cuts", "statement_blocks"]
 
 BLOCK = 1 << 21
-LOOKED = 64  # statements that are looked at for the end of an image's
+LOOKED = 64  # statements that are read at a time to find where an image's end
 
 
 class StatementBlock(NamedTuple):
-    """Columns of n statements about whole images: the key of the image, the source's category, what is said of it."""
+    """Columns of n statements about whole images: image key, source category, state and confidence."""
 
     key: npt.NDArray[np.uint64]
     category: npt.NDArray[np.int32]
@@ -26,9 +26,9 @@ class StatementBlock(NamedTuple):
 
 
 def cuts(catalog: Catalog, size: int, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
-    """Where the statements are cut into blocks of `size`, or a few more: no image is cut in two.
+    """Yield the (start, stop) of blocks of `size` statements, or a few more: no image is in two blocks.
 
-    `first` and `last` (left out) are the statements that are cut; no image lies on both sides of these.
+    The statements from `first` to `last` (exclusive) are divided; no image may lie on both sides of either.
     """
     start, total = first, len(catalog.statements) if last is None else last
     while start < total:

@@ -1,4 +1,4 @@
-"""The catalog of a source: its images in hash order, its statements, its categories; made once, kept, digested."""
+"""The catalog of a source: its images in hash order, its statements and its categories, cached on disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["STATEMENTS", "Catalog", "Signature", "catalog", "content_digest", "s
 FORMAT = 5
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
 LOOKED_UP = 1 << 16  # files at a time
-LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # read for facts and rows
+LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # used for facts and rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Catalog:
     """One source as tables on disk: `images` has the columns of `IMAGES` with `key` and `draw`, sorted by key.
 
     `statements` has `key` (of the image), `category` (a position in `categories`), `state`, `confidence` and
-    `record`, sorted; `digest` covers all of it but the times of change. Other processes open the same `folder`.
+    `record`, sorted. `digest` covers everything but the file times. A pickled catalog is reopened from `folder`.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Catalog:
     categories: tuple[Category, ...]
     complete: bool
     lists: tuple[str, ...]
-    files: tuple[tuple[str, str], ...]  # name and sha256 of each file that decided it
+    files: tuple[tuple[str, str], ...]  # name and sha256 of each file that the source reads
     notes: Notes
     images: StoredTable
     statements: StoredTable
     folder: Path
     join: Join | None = None  # of its lists with its folder
-    draws: Path | None = None  # where the draws of its images' groups lie, which take the place of their own
+    draws: Path | None = None  # the file with the draws of its images' groups, which replace their own
 
     def with_draws(self, path: Path) -> Catalog:
-        """The same images, whose splits are drawn by the column `draw` of the Arrow file at `path`."""
+        """Return this catalog with the column `draw` of the Arrow file at `path`, which decides the images' splits."""
         return replace(self, images=StoredTable(self.images.path, path), draws=path)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,10 +69,11 @@ class Catalog:
 
 
 def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
-    """The catalog of a source, from `folder` where nothing changed since it was made, else made anew.
+    """Return the catalog of a source: the one stored in `folder` if nothing changed, otherwise a new one.
 
-    Raises `SourceError` where the source as a whole cannot be read or holds nothing, `TransientError` where that
-    may pass: a mount that drops out, a source that changes while it is listed.
+    Raises:
+        SourceError: if the source as a whole cannot be read or is empty.
+        TransientError: if a retry may help: a mount is lost, or the source changes while it is listed.
     """
     place = folder / name
     try:
@@ -91,10 +92,10 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
 
 
 class Signature(NamedTuple):
-    """What a source's settings, lists and files looked like: says only whether to read it again, so it is in no key.
+    """The state of a source's settings, lists and files; it only decides whether to read it again and is in no key.
 
-    `digest` covers all of it, `lists` the files outside the root. `folders` has the digest of each folder of the first
-    level; see `Listing`.
+    `digest` covers all of it, `lists` the files that the source reads besides its images. `folders` has the digest of
+    each top-level folder; see `Listing`.
     """
 
     digest: str
@@ -103,7 +104,7 @@ class Signature(NamedTuple):
 
 
 def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lambda file: None) -> Signature:
-    """Walk through a source's files and return its signature; every file below the root is shown to `watch`."""
+    """Walk through a source's files and return its signature; `watch` is called with every file below the root."""
     told = {key: value for key, value in without_paths(part).items() if key not in LATER}
     digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
     lists = _times_of(source.files)
@@ -118,7 +119,7 @@ def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lamb
 
 
 def _times_of(files: Sequence[Path]) -> str:
-    """The digest of sizes and times of change of those files that are there."""
+    """Return the digest of the sizes and times of those files that exist."""
     digest = hashlib.sha256()
     for path in files:
         if path.is_file():
@@ -128,7 +129,7 @@ def _times_of(files: Sequence[Path]) -> str:
 
 
 def content_digest(images: StoredTable, statements: StoredTable, categories: Sequence[Category]) -> str:
-    """The digest of a catalog: sha256 over its tables and categories; hex."""
+    """Return the digest of a catalog: the sha256 (hex) of its tables and categories."""
     tables = ((images, IMAGE_COLUMNS), (statements, STATEMENTS.names))
     of_images, of_statements = in_threads(lambda one: digest_columns(*one), tables)
     content = {
@@ -186,7 +187,7 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: Signatur
 
 
 def _write(name: str, source: Source, part: Any, folder: Path, signature: Signature) -> dict[str, Any]:
-    """The tables of a catalog lie in `folder`; gives its record."""
+    """Write the tables of a catalog into `folder`; return its record."""
     notes = Notes()
     writer = CatalogWriter(name, [composed(category.id) for category in source.categories()], folder)
     for batch in made_ahead(source.scan(notes)):
@@ -228,9 +229,10 @@ def _look_again(
     signature: Signature,
     join: Callable[[File], None],
 ) -> None:
-    """Walk through the files of a source of lists once more, and show each to `join`.
+    """Walk once more through the files of a source whose lists name its images; call `join` with each.
 
-    Raises `TransientError` where the source changed while it was scanned, or files were away only then.
+    Raises:
+        TransientError: if the source changed while it was scanned, or files that were missing then exist now.
     """
     wanted = np.empty(0, np.int64) if source.root is None else _missing_paths(images)
     there: list[int] = []
@@ -251,7 +253,7 @@ def _look_again(
 
 
 def _missing_paths(images: StoredTable) -> npt.NDArray[np.int64]:
-    """The hashes of the paths of missing images, sorted: eight bytes each, as there may be millions."""
+    """Return the sorted hashes of the paths of missing images: eight bytes each, because there may be millions."""
     hashes: list[int] = []
     for batch in images.batches(["path", "status"]):
         missing = batch.column("path").filter(pc.equal(batch.column("status"), "missing"))
@@ -260,13 +262,13 @@ def _missing_paths(images: StoredTable) -> npt.NDArray[np.int64]:
 
 
 def _hits(wanted: npt.NDArray[np.int64], found: list[int]) -> int:
-    """How many of the numbers are among those wanted, which are sorted."""
+    """Return how many of the numbers `found` are in `wanted`, which is sorted."""
     at = np.searchsorted(wanted, found).clip(max=max(len(wanted) - 1, 0))
     return int(np.count_nonzero(wanted[at] == found)) if len(wanted) and found else 0
 
 
 def _categories(source: Source, ids: dict[str, int]) -> Iterator[Category]:
-    """The declared categories in their order, then those that only labels name, sorted; ids are in NFC."""
+    """Yield the declared categories in order, then those that only labels name, sorted; ids are in NFC."""
     declared = {
         key: replace(category, id=key) for category in source.categories() for key in [composed(category.id)]
     }
@@ -276,7 +278,7 @@ def _categories(source: Source, ids: dict[str, int]) -> Iterator[Category]:
 
 
 def _told_apart(paths: Sequence[Path]) -> list[str]:
-    """The names of files, with their folders where two have one name."""
+    """Return the names of files, with their folder where two files have the same name."""
     names = Counter(path.name for path in paths)
     return [path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths]
 

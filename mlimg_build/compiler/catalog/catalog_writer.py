@@ -1,4 +1,4 @@
-"""Makes the tables of a catalog from a source's stream: sorted by key on disk, with the memory of one range of keys."""
+"""Sort a source's stream into the tables of a catalog by external partitions of the key range."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ STATEMENTS = pa.schema(
 ROWS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64())])
 NAMES = pa.schema(
     [("key", pa.uint64()), ("name", pa.string())]
-)  # of images that labels name and no batch brought
+)  # of images that labels name but that are not in the same batch
 CATEGORY_BITS = np.uint64(
     20
-)  # of a number that sorts statements; more categories are sorted column by column
+)  # of the sort code of statements; with more categories they are sorted column by column
 IMAGES_FILE, STATEMENTS_FILE = "images.arrow", "statements.arrow"
 
 Keys = npt.NDArray[np.uint64]
@@ -44,7 +44,7 @@ Keys = npt.NDArray[np.uint64]
 
 @dataclass(slots=True)
 class _Range:
-    """The finished rows of one range of keys, and the names of images that came several times."""
+    """The finished rows of one range of keys, and the number and some names of repeated images."""
 
     images: pa.Table
     statements: pa.Table
@@ -53,11 +53,11 @@ class _Range:
 
 
 class CatalogWriter:
-    """Takes the batches of a source in and leaves `images.arrow` and `statements.arrow` in a folder.
+    """Receives the batches of a source and writes `images.arrow` and `statements.arrow` to a folder.
 
-    Images are sorted by key, each once; statements by image, category, state (absent first), confidence and record,
-    one of each (image, category, state, confidence). An image that only labels name gets a row whose bytes are missing.
-    `category_ids` numbers the categories in the order in which they came, those that are declared first.
+    Images are unique and sorted by key; statements are sorted by image, category, state (absent first), confidence
+    and record, one per (image, category, state, confidence). An image that only labels name gets a row with status
+    `missing`. `category_ids` numbers the declared categories, then the others in the order of their first use.
     """
 
     def __init__(self, source: str, declared: Sequence[str], folder: Path) -> None:
@@ -71,7 +71,7 @@ class CatalogWriter:
         self._names = ExternalPartitions(spill, "names", NAMES)
 
     def add(self, batch: Batch) -> None:
-        """Takes a batch of images, of labels, or of both in."""
+        """Add a batch of images, of labels, or of both."""
         near: tuple[pa.Array, Keys] | None = None
         if batch.images is not None:
             names = batch.images.column("name")
@@ -83,7 +83,7 @@ class CatalogWriter:
             self._add_labels(batch.labels, near)
 
     def _add_labels(self, batch: pa.RecordBatch, near: tuple[pa.Array, Keys] | None) -> None:
-        """Adds statements; `near` are the names and keys of the images that came with them."""
+        """Add statements; `near` are the names and keys of the images in the same batch."""
         position, names = _coded(batch.column("name"))
         if near is not None and names.equals(near[0]):
             keys = near[1]
@@ -113,10 +113,12 @@ class CatalogWriter:
         )
 
     def finish(self, categories: Sequence[str], notes: Notes, again: str) -> tuple[StoredTable, StoredTable]:
-        """Writes images and statements, whose categories become positions in `categories`.
+        """Write the images and the statements, whose categories become positions in `categories`; return both tables.
 
-        Images that came several times are noted as `again`. Raises `SourceError` `id-collision` where two images have
-        one hash.
+        Repeated images are noted under the code `again`.
+
+        Raises:
+            SourceError: `id-collision` if two images have the same hash.
         """
         final = np.empty(len(self.category_ids), np.int32)
         for position, key in enumerate(categories):
@@ -139,7 +141,7 @@ class CatalogWriter:
             pa.ipc.new_file(second, STATEMENTS) as statements,
         ):
             for made in in_threads(sort, range(1 << BITS if divided else 1)):
-                # a batch a range, an empty one too: whoever reads both tables goes through them side by side
+                # one batch per range, even if empty, so that both tables can be read in parallel
                 images.write_batch(_as_batch(made.images))
                 statements.write_batch(_as_batch(made.statements))
                 for i, example in enumerate(made.examples):
@@ -168,7 +170,7 @@ class CatalogWriter:
         return _Range(kept, statements, len(repeated), repeated.slice(0, Notes().kept).to_pylist())
 
     def _with_missing(self, images: pa.Table, stated: Keys, number: int) -> pa.Table:
-        """The images and, as missing, those that only statements are about, whose keys are sorted."""
+        """Return the images, with rows of status `missing` for the others that `stated` (sorted keys) refers to."""
         wanted = stated[np.append(True, stated[1:] != stated[:-1])] if len(stated) else stated
         known = np.sort(images.column("key").to_numpy())
         at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
@@ -205,13 +207,13 @@ def _as_batch(table: pa.Table) -> pa.RecordBatch:
 
 
 def _coded(column: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
-    """The column as numbers of distinct texts, and these; a column that comes so stays so."""
+    """Return the indices and the dictionary of the column, which is encoded unless it is a dictionary already."""
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     return coded.indices.to_numpy(), coded.dictionary
 
 
 def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
-    """The order by key, status, path, and of equal ones by position."""
+    """Return the order of the images by key, status and path; equal ones keep their order."""
     keys = images.column("key").to_numpy()
     order = np.argsort(keys)
     ordered = keys[order]
@@ -228,8 +230,8 @@ def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
 def sorted_statements(statements: pa.Table, final: npt.NDArray[np.int32], known: int) -> pa.Table:
     """Sort by key, category, state, confidence and record; keep one of each (key, category, state, confidence).
 
-    The first `known` bits of all keys are equal. The order is that of one number, the next bits of the key before the
-    category, and is put right where that is not enough: two keys that begin alike, or one thing said twice.
+    The first `known` bits of all keys are equal. The sort code has the next bits of the key, then the category. Where
+    that is ambiguous, by keys with a common prefix or by repeated (key, category), the order is corrected.
     """
     key, number, state, confidence, row = (statements.column(name).to_numpy() for name in STATEMENTS.names)
     number = final[number]

@@ -1,4 +1,4 @@
-"""How often the sources state what: counted a block of statements at a time, in threads."""
+"""Count the statements of the sources and their images by category, block by block, in threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = 1 << 20  # statements
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Some statements of a catalog, all about whole images."""
+    """A range of a catalog's statements that covers whole images."""
 
     catalog: Catalog
     start: int
@@ -34,14 +34,14 @@ class _Block:
         return found
 
     def present(self, min_confidence: float) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
-        """(key, category) of the presences that are sure enough."""
+        """Return the (key, category) of the presences whose confidence is at least `min_confidence`."""
         sure = StatementFilter(min_confidence).present(self.column("state"), self.column("confidence"))
         key, category = self.column("key"), self.column("category")
         return (key, category) if sure.all() else (key[sure], category[sure])
 
 
 def count_present(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int64]:
-    """int64[categories]: the images in which a source states each of its categories present."""
+    """Return int64[categories]: the number of images in which a source states each of its categories present."""
     n = len(catalog.categories)
 
     def count(block: _Block) -> npt.NDArray[np.int64]:
@@ -53,7 +53,7 @@ def count_present(catalog: Catalog, min_confidence: float) -> npt.NDArray[np.int
 
 
 def count_stated(catalog: Catalog) -> npt.NDArray[np.int64]:
-    """int64[categories]: the statements of a source about each of its categories, present or absent."""
+    """Return int64[categories]: the number of statements of a source about each category, present or absent."""
     n = len(catalog.categories)
     found = in_threads(lambda block: np.bincount(block.column("category"), minlength=n), _blocks(catalog))
     return _sum(found, n)
@@ -65,11 +65,11 @@ def count_groups(
     least: Sequence[float],
     group: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.int64]:
-    """int64[groups]: the images in which at least one source category of each group is stated present.
+    """Return int64[groups]: the number of images with at least one source category of the group stated present.
 
     `group` has the group of every source category (-1: none), `positions[s]` the source category of each category of
-    source s, `least[s]` the confidence that counts. No image is in two sources, and the statements about it are
-    neighbours, so (image, group) pairs are told apart within a block.
+    source s, `least[s]` the lowest confidence that counts. No image is in two sources, and the statements about it
+    are adjacent, so repeated (image, group) pairs are found within a block.
     """
     n = int(group.max(initial=-1)) + 1
     total = np.zeros(n, np.int64)
@@ -88,17 +88,17 @@ def count_groups(
 
 
 def _again(key: npt.NDArray[np.uint64], group: npt.NDArray[np.int32], n: int) -> npt.NDArray[np.int64]:
-    """How often each group is named for an image that it was named for before; int64[n]."""
+    """Return int64[n]: how many statements of each group repeat an (image, group) pair."""
     same = key[1:] == key[:-1]
     several = np.flatnonzero(np.append(same, False) | np.append(False, same) if len(key) else same)
     image = np.cumsum(np.append(True, key[several][1:] != key[several][:-1])) if len(several) else several
     pairs = (image * np.int64(n) + group[several])[group[several] >= 0]
-    pairs.sort(kind="stable")  # all but sorted, which this sort exploits
+    pairs.sort(kind="stable")  # fast, because the pairs are nearly sorted
     return np.bincount(pairs[1:][pairs[1:] == pairs[:-1]] % max(n, 1), minlength=n)
 
 
 def _blocks(catalog: Catalog) -> Iterator[_Block]:
-    """The statements of a catalog in blocks of whole images."""
+    """Yield the statements of a catalog in blocks of whole images."""
     return (_Block(catalog, start, stop) for start, stop in cuts(catalog, BLOCK))
 
 

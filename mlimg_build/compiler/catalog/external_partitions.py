@@ -1,4 +1,4 @@
-"""Rows grouped by ranges of their key: in memory while they are few, in files once they are many."""
+"""Partition rows by ranges of their key: in memory if they are few, in files if they are many."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mlimg_build.compiler.catalog.arrow_tables import open_batches, write_batche
 
 __all__ = ["BITS", "ExternalPartitions"]
 
-BITS = 8  # leading bits of a key that say which range it is in, where there are files
-HELD = 128 << 20  # bytes of rows in memory, before they are written
+BITS = 8  # leading bits of a key that number its range, if there are files
+HELD = 128 << 20  # bytes of rows that are buffered before they are written
 
 
 class ExternalPartitions:
-    """Takes rows with a column `key` (uint64, evenly spread) in any order and gives them back range by range.
+    """Receives rows with a column `key` (uint64, evenly distributed) in any order and returns them range by range.
 
-    A file holds the rows of one share of `HELD` bytes, one record batch a range; so any number of rows is sorted
-    with the memory of one range, as keys are hashes and ranges are of one size. One share is written in a thread of its
-    own while the next is taken in. Memory: four times `HELD`. An `OSError` of the disk is raised by a later call.
+    A file has one buffer of `HELD` bytes, one record batch per range; so any number of rows can be sorted with the
+    memory of one range, because keys are hashes and ranges have equal size. A thread writes one buffer while the next
+    is filled. Memory: four times `HELD`. An `OSError` of the disk is raised by a later call.
     """
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
@@ -33,10 +33,10 @@ class ExternalPartitions:
         self._bytes = 0
         self._files: list[Path] = []
         self._writing: Future[None] | None = None
-        self._writer = ThreadPoolExecutor(1)  # its thread begins with the first share
+        self._writer = ThreadPoolExecutor(1)  # its thread starts with the first buffer
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Takes rows in."""
+        """Add rows."""
         if len(batch):
             self._rows.append(batch)
             self._bytes += batch.nbytes
@@ -45,17 +45,17 @@ class ExternalPartitions:
 
     @property
     def in_files(self) -> bool:
-        """Whether some rows were too many for memory."""
+        """Whether rows have been written to files."""
         return bool(self._files)
 
     def divide(self) -> None:
-        """All rows are in files, and so in ranges."""
+        """Write all rows that are left to a file, so that every row is in its range."""
         self._begin_write()
         self._end_write()
         self._writer.shutdown()
 
     def take(self, number: int) -> pa.Table:
-        """The rows of a range, in the order in which they were added; all rows are in range 0 without files."""
+        """Return the rows of a range in the order of their addition; without files, range 0 has all rows."""
         if not self._files:
             return pa.Table.from_batches(self._rows, self.schema)
         return pa.Table.from_batches(
@@ -63,7 +63,7 @@ class ExternalPartitions:
         )
 
     def tables(self) -> Iterator[pa.Table]:
-        """All rows, range by range: those of equal keys are in one table."""
+        """Yield all rows, range by range: rows with equal keys are in the same table."""
         if self.in_files:
             self.divide()
         yield from (self.take(number) for number in range(1 << BITS if self.in_files else 1))
@@ -82,7 +82,7 @@ class ExternalPartitions:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    """The rows of a share, of which there is one at least, are in a file: a record batch a range."""
+    """Write a buffer of rows to a file, one record batch per range."""
     number = (table.column("key").to_numpy() >> np.uint64(64 - BITS)).astype(np.uint8)
     taken = table.take(pa.array(np.argsort(number, kind="stable"))).combine_chunks()
     (rows,) = taken.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]

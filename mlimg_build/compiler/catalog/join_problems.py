@@ -1,4 +1,4 @@
-"""What is told of lists and folders that do not meet: an example of each side, and what makes the two meet."""
+"""Report lists and folders of images that do not match, with examples and a fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["problems_of_joins"]
 
 
 def problems_of_joins(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
-    """One problem a side that is mostly not on the other: an error where a list finds nothing in a folder of images."""
+    """Yield one problem for each list or folder that mostly lacks the other's images.
+
+    It is an error if a list names no image of a folder that has images. Images without rights are reported too.
+    """
     used = [
         (root.resolve(), len(catalog.images) if catalog.join is None else catalog.join.used)
         for catalog in catalogs
@@ -33,7 +36,7 @@ def problems_of_joins(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterat
 
 
 def _spare(join: Join, root: Path, used: Sequence[tuple[Path, int]]) -> int:
-    """The images in a folder that no source takes; 0 where one has a folder above it: what it takes is not known."""
+    """Return how many images of a folder no source uses; 0 if a source has a parent folder, as its use is unknown."""
     if any(root != other and root.is_relative_to(other) for other, _ in used):
         return 0
     return max(0, join.there - sum(images for other, images in used if other.is_relative_to(root)))
@@ -58,7 +61,7 @@ def _of_list(loaded: LoadedSpec, catalog: Catalog, root: Path | None, spare: int
         number = f"{lost:,} of {join.listed:,}" if join.found else f"none of {join.listed:,}"
         verb = "are not" if join.found and lost > 1 else "is not" if join.found else "is"
         message = f"source {name}: {number} images that its lists name {verb} in its folder{_shown(join)}"
-        urls = sum(  # not looked for: no loss
+        urls = sum(  # not expected in the folder
             pc.sum(pc.equal(chunk, "not_fetched")).as_py() or 0 for chunk in images.chunks("status")
         )
         mostly = not join.found and 2 * lost > join.listed + urls
@@ -66,7 +69,7 @@ def _of_list(loaded: LoadedSpec, catalog: Catalog, root: Path | None, spare: int
 
 
 def _shown(join: Join) -> str:
-    """An example of each side."""
+    """Return an example of each side, to follow the message."""
     if join.near is None:
         return f": lists say {join.lost}{f', the folder has {join.spare}' if join.spare else ''}"
     listed, there, kinds = join.near
@@ -79,7 +82,7 @@ def _one(kinds: Sequence[str]) -> bool:
 
 
 def _hint(root: Path, join: Join) -> str:
-    """What makes the two meet."""
+    """Return a hint on how to make the lists match the folder."""
     if join.near is None:
         if join.found:
             return "where only a part of the images is meant to be there, nothing is to be done"
@@ -98,7 +101,7 @@ def _hint(root: Path, join: Join) -> str:
 
 
 def _of_folder(loaded: LoadedSpec, name: str, join: Join, spare: int) -> Iterator[Problem]:
-    """A warning where most of a folder is in no list of the sources that share it."""
+    """Yield a warning if most of a folder is in no list of the sources that share it."""
     if join.found and 2 * spare > join.there and join.spare:
         message = (
             f"source {name}: {spare:,} of the {join.there:,} images in its folder are in none of its lists, "

@@ -1,4 +1,4 @@
-"""Whether the lists of a source and its folder of images speak of the same images."""
+"""Compare the images that the lists of a source name with those in its folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mlimg_build.sources.image_files import File, is_image_name
 
 __all__ = ["Join", "ListJoin"]
 
-SAMPLE = 1000  # names that are not found, whose namesakes are looked for
-LOOKED = 1 << 18  # files that are looked at for that
+SAMPLE = 1000  # names that are not found, for which similar file names are searched
+LOOKED = 1 << 18  # files that are searched for them
 BATCH = 1 << 16
 COLUMNS = ("name", "path", "offset", "status", "key")
 THERE = ["", "truncated"]
@@ -27,29 +27,30 @@ THERE = ["", "truncated"]
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """How the images that lists name and those of a folder meet; URLs count on neither side.
+    """How the images that lists name match those of a folder; URLs count on neither side.
 
-    `near` has first a namesake that is most like the others, `spelled` says how many of the sample differ in spelling
-    only, and `lost` and `spare` are an example of each side, "" where there is none.
+    `near` is an example of a listed name, a file with a similar name, and their differences, preferably in spelling
+    only. `spelled` counts the names of the sample that differ in spelling only. `lost` is an example of a listed image
+    that is not found, `spare` one of a file that is not listed; "" if there is none.
     """
 
     listed: int  # images that the lists name
-    found: int  # of them
+    found: int  # of those, the images that exist
     there: int  # images in the folder
-    used: int  # of them, that the lists name
+    used: int  # of those, the images that the lists name
     tars: int
     lost: str
     spare: str
     spelled: int
-    moved: int  # namesakes in another folder
+    moved: int  # names of the sample with a similar name in another folder
     near: tuple[str, str, tuple[str, ...]] | None
 
 
 class ListJoin:
-    """Finds out how a source's lists meet its folder, while somebody else walks the folder and shows its files.
+    """Compares a source's lists with its folder, while the caller walks the folder and passes its files to `watch`.
 
-    The tables are the catalog's, whose batches are of the same ranges of keys. Where rows come from the lists, every
-    file is looked up among their images: memory is then eight bytes an image that is there.
+    The tables are the catalog's, whose batches cover the same ranges of keys. If rows come from the lists, every
+    file is looked up among their images, which takes eight bytes of memory per image that exists.
     """
 
     def __init__(self, source: Source, images: StoredTable, statements: StoredTable) -> None:
@@ -77,14 +78,14 @@ class ListJoin:
                 self._spare.add(unused.column("path").to_pylist(), unused.column("name").to_pylist())
 
     def watch(self, file: File) -> None:
-        """Is shown every file below the root of the source."""
+        """Receive a file below the root of the source; to be called with every file."""
         if self._known is not None:
             self._waiting.append(file.path)
             if len(self._waiting) == BATCH:
                 self._look()
 
     def result(self) -> Join | None:
-        """How they meet, after all files were shown; None for a source without lists."""
+        """Return the comparison, after all files were passed to `watch`; None for a source without lists."""
         if not self._asked:
             return None
         self._look()
@@ -104,7 +105,7 @@ class ListJoin:
         )
 
     def _look(self) -> None:
-        """Counts the images and the tars among the files that wait; those that no list names are to spare."""
+        """Count the images and the tars among the waiting files, and collect those that no list names."""
         paths, self._waiting = self._waiting, []
         if self._known is None or not paths:
             return
@@ -119,7 +120,7 @@ class ListJoin:
 
 
 class _Part(NamedTuple):
-    """Some images, and of each whether a list names it, whether it is no URL, and whether its bytes are there."""
+    """Some images, and for each whether a list names it, whether it is not a URL, and whether its bytes exist."""
 
     batch: pa.RecordBatch
     named: npt.NDArray[np.bool_]
@@ -143,7 +144,7 @@ def _parts(source: Source, images: StoredTable, statements: StoredTable) -> Iter
 
 
 def _known_paths(source: Source, images: StoredTable, statements: StoredTable) -> npt.NDArray[np.uint64]:
-    """The hashes of the paths of the files that are images, sorted."""
+    """Return the sorted hashes of the paths of the existing images that are whole files."""
     known = [np.empty(0, np.uint64)]
     for part in _parts(source, images, statements):
         whole = pc.equal(part.batch.column("offset"), WHOLE_FILE).to_numpy(zero_copy_only=False)
@@ -153,7 +154,7 @@ def _known_paths(source: Source, images: StoredTable, statements: StoredTable) -
 
 
 class _Spare:
-    """Counts the files that no list names, and shows the first of them to `near`."""
+    """Counts the files that no list names, and passes the first of them to `near`."""
 
     def __init__(self, near: NearNames) -> None:
         self.near, self.count, self.example = near, 0, ""

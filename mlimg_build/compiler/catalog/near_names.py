@@ -1,4 +1,4 @@
-"""Files whose names are almost what a list says: another folder, suffix, case, padding or escape."""
+"""Find files whose names are similar to listed ones: another folder, suffix, case, padding or escape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """What a list says, a file that is almost called so, and what tells the two apart: keys of `WORDS`."""
+    """A listed name, the path of a file with a similar name, and their differences: keys of `WORDS`."""
 
     listed: str
     there: str
@@ -32,7 +32,7 @@ class Near:
 
 
 class NearNames:
-    """Looks for the namesakes of names that a list gives and a folder does not have."""
+    """Searches for files whose names are similar to listed ones that a folder lacks."""
 
     def __init__(self, wanted: Iterable[str]) -> None:
         self._whole = {_loose(name): name for name in wanted}
@@ -40,19 +40,19 @@ class NearNames:
         self.found: dict[str, Near] = {}
 
     def look(self, path: str, name: str) -> None:
-        """Takes in a file of the folder that the list does not name; `name` is what the list would call it."""
+        """Compare a file of the folder that is not listed; `name` is how the list would name it."""
         loose = _loose(name)
         listed = self._whole.get(loose) or self._last.get(posixpath.basename(loose))
         if listed is not None and (listed not in self.found or "folder" in self.found[listed].kinds):
             self.found[listed] = Near(listed, path, differences(listed, name))
 
     def spelled(self) -> list[Near]:
-        """Those in the folder that the list says."""
+        """Return the similar names that are in the listed folder, and so differ in spelling only."""
         return [near for near in self.found.values() if "folder" not in near.kinds]
 
 
 def differences(listed: str, there: str) -> tuple[str, ...]:
-    """In what two paths differ that are almost one.
+    """Return the kinds of difference between two similar paths.
 
     >>> differences("train/A1.png", "a01.jpg"), differences("a%20b.jpg", "a b.jpg"), differences("x", "x.jpg")
     (('folder', 'suffix', 'zeros', 'case'), ('escapes',), ('suffix',))
@@ -76,7 +76,7 @@ def differences(listed: str, there: str) -> tuple[str, ...]:
 
 
 def _loose(path: str) -> str:
-    """What all spellings have in common that people mean one file by."""
+    """Return a form of the path that is equal for all its spellings: no suffix, escapes, padding or upper case."""
     return ZEROS.sub("", unquote(stem(path)).casefold())
 
 

@@ -1,4 +1,4 @@
-"""What a source's lists say that its author hardly meant: speakers, scores and class names that do not fit."""
+"""Warn of likely mistakes in a source: unread synsets, unknown people, low scores, class names that do not match."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mlimg_build.spec import LoadedSpec
 
 __all__ = ["source_warnings"]
 
-LOW = 0.5  # a machine that is less sure says rather that something is not there
+LOW = 0.5  # a lower confidence of a machine means rather that the category is absent
 SHOWN = 3
-SYNSETS = ("nearly-a-synset", "tar-unreadable", "tar-empty")  # notes of a synset that is lost as a whole
+SYNSETS = ("nearly-a-synset", "tar-unreadable", "tar-empty")  # notes of a synset that is skipped as a whole
 
 
 def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
-    """Warnings about each source, an error where none of its categories is in its file of classes."""
+    """Yield warnings about each source, and an error if none of its categories is in its file of classes."""
     for catalog in catalogs:
         yield from _of_synsets(loaded, catalog)
         yield from _of_speakers(loaded, catalog)
@@ -74,7 +74,7 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         return
     try:
         names = class_names(path, f"the class names of source {catalog.name}")
-    except SourceError:  # whoever reads the source for its catalog says so
+    except SourceError:  # reported when the catalog of the source is made
         return
     times = np.zeros(len(catalog.categories), np.int64)
     for chunk in catalog.statements.chunks("category"):
