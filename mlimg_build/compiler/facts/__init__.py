@@ -1,1 +1,1 @@
-"""What a spec decides from catalogs: the vocabulary, its hierarchy, pairs of categories."""
+"""Decisions of a spec about its catalogs: the vocabulary, its hierarchy, pairs of categories."""

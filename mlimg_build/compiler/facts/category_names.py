@@ -1,4 +1,4 @@
-"""Sources whose categories have no names: folders that are splits, class numbers as labels; said with what to write."""
+"""Detect sources whose categories have no names: folders that are splits, class numbers as labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlimg_build.spec import FolderSource, LoadedSpec, TableSource
 
 __all__ = ["folder_problems", "nameless_categories"]
 
-MOST = 0.5  # of the names of a source; from this share of numbers on its labels are class numbers
+MOST = 0.5  # the share of a source's names, from which its labels count as class numbers
 SHOWN = 5
 SPLITS = {"train": "train", "validation": "validation", "test": "transfer_validation"}
 
@@ -24,9 +24,9 @@ SPLITS = {"train": "train", "validation": "validation", "test": "transfer_valida
 def nameless_categories(
     loaded: LoadedSpec, named: Iterable[Named], decided: Collection[tuple[str, str]]
 ) -> list[Problem]:
-    """One error for each source whose categories are splits or numbers, at the place of the source.
+    """Return one error for each source whose categories are splits or numbers, at the place of the source.
 
-    Categories that have an id, or that a person decided about (or excluded), are left out of the count.
+    Categories with a WordNet id, and those in `decided` (reviewed or excluded by a person), do not count.
     """
     names: dict[str, dict[str, str]] = {}
     for category in named:
@@ -36,7 +36,7 @@ def nameless_categories(
 
 
 def folder_problems(loaded: LoadedSpec) -> list[Problem]:
-    """The same from the names of folders alone, for a check that reads no source; no mapping file may speak of them."""
+    """Return the errors that the names of folders alone show, without reading a source; none with a mapping file."""
     if loaded.spec.vocabulary.mapping.file is not None:
         return []
     found: list[Problem] = []
@@ -56,7 +56,7 @@ def _folders(path: Path) -> list[str]:
 
 
 def _problems(loaded: LoadedSpec, source: str, given: dict[str, str]) -> Iterator[Problem]:
-    """`given` are the names of categories by their ids, which are the names of folders."""
+    """Yield the problems of a source; `given` is category id → name, and the id of a folder source is its folder."""
     part, names = loaded.spec.sources[source], [*given.values()]
     if isinstance(part, FolderSource) and names_of_splits(names):
         yield Problem(
@@ -79,7 +79,7 @@ def _problems(loaded: LoadedSpec, source: str, given: dict[str, str]) -> Iterato
 
 
 def _split_hint(source: str, images: Path, names: list[str]) -> str:
-    """The lines of a spec with one source a split."""
+    """Return the lines of a spec with one source per split."""
     lines = []
     for name in names:
         split = split_of(name)
@@ -94,7 +94,7 @@ def _split_hint(source: str, images: Path, names: list[str]) -> str:
 
 
 def _as_written(images: Path, spec: Path) -> Path:
-    """The folder as a spec would name it: from the spec's own folder on where it lies below."""
+    """Return the folder as a spec would name it: relative to the spec's own folder if it is below that."""
     folder = spec.absolute().parent
     return images.relative_to(folder) if images.is_relative_to(folder) else images
 

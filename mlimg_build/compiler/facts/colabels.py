@@ -1,4 +1,4 @@
-"""Which categories of a source stand beside which on its images: evidence for what a name means."""
+"""Count which categories of a source occur on the same images, as evidence for what a name means."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mlimg_build.compiler.engine.cache import Key, Store
 __all__ = ["colabels"]
 
 FORMAT = 1
-MOST = 40  # other categories of the same images that are told of each
-FEWEST = 3  # images that two categories share at least
+MOST = 40  # other categories that are kept for each
+FEWEST = 3  # the least images that two categories share
 
 Category = tuple[str, str]
 
@@ -25,9 +25,9 @@ Category = tuple[str, str]
 def colabels(
     catalog: Catalog, min_confidence: float, store: Store | None
 ) -> Mapping[Category, Sequence[tuple[Category, int]]]:
-    """(source, category id) → the categories most often present on the same images, each with their number.
+    """Return (source, category id) → the categories most often present on the same images, each with their number.
 
-    Counted once for a catalog and kept in `store`. Memory: a block of statements and the counts.
+    The counts of a catalog are cached in `store`. Memory: a block of statements and the counts.
     """
     key = Key("colabels", FORMAT, {"catalog": catalog.digest, "min_confidence": min_confidence})
     if store is None or not store.has(key):
@@ -45,7 +45,7 @@ def colabels(
 
 
 def _count(catalog: Catalog, min_confidence: float) -> sparse.csr_array:
-    """int64[categories, categories]: the images that state both present."""
+    """Return int64[categories, categories]: the number of images for which both are stated present."""
     n = len(catalog.categories)
     total = sparse.csr_array((n, n), dtype=np.int64)
     for image, category in _present(catalog, min_confidence):
@@ -67,7 +67,7 @@ def _present(
 
 
 def _most(counts: sparse.csr_array) -> npt.NDArray[np.int64]:
-    """int64[m, 3]: category, other, images: the `MOST` frequent others of each category, ties by number."""
+    """Return int64[m, 3] (category, other, images): the `MOST` frequent others of each category, ties by number."""
     found = counts.tocoo()
     one, other, count = found.row.astype(np.int64), found.col.astype(np.int64), found.data.astype(np.int64)
     kept = (one != other) & (count >= FEWEST)

@@ -1,4 +1,4 @@
-"""The small files that people keep beside a spec: reviewed mappings, allow-lists of parts, vetoes."""
+"""Read the small files that people keep beside a spec: reviewed mappings, allow-lists of parts, vetoes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = [
 
 
 WRITTEN = ("name", "synset", "relation", "method", "alternatives", "evidence", "reviewer")
-MEANT = 4  # synsets that a hint offers
-UNSIGNED = "unsigned"  # who decided in a file without a column for it
+MEANT = 4  # synsets that a hint suggests
+UNSIGNED = "unsigned"  # the reviewer in a file without a column `reviewer`
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person decided about a source category: its synset (None leaves it out), what it is to it, and who."""
+    """A person's decision about a source category: its synset (None drops it), the relation to it, the reviewer."""
 
     wnid: str | None
     relation: str = "same_as"
@@ -44,12 +44,15 @@ class Review:
 
 
 def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dict[tuple[str, str], Review]:
-    """The decisions that people made: (source, category id) → review.
+    """Return the decisions that people made: (source, category id) → review.
 
     The file is a CSV with the columns `source`, `category` and `wnid`; `relation` (same_as or is_a) may say that the
-    category is only a kind of its synset. Where there is a column `reviewer`, as in what `mlimg map` writes, only rows
-    with somebody in it are decisions. Other columns are for people. Raises `SpecError` with every row that names an
-    unknown source, id or relation, or decides twice.
+    category is only a kind of its synset. If there is a column `reviewer`, as `mlimg map` writes, only rows with a
+    reviewer are decisions. Other columns are ignored.
+
+    Raises:
+        SpecError: with every row that names an unknown source, id or relation, or repeats a category; if the file
+            cannot be read as such a CSV.
     """
     found: dict[tuple[str, str], Review] = {}
     problems = []
@@ -84,7 +87,11 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
 
 
 def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
-    """The (part, whole) rows of an allow-list of holonyms."""
+    """Return the (part, whole) rows of an allow-list of holonyms.
+
+    Raises:
+        SpecError: with every row that names an unknown synset or is no part in WordNet; if the file cannot be read.
+    """
     known = graph.edges("part_holonym")
     pairs, problems = [], []
     for place, pair in part_lines(path):
@@ -104,44 +111,44 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
 
 
 def read_vetoes(path: Path) -> set[tuple[str, str]]:
-    """The (antecedent, consequent) ids of the rows with anything in the column `veto`."""
+    """Return the (antecedent, consequent) ids of the rows whose column `veto` is not empty."""
     return {pair for _, pair in veto_lines(path)}
 
 
 def read_accepted(path: Path) -> set[tuple[str, str]]:
-    """The (antecedent, consequent) ids of the rows of the list of vetoes with anything in the column `accept`."""
+    """Return the (antecedent, consequent) ids of the rows of the list of vetoes whose column `accept` is not empty."""
     wanted = ("antecedent", "consequent", "veto")
     rows = _table(path, "the list of vetoes", wanted, ("accept",))
     return {(row["antecedent"], row["consequent"]) for _, row in rows if row.get("accept")}
 
 
 def veto_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
-    """The same, each with its line."""
+    """Yield the (antecedent, consequent) ids of the rows whose column `veto` is not empty, each with its place."""
     for line, row in _table(path, "the list of vetoes", ("antecedent", "consequent", "veto")):
         if row["veto"]:
             yield Place(str(path), line, 1), (row["antecedent"], row["consequent"])
 
 
 def review_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
-    """The (source, category id) that each row of a mapping file decides about, with its line."""
+    """Yield the (source, category id) of each row of a mapping file that is a decision, with its place."""
     for line, row in _table(path, "the mapping file", ("source", "category"), ("reviewer",)):
         if row.get("reviewer", UNSIGNED):
             yield Place(str(path), line, 1), (row["source"], row["category"])
 
 
 def mapping_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a mapping file by the columns that it has, signed or not, each with its line."""
+    """Yield the rows of a mapping file, signed or not, each with its line number and the known columns it has."""
     yield from _table(path, "the mapping file", ("source", "category", "wnid"), WRITTEN)
 
 
 def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
-    """The (part, whole) ids of each row of an allow-list, with its line."""
+    """Yield the (part, whole) ids of each row of an allow-list, with its place."""
     for line, row in _table(path, "the list of parts", ("part", "whole")):
         yield Place(str(path), line, 1), (row["part"], row["whole"])
 
 
 def _meant(text: str, graph: NounGraph) -> str:
-    """The hint at an id that is none: those of the nouns that are called so."""
+    """Return the hint for a text that is not an id: the ids of the nouns with this name."""
     senses = graph.senses(text.replace(" ", "_"))[:MEANT]
     if not senses:
         return "`mlimg wordnet find NAME` shows the ids of a name"

@@ -1,4 +1,4 @@
-"""The facts of a collection: where each source category goes, which categories there are, what is above what."""
+"""Decide the facts of a collection: the mapping of source categories, the vocabulary, its hierarchy and pairs."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["Facts", "SourceCategory", "dag_of", "decide_facts", "load_rules", "save_rules"]
 
 
-NAMED = 5  # source categories in an error that none is left
+NAMED = 5  # source categories that the error "no-category" names
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCategory:
-    """One row of the mappings: a category of a source, by the numbers of both."""
+    """One row of the mappings: a category of a source, by the indices of both."""
 
     source: int
     number: int  # in the catalog's own list
@@ -59,10 +59,10 @@ class SourceCategory:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was decided for the whole collection; everything after it looks at one image at a time.
+    """The decisions for the whole collection; all later steps treat images one by one.
 
-    `rows[i]` is the source category that `vocabulary.placed[i]` speaks of; `positions[s]` turns the category numbers
-    of source s into these positions (-1 where a category of the source is of no interest).
+    `rows[i]` is the source category of `vocabulary.placed[i]`; `positions[s]` maps the category numbers of source s
+    to these positions (-1: no statement names the category, and the source declares no complete vocabulary).
     """
 
     vocabulary: Vocabulary
@@ -74,12 +74,12 @@ class Facts:
 
     @property
     def pairs(self) -> Pairs:
-        """The pairs of categories that go together."""
+        """The pairs of co-occurring categories."""
         return self.found.pairs
 
     @property
     def digest(self) -> str:
-        """sha256 over the categories and the hierarchy: what the labels of an image follow from; hex."""
+        """The sha256 (hex) of the categories, the hierarchy and the pairs, from which labels are derived."""
         digest = hashlib.sha256("\n".join(self.vocabulary.wnids).encode())
         for matrix in (self.hierarchy.parents, self.hierarchy.hops):
             for part in (matrix.indptr, matrix.indices, matrix.data):
@@ -95,10 +95,13 @@ def decide_facts(
     store: Store | None = None,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Facts:
-    """The facts that a spec and the catalogs of its sources make; what takes long is kept in `store`.
+    """Return the facts that follow from a spec and the catalogs of its sources; slow counts are cached in `store`.
 
-    Raises `SpecError` for a mapping, list or tree that cannot be read or (where the spec says so) unreviewed or
-    unresolved names, `WordNetError` for ids that the release lacks, `LabelError` for an empty vocabulary.
+    Raises:
+        SpecError: if a mapping, list or tree cannot be read, or if names are unreviewed or unresolved and the spec
+            forbids it.
+        WordNetError: if the release lacks an id.
+        LabelError: if the vocabulary is empty.
     """
     spec = loaded.spec
     named, rows, positions = _used(catalogs)
@@ -164,7 +167,7 @@ def _decisions(
     reviewed: Mapping[tuple[str, str], Review],
     store: Store | None,
 ) -> list[Decision]:
-    """A decision for every category; what a source excludes is not looked up, so its id may be any."""
+    """Return a decision for every category; those that a source excludes are not looked up and may have any id."""
     wanted = [category for category in named if (category.source, category.id) not in excluded]
     unsaid = {
         category.source
@@ -211,7 +214,10 @@ def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> D
 def _used(
     catalogs: Sequence[Catalog],
 ) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
-    """The categories that a statement names, or that a source declares as a vocabulary of its own."""
+    """Return the categories that a statement names, or that a source with a complete vocabulary declares.
+
+    They come as names, as rows of the mappings, and as the positions of `Facts`.
+    """
     named: list[Named] = []
     rows: list[SourceCategory] = []
     positions = []
@@ -254,17 +260,20 @@ def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> 
 
 
 def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierarchy:
-    """WordNet's own order of the categories, with the parts and joins of the spec."""
+    """Return WordNet's hierarchy of the categories, with the parts and joins of the spec.
+
+    Raises `WordNetError` `cycle` at the place of the parts or joins that cause a cycle.
+    """
     wanted = loaded.spec.hierarchy
     relations = [
         name for name in ("hypernym", "instance_hypernym") if getattr(wanted.relations, name) == "all"
     ]
     parts = read_parts(wanted.relations.part_holonym, graph) if wanted.relations.part_holonym else []
     joined = _joined(loaded, graph)
-    place = loaded.place("vocabulary", "join")  # WordNet alone goes round nowhere
+    place = loaded.place("vocabulary", "join")  # WordNet alone has no cycle
     try:
         if parts and joined:
-            from_graph(graph, wnids, relations, joined)  # to tell which of the two goes round
+            from_graph(graph, wnids, relations, joined)  # to tell which of the two causes a cycle
         if parts:
             place = loaded.place("hierarchy", "relations", "part_holonym")
         return from_graph(graph, wnids, relations, [*parts, *joined])
@@ -299,7 +308,7 @@ def _refuse_parts(loaded: LoadedSpec, message: str) -> None:
 
 
 def _joined(loaded: LoadedSpec, graph: NounGraph) -> list[tuple[str, str]]:
-    """What was joined into a category implies it, and so does what lies below; not where it lies above it anyway."""
+    """Return (old, new) for each joined category: it implies the new one, unless it is an ancestor of it."""
     return [
         (old, new)
         for new, olds in loaded.spec.vocabulary.join.items()
@@ -309,7 +318,7 @@ def _joined(loaded: LoadedSpec, graph: NounGraph) -> list[tuple[str, str]]:
 
 
 def save_rules(path: Path, facts: Facts) -> None:
-    """Writes what labels follow from, hierarchy and pairs, for the workers."""
+    """Write the hierarchy and the pairs, from which labels are derived, to a file for the workers."""
     hierarchy, pairs = facts.hierarchy, facts.pairs
     with path.open("wb") as stream:
         np.savez(
@@ -325,7 +334,7 @@ def save_rules(path: Path, facts: Facts) -> None:
 
 
 def load_rules(path: Path) -> tuple[Hierarchy, Pairs]:
-    """The hierarchy and the pairs that `save_rules` wrote."""
+    """Return the hierarchy and the pairs that `save_rules` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         n = int(arrays["n"])
         parents, hops = (

@@ -1,4 +1,4 @@
-"""Lists of ids that people keep beside a spec: one id a line, `#` before comments."""
+"""Read lists of ids that people keep beside a spec: one id per line, `#` before comments."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ __all__ = ["lines_of", "read_ids", "text_of"]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
-    """The ids of a list in a spec, or of a text file, in NFC as those of catalogs are."""
+    """Return the ids of a list in a spec or of a text file, in NFC like those of catalogs."""
     keys = (key for _, key in lines_of(given)) if isinstance(given, Path) else given
     return tuple(composed(key) for key in keys)
 
 
 def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
-    """The ids of a text file, each with its line."""
+    """Yield the ids of a text file, each with its place. Raises the errors of `text_of`."""
     for number, line in enumerate(text_of(path, "the list of ids").splitlines(), start=1):
         if stripped := line.split("#", 1)[0].strip():
             yield Place(str(path), number, line.index(stripped) + 1, len(stripped)), stripped
 
 
 def text_of(path: Path, what: str) -> str:
-    """The text of a small file; raises `SpecError` "list-unreadable", which calls it `what`.
+    """Return the text of a small file.
 
-    A file of another kind than text is told as what it is, a zero byte with its place.
+    Raises:
+        SpecError: `list-unreadable` if the file (called `what`) cannot be read, is of another kind, such as an
+            archive, or has a zero byte.
     """
     try:
         other = kind_of(path)

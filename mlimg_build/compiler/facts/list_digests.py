@@ -1,4 +1,4 @@
-"""The digests of the files beside a spec that decide something: mappings, lists, trees, groups, predictions."""
+"""Digest the files beside a spec that affect the dataset: mappings, lists, trees, groups, predictions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from mlimg_build.spec import LoadedSpec, file_paths
 __all__ = ["list_digests", "refuse_changed"]
 
 DECIDE = ("sources", "vocabulary", "hierarchy", "split", "annotation")
-"""The parts of a spec whose files decide what is in a dataset; WordNet has a digest of its own."""
+"""The parts of a spec whose files affect the content of a dataset; WordNet has a digest of its own."""
 
 
 def list_digests(loaded: LoadedSpec, known: Collection[Path] = ()) -> dict[str, str]:
-    """Where the spec names a file (`vocabulary.mapping.file`) → its sha256 (hex) and its name, in the spec's order.
+    """Return path in the spec, such as `vocabulary.mapping.file` → sha256 (hex) and name of the file, in spec order.
 
-    Files that are `known` already, as those that a source reads, are left out. Raises `SpecError`
-    `list-unreadable` at the place in the spec.
+    Files in `known`, such as those that a source reads, are left out.
+
+    Raises:
+        SpecError: `list-unreadable` at the place in the spec if a file cannot be read.
     """
     digests: dict[str, str] = {}
     for where, path in _files(loaded):
@@ -35,7 +37,7 @@ def list_digests(loaded: LoadedSpec, known: Collection[Path] = ()) -> dict[str, 
 
 
 def refuse_changed(loaded: LoadedSpec, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Raises `SpecError` `list-changed` with every file that has another digest than before."""
+    """Raises `SpecError` `list-changed` with every file whose digest differs between `before` and `after`."""
     changed = [
         Problem(
             "list-changed",

@@ -1,4 +1,4 @@
-"""Warnings for names that nothing resolves, and for decisions that nobody reviewed."""
+"""Warn of unresolved names, unreviewed decisions, ambiguous senses and duplicate names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["accepted_from", "doubts"]
 
 SHOWN = 8  # names of one source in one problem
-FEW = 4  # of those that need more words
+FEW = 4  # names in a problem that explains each
 FIND = (
     "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg wordnet find NAME`) and who decided, "
     "and name the file as `vocabulary: {mapping: {file: FILE}}`"
@@ -23,10 +23,10 @@ REVIEW = "`mlimg map SPEC` lists them first; decide in the file of `vocabulary.m
 
 
 def doubts(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
-    """One problem a source and kind of doubt, a warning or an error as the spec says; none for what is excluded.
+    """Yield one problem per source and kind of doubt, a warning or an error as the spec says.
 
-    A name with two likely senses, or that two categories have, is said whatever the spec accepts: a person's
-    decision, or `accept_from`, settles it.
+    Excluded categories are ignored. A name with two likely senses, or that several categories share, is reported
+    whatever the spec's policy is, unless a person decided about it; `accept_from` silences the former too.
     """
     mapping = loaded.spec.vocabulary.mapping
     accepted = accepted_from(mapping)
@@ -57,7 +57,7 @@ def doubts(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGrap
 
 
 def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
-    """One warning a source about names whose second sense is nearly as likely."""
+    """Yield one warning per source about names whose second sense is nearly as likely."""
     by_source = defaultdict(list)
     for row in rows:
         decision = row.decision
@@ -71,7 +71,7 @@ def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGr
 
 
 def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[MappedCategory]]) -> Iterator[Problem]:
-    """One warning a source about names that several of its categories have."""
+    """Yield one warning per source about names that several of its categories share."""
     by_source = defaultdict(list)
     for group in groups:
         ids = ", ".join(row.decision.id for row in group)
@@ -82,7 +82,7 @@ def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[MappedCategory]]) 
 
 
 def _called(graph: NounGraph, wnid: str) -> str:
-    """A synset by its id and what it is a kind of, for its name is the very name in doubt."""
+    """Return the id of a synset and its hypernym; its name would not help, because that is the ambiguous name."""
     above = graph.ancestors(wnid)
     return f"{wnid}, a kind of {graph.name(above[0])}" if above else wnid
 
@@ -93,7 +93,7 @@ def _some(names: Sequence[str], shown: int) -> str:
 
 
 def accepted_from(mapping: Mapping) -> float:
-    """The score from which a decision that nobody confirmed counts as confirmed; above every score for none."""
+    """Return the score from which an unconfirmed decision counts as confirmed; infinity if the spec sets none."""
     return math.inf if mapping.accept_from is None else mapping.accept_from
 
 

@@ -1,4 +1,4 @@
-"""The nouns of WordNet that a name may be, for whoever has to write down an id."""
+"""Search the nouns of WordNet by name, for people who need an id."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ __all__ = ["find_nouns"]
 
 
 def find_nouns(graph: NounGraph, name: str) -> list[dict[str, Any]]:
-    """The synsets that `name` may be, the likeliest sense first: wnid, its words and what it is a kind of, as JSON.
+    """Return the synsets that `name` may mean, the likeliest first, as JSON objects `wnid`, `synset`, `as`.
 
-    `as` says how near the name is: as written, base form, other spelling, or head ("cake" of "carrot cake", which is a
-    kind of it). A WordNet id finds itself. Raises `WordNetError` "no-noun".
+    `synset` has its lemmas and hypernym. `as` says how the name matches: as written, base form, other spelling, or
+    head ("cake" of "carrot cake", which is a kind of it). A WordNet id matches itself as `id`.
+
+    Raises:
+        WordNetError: `no-noun` if nothing matches.
     """
     if name in graph:
         return [{"wnid": name, "synset": described(graph, name), "as": "id"}]

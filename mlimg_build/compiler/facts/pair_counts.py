@@ -1,4 +1,4 @@
-"""Pairs of categories that go together, learnt from the label rows of the sources that the spec names."""
+"""Learn pairs of co-occurring categories from the statements of the sources that the spec names."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["FoundPairs", "find_pairs", "pairs_digest"]
 
 FORMAT = 4
-BLOCK = 1 << 17  # statements that are multiplied at once: their products stay in the cache
-SMALL = 1 << 22  # so many statements are counted in about the time that processes need besides
-PARTS = 2  # of each process, which end at different times
+BLOCK = 1 << 17  # statements that are multiplied at once: their products fit in the CPU cache
+SMALL = 1 << 22  # up to so many statements, starting processes takes longer than counting
+PARTS = 2  # ranges per process, to balance the load
 
 Looked = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPairs:
-    """The pairs of a spec, and what people should know of each.
+    """The pairs of a spec, and for each what people should know.
 
-    Of `pairs`, those that a person vetoed and those left out as doubtful are marked `vetoed`: no label comes of them.
-    `adds` is how many images of `add_to` have the antecedent and not the consequent: each gets the label, but where
-    somebody denied it or a more specific pair brings it. `doubt` is a position in `DOUBTS`; `veto` and `accepted` say
-    what a person decided.
+    In `pairs`, those that a person vetoed and those left out as doubtful are marked `vetoed`: they add no label.
+    `adds` is how many images of `add_to` have the antecedent and not the consequent: each gets the label, unless it
+    is stated absent or a more specific pair adds it. `doubt` is a position in `DOUBTS`; `veto` and `accepted` are the
+    decisions of people.
     """
 
     pairs: Pairs
@@ -74,7 +74,7 @@ class FoundPairs:
 
     @classmethod
     def none(cls) -> FoundPairs:
-        """No pairs."""
+        """Return no pairs."""
         nothing = np.zeros(0, np.bool_)
         return cls(Pairs.none(), np.zeros(0, np.int64), np.zeros(0, np.uint8), nothing, nothing)
 
@@ -88,11 +88,13 @@ def find_pairs(
     graph: NounGraph,
     store: Store | None,
 ) -> FoundPairs:
-    """The pairs that the spec's `annotation.cooccurrence` finds; none where it has none.
+    """Return the pairs that the spec's `annotation.cooccurrence` finds; none if the spec has no such part.
 
-    `positions` are those of `Facts`. Counting is done once for the same statements and thresholds and kept in
-    `store`; vetoes and what is doubtful are decided anew. Raises `SpecError` for lists of vetoes and predictions that
-    cannot be read.
+    `positions` are those of `Facts`. Counts are cached in `store` for the same statements and thresholds; vetoes and
+    doubts are applied on every call.
+
+    Raises:
+        SpecError: if the list of vetoes or the predictions cannot be read, or the predictions do not fit the sources.
     """
     wanted = loaded.spec.annotation.cooccurrence
     if wanted is None:
@@ -116,7 +118,7 @@ def find_pairs(
     found = _judged(pairs, adds, wanted, vocabulary, graph)
     pairs = found.pairs
     kept = without_implied(pairs, hierarchy, levels)
-    dropped = pairs.vetoed & ~found.veto  # of these, what a more specific one brings is not listed beside it
+    dropped = pairs.vetoed & ~found.veto  # of these, pairs implied by a more specific one are not listed
     whole = without_implied(replace(pairs, vetoed=found.veto), hierarchy, levels)
     own, n = _keys(pairs, len(hierarchy)), len(hierarchy)
     at = np.isin(own, _keys(kept, n)) & (~dropped | np.isin(own, _keys(whole, n)))
@@ -124,7 +126,7 @@ def find_pairs(
 
 
 def _keys(pairs: Pairs, n: int) -> npt.NDArray[np.int64]:
-    """A number for each pair, of n categories."""
+    """Return a unique number for each pair, given n categories."""
     keys: npt.NDArray[np.int64] = pairs.antecedent * np.int64(n) + pairs.consequent
     return keys
 
@@ -139,7 +141,7 @@ def _counted(
     hierarchy: Hierarchy,
     vocabulary: Vocabulary,
 ) -> tuple[Pairs, npt.NDArray[np.int64]]:
-    """The pairs that are learnt, before anybody judges them, and how many labels each would add."""
+    """Return the learnt pairs, before vetoes and doubts, and how many labels each would add."""
     positives = loaded.spec.annotation.positives == "ancestors"
     category_of = vocabulary.category_of
     predicted = None
@@ -190,7 +192,7 @@ def _counted(
 
 
 def _lacking(counting: _Counting, pairs: Pairs) -> npt.NDArray[np.int64]:
-    """How many images of the readings have each antecedent and not the consequent."""
+    """Return how many images of the readings have each antecedent and not the consequent."""
     whole = [(number, 0, len(reading.catalog.statements)) for number, reading in enumerate(counting.readings)]
     blocks = (
         block
@@ -203,7 +205,7 @@ def _lacking(counting: _Counting, pairs: Pairs) -> npt.NDArray[np.int64]:
 
 
 def pairs_digest(pairs: Pairs) -> str:
-    """sha256 over everything of the pairs that labels follow from; hex."""
+    """Return the sha256 (hex) of everything in the pairs that affects labels."""
     digest = hashlib.sha256()
     used = ~pairs.vetoed
     for column in (pairs.antecedent[used], pairs.consequent[used]):
@@ -213,7 +215,10 @@ def pairs_digest(pairs: Pairs) -> str:
 
 
 def _folders(loaded: LoadedSpec) -> dict[str, list[str]]:
-    """The name of each source's folder of images, and the sources over it or above: they tell predictions apart."""
+    """Return for each source its image folder's name and the sources with that folder or a parent of it.
+
+    They decide which source a prediction belongs to.
+    """
     roots = {name: part.images for name, part in loaded.spec.sources.items() if part.images is not None}
     return {
         name: [
@@ -276,7 +281,7 @@ def _key(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A catalog, the category of each of its own, and which of its statements count.
+    """A catalog, the category of the vocabulary for each of its own, and which of its statements count.
 
     `looked` are the predictions for its images, if any; see `of_catalog`.
     """
@@ -289,7 +294,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Counting:
-    """Counts what goes together in a range of the statements of one reading: (its position, start, stop)."""
+    """Counts co-occurrences in a range of the statements of one reading, given as (its position, start, stop)."""
 
     readings: tuple[_Reading, ...]
     hierarchy: Hierarchy
@@ -303,7 +308,7 @@ class _Counting:
         return count_together(blocks, self.hierarchy, related=self.related, positives=self.positives)
 
     def blocks(self, reading: _Reading, start: int, stop: int) -> Iterator[Block]:
-        """What a catalog states present and nobody refutes, so many statements at a time, whole images only."""
+        """Yield the presences of a catalog that no absence refutes, in blocks of whole images."""
         for said in statement_blocks(reading.catalog, BLOCK, start, stop):
             counts = reading.rule.counts(said.category, said.state, said.confidence)
             image, category = said.key.view(np.int64)[counts], reading.category_of[said.category[counts]]
@@ -316,12 +321,12 @@ class _Counting:
                 yield Block(image, category)
             else:
                 looked = _between(reading.looked, image)
-                known = np.isin(image, looked[0])  # where no model looked, nothing can be said
+                known = np.isin(image, looked[0])  # images without predictions do not count
                 yield Block(image[known], category[known], *looked)
 
 
 def _counts(counting: _Counting) -> Counts:
-    """The counts over all readings; large ones are counted in processes, because scipy uses one core."""
+    """Return the counts over all readings; large ones are counted in processes, because scipy uses one core."""
     total = sum(len(reading.catalog.statements) for reading in counting.readings)
     size = SMALL if total <= SMALL else -(-total // (PARTS * process_count()))
     ranges = [
@@ -334,7 +339,7 @@ def _counts(counting: _Counting) -> Counts:
 
 
 def _between(looked: Looked, image: npt.NDArray[np.int64]) -> Looked:
-    """The predictions, sorted by key, from the lowest to the highest of the images."""
+    """Return the predictions, which are sorted by key, from the lowest to the highest of the images."""
     if not len(image):
         return looked[0][:0], looked[1][:0]
     start = int(np.searchsorted(looked[0], image.min()))
@@ -350,7 +355,7 @@ def _standing(
     hierarchy: Hierarchy,
     conflicts: Policy,
 ) -> npt.NDArray[np.bool_]:
-    """bool[statements]: the presences that no absence refutes; only an image with an absence can have any refuted."""
+    """Return bool[statements]: the presences that no absence refutes; all statements of images without an absence."""
     row = np.cumsum(np.append(False, image[1:] != image[:-1]))
     denying = np.zeros(int(row[-1]) + 1, dtype=bool)
     denying[row[state == ABSENT]] = True
@@ -372,7 +377,7 @@ def _judged(
     vocabulary: Vocabulary,
     graph: NounGraph,
 ) -> FoundPairs:
-    """What people and the settings of doubt say of each pair; a veto is stronger than an acceptance."""
+    """Return the pairs with people's decisions and the doubts of the settings; a veto overrides an acceptance."""
     wnids = vocabulary.wnids
     content = np.ones(len(pairs))
     if wanted.min_content and len(pairs):

@@ -1,4 +1,4 @@
-"""The pairs of categories that go together as a table for people: what each rests on, adds, and why it is left out."""
+"""Tabulate the pairs of co-occurring categories for people: their counts, added labels, and why one is left out."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["PairRow", "left_out_pairs", "pair_rows"]
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """One pair: `together` of `images` had both, `bound` is the lower bound of that share.
+    """One pair: `together` of `images` have both, `bound` is the lower bound of that share.
 
-    It would add at most `adds` labels. `fate` is "used", "accepted" (doubtful, and a person wants it), "vetoed" or
-    "doubtful"; `doubt` says what is doubtful, whatever its fate.
+    It would add at most `adds` labels. `fate` is "used", "accepted" (doubtful, but a person accepted it), "vetoed" or
+    "doubtful"; `doubt` is the reason for doubt, whatever the fate.
     """
 
     antecedent: str
@@ -33,7 +33,7 @@ class PairRow:
 
 
 def pair_rows(facts: Facts, graph: NounGraph) -> list[PairRow]:
-    """All pairs, those that would add the most labels first."""
+    """Return all pairs, those that would add the most labels first."""
     found = facts.found
     pairs, wnids = found.pairs, facts.vocabulary.wnids
     names = distinct_names(graph, wnids) if len(pairs) else ()
@@ -62,7 +62,7 @@ def pair_rows(facts: Facts, graph: NounGraph) -> list[PairRow]:
 
 
 def left_out_pairs(rows: list[PairRow]) -> dict[str, int]:
-    """How many pairs are left out, by the reason: "vetoed", or what is doubtful."""
+    """Return how many pairs are left out, by reason: "vetoed", or the reason for doubt."""
     reasons = (
         "vetoed" if row.fate == "vetoed" else row.doubt for row in rows if row.fate in ("vetoed", "doubtful")
     )

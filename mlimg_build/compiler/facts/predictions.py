@@ -1,4 +1,4 @@
-"""What a model sees in the images of a source: the Parquet of `mlimg predict`, matched with the catalog."""
+"""Read a model's predictions, the Parquet of `mlimg predict`, and match them with the images of catalogs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from mlimg_build.sources.image_paths import composed_column
 
 __all__ = ["Predicted", "of_catalog", "of_images", "read_predictions", "refuse_strangers_only"]
 
-DEEPEST = 8  # folders of a path that tell images apart
+DEEPEST = 8  # path components at the end of a path that are compared
 
 
 def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place: Place) -> pa.Table:
-    """(image, category) of everything that is seen with enough score; -1 once for an image in which nothing is.
+    """Return (image, category) of all predictions of at least `min_score`; category -1 once for an image without any.
 
-    Raises `SpecError` `predictions-unreadable` for a file of another shape, or a score that is not from 0 to 1.
+    Raises:
+        SpecError: `predictions-unreadable` if the file has another schema, a score is not from 0 to 1, or no label is
+            a category of the spec.
     """
     try:
         table = pq.read_table(path, columns=["image", "labels"])
@@ -62,7 +64,7 @@ def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place
 
 
 def _schema(score: pa.DataType) -> pa.Schema:
-    """The columns of predictions; scores of few bits stay so, to be told from what they stand for."""
+    """Return the schema of predictions; 32-bit scores stay so, because `at_least` needs their precision."""
     kind = score if pa.types.is_float32(score) else pa.float64()
     label = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", kind)])
     return pa.schema([("image", pa.string()), ("labels", pa.list_(label))])
@@ -79,10 +81,10 @@ def _unreadable(path: Path, why: str, place: Place, hint: str = "") -> SpecError
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """Predictions whose images are told apart: the distinct images, and for each row of `seen` which one it is of.
+    """Predictions by image: the distinct images, and in `image` the position of the image of each row of `seen`.
 
-    `owners` has the numbers of the catalogs that an image belongs to: several where they lie over the same files, none
-    where nobody has it, or catalogs with other files claim it alike; `shared` counts the latter.
+    `owners` has the numbers of the catalogs that an image belongs to: several if they share the file, none if no
+    catalog has it or if it matches different files of several catalogs equally well; `shared` counts the latter.
     """
 
     seen: pa.Table
@@ -96,10 +98,10 @@ class Predicted:
 def of_images(
     catalogs: Sequence[Catalog], roots: Sequence[Path | None], asked: Collection[int], seen: pa.Table
 ) -> Predicted:
-    """The predictions with the catalogs of each image: of several that it may be of, those whose folders fit longest.
+    """Return the predictions with the catalogs of each image: those whose paths have the longest match.
 
-    All sources of a spec are to be given, with their folders of images: files of one name in two folders are different
-    images. `asked` are the numbers of the catalogs that the predictions are for.
+    All sources of a spec must be given, with their folders of images: files with the same name in two folders are
+    different images. `asked` are the numbers of the catalogs that the predictions are for.
     """
     coded = seen.column("image").combine_chunks().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
@@ -136,10 +138,10 @@ def of_images(
 def of_catalog(
     catalog: Catalog, number: int, predicted: Predicted
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The predictions for images of the catalog with this number, (key, category) sorted by key.
+    """Return the predictions for images of the catalog with this number: (key, category), sorted by key.
 
-    An image is known by the end of its path, the longer the better; an end that several predicted images share
-    says of none which it is.
+    An image is identified by the end of its path, the longest match first; an end that several predicted images share
+    identifies none of them.
     """
     keys = np.concatenate([chunk.to_numpy() for chunk in catalog.images.chunks("key")]).view(np.int64)
     own = np.zeros(len(predicted.images), bool)
@@ -152,7 +154,7 @@ def of_catalog(
 
 
 def _places(catalog: Catalog, images: pa.Array) -> npt.NDArray[np.int64]:
-    """The row of the catalog for each predicted image, -1 where there is none that it alone may be."""
+    """Return the row of the catalog for each predicted image, -1 where none matches it alone."""
     found = np.full(len(images), -1, np.int64)
     for depth in range(DEEPEST, 0, -1):
         folders = "[^/]+/" * (depth - 1)
@@ -167,7 +169,7 @@ def _places(catalog: Catalog, images: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _rows_of(catalog: Catalog, texts: pa.Array, column: str) -> npt.NDArray[np.int64]:
-    """The first row of the catalog whose column has each text, -1 where there is none; paths are compared composed."""
+    """Return the first row of the catalog whose column has each text, -1 where none has; paths are compared in NFC."""
     found = np.full(len(texts), -1, np.int64)
     start = 0
     for chunk in catalog.images.chunks(column):
@@ -179,7 +181,7 @@ def _rows_of(catalog: Catalog, texts: pa.Array, column: str) -> npt.NDArray[np.i
 
 
 def _paths_of(catalog: Catalog, rows: npt.NDArray[np.int64]) -> list[str]:
-    """The paths of these rows of the catalog, in their order."""
+    """Return the paths of these rows of the catalog, in their order."""
     order = np.argsort(rows, kind="stable")
     wanted, paths, start = rows[order], [pa.array([], pa.string())], 0
     for chunk in catalog.images.chunks("path"):
@@ -193,7 +195,7 @@ def _paths_of(catalog: Catalog, rows: npt.NDArray[np.int64]) -> list[str]:
 
 
 def _alike(image: str, file: Sequence[str]) -> int:
-    """How many parts at the end of a path are those of a file's; a suffix may lack."""
+    """Return how many components at the end of a path equal those of a file; `image` may lack the suffix."""
     parts = image.split("/")
     count = 0
     for one, other in zip(reversed(parts), reversed(file), strict=False):
@@ -206,9 +208,9 @@ def _alike(image: str, file: Sequence[str]) -> int:
 def refuse_strangers_only(
     catalogs: Sequence[Catalog], predicted: Predicted, known: int, place: Place
 ) -> None:
-    """Raises `SpecError` where predictions may be of several sources, or none of them (`known`) is of these.
+    """Raises `SpecError` unless the predictions match the catalogs; `known` is how many predictions do.
 
-    The codes are "predictions-shared" and "predictions-not-found".
+    The code is `predictions-shared` if some match several sources, `predictions-not-found` if none matches.
     """
     seen = predicted.seen
     if predicted.shared:

@@ -1,4 +1,4 @@
-"""`mlimg check`: everything that is wrong with a spec and shows without reading a source."""
+"""Check a spec for all errors that can be found without reading a source, for `mlimg check`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ MAPPING = ("vocabulary", "mapping", "file")
 
 
 def load_wordnet(loaded: LoadedSpec) -> NounGraph:
-    """The release of WordNet that a spec names, else the one that ships. Raises `WordNetError` at the spec's place."""
+    """Return the WordNet release that a spec names, or else the bundled one.
+
+    Raises:
+        WordNetError: at the place in the spec, if the release cannot be loaded.
+    """
     wanted = loaded.spec.wordnet
     if wanted is None:
         return load()
@@ -33,7 +37,7 @@ def load_wordnet(loaded: LoadedSpec) -> NounGraph:
 
 
 def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
-    """Raises `SpecError` with every WordNet id of the spec and its lists that the release lacks, each at its place."""
+    """Raises `SpecError` with every id of the spec and its lists that the release lacks, and unreadable lists."""
     unreadable: list[Problem] = []
     problems = [
         Problem(
@@ -51,24 +55,24 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
 
 
 def check_mapping(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:
-    """The problem of a mapping file with corrections that nobody signed. Raises `SpecError` for a wrong row."""
+    """Yield the problem of a mapping file with unsigned corrections. Raises `SpecError` if a row is wrong."""
     path = loaded.spec.vocabulary.mapping.file
-    if path is not None and _is_file(path):  # else `missing_paths` says so
+    if path is not None and _is_file(path):  # else `missing_paths` reports it
         read_reviewed(path, loaded.spec.sources, graph)
         yield from corrected_in(loaded, graph)
 
 
 def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]:
-    """One error for every file or folder that the spec names and that is not there, at its place.
+    """Return one error for every file or folder that the spec names and that does not exist, at its place.
 
-    With `lenient`, a warning where its place comes from a variable that is not set: nobody has said where it is here.
+    With `lenient` it is a warning if the path comes from a variable that is not set.
     """
     found, unsaid = [], loaded.document.defaulted
     for place, path, kind in file_paths(loaded):
         try:
             there = (kind != "file" and path.is_dir()) or (kind != "folder" and path.is_file())
             what = f"is not a {kind}" if path.exists() else "does not exist"
-        except OSError as error:  # a name that is too long, a folder that may not be entered
+        except OSError as error:  # such as a name that is too long, a folder without permission
             there, what = False, f"cannot be looked at ({error.strerror})"
         if not there:
             found.append(
@@ -84,7 +88,7 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
 
 
 def _mapping_hint(loaded: LoadedSpec, path: Path) -> str:
-    there = os.path.lexists(path)  # a folder, or a link to nothing
+    there = os.path.lexists(path)  # a folder, or a broken link
     return _hint(path) if there else f"write it with `mlimg map {loaded.path}`, or correct the path"
 
 
@@ -108,7 +112,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _ids(loaded: LoadedSpec, unreadable: list[Problem]) -> Iterator[tuple[Place, str]]:
-    """The ids of the spec and of the lists that it names; what is wrong with a list is added to `unreadable`."""
+    """Yield the ids of the spec and of the lists that it names; problems of a list are added to `unreadable`."""
     vocabulary = loaded.spec.vocabulary
     for into, olds in vocabulary.join.items():
         yield loaded.place("vocabulary", "join", into), into
@@ -117,7 +121,7 @@ def _ids(loaded: LoadedSpec, unreadable: list[Problem]) -> Iterator[tuple[Place,
         given = getattr(vocabulary, field)
         if not isinstance(given, Path):
             yield from ((loaded.place("vocabulary", field, i), wnid) for i, wnid in enumerate(given))
-        elif _is_file(given):  # else `missing_paths` says so
+        elif _is_file(given):  # else `missing_paths` reports it
             try:
                 yield from lines_of(given)
             except SpecError as error:

@@ -1,4 +1,4 @@
-"""Rows of a mapping file that somebody corrected and nobody signed: they decide nothing, and that is said."""
+"""Report corrected rows of a mapping file without a reviewer: they are not decisions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mlimg_build.wordnet import NounGraph
 
 __all__ = ["CORRECTED", "corrected_in", "described", "is_correction", "unsigned_in"]
 
-CORRECTED = "corrected and not signed yet"  # how the evidence of such a row begins, where `mlimg map` kept it
+CORRECTED = "corrected and not signed yet"  # how the evidence of such a row begins, if `mlimg map` kept it
 SHOWN = 3  # rows in one problem
 
 
 def is_correction(row: Mapping[str, str], decision: Decision | None, graph: NounGraph) -> bool:
-    """Whether an unsigned row says something else than `decision`, and a person wrote it.
+    """Return whether a person edited an unsigned row so that it differs from `decision`.
 
-    What `mlimg map` wrote may be what it found at another time: that is no correction. Without a decision, only
-    what the row itself shows counts.
+    A row as `mlimg map` once wrote it is not a correction, even if the decision changed since. Without a decision,
+    only a row that itself shows that it was edited counts.
     """
     wnid, edited = row.get("wnid", ""), _edited(row, graph)
     if decision is None:
@@ -36,7 +36,7 @@ def is_correction(row: Mapping[str, str], decision: Decision | None, graph: Noun
 
 
 def _edited(row: Mapping[str, str], graph: NounGraph) -> bool | None:
-    """Whether a row that mlimg wrote was changed: its columns no longer fit; None for a row that it did not write."""
+    """Return whether a row that mlimg wrote was edited (its columns are inconsistent); None for other rows."""
     if row.get("evidence", "").startswith(CORRECTED):
         return True
     wnid, synset, method = (row.get(name, "") for name in ("wnid", "synset", "method"))
@@ -53,7 +53,7 @@ def _edited(row: Mapping[str, str], graph: NounGraph) -> bool | None:
 
 
 def described(graph: NounGraph, wnid: str | None) -> str:
-    """The lemmas of a synset and what it is a kind of, so that nobody has to look an id up; "" for none."""
+    """Return up to four lemmas of a synset and its hypernym; "" if there is no such synset."""
     if not wnid or wnid not in graph:
         return ""
     lemmas = ", ".join(lemma.replace("_", " ") for lemma in graph.lemmas(wnid)[:4])
@@ -62,7 +62,7 @@ def described(graph: NounGraph, wnid: str | None) -> str:
 
 
 def unsigned_in(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
-    """The problem of a mapping file with corrections that nobody signed; none where they would change nothing."""
+    """Yield the problem of a mapping file with unsigned corrections; nothing if they would change no decision."""
     decisions = {
         (row.decision.source, row.decision.id): row.decision
         for row in placed
@@ -77,7 +77,7 @@ def unsigned_in(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: Nou
 
 
 def corrected_in(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:
-    """The same without a source at hand: of the rows that show by themselves that they were corrected."""
+    """Yield the problem of rows that themselves show that they were corrected, without reading a source."""
     yield from _problems(loaded, lambda row: is_correction(row, None, graph), graph)
 
 

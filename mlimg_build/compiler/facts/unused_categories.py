@@ -1,4 +1,4 @@
-"""The source categories whose labels do not count, each with its reason, its images, and what would use it."""
+"""List the source categories whose labels do not count, each with its reason, its images and a remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["REASONS", "Reason", "UnusedCategory", "reason_codes", "unused_catego
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a source category is not used: `meaning` follows its name, `remedy` says what would use it.
+    """Why a source category is not used: `meaning` follows its name, `remedy` is a change that would use it.
 
     Both may hold {source}, {category}, {synset}, {wnid} and {score}.
     """
@@ -57,12 +57,12 @@ REASONS: dict[str, Reason] = {
     ),
     "dropped": Reason("left out by the mapping file", "give its row in the mapping file a wnid"),
 }
-"""Every reason for which a source category is not used, by its code; those come first that most likely ask for work."""
+"""Every reason for which a source category is not used, by its code; those that most likely need work come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnusedCategory:
-    """A source category that is not used; `images` counts those that state it present, with enough confidence."""
+    """A source category that is not used; `images` counts those for which it is stated present with confidence."""
 
     source: str
     category: str
@@ -74,7 +74,7 @@ class UnusedCategory:
 
 
 def reason_codes(spec: Spec, placed: Sequence[MappedCategory]) -> list[str]:
-    """For each source category the code of its reason, "" where it is used."""
+    """Return the code of the reason for each source category, "" if it is used."""
     excluded = {name: frozenset(read_ids(part.exclude)) for name, part in spec.sources.items()}
     exclude = frozenset(read_ids(spec.vocabulary.exclude))
     return [_code(spec, row, excluded, exclude) for row in placed]
@@ -101,7 +101,7 @@ def _code(
 def unused_categories(
     spec: Spec, placed: Sequence[MappedCategory], graph: NounGraph
 ) -> tuple[UnusedCategory, ...]:
-    """Every source category that is not used, those of most images first."""
+    """Return every source category that is not used, those with the most images first."""
     made = [
         _unused(row, code, graph.name, isinstance(spec.sources[row.decision.source], TableSource))
         for row, code in zip(placed, reason_codes(spec, placed), strict=True)
@@ -132,12 +132,12 @@ def _unused(row: MappedCategory, code: str, name: Callable[[str], str], table: b
 
 
 def _cell(text: str) -> str:
-    """A cell of a CSV row."""
+    """Return a cell of a CSV row, quoted if necessary."""
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
 
 
 def _separated(label: str, code: str, table: bool) -> str:
-    """What else a label of a table may be: several, with another separator than the spec says."""
+    """Return a remedy for a label of a table that may be several labels with another separator; "" if it is not."""
     if not table or code not in ("unresolved", "is_a"):
         return ""
     found = next(
