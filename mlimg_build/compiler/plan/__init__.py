@@ -1,1 +1,1 @@
-"""Which image lies in which row of which shard, and what is left to do."""
+"""Plan a build: the row and shard of each image, and the work that is left."""

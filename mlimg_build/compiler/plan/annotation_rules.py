@@ -1,4 +1,4 @@
-"""The rules of a spec's `annotation`, as the label algebra takes them."""
+"""Convert a spec's `annotation` to the rules of label derivation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AnnotationRules", "annotation_rules"]
 
 @dataclass(frozen=True, slots=True)
 class AnnotationRules:
-    """What an image's statements imply, what happens to those that contradict each other, and who gets pairs' labels.
+    """What an image's statements imply, how contradictions are resolved, and which images get labels of pairs.
 
     `add_to` are the numbers of the sources whose images get labels by co-occurrence.
     """
@@ -23,7 +23,7 @@ class AnnotationRules:
 
 
 def annotation_rules(spec: Spec) -> AnnotationRules:
-    """The rules of `annotation`."""
+    """Return the rules of the spec's `annotation`."""
     part, names = spec.annotation, list(spec.sources)
     pairs = part.cooccurrence
     return AnnotationRules(

@@ -1,4 +1,4 @@
-"""Tables that say which group an image is in: a CSV `id,group`, or a column of a source's own table."""
+"""Read the groups of images from a table with the columns id and group, or a column of a source's own table."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ NOTHING = sorted(NO_VALUE)  # cells without a group
 
 @dataclass(frozen=True, slots=True)
 class GroupTable:
-    """Ids, each once, with its group ("" for none) and the row that says so."""
+    """Unique ids with their groups ("" for none) and the rows of the file that they come from."""
 
     ids: list[str]
     groups: pa.Array
     rows: npt.NDArray[np.int64]
 
     def keys(self, prefix: str) -> npt.NDArray[np.uint64]:
-        """uint64[ids]: the keys of images whose ids are `prefix` and one of the table's."""
+        """Return uint64[ids]: the key of the image whose id is `prefix` followed by each id of the table."""
         return hash_names(prefix, self.ids)[0]
 
     def of(
@@ -46,9 +46,9 @@ class GroupTable:
         own: npt.NDArray[np.uint64],
         matched: npt.NDArray[np.bool_] | None,
     ) -> pa.DictionaryArray:
-        """The group of each image, null without one; `images` are keys, sorted, and `own` those of the table.
+        """Return the group of each image, null if it has none; `images` are sorted keys, `own` those of the table.
 
-        What of the table was found among the images becomes True in `matched`.
+        `matched` is set to True for the ids of the table that are among the images.
         """
         at = np.minimum(np.searchsorted(images, own), max(len(images) - 1, 0))
         known = images[at] == own if len(images) else np.zeros(len(own), bool)
@@ -61,7 +61,11 @@ class GroupTable:
 
 
 def read_group_file(path: Path, place: Place) -> GroupTable:
-    """The table at `path` with the columns id and group; raises `SpecError` unless every row of it can be read."""
+    """Return the table at `path` with the columns id and group.
+
+    Raises:
+        SpecError: if the file or any of its rows cannot be read, or an image has two groups.
+    """
     notes, what = Notes(), "the table of groups"
     if path.suffix.lower() == ".parquet":
         rows = read_parquet(path, what, notes, COLUMNS, lists=[])
@@ -90,9 +94,10 @@ def read_group_file(path: Path, place: Place) -> GroupTable:
 
 
 def read_group_column(loaded: LoadedSpec, catalog: Catalog, column: str) -> GroupTable:
-    """What a column of a source's own table says of its images; rows that the source passes over are left out.
+    """Return the groups in a column of a source's own table; rows that the source skips are left out.
 
-    Raises `SpecError` where an image has two groups, or the table lacks the column.
+    Raises:
+        SpecError: if an image has two groups, or the table lacks the column.
     """
     part = loaded.spec.sources[catalog.name]
     assert isinstance(part, TableSource)  # noqa: S101  a spec gives columns to tables alone
@@ -108,7 +113,7 @@ def read_group_column(loaded: LoadedSpec, catalog: Catalog, column: str) -> Grou
 def _table(
     parts: Sequence[tuple[list[str], pa.Array, npt.NDArray[np.int64]]], file: str, place: Place
 ) -> GroupTable:
-    """One row an image; of several that say the same the first. Raises `SpecError` where two groups are named."""
+    """Return a table of one row per image, the first with its group. Raises `SpecError` if an image has two groups."""
     ids = [name for names, _, _ in parts for name in names]
     groups = composed_column(
         pa.chunked_array([values for _, values, _ in parts], pa.string()).combine_chunks()
@@ -139,12 +144,12 @@ def _table(
 
 
 def _whole(groups: pa.Array) -> pa.Array:
-    """Whole numbers without the ".0" that a column of floats gives them, as where one of its cells is empty."""
+    """Remove ".0" if all groups end so: a column of whole numbers with an empty cell is read as floats."""
     distinct = pc.unique(groups)
     floats = pc.or_(pc.equal(distinct, ""), pc.match_substring_regex(distinct, r"^-?[0-9]+\.0$"))
     return pc.replace_substring_regex(groups, r"\.0$", "") if pc.all(floats).as_py() else groups
 
 
 def _normal(text: str) -> str:
-    """An id as catalogs spell it; those with a URL stay as they are."""
+    """Return an id in the form of catalogs; URLs are unchanged."""
     return text if "://" in text or not text else composed(normal_path(text.replace("\\", "/")))

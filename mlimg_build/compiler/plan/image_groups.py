@@ -1,7 +1,8 @@
-"""Groups of images that stay in one split: a split is drawn from the hash of the group's key, not of the image's id.
+"""Keep groups of images in one split: the split is drawn from the hash of the group's key instead of the image's id.
 
-`split.by` speaks of all sources: it sees ids SOURCE/NAME, and one name is one group in every source. `sources.X.group`
-speaks of one source: it sees its names, and its groups are its own. An image without a group draws by its id.
+`split.by` covers all sources: it is matched with ids SOURCE/NAME, and its groups are shared by all sources.
+`sources.X.group` covers one source: it is matched with names, and its groups belong to that source. An image without
+a group draws its split by its id.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ SEEN = {"train", "transfer"}  # splits that a network learns from
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """What is known of the groups: how many there are, in all and in each split, and the `images` that are in one.
+    """The numbers of groups, in all and in each split, and of the `images` that are in one.
 
-    `torn` counts groups of which a model would see some images in training and others in validation. `without` counts
-    the images without a group in the sources that have a rule, `rules` says it in words by source, `digest` covers
-    which image draws by what.
+    `torn` counts groups with some images in training splits and others in validation splits. `without` counts the
+    images without a group in the sources that have a rule, `rules` describes the rule of each source, `digest` covers
+    everything that determines the draws.
     """
 
     digest: str
@@ -50,12 +51,12 @@ class Groups:
     images: int
     without: int
     torn: int = 0
-    examples: list[str] = field(default_factory=list)  # of those that are torn
-    # of each file with ids that are no images: its name, how many, an example, and the source whose own it is, or ""
+    examples: list[str] = field(default_factory=list)  # of torn groups
+    # for each file with ids that match no image: its name, how many, an example, and the source it is for, or ""
     unmatched: list[tuple[str, int, str, str]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
-        """What a dataset and a lock say of the groups."""
+        """Return what a dataset and a lock store about the groups."""
         return {
             "by": self.rules,
             "groups": self.groups,
@@ -67,14 +68,14 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How one source's images are grouped: `prefix` goes before what ids are compared with and before group keys."""
+    """How one source's images are grouped, and the place of the rule in the spec."""
 
     by: Grouping
     place: tuple[str | int, ...]
     spans: bool  # whether it is the spec's own, over all sources
 
     def words(self) -> str:
-        """The rule for people."""
+        """Return the rule in words."""
         if self.by.column is not None:
             return f"column {self.by.column}"
         return f"file {self.by.file.name}" if self.by.file is not None else f"pattern {self.by.pattern}"
@@ -83,10 +84,12 @@ class _Rule:
 def group_images(
     loaded: LoadedSpec, catalogs: Sequence[Catalog], store: Store
 ) -> tuple[tuple[Catalog, ...], Groups | None]:
-    """The catalogs with images that draw their split by their group, and what is known of the groups.
+    """Return the catalogs with the draws of the images' groups, and the numbers of groups.
 
-    None, and the same catalogs, where the spec groups nothing. Raises `SpecError` where an image is in two groups,
-    where a rule fits no image, and where a table of groups cannot be read in full.
+    If the spec has no groups, the catalogs are unchanged and the second value is None.
+
+    Raises:
+        SpecError: if an image is in two groups, a rule matches no image, or a table of groups cannot be read in full.
     """
     rules = _rules(loaded.spec)
     if not rules:
@@ -111,7 +114,7 @@ def group_images(
 
 
 def share_warnings(loaded: LoadedSpec, groups: Groups, images: dict[str, int]) -> list[Problem]:
-    """What a spec's author should know of its groups; `images` counts the rows of each split."""
+    """Return warnings about unmatched ids, torn groups and empty splits; `images` counts the rows of each split."""
     by, found = loaded.place("split", "by"), []
     for name, count, example, own in groups.unmatched:
         message = f"{count:,} ids of {name} are no image, such as {example}"
@@ -148,7 +151,7 @@ def _rules(spec: Spec) -> dict[str, _Rule]:
 def _parts(
     spec: Spec, catalogs: Sequence[Catalog], rules: dict[str, _Rule], digests: dict[Path, str]
 ) -> dict[str, Any]:
-    """What the draws follow from; the column of a table lies in a file that its catalog knows the digest of."""
+    """Return what determines the draws; the digest of a catalog's files covers the column of its table."""
     by = {
         name: [rule.spans, rule.words(), rule.by.file and digests[rule.by.file]]
         for name, rule in rules.items()
@@ -167,7 +170,7 @@ def _parts(
 
 
 class _Grouping:
-    """Finds the group of every image and writes the draws."""
+    """Assigns images to groups and writes their draws."""
 
     def __init__(
         self, loaded: LoadedSpec, catalogs: Sequence[Catalog], rules: dict[str, _Rule], digest: str
@@ -179,7 +182,7 @@ class _Grouping:
         self.matched: dict[Path, npt.NDArray[np.bool_]] = {}
 
     def write(self, folder: Path) -> Groups:
-        """A column of draws a source lies in `folder`."""
+        """Write one column of draws per source into `folder`; return the numbers of groups."""
         limit = np.uint64(int(self.loaded.spec.split.validation * 2.0**64))
         places: dict[str, set[str]] = {}  # group key → splits
         shown: dict[str, str] = {}
@@ -228,7 +231,7 @@ class _Grouping:
         )
 
     def _groups(self, catalog: Catalog, rule: _Rule) -> Iterator[tuple[pa.RecordBatch, pa.DictionaryArray]]:
-        """The images of a catalog, batch by batch, with the group of each, null where it has none."""
+        """Yield the images of a catalog, batch by batch, with the group of each, null if it has none."""
         if rule.by.pattern is not None:
             search, prefix = re.compile(rule.by.pattern).search, f"{catalog.name}/" if rule.spans else ""
             for batch in catalog.images.batches(["name", "draw"]):
@@ -269,7 +272,7 @@ class _Grouping:
             raise SpecError(problems)
 
     def _unmatched(self) -> list[tuple[str, int, str, str]]:
-        """Of each file with ids that are no images: its name, how many, an example, and the source whose own it is."""
+        """Return the field `unmatched` of `Groups`."""
         found = []
         for path, matched in sorted(self.matched.items()):
             if not matched.all():

@@ -1,4 +1,4 @@
-"""What is read before anything is decided: the catalogs of the sources, their groups, the digests of the lists."""
+"""Read the inputs of a plan: the catalogs of the sources, their groups, the digests of the lists."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["Inputs", "read_inputs", "refuse_changed_lists"]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The sources as they were read.
+    """What was read of the sources and lists of a spec.
 
-    `lists` are the digests of the files that decide something and that no source reads. `groups` is None where each
-    image draws its split alone. `joins` warns of what is likely a mistake, as where lists and folders do not meet.
+    `lists` are the digests of the files that affect the dataset and that no source reads. `groups` is None if the spec
+    has no groups. `joins` are warnings of likely mistakes, such as lists and folders that do not match.
     """
 
     catalogs: tuple[Catalog, ...]
@@ -37,10 +37,11 @@ class Inputs:
 def read_inputs(
     loaded: LoadedSpec, store: Store, progress: Callable[[str], None] = lambda message: None
 ) -> Inputs:
-    """Reads the sources' lists and folders where they changed, but no image.
+    """Read the sources' lists and folders, if they changed, but no image.
 
-    Raises `SourceError` for sources that cannot be read and for lists and folders that do not meet, `SpecError` for
-    lists of the spec that cannot be read and for groups that fit no image.
+    Raises:
+        SourceError: if a source cannot be read, or its lists and folder do not match.
+        SpecError: if a list of the spec cannot be read, or a rule of groups matches no image.
     """
     catalogs = _catalogs(loaded, store, progress)
     joins = (*problems_of_joins(loaded, catalogs), *source_warnings(loaded, catalogs))
@@ -58,13 +59,13 @@ def refuse_changed_lists(loaded: LoadedSpec, inputs: Inputs) -> None:
 
 
 def _list_digests(loaded: LoadedSpec) -> dict[str, str]:
-    """The digests of the spec's lists, without those that a source reads."""
+    """Return the digests of the spec's lists, without those that a source reads."""
     known = {path for name, part in loaded.spec.sources.items() for path in open_source(name, part).files}
     return list_digests(loaded, known)
 
 
 def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None]) -> Sequence[Catalog]:
-    """All catalogs; a problem in one source does not hide those of the others."""
+    """Return all catalogs. Raises the problems of all sources together."""
     made, problems = [], []
     for name, part in loaded.spec.sources.items():
         progress(f"reading source {name}")

@@ -1,4 +1,4 @@
-"""The images of the sources that are not in the dataset, because nothing that is said about them counts."""
+"""List the images of the sources that are not in the dataset, because none of their statements counts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ REASONS: dict[str, str] = {
     "below_confidence": "no label reaches `min_confidence`",
     "no_label": "no source says anything about it that can be read",
 }
-"""Every reason for which an image is left out; the first that fits one of its labels is the image's."""
+"""Every reason for which an image is left out; an image has the first that applies to one of its labels."""
 
 ABSENCE, BELOW, NO_LABEL = (
     list(REASONS).index(reason) for reason in ("absence_of_kind", "below_confidence", "no_label")
@@ -58,9 +58,9 @@ ABSENCE, BELOW, NO_LABEL = (
 COLUMNS = pa.schema(
     [("image", pa.string()), ("reason", pa.string()), ("statements", pa.int64()), ("labels", pa.string())]
 )
-CSV_ROWS = 1_000_000  # above it is Parquet
-NAMED = 8  # labels of one image that are named
-BLOCK = 1 << 18  # images of all sources that are looked at together
+CSV_ROWS = 1_000_000  # longer lists are written as Parquet
+NAMED = 8  # labels of one image that are listed
+BLOCK = 1 << 18  # images of all sources that are processed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,9 @@ class LeftOutImages:
         reasons: npt.NDArray[np.int8],
         keys: npt.NDArray[np.uint64],
     ) -> LeftOutImages:
-        """Those with the given keys, which lie in the blocks `first` to `last` (left out) and have no statement that
-        counts; `reasons` as by `reason_numbers`.
+        """Return the images with these keys: those of blocks `first` to `last` (exclusive) that get no row.
+
+        `reasons` are the source's `reason_numbers`.
         """
         statements = slice_of(view.catalog.statements, cuts.statements[view.number], first, last)
         about = statements.column("key").to_numpy() if len(keys) else np.empty(0, np.uint64)
@@ -107,7 +108,7 @@ class LeftOutImages:
         return cls(keys, reason, count, category, why.astype(np.int8))
 
     def labels(self, names: pa.Array) -> pa.Array:
-        """The first labels of each image by name, each with its reason; `names` are of the source's categories."""
+        """Return the first `NAMED` labels of each image as text, with their reasons; `names` are the categories'."""
         image = np.repeat(np.arange(len(self.keys)), self.count)
         same = (image[1:] == image[:-1]) & (self.category[1:] == self.category[:-1])
         same &= self.why[1:] == self.why[:-1]
@@ -124,9 +125,9 @@ class LeftOutImages:
 
 
 def reason_numbers(spec: Spec, facts: Facts) -> list[npt.NDArray[np.int8]]:
-    """For each source int8[its categories]: the position in `REASONS` of what keeps each from use, -1 where it is used.
+    """Return for each source int8[categories]: the position in `REASONS` of why each is not used, -1 if it is used.
 
-    A category of which nothing is said is in no mapping; it counts as used.
+    A category without statements is in no mapping and counts as used.
     """
     place = {"": -1, **{reason: number for number, reason in enumerate(REASONS)}}
     codes = np.array([place[code] for code in reason_codes(spec, facts.vocabulary.placed)] + [-1], np.int8)
@@ -134,12 +135,12 @@ def reason_numbers(spec: Spec, facts: Facts) -> list[npt.NDArray[np.int8]]:
 
 
 def by_reason(counts: npt.NDArray[np.int64]) -> dict[str, int]:
-    """The counts of images by reason, without those that are 0."""
+    """Return the counts of images by reason, without zeros."""
     return {reason: count for reason, count in zip(REASONS, counts.tolist(), strict=True) if count}
 
 
 def sum_by_reason(left_out: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The images of all sources by reason, in the order of `REASONS`, without those that are 0."""
+    """Return the number of images of all sources by reason, in the order of `REASONS`, without zeros."""
     total = Counter[str]()
     for reasons in left_out:
         total.update(reasons)
@@ -149,10 +150,11 @@ def sum_by_reason(left_out: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def write_left_out(
     spec: Spec, catalogs: Sequence[Catalog], facts: Facts, total: int, folder: Path, name: str
 ) -> Path | None:
-    """Lists the `total` images that are left out in NAME.left-out.csv, or .parquet where they are many.
+    """Write the list of the `total` images that are left out to NAME.left-out.csv, or .parquet if there are many.
 
-    They are those of the whole, also where a fraction is built, in the order of the rows. What an earlier build left is
-    replaced, or removed where there are none. The sources' catalogs are read block by block.
+    The list is that of the whole dataset, even if a fraction is built, in the order of the rows. A list of an earlier
+    build is replaced, or removed if no image is left out. The catalogs are read block by block. Returns the list's
+    path, None if there is none.
     """
     paths = {suffix: folder / f"{name}.left-out.{suffix}" for suffix in ("csv", "parquet")}
     wanted = None if not total else "csv" if total <= CSV_ROWS else "parquet"

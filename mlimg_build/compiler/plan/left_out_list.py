@@ -1,4 +1,4 @@
-"""Why an image of the sources is not in a dataset, from the list that lies beside it."""
+"""Look up why an image of the sources is not in a dataset, in the list beside it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ __all__ = ["left_out_image", "left_out_problem"]
 
 
 def left_out_image(path: Path, image: str) -> dict[str, Any] | None:
-    """The entry of an image (an id, with or without its source) in the list of those left out of the dataset at `path`.
+    """Return the entry of an image in the list of those left out of the dataset at `path`; None if there is none.
 
-    None where it is not listed, or there is no list. Its `meaning` says the reason in words.
+    `image` is an id, with or without its source. `meaning` in the entry is the reason in words.
+
+    Raises:
+        DatasetError: `list-unreadable` if the list cannot be read; the errors of `open_dataset`.
     """
     with open_dataset(path) as dataset:
         wanted = {image, *(f"{source}/{image}" for source in dataset.sources)}
@@ -34,7 +37,7 @@ def left_out_image(path: Path, image: str) -> dict[str, Any] | None:
 
 
 def left_out_problem(path: Path) -> Problem | None:
-    """How many images a dataset leaves out, by reason; None where it leaves out none."""
+    """Return a problem with the number of left-out images by reason; None if the dataset leaves out none."""
     with open_dataset(path) as dataset:
         counts = dataset.attributes.get("left_out") or {}
     if not counts:

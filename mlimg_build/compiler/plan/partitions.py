@@ -1,6 +1,6 @@
-"""Stretches of the key range: the images of all sources in the order of their keys, without holding them all.
+"""Partition the key range, to process the images of all sources in key order without loading them all.
 
-Catalogs are sorted by key, so a stretch is one slice of each; the slices are mapped from disk.
+Catalogs are sorted by key, so a partition is one slice of each; the slices are mapped from disk.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SPLITS = ("train", "validation", "transfer", "transfer_validation")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A catalog with what the spec and the facts make of its statements and images.
+    """A catalog with the rules of the spec and the facts for its statements and images.
 
-    `category[c]` is the category of the vocabulary that the source's category c goes into (-1: none), `mapping[c]`
-    its row of the mappings; `rule` says which statements count. `split` is a position in `SPLITS`, or -1 where each
-    image draws its own below `limit`.
+    `category[c]` is the category of the vocabulary that the source's category c maps to (-1: none), `mapping[c]` its
+    row of the mappings; `rule` decides which statements count. `split` is a position in `SPLITS`, or -1 if it is drawn
+    per image: validation if the image's draw is below `limit`, otherwise train.
     """
 
     catalog: Catalog
@@ -42,7 +42,7 @@ class View:
     limit: np.uint64
 
     def splits(self, images: pa.Table) -> npt.NDArray[np.int8]:
-        """int8[images]: the split of each image, a position in `SPLITS`."""
+        """Return int8[images]: the split of each image, a position in `SPLITS`."""
         if self.split >= 0:
             return np.full(len(images), self.split, np.int8)
         below: npt.NDArray[np.bool_] = images.column("draw").to_numpy() < self.limit
@@ -51,9 +51,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Where the key range is cut: block b of source s holds `images[s][b:b + 2]` and its statements.
+    """Where the key range is divided: block b of source s has the images from `images[s, b]` to `images[s, b + 1]`.
 
-    int64[sources, blocks + 1] each.
+    `statements` has the same for the statements; int64[sources, blocks + 1] each.
     """
 
     images: npt.NDArray[np.int64]
@@ -66,10 +66,10 @@ class Cuts:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The images of one source in one stretch, or some of them, with the statements that count.
+    """The images of one source in one partition, or some of them, with the statements that count.
 
-    `said[i]` statements about image i stand in `statements`, whose image numbers count from the part's first
-    image. `at` are the images' positions in `images`; `below` counts the statements that are not sure enough.
+    `statements` has `said[i]` statements about image i; its image numbers count from the part's first image. `at` are
+    the images' positions in `images`; `below` counts the statements below the source's `min_confidence`.
     """
 
     images: pa.Table
@@ -82,7 +82,7 @@ class Part:
 
     @classmethod
     def read(cls, view: View, cuts: Cuts, first: int, last: int, split: int | None = None) -> Part:
-        """The part of a source in the blocks `first` to `last` (left out), of one split or of all."""
+        """Return the part of a source in the blocks `first` to `last` (exclusive), of one split or of all."""
         images = slice_of(view.catalog.images, cuts.images[view.number], first, last)
         statements = slice_of(view.catalog.statements, cuts.statements[view.number], first, last)
         keys, splits = images.column("key").to_numpy(), view.splits(images)
@@ -110,7 +110,7 @@ class Part:
         return cls(images, keys, splits, at, count, counted, below)
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Part:
-        """Those of the images, all of whose statements stay."""
+        """Return the part of the chosen images (bool[images]), with all their statements."""
         if chosen.all():
             return self
         turn = np.cumsum(chosen) - 1
@@ -128,7 +128,7 @@ class Part:
 
 
 def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
-    """What the spec and the facts make of each catalog."""
+    """Return each catalog with the rules of the spec and the facts."""
     category_of = facts.vocabulary.category_of
     limit = np.uint64(int(spec.split.validation * 2.0**64))
     found = []
@@ -143,7 +143,7 @@ def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
 
 
 def cut(catalogs: Sequence[Catalog], block: int) -> Cuts:
-    """Cuts into blocks of about `block` images of all sources together, at keys that are evenly spaced."""
+    """Divide the key range at evenly spaced keys, into blocks of about `block` images of all sources together."""
     total = sum(len(catalog.images) for catalog in catalogs)
     count = max(1, -(-total // block))
     keys = np.array([(i << 64) // count for i in range(count)], dtype=np.uint64)
@@ -154,7 +154,7 @@ def cut(catalogs: Sequence[Catalog], block: int) -> Cuts:
 
 
 def ranges(start: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The numbers `start[i]`, `start[i] + 1`, … (`count[i]` of them) for each i, one after the other.
+    """Return the numbers `start[i]`, `start[i] + 1`, … (`count[i]` of them) for each i, one after the other.
 
     >>> ranges(np.array([5, 0]), np.array([2, 1])).tolist()
     [5, 6, 0]
@@ -164,12 +164,12 @@ def ranges(start: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.ND
 
 
 def slice_of(table: StoredTable, positions: npt.NDArray[np.int64], first: int, last: int) -> pa.Table:
-    """The rows of a catalog's table in the blocks `first` to `last` (left out), given where each block begins."""
+    """Return the rows of a catalog's table in the blocks `first` to `last` (exclusive), given the blocks' starts."""
     return table.slice(int(positions[first]), int(positions[last] - positions[first]))
 
 
 def _positions(table: StoredTable, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Where rows with these keys begin, and where the table ends."""
+    """Return the position of the first row at or above each key, and the length of the table."""
     found = np.zeros(len(keys), np.int64)
     for chunk in table.chunks("key"):
         found += np.searchsorted(chunk.to_numpy(), keys)
@@ -177,10 +177,10 @@ def _positions(table: StoredTable, keys: npt.NDArray[np.uint64]) -> npt.NDArray[
 
 
 def _starts(images: npt.NDArray[np.uint64], statements: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Where the statements about each image begin; both are keys in order, and every statement has its image."""
+    """Return where the statements about each image begin; both are sorted keys, and every statement has its image."""
     change = np.ones(len(statements), dtype=bool)
     np.not_equal(statements[1:], statements[:-1], out=change[1:])
     begin = np.flatnonzero(change)
-    if len(begin) == len(images):  # something is said about every image: no need to search
+    if len(begin) == len(images):  # every image has statements: no need to search
         return begin
     return np.searchsorted(statements, images).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a build will do, and why: everything is decided here, once, before any worker starts."""
+"""Plan a build: all decisions are made here, before any worker starts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ RULES = "rules.npz"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A build decided in full: facts, rows, and the work on each shard. `fraction` has cut `work` already.
+    """A complete plan of a build: facts, rows, and the work on each shard; `work` covers only `fraction`.
 
-    `rules_file` hands the hierarchy and the pairs to workers. `unused` warns of rules of the spec that never fired,
-    where somebody asked.
+    `rules_file` passes the hierarchy and the pairs to workers. `unused` warns of rules of the spec that had no effect,
+    if requested.
     """
 
     loaded: LoadedSpec
@@ -47,7 +47,7 @@ class Plan:
     unused: tuple[Problem, ...] = ()
 
     def cut(self, fraction: float) -> Plan:
-        """The plan of the first shards of each split: at least one, and the same as in the whole."""
+        """Return the plan of the first shards of each split, at least one; they equal those of the whole."""
         shards = {*self.rows.first_shards(fraction)}
         work = tuple(one for one in self.work if one.shard in shards)
         return replace(self, fraction=fraction, work=work)
@@ -61,12 +61,12 @@ class Plan:
 
     @property
     def unused_categories(self) -> tuple[UnusedCategory, ...]:
-        """The source categories that are not used, those of most images first."""
+        """The source categories that are not used, those with the most images first."""
         return unused_categories(self.loaded.spec, self.facts.vocabulary.placed, self.graph)
 
     @property
     def left_out(self) -> dict[str, int]:
-        """The images of the whole that are left out, by reason."""
+        """The number of images left out of the whole dataset, by reason."""
         return sum_by_reason(self.rows.left_out.values())
 
     @property
@@ -84,9 +84,10 @@ def make_plan(
     fraction: float = 1.0,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Plan:
-    """The plan of a build; reads the sources' lists and folders where they changed, but no image.
+    """Return the plan of a build; reads the sources' lists and folders, if they changed, but no image.
 
-    Raises every error of a spec that only its sources show: `SpecError`, `SourceError`, `WordNetError`, `LabelError`.
+    Raises every error of a spec that shows only with its sources: `SpecError`, `SourceError`, `WordNetError`,
+    `LabelError`, `BuildError`.
     """
     absent = [problem for problem in missing_paths(loaded) if problem.severity == "error"]
     if absent:
@@ -106,7 +107,7 @@ def make_plan(
 
 
 def _rows(key: Key, spec: Spec, inputs: Inputs, facts: Facts, store: Store) -> RowIndex:
-    """The rows in the store under `key`, written where they are not there."""
+    """Return the rows stored under `key`; they are written first if they are not in the store."""
     if not store.has(key):
         with store.create(key) as (folder, notes):
             notes.update(write_rows(spec, inputs.catalogs, facts, folder).record())
@@ -116,7 +117,7 @@ def _rows(key: Key, spec: Spec, inputs: Inputs, facts: Facts, store: Store) -> R
 
 
 def _rules_file(facts: Facts, store: Store) -> Path:
-    """The file in the store with the hierarchy and the pairs, written where it is not there."""
+    """Return the stored file with the hierarchy and the pairs; it is written first if it is not in the store."""
     key = rules_key(facts)
     if not store.has(key):
         with store.create(key) as (folder, _):

@@ -1,4 +1,4 @@
-"""A plan in numbers."""
+"""Summarize a plan in numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["plan_summary"]
 
 
 def plan_summary(plan: Plan) -> dict[str, Any]:
-    """The plan in numbers, for people and for `--json`."""
+    """Return the plan in numbers, for the printed summary and for `--json`."""
     todo = [work for work in plan.work if not work.images_cached]
     groups = plan.inputs.groups
     pairs = pair_rows(plan.facts, plan.graph)
@@ -70,7 +70,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
 
 
 def _training(spec: Spec, work: Sequence[ShardWork]) -> dict[str, Any] | None:
-    """What follows the dataset; epochs are counted over all training images, as if each has bytes and no copy."""
+    """Return the planned training; its steps count all training images, as if each has bytes and no copy."""
     part, transfer = spec.training, spec.transfer
     if part is None:
         return None

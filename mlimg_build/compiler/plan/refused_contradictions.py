@@ -1,4 +1,4 @@
-"""Contradictions of a spec that allows none: looked for once for the same rows and facts."""
+"""Refuse contradictions if a spec allows none; checked once for the same rows and facts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NAMED = 10
 def refuse_contradictions(
     loaded: LoadedSpec, facts: Facts, store: Store, rows_key: Key, rows: RowIndex
 ) -> None:
-    """Raises `LabelError` with the first contradictions among the statements of an image, where there are any.
+    """Raises `LabelError` with the first contradictions if statements about an image contradict each other.
 
-    That there are none is kept in the store; it follows from the rows and from what the facts imply.
+    If there are none, that is recorded in the store, under a key of the rows and the facts.
     """
     key = Key("uncontradicted", FORMAT, {"rows": rows_key.digest, "facts": facts.digest})
     if store.has(key):

@@ -1,4 +1,4 @@
-"""The keys of what a build stores: all that decides the rows, the images of a shard, and its labels."""
+"""Make the keys of stored results: of the rows, of the images of a shard, and of its labels."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ RULES_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ShardKeys:
-    """Makes the keys of shards: the parts that those of all images, and of all labels, have in common."""
+    """Makes the keys of shards; has the parts that the keys of all images, and of all labels, have in common."""
 
     image_parts: dict[str, Any]
     label_parts: dict[str, Any]
 
     @classmethod
     def of(cls, spec: Spec, facts: Facts) -> ShardKeys:
-        """The parts that follow from a spec and its facts."""
+        """Return the parts that follow from a spec and its facts."""
         layout = layout_of(spec)
         sizes = {
             "images_per_shard": layout.images_per_shard,
@@ -43,7 +43,7 @@ class ShardKeys:
             "shard_bytes": layout.shard_bytes,
         }
         stored = without_paths(spec.images)
-        del stored["unreadable"]  # a row that it keeps is asked for again, so it is in no finished result
+        del stored["unreadable"]  # such images are read again in every run: no final result depends on it
         return cls(
             image_parts={
                 "images": stored,
@@ -60,17 +60,17 @@ class ShardKeys:
         )
 
     def images(self, shard: Shard) -> Key:
-        """The key of the images of a shard."""
+        """Return the key of the images of a shard."""
         return Key("images", IMAGES_FORMAT, {"rows": shard.image_rows, **self.image_parts}, shard.hint)
 
     def labels(self, shard: Shard) -> Key:
-        """The key of the labels of a shard."""
+        """Return the key of the labels of a shard."""
         own = {"rows": shard.label_rows, "images": shard.images}
         return Key("labels", LABELS_FORMAT, {**own, **self.label_parts})
 
 
 def rows_key(spec: Spec, inputs: Inputs, facts: Facts) -> Key:
-    """The key of the rows of all shards."""
+    """Return the key of the rows of all shards."""
     placing = hashlib.sha256(facts.vocabulary.category_of.astype("<i4").tobytes())
     placing.update(np.packbits(facts.vocabulary.narrower).tobytes())
     times = hashlib.sha256()
@@ -96,13 +96,13 @@ def rows_key(spec: Spec, inputs: Inputs, facts: Facts) -> Key:
 
 
 def rules_key(facts: Facts) -> Key:
-    """The key of the file that hands the hierarchy and the pairs to workers."""
+    """Return the key of the file that passes the hierarchy and the pairs to workers."""
     return Key("rules", RULES_FORMAT, {"facts": facts.digest})
 
 
 def _annotation(spec: Spec) -> dict[str, Any]:
-    """The rules of annotation that the labels of a shard follow from, beside its rows and the facts."""
+    """Return the rules of annotation that affect the labels of a shard, besides its rows and the facts."""
     rules = without_paths(spec.annotation)
     pairs = rules.pop("cooccurrence")
-    del rules["unlabelled"]  # says which rows there are
+    del rules["unlabelled"]  # affects only which rows exist
     return {**rules, "add_to": pairs["add_to"] if pairs else None}

@@ -1,4 +1,4 @@
-"""The rows of the dataset before any image is read: order, split, and for each image where it lies and what is said."""
+"""Files of the dataset's rows before any image is read: order, split, and each image's location and statements."""
 
 from __future__ import annotations
 
@@ -40,16 +40,15 @@ STATEMENT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("mapping", pa.list_(pa.int32())),
     ("record", pa.list_(pa.int64())),
 ]
-MTIME = ("mtime", pa.int64())  # what a worker compares the file with; in no digest
+MTIME = ("mtime", pa.int64())  # workers compare it with that of the file; in no digest
 SCHEMA = pa.schema([*IMAGE_FIELDS, MTIME, *STATEMENT_FIELDS])
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One shard to be: its batch in the split's file, and the digests of what its images and its labels follow from.
+    """One planned shard: its position in the split, and the digests of the rows of its images and its labels.
 
-    `first` is the row of its first image in the split. `hint` digests times of change; `bytes` counts the sizes that
-    are known.
+    `first` is the row of its first image in the split. `hint` is a digest of file times; `bytes` sums the known sizes.
     """
 
     split: str
@@ -64,7 +63,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class RowIndex:
-    """The shards of all splits, the folder in which their rows lie, and the licences behind their codes.
+    """The shards of all splits, the folder of their rows, and the licences by code.
 
     `dropped` counts images left out because no label of theirs counts, and `left_out` the same by source and reason
     (of `left_out.REASONS`); `below` counts statements under `min_confidence`.
@@ -78,11 +77,11 @@ class RowIndex:
     left_out: dict[str, dict[str, int]]
 
     def of(self, split: str) -> tuple[Shard, ...]:
-        """The shards of one split, in order."""
+        """Return the shards of one split, in order."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
     def first_shards(self, fraction: float) -> tuple[Shard, ...]:
-        """The first shards of each split, at least one: a prefix of the whole."""
+        """Return the first shards of each split, at least one: a prefix of the whole."""
         chosen: list[Shard] = []
         for split in dict.fromkeys(shard.split for shard in self.shards):
             shards = self.of(split)
@@ -90,7 +89,7 @@ class RowIndex:
         return tuple(chosen)
 
     def batch(self, shard: Shard) -> pa.RecordBatch:
-        """The rows of one shard, mapped from disk."""
+        """Return the rows of one shard, mapped from disk."""
         return shard_batch(self.folder, shard.split, shard.number)
 
     @property
@@ -102,7 +101,7 @@ class RowIndex:
         return dict(images)
 
     def record(self) -> dict[str, Any]:
-        """The index as JSON, without what follows from the rest: its folder, and the first row of each shard."""
+        """Return the index as JSON, without its folder, and without the first row of each shard, which is derived."""
         record = asdict(self)
         del record["folder"]
         for shard in record["shards"]:
@@ -111,9 +110,9 @@ class RowIndex:
 
     @classmethod
     def from_record(cls, record: dict[str, Any], folder: Path) -> RowIndex:
-        """The index of the rows in `folder`, of which `record` was made."""
+        """Return the index of the rows in `folder` from its `record`."""
         shards: list[Shard] = []
-        rows: Counter[str] = Counter()  # split → those of the shards so far
+        rows: Counter[str] = Counter()  # split → rows of the shards so far
         for shard in record["shards"]:
             shards.append(Shard(**shard, first=rows[shard["split"]]))
             rows[shard["split"]] += shard["images"]
@@ -122,15 +121,15 @@ class RowIndex:
 
 
 def shard_batch(folder: Path, split: str, number: int) -> pa.RecordBatch:
-    """The rows of one shard, mapped from the folder that `write_rows` filled."""
+    """Return the rows of one shard, mapped from the folder that `write_rows` filled."""
     file, within = divmod(number, SHARDS_PER_FILE)
     return open_batches(folder / file_name(split, file)).get_batch(within)
 
 
 def hint_of(mtimes: npt.NDArray[np.int64], ctimes: npt.NDArray[np.int64]) -> str:
-    """A digest of the times of a shard's files, whose change tells this machine to look again; in no key; hex.
+    """Return a digest (hex) of the times of a shard's files; if it changes, the files are read again. It is in no key.
 
-    `ctimes` are 0 where no file is to be read.
+    `ctimes` are 0 for images without a file to read.
     """
     digest = hashlib.sha256(np.ascontiguousarray(mtimes.astype("<i8", copy=False)).data)
     digest.update(np.ascontiguousarray(ctimes.astype("<i8", copy=False)).data)
@@ -138,12 +137,12 @@ def hint_of(mtimes: npt.NDArray[np.int64], ctimes: npt.NDArray[np.int64]) -> str
 
 
 def file_name(split: str, number: int) -> str:
-    """The file that holds the n-th `SHARDS_PER_FILE` shards of a split."""
+    """Return the name of the file with the n-th `SHARDS_PER_FILE` shards of a split."""
     return f"{split}-{number:05}.arrow"
 
 
 def statements_of(batch: pa.RecordBatch) -> Statements:
-    """The statements about the images of one shard; image numbers count from the shard's first row."""
+    """Return the statements about the images of one shard; image numbers count from the shard's first row."""
     return Statements.of(
         pc.list_parent_indices(batch.column("category")).to_numpy(),
         *(batch.column(name).flatten().to_numpy() for name, _ in STATEMENT_FIELDS),

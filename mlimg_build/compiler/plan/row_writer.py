@@ -1,4 +1,4 @@
-"""Lays out the rows of a dataset: counts them block by block, then writes them stretch by stretch, in threads."""
+"""Write the rows of a dataset: count them block by block, then write them file by file, in threads."""
 
 from __future__ import annotations
 
@@ -34,18 +34,22 @@ from mlimg_build.spec import Spec
 
 __all__ = ["write_rows"]
 
-BLOCK = 8192  # images of all sources together, the unit in which rows are counted
+BLOCK = 8192  # images of all sources together per block, the unit in which rows are counted
 SURVEYED = 32  # blocks at a time
 
 
 def write_rows(
     spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK
 ) -> RowIndex:
-    """Writes one record batch a shard into files that `shard_batch` reads, and returns their index.
+    """Write one record batch per shard into files that `shard_batch` reads; return their index.
 
-    Images are ordered by sha256 of their ids. The split of an image is drawn from the same hash, so it depends
-    on nothing but its id, unless its source is put into a split as a whole. The catalogs are read in stretches, in
-    threads; `block` is the grain of the cuts and changes nothing in the result.
+    Images are sorted by the sha256 of their ids. The split of an image is drawn from the same hash, or from that of
+    its group, unless its source is put into a split as a whole. The catalogs are read by partitions of the key range,
+    in threads; `block` is the size of the partitions and does not affect the result.
+
+    Raises:
+        BuildError: `no-image` if no image has a label that counts, `id-collision` if two ids have the same hash,
+            `too-many-licences`.
     """
     sources, cuts = views(spec, catalogs, facts), cut(catalogs, block)
     keep = spec.annotation.unlabelled == "keep"
@@ -85,18 +89,16 @@ def write_rows(
 
 @dataclass(slots=True)
 class _Survey:
-    """What some blocks hold: the rows of each block and split, the licences, and what is left out."""
+    """The counts of some blocks: the rows of each block and split, the licences, and what is left out."""
 
     rows: npt.NDArray[np.int64]
     licences: list[set[str]]  # of each source
-    left_out: list[
-        npt.NDArray[np.int64]
-    ]  # of each source, its images without a row by the number of the reason
+    left_out: list[npt.NDArray[np.int64]]  # for each source, the number of its images without a row by reason
     below: int
 
     @classmethod
     def sum(cls, surveys: Iterable[_Survey], sources: int) -> _Survey:
-        """All blocks together; the rows one below the other."""
+        """Return the sum over all blocks; the rows of blocks are concatenated."""
         rows: list[npt.NDArray[np.int64]] = []
         none = np.zeros(len(REASONS), np.int64)
         total = cls(np.empty(0, np.int64), [set() for _ in range(sources)], [none] * sources, 0)
@@ -111,7 +113,10 @@ class _Survey:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """The shards of one file: rows `start` to `stop` of a split, which begin `skipped` rows after block `first`."""
+    """The shards of one file: rows `start` to `stop` of a split, in the blocks `first` to `last` (exclusive).
+
+    They begin `skipped` rows of the split after the start of block `first`.
+    """
 
     split: int
     file: int
@@ -125,17 +130,17 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Counts the rows of blocks, and writes the shards of stretches."""
+    """Counts the rows of blocks, and writes the shards of files."""
 
     sources: Sequence[View]
     cuts: Cuts
-    reasons: Sequence[npt.NDArray[np.int8]]  # of each source category that is not used, see `reason_numbers`
+    reasons: Sequence[npt.NDArray[np.int8]]  # by source category, see `reason_numbers`
     keep_unlabelled: bool
     per_shard: int
     folder: Path
 
     def survey(self, first: int) -> _Survey:
-        """What the next `SURVEYED` blocks hold."""
+        """Return the counts of `SURVEYED` blocks from block `first` on."""
         last = min(first + SURVEYED, self.cuts.blocks)
         rows = np.zeros((last - first) * len(SPLITS), np.int64)
         found = _Survey(rows, [], [], 0)
@@ -154,7 +159,7 @@ class _Layer:
             )
             found.left_out.append(np.bincount(left.reason, minlength=len(REASONS)))
             found.below += part.below
-        merged = np.sort(np.concatenate(keys), kind="stable")  # sorted runs, which this sort merges
+        merged = np.sort(np.concatenate(keys), kind="stable")  # fast, because it merges sorted runs
         if (merged[1:] == merged[:-1]).any():
             raise BuildError(
                 Problem("id-collision", "two image ids have one hash", hint="rename one of the sources")
@@ -165,7 +170,7 @@ class _Layer:
     def stretches(
         self, split: int, ends: npt.NDArray[np.int64], licences: tuple[str, ...]
     ) -> Iterator[_Stretch]:
-        """The files of a split, given the number of its rows up to the end of each block."""
+        """Yield the files of a split, given the number of its rows up to the end of each block."""
         step = self.per_shard * SHARDS_PER_FILE
         for file, start in enumerate(range(0, int(ends[-1]), step)):
             stop = min(start + step, int(ends[-1]))
@@ -175,7 +180,7 @@ class _Layer:
             yield _Stretch(split, file, start, stop, first, last, skipped, licences)
 
     def write(self, stretch: _Stretch) -> list[Shard]:
-        """The shards of a stretch are in their file; gives what they hold."""
+        """Write the file of a stretch; return its shards."""
         # a small split has rows in all blocks, so these are read a few at a time
         pieces = [
             self._piece(stretch, first, min(first + SURVEYED, stretch.last))
@@ -198,7 +203,7 @@ class _Layer:
         return shards
 
     def _piece(self, stretch: _Stretch, first: int, last: int) -> pa.Table:
-        """The rows of a stretch in the blocks `first` to `last` (left out), in order, with the files' times."""
+        """Return the stretch's rows in the blocks `first` to `last` (exclusive), in order, with the files' times."""
         parts = []
         for view in self.sources:
             part = Part.read(view, self.cuts, first, last, stretch.split)
@@ -213,12 +218,12 @@ class _Layer:
         return rows
 
     def _there(self, part: Part) -> npt.NDArray[np.bool_]:
-        """The images that get a row."""
+        """Return bool[images]: which images get a row."""
         return np.full(len(part.keys), True) if self.keep_unlabelled else part.said > 0
 
 
 def _images(view: View, part: Part, licences: Sequence[str]) -> pa.Table:
-    """The images of a part, with the columns of `IMAGE_FIELDS` and their times."""
+    """Return the images of a part, with the columns of `IMAGE_FIELDS` and their file times."""
     whole = len(part.at) == len(part.images)
     images = part.images if whole else part.images.take(pa.array(part.at))
     made = {
@@ -234,7 +239,7 @@ def _images(view: View, part: Part, licences: Sequence[str]) -> pa.Table:
 
 
 def _lists(parts: Sequence[Part], order: npt.NDArray[np.int64]) -> list[pa.ListArray]:
-    """The columns of `STATEMENT_FIELDS` for the images in the given order."""
+    """Return the columns of `STATEMENT_FIELDS` for the images in the given order."""
     count = np.concatenate([part.said for part in parts])
     start = np.cumsum(count) - count
     at = ranges(start[order], count[order])
@@ -262,7 +267,7 @@ def _shard(split: str, number: int, first: int, batch: pa.RecordBatch, hint: str
 
 
 def _licences(found: Sequence[set[str]]) -> tuple[str, ...]:
-    """The distinct licences, source by source; "" (not said) is always the first."""
+    """Return the distinct licences, source by source; "" (unknown) is always the first."""
     named = tuple(dict.fromkeys(["", *(licence for source in found for licence in sorted(source))]))
     if len(named) > np.iinfo(np.uint16).max:
         hint = "`licence` names a licence, not an image; give authors in their own column"

@@ -1,4 +1,4 @@
-"""The sizes of shards and chunks, as a spec sets them."""
+"""Derive the sizes of shards and chunks from a spec."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["layout_of"]
 
 
 def layout_of(spec: Spec) -> Layout:
-    """The layout of the dataset that a spec asks for."""
+    """Return the dataset layout that a spec sets."""
     return Layout(
         images_per_shard=spec.dataset.images_per_shard,
         chunk_bytes=spec.dataset.chunk_bytes,

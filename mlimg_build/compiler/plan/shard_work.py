@@ -1,4 +1,4 @@
-"""What is left to do for each shard, and why."""
+"""Determine the work that is left for each shard, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlimg_build.compiler.plan.row_files import Shard
 
 __all__ = ["LABELS_PER_TASK", "ShardWork", "remember", "shard_work"]
 
-WHY = {  # what a part of a key that differs says to people, the most telling first
+WHY = {  # part of a key → what is reported if it differs, the most informative first
     "images": "other images belong in it",
     "encoder": "another version of the encoder is installed",
     "annotation": "annotation changed",
@@ -23,33 +23,33 @@ WHY = {  # what a part of a key that differs says to people, the most telling fi
     "sources": "the order of the sources changed",
 }
 UNREAD = "files that could not be read, or were gone, are asked for again"
-LAST = "last.json"  # which results each shard had when it was built last
-LABELS_PER_TASK = 16  # label-only tasks are bundled, so that no task is shorter than its scheduling
+LAST = "last.json"  # the results of each shard in its last build
+LABELS_PER_TASK = 16  # label-only tasks are bundled, so that a task takes longer than its scheduling
 
 
 @dataclass(frozen=True, slots=True)
 class ShardWork:
-    """One shard of the dataset and the keys of its two results, with what is there already."""
+    """One shard of the dataset, the keys of its two results, and why each must be made."""
 
     shard: Shard
     images: Key
     labels: Key
-    why_images: str  # why its images are made; "" where they are there
+    why_images: str  # why its images must be made; "" if they are in the store
     why_labels: str
 
     @property
     def images_cached(self) -> bool:
-        """Whether nothing is to be done for the images."""
+        """Whether the images are in the store."""
         return not self.why_images
 
     @property
     def labels_cached(self) -> bool:
-        """Whether nothing is to be done for the labels."""
+        """Whether the labels are in the store."""
         return not self.why_labels
 
 
 def shard_work(shards: Sequence[Shard], keys: ShardKeys, store: Store) -> Iterator[ShardWork]:
-    """The keys of each shard, and why its results are to be made where they are not in the store."""
+    """Yield the keys of each shard, and why its results must be made if they are not in the store."""
     last = read_json(store.root / LAST)
     for shard in shards:
         images, labels = keys.images(shard), keys.labels(shard)
@@ -61,7 +61,7 @@ def shard_work(shards: Sequence[Shard], keys: ShardKeys, store: Store) -> Iterat
 
 
 def remember(store: Store, work: Sequence[ShardWork]) -> None:
-    """Notes which results each shard had, so that the next plan can say what changed."""
+    """Record the results of each shard, so that the next plan can tell what changed."""
     slots = {_slot(one.shard): [one.images.digest, one.labels.digest] for one in work}
     save_json(store.root / LAST, {**read_json(store.root / LAST), **slots})
 
@@ -71,7 +71,10 @@ def _slot(shard: Shard) -> str:
 
 
 def _why(key: Key, store: Store, before: str | None) -> str:
-    """Why a result is not there: the first part of its key that differs from what was built last; "" where it is."""
+    """Return why a result is not in the store: the first part of its key that differs from the last build.
+
+    The text is "" if the result is in the store.
+    """
     if store.has(key):
         return ""
     entry = store.entry(key)
