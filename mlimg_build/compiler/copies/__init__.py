@@ -1,1 +1,1 @@
-"""Images with the same bytes: which of them counts, and with which labels."""
+"""Find images with the same bytes, and decide which of them counts and with which labels."""

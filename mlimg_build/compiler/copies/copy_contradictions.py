@@ -1,4 +1,4 @@
-"""What copies of one image say against each other, tallied: the cost grows with their number, not with its square."""
+"""Count contradictions between copies of an image in time linear, not quadratic, in the number of copies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CopyPair", "Told", "tally_copies"]
 
 
 class CopyPair(NamedTuple):
-    """Statements about two copies that exclude each other: the absent category, the present one, and who said so."""
+    """Contradicting statements about two copies: the absent category, the present one, and who stated each."""
 
     absent: int
     said_by: str
@@ -21,10 +21,10 @@ class CopyPair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is said of one copy.
+    """The statements about one copy.
 
-    `denied` names for each category that is stated to be absent who said so. `present` lists the categories that are
-    there: the category, the one through which it is known, and who said so.
+    `denied` has for each category that is stated absent who stated it. `present` lists the categories that are
+    present: the category, the one that implies it, and who stated that.
     """
 
     denied: Mapping[int, str] = field(default_factory=dict)
@@ -32,13 +32,13 @@ class Told:
 
 
 def tally_copies(group: Sequence[Told]) -> Iterator[tuple[CopyPair, int, tuple[int, int]]]:
-    """Each pair that excludes each other, how often it does so between two of the copies, and where it does first.
+    """Yield each contradicting pair, how often it occurs between two different copies, and its first occurrence.
 
-    The place is the positions of the copy that denies and of the one that states: of all the first in their order.
+    The occurrence is the positions of the denying and of the stating copy, the first in lexicographic order.
     """
     denying: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     stating: dict[int, dict[tuple[int, str], list[int]]] = defaultdict(lambda: defaultdict(list))
-    own: Counter[CopyPair] = Counter()  # what one copy says against itself is no contradiction of copies
+    own: Counter[CopyPair] = Counter()  # contradictions within one copy, which do not count
     for number, told in enumerate(group):
         for category, who in told.denied.items():
             denying[category][who].append(number)
@@ -55,6 +55,6 @@ def tally_copies(group: Sequence[Told]) -> Iterator[tuple[CopyPair, int, tuple[i
 
 
 def _first(deniers: Sequence[int], staters: Sequence[int]) -> tuple[int, int]:
-    """The first denier that is not the only stater, and the first stater that is another."""
+    """Return the first denier that is not the only stater, and the first stater that is another copy."""
     denier = next(one for one in deniers if one != staters[0] or one != staters[-1])
     return denier, next(one for one in staters if one != denier)

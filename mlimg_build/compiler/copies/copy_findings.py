@@ -1,4 +1,4 @@
-"""Copies that people should look at: those that differ in what is said of them, in their split or their source."""
+"""Report copies that people should check: those that differ in their labels, split or source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMED = 4  # copies of one file, or categories of one copy, that a message names
 
 @dataclass(frozen=True, slots=True)
 class CopyFinding:
-    """One file that lies there several times: the ids of its images, the one that counts first, and what differs."""
+    """One file that occurs several times: the ids of its images, the one that counts first, and what differs."""
 
     images: tuple[str, ...]
     other_labels: bool
@@ -32,7 +32,7 @@ class CopyFinding:
 def copy_findings(
     groups: Sequence[Sequence[Copy]], rows: RowIndex, work: Sequence[ShardWork], names: Sequence[str]
 ) -> tuple[CopyFinding, ...]:
-    """One finding a file whose copies differ in something; other labels come first.
+    """Return one finding per file whose copies differ; those that differ in labels come first.
 
     `names` are those of the categories.
     """
@@ -70,7 +70,7 @@ def copy_findings(
 
 
 def refuse_contradicting_copies(loaded: LoadedSpec, merged: MergedCopies) -> None:
-    """Raises `LabelError` where statements about copies of one image contradict each other and the spec allows none."""
+    """Raises `LabelError` if merged copies of an image have contradicting statements and the spec allows none."""
     spec = loaded.spec
     if spec.duplicates.exact == "merge" and merged.contradictions and spec.annotation.conflicts == "error":
         raise LabelError(
@@ -86,7 +86,7 @@ def refuse_contradicting_copies(loaded: LoadedSpec, merged: MergedCopies) -> Non
 
 
 def torn_by_copies(loaded: LoadedSpec, grouped: Groups | None, merged: MergedCopies) -> list[Problem]:
-    """The warning that copies take images out of the split of their group; none where the spec has no groups."""
+    """Return a warning if images count in another split than their group because they are copies; [] without groups."""
     files = merged.counts.across_splits
     if grouped is None or not merged.moved or not files:
         return []

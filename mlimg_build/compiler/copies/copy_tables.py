@@ -1,4 +1,4 @@
-"""What the copies of an image say of it together: tables for the dataset, and how many there are."""
+"""Merge the statements of an image's copies into tables for the dataset, and count the copies."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from mlimg_build.spec import Spec
 
 __all__ = ["CopyCounts", "CopyMembers", "MergedCopies", "copies_attribute", "merge_copies"]
 
-BLOCK = 4096  # groups whose labels are worked out at a time
-NAMED = 10  # contradictions that are named
+BLOCK = 4096  # groups whose labels are derived at a time
+NAMED = 10  # contradictions, or moved images, that are listed
 
 
 @dataclass(frozen=True, slots=True)
 class CopyCounts:
-    """Groups of images with the same bytes and the images in them; of the groups, those that differ in something.
+    """The numbers of groups of images with the same bytes, of their images, and of groups whose members differ.
 
-    `contradictions` counts pairs of statements about different copies that exclude each other.
+    `contradictions` counts pairs of contradicting statements about different copies.
     """
 
     groups: int = 0
@@ -43,10 +43,10 @@ class CopyCounts:
 
 @dataclass(frozen=True, slots=True)
 class MergedCopies:
-    """The tables of copies, what counting them once changes in the labels of each category, and what there is to say.
+    """The tables of copies, the change of label counts when copies count once, and what to report.
 
-    `changed` is int64[categories, 2]: present and absent. `contradictions` names the first ones among copies, `moved`
-    images that count in another split than their own.
+    `changed` is int64[categories, 2]: present and absent. `contradictions` describes the first ones between copies,
+    `moved` the first images that count in another split than their own.
     """
 
     tables: CopyTables
@@ -65,11 +65,11 @@ def merge_copies(
     *,
     merge: bool = True,
 ) -> MergedCopies:
-    """The groups of `ordered_groups` as tables, with the labels that their statements make together.
+    """Return the groups of `ordered_groups` as tables, with the labels derived from their joint statements.
 
     `work` are the shards that are built. Only rows are read, no image and no shard: the rows of a fraction are those of
-    the whole, so a copy outside the fraction is heard too. Without `merge` the tables are empty and the groups are
-    counted only. Memory: the statements of the copies.
+    the whole, so the statements of copies outside the fraction count too. Without `merge` the tables are empty and
+    only the counts are returned. Memory: the statements of the copies.
     """
     members = CopyMembers(groups, rows, work)
     made = _Merging(members, spec, facts, rows)
@@ -90,12 +90,12 @@ def merge_copies(
 
 
 def copies_attribute(spec: Spec, counts: CopyCounts, basis: str) -> dict[str, Any]:
-    """The attribute `copies` of a dataset: `basis` says where copies were looked for, "whole", "lock" or "fraction"."""
+    """Return the attribute `copies` of a dataset; `basis` is where copies were searched: whole, lock or fraction."""
     return {"exact": spec.duplicates.exact, "basis": basis, **asdict(counts)}
 
 
 class CopyMembers:
-    """The images of all groups, one after the other, with their statements (whose `image` is the member's number)."""
+    """The images of all groups, one after the other, with their statements, whose `image` is the member's index."""
 
     def __init__(self, groups: Sequence[Sequence[Copy]], rows: RowIndex, work: Sequence[ShardWork]) -> None:
         copies = [one for group in groups for one in group]
@@ -128,12 +128,12 @@ class CopyMembers:
         self.statements = self._read(copies, rows)
 
     def different(self, values: npt.NDArray[Any]) -> int:
-        """In how many groups a value is not the same for all members."""
+        """Return in how many groups a value is not the same for all members."""
         other = values != values[self.start][self.group] if len(values) else np.zeros(0, np.bool_)
         return len(np.unique(self.group[other]))
 
     def moved(self) -> tuple[str, ...]:
-        """The first images that count in another split than their own, each with the image that counts for it."""
+        """Return the first images that count in another split than their own, each with the image that counts."""
         first = self.start[self.group]
         away = (
             np.flatnonzero(self.split_name != self.split_name[first]) if self.ids else np.zeros(0, np.int64)
@@ -164,7 +164,7 @@ class CopyMembers:
 
 
 class _Merging:
-    """Works out the labels of groups, block by block."""
+    """Derives the labels of groups, block by block."""
 
     def __init__(self, members: CopyMembers, spec: Spec, facts: Facts, rows: RowIndex) -> None:
         self.members = members
@@ -183,7 +183,7 @@ class _Merging:
         self.named: list[str] = []
 
     def add(self, first: int, last: int) -> None:
-        """Takes the groups `first` to `last` in."""
+        """Derive the labels of the groups `first` to `last` (exclusive) and add their tables and counts."""
         members = self.members
         low, high = np.searchsorted(
             members.statements.image, (members.start[first], members.stop[last - 1])
@@ -239,7 +239,7 @@ class _Merging:
     def _differ(
         self, groups: npt.NDArray[np.int64], table: LabelTable, own: LabelTable
     ) -> npt.NDArray[np.bool_]:
-        """In which groups the labels together are others than those of the image that counts."""
+        """Return bool[groups]: where the joint labels differ from those of the image that counts."""
         start = self.members.start
         number = np.full(len(self.members.ids), -1, np.int64)
         number[start] = np.arange(len(start))
@@ -262,13 +262,13 @@ class _Merging:
         own: Statements,
         own_clashes: Contradictions,
     ) -> npt.NDArray[np.bool_]:
-        """In which groups there are other contradictions than in the image that counts."""
+        """Return bool[groups]: where there are other contradictions than in the image that counts."""
         members = self.members
         whose = own.image[own_clashes.absent]
         whose = members.group[whose[whose == members.start[members.group[whose]]]]
         ours = np.bincount(together.image[clashes.absent] - groups[0], minlength=len(groups))
         found: npt.NDArray[np.bool_] = ours != np.bincount(whose - groups[0], minlength=len(groups))
-        # as many, but between other statements: then some of ours is about a copy
+        # equally many, but between other statements: then one of the joint statements is about another member
         first = members.start[together.image[clashes.absent]]
         for side in (clashes.absent, clashes.present):
             found[together.image[side][member[side] != first] - groups[0]] = True
@@ -300,7 +300,7 @@ class _Merging:
             self.named.append(f"{denied} absent from {one}, {stated} present in its copy {other}")
 
     def tables(self) -> CopyTables:
-        """The tables of all groups that were taken in."""
+        """Return the tables of all groups that were added."""
         members, groups = self.members, len(self.members.start)
         labels = [table for table, _ in self.labels]
         counts = sum((np.bincount(one.image, minlength=groups) for one in labels), np.zeros(groups, np.int64))
@@ -338,10 +338,10 @@ class _Merging:
 
 
 def _distinct(statements: Statements, image: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The positions of the statements of which none repeats another of its `image`, sorted by that.
+    """Return the positions of the statements without repetitions about the same `image`, sorted by image.
 
-    Of those that say the same by the same source category the one of the lowest record stays, then the first: equal
-    statements of many copies would contradict each other in the square of their number, and change nothing.
+    Of equal statements with the same source category, the one with the lowest record is kept, then the first: equal
+    statements of many copies would make quadratically many contradictions without changing the labels.
     """
     names = ("category", "state", "confidence", "mapping")
     keys = [image, *(getattr(statements, name) for name in names)]
@@ -356,7 +356,7 @@ def _distinct(statements: Statements, image: npt.NDArray[np.int64]) -> npt.NDArr
 def _of_other_labels(
     statements: Statements, group: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
 ) -> int:
-    """In how many groups (of `size` members each) the members are not all stated to show the same."""
+    """Return in how many groups (of `size` members each) not all members have the same stated labels."""
     said = statements.category * np.int64(2) + (statements.state > 0)
     of_member = np.unique(np.stack([group, statements.image, said]), axis=1)
     of_group = np.unique(of_member[[0, 2]], axis=1)[0]
@@ -368,7 +368,7 @@ def _of_other_labels(
 def _origins(
     statements: Statements, member: npt.NDArray[np.int64], table: LabelTable
 ) -> npt.NDArray[np.int64]:
-    """int64[labels]: the member of which the statement was made that each label rests on."""
+    """Return int64[labels]: the member that the statement behind each label is about."""
     names = ("image", "mapping", "record")
     columns = [np.concatenate([getattr(statements, name), getattr(table, name)]) for name in names]
     order = np.lexsort(columns[::-1])

@@ -1,4 +1,4 @@
-"""Images that are exact copies of each other, found by the digests of the files that were read."""
+"""Find images that are exact copies of each other, by the digests of their files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DIGESTS = pa.schema([("key", pa.uint64()), ("column", pa.int32()), ("row", pa.in
 
 
 class KnownCopies(Protocol):
-    """What a lock knows of copies: of each image that has some its sha256, and of each shard the key of its images."""
+    """What a lock stores about copies: the sha256 of each image with copies, and the key of each shard's images."""
 
     @property
     def repeated(self) -> Mapping[str, str]:
@@ -53,7 +53,7 @@ class KnownCopies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """An image whose bytes another image has too: its id, and the row of its shard."""
+    """An image with the same bytes as another image: its id, its shard, and its row in that."""
 
     id: str
     work: ShardWork
@@ -61,12 +61,12 @@ class Copy:
 
 
 CopiesByDigest = Mapping[str, Sequence[Copy]]
-"""sha256 (hex) → the images that have these bytes."""
+"""sha256 (hex) → the images with these bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedWhole:
-    """A lock that was proved, and all rows and shards of the build of which a fraction is built."""
+    """A verified lock, and all rows and shards of the whole build of which a fraction is built."""
 
     locked: KnownCopies
     rows: RowIndex
@@ -74,9 +74,9 @@ class LockedWhole:
 
 
 def groups_of_copies(spec: Spec, work: Sequence[ShardWork], store: Store) -> CopiesByDigest:
-    """sha256 → the images that have these bytes, two at least, among the shards that are built.
+    """Return sha256 → the images with these bytes, at least two, among the shards that are built.
 
-    Memory: one range of digests (all digests where they are few), and the images that have copies.
+    Memory: one range of digests (all digests if they are few), and the images that have copies.
     """
     name = _column(spec)
     built = [one for one in work if store.has(one.images, asked_again=True)]
@@ -90,7 +90,7 @@ def groups_of_copies(spec: Spec, work: Sequence[ShardWork], store: Store) -> Cop
 
 
 def _repeated(store: Store, columns: Sequence[Path]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """(position of a column, rows) of the digests whose first eight bytes occur more than once in all columns."""
+    """Yield (position of a column, rows) of the digests whose first eight bytes occur more than once overall."""
     folder = store.root / "tmp" / uuid4().hex
     folder.mkdir(parents=True)
     try:
@@ -111,7 +111,7 @@ def _repeated(store: Store, columns: Sequence[Path]) -> Iterator[tuple[int, npt.
 
 
 def _again(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """(column, row) of the keys that occur more than once."""
+    """Return (column, row) of the keys that occur more than once."""
     key = table.column("key").to_numpy()
     order = np.argsort(key)
     same = key[order][1:] == key[order][:-1]
@@ -123,9 +123,9 @@ def _again(table: pa.Table) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32
 def with_copies_outside(
     found: CopiesByDigest, spec: Spec, work: Sequence[ShardWork], store: Store, whole: LockedWhole
 ) -> CopiesByDigest:
-    """The groups of `groups_of_copies` with the copies that lie outside the fraction `work`, as the lock lists them.
+    """Return the groups of `groups_of_copies` with the copies outside the fraction `work`, as the lock lists them.
 
-    Which image of a group counts is then what it is in the whole.
+    The image of a group that counts is then the same as in the whole.
     """
     repeated = whole.locked.repeated
     if not repeated:
@@ -148,7 +148,7 @@ def with_copies_outside(
 
 
 def ordered_groups(found: CopiesByDigest) -> list[list[Copy]]:
-    """The groups of at least two copies in the order of sha256(id), each with the image that counts first."""
+    """Return the groups of at least two copies in the order of sha256(id), each with the image that counts first."""
     ordered = [
         sorted(group, key=lambda one: order_key(one.id.encode()))
         for group in found.values()
@@ -158,12 +158,12 @@ def ordered_groups(found: CopiesByDigest) -> list[list[Copy]]:
 
 
 def _prefixes(digest: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """The first eight bytes of each digest as a number."""
+    """Return the first eight bytes of each digest as a number."""
     return np.ascontiguousarray(digest[:, :8]).view("<u8").ravel().astype(np.uint64)
 
 
 def _listed(whole: LockedWhole) -> Iterator[Copy]:
-    """The images of the whole that its lock lists as copies."""
+    """Yield the images of the whole that its lock lists as copies."""
     for work, ids, rows in _rows_of(whole.locked, whole.rows, whole.work):
         for row in rows.tolist():
             yield Copy(ids[row].as_py(), work, row)
@@ -172,7 +172,7 @@ def _listed(whole: LockedWhole) -> Iterator[Copy]:
 def _rows_of(
     known: KnownCopies, rows: RowIndex, work: Sequence[ShardWork]
 ) -> Iterator[tuple[ShardWork, pa.StringArray, npt.NDArray[np.int64]]]:
-    """Each shard with the ids of its images and the rows of those that a lock lists as copies."""
+    """Yield each shard with the ids of its images and the rows of those that a lock lists as copies."""
     listed = pa.array(list(known.repeated), pa.string())
     for one in work:
         ids = rows.batch(one.shard).column("id")
@@ -180,7 +180,7 @@ def _rows_of(
 
 
 def copies(found: CopiesByDigest, known: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str]]:
-    """(sha256, image id) of every image whose bytes another image has too, sorted.
+    """Return the sorted (sha256, image id) of every image with the same bytes as another image.
 
     `found` are the groups of `groups_of_copies`, `known` the images of `known_copies`.
     """
@@ -192,9 +192,9 @@ def copies(found: CopiesByDigest, known: Iterable[tuple[str, str]] = ()) -> list
 def known_copies(
     before: KnownCopies, spec: Spec, rows: RowIndex, work: Sequence[ShardWork], store: Store
 ) -> Iterator[tuple[str, str]]:
-    """(sha256, image id) of the images that a lock lists as copies, by what is built now, else as the lock says.
+    """Yield (sha256, image id) of the images that a lock lists as copies, with the built digest or else the lock's.
 
-    Images of shards that are not built are left out where their shard follows from something else than in the lock.
+    Images of shards that are not built are left out if the key of their shard differs from that in the lock.
     """
     if not before.repeated:
         return
@@ -215,5 +215,5 @@ def known_copies(
 
 
 def _column(spec: Spec) -> str:
-    """The column with the digest of an image's file as its source has it."""
+    """Return the name of the column with the digest of an image's original file."""
     return "source_digest" if layout_of(spec).source_digest else "digest"
