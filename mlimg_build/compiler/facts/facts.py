@@ -236,14 +236,14 @@ def _used(
 
 
 def _wnid(key: str, wnid: str | None) -> str | None:
-    """The id that a source gives, also where a folder or a table names its categories by ids, or begins with them."""
+    """Return the WordNet id of a category: the one that the source declares, or else one at the start of its id."""
     return wnid or leading_wnid(key)
 
 
 def _present(
     loaded: LoadedSpec, catalogs: Sequence[Catalog], positions: Sequence[npt.NDArray[np.int32]]
 ) -> Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
-    """Counts the images of groups of source categories."""
+    """Return a function that counts the images of groups of source categories; see `count_groups`."""
     least = [loaded.spec.sources[catalog.name].min_confidence for catalog in catalogs]
     return partial(count_groups, catalogs, positions, least)
 

@@ -109,7 +109,7 @@ def of_images(
     images = composed_column(coded.dictionary)
     claims: dict[
         int, list[tuple[int, str, int]]
-    ] = {}  # image → (depth, file, catalog) of those that fit longest
+    ] = {}  # image → (depth, file, catalog) of the longest matches
     for number, (catalog, root) in enumerate(zip(catalogs, roots, strict=True)):
         found = _places(catalog, images)
         at = np.flatnonzero(found >= 0)

@@ -127,7 +127,7 @@ def shard_batch(folder: Path, split: str, number: int) -> pa.RecordBatch:
 
 
 def hint_of(mtimes: npt.NDArray[np.int64], ctimes: npt.NDArray[np.int64]) -> str:
-    """Return a digest (hex) of the times of a shard's files; if it changes, the files are read again. It is in no key.
+    """Return a digest (hex) of the times of a shard's files; if it changes, the shard is made again. It is in no key.
 
     `ctimes` are 0 for images without a file to read.
     """
