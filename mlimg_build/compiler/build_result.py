@@ -1,4 +1,4 @@
-"""What a build left, and whether it is of use."""
+"""The result of a build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Built", "ProvedShards"]
 
 
 class ProvedShards(NamedTuple):
-    """How many shards are wholly what the lock says, of how many; the lock does not know the others."""
+    """The number of shards whose results all match the lock, of `built`; the lock lacks digests of the others."""
 
     same: int
     built: int
@@ -22,31 +22,31 @@ class ProvedShards(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build left: the dataset and its digest, the lock, the list of failures (None where there is none)."""
+    """The result of a build: the dataset and its digest, the lock, the listings (None if empty), and statistics."""
 
     dataset: Path
     digest: str
     lock: Path
     failures: Path | None
-    passed_over: Path | None  # what the sources held and could not be used
-    left_out: Path | None  # images of the sources without a label that counts
+    passed_over: Path | None  # list of what the sources contain and could not be used
+    left_out: Path | None  # list of images of the sources without a label that counts
     failed: dict[str, int]  # status → images
     asked_again: (
         int  # of them, those that were gone since the plan or could not be read: the next run asks again
     )
     images: int
-    read: int  # images that this run read
-    seconds: float  # that the tasks took
+    read: int  # images read by this run
+    seconds: float  # duration of the tasks
     workers: int
     peak_memory: int  # of a worker, bytes
     summary: dict[str, Any]
     warnings: tuple[Problem, ...]
-    copies: dict[str, Any]  # as the dataset's attribute has them: how many, and among which images
+    copies: dict[str, Any]  # as in the dataset's attribute: counts, and among which images they were searched
     proved: ProvedShards | None = None  # None without a lock
 
     @property
     def failure(self) -> BuildError | None:
-        """The error "no-bytes" where no image has any: what was built holds labels only."""
+        """The error `no-bytes` if no image has bytes, so that the dataset holds labels only; else None."""
         reasons = Counter(self.failed)
         if reasons.total() < self.images:
             return None

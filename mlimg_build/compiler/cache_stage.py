@@ -1,4 +1,4 @@
-"""What builds keep in `.mlimg` and `NAME.runs`: shown, and what nobody needs removed."""
+"""List what builds keep in `.mlimg` and `NAME.runs`, and prune what is not needed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 State = Literal["needed", "previous", "linked", "recent", "spare"]
-"""What keeps an entry: the specs or the last build read it, the build before did, a dataset has its files, it was used
-since the last build ended; or nothing does, so that `cache prune` removes it."""
+"""Why an entry is kept: the specs or last build use it, the previous build did, a dataset links to its files, it was
+used since the last build ended; or `spare`: for no reason, so that `cache prune` removes it."""
 
 STATES: tuple[State, ...] = get_args(State)
 Needed = Mapping[str, set[str]]
@@ -40,9 +40,9 @@ Needed = Mapping[str, set[str]]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The results of one stage: how many there are by what keeps them, what they take, when one was last used.
+    """The results of one stage: their number by state, their size, and when one was last used.
 
-    `bytes` are free once all are removed, `linked_bytes` belong to a dataset as well, `spare_bytes` go with a prune.
+    Removing all frees `bytes`; `linked_bytes` are shared with a dataset; a prune frees `spare_bytes`.
     """
 
     stage: str
@@ -56,7 +56,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class StoreContents:
-    """What the builds of one name keep; `judged_by` says what "needed" goes by: specs, or the last build."""
+    """The store of the builds of one name; `judged_by` tells what determines the state "needed": specs or a build."""
 
     name: str
     folder: Path
@@ -74,7 +74,7 @@ class CacheContents:
 
 @dataclass(frozen=True, slots=True)
 class StagePruned:
-    """What went of one stage of a store."""
+    """What was removed from one stage of a store."""
 
     store: str
     stage: str
@@ -84,30 +84,30 @@ class StagePruned:
 
 @dataclass(frozen=True, slots=True)
 class CachePruned:
-    """What a prune removed, or would; `busy` are the stores and runs that were in use, which it left as they are.
+    """What a prune removed, or would remove; `busy` has the errors of stores and runs that were skipped as in use.
 
-    `looked` are the names of the stores and folders of runs that there are, of those that were asked for.
+    `looked` are the names of the stores and run folders that were examined.
     """
 
     looked: tuple[str, ...]
     stages: tuple[StagePruned, ...]
     runs: tuple[RunPruned, ...]
     busy: tuple[Problem, ...]
-    unbuilt: tuple[str, ...]  # stores in which no build is recorded, so that nobody knows what they need
+    unbuilt: tuple[str, ...]  # stores without a recorded build, which are skipped as their needs are unknown
     dry_run: bool
 
     @property
     def bytes(self) -> int:
-        """How many bytes are free now, or would be."""
+        """The number of bytes that were freed, or would be."""
         return sum(one.bytes for one in self.stages) + sum(one.bytes for one in self.runs)
 
 
 def cache_contents(
     specs: Sequence[LoadedSpec], out: Path, progress: Callable[[str], None] = lambda message: None
 ) -> CacheContents:
-    """What lies in `out`, of the names of these specs or of all; with specs they are planned, to know what they need.
+    """Return the stores and runs in `out`, of the names of the specs or of all; specs are planned to know their needs.
 
-    Raises every error of a plan, and `BuildError` `build-running`.
+    Raises the errors of a plan, and `BuildError` `build-running`.
     """
     stores = []
     for store in _stores(specs, out):
@@ -124,14 +124,14 @@ def prune_cache(
     optimizer: bool = False,
     dry_run: bool = False,
 ) -> CachePruned:
-    """Removes what nobody needs from the stores in `out`, and all but the last checkpoint of finished runs.
+    """Remove unneeded entries from the stores in `out`, and all but the last checkpoint of finished runs.
 
-    With specs: of the stores of their names everything that they do not need, and nothing of others. Without: of every
-    store what neither of the last two builds used and nobody touched since the last one, so that builds that were
-    stopped go on; a store into which no build ended is left alone. What a dataset links to always stays.
-    With `optimizer` the last checkpoints of finished runs keep their weights only.
+    With specs, everything that they do not need is removed from the stores of their names, and nothing from others.
+    Without, everything is removed from every store that neither of the last two builds used and that was not used since
+    the last one, so that stopped builds can resume; a store without a finished build is skipped. Entries that a dataset
+    links to are always kept. With `optimizer`, the last checkpoints of finished runs keep their weights only.
 
-    Raises every error of a plan, and `BuildError` `build-running` for the store of a spec.
+    Raises the errors of a plan, and `BuildError` `build-running` for the store of a spec.
     """
     stages: list[StagePruned] = []
     busy: list[BuildError] = []
@@ -160,7 +160,7 @@ def _names(specs: Sequence[LoadedSpec]) -> set[str] | None:
 
 
 def _stores(specs: Sequence[LoadedSpec], out: Path) -> list[Store]:
-    """The stores in `out` that a command is about."""
+    """Return the stores in `out` of the names of the specs, or all without specs."""
     root = out.absolute() / ".mlimg"
     found = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     names = _names(specs)
@@ -168,7 +168,7 @@ def _stores(specs: Sequence[LoadedSpec], out: Path) -> list[Store]:
 
 
 def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str], None]) -> Needed | None:
-    """What the specs of a store's name need of it, by stage; None where no spec is given."""
+    """Return, by stage, the digests that the specs of a store's name need; None if no spec is given."""
     found: dict[str, set[str]] = {}
     for loaded in specs:
         if loaded.spec.name == store.root.name:
@@ -183,7 +183,7 @@ def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str],
 
 
 def _judged(root: Path, kept: Needed | None) -> list[tuple[Entry, Cost, State]]:
-    """Every entry of a store with what it takes and what keeps it."""
+    """Return every entry of a store with its cost and its state."""
     variants, built = read_variants(root), last_build(root)
     now = kept if kept is not None else digests_of(variants, newest=1)
     before = {} if kept is not None else digests_of(variants)
@@ -203,7 +203,7 @@ def _judged(root: Path, kept: Needed | None) -> list[tuple[Entry, Cost, State]]:
     return [
         (entry, cost, state(entry, cost))
         for entry, cost in costs
-        if entry.stage != LEFTOVER or cost.own  # empty folders of workers are nothing to speak of
+        if entry.stage != LEFTOVER or cost.own  # empty folders of workers are not listed
     ]
 
 
@@ -230,9 +230,9 @@ def _contents(root: Path, kept: Needed | None) -> StoreContents:
 
 
 def _pruned(store: Store, kept: Needed | None, dry_run: bool) -> list[StagePruned]:
-    """Removes what is spare of a store, stage by stage."""
+    """Remove the spare entries of a store; return what was removed by stage."""
     left = [(entry, cost) for entry, cost, _ in _judged(store.root, kept) if entry.stage == LEFTOVER]
-    with nullcontext() if dry_run else store.exclusive_lock():  # which removes what killed runs left
+    with nullcontext() if dry_run else store.exclusive_lock():  # which also removes leftovers of killed runs
         judged = _judged(store.root, kept)
         spare = [
             (entry, cost) for entry, cost, state in judged if state == "spare" and entry.stage != LEFTOVER

@@ -1,4 +1,4 @@
-"""The lists beside a dataset: contradictions, images without bytes, what of the sources was passed over or left out."""
+"""Write the lists beside a dataset: contradictions, images without bytes, passed-over and left-out source content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSED_OVER = ("source", "code", "count", "example", "fate", "meaning")
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """The files that were written, None where there is nothing to list.
+    """The files that were written, None if there is nothing to list.
 
     `failed` counts the images that have no bytes by their status.
     """
@@ -39,7 +39,7 @@ class Listings:
 
 
 def write_listings(plan: Plan, store: Store, merged: MergedCopies, folder: Path, name: str) -> Listings:
-    """Writes NAME.contradictions.csv and the other lists into `folder`; what an earlier build left is replaced."""
+    """Write NAME.contradictions.csv and the other lists into `folder`, replacing those of an earlier build."""
     failed = Counter(status for _, status, _ in _failures(plan.work, store))
     catalogs, facts = plan.inputs.catalogs, plan.facts
     clashes = contradictions(plan, store, merged)
@@ -53,14 +53,14 @@ def write_listings(plan: Plan, store: Store, merged: MergedCopies, folder: Path,
 
 
 def _failures(work: Sequence[ShardWork], store: Store) -> Iterator[tuple[str, str, str]]:
-    """(image id, status, reason) of every image that has no bytes, in the order of the rows."""
+    """Yield (image id, status, reason) of every image without bytes, in row order."""
     for one in work:
         entry = store.entry(one.images)
         yield from (tuple(row) for row in entry["notes"]["failures"]) if entry else ()
 
 
 def _passed_over(catalogs: Sequence[Catalog]) -> Iterator[tuple[str, str, int, str, str, str]]:
-    """(source, code, count, example, "lost" or "used", what the code means) of all that is worth a look in a source."""
+    """Yield the rows of `PASSED_OVER`: one per example of each code noted in a source; fate is "lost" or "used"."""
     for catalog in catalogs:
         for code, count in sorted(catalog.notes.counts.items()):
             fate, meaning = "lost" if NOTE_CODES[code].lost else "used", NOTE_CODES[code].meaning

@@ -1,4 +1,4 @@
-"""From a dataset to its model: what the spec's `training` and `transfer` declare."""
+"""Train the model of a dataset as declared by the spec's `training` and `transfer`."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ NEEDED = ("torch", "torchvision", "safetensors", "torchmetrics", "tensorboard")
 
 
 class TrainingWatcher(Protocol):
-    """Follows the making of a model."""
+    """Receives the progress of training a model."""
 
     def step(self, message: str) -> None:
-        """Hears what is being done."""
+        """Receive a message on what is being done."""
 
     def train(self, name: str, done: int, steps: int) -> Callable[[dict[str, Any]], None]:
-        """Hears that a run of `steps` goes on after `done`; returns what hears of each record of its history."""
+        """Receive the start of a run of `steps` after step `done`; return a callback for each record of its history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Modelled:
-    """A model and what is known of it; evaluations are None where there were no images to evaluate on."""
+    """A trained model and its evaluations, which are None if there were no images to evaluate on or no transfer."""
 
     dataset: Path
     model: Path
@@ -51,12 +51,12 @@ class Modelled:
     digest: str  # of the weights
     evaluation: dict[str, Any] | None
     transfer: dict[str, Any] | None
-    again: bool  # whether all of it was there already
+    again: bool  # whether all of it existed already
     warnings: tuple[Problem, ...]
 
 
 def model_path(dataset: Path) -> Path:
-    """Where the model of a dataset lies: beside it.
+    """Return the path of the model of a dataset, beside it.
 
     >>> str(model_path(Path("build/example.zarr")))
     'build/example.model'
@@ -65,7 +65,7 @@ def model_path(dataset: Path) -> Path:
 
 
 def require_torch() -> None:
-    """Raises `TrainingError` `torch-missing` where the packages of the extra `train` are not installed."""
+    """Raise `TrainingError` `torch-missing` unless the packages of the extra `train` are installed."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise TrainingError(
@@ -78,10 +78,11 @@ def require_torch() -> None:
 
 
 def check_model(loaded: LoadedSpec) -> None:
-    """Raise what would be raised once the dataset is built, where the spec asks for more than a network by its name.
+    """Check the network and weights of `training` before the dataset is built, if they need more than a known name.
 
-    Networks of timm and weights from files are tried before the first image is read. Without torch nothing is done: a
-    dataset can be built without it. Raises `SpecError` `path-missing`, and what `check_network` raises, at its place.
+    Networks of timm and weights from files are loaded before the first image is read. Without torch only the path of
+    the weights is checked, as a dataset can be built without it. Raises `SpecError` `path-missing`, and the errors of
+    `check_network`.
     """
     part = loaded.spec.training
     if part is None or ("/" not in part.model and part.weights is None):
@@ -108,13 +109,16 @@ def make_model(
     transfer: bool = True,
     watcher: TrainingWatcher | None = None,
 ) -> Modelled:
-    """The model that `training` declares, at NAME.model beside the dataset; what is there already is not made again.
+    """Train the model declared by `training` and write it to NAME.model beside the dataset; reuse what exists.
 
-    The dataset is that of the spec in `out`, or `dataset`. Runs are kept in NAME.runs, a folder a recipe, so that a
-    change of the spec never costs a trained network. `start` is a checkpoint to go on from.
+    The dataset is that of the spec in `out`, or `dataset`. Runs are kept in NAME.runs, one folder per recipe, so that a
+    change of the spec never loses a trained network. `start` is a checkpoint to resume from.
 
-    Raises `TrainingError` (`torch-missing`, `device-missing` and what training raises), `SpecError` without `training`,
-    `DatasetError` without the dataset, `Interrupted` when it was stopped.
+    Raises:
+        TrainingError: `torch-missing`, `device-missing` and the errors of training.
+        SpecError: `no-training` if the spec has no `training`; those of `check_model`.
+        DatasetError: if there is no dataset, or it is of another spec.
+        Interrupted: if it was stopped.
     """
     spec = loaded.spec
     if spec.training is None:
@@ -153,12 +157,10 @@ def make_model(
             follower=watcher or Quiet(),
         )
         if spec.transfer and transfer:
-            classes_of(
-                opened, spec.transfer.source
-            )  # what it would refuse is better known before days of training
+            classes_of(opened, spec.transfer.source)  # errors are raised before days of training
         trained = train(setting, spec.training, start)
         if not published(model, trained):
-            publish(model, trained, None)  # whatever becomes of the transfer
+            publish(model, trained, None)  # even if the transfer fails
         tuned = tune(setting, spec.transfer, trained) if spec.transfer and transfer else None
         if tuned is not None or (spec.transfer is None and (model / "transfer").exists()):
             publish(model, trained, tuned)
@@ -175,7 +177,7 @@ def make_model(
 
 
 def lock_digest(folder: Path) -> str:
-    """The sha256 over the files of a lock by name, hex; empty where there is no lock."""
+    """Return the sha256 (hex) over the files of a lock by name; "" if there is no lock."""
     if not folder.is_dir():
         return ""
     return digest_of(
@@ -185,7 +187,7 @@ def lock_digest(folder: Path) -> str:
 
 @contextmanager
 def runs_held(runs: Path) -> Iterator[None]:
-    """Keep other trainings of the same dataset out; raises `BuildError` as `holding` does."""
+    """Keep other trainings of the same dataset out. Raises `BuildError` `training-running`, `lock-refused`."""
     runs.mkdir(parents=True, exist_ok=True)
     hint = "wait for it, or give another --out"
     with holding(runs / "lock", Problem("training-running", f"a training into {runs} is running", hint=hint)):

@@ -1,4 +1,4 @@
-"""From a spec to a dataset: plan, run, finish, lock."""
+"""Build a dataset from a spec: plan, run, assemble, lock."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 def dataset_path(loaded: LoadedSpec, out: Path, fraction: float) -> Path:
-    """Where a build leaves its dataset; a fraction never lands on the whole."""
+    """Return the path of the dataset of a build; a fraction has another path than the whole."""
     part = "" if fraction >= 1 else f"@{fraction!r}"  # no name of a dataset holds an @
     return out / f"{loaded.spec.name}{part}.zarr"
 
@@ -64,7 +64,7 @@ def plan(
     fraction: float = 1.0,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Plan:
-    """The plan of a build into `out`, with the rules of the spec that have no effect."""
+    """Return the plan of a build into `out`, including the rules of the spec that have no effect."""
     store = _store(loaded, out)
     with store.exclusive_lock():
         made = _plan(loaded, store, fraction, progress)
@@ -74,7 +74,7 @@ def plan(
 def lock(
     loaded: LoadedSpec, out: Path, folder: Path, backend: Backend, watcher: Watcher | None = None
 ) -> Plan:
-    """Writes the lock of a spec into `folder`; labels are worked out, no image is read."""
+    """Write the lock of a spec into `folder` and return the plan; labels are computed, no image is read."""
     store = _store(loaded, out)
     ensure_replaceable(folder)
     with store.exclusive_lock(), interruptible():
@@ -86,7 +86,7 @@ def lock(
 def check_lock(
     loaded: LoadedSpec, out: Path, folder: Path, backend: Backend, watcher: Watcher | None = None
 ) -> Plan:
-    """Raises `LockChanged` with everything in which the lock in `folder` differs from what would be written now."""
+    """Return the plan. Raises `LockChanged` with every difference between the lock in `folder` and a new one."""
     locked = read_lock(folder)
     made, now = _decide(loaded, out, backend, watcher, locked)
     refuse_changes(locked, now, folder, whole=True)
@@ -94,7 +94,7 @@ def check_lock(
 
 
 def decided(loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None = None) -> Locked:
-    """The lock that would be written now, in memory; labels are worked out, no image is read."""
+    """Return the lock that would be written now, in memory; labels are computed, no image is read."""
     return _decide(loaded, out, backend, watcher, None)[1]
 
 
@@ -116,14 +116,14 @@ def labelled(
     use: Callable[[Plan, Store], T],
     watcher: Watcher | None = None,
 ) -> T:
-    """What `use` makes of the plan of the whole, with all labels worked out and in the store; no image is read."""
+    """Return `use(plan, store)` for the plan of the whole, with all labels in the store; no image is read."""
     store = _store(loaded, out)
     with store.exclusive_lock(), interruptible():
         return use(_labelled(loaded, store, backend, watcher or Silent()), store)
 
 
 def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher) -> Plan:
-    """The plan of the whole, with the labels of all shards in the store."""
+    """Return the plan of the whole after computing the labels of all shards into the store."""
     made = _plan(loaded, store, 1.0, watcher.step)
     tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, images=False)
     if tasks:
@@ -142,15 +142,15 @@ def build(
     repair: bool = False,
     locked: Path | None = None,
 ) -> Built:
-    """The dataset of a spec, in `out`; results that are there already are not made again.
+    """Build the dataset of a spec in `out`; stored results are reused.
 
-    With `locked`, the folder of a lock, nothing is built unless all that it says is decided so now, and what was
-    built must have the digests of its shards: else `LockChanged`.
-    With `repair` all that is stored is checked first, each byte against its digest and images without bytes at their
-    sources, and what is not as it should be is made again.
+    With `locked`, the folder of a lock, the current decisions must match the lock before anything is built, and the
+    built shards must have its digests: else `LockChanged` is raised.
+    With `repair`, stored results are first checked against their digests, and images without bytes against their
+    sources; flawed results are built again.
 
-    The watcher's `step` hears of each step, and its `follow`, given the images and tasks that are left, returns what
-    hears of each `Progress`. Raises `MlimgError`; what was finished until then is kept for the next run.
+    The watcher's `step` receives a message on each step, and its `follow`, given the numbers of remaining images and
+    tasks, returns a callback for each `Progress`. Raises `MlimgError`; finished results are kept for the next run.
     """
     store, watcher = _store(loaded, out), watcher or Silent()
     path = dataset_path(loaded, out, fraction)
@@ -203,10 +203,10 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The plan once nothing of it is left to do, and what doing it took; `peak_memory` of a worker, bytes."""
+    """The executed plan and its run statistics; `peak_memory` is that of a worker, in bytes."""
 
     plan: Plan
-    images: int = 0  # that were read
+    images: int = 0  # images read
     seconds: float = 0.0
     workers: int = 0
     peak_memory: int = 0
@@ -214,9 +214,9 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _FoundCopies:
-    """The copies among the shards that are built, what they say together, and among which images they were looked for.
+    """The copies among the built shards, their merged labels, and among which images they were searched.
 
-    `merged` knows of copies outside a fraction what the lock says of them; `basis` is "whole", "lock" or "fraction".
+    `merged` includes copies outside a fraction that the lock lists; `basis` is "whole", "lock" or "fraction".
     """
 
     by_digest: CopiesByDigest
@@ -225,9 +225,9 @@ class _FoundCopies:
 
 
 def _found_copies(made: Plan, store: Store, expected: Locked | None, whole: Plan) -> _FoundCopies:
-    """The copies of a plan that is built; `LabelError` where they contradict each other and may not.
+    """Return the copies of a built plan. Raises `LabelError` if they contradict each other and the spec refuses that.
 
-    `whole` is the plan of the whole where there is a lock.
+    `whole` is the plan of the whole if a lock is given.
     """
     spec, facts, rows, work = made.loaded.spec, made.facts, made.rows, made.work
     by_digest = groups = groups_of_copies(spec, work, store)
@@ -248,7 +248,7 @@ def _found_copies(made: Plan, store: Store, expected: Locked | None, whole: Plan
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns Ctrl-C and SIGTERM into `Interrupted`, which says how to go on."""
+    """Turn `KeyboardInterrupt` (Ctrl-C, SIGTERM) into `Interrupted`, whose hint tells how to resume."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -257,7 +257,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _executed(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> _Run:
-    """Everything that the plan lacks is in the store after the call."""
+    """Build every missing result of the plan into the store."""
     if not made.tasks:
         return _Run(made)
     watcher.step("starting workers")
@@ -268,9 +268,9 @@ def _executed(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> _
 
 
 def _as_read(made: Plan, store: Store) -> Plan:
-    """The plan with what the tasks saw in the place of what the plan did: times of change that say nothing new.
+    """Return the plan with the hints (times of change) of its image keys replaced by those that the tasks recorded.
 
-    A result that is to be asked for again keeps the plan's, so that it does not count as finished.
+    A result that is to be read again keeps the plan's hint, so that it does not count as finished.
     """
 
     def key(images: Key) -> Key:
@@ -292,7 +292,7 @@ def _plan(loaded: LoadedSpec, store: Store, fraction: float, progress: Callable[
 
 
 def _digest_at(path: Path, made: Plan) -> str | None:
-    """The digest of a dataset that was built from this very plan, None where there is none."""
+    """Return the digest of the dataset at `path` if it was built from exactly this plan, else None."""
     from mlimg_build.dataset import open_dataset  # noqa: PLC0415  zarr is slow to load
 
     if any(not (work.images_cached and work.labels_cached) for work in made.work):
@@ -305,7 +305,7 @@ def _digest_at(path: Path, made: Plan) -> str | None:
 
 
 def _repaired(made: Plan, store: Store, watcher: Watcher) -> Plan:
-    """The plan with every stored result to be made again that is not what it should be."""
+    """Return the plan with every flawed stored result marked to be rebuilt."""
     watcher.step("checking what is stored")
     checked = without_flaws(made.loaded, made.rows, made.work, store)
     for flaw in checked.flaws:

@@ -1,4 +1,4 @@
-"""The page about a dataset and its model, put together and written whole."""
+"""Create the report page about a dataset and its model, written atomically."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ __all__ = ["write_report"]
 
 PICTURES = 24
 SIDE, QUALITY = 176, 72  # of the small pictures: the short side in pixels, and libjpeg's quality
-PAIRS = 40  # of categories that contradict each other, or go together
-BANDS = 8  # of frequency that are drawn
-QUARRELS = 8  # contradictions told in full
-WIDE, NARROW = 1080, 380  # of the flows, in units of their own
+PAIRS = 40  # most pairs of contradicting or co-occurring categories
+BANDS = 8  # frequency bands in the chart
+QUARRELS = 8  # contradictions shown in full
+WIDE, NARROW = 1080, 380  # widths of the flow charts, in their own units
 BUILT = (
     "name", "version", "fraction", "spec", "spec_file", "spec_digest", "wordnet", "sources", "mlimg_version", "counts",
 )  # fmt: skip
@@ -58,11 +58,15 @@ STANDS = {1: "the presence", -1: "the absence", 0: "neither"}
 
 
 def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
-    """The page about `dataset` lies at `to`, whole; without `model`, NAME.model beside the dataset is taken if there.
+    """Write the page about `dataset` to `to`, atomically; return `to`.
 
-    Equal datasets and models give equal bytes. Raises `DatasetError` where the dataset cannot be read, `BuildError`
-    where there is no such model, `Interrupted` when it was stopped; of a model that is there, what cannot be read is
-    left out and said on the page.
+    Without `model`, NAME.model beside the dataset is used if it exists. Equal datasets and models give equal bytes.
+    Unreadable parts of a model are left out, which the page reports.
+
+    Raises:
+        DatasetError: if the dataset cannot be read, or `not-replaceable` if `to` is a folder.
+        BuildError: `model-missing` if `model` is not a folder.
+        Interrupted: if it was stopped.
     """
     dataset = dataset.resolve()  # "." has no name
     if model is not None and not model.is_dir():
@@ -77,7 +81,7 @@ def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
 
 
 def _require(dataset: Dataset, names: tuple[str, ...]) -> None:
-    """The attributes that a build writes are there; raises `DatasetError` where another program left them out."""
+    """Raise `DatasetError` `dataset-unreadable` if the dataset lacks any of the attributes, which a build writes."""
     missing = [name for name in names if name not in dataset.attributes]
     if missing:
         message = f"the attributes of {dataset.path} lack {', '.join(missing)}"
@@ -187,7 +191,7 @@ def _together(dataset: Dataset, numbers: Statistics) -> list[TogetherRow]:
 
 
 def _quarrels(dataset: Dataset, numbers: Statistics) -> list[ContradictionCard]:
-    """One contradiction in full for each of the most frequent pairs of categories."""
+    """Return one contradiction in full for each of the most frequent pairs of categories."""
     told: list[ContradictionCard] = []
     for clash in numbers.scan.clashes[:QUARRELS]:
         for split, row in clash.examples:
@@ -197,7 +201,7 @@ def _quarrels(dataset: Dataset, numbers: Statistics) -> list[ContradictionCard]:
                 for i, found in enumerate(image.contradictions)
                 if (found.absent, found.present, found.kept) == (clash.absent, clash.present, clash.kept)
             ]
-            if wanted:  # with what is said of its copies, an image may have others than its shard lists
+            if wanted:  # merged with its copies, an image may have other contradictions than its shard lists
                 told.append(quarrel(image.id, explain_in(dataset, image.id)["contradictions"][wanted[0]]))
                 break
     return told
@@ -209,7 +213,7 @@ def _picture(dataset: Dataset, place: tuple[str, int]) -> Picture:
 
 
 def _thumbnail(image: Image) -> bytes:
-    """A small JPEG of an image; b"" where there are no bytes, or none that can be shown."""
+    """Return a small JPEG of an image; b"" if it has no bytes or cannot be decoded."""
     data = image.data
     if not data:
         return b""
@@ -244,7 +248,7 @@ def _trained(folder: Path, digest: str) -> Trained:
 
 
 def _write(to: Path, text: str) -> None:
-    """`to` is the text, whole and on the disk, or as it was."""
+    """Write the text to `to` atomically and sync it to the disk."""
     if to.is_dir():
         raise DatasetError(
             Problem("not-replaceable", f"{to} is a folder", hint="name a file, such as report.html")

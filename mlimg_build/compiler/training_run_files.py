@@ -1,4 +1,4 @@
-"""What lies in `NAME.runs`: runs, their checkpoints, and which of these a finished run can do without."""
+"""The runs in `NAME.runs` and their checkpoints; prune the checkpoints that a finished run no longer needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARD = "model.json"  # a finished run has one
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run: `name` is `training` or `transfer`, `bytes` is what it takes beside files that its model shares."""
+    """A run: `name` is `training` or `transfer`, `bytes` is its size without files that its model shares."""
 
     folder: Path
     name: str
@@ -30,7 +30,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunPruned:
-    """What went of a finished run: whole checkpoints, and what only optimizers need of those that stayed."""
+    """What was removed of a finished run: whole checkpoints, and the optimizer state of kept ones (`slimmed`)."""
 
     folder: Path
     checkpoints: int
@@ -39,7 +39,7 @@ class RunPruned:
 
 
 def runs_in(out: Path, names: set[str] | None) -> Iterator[Run]:
-    """The runs in `out`, of the datasets of these names and their fractions, or of all."""
+    """Yield the runs in `out` of the named datasets and their fractions, or of all."""
     for folder in sorted(out.glob("*.runs")):
         if names is None or folder.name.removesuffix(".runs").split("@")[0] in names:
             for described in sorted(folder.glob("*/run.json")) + sorted(folder.glob("*/scratch/run.json")):
@@ -49,10 +49,11 @@ def runs_in(out: Path, names: set[str] | None) -> Iterator[Run]:
 def prune_runs(
     runs: list[Run], *, optimizer: bool, dry_run: bool
 ) -> tuple[list[RunPruned], list[BuildError]]:
-    """Finished runs keep their last checkpoint only, with `optimizer` its weights only; others are as they were.
+    """Remove all but the last checkpoint of finished runs; with `optimizer`, also its optimizer state.
 
-    Returns what went, and what kept a folder of runs from being looked at: a training that is going on.
-    Raises `TrainingError` `torch-missing`, `CheckpointError` for a last checkpoint that is damaged.
+    Returns what was removed (with `dry_run`, would be), and one `training-running` error per folder that was skipped
+    because a training is running. Raises `TrainingError` `torch-missing`, `CheckpointError` if a last checkpoint is
+    damaged.
     """
     pruned, busy = [], []
     finished = [run for run in runs if run.finished and run.checkpoints]
@@ -116,5 +117,5 @@ def _runs_folder(run: Run) -> Path:
 
 
 def _files(checkpoint: Path) -> Iterator[Path]:
-    """A checkpoint and the record beside it."""
+    """Return the existing files of a checkpoint: itself and the JSON record beside it."""
     return (path for path in (checkpoint, checkpoint.with_suffix(".json")) if path.is_file())

@@ -1,4 +1,4 @@
-"""Who follows a build: a protocol, and one that says nothing."""
+"""Watchers of a build: the protocol, and one that ignores everything."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ __all__ = ["Silent", "Watcher"]
 
 
 class Watcher(Protocol):
-    """Follows a build."""
+    """Receives the progress of a build."""
 
     def step(self, message: str) -> None:
-        """Hears what is being done."""
+        """Receive a message on what is being done."""
 
     def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
-        """Hears what is left, and returns what hears of each `Progress`."""
+        """Receive the numbers of remaining images and tasks; return a callback for each `Progress`."""
 
 
 class Silent:
-    """Follows a build and says nothing."""
+    """A watcher that ignores everything."""
 
     def step(self, message: str) -> None:
-        """Says nothing."""
+        """Do nothing."""
 
     def follow(self, images: int, tasks: int) -> Callable[[Any], None]:
-        """Returns what says nothing."""
+        """Return a callback that does nothing."""
         return lambda done: None

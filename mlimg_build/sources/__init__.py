@@ -1,4 +1,4 @@
-"""Sources: where images and labels come from. A format is one file here and one line in `SOURCES`."""
+"""Sources of images and labels. A format is one file in `formats` and one line in `SOURCES`."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ SOURCES: dict[str, type[Any]] = {
     "open_images": OpenImages,
     "table": Table,
 }
-"""The formats by the `type` that a spec gives."""
+"""The formats by `type`, as in a spec."""
 
 
 def open_source(name: str, part: Any) -> Source:
-    """The source of a spec's `sources.NAME`; nothing is read yet."""
+    """Return the source of a spec's `sources.NAME`; nothing is read yet."""
     source: Source = SOURCES[part.type](name, part)
     return source

@@ -1,4 +1,4 @@
-"""The image files of a folder tree, in a fixed order."""
+"""List the image files of a folder tree in a fixed order."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ SUFFIXES = frozenset(
 
 
 class Listing:
-    """Digests of the files of a tree, one for each folder of its first level; "" has the files that lie in none.
+    """Digests of the files of a tree, one per first-level folder; "" has the files outside of any.
 
-    A file that is neither an image nor a tar by its name counts with its path alone, as a log may grow, unless `whole`
-    says that every file counts with its size and times of change.
+    A file that is neither an image nor a tar by its name is digested by its path alone, as a log may grow; with
+    `whole`, every file is digested with its size and times of change.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -60,7 +60,7 @@ class Listing:
         self._digests: dict[str, hashlib._Hash] = {}
 
     def add(self, file: File) -> None:
-        """Take in a file; files come in the order of a walk."""
+        """Add a file to its digest; files are added in the order of `walk`."""
         folder, inside, _ = file.path.partition("/")
         digest = self._digests.setdefault(folder if inside else "", hashlib.sha256())
         told = f"{file.path};"
@@ -74,7 +74,7 @@ class Listing:
 
 
 def is_image_name(path: str) -> bool:
-    """Says whether a file is taken for an image by its name; what it holds is proved later.
+    """Return whether a file is an image by its name; its content is checked later.
 
     >>> is_image_name("n01440764/n01440764_10026.JPEG"), is_image_name("notes.txt")
     (True, False)
@@ -83,7 +83,7 @@ def is_image_name(path: str) -> bool:
 
 
 def stem(path: str) -> str:
-    """The path without the suffix of an image.
+    """Return the path without an image suffix.
 
     >>> stem("cats/one.two.jpg"), stem("cats/one.two")
     ('cats/one.two', 'cats/one.two')
@@ -92,7 +92,7 @@ def stem(path: str) -> str:
 
 
 def require_folder(folder: Path, what: str) -> None:
-    """Raises `SourceError` unless `folder` is a folder that can be listed."""
+    """Raise `SourceError` unless `folder` is a folder that can be listed."""
     if not folder.is_dir():
         raise SourceError(
             Problem(
@@ -110,7 +110,7 @@ def require_folder(folder: Path, what: str) -> None:
 
 
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name; what is a folder is known from the listing, without another look."""
+    """Return the entries of a folder, sorted by name. Raises `TransientError` if it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -119,7 +119,7 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def stat_of(entry: os.DirEntry[str]) -> os.stat_result:
-    """Return size and times of an entry; raises what is no fact about it."""
+    """Return the status of an entry. Raises `TransientError` if `stat` fails."""
     try:
         return entry.stat()
     except OSError as error:
@@ -127,12 +127,15 @@ def stat_of(entry: os.DirEntry[str]) -> os.stat_result:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Says whether an entry is a folder or a link to one; a link to itself is none. Raises what is no fact about it."""
+    """Return whether an entry is a folder or a link to one; False for a link to itself or if access is forbidden.
+
+    Raises `TransientError` for other errors.
+    """
     return _is(entry, entry.is_dir)
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:
-    """The same for a file."""
+    """Return whether an entry is a file or a link to one, in the manner of `is_folder`."""
     return _is(entry, entry.is_file)
 
 
@@ -146,7 +149,7 @@ def _is(entry: os.DirEntry[str], asked: Callable[[], bool]) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Says whether a file name is UTF-8; names that are not cannot stand in a catalog.
+    """Return whether a file name is UTF-8; other names cannot be stored in a catalog.
 
     >>> is_text("Ameisenbär.jpg"), is_text("Ameisenb\\udce4r.jpg")
     (True, False)
@@ -159,7 +162,7 @@ def is_text(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """The name as it can be printed.
+    """Return the name in printable form.
 
     >>> shown("Ameisenb\\udce4r.jpg")
     'Ameisenb\\\\udce4r.jpg'
@@ -168,7 +171,7 @@ def shown(name: str) -> str:
 
 
 def is_hidden(path: str) -> bool:
-    """Says whether a part of the path starts with a dot, as what editors and file managers leave does.
+    """Return whether a part of the path starts with a dot, as files left by editors and file managers do.
 
     >>> is_hidden("cats/._1.jpg"), is_hidden("cats/1.jpg"), is_hidden("../cats/1.jpg")
     (True, False, False)
@@ -179,15 +182,15 @@ def is_hidden(path: str) -> bool:
 def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[File]:
     """Yield every file under `root/below`, sorted by path component.
 
-    Links are followed, but not to a folder that they lie in; a link to nothing is a file that is `missing`. What is
-    hidden, has a name that is not UTF-8, or is no file (a pipe, a device) is passed over, as is a folder that may not
-    be entered: each is noted. Raises `TransientError` if a folder is lost on the way, or the disk or the mount fails.
+    Links are followed, but not to a folder that contains them; a dangling link is a file that is `missing`. Hidden
+    entries, names that are not UTF-8, special files (pipes, devices) and folders that may not be entered are noted and
+    left out. Raises `TransientError` if a folder disappears meanwhile, or the disk or the mount fails.
     """
     yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
 
 
 def watched(files: Iterator[File], notes: Notes, *, whole: bool = False) -> Iterator[File]:
-    """Pass on the files of a source; at their end `notes.walked` gets the digests of their listing; see `Listing`."""
+    """Yield the files of a source; at their end add the digests of their `Listing` to `notes.walked`."""
     listing = Listing(whole=whole)
     for file in files:
         listing.add(file)
@@ -235,22 +238,22 @@ def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Note
 
 
 def _unseen(path: str, entry: os.DirEntry[str], error: OSError) -> File:
-    """The row of a name that leads to no file, or to one that may not be looked at; raises what is no fact about it."""
+    """Return the row of a dangling link or a file whose `stat` failed. Raises `TransientError` for other errors."""
     if is_of_the_name(error) or (is_gone(error) and entry.is_symlink()):
         return File(path, -1, 0, missing=True)
-    if is_of_one_file(error):  # whoever reads it will see
+    if is_of_one_file(error):  # reading it will tell
         return File(path, -1, 0)
     raise lost(entry.path, error) from error
 
 
 def unique_names(proposed: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Names as proposed, but with the whole path where two files would share one; unique where the paths are.
+    """Return the proposed names, but the whole path for files that would share one; unique if the paths are.
 
     >>> unique_names(["cat/1", "cat/1", "cat/2"], ["cat/1.jpg", "cat/1.png", "cat/2.jpg"])
     ['cat/1.jpg', 'cat/1.png', 'cat/2']
     """
     names = list(proposed)
-    while True:  # a path may be what another file was to be called: then that one takes its path too
+    while True:  # a path may equal the name of another file, which then takes its path too
         counted = Counter(names)
         chosen = [path if counted[name] > 1 else name for name, path in zip(names, paths, strict=True)]
         if chosen == names:
@@ -261,7 +264,7 @@ def unique_names(proposed: Sequence[str], paths: Sequence[str]) -> list[str]:
 def image_rows(
     names: Sequence[str], files: Sequence[File], licence: str | Sequence[str], author: str | Sequence[str]
 ) -> pa.RecordBatch:
-    """A batch of `IMAGES` for files that are images of their own; licence and author are one, or one each."""
+    """Return a batch of `IMAGES` for image files; licence and author are one for all, or one per file."""
     n = len(names)
     return pa.record_batch(
         [
@@ -280,7 +283,7 @@ def image_rows(
 
 
 def images_only(files: Iterator[File], root: Path, notes: Notes) -> Iterator[File]:
-    """Passes on the files below a root that are images by name and notes the others."""
+    """Yield the files below a root that are images by name; note the others."""
     for file in files:
         if is_image_name(file.path):
             yield file
@@ -289,7 +292,7 @@ def images_only(files: Iterator[File], root: Path, notes: Notes) -> Iterator[Fil
 
 
 def shows(category: str, images: pa.RecordBatch) -> pa.RecordBatch:
-    """The statement that every image of the batch shows the category."""
+    """Return a batch of `LABELS` stating that every image of the batch shows the category."""
     n = len(images)
     return pa.record_batch(
         [

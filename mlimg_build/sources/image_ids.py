@@ -1,4 +1,4 @@
-"""Ids of images in lists whose files are named by them: the last part of a path without its suffix."""
+"""Derive image ids from paths: the last part of a path without its suffix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A_PATH = rf"[/\\]|(?i:{'|'.join(f'[.]{suffix[1:]}' for suffix in sorted(SUFFIXES
 
 
 def image_id(path: str) -> str:
-    """The id of the image at a path, in NFC.
+    """Return the id of the image at a path, in NFC.
 
     >>> image_id("train/0a1b.jpg"), image_id("train\\\\0a1b.JPG"), image_id("0a1b")
     ('0a1b', '0a1b', '0a1b')
@@ -26,7 +26,7 @@ def image_id(path: str) -> str:
 
 
 def image_ids(given: pa.Array, known: Container[str], notes: Notes) -> pa.Array:
-    """The ids of a list in NFC; one that is a path, and not among the `known`, is read as such, which is noted."""
+    """Return the ids of a list in NFC; paths that are no `known` id are reduced to their id, which is noted."""
     column = composed_column(given)
     odd = pc.match_substring_regex(column, A_PATH)
     if not pc.any(odd).as_py():

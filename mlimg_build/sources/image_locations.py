@@ -1,4 +1,4 @@
-"""Where the images of a list lie: below a root as files, in a synset's tar, or on a server."""
+"""Locate the images of a list: files below a root, members of a synset's tar, or URLs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN_URL = r"^(?i:https?)://[\x20-\x7e]*[\x21-\x7e]$"
 
 
 class Found(NamedTuple):
-    """Where the bytes of one image lie, in the words of `IMAGES`."""
+    """The location of the bytes of one image, as the columns of `IMAGES`."""
 
     path: str
     offset: int = WHOLE_FILE
@@ -49,9 +49,9 @@ class Archive:
         licence: str | pa.Array,
         author: str | pa.Array,
     ) -> pa.RecordBatch:
-        """A batch of `IMAGES`, row by row, named by the paths in their normal form; other spellings are noted.
+        """Return a batch of `IMAGES`, one row per path, named by its normal form; other spellings are noted.
 
-        URLs, and all paths where there is no root, are not looked for, so nothing is done one by one.
+        URLs, and plain paths if there is no root, are not looked up, so they are handled as whole columns.
         """
         n = len(paths)
         url = pc.match_substring_regex(paths, PLAIN_URL)
@@ -86,7 +86,7 @@ class Archive:
         return pa.record_batch([columns[field.name] for field in IMAGES], schema=IMAGES)
 
     def find(self, given: str) -> tuple[str, Found]:
-        """The name of one image and where it lies: nothing outside the root is looked at."""
+        """Return the name and the location of one image; nothing outside the root is accessed."""
         if is_url(given.lstrip()):
             return given.strip(), Found(given.strip(), status="not_fetched")
         name, path = self._paths.find(given)
@@ -99,7 +99,7 @@ class Archive:
         except (OSError, ValueError) as error:
             if isinstance(error, OSError):
                 self._look_at(path, error)
-                if is_of_one_file(error):  # whoever reads it will see
+                if is_of_one_file(error):  # reading it will tell
                     return name, Found(path)
             folder, _, file = path.rpartition("/")
             tar = self._tar(folder.split("/", 1)[0]) if folder else None
@@ -109,11 +109,11 @@ class Archive:
         return name, Found(path, size=status.st_size, mtime=status.st_mtime_ns, ctime=status.st_ctime_ns)
 
     def _look_at(self, path: str, error: OSError) -> None:
-        """Raises `TransientError` where a failed look at a path says nothing about the image."""
+        """Raise `TransientError` if a failed `stat` is an error of the mount, not a fact about the image."""
         assert self.root is not None  # noqa: S101  else nothing was looked at
         if is_gone(error):
             try:
-                os.stat(f"{self.root}/.")  # noqa: PTH116  the dot goes through a mount that comes on demand
+                os.stat(f"{self.root}/.")  # noqa: PTH116  the dot triggers a mount on demand
             except OSError as other:
                 raise lost(self.root, other) from other
         elif not (is_of_one_file(error) or is_of_the_name(error)):
@@ -128,7 +128,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class _Tar:
-    """The members of a tar by their last name, sorted: 40 bytes an image, as a list may name ten million."""
+    """The members of a tar sorted by base name: 40 bytes per image, as a list may name ten million."""
 
     path: str
     mtime: int
@@ -162,7 +162,7 @@ def _index(path: Path, notes: Notes) -> _Tar:
     )
     for (name, _), (other, member) in pairwise(found):
         if name == other:
-            notes.add("member-twice", f"{path.name}: {member.name}")  # the first in the tar is taken
+            notes.add("member-twice", f"{path.name}: {member.name}")  # the first in the tar counts
     return _Tar(
         path.name,
         state.st_mtime_ns,

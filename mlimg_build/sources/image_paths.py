@@ -1,4 +1,4 @@
-"""The paths by which lists name images, in one normal form below a root: one image has one name."""
+"""Normalize the paths by which lists name images below a root, so that one image has one name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 __all__ = ["ODD", "ImagePaths", "composed", "composed_column", "is_url", "normal_path"]
 
 ODD = re.compile(r"[^\x20-\x7e]|\\|//|(?:^|/)\.\.?(?:/|$)|^/|/$|^\s|\s$|^[A-Za-z]:")
-"""What a path has that may be another spelling of its image's; the same in RE2, which Arrow has."""
+"""Matches paths that may be another spelling of an image's path; also valid in RE2, which Arrow uses."""
 DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 def composed(text: str) -> str:
-    """The text in Unicode's form NFC: `é` as one character, as keyboards make it and macOS' disks do not.
+    """Return the text in Unicode's form NFC: `é` as one character, as typed, unlike on disks of macOS.
 
     >>> composed("Cafe\\u0301") == "Caf\\u00e9"
     True
@@ -36,7 +36,7 @@ def composed_column(column: pa.Array) -> pa.Array:
 
 
 def normal_path(path: str) -> str:
-    """The path without what changes nothing: `.`, an empty part, `x/..`, a slash at the end.
+    """Return the path without redundant parts: `.`, empty parts, `x/..`, a slash at the end.
 
     >>> normal_path("./p//x.jpg"), normal_path("sub/../a.jpg"), normal_path("/a/../../x.jpg/")
     ('p/x.jpg', 'a.jpg', '/x.jpg')
@@ -48,7 +48,7 @@ def normal_path(path: str) -> str:
 
 
 def is_url(path: str) -> bool:
-    """Says whether an image is to be fetched from a server.
+    """Return whether a path is the URL of an image on a server.
 
     >>> is_url("https://example.org/cat.jpg"), is_url("cats/https.jpg")
     (True, False)
@@ -57,7 +57,7 @@ def is_url(path: str) -> bool:
 
 
 class ImagePaths:
-    """Turns the paths of a list into paths below a root, whatever their spelling; None stands for no root."""
+    """Converts paths of a list, in any spelling, into paths below a root; None means no root."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = None if root is None else os.fspath(root)
@@ -67,14 +67,14 @@ class ImagePaths:
         self._folder = lru_cache(maxsize=1 << 12)(self._below_root)
 
     def name(self, given: str) -> str:
-        """The name alone, of a URL too: what a catalog calls the image that a list names so."""
+        """Return the name that a catalog gives to the image at a path or URL of a list."""
         return given.strip() if is_url(given.lstrip()) else self.find(given)[0]
 
     def find(self, given: str) -> tuple[str, str | None]:
-        """The image's name, and the path below the root where its file would be; None where that is outside.
+        """Return the image's name, and the path of its file below the root; None if that is outside.
 
-        Unless such a file exists, `\\` counts as `/`. A name is in NFC, whichever form the disk has, but for a
-        file that stands beside one of the composed name.
+        `\\` counts as `/` unless such a file exists. A name is in NFC, whichever form the disk has, except for a file
+        beside another one with the composed name.
         """
         if ODD.search(given) is None:
             return given, given
@@ -92,7 +92,7 @@ class ImagePaths:
         return self.root is not None and _exists(posixpath.join(self.root, path))
 
     def _below(self, path: str) -> str | None:
-        """The path below the root, None where it leads out of it."""
+        """Return the path below the root, None if it leads out of it."""
         plain = normal_path(path)
         relative = not plain.startswith("/") and plain.split("/", 1)[0] != ".."
         if self.root is None:
@@ -108,7 +108,7 @@ class ImagePaths:
         return None if below is None or name in ("", ".", "..") else normal_path(f"{below}/{name}")
 
     def _is_another(self, path: str, plain: str) -> bool:
-        """Whether `..` behind a link leads elsewhere than the text says."""
+        """Return whether the two spellings lead to different files, as `..` after a link may."""
         assert self.root is not None  # noqa: S101  there is nothing to ask without
         try:
             return not Path(self.root, path).samefile(Path(self.root, plain))
@@ -116,7 +116,7 @@ class ImagePaths:
             return self._exists(path)
 
     def _below_root(self, folder: str) -> str | None:
-        """Where a folder lies below the root once links are followed."""
+        """Return the path of a folder below the root after resolving links, None if it is outside."""
         try:
             real = os.path.realpath(folder)
         except (OSError, ValueError):
@@ -128,7 +128,7 @@ class ImagePaths:
         return real.removeprefix(prefix) if real.startswith(prefix) else None
 
     def _spelled(self, path: str) -> tuple[str, str]:
-        """The name of an image, and its path in the Unicode form that the disk has."""
+        """Return the name of an image, and its path in the Unicode form that the disk has."""
         name = composed(path)
         if self.root is None or path.isascii():
             return name, path
@@ -146,5 +146,5 @@ class ImagePaths:
 def _exists(path: str) -> bool:
     try:
         return os.path.lexists(path)
-    except (OSError, ValueError):  # a name that no file system takes
+    except (OSError, ValueError):  # a name that no file system allows
         return False

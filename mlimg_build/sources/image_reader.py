@@ -1,4 +1,4 @@
-"""The bytes of one image, from a file or from inside a tar, and proof that it is the file that was planned."""
+"""Read the bytes of an image from a file or a tar, and check that the file is the one that was planned."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["ImageReader"]
 
 PLAIN = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-)  # a pipe must not be waited for
+)  # opening a pipe must not block
 PIECE = 1 << 30
-LISTINGS = 4  # folders whose last listing is remembered
+LISTINGS = 4  # folders whose last listing is cached
 
 
 class ImageReader:
-    """Reads images below a root and keeps the last few tars open; close it when done.
+    """Reads images below a root and keeps the last `kept_open` tars open; close it when done.
 
-    `source` and `place` say in errors whose folder it is, and where the spec names it.
+    `source` and `place` are the name of the source and the place of its folder in the spec, for errors.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ImageReader:
         self.close()
 
     def read(self, path: str, offset: int, size: int) -> bytes:
-        """The bytes of an image as they are; fewer than `size` where a tar was cut. Raises `OSError`."""
+        """Return the bytes of an image; fewer than `size` if a tar was truncated. Raises `OSError`."""
         if offset == WHOLE_FILE:
             return (self.root / path).read_bytes()
         descriptor = self._descriptor(path)
@@ -54,14 +54,14 @@ class ImageReader:
         return _stretch(descriptor, offset, end)
 
     def read_planned(self, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
-        """The bytes of an image and the ctime (ns) of its file, which is the one that the plan saw and did not change.
+        """Return the bytes of an image and the ctime (ns) of its file, after checking that the plan saw this file.
 
-        That is: `mtime` (ns) is the file's before and after reading, and `size` that of a file of its own. The ctime
-        tells a later plan of a file that was changed and got its old time back; 0 where it moved during the reading.
+        The file must have the given `mtime` (ns) before and after reading, and the given `size` if it is no tar. By the
+        ctime a later plan detects a changed file whose mtime was set back; it is 0 if it changed during the reading.
 
         Raises:
-            FileNotFoundError: where a fresh listing of a folder that is there lacks the file.
-            SourceError: `source-changed` where it is another file than the plan saw.
+            FileNotFoundError: if a fresh listing of the existing folder lacks the file.
+            SourceError: `source-changed` if it is another file than the plan saw.
             TransientError: `source-away`, `file-unreadable` or `read-failed`, none of them a fact about the file.
         """
         for _ in range(2):
@@ -76,7 +76,7 @@ class ImageReader:
         raise away(self.source, f"{path} is listed in its folder and leads nowhere", self.place)
 
     def close(self) -> None:
-        """Closes every tar."""
+        """Close every tar."""
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -109,7 +109,7 @@ class ImageReader:
         return data, before.st_ctime_ns if after.st_ctime_ns == before.st_ctime_ns else 0
 
     def _why(self, path: str, error: OSError) -> SourceError:
-        """What an error that is not "no such file" means, given whether the file's folder can be listed."""
+        """Return the error for an `OSError` other than "no such file", by whether the folder can be listed."""
         if is_of_one_file(error):
             try:
                 with os.scandir((self.root / path).parent) as entries:
@@ -124,12 +124,12 @@ class ImageReader:
         return unread(self.source, path, error, self.place)
 
     def _is_listed(self, path: str) -> bool:
-        """Whether a fresh listing of the file's folder has it. Raises `TransientError` where the folder is lost."""
+        """Return whether a fresh listing of its folder has the file. Raises `TransientError` if the folder is lost."""
         *above, name = PurePosixPath(path).parts
         return name in self._listing(self.root.joinpath(*above), name)
 
     def _listing(self, folder: Path, name: str) -> frozenset[str]:
-        """The names in a folder: those listed before, where it has not changed since and lacks `name`; else of now."""
+        """Return the names in a folder, from the cache if the folder is unchanged and the cached names lack `name`."""
         known = self._listed.get(folder)
         try:
             status = folder.stat()
@@ -147,7 +147,7 @@ class ImageReader:
         return names
 
     def _lost(self, below: str, error: OSError) -> TransientError:
-        """The error for a folder that cannot be listed: of the source, or the source's own."""
+        """Return the error for a folder that cannot be listed: the root if that is lost or empty, else the folder."""
         if below not in ("", "."):
             try:
                 with os.scandir(self.root) as entries:
@@ -181,7 +181,7 @@ def _folder(below: str) -> str:
 
 
 def _stretch(descriptor: int, start: int, stop: int) -> bytes:
-    """The bytes `start` to `stop` of an open file, fewer where it ends before."""
+    """Return the bytes `start` to `stop` of an open file, fewer if it ends before."""
     first = os.pread(descriptor, min(max(stop - start, 0), PIECE), start)
     if len(first) >= stop - start:
         return first

@@ -1,4 +1,4 @@
-"""The first bytes of image files: they tell an image whose name does not."""
+"""Recognize images by their first bytes if their names have no image suffix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlimg_build.sources.protocol import Notes
 __all__ = ["kind_of", "note_other_name"]
 
 LENGTH = 16
-MOST = 1000  # files of a source that are looked into
+MOST = 1000  # most files of a source whose first bytes are read
 SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -23,7 +23,7 @@ BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"avif": "AVIF"}
 
 
 def kind_of(head: bytes) -> str:
-    """The format of an image by its first 16 bytes, "" for anything else.
+    """Return the format of an image by its first 16 bytes, "" for anything else.
 
     >>> kind_of(b"\\xff\\xd8\\xff\\xe0"), kind_of(b"RIFF\\x1a\\0\\0\\0WEBPVP8L"), kind_of(b"a,b\\n")
     ('JPEG', 'WebP', '')
@@ -37,9 +37,9 @@ def kind_of(head: bytes) -> str:
 
 
 def note_other_name(notes: Notes, where: str, file: Path, offset: int = 0) -> None:
-    """Notes a file that is no image by its name: `image-by-content` where its first bytes are one's.
+    """Note a file without an image suffix: `image-by-content` if its first bytes are an image's.
 
-    The bytes begin at `offset`, as in a tar. No more than `MOST` files are looked into.
+    The bytes begin at `offset`, as in a tar. At most `MOST` files are read; others are `not-an-image-name`.
     """
     kind = ""
     if notes.counts["not-an-image-name"] + notes.counts["image-by-content"] < MOST:
@@ -49,7 +49,7 @@ def note_other_name(notes: Notes, where: str, file: Path, offset: int = 0) -> No
                 kind = kind_of(os.pread(descriptor, LENGTH, offset))
             finally:
                 os.close(descriptor)
-        except OSError:  # it is passed over anyway
+        except OSError:  # the file is left out anyway
             kind = ""
     if kind:
         notes.add("image-by-content", f"{where} ({kind})")

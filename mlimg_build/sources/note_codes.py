@@ -1,4 +1,4 @@
-"""What each code of `Notes` means, and whether what it counts is lost or was used all the same."""
+"""The meaning of each code of `Notes`, and whether what it counts is lost or still used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["NOTE_CODES", "NoteCode", "lost", "used"]
 
 
 class NoteCode(NamedTuple):
-    """A sentence for people; `lost` says whether the row, file or label is no part of the dataset."""
+    """The meaning of a code for people; `lost` tells whether the row, file or label is left out of the dataset."""
 
     meaning: str
     lost: bool = True
@@ -51,14 +51,14 @@ NOTE_CODES: dict[str, NoteCode] = {
     "several-rows": NoteCode("several rows of one image, put together", lost=False),
     "unknown-speaker": NoteCode("neither known as people nor as a machine: taken for a machine", lost=False),
 }
-"""Every code; those first of what is lost."""
+"""Every code; those of lost content first."""
 
 
 def lost(counts: dict[str, int]) -> dict[str, int]:
-    """Those of the counts by code of which something is lost."""
+    """Return the counts of the codes whose content is lost."""
     return {code: count for code, count in counts.items() if NOTE_CODES[code].lost}
 
 
 def used(counts: dict[str, int]) -> dict[str, int]:
-    """The others: what was used, in a way that is worth a look."""
+    """Return the counts of the codes whose content is used but worth a check."""
     return {code: count for code, count in counts.items() if not NOTE_CODES[code].lost}

@@ -1,8 +1,8 @@
-"""What a source is: its categories, its images and labels as a stream of record batches, its files.
+"""The protocol of a source: its categories, its images and labels as a stream of record batches, its files.
 
-An image is *named* within its source; `SOURCE/NAME` is its id in the dataset. Where its bytes lie is a path
-relative to the source's `root` (or a URL), and for a member of a tar the offset and size inside it, so that
-nothing of the machine gets into a catalog.
+The name of an image is unique in its source; `SOURCE/NAME` is its id in the dataset. Its location is a path relative to
+the source's `root` (or a URL), and for a member of a tar the offset and size inside it, so that a catalog does not
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ __all__ = [
     "record",
 ]
 
-WHOLE_FILE = -1  # offset of an image that is a file of its own
+WHOLE_FILE = -1  # the offset of an image that is a file of its own
 
 IMAGES = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),  # unique in the source
         pa.field("path", pa.string(), nullable=False),  # below the root, or a URL
         pa.field("offset", pa.int64(), nullable=False),  # in a tar; WHOLE_FILE for a file of its own
-        pa.field("size", pa.int64(), nullable=False),  # bytes; -1 when not known
-        pa.field("status", pa.string(), nullable=False),  # "" or why the bytes cannot be had
+        pa.field("size", pa.int64(), nullable=False),  # bytes; -1 if unknown
+        pa.field("status", pa.string(), nullable=False),  # "" or why there are no bytes
         pa.field("licence", pa.string(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
         pa.field(
             "mtime", pa.int64(), nullable=False
-        ),  # hints to look again; in no key and no digest: time of change
+        ),  # times of change: hints to read again, in no key and no digest
         pa.field(
             "ctime", pa.int64(), nullable=False
-        ),  # of a file that is to be read, which nobody can put back; or 0
+        ),  # of a file that is to be read, as it cannot be set back; else 0
     ]
 )
-"""One row an image. `status` is "", "missing", "outside" (its folder), "truncated" or "not_fetched"."""
+"""One row per image. `status` is "", "missing", "outside" (its folder), "truncated" or "not_fetched"."""
 
 LABELS = pa.schema(
     [
@@ -57,16 +57,16 @@ LABELS = pa.schema(
         pa.field("state", pa.int8(), nullable=False),  # PRESENT or ABSENT
         pa.field(
             "confidence", pa.float64(), nullable=False
-        ),  # 1 people's, below 1 a machine's; of an absence 1
+        ),  # people's: 1, a machine's: below 1; of an absence: 1
         pa.field("record", pa.int64(), nullable=False),  # see `record`; 0 without a list
     ]
 )
-"""One row a statement of the source about an image. `name` and `category` may be encoded as dictionaries: a batch that
-brings the images too and gives their names as the dictionary spares looking them up."""
+"""One row per statement of the source about an image. `name` and `category` may be dictionary-encoded; if a batch also
+has the images and its dictionary is their names, they need not be looked up."""
 
 
 def record(number: int, rows: np.ndarray) -> np.ndarray:
-    """Where statements stand: the number of the list file in the upper bits, the row in the lower 40.
+    """Return the positions of statements: the number of the list file in the upper bits, the row in the lower 40.
 
     >>> place_of(int(record(2, np.array([17]))[0]))
     (2, 17)
@@ -75,12 +75,12 @@ def record(number: int, rows: np.ndarray) -> np.ndarray:
 
 
 def place_of(record: int) -> tuple[int, int]:
-    """The number of the list file and the row in it, as `record` packed them."""
+    """Return the number of the list file and the row in it, as packed by `record`."""
     return record >> 40, record & ((1 << 40) - 1)
 
 
 class Batch(NamedTuple):
-    """A piece of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both."""
+    """A part of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both."""
 
     images: pa.RecordBatch | None
     labels: pa.RecordBatch | None
@@ -88,7 +88,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category as its source names it; `wnid` only where the source itself speaks WordNet."""
+    """A category as named by its source; `wnid` only if the source itself uses WordNet ids."""
 
     id: str
     name: str
@@ -97,9 +97,9 @@ class Category:
 
 @dataclass(slots=True)
 class Notes:
-    """What was passed over while reading, counted by code, with the first few examples of each.
+    """What was noted while reading a source, counted by code, with the first `kept` examples of each.
 
-    `walked` has the digest of the files of each folder of the first level, once all were listed; see `watched`.
+    `walked` has the digest of the files of each first-level folder once all are listed; see `watched`.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -118,7 +118,8 @@ class Notes:
 class File:
     """A file below a root: its path with forward slashes, bytes, and times of change in nanoseconds.
 
-    `missing` is a link to nothing; a size of -1 without it means that the system refused to tell, now.
+    `missing` marks a dangling link; a size of -1 without it means that the size is unknown, as `stat` failed or was not
+    called.
     """
 
     path: str
@@ -129,13 +130,13 @@ class File:
 
 
 class Source(Protocol):
-    """One place that images and labels come from. Adding a format: one file and one line in `SOURCES`."""
+    """One source of images and labels. A new format takes one file and one line in `SOURCES`."""
 
     complete: bool
-    """True where the categories are a vocabulary of their own, kept even where no image has them."""
+    """Whether the categories are a vocabulary of their own, kept even if no image has them."""
 
     lists_name_images: bool
-    """True where the images are those that the lists name; else they are the files of the folder."""
+    """Whether the images are those that the lists name; else they are the files of the folder."""
 
     @property
     def root(self) -> Path | None:
@@ -143,17 +144,17 @@ class Source(Protocol):
 
     @property
     def lists(self) -> tuple[Path, ...]:
-        """The files of labels, in the order that `record` counts their rows."""
+        """The files of labels, in the order of their numbers in `record`."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file outside `root` whose bytes decide the catalog (the lists, descriptions, rights)."""
+        """Every file besides the images whose bytes determine the catalog (lists, descriptions, rights)."""
 
     def categories(self) -> Iterator[Category]:
-        """The categories that the source declares; those that only its labels name may be left out."""
+        """Yield the categories that the source declares; those that only its labels name may be left out."""
 
     def listing(self, notes: Notes) -> Iterator[File]:
-        """Yield the files below `root` that decide the catalog, with their sizes and times; none without a root."""
+        """Yield the files below `root` that determine the catalog, with their sizes and times; none without a root."""
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """The images and labels in any order; raises `SourceError` where the source cannot be read at all."""
+        """Yield the images and labels in any order. Raises `SourceError` if the source cannot be read at all."""

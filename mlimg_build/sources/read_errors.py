@@ -1,8 +1,8 @@
-"""Why a file of a source could not be read, and what is said of it.
+"""Classify why a file of a source could not be read, and create the error for it.
 
 A file that is not in a fresh listing of its folder is gone: a fact about the file. EIO, EACCES and EPERM concern one
-file where its folder can be listed. Everything else (open files, memory, a stale or lost mount, a network) is the
-state of the process or the mount: it may pass.
+file if its folder can be listed. Everything else (open files, memory, a stale or lost mount, a network) is a transient
+state of the process or the mount.
 """
 
 from __future__ import annotations
@@ -39,58 +39,58 @@ HINTS = {
 
 
 def is_gone(error: OSError) -> bool:
-    """Whether the system found nothing under the name, which a fresh listing confirms or not."""
+    """Return whether the system found no file of that name, to be confirmed by a fresh listing."""
     return error.errno in GONE
 
 
 def is_of_one_file(error: OSError) -> bool:
-    """Whether the cause may lie in one file alone: a bad block, its permissions."""
+    """Return whether the cause may be one file alone: a bad block, its permissions."""
     return error.errno in ONE_FILE
 
 
 def is_forbidden(error: OSError) -> bool:
-    """Whether whoever runs this may not enter, as with `lost+found`; a listing goes on beside it."""
+    """Return whether access is forbidden, as to `lost+found`; a listing continues without it."""
     return error.errno in FORBIDDEN
 
 
 def is_of_the_name(error: OSError) -> bool:
-    """Whether the name itself leads nowhere: links in a circle, more letters than the system takes."""
+    """Return whether the name itself is invalid: a cycle of links, or longer than the system allows."""
     return error.errno in OF_THE_NAME
 
 
 def is_damage(error: OSError) -> bool:
-    """Whether the cause is what a file is or says of itself: a folder, an offset that no file has."""
+    """Return whether the cause is the kind or content of a file: a folder, an offset that no file has."""
     return error.errno is None or error.errno in DAMAGE
 
 
 def changed(source: str, path: str, what: str, place: Place | None = None) -> SourceError:
-    """The error for a file that is not the one that the plan saw."""
+    """Return the error for a file that is not the one that the plan saw."""
     message = f"source {source}: {path} is not as it was when the build was planned: {what}"
     hint = f"let whatever writes there finish and run the same command again: it plans anew, and {KEPT}"
     return SourceError(Problem("source-changed", message, place, hint))
 
 
 def away(source: str, what: str, place: Place | None = None) -> TransientError:
-    """The error for a folder of a source that is not there any more, as after a mount is lost."""
+    """Return the error for a folder of a source that is no longer there, as after a mount is lost."""
     hint = f"mount it or put it back, and run the same command again; {KEPT}"
     return TransientError(Problem("source-away", f"source {source}: {what}", place, hint))
 
 
 def lost(path: object, error: OSError) -> TransientError:
-    """The error for a file or folder that was not looked at while a source was listed."""
+    """Return the error for a file or folder that could not be examined while a source was listed."""
     why = "it was there and is gone" if is_gone(error) else error.strerror or type(error).__name__
     hint = "look at its permissions, the disk and the mount, and run the same command again"
     return TransientError(Problem("source-unreadable", f"{path} could not be looked at: {why}", hint=hint))
 
 
 def moving(what: str) -> TransientError:
-    """The error for a source that changes while it is listed."""
+    """Return the error for a source that changes while it is listed."""
     hint = "let whatever writes there finish and run the same command again"
     return TransientError(Problem("source-changed", f"{what} changed while it was listed", hint=hint))
 
 
 def unread(source: str, path: str, error: OSError, place: Place | None = None) -> TransientError:
-    """The error for a file that is there and was not read; `file-unreadable` where only this file is concerned."""
+    """Return the error for an existing file that was not read; `file-unreadable` if only this file is concerned."""
     why = error.strerror or type(error).__name__
     if is_of_one_file(error):
         message = f"source {source}: {path} is there and cannot be read: {why}"

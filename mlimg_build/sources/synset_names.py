@@ -1,4 +1,4 @@
-"""Folders that are named for a synset and for people: n01440764_tench."""
+"""Parse names of folders that contain a synset's id and a readable name: n01440764_tench."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WNID = re.compile(r"(n\d{8})(?:[\s_.:,\-]+\S.*)?")
 
 
 def leading_wnid(text: str) -> str | None:
-    """The WordNet id that a text is or begins with, as folders named for people do; None where it has none.
+    """Return the WordNet id that a text is, or begins with before a separator; None if there is none.
 
     >>> leading_wnid("n01440764"), leading_wnid("n01440764_tench"), leading_wnid("n01440764 tench, Tinca tinca")
     ('n01440764', 'n01440764', 'n01440764')

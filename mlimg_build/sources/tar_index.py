@@ -1,4 +1,4 @@
-"""Where the images lie inside a tar, so that they are read in place and the tar is never extracted."""
+"""Index the images inside a tar, so that they are read in place and the tar is never extracted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside a tar, its bytes at `[offset, offset + size)`; not `whole` where the tar ends before."""
+    """A file inside a tar, its bytes at `[offset, offset + size)`; not `whole` if the tar ends before that."""
 
     name: str
     offset: int
@@ -30,11 +30,11 @@ class Member:
 
 
 def members(path: Path, notes: Notes) -> list[Member]:
-    """The images of an uncompressed tar in their order; of a tar that is cut, those before the cut.
+    """Return the images of an uncompressed tar in their order; of a truncated or damaged tar, those before the damage.
 
-    The header of every member is read, not its bytes. Names are unique: as in an extraction, the last of a
-    name counts. A damaged or cut tar is noted and costs only what lies behind the damage. Raises `TransientError`
-    where the tar is lost or changes on the way, or the disk or the mount fails.
+    Only the headers of members are read. Names are unique: as in an extraction, the last member of a name counts.
+    Damage is noted and loses only what follows it. Raises `TransientError` if the tar disappears or changes meanwhile,
+    or the disk or the mount fails.
     """
     found: dict[str, Member] = {}
     try:
@@ -56,7 +56,7 @@ def members(path: Path, notes: Notes) -> list[Member]:
 
 
 def _raise_of_the_system(path: Path, error: Exception) -> None:
-    """Raises `TransientError` for what the disk or the mount did, which says nothing about the tar."""
+    """Raise `TransientError` for an error of the disk or the mount, which is no damage of the tar."""
     if isinstance(error, OSError) and not is_damage(error):
         raise lost(path, error) from error
 
@@ -64,7 +64,7 @@ def _raise_of_the_system(path: Path, error: Exception) -> None:
 def _headers(
     tar: tarfile.TarFile, path: Path, notes: Notes, found: dict[str, Member]
 ) -> Iterator[tarfile.TarInfo]:
-    """Yields the header of every member and notes where the tar breaks off before its end."""
+    """Yield the header of every member; note where the tar breaks off before its end."""
     before = -1
     while True:
         try:
@@ -75,7 +75,7 @@ def _headers(
             return
         if member is None:
             break
-        if member.size < 0 or member.offset <= before:  # tarfile would go round for ever
+        if member.size < 0 or member.offset <= before:  # tarfile would loop forever
             notes.add("tar-cut", f"{path.name}: damaged at byte {member.offset}, after {len(found)} images")
             return
         before = member.offset
@@ -88,7 +88,7 @@ def _headers(
 
 
 def _collect(member: tarfile.TarInfo, tar: Path, length: int, notes: Notes, found: dict[str, Member]) -> None:
-    """Takes a member that is an image into `found`; notes one that is not."""
+    """Add a member to `found` if it is an image; note any other file."""
     if member.isdir():
         return
     name, where = _plain(member.name), f"{tar.name}:{shown(member.name)}"
@@ -114,7 +114,7 @@ def _collect(member: tarfile.TarInfo, tar: Path, length: int, notes: Notes, foun
 
 
 def _plain(name: str) -> str:
-    """The name in its normal form, without a leading slash.
+    """Return the name in its normal form, without a leading slash.
 
     >>> _plain("./n01440764/./n01440764_1.JPEG"), _plain("/abs/x/../1.jpg")
     ('n01440764/n01440764_1.JPEG', 'abs/1.jpg')
@@ -123,7 +123,7 @@ def _plain(name: str) -> str:
 
 
 def _ends_at(path: Path, end: int) -> bool:
-    """Says whether a block of zeros follows at `end` and only zeros after it; tarfile itself does not ask."""
+    """Return whether a block of zeros and nothing but zeros follow at `end`; tarfile itself does not check."""
     with path.open("rb") as stream:
         stream.seek(end)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -1,1 +1,1 @@
-"""What differs between two specs, locks or datasets."""
+"""Compare two specs, locks or datasets."""

@@ -1,4 +1,4 @@
-"""Why a category has other labels: what came into it or left, above and below it, and which pairs add it."""
+"""Explain why the labels of a category changed: moved source categories, related categories, pairs and sources."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from mlimg_build.compiler.diff.snapshot import COUNTED, Key, Side
 
 __all__ = ["causes"]
 
-NAMED = 2  # causes of one kind that are named; the others are counted
+NAMED = 2  # causes of one kind that are listed; the others are only counted
 STATED, IMPLIED, COOCCURRING, ABSENT_STATED, ABSENT_IMPLIED = range(len(COUNTED))
 
 
 def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
-    """What explains the labels that a category has more or fewer, the nearest cause first; may be nothing."""
+    """Yield the causes of the change in a category's label counts, the most direct first; may yield nothing."""
     change = [new - old for old, new in zip(before.labels(wnid), after.labels(wnid), strict=True)]
     moves = [*_moves(before, after, wnid)]
     if wnid not in before.categories or wnid not in after.categories:
@@ -36,7 +36,7 @@ def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
 
 
 def _moves(before: Side, after: Side, wnid: str) -> Iterator[str]:
-    """The source categories that came into a category or left it."""
+    """Yield the source categories that were added to a category or removed from it."""
     old, new = before.origins.get(wnid, ()), after.origins.get(wnid, ())
     left = [f"{_called(before, key)} {_left(after, key)}" for key in old if key not in new]
     came = [f"{_called(after, key)} {_came(before, key)}" for key in new if key not in old]
@@ -45,14 +45,14 @@ def _moves(before: Side, after: Side, wnid: str) -> Iterator[str]:
 
 
 def _few(told: list[str], rest: str) -> Iterator[str]:
-    """The first of the causes, and how many others there are."""
+    """Yield the first `NAMED` causes, then the number of the others."""
     yield from told[:NAMED]
     if len(told) > NAMED:
         yield f"and {len(told) - NAMED:,} more {rest}"
 
 
 def _called(side: Side, key: Key) -> str:
-    """A source category by its own name."""
+    """Return a source category as `source:id "name"`."""
     name = side.mappings[key].name
     return f"{key[0]}:{key[1]}" + (f' "{name}"' if name and name != key[1] else "")
 
@@ -87,7 +87,7 @@ def _through(
     columns: Collection[int],
     change: int,
 ) -> Iterator[str]:
-    """The categories above or below `wnid` whose own labels explain the change of what they imply."""
+    """Yield the ancestors or descendants of `wnid` whose own label changes explain the change in its implied labels."""
     old_line, new_line = (getattr(side, where).get(wnid, frozenset()) for side in (before, after))
     gave = {}
     for other in old_line | new_line:
@@ -113,21 +113,21 @@ def _through(
 
 
 def _why(before: Side, after: Side, wnid: str) -> str:
-    """What became of all source categories of a dropped category, where that is one and the same."""
+    """Return the fate of a dropped category's source categories if all share one and none is used, else ""."""
     there = {after.mappings[key] for key in before.origins.get(wnid, ()) if key in after.mappings}
     fates = {_fate(mapped.fate) for mapped in there if not mapped.into}
     return f": {fates.pop()}" if len(fates) == 1 and not any(mapped.into for mapped in there) else ""
 
 
 def _within(side: Side, other: Side, wnid: str) -> set[str]:
-    """Where the source categories of a category are on the other side, if that has no such category; else nothing."""
+    """Return the categories of `other` that the source categories of `wnid` map to; empty if `other` has `wnid`."""
     if wnid in other.categories:
         return set()
     return {other.mappings[key].into for key in side.origins.get(wnid, ()) if key in other.mappings}
 
 
 def _switched(before: Side, after: Side, column: int, rule: str) -> Iterator[str]:
-    """Says where a rule gives labels on one side only."""
+    """Yield a message if a rule adds labels on one side only."""
     old, new = before.totals[column], after.totals[column]
     if old and not new:
         yield f"{rule} no more"
@@ -136,7 +136,7 @@ def _switched(before: Side, after: Side, column: int, rule: str) -> Iterator[str
 
 
 def _paired(before: Side, after: Side, wnid: str) -> Iterator[str]:
-    """The pairs that add a category, or one below it, on one side only."""
+    """Yield the pairs that add a category or one of its descendants on one side only."""
     targets = {wnid, *before.below.get(wnid, ()), *after.below.get(wnid, ())}
     used = [
         {key for key, pair in side.pairs.items() if not pair.vetoed and key[1] in targets}
@@ -151,7 +151,7 @@ def _paired(before: Side, after: Side, wnid: str) -> Iterator[str]:
 
 
 def _restated(before: Side, after: Side, wnid: str) -> Iterator[str]:
-    """The sources of a category that hold something else."""
+    """Yield the sources of a category whose content changed."""
     sources = {source for side in (before, after) for source, _ in side.origins.get(wnid, ())}
     for name in sorted(sources):
         old, new = before.sources.get(name), after.sources.get(name)

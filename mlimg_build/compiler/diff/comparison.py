@@ -1,4 +1,4 @@
-"""What differs between two sides: categories, mappings, parents, pairs, labels by rule, and the largest effects."""
+"""Compare two sides: categories, mappings, parents, pairs, labels by rule, and the largest effects."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
 EFFECTS = 20
 SPLITS = "splits"
 DUPLICATES = "duplicates"
-COPIED = "labels of copies"  # a single fact: which copies count, and with which labels
-STORED = "stored images"  # a single fact: the digest over all image shards
-NUMBERS = ("score", "share", "bound")  # that sides keep as they are written
+COPIED = "labels of copies"  # a head fact: the digest over which copies count and with which labels
+STORED = "stored images"  # a head fact: the digest over all image shards
+NUMBERS = ("score", "share", "bound")  # fields that sides store as text
 MAPPED = (
     "into",
     "fate",
@@ -40,12 +40,12 @@ MAPPED = (
     "relation",
     "score",
     "name",
-)  # of a mapping, the most telling first
+)  # compared fields of a mapping, the most important first
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A single fact that differs; None where a side has no such fact."""
+    """A head fact that differs; None if a side has no such fact."""
 
     what: str
     before: str | None
@@ -54,7 +54,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SourceChange:
-    """A source that is new, gone, or holds something else."""
+    """A source that was added, removed or changed."""
 
     name: str
     before: SourceFacts | None
@@ -63,9 +63,9 @@ class SourceChange:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A category that only one side has: its labels there, and what the other side does with what went into it.
+    """A category that only one side has: its labels there, and where its source categories go on the other side.
 
-    `sources` are (source, category, where it goes on the other side: an id, a fate, or "" where it is not known).
+    `sources` are (source, category, destination on the other side: a category id, a fate, or "" if it is unknown).
     """
 
     wnid: str
@@ -76,7 +76,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """A category whose source categories are spread over the `parts`, two or more categories, on the other side."""
+    """A category whose source categories belong to two or more categories, `parts`, on the other side."""
 
     wnid: str
     name: str
@@ -85,7 +85,7 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class ParentChange:
-    """A category of both sides with other parents; `above_*` are the categories of both that are or were above it."""
+    """A category of both sides whose parents changed; `above_*` are the changed ancestors that both sides have."""
 
     wnid: str
     name: str
@@ -97,7 +97,7 @@ class ParentChange:
 
 @dataclass(frozen=True, slots=True)
 class MappingChange:
-    """A source category that is decided otherwise, new or gone; `fields` are what differs."""
+    """A source category that was added, removed or mapped differently; `fields` are the fields that differ."""
 
     source: str
     category: str
@@ -108,7 +108,7 @@ class MappingChange:
 
 @dataclass(frozen=True, slots=True)
 class PairChange:
-    """A pair of co-occurring categories that is new, gone, refused or accepted, or as frequent no more."""
+    """A pair of co-occurring categories that was added, removed, vetoed or accepted, or whose frequency changed."""
 
     antecedent: str
     consequent: str
@@ -118,7 +118,7 @@ class PairChange:
 
 @dataclass(frozen=True, slots=True)
 class LabelChange:
-    """The labels of one rule: how many categories gained together, and how many lost."""
+    """The label counts of one rule: labels gained and lost, each summed over categories."""
 
     rule: str
     before: int
@@ -129,7 +129,7 @@ class LabelChange:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A category whose labels changed, by rule, and why, as far as that follows from the other differences."""
+    """A category whose label counts changed, by rule, and the causes that follow from the other differences."""
 
     wnid: str
     name: str
@@ -139,17 +139,16 @@ class Effect:
 
     @property
     def changes(self) -> dict[str, int]:
-        """The labels more (or, below 0, fewer) of each rule that gives another number."""
+        """The change in the label count of each rule whose count differs; negative for fewer labels."""
         return {rule: n for rule in COUNTED if (n := self.after[rule] - self.before[rule])}
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """All that differs between two sides; `names` has the name of every category that is mentioned.
+    """All differences between two sides; `names` has the name of every category of either side.
 
-    `labels` and `effects` count by category and are empty where `counted` is False: the sides hold
-    different fractions.
-    `entries` compares image by image, where both sides are datasets of the same images.
+    `labels` and `effects` count by category and are empty if `counted` is False: the sides hold different fractions.
+    `entries` compares image by image if both sides are datasets of the same images.
     """
 
     before: str
@@ -166,11 +165,11 @@ class Differences:
     pairs: tuple[PairChange, ...]
     counted: bool
     labels: tuple[LabelChange, ...]
-    categories_changed: int  # whose labels are other in number
+    categories_changed: int  # categories whose label counts differ
     effects: tuple[Effect, ...]
     entries: Entries | None
     names: Mapping[str, str]
-    stored_known: bool = True  # whether both sides know what is stored of their images
+    stored_known: bool = True  # whether both sides know the digests of their stored images
 
     @property
     def different(self) -> bool:
@@ -183,12 +182,12 @@ class Differences:
 
     @property
     def level(self) -> str:
-        """What the change is to users of the data: "major", "minor" or "patch".
+        """The semantic level of the change for users of the data: "major", "minor" or "patch".
 
-        Major takes away or gives another meaning: categories dropped, merged or split, parents lost, source categories
-        that go elsewhere or nowhere, fewer images or as many that are not stored as they were or lie in other splits,
-        labels turned. Minor adds to the data or changes labels, also by what is done with copies. A patch changes
-        neither, as far as both sides know: `stored_known` says whether they know what is stored of images.
+        A major change removes data or changes its meaning: categories dropped, merged or split, parents or ancestors
+        lost, source categories mapped elsewhere or nowhere, fewer images, equally many images with other stored bytes
+        or other splits, labels turned. A minor change adds data or changes labels, also through the handling of copies.
+        A patch does neither, as far as both sides know: `stored_known` tells whether both know their stored images.
         """
         elsewhere = any(
             row.before and row.before.into and _into(row.after) != row.before.into for row in self.mappings
@@ -230,7 +229,7 @@ def _into(mapped: Mapped | None) -> str | None:
 
 
 def compare(before: Side, after: Side, entries: Entries | None = None) -> Differences:
-    """The differences from `before` to `after`; what only one side knows is not compared."""
+    """Return the differences from `before` to `after`; facts that only one side knows are not compared."""
     counted = before.whole == after.whole
     changed = _label_changes(before, after) if counted else {}
     largest = sorted(changed, key=lambda wnid: (-sum(map(abs, changed[wnid])), wnid))[:EFFECTS]
@@ -287,7 +286,7 @@ def _sources(before: Side, after: Side) -> Iterator[SourceChange]:
 
 
 def _only(side: Side, other: Side) -> Iterator[Found]:
-    """The categories of `side` that `other` lacks."""
+    """Yield the categories of `side` that `other` lacks."""
     for wnid in sorted(side.categories.keys() - other.categories.keys()):
         goes = []
         for source, category in side.origins.get(wnid, ()):
@@ -298,7 +297,7 @@ def _only(side: Side, other: Side) -> Iterator[Found]:
 
 
 def _gathered(spread: Side, gathered: Side) -> Iterator[Gathered]:
-    """The categories of `gathered` that hold source categories of two or more categories of `spread`."""
+    """Yield the categories of `gathered` with source categories from two or more categories of `spread`."""
     for wnid, keys in sorted(gathered.origins.items()):
         parts = {spread.mappings[key].into for key in keys if key in spread.mappings} - {""}
         if len(parts) > 1:
@@ -346,14 +345,14 @@ def _pairs(before: Side, after: Side) -> Iterator[PairChange]:
 
 
 def _kind(change: PairChange) -> int:
-    """New and gone pairs come first, then refused and accepted ones, then other shares."""
+    """Return the sort rank of a change: added or removed pairs, then changed vetoes, then changed shares."""
     if change.before is None or change.after is None:
         return 0
     return 1 if change.before.vetoed != change.after.vetoed else 2
 
 
 def _label_changes(before: Side, after: Side) -> dict[str, tuple[int, ...]]:
-    """The labels more or fewer by `COUNTED`, of every category where there are any."""
+    """Return the change in label counts, in the order of `COUNTED`, of every category that has one."""
     found = {}
     for wnid in before.categories.keys() | after.categories.keys():
         pairs = zip(before.labels(wnid), after.labels(wnid), strict=True)
@@ -382,7 +381,7 @@ def _effect(before: Side, after: Side, wnid: str) -> Effect:
 
 
 def as_json(found: Differences) -> dict[str, Any]:
-    """The differences as one object of plain values, with `different` first."""
+    """Return the differences as one dict of JSON-compatible values, with `different` first."""
     told = asdict(found)
     told["effects"] = [{**asdict(effect), "changes": effect.changes} for effect in found.effects]
     for change in (*told["mappings"], *told["pairs"]):

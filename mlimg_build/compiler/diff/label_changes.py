@@ -1,4 +1,4 @@
-"""Two datasets of the same images, label by label: what was gained, lost, turned or given another origin."""
+"""Compare two datasets of the same images label by label: gained, lost, turned or of another origin."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mlimg_build.labels import RULES
 
 __all__ = ["Entries", "compare_entries"]
 
-SHOWN = 5  # images that are named
+SHOWN = 5  # example images
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Counts of labels, exact, by image: gained and lost by rule and state, the others by what differs.
+    """Exact counts of changed labels, compared per image: gained and lost by rule and state, turned, of other origin.
 
-    A label `turned` where present became absent or the reverse; it has another origin where its confidence, rule,
-    or the category that it came through differs. `images` have any such label, of all that were compared.
+    A label is `turned` if present became absent or the reverse; it has another origin if its confidence, rule, or the
+    category that it came through differs. `images` counts the images with any such label, of all `compared`.
     """
 
     compared: int
@@ -39,7 +39,7 @@ class Entries:
 
 
 def compare_entries(before: Dataset, after: Dataset) -> Entries | None:
-    """The labels of two datasets compared, one shard at a time; None where they do not hold the same images."""
+    """Compare the labels of two datasets shard by shard; return None if they do not hold the same images."""
     shapes = [
         {name: split.first_image.tolist() for name, split in dataset.splits.items()}
         for dataset in (before, after)
@@ -60,7 +60,7 @@ def compare_entries(before: Dataset, after: Dataset) -> Entries | None:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The labels of one shard: `key` tells image and category, sorted; `column` is a position in `COUNTED`."""
+    """The labels of one shard, sorted by `key` (image and category combined); `column` is a position in `COUNTED`."""
 
     key: npt.NDArray[np.int64]
     column: npt.NDArray[np.int64]
@@ -71,7 +71,7 @@ class _Block:
 
 
 def _block(dataset: Dataset, split: Split, shard: int, wnids: list[str]) -> _Block:
-    """The labels of a shard, with categories numbered as in `wnids`."""
+    """Return the labels of a shard, with categories numbered as in `wnids`."""
     number = np.searchsorted(wnids, dataset.categories.wnid)
     spans = split.spans("labels", shard).astype(np.int64)
     names = ("category", "state", "confidence", "rule", "via")
@@ -98,7 +98,7 @@ class _Tally:
         self.examples: list[str] = []
 
     def add(self, ids: list[str], old: _Block, new: _Block) -> None:
-        """Counts one shard."""
+        """Count the changes of one shard."""
         _, at, to = np.intersect1d(old.key, new.key, assume_unique=True, return_indices=True)
         lost, gained = np.ones(len(old.key), bool), np.ones(len(new.key), bool)
         lost[at], gained[to] = False, False
@@ -120,7 +120,7 @@ class _Tally:
         self.examples += [ids[i] for i in touched[: SHOWN - len(self.examples)].tolist()]
 
     def entries(self) -> Entries:
-        """What was counted."""
+        """Return the counts so far."""
         gained, lost = (
             {rule: count for rule, count in zip(COUNTED, counts.tolist(), strict=True) if count}
             for counts in (self.gained, self.lost)

@@ -1,4 +1,4 @@
-"""Sides of a comparison as they are read: from a spec that is planned, a lock, or a dataset."""
+"""Load the sides of a comparison from a spec (which is planned), a lock or a dataset."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ COPIED_COLUMNS = {
     "members": ("id", "id_stop"),
     "labels": ("start", "stop", "category", "state", "confidence"),
 }
-"""What of the tables of copies says which images count, and with which labels."""
+"""The columns of the copy tables that determine which images count and with which labels."""
 
 
 def compare_paths(
     before: Path, after: Path, out: Path, backend: Backend, watcher: Watcher | None = None
 ) -> Differences:
-    """What differs between what lies at two paths; two datasets of the same images image by image too.
+    """Compare the specs, locks or datasets at two paths; two datasets of the same images also image by image.
 
-    Raises as `side_of` does, for a wrong path before anything is worked out.
+    Raises the errors of `side_of`; for a wrong path, before anything is computed.
     """
     kinds = [kind_of(path) for path in (before, after)]
     entries = None
@@ -48,9 +48,9 @@ def compare_paths(
 
 
 def side_of(path: Path, out: Path, backend: Backend, watcher: Watcher | None = None) -> Side:
-    """What lies at `path` as a side; the labels of a spec are worked out into `out`, and no image is read.
+    """Return the side at `path`; the labels of a spec are computed into the store in `out`, and no image is read.
 
-    Raises `BuildError` for what is none of the three, else what reading it raises.
+    Raises `BuildError` if `path` is no spec, lock or dataset, and the errors of reading it.
     """
     kind = kind_of(path)
     if kind == "dataset":
@@ -62,7 +62,7 @@ def side_of(path: Path, out: Path, backend: Backend, watcher: Watcher | None = N
 
 
 def kind_of(path: Path) -> str:
-    """`spec`, `lock` or `dataset`, by what is there and by its name. Raises `BuildError` for anything else."""
+    """Return `spec`, `lock` or `dataset` by the content and name of `path`. Raises `BuildError` for anything else."""
     if path.is_dir():
         if (path / "zarr.json").exists() or path.suffix == ".zarr":
             return "dataset"
@@ -78,7 +78,7 @@ def kind_of(path: Path) -> str:
 
 
 def side_of_lock(locked: Locked, title: str, kind: str = "lock") -> Side:
-    """A lock as a side. Raises `BuildError` `lock-damaged` where its numbers are none."""
+    """Return a lock as a side. Raises `BuildError` `lock-damaged` for invalid values or a cycle of parents."""
     try:
         side = _side_of_lock(locked, title, kind)
         _ = side.above  # a cycle of parents shows here
@@ -138,7 +138,7 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
 
 
 def _head(told: dict[str, Any]) -> dict[str, str]:
-    """The single facts that a side tells; digests in full."""
+    """Return the head facts that a side has; digests in full."""
     wordnet = told["wordnet"]
     facts = {
         "name": told["name"],
@@ -154,12 +154,12 @@ def _head(told: dict[str, Any]) -> dict[str, str]:
 
 
 def _copies(told: dict[str, Any] | None) -> str | None:
-    """How many copies a dataset has; None where a side does not tell."""
+    """Return the number of copies and of distinct files as text; None if the side has none recorded."""
     return None if told is None else f"{told['images']:,} of {told['groups']:,} files"
 
 
 def side_of_dataset(dataset: Dataset, title: str) -> Side:
-    """A dataset as a side: its label columns are counted one shard at a time, no image is read."""
+    """Return a dataset as a side; its label columns are counted one shard at a time, and no image is read."""
     told, categories = dataset.attributes, dataset.categories
     counted = _counted(dataset)
     names = _told_apart(categories.names, categories.wnid)
@@ -210,7 +210,7 @@ def _by_split(shards: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _of_copies(dataset: Dataset) -> str:
-    """sha256 over what is known of images with copies: which of them count, and with which labels."""
+    """Return the sha256 over the copy tables: which images count, and with which labels."""
     copies, digest = dataset.copies, sha256()
     for table, names in COPIED_COLUMNS.items():
         columns = copies.table(table)
@@ -220,7 +220,7 @@ def _of_copies(dataset: Dataset) -> str:
 
 
 def _stored(digests: Iterable[str]) -> str:
-    """One digest over those of the image shards, "" where one of them is not known."""
+    """Return one digest over those of the image shards, "" if one of them is unknown or there is none."""
     listed = list(digests)
     return sha256("\n".join(listed).encode()).hexdigest() if listed and all(listed) else ""
 
@@ -234,7 +234,7 @@ def _mappings(dataset: Dataset) -> dict[Key, Mapped]:
 
 
 def _counted(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """int64[categories, 5]: the labels of each category in the order of `COUNTED`."""
+    """Return int64[categories, 5]: the label counts of each category in the order of `COUNTED`."""
     n = len(dataset.categories)
     column = np.array([COLUMN[rule] for rule in dataset.rules], np.int64)
     total = np.zeros(n * len(COUNTED), np.int64)
@@ -249,6 +249,6 @@ def _counted(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _told_apart(names: list[str], wnids: list[str]) -> list[str]:
-    """The names, with the id where several categories have one name."""
+    """Return the names, with the id appended where several categories share a name."""
     times = Counter(names)
     return [f"{name} {wnid}" if times[name] > 1 else name for name, wnid in zip(names, wnids, strict=True)]

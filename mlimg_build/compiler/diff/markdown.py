@@ -1,4 +1,4 @@
-"""Differences as GitHub-flavoured Markdown for a pull request."""
+"""Render differences as GitHub-flavoured Markdown for a pull request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlimg_build.printable import printable
 
 __all__ = ["as_markdown"]
 
-ROWS = 50  # of one table
+ROWS = 50  # most rows of one table
 LONGEST = 60_000  # GitHub refuses a comment of more than 65,536 characters
 SPECIAL = str.maketrans(
     {"|": "\\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -22,7 +22,7 @@ LINKS = re.compile(r"@(?=\w)|#(?=\d)|\bGH-(?=\d)|\b[a-z][a-z0-9+.-]*:(?=//)|\bww
 
 
 def as_markdown(found: Differences, rows: int = ROWS) -> str:
-    """A heading, one sentence, and the tables; of each table at most so many `rows`, fewer where GitHub needs it."""
+    """Return a heading, one sentence and tables of at most `rows` rows each, fewer if GitHub would refuse it."""
     text = _written(found, rows)
     while len(text) > LONGEST and rows > 1:
         rows //= 2
@@ -53,7 +53,7 @@ def _open(section: Section, rows: int) -> Iterator[str]:
 
 def _folded(section: Section, rows: int) -> Iterator[str]:
     yield f"<details><summary>{section.title} ({len(section.rows):,})</summary>"
-    yield ""  # GitHub reads a table inside HTML only after an empty line
+    yield ""  # GitHub renders a table inside HTML only after an empty line
     yield from _table(section, rows)
     yield from ("", "</details>")
 
@@ -71,10 +71,10 @@ def _row(cells: Sequence[str], *, escape: bool = True) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The text as Markdown shows it letter by letter, also in a cell of a table.
+    """Return the text escaped so that Markdown shows it literally, also in a table cell.
 
-    Who names a category calls nobody, closes no issue and links nowhere: GitHub looks for `@name`, `#1` and addresses
-    in the text of a comment, which an empty HTML comment splits.
+    Names from the data must not mention users, refer to issues or create links: GitHub looks for `@name`, `#1` and
+    addresses in the text of a comment, so an empty HTML comment is inserted into each.
 
     >>> _escaped("a|b *c* n0_1")
     'a\\\\|b \\\\*c\\\\* n0\\\\_1'

@@ -1,4 +1,4 @@
-"""Differences as a reviewer reads them: one sentence, then tables, the same for a terminal and a pull request."""
+"""Format differences for reviewers: one sentence, then tables, the same for a terminal and a pull request."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ RULES = {
     "absent_stated": "stated absent",
     "absent_implied": "implied absent",
 }
-SEVERAL = 6  # categories or source categories that one cell names
+SEVERAL = 6  # most categories or source categories listed in one cell
 HEX = re.compile(r"\b[0-9a-f]{40,}\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table with its heading; `right` are the columns of numbers, `folded` ones are details."""
+    """A table with its heading; `right` are the right-aligned columns of numbers, `folded` sections are details."""
 
     title: str
     columns: tuple[str, ...]
@@ -43,7 +43,7 @@ class Section:
 
 
 def summary(found: Differences) -> str:
-    """One sentence without a full stop that says what differs.
+    """Return one sentence, without a full stop, that summarizes the differences.
 
     >>> counted(1, "category dropped", "categories dropped"), counted(2_000, "label", "labels")
     ('1 category dropped', '2,000 labels')
@@ -87,17 +87,17 @@ def summary(found: Differences) -> str:
 
 
 def unlike(found: Differences) -> bool:
-    """Whether nothing can be said of labels, because the sides hold other fractions of them."""
+    """Return whether labels cannot be compared because the sides hold different fractions."""
     return not found.counted and found.entries is None
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """A count with its word."""
+    """Return a count with its noun, singular or plural."""
     return f"{count:,} {one if count == 1 else many}"
 
 
 def sections(found: Differences) -> tuple[Section, ...]:
-    """The tables of what differs, the most telling first; none where nothing does."""
+    """Return the tables of the differences, the most important first; empty if there are none."""
     made = (
         _facts(found),
         _categories(found),
@@ -123,7 +123,7 @@ def _facts(found: Differences) -> Section:
 
 
 def _short(value: str | None) -> str:
-    """The value with its digests cut to what tells them apart."""
+    """Return the value with its digests cut to 12 characters."""
     return "none" if value is None else HEX.sub(lambda found: f"{found[0][:12]}…", value)
 
 
@@ -164,7 +164,7 @@ def _categories(found: Differences) -> Section:
 
 
 def _called(name: str, wnid: str) -> str:
-    """A category by name and id; some names hold the id, where nothing else tells them apart."""
+    """Return a category by name and id; names that are ambiguous already contain the id."""
     return name if wnid in name else f"{name} {wnid}"
 
 
@@ -173,7 +173,7 @@ def _number(labels: Mapping[str, int]) -> str:
 
 
 def _goes(row: Found, names: Mapping[str, str], where: str) -> str:
-    """Where each source category is on the other side."""
+    """Return where each source category is on the other side, as text."""
     told = []
     for source, category, to in row.sources:
         place = f"{where} {names[to]}" if to in names else to or "only on this side"

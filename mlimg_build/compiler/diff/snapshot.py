@@ -1,4 +1,4 @@
-"""One side of a comparison: what a spec, a lock or a dataset says was decided, whichever of them said it."""
+"""One side of a comparison: the decisions of a spec, a lock or a dataset in one common form."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ COLUMN = {  # rule → the positions in `COUNTED` of its labels present and abse
 }
 
 Key = tuple[str, str]
-"""A source and its id of a category, or the two categories of a pair."""
+"""A source and the id of one of its categories, or the two categories of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """A source's catalog by its digest, and how much is in it; None where the side does not say."""
+    """The digest and the sizes of a source's catalog; None if the side does not know a size."""
 
     digest: str
     images: int | None = None
@@ -34,7 +34,7 @@ class SourceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category: its ids, its parents (sorted), and its labels in the order of `COUNTED`."""
+    """A category: its id, name, parents (sorted), and label counts in the order of `COUNTED`."""
 
     wnid: str
     name: str
@@ -44,9 +44,9 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """What became of a source category: `into` is the category that its labels count for, "" where they do not.
+    """How a source category is mapped: `into` is the category that its labels count for, "" if they do not count.
 
-    `wnid` is where it would go also where its labels do not count. None is what the side does not say.
+    `wnid` is the category it is mapped to even if its labels do not count. Fields that the side does not know are None.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A pair of co-occurring categories: its share, the bound of that, and whether people refuse it."""
+    """A pair of co-occurring categories: its share, the lower bound of the share, and whether it is vetoed."""
 
     share: str
     bound: str
@@ -70,9 +70,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Side:
-    """One side. `head` holds single facts by name; `whole` says of what fraction of the shards its labels are.
+    """One side of a comparison. `head` holds single facts by name; those that the side does not know are left out.
 
-    Facts that only some sides know are left out of `head`; `vetoes` says whether refused pairs are among `pairs`.
+    `vetoes` tells whether vetoed pairs are among `pairs`.
     """
 
     title: str
@@ -89,18 +89,18 @@ class Side:
     stored: str = ""  # sha256 over the digests of all image shards; "" where the side does not know them all
 
     def name(self, wnid: str) -> str | None:
-        """The name of a category, None where the side has no such category."""
+        """Return the name of a category, None if the side has no such category."""
         found = self.categories.get(wnid)
         return found.name if found else None
 
     def labels(self, wnid: str) -> tuple[int, ...]:
-        """The labels of a category by `COUNTED`; zeros where the side has no such category."""
+        """Return the label counts of a category in the order of `COUNTED`; zeros if the side has no such category."""
         found = self.categories.get(wnid)
         return found.labels if found else (0,) * len(COUNTED)
 
     @cached_property
     def totals(self) -> tuple[int, ...]:
-        """The labels of all categories together, by `COUNTED`."""
+        """The label counts summed over all categories, in the order of `COUNTED`."""
         columns = zip(*(category.labels for category in self.categories.values()), strict=True)
         return tuple(sum(column) for column in columns) or (0,) * len(COUNTED)
 
@@ -115,7 +115,10 @@ class Side:
 
     @cached_property
     def above(self) -> dict[str, frozenset[str]]:
-        """Every category above each; parents that are no category are left out. `CycleError`, a `ValueError`."""
+        """The ancestors of each category; parents that are no category are left out.
+
+        Raises `graphlib.CycleError`, a `ValueError`, if the parents form a cycle.
+        """
         parents = {
             wnid: [parent for parent in category.parents if parent in self.categories]
             for wnid, category in self.categories.items()
@@ -127,7 +130,7 @@ class Side:
 
     @cached_property
     def below(self) -> dict[str, frozenset[str]]:
-        """Every category below each category."""
+        """The descendants of each category."""
         found: dict[str, set[str]] = {wnid: set() for wnid in self.categories}
         for wnid, ancestors in self.above.items():
             for ancestor in ancestors:
@@ -136,5 +139,5 @@ class Side:
 
     @property
     def implied_pairs(self) -> int:
-        """The (category, ancestor) pairs of the hierarchy."""
+        """The number of (category, ancestor) pairs of the hierarchy."""
         return sum(len(ancestors) for ancestors in self.above.values())

@@ -1,1 +1,1 @@
-"""What to look at before one trusts the labels."""
+"""Find what people should review before they trust the labels."""

@@ -1,4 +1,4 @@
-"""Who contradicts whom: pairs of statements that exclude each other, summed up over images."""
+"""Contradictions between sources: pairs of mutually exclusive statements, counted over images."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ STANDS = {1: "presence", -1: "absence", 0: "neither", 2: "each for its copy"}
 
 
 def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None) -> list[tuple[Any, ...]]:
-    """Rows of `COLUMNS`, the most frequent first: the categories, whose lists said so, how sure, what stands.
+    """Return rows of `COLUMNS`, the most frequent first: the categories, the lists that state them, what stands.
 
-    `how` is "people" where people said both, "machine" where a machine said what is present, and "copy" where one
-    source denies what another says of a copy of the same image: `images` are then files, of which `merged` (worked out
-    where it is not given) says what stands, or, where the spec does not merge copies, pairs of copies, of which each
-    keeps its own labels. Only shards whose labels are made count, for copies only those whose images are there. Memory:
-    the contradictions of one shard, and the statements about copies, or the labels of shards with copies.
+    `how` is "people" if people stated both, "machine" if a machine stated the presence, and "copy" if the absence is
+    stated of one copy of an image and the presence of another. For copies `images` counts files, and `merged` (computed
+    if it is not given) decides what stands; if the spec does not merge copies, it counts pairs of copies, each of which
+    keeps its own labels. Only shards whose labels are built count; for copies, only those whose images are built.
+    Memory: the contradictions of one shard, and the statements about copies, or the labels of shards with copies.
     """
     spec, facts, catalogs = plan.loaded.spec, plan.facts, plan.inputs.catalogs
     counted: dict[tuple[Any, ...], int] = defaultdict(int)
@@ -94,14 +94,14 @@ def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None)
 def _within_files(
     catalogs: Sequence[Catalog], facts: Facts, merged: MergedCopies
 ) -> Iterator[tuple[tuple[Any, ...], int, str]]:
-    """What is said to be absent from one copy of a file and present in another, in how many files, and what stands."""
+    """Yield (key, 1, example) of each distinct contradiction between copies of a file; the key tells what stands."""
     columns = {name: np.asarray(values).tolist() for name, values in merged.tables.contradictions.items()}
     ids = merged.tables.members["id"]
     for start, stop in zip(columns["start"], columns["stop"], strict=True):
         found: dict[tuple[Any, ...], str] = {}
         for i in range(start, stop):
             one, other = columns["absent_member"][i], columns["present_member"][i]
-            if one != other:  # else it is one of the image's own, and counted there
+            if one != other:  # else it is a contradiction within one image, which is counted with its shard
                 denied = _who(catalogs, facts, columns["absent_mapping"][i], columns["absent_record"][i])
                 stated = _who(catalogs, facts, columns["present_mapping"][i], columns["present_record"][i])
                 key = (
@@ -119,7 +119,7 @@ def _within_files(
 def _between_copies(
     catalogs: Sequence[Catalog], facts: Facts, groups: CopiesByDigest, store: Store
 ) -> Iterator[tuple[tuple[Any, ...], int, str]]:
-    """What is stated to be absent from one copy of an image and present in another, how often, and of which first."""
+    """Yield (key, count, example) of labels stated absent from one copy of an image and present in another."""
     names = ("start", "stop", "category", "state", "rule", "via", "mapping", "record")
     read: dict[str, dict[str, npt.NDArray[Any]] | None] = {}
 
@@ -150,7 +150,7 @@ def _between_copies(
 
 
 def _who(catalogs: Sequence[Catalog], facts: Facts, mapping: int, record: int) -> str:
-    """The source and the list that a statement stands in."""
+    """Return the source of a statement and, if it has one, its list, as `source/list`."""
     catalog = catalogs[facts.rows[mapping].source]
     lists: Sequence[str] = catalog.lists
     number, _ = place_of(record)

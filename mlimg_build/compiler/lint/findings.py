@@ -1,4 +1,4 @@
-"""`mlimg lint`: what in the categories and rules of a spec people should look at before they trust its labels."""
+"""`mlimg lint`: find what people should review in the categories and rules of a spec before they trust its labels."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ PART_COLUMNS = ("part", "whole", "part_name", "whole_name", "circular")
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """Lists beside folders, findings about categories, rules without effect, contradictions, copies, the hierarchy."""
+    """The result of a lint: findings about categories, unused rules, contradictions, copies, pairs, the hierarchy."""
 
-    joins: tuple[Problem, ...]  # where lists and folders do not meet
+    joins: tuple[Problem, ...]  # mismatches between lists and folders of images
     findings: tuple[Finding, ...]
     unused: tuple[Problem, ...]
     unused_categories: tuple[UnusedCategory, ...]
@@ -57,17 +57,15 @@ class Lint:
     left_out: dict[str, int]  # images by reason
     contradictions: list[tuple[Any, ...]]
     copies: tuple[CopyFinding, ...]
-    copied: dict[
-        str, Any
-    ]  # the copies in numbers, as a dataset's attribute has them; empty where no image is built
-    pairs: tuple[PairRow, ...]  # that are doubtful, whatever becomes of them
+    copied: dict[str, Any]  # the counts of copies as in the dataset's attribute; empty if no image is built
+    pairs: tuple[PairRow, ...]  # the doubtful ones, used or not
     shape: dict[str, Any]
     names: dict[str, str]
-    kinds: dict[str, str]  # what each kind of finding is, and what its count counts
+    kinds: dict[str, str]  # kind of finding → what it means and what its count counts
 
 
 def lint_plan(plan: Plan, store: Store) -> Lint:
-    """What there is to say about a plan whose labels are all in the store."""
+    """Return the findings about a plan whose labels are all in the store."""
     spec, facts = plan.loaded.spec, plan.facts
     wnids, hierarchy = facts.vocabulary.wnids, facts.hierarchy
     names = distinct_names(plan.graph, wnids)
@@ -111,7 +109,10 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
 
 
 def part_rows(graph: NounGraph, wnids: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every part of a whole inside the vocabulary, for an allow-list: `circular` marks those that go round."""
+    """Return rows of `PART_COLUMNS` of every part and whole in the vocabulary, for an allow-list.
+
+    `circular` is "x" for those that would form a cycle, else "".
+    """
     pairs = part_pairs(graph, wnids)
     round_ = {*circular_parts(graph, pairs)}
     return [
@@ -121,7 +122,7 @@ def part_rows(graph: NounGraph, wnids: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _shared(hierarchy: Hierarchy, work: Sequence[ShardWork], store: Store) -> npt.NDArray[np.int64]:
-    """The images that carry both ends of each edge of the hierarchy, counted shard by shard."""
+    """Return the number of images that carry both ends of each edge of the hierarchy, counted shard by shard."""
     total = np.zeros(hierarchy.parents.nnz, np.int64)
     for one in work:
         columns = read_labels(store.path(one.labels), "labels", ("start", "stop", "state", "category"))

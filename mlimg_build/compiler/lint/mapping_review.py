@@ -1,4 +1,4 @@
-"""`mlimg map`: the decisions about source categories as a CSV that people review and keep beside the spec."""
+"""`mlimg map`: write the mapping decisions about source categories as a CSV that people review and keep."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ ALTERNATIVES = 5
 
 
 def review_rows(spec: Spec, facts: Facts, graph: NounGraph) -> list[tuple[str, ...]]:
-    """One row a source category that a name or a person decided: those in doubt, then the least certain and frequent.
+    """Return one row per source category that needs a review or has one, in the order of `COLUMNS`.
 
-    Categories that their source gives a WordNet id need no review and are left out.
+    Unreviewed rows come first: doubtful names, then the lowest scores, then the most images. Categories that their
+    source gives a WordNet id need no review and are left out, as are excluded ones without a reviewer.
     """
     doubts = _doubts(spec, facts)
     return [
@@ -55,11 +56,11 @@ def review_rows(spec: Spec, facts: Facts, graph: NounGraph) -> list[tuple[str, .
 
 
 def write_review(spec: Spec, facts: Facts, graph: NounGraph, path: Path) -> tuple[int, int]:
-    """Writes the rows to `path`; returns their number and how many of them a person has confirmed.
+    """Write the rows to `path`; return their number and how many of them have a reviewer.
 
-    What people wrote into `path` stays: signed rows, also about categories that no source has today; a synset or
-    relation that somebody corrected and has not signed yet; columns that are not ours. What mlimg itself wrote at
-    another time is replaced. Raises `SpecError` `not-replaceable` where `path` is no such CSV.
+    What people wrote into `path` is kept: signed rows, also about categories that no source has any more; a synset or
+    relation that was corrected and is not signed yet; extra columns. Everything that mlimg wrote earlier is replaced.
+    Raises `SpecError` `not-replaceable` if `path` is no such CSV.
     """
     extra, there = _there(path)
     decisions = {(row.decision.source, row.decision.id): row.decision for row in facts.vocabulary.placed}
@@ -81,7 +82,7 @@ def write_review(spec: Spec, facts: Facts, graph: NounGraph, path: Path) -> tupl
 
 
 def review_records(spec: Spec, facts: Facts, graph: NounGraph) -> list[dict[str, Any]]:
-    """The same rows as plain values: numbers are numbers, None is what there is not."""
+    """Return the rows of `review_rows` as dicts of plain values: numbers as numbers, None for what is missing."""
     doubts = _doubts(spec, facts)
     records = []
     for row in _wanted(facts, doubts):
@@ -109,7 +110,7 @@ def review_records(spec: Spec, facts: Facts, graph: NounGraph) -> list[dict[str,
 
 
 def for_review(loaded: LoadedSpec) -> LoadedSpec:
-    """The spec as `mlimg map` reads it: a mapping file that is not there decides nothing yet, doubts stop nothing."""
+    """Return the spec as `mlimg map` uses it: a missing mapping file is ignored, and doubts are warnings only."""
     mapping = loaded.spec.vocabulary.mapping
     softer: dict[str, Any] = {
         name: "warn" for name in ("unreviewed", "unresolved") if getattr(mapping, name) == "error"
@@ -121,7 +122,7 @@ def for_review(loaded: LoadedSpec) -> LoadedSpec:
 
 
 def _doubts(spec: Spec, facts: Facts) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Why a name may well mean something else, for each category of which that is so."""
+    """Return (source, category) → the reasons why its name may mean something else."""
     placed = facts.vocabulary.placed
     said: dict[tuple[str, str], tuple[str, ...]] = {}
     for row in near_ties(placed, accepted_from(spec.vocabulary.mapping)):
@@ -164,7 +165,7 @@ def _row(graph: NounGraph, row: MappedCategory, doubts: Sequence[str]) -> tuple[
 
 
 def _order(row: MappedCategory, doubtful: bool) -> tuple[bool, bool, float, int, str, str]:
-    """What people decided stands last, the names in doubt first."""
+    """Return the sort key: reviewed rows last, doubtful names first, then low scores and many images."""
     decision = row.decision
     return (
         bool(decision.reviewer),
@@ -177,7 +178,7 @@ def _order(row: MappedCategory, doubtful: bool) -> tuple[bool, bool, float, int,
 
 
 def _there(path: Path) -> tuple[list[str], dict[tuple[str, str], dict[str, str]]]:
-    """The columns of a review that are people's own, and its rows by source and category; nothing without a file."""
+    """Return the extra columns of an existing review, and its rows by (source, category); both empty without a file."""
     if not path.exists():
         return [], {}
     text = text_of(path, "the review of the mapping, which would be replaced,")

@@ -1,4 +1,4 @@
-"""Rules of a spec that never fired: they name what is not there, or change nothing."""
+"""Find rules of a spec without effect: they name something that does not exist, or change nothing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ __all__ = ["unused_rules"]
 
 
 def unused_rules(plan: Plan, store: Store) -> tuple[Problem, ...]:
-    """One warning a rule of the spec, or of a list that it names, that had no effect; each with its line.
+    """Return one warning, with its place, per rule of the spec or of a list it names that had no effect.
 
-    Rules of annotation are judged where the labels of all shards are there.
+    Annotation rules are checked only if the labels of all shards are built.
     """
     loaded, facts, graph = plan.loaded, plan.facts, plan.graph
     found = [*_vocabulary(loaded, facts, graph), *_sources(loaded, facts), *_lists(loaded, facts, graph)]
@@ -150,7 +150,7 @@ def _annotation(
 def _copies_contradict(
     spec: Spec, facts: Facts, rows: RowIndex, work: Sequence[ShardWork], store: Store
 ) -> bool:
-    """Whether copies of one image contradict each other, as far as images are built, and the spec merges them."""
+    """Return whether the spec merges copies and copies of one image, among the built ones, contradict each other."""
     if spec.duplicates.exact != "merge":
         return False
     groups = ordered_groups(groups_of_copies(spec, work, store))

@@ -1,1 +1,1 @@
-"""The lock: what was decided, as small files that people review."""
+"""The lock: the decisions of a build as small files that people review."""

@@ -1,4 +1,4 @@
-"""Whether what is decided and built is what a lock says."""
+"""Check that the current decisions and the built shards match a lock."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["prove_shards", "refuse_changes"]
 
 
 def refuse_changes(locked: Locked, now: Locked, folder: Path, *, whole: bool) -> None:
-    """Raises `LockChanged` with everything in which the lock in `folder` differs from what is decided now.
+    """Raise `LockChanged` with every difference between the lock in `folder` and the current decisions, if any.
 
-    `whole` as by `lock_reader.changes`. Where the spec's version does not tell the two apart, that is said too.
+    `whole` is passed to `lock_reader.changes`. An unchanged version of the spec is reported as well.
     """
     found = changes(locked, now, whole=whole)
     version = now.head.get("version")
@@ -30,9 +30,9 @@ def refuse_changes(locked: Locked, now: Locked, folder: Path, *, whole: bool) ->
 
 
 def prove_shards(work: Sequence[ShardWork], store: Store, locked: Locked, folder: Path) -> ProvedShards:
-    """Compares the digests of shards that are built with those in the lock in `folder`.
+    """Compare the digests of the built shards with those in the lock in `folder`; return how many match.
 
-    Raises `LockChanged` with every result that has another digest than the lock gives it.
+    Raises `LockChanged` with every result whose digest differs from the one in the lock.
     """
     found, proved = [], 0
     for one in work:

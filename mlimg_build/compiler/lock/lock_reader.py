@@ -1,4 +1,4 @@
-"""A lock that is there: read, also where a merge left it in conflict, and compared with what would be decided now."""
+"""Read an existing lock, even one with merge conflicts, and compare it with the current decisions."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 LOCK_FORMAT = 4
-KEY = 16  # hex digits of a key that a lock shows
+KEY = 16  # hex digits of a key that a lock contains
 MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
-SHOWN = 5  # rows of one file that a list of changes names
+SHOWN = 5  # rows of one file listed among the changes
 
 FILES: dict[str, tuple[str, ...]] = {
     "lock.yaml": (),
@@ -84,14 +84,14 @@ COUNTED = ("stated", "implied", "cooccurring", "absent_stated", "absent_implied"
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What a lock says: its head, and the rows of each of its CSVs by column."""
+    """The content of a lock: its head (`lock.yaml`), and the rows of each of its CSVs by column."""
 
     head: dict[str, Any]
     tables: dict[str, list[dict[str, str]]]
 
     @property
     def digests(self) -> dict[tuple[str, str, str], str]:
-        """(images or labels, SPLIT/SHARD, key) → digest, of every shard whose digest the lock knows."""
+        """(`images` or `labels`, SPLIT/SHARD, key) → digest of every result whose digest the lock knows."""
         return {
             (kind, f"{row['split']}/{row['shard']}", row[f"{kind}_key"]): row[f"{kind}_digest"]
             for row in self.tables["shards.csv"]
@@ -106,20 +106,23 @@ class Locked:
 
     @property
     def image_keys(self) -> dict[tuple[str, int], str]:
-        """(split, number of the shard) → the first digits of the key of its images."""
+        """(split, shard number) → the first `KEY` digits of the key of its images."""
         rows = [
             row for row in self.tables["shards.csv"] if row["shard"].isdecimal()
-        ]  # else a merge left it so
+        ]  # other rows are left by a merge
         return {(row["split"], int(row["shard"])): row["images_key"] for row in rows}
 
     @property
     def repeated(self) -> dict[str, str]:
-        """image → sha256 of those that the lock lists as copies of others."""
+        """image → sha256 of the images that the lock lists as copies."""
         return {row["image"]: row["sha256"] for row in self.tables["duplicates.csv"]}
 
 
 def read_lock(folder: Path) -> Locked:
-    """The lock in a folder. Raises `BuildError` where there is none or it is in conflict."""
+    """Return the lock in a folder.
+
+    Raises `BuildError`: `lock-missing`, `lock-conflict` if it has merge conflicts, and those of `parse_lock`.
+    """
     try:
         files = {name: (folder / name).read_bytes() for name in FILES}
     except OSError as error:
@@ -134,9 +137,9 @@ def read_lock(folder: Path) -> Locked:
 
 
 def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
-    """The lock whose files these are.
+    """Return the lock with the given files; `where` names it in errors.
 
-    Raises `BuildError` `lock-unsupported` for one of another format, `lock-damaged` for what is no lock.
+    Raises `BuildError`: `lock-unsupported` if it has another format, `lock-damaged` if it cannot be parsed.
     """
     try:
         head = yaml.safe_load(files["lock.yaml"])
@@ -157,9 +160,9 @@ def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
 
 
 def read_leniently(folder: Path) -> Locked | None:
-    """What can be read of a lock, lines of both sides of a conflict too; None where there is nothing.
+    """Return what can be read of a lock, including the lines of both sides of a conflict; None without the folder.
 
-    A lock's facts are decided anew in any case: only digests that were proved elsewhere are taken from here.
+    All decisions are made anew in any case: only digests of results built elsewhere are taken from here.
     """
     tables: dict[str, list[dict[str, str]]] = {}
     for name, columns in FILES.items():
@@ -187,9 +190,10 @@ def _rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:
-    """What differs between a lock and what is decided now, a line a thing; none where nothing does.
+    """Return the differences between a lock and the current decisions, one line each; empty if there are none.
 
-    With `whole`, counts of labels and digests of shards are compared too; without, what they follow from.
+    With `whole`, label counts, copies and the digests of shards and dataset are compared too; without, only what they
+    follow from.
     """
     found = [*_head_changes(locked.head, now.head, whole)]
     for name in locked.tables:
@@ -213,7 +217,7 @@ def _head_changes(old: Mapping[str, Any], new: Mapping[str, Any], whole: bool) -
 
 
 def _named(sources: Mapping[str, Any], source: str) -> dict[str, str]:
-    """The files of a source by their names, those of one name by their number too."""
+    """Return the files of a source by name; repeated names are numbered."""
     part = sources.get(source)
     files = part.get("files") if isinstance(part, dict) else None
     found: dict[str, str] = {}
@@ -225,7 +229,7 @@ def _named(sources: Mapping[str, Any], source: str) -> dict[str, str]:
 
 
 def _file_changes(where: str, old: Any, new: Any) -> Iterator[str]:
-    """A line a file that is new, gone or has another digest."""
+    """Yield one line per file that was added, removed or changed."""
     before, after = (part if isinstance(part, dict) else {} for part in (old, new))
     for name in dict.fromkeys([*before, *after]):
         if before.get(name) != after.get(name):
@@ -233,12 +237,12 @@ def _file_changes(where: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def _file(line: Any) -> str:
-    """The digest of a file by its beginning, of a line that names the file too."""
+    """Return the shortened digest of a file, given the digest or a line `DIGEST  NAME`; "none" without one."""
     return _short(str(line).partition("  ")[0]) if line else "none"
 
 
 def _short(value: Any) -> str:
-    """A value for people: a digest by its beginning."""
+    """Return a value as text, with a digest shortened to 12 characters."""
     text = str(value) if value not in (None, "") else "none"
     return f"{text[:12]}…" if len(text) == 64 and " " not in text else text
 

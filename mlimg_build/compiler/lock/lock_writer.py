@@ -1,4 +1,4 @@
-"""`NAME.lock/`: what was decided, as small sorted files that people review like code. No clock, host or path."""
+"""Write `NAME.lock/`: the decisions as small sorted files that people review like code; no time, host or path."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = ["ensure_replaceable", "lock_files", "write_lock"]
 def write_lock(
     plan: Plan, store: Store, folder: Path, dataset: str | None, groups: CopiesByDigest | None = None
 ) -> None:
-    """Writes the lock whole or not at all; `dataset` is the digest of the whole dataset where it is built.
+    """Write the lock atomically; `dataset` is the digest of the whole dataset if it is built.
 
-    What this machine has not built keeps the digests of the lock that was there, as long as it follows from the
-    same: so a lock that a merge left in conflict is mended. `groups` are those of `groups_of_copies`, where they are
-    known already. `BuildError` where `folder` is anything but a lock.
+    Results that this machine has not built keep their digests from the previous lock if their keys are unchanged; this
+    also repairs a lock with merge conflicts. `groups` is the result of `groups_of_copies` if it is known already.
+    Raises `BuildError` if `folder` is anything but a lock.
     """
     folder = folder.absolute()
     ensure_replaceable(folder)
@@ -45,7 +45,7 @@ def write_lock(
 
 
 def ensure_replaceable(folder: Path) -> None:
-    """Raises `BuildError` where a lock would take the place of something that is no lock."""
+    """Raise `BuildError` `not-replaceable` if `folder` exists and is neither a lock nor an empty folder."""
     if not folder.exists() and not folder.is_symlink():
         return
     names = {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else {""}
@@ -62,9 +62,9 @@ def ensure_replaceable(folder: Path) -> None:
 def lock_files(
     plan: Plan, store: Store, before: Locked | None, dataset: str | None, groups: CopiesByDigest | None = None
 ) -> dict[str, bytes]:
-    """The files of a lock by name; `before` gives the digests of what is not in the store.
+    """Return the files of a lock by name; digests of results that are not in the store are taken from `before`.
 
-    `groups` are those of `groups_of_copies`, where they are known already.
+    `groups` is the result of `groups_of_copies` if it is known already.
     """
     spec, facts, graph = plan.loaded.spec, plan.facts, plan.graph
     shards = list(_shards(plan.work, store, before))

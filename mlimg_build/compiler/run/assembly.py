@@ -1,4 +1,4 @@
-"""Shards become the dataset, and what was decided becomes the lock beside it."""
+"""Assemble the shards and the decisions of a plan into the dataset."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, MappedCategory,
 from mlimg_build.sources.note_codes import lost, used
 from mlimg_build.spec import Spec, digest_of
 
-ALTERNATIVES = 3  # senses that are told beside the chosen one
+ALTERNATIVES = 3  # senses listed besides the chosen one
 
 __all__ = ["evidence", "finish", "noted", "plan_digest"]
 
 
 def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: str) -> str:
-    """The dataset lies at `path`, complete; returns its digest (hex).
+    """Assemble the complete dataset at `path`; return its digest (hex).
 
-    `basis` says among which images copies were looked for, as `merged` has them: "whole", "lock" or "fraction".
+    `basis` tells among which images the copies in `merged` were searched: "whole", "lock" or "fraction".
     """
     labels = by_rule(plan.work, store, len(plan.facts.vocabulary))
     positives, negatives = np.moveaxis(labels.sum(axis=1) + merged.changed, 1, 0)
@@ -83,19 +83,19 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
 
 
 def _refuse_another(name: str, fraction: float, path: Path) -> None:
-    """Raises `BuildError` where `path` holds the dataset of another spec or another fraction."""
+    """Raise `BuildError` `not-replaceable` if `path` holds the dataset of another name or fraction."""
     try:
         with open_dataset(path) as dataset:
             there = (dataset.attributes.get("name"), dataset.attributes.get("fraction"))
     except DatasetError:
-        return  # nothing, or what `assemble` itself refuses
+        return  # no dataset, or something that `assemble` itself refuses
     if there != (name, fraction):
         message = f"{path} is the dataset {there[0]} (fraction {there[1]}), so it is not replaced"
         raise BuildError(Problem("not-replaceable", message, hint="give another --out, or move it away"))
 
 
 def plan_digest(plan: Plan) -> str:
-    """sha256 over everything that decides a dataset's digest: two plans with one digest make one dataset; hex."""
+    """Return the sha256 (hex) over everything that determines a dataset: equal plan digests give equal datasets."""
     return digest_of(
         {
             "fraction": plan.fraction,
@@ -152,12 +152,12 @@ def _pairs(pairs: Pairs) -> PairColumns:
 
 
 def evidence(row: MappedCategory) -> str:
-    """What speaks for a decision and what became of it, in a few words."""
+    """Return the evidence for a mapping decision and, unless it is used, its fate, as short text."""
     return "; ".join([*_clauses(row), *([] if row.fate == "used" else [row.fate])])
 
 
 def _clauses(row: MappedCategory) -> list[str]:
-    """What speaks for a decision, and what joins and collapses made of it."""
+    """Return the evidence for a mapping decision, its alternatives, and the joins and collapses applied to it."""
     decision = row.decision
     parts = [] if decision.method == "same_id" else [*decision.evidence]
     if decision.alternatives:
@@ -205,7 +205,7 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _annotation(spec: Spec) -> dict[str, Any]:
-    """The rules that `mlimg verify --labels` derives every label again with."""
+    """Return the rules with which `mlimg verify --labels` derives every label again."""
     rules = spec.annotation
     pairs = rules.cooccurrence
     return {
@@ -218,6 +218,6 @@ def _annotation(spec: Spec) -> dict[str, Any]:
 
 
 def noted(store: Store, key: Key, name: str) -> int:
-    """A number that a stage noted with its result; 0 where there is none."""
+    """Return a number that a stage noted with its result; 0 if there is no such result or note."""
     entry = store.entry(key)
     return int(entry["notes"].get(name, 0)) if entry else 0

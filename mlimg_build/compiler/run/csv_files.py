@@ -1,4 +1,4 @@
-"""CSVs with one fact a line."""
+"""Write CSVs with one record per line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["as_csv", "write_csv"]
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A CSV with one fact a line."""
+    """Return a CSV of the rows as bytes."""
     stream = io.StringIO()
     writer = CellWriter(stream)
     writer.writerow(header)
@@ -24,7 +24,7 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path | None:
-    """A CSV of the rows, of which there may be millions; none, and no old one, where there are no rows."""
+    """Write the rows to a CSV at `path` as a stream; without rows, remove an old file and return None."""
     stream = iter(rows)
     first = next(stream, None)
     if first is None:

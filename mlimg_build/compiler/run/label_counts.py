@@ -1,4 +1,4 @@
-"""How many labels each rule made of each category, added up over shards."""
+"""Count labels by category, rule and state, summed over shards."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NAME = "counts.npy"
 
 
 def save_counts(folder: Path, table: LabelTable, categories: int) -> None:
-    """Writes int64[4, m]: category, rule, state (0 present, 1 absent) and labels, of all that occur."""
+    """Write int64[4, m]: category, rule, state (0 present, 1 absent) and count of every combination that occurs."""
     np.save(folder / NAME, _counted(table.category, table.rule, table.state, categories))
 
 
 def counts_fit(folder: Path, labels: Mapping[str, npt.NDArray[Any]]) -> bool:
-    """Whether the counts in a folder are those of its labels, given as columns `labels/category` and so on."""
+    """Return whether the counts in a folder match its labels, given as the columns `labels/category` and so on."""
     category, rule, state = (labels[f"labels/{name}"] for name in ("category", "rule", "state"))
     try:
         saved = np.load(folder / NAME, allow_pickle=False)
@@ -46,7 +46,7 @@ def _counted(
 
 
 def by_rule(work: Sequence[ShardWork], store: Store, categories: int) -> npt.NDArray[np.int64]:
-    """int64[categories, rules, 2]: labels present and absent, over the shards whose labels are made."""
+    """Return int64[categories, rules, 2]: labels present and absent, summed over the shards whose labels are built."""
     total = np.zeros((categories, len(RULES), 2), np.int64)
     for one in work:
         try:

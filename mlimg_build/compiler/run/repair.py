@@ -1,4 +1,4 @@
-"""What `--repair` makes again: results that differ from their digests, rows whose bytes the source has after all."""
+"""`--repair`: find results that differ from their digests, and images without bytes whose source now differs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mlimg_build.spec import LoadedSpec
 
 __all__ = ["CheckedWork", "forget_lists", "without_flaws"]
 
-STORED = ("images", "labels")  # results that are proved; the others are made from the sources in little time
+STORED = ("images", "labels")  # checked results; the others are rebuilt from the sources in little time
 OTHERWISE = "its source says something else of images without bytes"
 
 
 def forget_lists(store: Store) -> None:
-    """Everything that follows from the sources' lists alone is made anew by the next plan."""
+    """Remove everything derived from the sources' lists alone, so that the next plan rebuilds it."""
     for folder in store.root.iterdir():
         if folder.is_dir() and folder.name not in STORED:
             shutil.rmtree(folder)
@@ -33,21 +33,21 @@ def forget_lists(store: Store) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CheckedWork:
-    """The work on all shards, in which what is stored and flawed is to be made again; and the flaws, by shard."""
+    """The work on all shards, with flawed results marked to be rebuilt, and one message per flaw."""
 
     work: tuple[ShardWork, ...]
     flaws: tuple[str, ...]
 
 
 def without_flaws(loaded: LoadedSpec, rows: RowIndex, work: Sequence[ShardWork], store: Store) -> CheckedWork:
-    """Takes every stored result out of the store that is not what it should be.
+    """Remove every flawed result from the store; return the work with these results marked to be rebuilt.
 
-    Results are read whole and compared with their digests; images that have no bytes are asked for at their source.
+    Results are read in full and compared with their digests; images without bytes are read again from their source.
     """
     checked, found = [], []
     seen = list(
         in_threads(partial(_flaws, loaded, rows, store), work)
-    )  # before any goes: shards may share a result
+    )  # before any is removed: shards may share a result
     for item, (images, labels) in zip(work, seen, strict=True):
         shard = f"{item.shard.split}/{item.shard.number}"
         if images:
@@ -63,7 +63,7 @@ def without_flaws(loaded: LoadedSpec, rows: RowIndex, work: Sequence[ShardWork],
 
 
 def _flaws(loaded: LoadedSpec, rows: RowIndex, store: Store, work: ShardWork) -> tuple[str, str]:
-    """What is wrong with the stored results of a shard, "" where nothing is or nothing is stored."""
+    """Return the flaws of the stored images and labels of a shard; "" if there is no flaw or no result."""
     images = labels = ""
     if work.images_cached:
         images = images_flaw(store.path(work.images), layout_of(loaded.spec)) or ""
@@ -78,7 +78,7 @@ def _flaws(loaded: LoadedSpec, rows: RowIndex, store: Store, work: ShardWork) ->
 
 
 def _asked(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store) -> Iterator[bool]:
-    """Of every image without bytes whether its source now gives something else; raises as a worker does."""
+    """Yield, for every image without bytes, whether its status at the source has changed; raises a worker's errors."""
     entry = store.entry(work.images)
     told = {row[0]: row[1] for row in entry["notes"]["failures"]} if entry else {}
     if not told:

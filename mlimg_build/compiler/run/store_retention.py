@@ -1,4 +1,4 @@
-"""What a plan needs of a store, and what of the rest goes."""
+"""Determine which entries of a store a plan needs, and remove superseded ones."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mlimg_build.compiler.plan.shard_work import ShardWork
 
 __all__ = ["drop_superseded", "needed", "not_needed"]
 
-SHARDS = ("images", "labels")  # one result a shard; of every other stage a build has one, or one a source
+SHARDS = ("images", "labels")  # stages with one result per shard; others have one per build or per source
 
 Needed = Mapping[str, Collection[str]]
 
 
 def needed(catalogs: Sequence[Catalog], work: Sequence[ShardWork], store: Store) -> dict[str, set[str]]:
-    """The digests by stage of all that a plan made with this store reads, with its catalogs and its shards.
+    """Return, by stage, the digests of all entries that a plan made with this store uses.
 
-    The results of its shards may not be there yet.
+    The results of its shards may not exist yet.
     """
     found = {stage: set(digests) for stage, digests in store.used.items() if stage not in SHARDS}
     found["images"] = {one.images.digest for one in work}
@@ -33,9 +33,9 @@ def needed(catalogs: Sequence[Catalog], work: Sequence[ShardWork], store: Store)
 def drop_superseded(
     catalogs: Sequence[Catalog], work: Sequence[ShardWork], fraction: float, store: Store, dataset: Path
 ) -> None:
-    """Removes what neither this build nor the one before it used; to be called at the end of a build.
+    """Remove the entries that neither this build nor the previous one used; called at the end of a build.
 
-    What a dataset links to stays. A fraction takes no shard away: others may have worked out those of the whole.
+    Entries that a dataset links to are kept. A build of a fraction removes no shards: other builds may need them.
     """
     for catalog in catalogs:
         store.use(CATALOG, catalog.name, store.root / CATALOG / catalog.name)
@@ -47,7 +47,7 @@ def drop_superseded(
 
 
 def not_needed(root: Path, kept: Needed) -> list[Entry]:
-    """The entries of a store that are neither kept nor linked by a dataset."""
+    """Return the entries of a store that are neither in `kept` nor linked by a dataset; leftovers are not listed."""
     return [
         entry
         for entry in entries_of(root)

@@ -1,4 +1,4 @@
-"""The tasks of a plan: what each worker is handed for the shards that are left."""
+"""Create the tasks of a plan: the jobs of workers for the shards that are not built yet."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def tasks_of(
     *,
     images: bool = True,
 ) -> list[Task]:
-    """The tasks that are left: one for each shard whose images are missing, label-only ones in bundles.
+    """Return the remaining tasks: one per shard whose images are missing; label-only jobs are bundled.
 
-    Without `images`, labels only.
+    Without `images`, only labels are built.
     """
     packing: list[Task] = []
     labelling: list[LabelShard] = []
@@ -43,7 +43,7 @@ def tasks_of(
 
 
 def packing_job(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store) -> PackImages:
-    """What a worker needs to pack the images of one shard."""
+    """Return the job of packing the images of one shard."""
     spec = loaded.spec
     encoding = spec.images.encoding
     return PackImages(

@@ -1,4 +1,4 @@
-"""Runs tasks and follows them; what is done stays done, whatever happens to the rest."""
+"""Run tasks and track them; finished results are kept if other tasks fail."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from mlimg_build.spec import Backend
 
 __all__ = ["Outcome", "Progress", "TaskFollower", "execute"]
 
-WINDOW = 4  # tasks a worker has at hand, so that the scheduler never holds a whole collection's
-ALIKE = 10  # problems of one code that are told in full
-AWAY = 3  # tasks that failed at every try for a cause of this code: then so will the others
+WINDOW = 4  # submitted tasks per worker, so that the scheduler never holds all tasks of a large collection
+ALIKE = 10  # problems of one code that are reported in full
+AWAY = 3  # tasks of one error code that failed at every try, after which the run stops
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM})
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has been done since the last report: images, bytes stored, images that failed, shards finished.
+    """Progress since the last report: images, bytes stored, images that failed, shards finished.
 
-    `said` is a sentence for people: why the build waits.
+    `said` is a message for people: why the build waits.
     """
 
     images: int = 0
@@ -42,7 +42,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did: seconds of the clock, workers, and the highest memory of a worker in bytes."""
+    """The statistics of a run: tasks, images, wall-clock seconds, workers, and the peak memory of a worker in bytes."""
 
     tasks: int
     images: int
@@ -57,12 +57,12 @@ def execute(
     backend: Backend,
     report: Callable[[Progress], None],
 ) -> Outcome:
-    """Every result of the tasks is in the store.
+    """Run the tasks until all their results are in the store.
 
-    A task that fails costs only its own shard: the others are finished first. What fails for a cause that may pass is
-    tried again after a pause, three times; where three tasks have failed so for one cause, as a mount or a machine
-    stays away, nothing more is begun. Raises the error of a full disk at once, `BuildError` with every other failure at
-    the end.
+    A failed task affects only its own shard: the others are finished first. A transient failure is retried three times,
+    after pauses; once three tasks have failed at every try with one error code, as when a mount or a machine stays
+    away, no further task is started. Raises `DatasetError` `disk-full` at once, and `BuildError` with all other
+    failures at the end.
     """
     with open_executor(
         backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version, len(tasks)
@@ -82,14 +82,14 @@ def execute(
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A task and how often it failed for a cause that may pass."""
+    """A task and how often it failed with a transient error."""
 
     task: Task
     failed: int = 0
 
 
 class TaskFollower:
-    """Sees to it that tasks are done, some at a time for each worker."""
+    """Submits tasks to an executor, up to `WINDOW` per worker at a time, and retries transient failures."""
 
     def __init__(self, executor: Executor, report: Callable[[Progress], None]) -> None:
         self.images = self.peak = 0
@@ -99,10 +99,10 @@ class TaskFollower:
         self._under_way: dict[int, _Attempt] = {}
         self._again: list[tuple[_Attempt, Exception]] = []
         self._held = False
-        self._given_up: Counter[str] = Counter()  # code → tasks that failed at every try
+        self._given_up: Counter[str] = Counter()  # error code → tasks that failed at every try
 
     def do(self, tasks: Sequence[Task]) -> None:
-        """Every task is done, or its problems are in `problems`."""
+        """Run all tasks; the problems of those that fail are added to `problems`."""
         self._waiting.extend(map(_Attempt, tasks))
         while self._waiting or self._again:
             self._pause()
@@ -117,7 +117,7 @@ class TaskFollower:
                 break
 
     def _fill(self) -> None:
-        """Begin tasks until enough are under way for the workers that are there now."""
+        """Start tasks until `WINDOW` per current worker are under way."""
         while self._waiting and not self._stopped and len(self._under_way) < WINDOW * self._executor.workers:
             attempt = self._waiting.popleft()
             self._under_way[id(attempt.task)] = attempt
@@ -133,9 +133,10 @@ class TaskFollower:
         self._report(Progress(shards=1))
 
     def _failed(self, attempt: _Attempt, error: Exception) -> None:
-        """The task waits for its next try, or its problems are final.
+        """Schedule the next try of a failed task, or record its problems.
 
-        What concerns a single file waits for the end; what concerns a mount or a machine holds everything back.
+        An error of a single file is retried once no other task is under way; one of a mount or a machine also stops new
+        tasks from being started until its retry.
         """
         if not _may_pass(error):
             self.problems += _problems(error)
@@ -150,11 +151,11 @@ class TaskFollower:
 
     @property
     def _stopped(self) -> bool:
-        """Whether a mount or a machine stays away: one task alone may have a file that no machine can read."""
+        """Whether a mount or a machine stays away: `AWAY` tasks failed, as one alone may have an unreadable file."""
         return any(tasks >= AWAY for tasks in self._given_up.values())
 
     def _pause(self) -> None:
-        """Waits where tasks failed for causes that may pass, and puts these first."""
+        """Wait if tasks failed with transient errors, then put these tasks first in the queue."""
         if not self._again:
             return
         longest = max(attempt.failed for attempt, _ in self._again)
@@ -166,14 +167,14 @@ class TaskFollower:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether a task may succeed at its next try, on another worker or a moment later."""
+    """Return whether a task may succeed at its next try, on another worker or later."""
     if isinstance(error, OSError):
         return error.errno is not None and error.errno not in LASTING
     return isinstance(error, TransientError | MemoryError)
 
 
 def _summed(problems: Sequence[Problem]) -> list[Problem]:
-    """Each problem once, and of many of one code only the first in full."""
+    """Return the distinct problems, at most `ALIKE` per code in full and the number of the others."""
     told: dict[str, list[Problem]] = {}
     for problem in dict.fromkeys(problems):
         told.setdefault(problem.code, []).append(problem)
@@ -187,12 +188,12 @@ def _summed(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def _problems(error: Exception) -> Sequence[Problem]:
-    """The problems of one failed task; raises where going on makes no sense."""
+    """Return the problems of one failed task; raises the error itself if the disk is full."""
     if isinstance(error, DatasetError) and error.code == "disk-full":
         raise error
     if isinstance(error, MlimgError):
         return error.problems
-    if type(error).__name__ == "KilledWorker":  # of distributed, which not every executor loads
+    if type(error).__name__ == "KilledWorker":  # from distributed, which not every executor imports
         hint = "it may have run out of memory: give workers more in the backend, or lower images.max_pixels"
         return [Problem("worker-killed", "a shard killed the workers that tried it, four times", hint=hint)]
     if isinstance(error, MemoryError):

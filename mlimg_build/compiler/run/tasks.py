@@ -1,4 +1,4 @@
-"""What a worker does: one task packs the images of one shard, or works out the labels of a few."""
+"""The work of workers: a task packs the images of one shard, or derives the labels of a few shards."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ NO_DIGEST = bytes(32)
 ONE_FILE = (
     "file-unreadable",
     "source-changed",
-)  # the rest of the shard is read, so that all such files are named
+)  # errors after which the rest of the shard is read, so that all such files are reported
 COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
-NAMED = 20  # of them in one shard
-ASKED_AGAIN = (Status.missing, Status.unreadable)  # where the plan saw a file
+NAMED = 20  # most such errors of one shard
+ASKED_AGAIN = (Status.missing, Status.unreadable)  # if the plan saw a file
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFolder:
-    """A source as workers know it: its name, the folder of its images, and where the spec says so."""
+    """A source as workers need it: its name, the folder of its images, and the place of that in the spec."""
 
     name: str
     root: Path | None
@@ -58,7 +58,7 @@ class SourceFolder:
 
 @dataclass(frozen=True, slots=True)
 class PackImages:
-    """Read, prove and store the images of one shard."""
+    """A job: read, check and store the images of one shard."""
 
     store: Path
     key: Key
@@ -74,7 +74,7 @@ class PackImages:
 
 @dataclass(frozen=True, slots=True)
 class LabelShard:
-    """Work out the labels of one shard."""
+    """A job: derive the labels of one shard."""
 
     store: Path
     key: Key
@@ -90,13 +90,13 @@ Task = Sequence[PackImages | LabelShard]
 
 
 def silent(images: int, size: int, failed: int) -> None:
-    """Hear, and do nothing."""
+    """Ignore a progress report."""
 
 
 def run(task: Task, tell: Tell = silent) -> dict[str, int]:
-    """Make every result of the task; all are in the store then.
+    """Build every result of the task into the store.
 
-    Returns images packed, shards labelled and the peak memory in bytes.
+    Returns the numbers of images packed and shards labelled, and the peak memory in bytes.
     """
     packing = [job for job in task if isinstance(job, PackImages)]
     labelling = [job for job in task if isinstance(job, LabelShard)]
@@ -114,9 +114,9 @@ def version() -> str:
 
 
 def _peak_memory() -> int:
-    """The most memory that this process ever held, in bytes.
+    """Return the peak resident memory of this process in bytes.
 
-    Linux counts ru_maxrss on from the process that started this one, so it is asked for its own high-water mark.
+    On Linux, ru_maxrss is inherited from the parent process, so `VmHWM` is read instead.
     """
     try:
         status = Path("/proc/self/status").read_text()
@@ -152,7 +152,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
             notes["failures"], notes["again"] = failures, unread.again
             notes["hint"] = ASK_AGAIN if unread.again else hint_of(batch.column("mtime").to_numpy(), ctimes)
     except BaseException:
-        tell(*(-told).tolist())  # they are told again with the next try
+        tell(*(-told).tolist())  # they are reported again with the next try
         raise
     finally:
         tell(0, 0, 0)
@@ -163,7 +163,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
 
 
 def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str]) -> Iterator[tuple[str, str]]:
-    """(id, status) of those images of a shard, as their sources give them now; nothing is stored."""
+    """Yield (id, status) of the named images of a shard, as their sources give them now; nothing is stored."""
     readers = [ImageReader(one.root, one.name, one.place) if one.root else None for one in job.sources]
     try:
         for row in batch.select(COLUMNS).to_pylist():
@@ -177,7 +177,7 @@ def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str])
 
 
 class _Unread:
-    """The files of a shard that could not be read: those that end it, and how many became rows all the same."""
+    """The unreadable files of a shard: the errors that fail it, and the number of images to be read again later."""
 
     def __init__(self) -> None:
         self.again = 0
@@ -185,7 +185,7 @@ class _Unread:
         self._kind: type[SourceError] = SourceError
 
     def add(self, error: SourceError) -> None:
-        """Remembers what concerns one file, up to `NAMED` of one kind; raises everything else."""
+        """Collect an error of a single file, up to `NAMED` of one type; raise any other error."""
         if error.code not in ONE_FILE:
             raise error
         if self._problems and type(error) is not self._kind:
@@ -196,7 +196,7 @@ class _Unread:
             self.raise_any()
 
     def raise_any(self) -> None:
-        """Raises what is remembered."""
+        """Raise the collected errors, if any."""
         if self._problems:
             raise self._kind(self._problems)
 
@@ -204,7 +204,7 @@ class _Unread:
 def _image(
     row: dict[str, Any], reader: ImageReader | None, job: PackImages
 ) -> tuple[StoredImage, str | None, int]:
-    """The row of one image, with its bytes or with the status and the reason why it has none; and its file's ctime."""
+    """Return the row of an image, the reason if it has no bytes, and the ctime of its file."""
     reason: str | None
     ctime = 0
     try:
@@ -236,7 +236,7 @@ def _image(
 
 
 def _read(row: dict[str, Any], reader: ImageReader | None, keep_unreadable: bool) -> tuple[bytes, int]:
-    """The bytes of an image as its source has them, and the ctime of its file; only facts about it are a `BadImage`."""
+    """Return the bytes of an image and the ctime of its file. Raises `BadImage` only for facts about the image."""
     if row["status"]:
         status = Status[row["status"]]
         raise BadImage.because(status, status.meaning)
@@ -300,7 +300,7 @@ def _contradictions(statements: Statements, clashes: Contradictions, images: int
 
 @lru_cache(maxsize=1)
 def _rules(path: str) -> tuple[Hierarchy, Pairs, sparse.csr_array]:
-    """The hierarchy, the pairs, and the relation that these make."""
+    """Return the hierarchy, the pairs, and the relation that the pairs form."""
     hierarchy, pairs = load_rules(Path(path))
     return hierarchy, pairs, pairs.relation(len(hierarchy))
 

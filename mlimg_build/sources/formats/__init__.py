@@ -1,1 +1,1 @@
-"""One file a format."""
+"""The source formats, one file each."""

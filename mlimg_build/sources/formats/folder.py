@@ -1,4 +1,4 @@
-"""A folder of folders: the first level's names are the categories."""
+"""The format `folder`: a folder of folders whose first-level names are the categories."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Folder"]
 
 
 class Folder:
-    """Every image below `cats/` shows the category of the name `cats`."""
+    """A source in which every image below `cats/` is labelled with the category `cats`."""
 
     complete = False
     lists_name_images = False
@@ -43,7 +43,7 @@ class Folder:
         self.files: tuple[Path, ...] = (part.classes,) if part.classes else ()
 
     def categories(self) -> Iterator[Category]:
-        """One a folder of the first level, named by `classes`, else by itself with `_` read as a space."""
+        """Yield one per first-level folder, named by `classes`, else by the folder's name with `_` as a space."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         what = f"the class names of source {self.name}"
         names = class_names(self.part.classes, what) if self.part.classes else {}
@@ -57,7 +57,7 @@ class Folder:
         return walk(self.part.images, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """One batch a folder of the first level."""
+        """Yield one batch per first-level folder. Raises `SourceError` `source-empty` if none has an image."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
         folders = {entry.name: entry for entry in entries_of(self.part.images)}

@@ -1,4 +1,4 @@
-"""ImageNet's archive: one folder a synset, or one tar a synset that is read in place; the id may begin a name."""
+"""The format `imagenet`: one folder or tar per synset, named by or beginning with its id; tars are read in place."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NEARLY = re.compile(r"n\d{8}", re.IGNORECASE)
 
 
 class ImageNet:
-    """Every image below `n01440764/` or in `n01440764.tar` shows that synset."""
+    """A source in which every image below `n01440764/` or in `n01440764.tar` is labelled with that synset."""
 
     complete = False
     lists_name_images = False
@@ -53,12 +53,12 @@ class ImageNet:
         self.files: tuple[Path, ...] = ()
 
     def categories(self) -> Iterator[Category]:
-        """One a synset folder or tar, whether or not it holds images."""
+        """Yield one per synset folder or tar, even if it contains no images."""
         for wnid in sorted(self._places(Notes())):
             yield Category(wnid, "", wnid)
 
     def listing(self, notes: Notes) -> Iterator[File]:
-        """Yield the files of the synsets' folders, and their tars; what else is there counts by its name alone."""
+        """Yield the files in synset folders, and the tars; other entries are yielded with their name alone."""
         synsets = {path.name for path in self._places(Notes()).values()}
         for entry in entries_of(self.part.images):
             if entry.name not in synsets:
@@ -70,7 +70,7 @@ class ImageNet:
                 yield from walk(self.part.images, entry.name, notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """One batch a synset."""
+        """Yield one batch per synset. Raises `SourceError`: `source-empty` without synsets, `folder-and-tar`."""
         places = {path.name: wnid for wnid, path in self._places(notes).items()}
         if not places:
             raise SourceError(
@@ -151,7 +151,7 @@ class ImageNet:
 
 
 def _name(wnid: str, path: str) -> str:
-    """ImageNet's own name where the file has one, else the synset and the path below it.
+    """Return ImageNet's own name of an image if the file has one, else the synset and the path below it.
 
     >>> _name("n01440764", "n01440764_10026.JPEG"), _name("n01440764", "a/7.jpg")
     ('n01440764_10026', 'n01440764/a/7')

@@ -1,4 +1,4 @@
-"""The published lists of Tencent ML-Images, `path-or-URL<TAB>index:confidence…`, and their dictionary."""
+"""The format `ml_images`: the lists of Tencent ML-Images, `path-or-URL<TAB>index:confidence…`, and their dictionary."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["MLImages"]
 BLANKS = re.compile(rb" +(\d{1,9}:)")
 LINE_ENDS = re.compile(rb"\r+\n")
 TAB, LINE_FEED = b"\t\n"
-IGNORED = -1.0  # the training code's mark for "do not count this label"; no published row has it
+IGNORED = -1.0  # marks ignored labels in the training code; no published row has it
 
 
 class MLImages:
-    """Published rows as they are: their labels already hold the ancestors that their authors added."""
+    """The published rows unchanged: their labels already include the ancestors that their authors added."""
 
     complete = True
     lists_name_images = True
@@ -44,17 +44,17 @@ class MLImages:
         self.files: tuple[Path, ...] = (*self.lists, part.dictionary)
 
     def categories(self) -> Iterator[Category]:
-        """All categories of the dictionary, in its order."""
+        """Yield all categories of the dictionary, in its order."""
         dictionary = self._dictionary()
         for wnid, name in zip(dictionary.wnids, dictionary.names, strict=True):
             yield Category(wnid, name, wnid)
 
     def listing(self, notes: Notes) -> Iterator[File]:
-        """Yield every file of the folder of images, if there is one: those that are not listed are told."""
+        """Yield every file of the image folder, if there is one; files that no list names can so be reported."""
         return iter(()) if self.root is None else walk(self.root, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """Batches of rows; the bytes of a URL are not fetched, of a path are looked for below `images`."""
+        """Yield batches of rows; URLs are not fetched, and paths are looked up below `images`."""
         wnids = pa.array(self._dictionary().wnids)
         if self.root is not None:
             require_folder(self.root, f"the image folder of source {self.name}")
@@ -83,11 +83,11 @@ class MLImages:
         numbers = block.first + fields.line[fields.first]
         named = filled(paths, numbers, file, notes, "row-without-image")
         images = archive.rows(paths.filter(pa.array(named)), self.part.licence, self.part.author)
-        image = np.full(block.lines + 1, -1, np.int32)  # of each line
+        image = np.full(block.lines + 1, -1, np.int32)  # line → row of its image, or -1
         image[fields.line[fields.first][named]] = np.arange(len(images))
         label = fields.label & (image[fields.line] >= 0)
         line = fields.line[label]
-        # the labels of millions of images are the same few thousand texts, so each is read once
+        # millions of images share a few thousand distinct label texts, so each is parsed once
         coded = fields.texts.filter(pa.array(label)).dictionary_encode()
         code, texts = coded.indices.to_numpy(), pc.utf8_rtrim(coded.dictionary, "\t\n")
         pairs = pc.extract_regex(texts, r"^(?P<index>\d{1,9}):(?P<confidence>.*)$")
@@ -120,10 +120,10 @@ class MLImages:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """The fields of the lines of a block: their texts with the tab or line feed behind, and the line of each from 0.
+    """The fields of a block's lines: their texts with the tab or line feed at the end, and the line of each from 0.
 
-    The `first` field of a line is its image, of those behind it the `label`s are those with something in them. Blank
-    lines have none. Text is not copied: a field is a place in the block.
+    The `first` field of a line is its image; `label` marks the non-empty fields after it. Blank lines have neither.
+    Texts are slices of the block, not copies.
     """
 
     texts: pa.Array
@@ -134,7 +134,7 @@ class _Fields:
     @classmethod
     def of(cls, block: Block) -> _Fields:
         data = block.data if block.data.endswith(b"\n") else block.data + b"\n"
-        if b" " in data:  # some copies of the published lists have blanks where others have tabs
+        if b" " in data:  # some copies of the published lists have spaces instead of tabs
             data = BLANKS.sub(rb"\t\1", data)
         if b"\r" in data:
             data = LINE_ENDS.sub(b"\n", data)
@@ -151,5 +151,5 @@ class _Fields:
 
 
 def _where(wanted: npt.NDArray[np.bool_], code: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """The positions of the codes that are wanted."""
+    """Return the positions of the wanted codes."""
     return np.flatnonzero(wanted[code]) if wanted.any() else np.empty(0, np.int64)

@@ -1,7 +1,7 @@
-"""Open Images: CSVs of `ImageID,Source,LabelName,Confidence` and a folder of images named by their ids.
+"""The format `open_images`: CSVs of `ImageID,Source,LabelName,Confidence` and a folder of images named by their ids.
 
-Confidence 1 of people is verified present, 0 verified absent, a fraction between is a machine's. Where `Source` says
-that a machine wrote a label, its 1 is a fraction and its 0 says nothing.
+A person's confidence of 1 means verified present, 0 verified absent; values between are a machine's. If `Source` names
+a machine, its 1 is lowered to just below 1 and its 0 is no statement.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FILES_PER_BATCH = 65_536
 
 
 class OpenImages:
-    """The labels of the CSVs; an image that they name and the folder lacks keeps its row as missing."""
+    """The labels of the CSVs; an image that they name but the folder lacks keeps its row, as missing."""
 
     complete = False
     lists_name_images = False
@@ -43,7 +43,7 @@ class OpenImages:
         self.files: tuple[Path, ...] = (*self.lists, part.classes, *others)
 
     def categories(self) -> Iterator[Category]:
-        """The classes of the descriptions, whether or not a label uses them."""
+        """Yield the classes of the descriptions, whether or not a label uses them."""
         what = f"the class descriptions of source {self.name}"
         for key, name in class_descriptions(self.part.classes, what):
             yield Category(key, name)
@@ -53,10 +53,10 @@ class OpenImages:
         return walk(self.part.images, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """First the files of the folder, then the labels.
+        """Yield the files of the folder, then the labels.
 
-        An `ImageID` that is written as a path (`train/0a1b.jpg`) is read as files are: their folders and suffixes
-        are no part of an id, unless an image has that very id.
+        An `ImageID` that is a path (`train/0a1b.jpg`) is reduced to its id, as file names are, without folder and
+        suffix, unless an image has exactly that id.
         """
         require_folder(self.part.images, f"the image folder of source {self.name}")
         for path in self.files:

@@ -1,4 +1,4 @@
-"""A table, CSV or Parquet, of images and their labels."""
+"""The format `table`: a CSV or Parquet table of images and their labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Table"]
 
 
 class Table:
-    """One row an image (or several): its path, labels, and where given confidence, licence and author."""
+    """One or several rows per image: its path, labels, and optionally confidence, speaker, licence and author."""
 
     complete = False
     lists_name_images = True
@@ -36,17 +36,17 @@ class Table:
         self.files: tuple[Path, ...] = (part.table, *([part.classes] if part.classes else []))
 
     def categories(self) -> Iterator[Category]:
-        """Those of `classes`, if there is such a file; others are the labels that occur."""
+        """Yield the categories of the file `classes`, if it is given; others are known only from the labels."""
         if self.part.classes:
             what = f"the class names of source {self.name}"
             yield from (Category(key, name) for key, name in class_descriptions(self.part.classes, what))
 
     def listing(self, notes: Notes) -> Iterator[File]:
-        """Yield every file of the folder of images, if there is one: those that are not listed are told."""
+        """Yield every file of the image folder, if there is one; files that the table lacks can so be reported."""
         return iter(()) if self.root is None else walk(self.root, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """Batches of rows; a row without an image is noted."""
+        """Yield batches of rows; rows without an image are noted and left out."""
         require_folder(self.part.images, f"the image folder of source {self.name}")
         archive = Archive(self.part.images, notes)
         speakers = Speakers(self.part.people, self.part.table.name, notes)
@@ -62,7 +62,7 @@ class Table:
         speakers.noted()
 
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-        """The columns that the spec names, each once, and the number of each row: in Parquet from 1."""
+        """Yield the columns named in the spec, each once, and the number of each row: its line, in Parquet from 1."""
         columns = self.part.columns
         given = [columns.image, columns.labels, columns.confidence, columns.source]
         given += [columns.licence, columns.author]
@@ -78,9 +78,9 @@ class Table:
         return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",")
 
     def column(self, name: str, notes: Notes) -> Iterator[tuple[list[str], pa.Array, np.ndarray]]:
-        """Yields image names, what a further column says of each (trimmed, "" for nothing), and row numbers.
+        """Yield image names, their values in another column (trimmed, "" if empty), and row numbers.
 
-        Rows that name no image are left out, as by `scan`.
+        Rows without an image are left out, as in `scan`.
         """
         paths = ImagePaths(self.part.images)
         named = list(dict.fromkeys([self.part.columns.image, name]))
@@ -92,7 +92,7 @@ class Table:
             yield names, values, numbers[named.to_numpy(zero_copy_only=False)]
 
     def _named(self, batch: pa.RecordBatch) -> pa.Array:
-        """The images of the rows, trimmed; "" also for a word that stands for no value, unless a file is called so."""
+        """Return the image of each row, trimmed; "" also for words that mean no value, unless a file has that name."""
         images = pc.utf8_trim_whitespace(batch.column(self.part.columns.image))
         root = self.part.images
         return without_words(images, lambda text: root is not None and Path(root, text).is_file())
@@ -131,7 +131,7 @@ class Table:
         return Batch(images, labels)
 
     def _cells(self, column: pa.Array) -> tuple[np.ndarray, pa.Array]:
-        """The values in the cells of a column, trimmed, and the row of each."""
+        """Return the row of each value in the cells of a column, and the values, trimmed."""
         cells = column if pa.types.is_list(column.type) else pc.split_pattern(column, self.part.separator)
         values = pc.fill_null(pc.list_flatten(cells), "")
         return pc.list_parent_indices(cells).to_numpy(), pc.utf8_trim_whitespace(values)
@@ -139,9 +139,9 @@ class Table:
     def _of_labels(
         self, column: pa.Array, row: np.ndarray, asked: np.ndarray, numbers: np.ndarray, notes: Notes
     ) -> tuple[pa.Array, np.ndarray]:
-        """What a column says of each label that is asked for and of which it says something, and which these are.
+        """Return a column's values for the `asked` labels that have one, and bool[labels], True for these.
 
-        A cell holds one value for all its row's labels, or one each with the same separator.
+        A cell has one value for all labels of its row, or one per label with the same separator; others are noted.
         """
         stated, values = self._cells(column)
         counts, wanted = (np.bincount(rows, minlength=len(numbers)) for rows in (stated, row))

@@ -1,1 +1,1 @@
-"""Lists of labels and names, whatever source they are of: blocks of lines, tables, confidences, rights."""
+"""Readers of lists of labels and names, shared by the formats: blocks of lines, tables, confidences, rights."""

@@ -1,4 +1,4 @@
-"""Open Images' class descriptions: category ids and their names."""
+"""Read Open Images' class descriptions: category ids and their names."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ HINT = "expected rows of LabelName,DisplayName"
 
 
 def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
-    """The `(id, name)` rows of a class description CSV, with or without a header (`HEADERS`).
+    """Return the `(id, name)` rows of a class description CSV, with or without a header (`HEADERS`).
 
-    Ids are unique. Raises `SourceError` with every row that is wrong, at its line.
+    Ids are unique. Raises `SourceError` with every invalid row, at its line.
     """
     require_file(path, what)
     try:
@@ -58,5 +58,5 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
 
 
 def class_names(path: Path, what: str) -> dict[str, str]:
-    """The names by ids in NFC, as catalogs spell them. Raises as `class_descriptions` does."""
+    """Return the names by id; ids are in NFC, as in catalogs. Raises the errors of `class_descriptions`."""
     return {composed(key): name for key, name in class_descriptions(path, what)}

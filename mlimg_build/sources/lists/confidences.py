@@ -1,4 +1,4 @@
-"""Confidences as sources write them, and who wrote them: people state facts, a machine never does."""
+"""Parse the confidences of sources and tell statements of people, which are certain, from those of machines."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mlimg_build.spec import PEOPLE
 __all__ = ["Speakers", "confidences", "stated"]
 
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
-WHOLE = ["0", "1", "0.0", "1.0"]  # as most lists write what people said
+WHOLE = ["0", "1", "0.0", "1.0"]  # as most lists write the confidences of people
 NONZERO = re.compile(r"[+-]?[0.]*[1-9]")
 BELOW_ONE = math.nextafter(1, 0)
 MACHINES = frozenset({"machine"})
 KNOWN = MACHINES.union(PEOPLE)
-SHOWN = 3  # speakers that a note names
-MOST = 1000  # values of a column that are told apart
+SHOWN = 3  # most speakers listed in a note
+MOST = 1000  # most unknown values of a column that are counted separately
 
 
 def confidences(
@@ -36,10 +36,10 @@ def confidences(
     notes: Notes,
     ignored: float | None = None,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """The confidences as float64[n], and a bool[n], False where the text is no number in [0, 1] (noted).
+    """Return the confidences as float64[n], and a bool[n], False where the text is no number in [0, 1] (noted).
 
-    The value is 0 or 1 only where the text says exactly that: a number that float64 would round to either becomes
-    the float64 beside it. The value `ignored` is let through as well.
+    A value is 0 or 1 only if the text is exactly that: a number that float64 would round to either becomes the adjacent
+    float64. The value `ignored` is accepted as well.
     """
     stripped = pc.utf8_trim_whitespace(column)
     numeric = pc.if_else(pc.match_substring_regex(stripped, NUMBER), stripped, "nan")
@@ -55,7 +55,7 @@ def confidences(
 
 
 def stated(values: npt.NDArray[np.float64]) -> tuple[pa.Array, pa.Array]:
-    """Return the columns `state` and `confidence` of labels; in `values`, as lists write them, 0 is an absence.
+    """Return the columns `state` and `confidence` of labels; a confidence of 0 in `values` is an absence.
 
     >>> [column.to_pylist() for column in stated(np.array([1.0, 0.25, 0.0]))]
     [[1, 1, -1], [1.0, 0.25, 1.0]]
@@ -67,7 +67,7 @@ def stated(values: npt.NDArray[np.float64]) -> tuple[pa.Array, pa.Array]:
 
 
 def _unround(values: npt.NDArray[np.float64], texts: pa.Array, at_edge: npt.NDArray[np.bool_]) -> None:
-    """Moves each value that its text only rounds to an edge off it."""
+    """Replace, in place, each value that was only rounded to an edge by the adjacent float64."""
     if not at_edge.any():
         return
     asked = np.flatnonzero(
@@ -83,12 +83,12 @@ def _unround(values: npt.NDArray[np.float64], texts: pa.Array, at_edge: npt.NDAr
 
 
 def _unrounded(text: str, value: float) -> float:
-    """The value that a number's text was rounded to, or where they differ the float64 beside it.
+    """Return `value` if the text is exactly that number, else the adjacent float64 towards the exact number.
 
     >>> _unrounded("10e-1", 1.0), _unrounded("0.99999999999999999999", 1.0), _unrounded("-1e-400", 0.0)
     (1.0, 0.9999999999999999, -5e-324)
     """
-    if value == 0:  # a zero's exponent, and that of what rounds to it, may be past what Decimal holds
+    if value == 0:  # the exponent may exceed the range of Decimal
         if NONZERO.match(text) is None:
             return 0.0
         return math.nextafter(0, -1 if text.startswith("-") else 1)
@@ -100,18 +100,18 @@ def _unrounded(text: str, value: float) -> float:
 
 @dataclass(slots=True)
 class Speakers:
-    """Tells in one list what people said from what a machine did, by the column that names who said it.
+    """Tells the statements of people from those of machines in one list, by the column that names the speaker.
 
-    `people` are the values of that column that are people, in any case; a list without the column is people's
-    unless there are none. `noted` at the end of the list tells which other values it had.
+    `people` are the values of that column that stand for people, ignoring case; a list without the column is all by
+    people unless `people` is empty. `noted`, called at the end of the list, notes the other values.
     """
 
     people: Sequence[str]
     file: str
     notes: Notes
-    unknown: dict[str, tuple[int, int]] = field(default_factory=dict)  # value → its rows, the first of them
-    heard: bool = False  # whether a person was among them
-    absent: str = ""  # the column, where it is not there and the spec says who is a person
+    unknown: dict[str, tuple[int, int]] = field(default_factory=dict)  # value → (rows, first row)
+    heard: bool = False  # whether any row is by people
+    absent: str = ""  # the speaker column, if it is missing although the spec names people
 
     def weigh(
         self,
@@ -119,7 +119,7 @@ class Speakers:
         said_by: pa.Array | None,
         numbers: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.bool_]:
-        """Puts a machine's 1 just below 1, in place; bool[n], False where a machine says 0: no statement (noted)."""
+        """Lower a machine's 1 to just below 1, in place; return bool[n], False for a machine's 0 (noted)."""
         if said_by is None and self.people:
             return np.ones(len(values), bool)
         machine = np.ones(len(values), bool) if said_by is None else self._machine(said_by, numbers)
@@ -133,7 +133,7 @@ class Speakers:
         return said
 
     def lacking(self, column: str) -> None:
-        """Remembers that the list has no column that says who said it, though the spec tells whom to believe."""
+        """Record that the list lacks the speaker column although the spec names people."""
         self.absent = column
 
     def _machine(self, said_by: pa.Array, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -154,7 +154,7 @@ class Speakers:
         return found
 
     def noted(self) -> None:
-        """Notes each value that is neither known as people nor as a machine, with its rows, and a column not there."""
+        """Note a missing speaker column, the absence of all `people`, and each unknown speaker with its row count."""
         if self.absent:
             self.notes.add(
                 "no-speakers", f"{self.file} has no column {self.absent}, so people said all of it"

@@ -1,4 +1,4 @@
-"""Tables of text as a stream: every row is handed on with its number or noted, none stops the rest."""
+"""Read delimited text tables as a stream: every row is yielded with its number or noted; none stops the rest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS = sorted(NO_VALUE)
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Fields in a row, the positions of those that are wanted, and what stands between them."""
+    """The number of fields in a row, the positions of the wanted ones, the delimiter, and the pattern of a row."""
 
     width: int
     positions: tuple[int, ...]
@@ -35,13 +35,13 @@ class _Layout:
     row: re.Pattern[bytes]
 
     def is_row(self, line: bytes) -> bool:
-        """Says whether a line ends its row: every quote that opens a field is closed."""
+        """Return whether a line is a complete row: no open quote and no bare carriage return."""
         line = line.removesuffix(b"\r")
         return b"\r" not in line and (b'"' not in line or self.row.fullmatch(line) is not None)
 
 
 def _row_pattern(delimiter: str) -> re.Pattern[bytes]:
-    """A row as pyarrow reads it: a quote opens a field at its start only, and what follows a closed one is text."""
+    """Return the pattern of a row as pyarrow parses it: a quote opens a field only at its start, text may follow it."""
     other = f"[^{re.escape(delimiter)}]"
     field = f'(?:"(?:[^"]|"")*+"{other}*+|(?!"){other}*+)'
     return re.compile(f"{field}(?:{re.escape(delimiter)}{field})*+".encode(), re.DOTALL)
@@ -55,13 +55,13 @@ def read_table(
     delimiter: str = ",",
     optional: Sequence[str] = (),
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-    """Yields the named columns of a CSV with header, as text, and the number of each row, its line.
+    """Yield the named columns of a CSV with header, as text, and the line number of each row.
 
-    Those of `optional` follow where the header has them, in whatever case. The header is line 1. A row is one line: a
-    quoted field may hold the delimiter, but no line end, so that a quote that is never closed costs its own row and not
-    the rest of the file. Rows with another number of fields, with an open quote, or not in UTF-8 are noted and left
-    out; blank rows are left out. Raises `SourceError` for a file that is missing, empty, without one of the columns,
-    or without a row that can be read.
+    Columns of `optional` follow if the header has them, ignoring case. The header is line 1. A row is one line: a
+    quoted field may contain the delimiter but no line end, so that an unclosed quote costs its own row only and not the
+    rest of the file. Rows with another number of fields, with an open quote, or not in UTF-8 are noted and left out;
+    blank rows are left out. Raises `SourceError` if the file is missing or empty, lacks one of the columns, or has no
+    readable row.
     """
     layout: _Layout | None = None
     rows = 0
@@ -96,7 +96,7 @@ def read_table(
 
 
 def filled(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, code: str) -> np.ndarray:
-    """bool[n], False where a cell is empty (noted under `code`)."""
+    """Return bool[n], False where a cell is empty (noted under `code`)."""
     good: np.ndarray = pc.not_equal(column, "").to_numpy(zero_copy_only=False)
     for i in np.flatnonzero(~good):
         notes.add(code, f"{file}:{numbers[i]}")
@@ -104,7 +104,7 @@ def filled(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, code:
 
 
 def without_words(column: pa.Array, unless: Callable[[str], bool] | None = None) -> pa.Array:
-    """The column of trimmed text with "" for every word that means no value, but for those that `unless` keeps.
+    """Return the column of trimmed text with "" for every word that means no value, except those that `unless` keeps.
 
     >>> without_words(pa.array(["NaN", "CC0", "n/a"])).to_pylist()
     ['', 'CC0', '']
@@ -120,7 +120,7 @@ def without_words(column: pa.Array, unless: Callable[[str], bool] | None = None)
 
 
 def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequence[str]) -> SourceError | None:
-    """The error for columns that a table lacks or has twice, if any."""
+    """Return the error for columns that a table lacks or has twice, None if there are none."""
     absent = [name for name in wanted if name not in found]
     twice = [name for name in wanted if found.count(name) > 1]
     if not absent and not twice:
@@ -136,7 +136,7 @@ def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequenc
 
 
 def _named_so(header: list[str], optional: Sequence[str]) -> list[str]:
-    """The header with a column of `optional` under that name where it is written in another case, and only once."""
+    """Return the header with names that equal one of `optional` but for case, and occur once, spelled as there."""
     folded = [name.casefold() for name in header]
     wanted = {name.casefold(): name for name in optional if name not in header}
     return [
@@ -161,7 +161,7 @@ def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[s
 
 
 def _damaged(path: Path) -> bool:
-    """Says whether the first line of a file is there, though no text could be made of it."""
+    """Return whether the first line of a file is not blank, so that it was emptied because of damage."""
     with path.open("rb") as stream:
         return bool(stream.readline(LONGEST).removeprefix(BOM_UTF8).strip())
 
@@ -169,9 +169,9 @@ def _damaged(path: Path) -> bool:
 def _rows(
     block: Block, layout: _Layout, path: Path, notes: Notes
 ) -> tuple[pa.RecordBatch, np.ndarray] | None:
-    """The rows of a block and their numbers; None where it cannot be split into rows.
+    """Return the rows of a block and their numbers; None if it cannot be split into rows.
 
-    The lines that are not one row are looked for only where there must be some, as that takes longer than reading.
+    Lines that are not one row are searched only if there must be some, as that takes longer than parsing.
     """
     last = block.data.removesuffix(b"\n").rsplit(b"\n", 1)[-1]
     bare = block.data.count(b"\r") != block.data.count(b"\r\n")
@@ -200,7 +200,7 @@ def _rows(
 
 
 def _parse(block: Block, layout: _Layout) -> tuple[pa.RecordBatch, list[tuple[int, int]]] | None:
-    """The columns of the layout, and (row, fields) of the rows left out; None where rows are not lines."""
+    """Return the columns of the layout, and (row, fields) of the skipped rows; None if rows are not lines."""
     skipped: list[tuple[int, int]] = []
 
     def skip(row: csv.InvalidRow) -> str:
@@ -213,7 +213,7 @@ def _parse(block: Block, layout: _Layout) -> tuple[pa.RecordBatch, list[tuple[in
             pa.BufferReader(block.data),
             csv.ReadOptions(
                 use_threads=False,
-                block_size=len(block.data) + 1,  # one block, or its rows have no numbers
+                block_size=len(block.data) + 1,  # a single block, else rows have no numbers
                 column_names=[str(i) for i in range(layout.width)],
             ),
             csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=skip, ignore_empty_lines=False),

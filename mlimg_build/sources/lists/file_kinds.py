@@ -1,4 +1,4 @@
-"""What a file is that bears the name of another kind, told by its first bytes."""
+"""Detect the kind of a file by its first bytes, to report files of another kind than expected."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 __all__ = ["FileKind", "kind_of", "kind_of_bytes", "other_than_parquet"]
 
-HEAD = 4096  # bytes that are looked at
+HEAD = 4096  # bytes that are examined
 PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8}|[\]}(c\x58q])", re.DOTALL)
 PAGE = re.compile(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 
 
 class FileKind(NamedTuple):
-    """What a file is, as the end of "it is …", and what to do with it."""
+    """The kind of a file, phrased to follow "it is …", and a hint what to do with it."""
 
     name: str
     hint: str
@@ -74,13 +74,13 @@ STARTS = (
 
 
 def kind_of(path: Path) -> FileKind | None:
-    """What a file is that should be text in UTF-8; None where it may be. Raises `OSError`."""
+    """Return the kind of a file that should be text in UTF-8; None if it may be that. Raises `OSError`."""
     with path.open("rb") as stream:
         return kind_of_bytes(stream.read(HEAD))
 
 
 def other_than_parquet(path: Path) -> FileKind | None:
-    """What a file is that should be Parquet; None where it may be, or is nothing that is known. Raises `OSError`."""
+    """Return the kind of a file that should be Parquet; None if it may be that or is unknown. Raises `OSError`."""
     with path.open("rb") as stream:
         head = stream.read(HEAD)
     found = kind_of_bytes(head)
@@ -90,7 +90,7 @@ def other_than_parquet(path: Path) -> FileKind | None:
 
 
 def kind_of_bytes(head: bytes) -> FileKind | None:
-    """What a file is that begins so and is no text in UTF-8; None where it may be.
+    """Return the kind of a file that begins with `head`; None if it may be text in UTF-8.
 
     >>> kind_of_bytes("image,labels".encode("utf-16-le")).name, kind_of_bytes(b"image,labels")
     ('text in UTF-16', None)
@@ -119,7 +119,7 @@ def _zipped(head: bytes) -> FileKind:
 
 
 def _wide(head: bytes) -> FileKind | None:
-    """Text of two or four bytes a letter without a mark: the zero bytes of its Latin letters stand in turn."""
+    """Detect UTF-16 and UTF-32 without a byte-order mark by the positions of zero bytes, and files of zeros only."""
     if len(head) < 8 or b"\x00" not in head:
         return None
     if not head.strip(b"\x00"):
@@ -138,7 +138,7 @@ def _wide(head: bytes) -> FileKind | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Says whether the beginning of a file is text in UTF-8, a last letter of which may be cut."""
+    """Return whether the beginning of a file is text in UTF-8; its last character may be cut."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Text files as blocks of whole lines: damage stays in its line and every line keeps its number."""
+"""Read text files as blocks of whole lines: damage affects one line only, and every line keeps its number."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mlimg_build.sources.protocol import Notes
 __all__ = ["Block", "empty_lines_where", "is_utf8", "read_blocks", "read_lines", "require_file", "unreadable"]
 
 BLOCK = 16 << 20  # bytes read at a time
-LONGEST = 64 << 20  # bytes of a line; a binary file is not read on and on for the end of its first line
+LONGEST = 64 << 20  # most bytes of a line, so that a binary file is not read on for the end of its first line
 
 
 class Block(NamedTuple):
-    """Whole lines of UTF-8 text, the number of the first (from 1) and how many they are."""
+    """Whole lines of UTF-8 text, the number of the first (from 1), and the number of lines."""
 
     data: bytes
     first: int
@@ -31,9 +31,9 @@ class Block(NamedTuple):
 
 
 def require_file(path: Path, what: str, parquet: bool = False) -> None:
-    """Raises `SourceError` unless `path` is a file of text that may be read and has something in it.
+    """Raise `SourceError` unless `path` is a readable text file (with `parquet`, a Parquet file) that is not empty.
 
-    A file that is another kind than its name says is told as what it is. With `parquet` it is to be Parquet, not text.
+    If the file is of another kind, the error tells which.
     """
     if not path.is_file():
         raise SourceError(
@@ -63,15 +63,15 @@ def require_file(path: Path, what: str, parquet: bool = False) -> None:
 
 
 def unreadable(path: Path, what: str, why: str, hint: str) -> SourceError:
-    """The error for a list that is there and cannot be read."""
+    """Return the error for a list that exists but cannot be read."""
     return SourceError(Problem("list-unreadable", f"{what} cannot be read: {why}: {path}", hint=hint))
 
 
 def read_blocks(path: Path, what: str, notes: Notes) -> Iterator[Block]:
-    """Yields a file as blocks of whole lines, about `BLOCK` bytes each, without a byte-order mark.
+    """Yield a file as blocks of whole lines, about `BLOCK` bytes each, without a byte-order mark.
 
-    A line that is not UTF-8, or holds a zero byte, which no stored text can, is noted and left empty. Raises
-    `SourceError` for a file that is missing or empty, and for a line longer than `LONGEST`.
+    A line that is not UTF-8 or contains a zero byte, which no stored text can, is noted and emptied. Raises
+    `SourceError` if the file is missing, empty or unreadable, or a line is longer than `LONGEST`.
     """
     require_file(path, what)
     number = 1
@@ -90,7 +90,7 @@ def read_blocks(path: Path, what: str, notes: Notes) -> Iterator[Block]:
 
 
 def read_lines(path: Path, what: str, notes: Notes) -> Iterator[tuple[pa.Array, np.ndarray]]:
-    """Yields the lines of a text file as strings, with their numbers from 1; empty lines are left out."""
+    """Yield the lines of a text file as strings, with their numbers from 1; empty lines are left out."""
     for block in read_blocks(path, what, notes):
         listed = block.data.split(b"\n")[: block.lines]
         lines = pc.utf8_rtrim(pa.array(listed, pa.binary()).cast(pa.string()), "\r")
@@ -100,13 +100,13 @@ def read_lines(path: Path, what: str, notes: Notes) -> Iterator[tuple[pa.Array, 
 
 
 def empty_lines_where(block: Block, bad: Callable[[bytes], bool], tell: Callable[[int], None]) -> Block:
-    """The block with its bad lines left empty; the number of each is told."""
+    """Return the block with its bad lines emptied; `tell` is called with the number of each."""
     listed = block.data.split(b"\n")
     for i in range(block.lines):
         if bad(listed[i]):
             tell(block.first + i)
             listed[i] = b""
-    listed[block.lines :] = [b""]  # every line ends, or an empty last one would be none
+    listed[block.lines :] = [b""]  # every line ends with a line feed, else an empty last line would be lost
     return block._replace(data=b"\n".join(listed))
 
 
@@ -136,7 +136,7 @@ def _whole_lines(path: Path, what: str) -> Iterator[bytes]:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Says whether bytes are UTF-8 text."""
+    """Return whether bytes are UTF-8 text."""
     try:
         data.decode()
     except UnicodeDecodeError:

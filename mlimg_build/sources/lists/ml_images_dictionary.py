@@ -1,4 +1,4 @@
-"""The dictionary of ML-Images: index, WordNet id, index of the parent, names."""
+"""Read the dictionary of ML-Images: index, WordNet id, index of the parent, names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Dictionary:
 
 
 def read_dictionary(path: Path) -> Dictionary:
-    """The rows of the published file, header or not; raises `SourceError` with every row that is wrong."""
+    """Read the published file, with or without a header. Raises `SourceError` with every invalid row."""
     try:
         other = kind_of(path)
         if other is not None:
@@ -68,7 +68,7 @@ def _problems(path: Path, rows: list[tuple[int, list[str]]]) -> list[Problem]:
 
 
 def _wrong(row: list[str], index: int, count: int, seen: dict[str, int]) -> str | None:
-    """What is wrong with the row that should have this index, if anything; `seen` has the line of each id."""
+    """Return the error of the row that should have this index, None if valid; `seen` maps each id to its line."""
     if len(row) != 4:
         return f"{len(row)} fields, expected 4"
     if row[0] != str(index):

@@ -1,4 +1,4 @@
-"""Which category of a source lies in which: Open Images' hierarchy of boxable classes, a JSON file."""
+"""Read Open Images' hierarchy of boxable classes, a JSON file, as the parents of each category."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ BELOW = ("children", "Subcategory", "Part")
 
 
 def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The nearest categories above each category: id → ids, sorted; what has none above it is absent.
+    """Return the nearest categories above each category: id → sorted ids; categories with none are absent.
 
-    `names` maps the ids of the class descriptions to names. A node is a category by its `LabelName`, or by a
-    `name` that exactly one id has, with or without what the id's name has in parentheses (Bat is "Bat
-    (Animal)"), upper and lower case being one. Other nodes are passed through: what they hold belongs to the
-    nearest category above them. A class may stand in several places. Raises `SourceError`
-    "nesting-unreadable" where the file cannot be read, "nesting-shape" with every node that is no node.
+    `names` maps the ids of the class descriptions to names. A node is a category by its `LabelName`, or by a `name`
+    that exactly one id has, ignoring case, with or without the part in parentheses (Bat is "Bat (Animal)"). Other nodes
+    are skipped: their children belong to the nearest category above. A class may occur in several places.
+
+    Raises:
+        SourceError: `nesting-unreadable` if the file is no JSON, `nesting-shape` with every invalid node; those of
+            `require_file`; `list-unreadable` if it cannot be read.
     """
     require_file(path, WHAT)
     try:
@@ -48,7 +50,7 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
 
 
 def _ids(names: Mapping[str, str]) -> dict[str, set[str]]:
-    """The ids of each name; those of a name without its parentheses only where no id has exactly that."""
+    """Return name → ids; a name without its parentheses is included only if no id has exactly that name."""
     whole: dict[str, set[str]] = defaultdict(set)
     bare: dict[str, set[str]] = defaultdict(set)
     for key, name in names.items():
@@ -60,9 +62,9 @@ def _ids(names: Mapping[str, str]) -> dict[str, set[str]]:
 def _edges(
     path: Path, root: Any, ids: Mapping[str, set[str]], names: Mapping[str, str], problems: list[Problem]
 ) -> Iterator[tuple[str, str]]:
-    """The (category, nearest category above) pairs of a tree; nodes that are none become problems."""
+    """Yield the (category, nearest category above) pairs of a tree; invalid nodes are added to `problems`."""
     queue: list[tuple[Any, str | None, str]] = [(root, None, "")]
-    for node, parent, where in queue:  # grows while it is gone through
+    for node, parent, where in queue:  # grows during the iteration
         if not isinstance(node, dict) or not isinstance(node.get("LabelName", node.get("name")), str):
             message = f"{WHAT} has no node at {where or 'its top'}"
             problems.append(Problem("nesting-shape", message, Place(str(path), 1, 1), HINT))
@@ -79,7 +81,7 @@ def _edges(
 
 
 def _category(node: Mapping[str, Any], ids: Mapping[str, set[str]], names: Mapping[str, str]) -> str | None:
-    """The id of a node, None for one that the class descriptions lack or cannot tell apart."""
+    """Return the category id of a node, None if the class descriptions lack it or its name is ambiguous."""
     if "LabelName" in node:
         return node["LabelName"] if node["LabelName"] in names else None
     found = ids.get(_folded(node["name"]), set())

@@ -1,4 +1,4 @@
-"""A Parquet table read as a stream of text, as a CSV is."""
+"""Read a Parquet table as a stream of text, like a CSV."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ __all__ = ["read_parquet"]
 def read_parquet(
     path: Path, what: str, notes: Notes, columns: Sequence[str], lists: Sequence[str | None]
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-    """Yields the named columns as text, with the number of each row from 1; those of `lists` may hold lists.
+    """Yield the named columns as text, with the number of each row from 1; columns of `lists` may contain lists.
 
-    Numbers are written out, the shortest that names them (a float32 0.9 is "0.9", not the 0.89999998 that it holds),
-    and an empty cell is "". A row with a zero byte or what is not UTF-8 in one of its cells is noted and left out.
-    Raises `SourceError` for a file that is missing, empty or
-    not Parquet, without one of the columns, or with a column that cannot be text.
+    Numbers are written in the shortest form that identifies them (a float32 0.9 is "0.9"), and an empty cell is "".
+    A row with a zero byte or invalid UTF-8 in one of its cells is noted and left out. Raises `SourceError` if the file
+    is missing, empty or not Parquet, lacks one of the columns, or has a column that cannot be text.
     """
     require_file(path, what, parquet=True)
     try:
@@ -58,7 +57,7 @@ def read_parquet(
 
 
 def _text_type(found: pa.DataType, list_allowed: bool) -> pa.DataType | None:
-    """The type that a column is read as: text, or lists of text; None where it can be neither."""
+    """Return the type that a column is read as: text or lists of text; None if it can be neither."""
     if pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found):
         inner = _text_type(found.value_type, list_allowed=False)
         return pa.list_(pa.string()) if inner is not None and list_allowed else None
@@ -76,7 +75,7 @@ def _as_text(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _written(values: pa.Array) -> pa.Array:
-    """The values as text; what is not UTF-8 stays as it is."""
+    """Return the values as text; invalid UTF-8 is kept unchanged."""
     if not pa.types.is_float16(values.type):
         return pc.cast(values, pa.string(), safe=False)
     distinct, code = np.unique(values.to_numpy(zero_copy_only=False), return_inverse=True)
@@ -85,7 +84,7 @@ def _written(values: pa.Array) -> pa.Array:
 
 
 def _whole_text(cells: Sequence[pa.Array], numbers: np.ndarray, file: str, notes: Notes) -> np.ndarray:
-    """bool[rows], False where a cell holds a zero byte or is not UTF-8 (noted)."""
+    """Return bool[rows], False where a cell contains a zero byte or is not UTF-8 (noted)."""
     good = np.ones(len(numbers), bool)
     for code, faulty in (("not-utf-8", _not_utf8), ("zero-byte", _with_zero)):
         for column in cells:

@@ -1,4 +1,4 @@
-"""Licence and author of single images, from a CSV as Open Images publishes it."""
+"""Read the licence and author of single images from a CSV as published by Open Images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Rights", "read_rights"]
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Digests of image ids, sorted, and for each a position in `licences` and in `authors`: 24 bytes an image."""
+    """Sorted digests of image ids, and for each a position in `licences` and in `authors`: 24 bytes per image."""
 
     ids: np.ndarray
     licence: np.ndarray
@@ -30,7 +30,7 @@ class Rights:
     authors: tuple[str, ...]
 
     def of(self, names: Sequence[str], licence: str, author: str) -> tuple[list[str], list[str]]:
-        """The licence and the author of each image; the given ones where the CSV has none."""
+        """Return the licence and the author of each image; the given defaults where the CSV has none."""
         at, known = self._rows(names)
         return (
             [
@@ -44,20 +44,20 @@ class Rights:
         )
 
     def without(self, names: Sequence[str]) -> list[str]:
-        """The images that the CSV does not name."""
+        """Return the images that the CSV does not contain."""
         return [name for name, there in zip(names, self._rows(names)[1], strict=True) if not there]
 
     def _rows(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The row of each image, and whether there is one."""
+        """Return the row of each image, and whether it has one."""
         wanted = _digests(names)
         at = np.minimum(np.searchsorted(self.ids, wanted), max(len(self.ids) - 1, 0))
         return at, self.ids[at] == wanted if len(self.ids) else np.zeros(len(wanted), dtype=bool)
 
 
 def read_rights(path: Path, what: str, notes: Notes) -> Rights:
-    """The rights of a CSV with ImageID, License and Author; the first row of an image counts.
+    """Return the rights in a CSV with ImageID, License and Author; the first row of an image counts.
 
-    A row whose ImageID is written as a path counts for the id that it means, too.
+    A row whose ImageID is a path also counts for the id derived from that path.
     """
     ids: list[np.ndarray] = []
     codes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
@@ -77,7 +77,7 @@ def read_rights(path: Path, what: str, notes: Notes) -> Rights:
 
 
 def _coded(column: pa.Array, known: dict[str, int]) -> np.ndarray:
-    """The position of each value in `known`, which grows by the new ones; int32[n]."""
+    """Return int32[n]: the position of each value in `known`, to which new values are added."""
     encoded = without_words(pc.utf8_trim_whitespace(column)).dictionary_encode()
     codes = [known.setdefault(value, len(known)) for value in encoded.dictionary.to_pylist()]
     coded: np.ndarray = np.array(codes, dtype=np.int32)[encoded.indices.to_numpy()]
@@ -85,5 +85,5 @@ def _coded(column: pa.Array, known: dict[str, int]) -> np.ndarray:
 
 
 def _digests(names: Sequence[str]) -> np.ndarray:
-    """16 bytes of BLAKE2 for each name, whose own length is anyone's guess; bytes16[n]."""
+    """Return bytes16[n]: a 16-byte BLAKE2b digest of each name, as names may have any length."""
     return np.array([blake2b(name.encode(), digest_size=16).digest() for name in names], dtype="S16")
