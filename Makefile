@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[examples,dev,train,timm]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[examples,dev,train,timm]'
 	touch $@
 
 quickstart: $(STAMP)  ## everything from nothing: two sources, the dataset, the model, the report; asks both a question
