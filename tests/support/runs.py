@@ -103,4 +103,10 @@ class external_cluster:  # noqa: N801  read as a function
     def __exit__(self, *_: object) -> None:
         for process in reversed(self.processes):
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(5)
+            except (
+                subprocess.TimeoutExpired
+            ):  # a worker whose scheduler was killed tries to say goodbye to it
+                process.kill()
+                process.wait(30)

@@ -19,7 +19,7 @@ from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import LocalCluster as LocalWorkers
 from mlimg_build.spec import SchedulerCluster
 
-__all__ = ["cluster_client"]
+__all__ = ["cluster_client", "scheduler_lost"]
 
 LOOPBACK = "127.0.0.1"
 CLOSING = 5  # seconds that a client may take to close
@@ -36,7 +36,7 @@ def cluster_client(
 
     Raises:
         BackendError: `scheduler-unreachable`, `no-worker`, `other-version` if a worker runs another version than
-            `version()`, `certificate-missing` if a TLS scheduler needs a client certificate.
+            `version()`, `scheduler-lost`, `certificate-missing` if a TLS scheduler needs a client certificate.
     """
     settings: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": 3,
@@ -104,7 +104,7 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
         ) from error
     try:
         try:
-            client.wait_for_workers(1, timeout=timeout)
+            _require_workers(client, wanted, version)
         except TimeoutError as error:
             raise BackendError(
                 Problem(
@@ -113,21 +113,39 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
                     hint="start some with `dask worker --nthreads 1 ADDRESS`, where mlimg is installed",
                 )
             ) from error
-        found = client.run(version)
-        others = {address: theirs for address, theirs in found.items() if theirs != version()}
-        if others:
-            address, theirs = next(iter(others.items()))
-            raise BackendError(
-                Problem(
-                    "other-version",
-                    f"{len(others)} workers run another mlimg, such as {theirs} at {address}; this is {version()}",
-                    hint="install the same version on every worker: a backend may not change a result",
-                )
-            )
+        except OSError as error:  # Dask's errors of a lost connection are such
+            raise scheduler_lost(address) from error
         yield client
     finally:
         with suppress(Exception):  # the scheduler may be gone
             client.close(timeout=CLOSING)
+
+
+def _require_workers(client: Client, wanted: SchedulerCluster, version: Callable[[], str]) -> None:
+    """Wait for a worker. Raises `BackendError` `other-version` if one runs another version than `version()`."""
+    client.wait_for_workers(1, timeout=wanted.timeout_seconds)
+    found = client.run(version)
+    others = {address: theirs for address, theirs in found.items() if theirs != version()}
+    if others:
+        address, theirs = next(iter(others.items()))
+        raise BackendError(
+            Problem(
+                "other-version",
+                f"{len(others)} workers run another mlimg, such as {theirs} at {address}; this is {version()}",
+                hint="install the same version on every worker: a backend may not change a result",
+            )
+        )
+
+
+def scheduler_lost(address: str) -> BackendError:
+    """Return the error for a connection to a scheduler that was lost."""
+    return BackendError(
+        Problem(
+            "scheduler-lost",
+            f"the connection to the Dask scheduler at {address} was lost",
+            hint="look whether it still runs, then run the same command again: what is finished is kept",
+        )
+    )
 
 
 def _require_certificate(address: str) -> None:

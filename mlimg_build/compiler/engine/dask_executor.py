@@ -10,10 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 from distributed import Client, as_completed, get_worker
+from distributed.comm.core import CommClosedError
 
-from mlimg_build.compiler.engine.cluster import cluster_client
+from mlimg_build.compiler.engine.cluster import cluster_client, scheduler_lost
 from mlimg_build.compiler.engine.executor import Done, Failed, TaskFunction, Tell, throttled
-from mlimg_build.errors import BackendError, Problem
+from mlimg_build.errors import BackendError
 from mlimg_build.spec import LocalCluster, SchedulerCluster
 
 __all__ = ["DaskExecutor", "dask_executor"]
@@ -40,9 +41,11 @@ def dask_executor(
             counts = event[1] if isinstance(event, (tuple, list)) and len(event) == 2 else event
             tell(*counts)
 
-        client.subscribe_topic(executor.topic, hear)
         try:
+            client.subscribe_topic(executor.topic, hear)
             yield executor
+        except CommClosedError as error:  # from whatever call came first
+            raise _lost(client) from error
         finally:
             if client.status == RUNNING:
                 client.unsubscribe_topic(executor.topic)
@@ -64,14 +67,20 @@ class DaskExecutor:
         now = time.monotonic()
         if now - self._counted >= COUNTED:
             self._refuse_lost()
-            found = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            try:
+                found = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            except OSError as error:  # Dask's errors of a lost connection are such
+                raise _lost(self._client) from error
             self._workers, self._counted = max(sum(worker["nthreads"] for worker in found), 1), now
         return self._workers
 
     def begin(self, task: Any) -> None:
         """Submit a task."""
         self._refuse_lost()
-        future = self._client.submit(run_on_worker, self._work, task, self.topic, pure=False, retries=0)
+        try:
+            future = self._client.submit(run_on_worker, self._work, task, self.topic, pure=False, retries=0)
+        except OSError as error:
+            raise _lost(self._client) from error
         self._tasks[future.key] = task
         self._futures.add(future)
 
@@ -94,6 +103,7 @@ class DaskExecutor:
             try:
                 outcome = Done(task, future.result())
             except Exception as error:  # any exception of a worker is reported with its shard
+                self._refuse_lost()  # unless it is that the result could not be fetched
                 outcome = Failed(task, error)
             future.release()
             yield outcome
@@ -109,14 +119,7 @@ class DaskExecutor:
 
 
 def _lost(client: Client) -> BackendError:
-    where = getattr(client.scheduler, "address", "its address")
-    return BackendError(
-        Problem(
-            "scheduler-lost",
-            f"the connection to the Dask scheduler at {where} was lost",
-            hint="look whether it still runs, then run the same command again: what is finished is kept",
-        )
-    )
+    return scheduler_lost(getattr(client.scheduler, "address", "its address"))
 
 
 def run_on_worker(work: TaskFunction, task: Any, topic: str) -> dict[str, int]:
