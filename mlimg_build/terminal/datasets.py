@@ -139,7 +139,7 @@ def show_built(built: Built) -> None:
     if built.seconds:
         rate = f", {built.read / built.seconds:,.0f} images/s" if built.read else ""
         err.print(
-            f"read {built.read:,} images in {built.seconds:.1f} s with {built.workers} workers{rate}, "
+            f"read {built.read:,} images in {built.seconds:.1f} s with {built.workers} worker{'s' * (built.workers != 1)}{rate}, "
             f"at most {size(built.peak_memory)} a worker"
         )
     else:
