@@ -138,8 +138,9 @@ def show_built(built: Built) -> None:
     """Print the path of the dataset on stdout, and what was done on stderr."""
     if built.seconds:
         rate = f", {built.read / built.seconds:,.0f} images/s" if built.read else ""
+        workers = "1 worker" if built.workers == 1 else f"{built.workers} workers"
         err.print(
-            f"read {built.read:,} images in {built.seconds:.1f} s with {built.workers} worker{'s' * (built.workers != 1)}{rate}, "
+            f"read {built.read:,} images in {built.seconds:.1f} s with {workers}{rate}, "
             f"at most {size(built.peak_memory)} a worker"
         )
     else:
