@@ -18,7 +18,7 @@ from mlimg_build.dataset.format.layout import (
     Layout,
     image_columns,
 )
-from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.array_files import read_array
 from mlimg_build.dataset.read.shard_reader import ShardRowReader
 from mlimg_build.dataset.write.shard_writer import read_labels, read_result
 from mlimg_build.errors import DatasetError

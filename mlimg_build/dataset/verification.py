@@ -32,13 +32,15 @@ from mlimg_build.dataset.format.layout import (
     image_columns,
 )
 from mlimg_build.dataset.format.text import Texts
-from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.array_files import read_column
+from mlimg_build.dataset.read.column_checks import check_table
 from mlimg_build.dataset.read.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.split import Split
 from mlimg_build.errors import DatasetError, MlimgError
 
 __all__ = ["Finding", "Verification", "verify"]
 
+MOST = 100_000  # findings, after which the reading ends
 FILE_CODES = ("shard-truncated", "shard-index-damaged", "shard-unreadable")
 
 
@@ -72,7 +74,7 @@ class Verification:
 def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Read the whole dataset at `path`; return what differs from its digests as `findings`.
 
-    Never raises for damage and never stops at the first. Memory: the columns last read (256 MiB at most) and one image.
+    Never raises for damage, and stops at 100,000 findings. Memory: the columns last read (256 MiB) and one image.
     `progress` is called after every shard with the images read so far and the images of the dataset.
     """
     try:
@@ -91,6 +93,10 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
 _Record = tuple[dict[str, Any], dict[str, Any], tuple[int, list[tuple[int, int, int, int]]] | None]
 
 
+class _Enough(Exception):
+    """There are `MOST` findings."""
+
+
 class _Verifier:
     def __init__(self, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
         self.dataset = dataset
@@ -100,15 +106,35 @@ class _Verifier:
         self.copies: CopyCheck | None = None
 
     def run(self) -> Verification:
+        try:
+            self._all()
+        except _Enough:
+            message = f"{MOST:,} findings are enough: the rest was not read"
+            self.findings.append(Finding("verification-stopped", None, None, None, message))
+        except Exception as error:
+            message = f"the rest could not be read: {_sentence(error)}"
+            self.findings.append(Finding("dataset-unreadable", None, None, None, message))
+        return Verification(self.dataset.digest, tuple(self.findings), self.images, self.bytes, self.shards)
+
+    def _all(self) -> None:
         digests = self._root()
         total = sum(len(split) for split in self.dataset.splits.values())
         for split in self.dataset.splits.values():
             table = digests.get(split.name)
-            self._shapes(split, table)
+            if table is not None:
+                self._listed(split, table)
+            try:
+                bounds = split.first_image
+            except DatasetError as error:  # where no shard begins, none can be read
+                self._find("column-unreadable", _sentence(error), split.name)
+                continue
+            self._shapes(split, table, len(bounds) - 1)
             records: list[_Record | None] = []
-            for shard in range(split.shards):
+            for shard in range(len(bounds) - 1):
                 try:
                     records.append(self._shard(split, shard, table))
+                except _Enough:
+                    raise
                 except Exception as error:
                     records.append(None)
                     self._find("shard-unreadable", _sentence(error), split.name, shard)
@@ -117,7 +143,6 @@ class _Verifier:
             self._counts(split, records)
         for code, message, split_name, image in self.copies.findings() if self.copies else ():
             self._find(code, message, split_name, None, image)
-        return Verification(self.dataset.digest, tuple(self.findings), self.images, self.bytes, self.shards)
 
     def _find(
         self,
@@ -127,6 +152,8 @@ class _Verifier:
         shard: int | None = None,
         image: str | None = None,
     ) -> None:
+        if len(self.findings) == MOST:
+            raise _Enough
         self.findings.append(Finding(code, split, shard, image, message))
 
     def _root(self) -> dict[str, dict[str, NDArray[Any]]]:
@@ -176,26 +203,28 @@ class _Verifier:
         arrays: dict[str, NDArray[Any]] = {}
         for column in schema:
             try:
-                arrays[column.name] = read_array(group / column.name)
+                arrays[column.name] = read_column(group / column.name, column)
             except Exception as error:
                 self._find("column-unreadable", _sentence(error), split)
-        return arrays if len(arrays) == len(schema) else None
-
-    def _shapes(self, split: Split, table: dict[str, NDArray[Any]] | None) -> None:
-        """Check that the arrays of a split have the shapes and types that its attributes and its shards require."""
-        shards = split.shards
-        if table is not None:
-            bounds = np.concatenate([[0], np.cumsum(table["images"])])
-            if not np.array_equal(table["first_image"], bounds) or (len(bounds), bounds[-1]) != (
-                shards + 1,
-                len(split),
-            ):
-                message = f"{split.name} does not have the images that its table of shards lists"
-                self._find("attributes-differ", message, split.name)
+        if len(arrays) < len(schema):
+            return None
         try:
-            last = len(split.rows(shards - 1)) if shards else 0
-        except DatasetError:  # nothing of it can be read, which every shard will report
-            return
+            check_table(group.name, schema, arrays, self.dataset.size_of)
+        except DatasetError as error:
+            self._find("column-unreadable", _sentence(error), split)
+        return arrays
+
+    def _listed(self, split: Split, table: dict[str, NDArray[Any]]) -> None:
+        """Check that a split has the images and the shards that its table of shards lists."""
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(table["images"])])
+        whole = (len(bounds), bounds[-1]) == (split.shards + 1, len(split))
+        if not whole or not np.array_equal(table["first_image"], bounds):
+            message = f"{split.name} does not have the images that its table of shards lists"
+            self._find("attributes-differ", message, split.name)
+
+    def _shapes(self, split: Split, table: dict[str, NDArray[Any]] | None, shards: int) -> None:
+        """Check that the arrays of a split have the shapes and types that its attributes and its shards require."""
+        last = len(split.rows(shards - 1)) if shards else 0
         positions = max(shards - 1, 0) * split.images_per_shard + last
         width = int(table["bytes"].max(initial=0)) if table is not None else None
         self._shape(split, "images/data", (shards, width), "|u1")

@@ -89,7 +89,7 @@ FOREIGN = {  # packages that only some may touch
     "distributed": {"compiler"},
     "zarr": {"dataset"},
     "nltk": {"wordnet"},
-    "pydantic": {"spec", "training"},
+    "pydantic": {"spec", "training", "dataset"},
     "yaml": {"spec", "compiler"},
     "rich": {"terminal"},
     "typer": {"cli"},

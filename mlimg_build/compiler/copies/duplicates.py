@@ -21,7 +21,7 @@ from mlimg_build.compiler.plan.row_files import RowIndex
 from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.dataset import order_key
-from mlimg_build.dataset.read.column_reader import read_array, read_texts
+from mlimg_build.dataset.read.array_files import read_array, read_texts
 from mlimg_build.spec import Spec
 
 __all__ = [

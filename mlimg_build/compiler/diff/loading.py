@@ -17,7 +17,7 @@ from mlimg_build.compiler.lock.lock_reader import Locked, read_lock
 from mlimg_build.compiler.pipeline import decided
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.dataset import Dataset, open_dataset
-from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.array_files import read_array
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import Backend, load_spec
 

@@ -14,6 +14,7 @@ __all__ = [
     "FORMAT",
     "LABEL_COLUMNS",
     "MAPPING_COLUMNS",
+    "MOST_ATTRIBUTES",
     "PAIR_COLUMNS",
     "SHARD_COLUMNS",
     "SHARD_FORMAT",
@@ -35,6 +36,7 @@ ENTRIES_PER_CHUNK = {
     "contradictions": 1 << 13,
 }  # a chunk is stored whole, and few images have contradictions
 TEXT_BYTES_PER_CHUNK = 1 << 18
+MOST_ATTRIBUTES = 64 << 20  # bytes of the JSON of a group
 ZSTD_LEVEL = 1
 
 

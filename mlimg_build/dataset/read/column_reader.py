@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,20 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from mlimg_build.dataset.format.layout import (
+    CONTRADICTION_COLUMNS,
+    LABEL_COLUMNS,
+    SPAN_COLUMNS,
+    Layout,
+    image_columns,
+)
 from mlimg_build.dataset.format.text import Texts
+from mlimg_build.dataset.read.array_files import damaged, open_array, tail_of, taken
+from mlimg_build.dataset.read.column_checks import SizeOf, check_spans, check_values
 from mlimg_build.dataset.read.lru import LRUCache
-from mlimg_build.errors import DamagedDataset, Problem
+from mlimg_build.errors import DamagedDataset
 
-__all__ = ["ColumnReader", "ranges", "read_array", "read_texts", "spans_of"]
+__all__ = ["ColumnReader", "ranges", "spans_of"]
 
 REMEMBERED_BYTES = 256 << 20
 TEXTS = ("images/id", "images/author")
@@ -27,13 +37,19 @@ class ColumnReader:
     """
 
     def __init__(
-        self, group: Path, images_per_shard: int, rows: Callable[[int], range], check: Callable[[], None]
+        self,
+        group: Path,
+        layout: Layout,
+        rows: Callable[[int], range],
+        check: Callable[[], None],
+        size_of: SizeOf,
     ) -> None:
-        """`rows` returns the rows of a shard; a shard has `images_per_shard` positions, of which it may fill fewer."""
+        """`rows` returns the rows of a shard, which has `layout.images_per_shard` positions and may fill fewer."""
         self._group = group
-        self._per_shard = images_per_shard
+        self._layout = layout
         self._rows = rows
         self._check = check
+        self._size_of = size_of
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self._columns: LRUCache[tuple[str, int], NDArray[Any]] = LRUCache(
             REMEMBERED_BYTES, lambda a: a.nbytes
@@ -43,7 +59,7 @@ class ColumnReader:
         """Return the values of array `name` for shard `shard`: one per image, or one per entry of the shard's row.
 
         Raises:
-            DamagedDataset: `column-unreadable` if the stored chunks cannot be decoded.
+            DamagedDataset: `column-unreadable` if the stored chunks cannot be decoded, or a value is out of its range.
         """
         return self._columns.get((name, shard), lambda: self._load(name, shard))
 
@@ -56,8 +72,9 @@ class ColumnReader:
 
         def load() -> NDArray[Any]:
             self._check()
-            values = [self._load(f"{group}/{name}", shard) for name in ("start", "stop")]
-            return spans_of(*values)
+            start, stop = (self._load(f"{group}/{name}", shard) for name in ("start", "stop"))
+            check_spans(start, stop, f"start and stop of {group} in shard {shard}")
+            return spans_of(start, stop)
 
         return self._columns.get((f"{group}/spans", shard), load)
 
@@ -65,7 +82,7 @@ class ColumnReader:
         """Return the Zarr array itself, opened once."""
         if name not in self._arrays:
             self._check()
-            self._arrays[name] = _open(self._group / name)
+            self._arrays[name] = open_array(self._group / name, *self._types[name])
         return self._arrays[name]
 
     def clear(self) -> None:
@@ -73,28 +90,47 @@ class ColumnReader:
         self._columns.clear()
         self._arrays = {}
 
+    @cached_property
+    def _types(self) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+        """The type of each array, and the lengths of its dimensions but the first; None for any."""
+        images = image_columns(self._layout)
+        plain = [("images", images), ("labels", SPAN_COLUMNS), ("contradictions", SPAN_COLUMNS)]
+        ragged = [("labels", LABEL_COLUMNS), ("contradictions", CONTRADICTION_COLUMNS)]
+        return {
+            "images/data": ("|u1", (None,)),
+            **{f"{group}/{c.name}": (c.dtype, (None,)) for group, schema in ragged for c in schema},
+            **{
+                f"{group}/{c.name}": (c.dtype, (None,) if c.text else tail_of(c))
+                for group, schema in plain
+                for c in schema
+            },
+        }
+
     def _load(self, name: str, shard: int) -> NDArray[Any]:
         self._check()
         array = self.array(name)
-        first = shard * self._per_shard
+        first = shard * self._layout.images_per_shard
+        where = f"shard {shard} of {name}"
         try:
             if name in TEXTS:
                 stops = self.column(f"{name}_stop", shard)
                 count = int(stops[-1]) if len(stops) else 0
-                values = np.asarray(array[shard, :count])
+                values = taken(array, (shard, slice(0, count)), count)
             elif name.startswith("images/") or name.endswith(("/start", "/stop")):
                 count = len(self._rows(shard))
-                values = np.asarray(array[first : first + count])
+                values = taken(array, slice(first, first + count), count)
             else:
                 count = int(self.spans(name.partition("/")[0], shard)[-1, 1])
-                values = np.asarray(array[shard, :count])
+                values = taken(array, (shard, slice(0, count)), count)
             if len(values) != count:
                 raise ValueError(f"it has {len(values)} of {count} values")
         except DamagedDataset:
             raise
         except Exception as error:
-            message = f"shard {shard} of {name} cannot be read: {error}"
-            raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error
+            raise damaged(f"{where} cannot be read: {error}") from error
+        check_values(name, values, self._size_of, where)
+        if name.endswith("_stop") and (values[1:] < values[:-1]).any():
+            raise damaged(f"{where} goes back")
         values.flags.writeable = False
         return values
 
@@ -118,30 +154,3 @@ def ranges(start: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int
     before = np.cumsum(count) - count
     found: NDArray[np.int64] = np.repeat(start - before, count) + np.arange(int(count.sum()))
     return found
-
-
-def read_array(path: Path) -> NDArray[Any]:
-    """Return the whole array at `path`.
-
-    Raises:
-        DamagedDataset: `column-unreadable` if it cannot be opened or decoded.
-    """
-    array = _open(path)
-    try:
-        return np.asarray(array[...])
-    except Exception as error:
-        message = f"array {path.parent.name}/{path.name} cannot be read: {error}"
-        raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error
-
-
-def read_texts(folder: Path, name: str) -> Texts:
-    """Return the text column `name` of a table, or of one shard's images. Raises the errors of `read_array`."""
-    return Texts(read_array(folder / name).reshape(-1), read_array(folder / f"{name}_stop"))
-
-
-def _open(path: Path) -> zarr.Array[Any]:
-    try:
-        return zarr.open_array(str(path), mode="r", zarr_format=3)
-    except Exception as error:
-        message = f"array {path.parent.name}/{path.name} cannot be opened: {error}"
-        raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error

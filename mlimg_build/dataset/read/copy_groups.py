@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.layout import COPIES
 from mlimg_build.dataset.format.text import Texts
-from mlimg_build.dataset.read.column_reader import read_array
+from mlimg_build.dataset.read.array_files import damaged, read_column
+from mlimg_build.dataset.read.column_checks import SizeOf, check_groups, check_table
 
 __all__ = ["CopyGroup", "CopyGroups"]
 
@@ -35,12 +36,20 @@ class CopyGroups(Sequence[CopyGroup]):
     """The groups of a dataset, in the order of sha256(id) of the counted images; tables are read on first use."""
 
     def __init__(
-        self, folder: Path, splits: Sequence[str], sources: Sequence[str], check: Callable[[], None]
+        self,
+        folder: Path,
+        splits: Mapping[str, int],
+        sources: Sequence[str],
+        check: Callable[[], None],
+        size_of: SizeOf,
     ) -> None:
+        """`splits` gives the number of images of each split; `check` is called before anything is read."""
         self._folder = folder
         self._splits = list(splits)
+        self._images = np.array([*splits.values(), 0], np.int64)
         self._sources = sources
         self._check = check
+        self._size_of = size_of
 
     def table(self, name: str) -> Mapping[str, NDArray[Any]]:
         """Return a table of `layout.COPIES` by column."""
@@ -54,11 +63,19 @@ class CopyGroups(Sequence[CopyGroup]):
 
     @cached_property
     def _groups(self) -> Mapping[str, NDArray[Any]]:
-        return self._read("groups")
+        found = self._read("groups")
+        check_groups(found["start"], found["stop"], len(self._members["row"]), "the groups of copies")
+        if (found["start"] == found["stop"]).any():
+            raise damaged("a group of copies has no image")
+        return found
 
     @cached_property
     def _members(self) -> Mapping[str, NDArray[Any]]:
-        return self._read("members")
+        found = self._read("members")
+        split, row = found["split"].astype(np.int64), found["row"]
+        if not ((split < 0) == (row < 0)).all() or (row >= self._images[split])[split >= 0].any():
+            raise damaged("the members of copies name rows that no split has")
+        return found
 
     @cached_property
     def ids(self) -> Texts:
@@ -67,18 +84,30 @@ class CopyGroups(Sequence[CopyGroup]):
 
     @cached_property
     def _labels(self) -> Mapping[str, NDArray[Any]]:
-        return self._read("labels")
+        return self._of_groups("labels", "category")
 
     @cached_property
     def _contradictions(self) -> Mapping[str, NDArray[Any]]:
-        return self._read("contradictions")
+        return self._of_groups("contradictions", "absent")
+
+    def _of_groups(self, name: str, column: str) -> Mapping[str, NDArray[Any]]:
+        found = self._read(name)
+        check_groups(found["start"], found["stop"], len(found[column]), f"the {name} of copies")
+        if len(found["start"]) != len(self):
+            raise damaged(f"the {name} of copies are not those of the {len(self):,} groups")
+        return found
 
     def _read(self, name: str) -> Mapping[str, NDArray[Any]]:
         self._check()
-        arrays = {column.name: read_array(self._folder / name / column.name) for column in COPIES[name]}
+        schema = COPIES[name]
+        arrays = {column.name: read_column(self._folder / name / column.name, column) for column in schema}
+        check_table(name, schema, arrays, self._sizes)
         for array in arrays.values():
             array.flags.writeable = False
         return arrays
+
+    def _sizes(self, name: str) -> int | None:
+        return len(self._members["row"]) if name == "members" else self._size_of(name)
 
     @cached_property
     def first(self) -> NDArray[np.bool_]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mlimg_build.atomic import is_temporary
-from mlimg_build.dataset.format.layout import CATEGORY_COLUMNS, FORMAT, MAPPING_COLUMNS, PAIR_COLUMNS, Layout
-from mlimg_build.dataset.read.column_reader import read_array
+from numpy.typing import NDArray
+
+from mlimg_build.dataset.format.layout import CATEGORY_COLUMNS, MAPPING_COLUMNS, PAIR_COLUMNS, Column, Layout
+from mlimg_build.dataset.read.array_files import open_array, read_column
+from mlimg_build.dataset.read.attributes import root_attributes, split_attributes
+from mlimg_build.dataset.read.column_checks import check_table
 from mlimg_build.dataset.read.copy_groups import CopyGroups
 from mlimg_build.dataset.read.records import Categories, Image, Mappings, Pair
 from mlimg_build.dataset.read.split import Split, unknown_image
-from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -42,22 +44,20 @@ class Dataset:
     def __init__(self, path: Path, expected_digest: str | None = None) -> None:
         self.path = path.absolute()
         self._mark = _mark(self.path)
-        self.attributes: dict[str, Any] = _read_root(self.path)
+        self.attributes: dict[str, Any] = root_attributes(self.path)
         self.digest: str = self.attributes["digest"]
         if expected_digest not in (None, self.digest):
             raise _replaced(self.path)
         self.tables: dict[str, list[str]] = self.attributes["tables"]
-        try:
-            self.layout = Layout(**self.attributes["layout"])
-            self.splits: dict[str, Split] = {
-                name: Split(self, name, _group_attributes(self.path / name))
-                for name in self.attributes["splits"]
-            }
-        except (FileNotFoundError, KeyError, TypeError) as error:
-            message = f"the attributes of {path} cannot be understood: {error!r}"
-            hint = "fetch or build the dataset again"
-            raise DatasetError(Problem("dataset-unreadable", message, hint=hint)) from error
-        self.copies = CopyGroups(self.path / "copies", list(self.splits), self.sources, self.check)
+        self._sizes: dict[str, int | None] = {}
+        self.layout = Layout(**self.attributes["layout"])
+        per_shard = self.layout.images_per_shard
+        self.splits: dict[str, Split] = {
+            name: Split(self, name, split_attributes(self.path / name, per_shard))
+            for name in self.attributes["splits"]
+        }
+        sizes = {name: len(split) for name, split in self.splits.items()}
+        self.copies = CopyGroups(self.path / "copies", sizes, self.sources, self.check, self.size_of)
         self._closed = False
 
     def __getitem__(self, split: str) -> Split:
@@ -79,32 +79,66 @@ class Dataset:
     @property
     def sources(self) -> list[str]:
         """The names of the sources, by code."""
-        return self.tables.get("sources", [])
+        return self.tables["sources"]
 
     @property
     def rules(self) -> list[str]:
         """The names of the rules, by code."""
-        return self.tables.get("rules", [])
+        return self.tables["rules"]
+
+    def attribute(self, name: str) -> Any:
+        """Return an attribute that `mlimg build` adds to those of every dataset, such as "annotation".
+
+        Raises:
+            DatasetError: `dataset-unreadable` if it is missing.
+        """
+        if name not in self.attributes:
+            message = f"the attributes of {self.path} lack {name}"
+            raise DatasetError(
+                Problem("dataset-unreadable", message, hint="build the dataset with `mlimg build`")
+            )
+        return self.attributes[name]
 
     @cached_property
     def categories(self) -> Categories:
         """The categories, read once."""
-        self.check()
-        return Categories({c.name: read_array(self.path / "categories" / c.name) for c in CATEGORY_COLUMNS})
+        return Categories(self._table("categories", CATEGORY_COLUMNS))
 
     @cached_property
     def mappings(self) -> Mappings:
         """The source categories and their mappings, read once."""
-        self.check()
-        arrays = {c.name: read_array(self.path / "mappings" / c.name) for c in MAPPING_COLUMNS}
-        return Mappings(arrays, self.tables)
+        return Mappings(self._table("mappings", MAPPING_COLUMNS), self.tables)
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of categories that added labels, by antecedent and consequent; read once."""
-        self.check()
-        columns = [read_array(self.path / "pairs" / c.name).tolist() for c in PAIR_COLUMNS]
+        arrays = self._table("pairs", PAIR_COLUMNS)
+        columns = [arrays[column.name].tolist() for column in PAIR_COLUMNS]
         return tuple(Pair(*row) for row in zip(*columns, strict=True))
+
+    def _table(self, name: str, schema: tuple[Column, ...]) -> dict[str, NDArray[Any]]:
+        self.check()
+        arrays = {column.name: read_column(self.path / name / column.name, column) for column in schema}
+        check_table(name, schema, arrays, self.size_of)
+        return arrays
+
+    def size_of(self, name: str) -> int | None:
+        """Return how many codes or indices there are of a kind: "categories", "mappings", "splits" or a table of names.
+
+        None if it is unknown, as the array that says it cannot be opened.
+        """
+        if name in self.tables:
+            return len(self.tables[name])
+        if name not in self._sizes:
+            self._sizes[name] = len(self.splits) if name == "splits" else self._rows_of(name)
+        return self._sizes[name]
+
+    def _rows_of(self, table: str) -> int | None:
+        column = {"categories": "positives", "mappings": "category"}[table]
+        try:
+            return int(open_array(self.path / table / column).shape[0])
+        except (DamagedDataset, IndexError):
+            return None
 
     def find(self, image_id: str) -> Image:
         """Return the image with this id, whichever split it is in.
@@ -153,53 +187,6 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return state.st_dev, state.st_ino, state.st_mtime_ns
-
-
-def _read_root(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise DatasetError(
-            Problem("dataset-missing", f"there is no {path}", hint="check the path, or build it")
-        )
-    if is_temporary(path) or (not (path / "zarr.json").exists() and (path / "categories").exists()):
-        hint = "run the build again, which finishes it"
-        raise DatasetError(Problem("dataset-incomplete", f"{path} was not written to its end", hint=hint))
-    try:
-        attributes = _group_attributes(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise _no_dataset(path) from None
-    found = attributes.get("format")
-    if not isinstance(found, str) or not found.startswith("mlimg-dataset/"):
-        raise _no_dataset(path)
-    if found != FORMAT:
-        message = f"{path} has the format {found}, and this version reads {FORMAT}"
-        hint = "build the dataset again, or use the version of mlimg that wrote it"
-        raise DatasetError(Problem("format-unsupported", message, hint=hint))
-    missing = [name for name in ("digest", "tables", "layout", "splits") if name not in attributes]
-    early = "id_bytes" in attributes.get("layout", {})  # text columns had fixed widths then
-    for split in attributes.get("splits", []):
-        early |= (path / split / "shards").exists() and not (path / split / "shards" / "first_image").exists()
-    if early:
-        message = f"{path} has the format {found} as it was before its release"
-        hint = "build the dataset again, or use the version of mlimg that wrote it"
-        raise DatasetError(Problem("format-unsupported", message, hint=hint))
-    if missing:
-        message = f"the attributes of {path} lack {', '.join(missing)}"
-        raise DatasetError(Problem("dataset-unreadable", message, hint="fetch or build the dataset again"))
-    return attributes
-
-
-def _group_attributes(group: Path) -> dict[str, Any]:
-    try:
-        attributes = json.loads((group / "zarr.json").read_bytes())["attributes"]
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{group / 'zarr.json'} cannot be read: {error}"
-        raise DatasetError(Problem("dataset-unreadable", message, hint="run `mlimg verify`")) from error
-    return dict(attributes)
-
-
-def _no_dataset(path: Path) -> DatasetError:
-    hint = "give the path of a NAME.zarr directory that `mlimg build` made"
-    return DatasetError(Problem("not-a-dataset", f"{path} is not an mlimg dataset", hint=hint))
 
 
 def _replaced(path: Path) -> DatasetError:

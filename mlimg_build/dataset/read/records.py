@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any, Protocol, overload
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.text import Texts
-from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 __all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings", "Pair", "RowReader"]
 
@@ -144,9 +145,20 @@ class Categories:
 
     @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
-        """The indices of each category's parents."""
+        """The indices of each category's parents.
+
+        Raises:
+            DamagedDataset: `column-unreadable` if categories are their own ancestors.
+        """
         starts, index = self.parent_start.tolist(), self.parent_index.tolist()
-        return tuple(tuple(index[a:b]) for a, b in pairwise(starts))
+        parents = tuple(tuple(index[a:b]) for a, b in pairwise(starts))
+        try:
+            TopologicalSorter(dict(enumerate(parents))).prepare()
+        except CycleError as error:
+            cycle = " → ".join(self.wnid[number] for number in error.args[1][:10])
+            message = f"categories are their own ancestors: {cycle}"
+            raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`")) from error
+        return parents
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -32,6 +32,9 @@ class Root(Protocol):
     def sources(self) -> list[str]:
         """The names of the sources, by code."""
 
+    def size_of(self, name: str) -> int | None:
+        """Return how many codes or indices there are of a kind, None if that is unknown."""
+
     def check(self) -> None:
         """Raises `DatasetError` if it was closed or replaced."""
 

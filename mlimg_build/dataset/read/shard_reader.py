@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from mlimg_build.dataset.format.layout import data_codecs
 from mlimg_build.dataset.read.lru import LRUCache
 from mlimg_build.dataset.shard_index import ABSENT, index_bytes
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
+from mlimg_build.regular_files import open_regular, read_object
 
 __all__ = ["ShardFile", "ShardRowReader"]
 
@@ -36,7 +36,8 @@ class ShardFile:
 
     def __init__(self, path: Path, chunk_bytes: int, chunks: int) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = -1
+        self._descriptor = self._open()
         try:
             self.stored = self._measure(chunk_bytes, chunks)
         except BaseException:
@@ -72,9 +73,20 @@ class ShardFile:
         try:
             return os.pread(self._descriptor, min(count, PREAD_LIMIT), start)
         except OSError as error:  # the disk or the mount fails; the bytes may be whole
-            message = f"shard file {self._path} cannot be read: {error.strerror}"
-            hint = "look at the disk and the mount, and run the same command again"
-            raise DatasetError(Problem("shard-unreadable", message, hint=hint)) from error
+            raise self._unreadable(error) from error
+
+    def _open(self) -> int:
+        try:
+            return open_regular(self._path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DatasetError:
+        message = f"shard file {self._path} cannot be read: {error.strerror}"
+        hint = "look at the disk and the mount, and run the same command again"
+        return DatasetError(Problem("shard-unreadable", message, hint=hint))
 
     def _measure(self, chunk_bytes: int, chunks: int) -> int:
         size = os.fstat(self._descriptor).st_size
@@ -153,7 +165,7 @@ class ShardRowReader:
 def _plain_sizes(data: Path) -> tuple[int, int]:
     """Return the sizes of chunk and shard in bytes, or (0, 0) if the files do not hold the bytes uncompressed."""
     try:
-        metadata = json.loads((data / "zarr.json").read_bytes())
+        metadata = read_object(data / "zarr.json")
         chunk_bytes = int(metadata["codecs"][0]["configuration"]["chunk_shape"][1])
         rows, shard_bytes = metadata["chunk_grid"]["configuration"]["chunk_shape"]
         plain = (

@@ -14,9 +14,15 @@ import zarr
 from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.digests import order_key
-from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS, LABEL_COLUMNS, image_columns
+from mlimg_build.dataset.format.layout import (
+    CONTRADICTION_COLUMNS,
+    LABEL_COLUMNS,
+    SHARD_COLUMNS,
+    image_columns,
+)
 from mlimg_build.dataset.format.text import Texts
-from mlimg_build.dataset.read.column_reader import ColumnReader, read_array
+from mlimg_build.dataset.read.array_files import damaged, read_column, taken
+from mlimg_build.dataset.read.column_reader import ColumnReader
 from mlimg_build.dataset.read.counted_labels import CountedLabels
 from mlimg_build.dataset.read.records import Contradiction, Image, Label
 from mlimg_build.dataset.read.root import Root
@@ -25,6 +31,7 @@ from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 __all__ = ["Split", "View", "unknown_image"]
 
+FIRST_IMAGE = next(column for column in SHARD_COLUMNS if column.name == "first_image")
 _LABELS = [column.name for column in LABEL_COLUMNS]
 
 
@@ -38,7 +45,7 @@ class Split(Sequence[Image]):
         self.images_per_shard: int = attributes["images_per_shard"]
         self.shards: int = attributes["shards"]
         self._images: int = attributes["images"]
-        self._columns = ColumnReader(group, self.images_per_shard, self.rows, dataset.check)
+        self._columns = ColumnReader(group, dataset.layout, self.rows, dataset.check, dataset.size_of)
         self._stream = ShardRowReader(group / "images" / "data", dataset.check)
 
     @cached_property
@@ -53,14 +60,14 @@ class Split(Sequence[Image]):
             DamagedDataset: `column-unreadable` if it is missing or does not fit the split's attributes.
         """
         self.dataset.check()
-        bounds = read_array(self._group / "shards" / "first_image")
-        sizes = np.diff(bounds) if bounds.ndim == 1 and bounds.dtype == np.int64 else np.zeros(0, np.int64)
-        whole = len(sizes) == self.shards and bounds[0] == 0 and bounds[-1] == self._images
+        bounds = read_column(self._group / "shards" / "first_image", FIRST_IMAGE)
+        sizes = np.diff(bounds)
+        whole = len(bounds) == self.shards + 1 and bounds[0] == 0 and bounds[-1] == self._images
         if not whole or (sizes < 1).any() or (sizes > self.images_per_shard).any():
             message = (
                 f"shards/first_image does not divide the {self._images} images of {self.name} into shards"
             )
-            raise DamagedDataset(Problem("column-unreadable", message, hint="run `mlimg verify`"))
+            raise damaged(message)
         bounds.flags.writeable = False
         return bounds
 
@@ -299,7 +306,8 @@ class Split(Sequence[Image]):
         """Read through Zarr, which takes a lost chunk for zeros; therefore check these bytes by their digest."""
         shard, offset = self.locate(self._row(row))
         try:
-            data = np.asarray(self._columns.array("images/data")[shard, start:stop]).tobytes()
+            array = self._columns.array("images/data")
+            data = taken(array, (shard, slice(start, stop)), stop - start).tobytes()
         except DatasetError:
             raise
         except Exception as error:
