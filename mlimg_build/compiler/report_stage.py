@@ -74,20 +74,10 @@ def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
         raise BuildError(Problem("model-missing", f"there is no folder {model}", hint=hint))
     beside = dataset.with_name(f"{dataset.name.removesuffix('.zarr')}.model")
     with interruptible(), open_dataset(dataset) as opened:
-        _require(opened, BUILT)
+        opened.attributes_of_build(*BUILT)
         text = render(_page(opened, model or (beside if beside.is_dir() else None)))
     _write(to, text)
     return to
-
-
-def _require(dataset: Dataset, names: tuple[str, ...]) -> None:
-    """Raise `DatasetError` `dataset-unreadable` if the dataset lacks any of the attributes, which a build writes."""
-    missing = [name for name in names if name not in dataset.attributes]
-    if missing:
-        message = f"the attributes of {dataset.path} lack {', '.join(missing)}"
-        raise DatasetError(
-            Problem("dataset-unreadable", message, hint="build the dataset with `mlimg build`")
-        )
 
 
 def _page(dataset: Dataset, model: Path | None) -> Page:

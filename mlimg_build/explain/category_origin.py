@@ -107,8 +107,8 @@ def _named(dataset: Dataset, number: int) -> str:
 def _above(dataset: Dataset, number: int) -> list[int]:
     """Return every ancestor, nearest first."""
     found: dict[int, None] = {}
-    front = list(dataset.categories.parents[number])
+    front = dict.fromkeys(dataset.categories.parents[number])
     while front:
-        found |= dict.fromkeys(front)
-        front = [j for i in front for j in dataset.categories.parents[i] if j not in found]
+        found |= front
+        front = dict.fromkeys(j for i in front for j in dataset.categories.parents[i] if j not in found)
     return list(found)

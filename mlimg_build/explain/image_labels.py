@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.dataset import Dataset, Image, Label, open_dataset
-from mlimg_build.errors import DatasetError
+from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 from mlimg_build.explain.category_origin import describe_category
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 from mlimg_build.labels import written
@@ -120,24 +120,29 @@ class _Explained:
             "chain": chain,
         }
 
-    def _chain(self, label: Label) -> list[dict[str, str]]:
-        """Return the steps from the statement to the label, each with its line in the spec."""
+    def _chain(self, label: Label, behind: frozenset[int] = frozenset()) -> list[dict[str, str]]:
+        """Return the steps from the statement to the label, each with its line in the spec.
+
+        `behind` are the categories that the chain has come through. Raises `DamagedDataset` `label-unfounded` if
+        there is no such chain.
+        """
         if label.rule == "stated":
             return self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
         if label.rule.startswith("cooccurrence"):
-            (origin,) = (other for other in self.image.labels if other.category == label.via)
-            chain = self._chain(origin)
+            origin = next((other for other in self.image.labels if other.category == label.via), None)
+            if origin is None or label.via in behind:
+                raise _unfounded(self.image, f"the label {label.name}")
+            chain = self._chain(origin, behind | {label.category})
         else:
             chain = self._statement(label.mapping, label.record, label.state, label.confidence, label.member)
         return [*chain, self._step(label)]
 
     def _step(self, label: Label) -> dict[str, str]:
         if label.rule == "cooccurrence":
-            (pair,) = (
-                pair
-                for pair in self.dataset.pairs
-                if (pair.antecedent, pair.consequent) == (label.via, label.category)
-            )
+            sides = (label.via, label.category)
+            pairs = (pair for pair in self.dataset.pairs if (pair.antecedent, pair.consequent) == sides)
+            if (pair := next(pairs, None)) is None:
+                raise _unfounded(self.image, f"the label {label.name}")
             text = (
                 f"{self.categories.names[label.via]} goes with {self.categories.names[label.category]}: "
                 f"{pair.together:,} of {pair.images:,} images had both, a share of at least {pair.bound:.1%}"
@@ -156,12 +161,15 @@ class _Explained:
         self, mapping: int, record: int, state: int, confidence: float, member: str
     ) -> list[dict[str, str]]:
         """Return the statement of a list about the image or its copy `member`, and the mapping of its category."""
-        row = self.dataset.mappings[mapping]
-        source = self.dataset.attributes["sources"][row.source]
+        row = self.dataset.mappings[mapping] if mapping >= 0 else None
+        if row is None or row.category < 0:
+            raise _unfounded(self.image, "a label")
+        source = self.dataset.attributes_of_build("sources")[0].get(row.source, {"lists": []})
         name = f" {row.name!r}" if row.name and row.name != row.id else ""
         number, line = place_of(record)
+        known = number < len(source["lists"])
         where = (
-            f"{source['lists'][number]}:{line}"
+            f"{source['lists'][number] if known else f'list {number}'}:{line}"
             if record
             else f"the place of {member} in the folders of {row.source}"
         )
@@ -233,3 +241,8 @@ class _Explained:
                 for parent in self.categories.parents[path[-1]]:
                     heapq.heappush(queue, (hops + 1, [*path, parent]))
         return [low, high]
+
+
+def _unfounded(image: Image, what: str) -> DamagedDataset:
+    message = f"{what} of {image.id} does not follow from what it names as its origin"
+    return DamagedDataset(Problem("label-unfounded", message, hint="run `mlimg verify --labels`"))

@@ -77,15 +77,15 @@ class _Prover:
     def __init__(self, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
         self.dataset, self.progress = dataset, progress
         self.hierarchy = hierarchy_of(dataset)
-        said = dataset.attributes["annotation"]
+        (said,) = dataset.attributes_of_build("annotation")
         levels = said["machine_levels"]
         self.rules = Rules(
             positives=said["positives"] == "ancestors",
             negatives=said["negatives"] == "descendants",
-            machine_levels=None if levels == "all" else int(levels),
+            machine_levels=levels if isinstance(levels, int) else None,
             strongest=said["implied_confidence"] == "strongest",
         )
-        self.add_to = [dataset.sources.index(name) for name in said["add_to"]]
+        self.add_to = [number for number, name in enumerate(dataset.sources) if name in said["add_to"]]
         pairs = dataset.pairs
         self.pairs = Pairs(
             antecedent=np.array([pair.antecedent for pair in pairs], np.int32),

@@ -38,7 +38,8 @@ class SpecLocations:
     """The lines of the spec that a dataset was built from."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.document: Document = read_document(dataset.attributes["spec"], dataset.attributes["spec_file"])
+        text, file = dataset.attributes_of_build("spec", "spec_file")
+        self.document: Document = read_document(text, file)
 
     def of(self, *path: str | int) -> str:
         """Return the line of a key of the spec; for a key that the spec does not write, its name and "by default"."""
@@ -52,7 +53,7 @@ class SpecLocations:
 
     def of_method(self, method: str) -> str:
         """Return the line of the spec for a method of mapping."""
-        return self.of(*METHOD_PLACE[method])
+        return self.of(*METHOD_PLACE.get(method, ("vocabulary", "mapping")))
 
     def of_rule(self, rule: str, state: int, source: str) -> str:
         """Return the line of the rule that adds labels; for a statement, that of its source."""

@@ -316,14 +316,15 @@ def show_info(told: dict[str, Any]) -> None:
     from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
 
     attributes, labels, categories = told["attributes"], told["labels"], told["categories"]
-    out.print(Text.assemble((told["path"], "bold"), f"  {attributes['name']} {attributes['version']}\n"))
+    named = " ".join(str(attributes[name]) for name in ("name", "version") if name in attributes)
+    out.print(Text.assemble((told["path"], "bold"), f"  {named}\n"))
     failed = ", ".join(f"{count} {status}" for status, count in told["failed"].items())
     passed = [
         f"{count:,} {code} in {name}"
-        for name, source in attributes["sources"].items()
-        for code, count in source["passed_over"].items()
+        for name, source in attributes.get("sources", {}).items()
+        for code, count in source.get("passed_over", {}).items()
     ]
-    left_out = attributes["left_out"]
+    left_out = attributes.get("left_out", {})
     rows = {
         "images": f"{told['images']:,} in {told['shards']} shards, {size(told['bytes'])}",
         "no bytes": failed or "none",
@@ -336,17 +337,19 @@ def show_info(told: dict[str, Any]) -> None:
         "copies": copies_in_words(told["copies"] if "exact" in told["copies"] else {}) or "not looked for",
         "labels": f"{labels['present']:,} present, {labels['absent']:,} absent",
         "by rule": ", ".join(f"{rule} {sum(states.values()):,}" for rule, states in labels["rules"].items()),
-        "contradictions": f"{attributes['contradictions']:,}"
+        "contradictions": f"{sum(told['contradictions'].values()):,}"
         + (f", and {between:,} between copies" if (between := told["copies"].get("contradictions")) else ""),
         "left out": ", ".join(f"{count:,} images {reason}" for reason, count in left_out.items())
         or "no image",
-        "not counted": f"{attributes['labels_below_confidence']:,} labels below min_confidence",
+        "not counted": f"{attributes.get('labels_below_confidence', 0):,} labels below min_confidence",
         "passed over": ", ".join(passed) or "nothing",
         "categories": f"{categories['count']:,}, {categories['with_positives']:,} with images",
         "digest": told["digest"],
-        "WordNet": f"{attributes['wordnet']['release']}, {attributes['wordnet']['digest']}",
-        "spec": f"{attributes['spec_file']}, {attributes['spec_digest']}",
     }
+    if wordnet := attributes.get("wordnet"):
+        rows["WordNet"] = f"{wordnet['release']}, {wordnet['digest']}"
+    if {"spec_file", "spec_digest"} <= attributes.keys():
+        rows["spec"] = f"{attributes['spec_file']}, {attributes['spec_digest']}"
     if groups := attributes.get("groups"):
         by = ", ".join(dict.fromkeys(groups["by"].values()))
         alone = f"; {groups['images_without']:,} images in none" if groups["images_without"] else ""

@@ -160,6 +160,7 @@ def _copies(told: dict[str, Any] | None) -> str | None:
 
 def side_of_dataset(dataset: Dataset, title: str) -> Side:
     """Return a dataset as a side; its label columns are counted one shard at a time, and no image is read."""
+    dataset.attributes_of_build("name", "version", "fraction", "spec_digest", "wordnet", "sources")
     told, categories = dataset.attributes, dataset.categories
     counted = _counted(dataset)
     names = _told_apart(categories.names, categories.wnid)

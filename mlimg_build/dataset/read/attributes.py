@@ -127,6 +127,16 @@ class _Copies(TypedDict):
     other_labels: NotRequired[Count]
     across_splits: NotRequired[Count]
     across_sources: NotRequired[Count]
+    contradictions: NotRequired[Count]
+
+
+class _Groups(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    by: dict[Text, Text]
+    groups: Count
+    images: Count
+    images_without: Count
+    digest: Text
 
 
 class _Root(TypedDict):
@@ -156,7 +166,7 @@ class _Root(TypedDict):
     labels_below_confidence: NotRequired[Count]
     annotation: NotRequired[_Annotation]
     contradictions: NotRequired[Count]
-    groups: NotRequired[dict[Text, Any]]
+    groups: NotRequired[_Groups]
     copies: NotRequired[_Copies]
 
 

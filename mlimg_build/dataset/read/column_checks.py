@@ -92,13 +92,13 @@ def check_values(name: str, values: NDArray[Any], size_of: SizeOf, where: str) -
 
 
 def check_spans(start: NDArray[Any], stop: NDArray[Any], where: str) -> None:
-    """Check that the parts of a row follow each other.
+    """Check that the parts of a row follow each other, from its beginning on.
 
     Raises:
-        DamagedDataset: `column-unreadable` if one ends before it begins, or begins before the one before it ends.
+        DamagedDataset: `column-unreadable`.
     """
-    if len(start) != len(stop) or (stop < start).any() or (start[1:] < stop[:-1]).any():
-        raise damaged(f"{where} begin and end where no part of a row does")
+    if len(start) != len(stop) or start[:1].any() or (stop < start).any() or (start[1:] != stop[:-1]).any():
+        raise damaged(f"{where} are not those of parts that follow each other")
 
 
 def check_groups(start: NDArray[Any], stop: NDArray[Any], whole: int, where: str) -> None:

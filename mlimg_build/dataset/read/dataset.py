@@ -86,18 +86,18 @@ class Dataset:
         """The names of the rules, by code."""
         return self.tables["rules"]
 
-    def attribute(self, name: str) -> Any:
-        """Return an attribute that `mlimg build` adds to those of every dataset, such as "annotation".
+    def attributes_of_build(self, *names: str) -> list[Any]:
+        """Return attributes that `mlimg build` adds to those of every dataset, such as "annotation".
 
         Raises:
-            DatasetError: `dataset-unreadable` if it is missing.
+            DatasetError: `dataset-unreadable` if any is missing.
         """
-        if name not in self.attributes:
-            message = f"the attributes of {self.path} lack {name}"
-            raise DatasetError(
-                Problem("dataset-unreadable", message, hint="build the dataset with `mlimg build`")
-            )
-        return self.attributes[name]
+        missing = [name for name in names if name not in self.attributes]
+        if missing:
+            message = f"the attributes of {self.path} lack {', '.join(missing)}"
+            hint = "build the dataset with `mlimg build`"
+            raise DatasetError(Problem("dataset-unreadable", message, hint=hint))
+        return [self.attributes[name] for name in names]
 
     @cached_property
     def categories(self) -> Categories:

@@ -38,6 +38,7 @@ from mlimg_build.dataset.format.layout import (
     FORMAT,
     LABEL_COLUMNS,
     MAPPING_COLUMNS,
+    MOST_ATTRIBUTES,
     PAIR_COLUMNS,
     SHARD_COLUMNS,
     SPAN_COLUMNS,
@@ -55,6 +56,7 @@ from mlimg_build.dataset.write.arrays import (
 from mlimg_build.dataset.write.packed_arrays import PACK, unpack_chunks
 from mlimg_build.dataset.write.shard_writer import layout_record, read_result
 from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.regular_files import read_object
 
 __all__ = ["assemble"]
 
@@ -83,7 +85,7 @@ def assemble(
     Raises:
         DatasetError: `not-replaceable` if `path` is not a dataset, `artefact-unfinished`, `artefact-damaged`,
             `artefact-mismatch`, `code-unknown`, `images-unordered`, `value-out-of-range`, `text-has-zero`,
-            `text-too-long`, `disk-full`.
+            `text-too-long`, `attributes-too-long`, `disk-full`.
     """
     path = Path(path).absolute()
     _ensure_replaceable(path)
@@ -132,6 +134,10 @@ def assemble(
                 for number, (name, rows) in enumerate(shards.items())
             },
         }
+        if (size := len(json.dumps(record))) > MOST_ATTRIBUTES // 2:  # Zarr indents them
+            message = f"the attributes of {path} take {size:,} bytes, and no reader would open it"
+            hint = "give fewer licences, which they list"
+            raise DatasetError(Problem("attributes-too-long", message, hint=hint))
         # the root comes last: without it a directory is not a dataset
         create_group(root, record | {"attributes_digest": attributes_digest(record)})
     return digest
@@ -280,7 +286,7 @@ def _ensure_replaceable(path: Path) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     try:
-        known = str(json.loads((path / "zarr.json").read_bytes())["attributes"]["format"])
+        known = str(read_object(path / "zarr.json")["attributes"]["format"])
     except (OSError, ValueError, KeyError, TypeError):
         known = ""
     if not known.startswith("mlimg-dataset/"):
