@@ -33,11 +33,18 @@ def read_regular(path: Path, most: int = MOST) -> bytes:
     Raises:
         OSError: as `open_regular` does, and if the file has more than `most` bytes.
     """
-    with os.fdopen(open_regular(path), "rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
+    descriptor = open_regular(path)
+    try:
+        size = os.fstat(descriptor).st_size
         if size > most:
             raise OSError(errno.EFBIG, f"it has {size:,} bytes, and {most:,} are read at most", str(path))
-        return stream.read(most)
+        parts = []
+        while size > 0 and (part := os.read(descriptor, size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def read_object(path: Path, most: int = MOST) -> dict[str, Any]:

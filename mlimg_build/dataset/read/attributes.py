@@ -209,7 +209,7 @@ def root_attributes(path: Path) -> dict[str, Any]:
     _check(ROOT, attributes, path)
     for split in attributes["splits"]:
         shards = path / split / "shards"
-        if shards.exists() and not (shards / "first_image").exists():
+        if not (shards / "first_image").exists() and shards.exists():
             raise _unsupported(f"{path} has the format {found} as it was before its release")
         if split not in attributes["counts"]:
             raise _unreadable(f"{path / 'zarr.json'} has no counts of the split {split!r}")
