@@ -16,6 +16,7 @@ from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.exporters.protocol import ExportedImage, Exporter, Limits, OutputFile
 from mlimg_build.exporters.selection import Copies, LeftOut, exported_images
+from mlimg_build.regular_files import read_object
 
 __all__ = ["DESCRIPTION", "LEFT_OUT", "Exported", "export"]
 
@@ -175,7 +176,7 @@ def _others(folder: Path) -> list[str]:
     """Return the names in a folder that no export wrote there, sorted."""
     names = {path.name for path in folder.iterdir()}
     try:
-        told = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        told = read_object(folder / DESCRIPTION)
         if told["format"].startswith("mlimg-export/"):
             files = {part["file"] for split in told["splits"].values() for part in split["files"]}
             names -= {DESCRIPTION, LEFT_OUT, *files}

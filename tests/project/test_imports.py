@@ -19,7 +19,7 @@ ALLOWED = {
     "errors": set(),
     "atomic": {"errors"},
     "csv_cells": set(),
-    "digests": set(),
+    "digests": {"regular_files"},
     "printable": set(),
     "regular_files": set(),
     "label_states": set(),
@@ -32,7 +32,7 @@ ALLOWED = {
     "dataset": {"atomic", "errors", "regular_files"},
     "training": {"atomic", "csv_cells", "digests", "errors", "regular_files", "spec", "images", "dataset"},
     "report": {"atomic", "errors", "regular_files", "dataset", "labels"},
-    "exporters": {"atomic", "csv_cells", "errors", "dataset"},
+    "exporters": {"atomic", "csv_cells", "errors", "regular_files", "dataset"},
     "explain": {"errors", "spec", "wordnet", "labels", "sources", "dataset"},
     "compiler": {
         *(

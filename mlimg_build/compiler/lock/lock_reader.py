@@ -13,6 +13,7 @@ import yaml
 
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import BuildError, Problem
+from mlimg_build.regular_files import read_regular
 
 __all__ = [
     "COUNTED",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 LOCK_FORMAT = 4
+LARGEST = 1 << 30  # bytes of a file of a lock
 KEY = 16  # hex digits of a key that a lock contains
 MARKS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 SHOWN = 5  # rows of one file listed among the changes
@@ -124,7 +126,7 @@ def read_lock(folder: Path) -> Locked:
     Raises `BuildError`: `lock-missing`, `lock-conflict` if it has merge conflicts, and those of `parse_lock`.
     """
     try:
-        files = {name: (folder / name).read_bytes() for name in FILES}
+        files = {name: read_regular(folder / name, LARGEST) for name in FILES}
     except OSError as error:
         message = f"{folder} is no lock: {error.strerror or error}: {Path(str(error.filename)).name}"
         hint = "write it with `mlimg lock SPEC`"
@@ -167,13 +169,13 @@ def read_leniently(folder: Path) -> Locked | None:
     tables: dict[str, list[dict[str, str]]] = {}
     for name, columns in FILES.items():
         try:
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            lines = read_regular(folder / name, LARGEST).decode().splitlines()
             text = "\n".join(line for line in lines if not line.startswith(MARKS))
             tables[name] = _rows(text, columns) if columns else []
         except (OSError, ValueError, csv.Error):
             tables[name] = []
     try:
-        head = yaml.safe_load((folder / "lock.yaml").read_text(encoding="utf-8"))
+        head = yaml.safe_load(read_regular(folder / "lock.yaml"))
     except (OSError, ValueError, yaml.YAMLError):
         head = {}
     return Locked(head if isinstance(head, dict) else {}, tables) if folder.is_dir() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mlimg_build.compiler.plan.left_out import COLUMNS, REASONS
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.regular_files import open_regular
 
 __all__ = ["left_out_image", "left_out_problem"]
 
@@ -50,7 +52,7 @@ def left_out_problem(path: Path) -> Problem | None:
 
 def _in_csv(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with os.fdopen(open_regular(path), encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
                 if unguarded(row.get("image") or "") in wanted and row.keys() >= {*COLUMNS.names}:
                     return {name: unguarded(row[name] or "") for name in COLUMNS.names}
@@ -65,7 +67,8 @@ def _in_parquet(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = pq.read_table(path, filters=[("image", "in", [*wanted])], schema=COLUMNS).to_pylist()
+        with os.fdopen(open_regular(path), "rb") as stream:
+            found = pq.read_table(stream, filters=[("image", "in", [*wanted])], schema=COLUMNS).to_pylist()
     except (OSError, ValueError) as error:
         raise DatasetError(Problem("list-unreadable", f"{path} cannot be read: {error}")) from error
     return dict(found[0]) if found else None

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mlimg_build.errors import ImageError, MlimgError, Problem, TrainingError
 from mlimg_build.images import decode
+from mlimg_build.regular_files import read_regular
 from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.data.views import BATCH, ahead, logits_of
 from mlimg_build.training.devices import ComputeDevice
@@ -36,6 +37,7 @@ __all__ = [
     "run_model",
 ]
 
+LARGEST = 1 << 30  # bytes of an image
 LIKELY = 0.5  # score of a sigmoid from which a label is given without `least`
 SUFFIXES = frozenset(
     {
@@ -44,7 +46,18 @@ SUFFIXES = frozenset(
     }
 )
 """Suffixes of the formats that are read; the sources accept these for images, and some more."""
-ONE_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EIO, errno.EACCES, errno.EPERM})
+ONE_FILE = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.EIO,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EINVAL,
+        errno.EFBIG,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +162,7 @@ def run_model(
                 if not path.parent.is_dir():
                     raise _not_read(path, "its folder is not there any more")
                 return path, None, "unreadable", "it is no file, or a link that leads nowhere"
-            pixels = decode(path.read_bytes(), least)
+            pixels = decode(read_regular(path, LARGEST), least)
         except ImageError as error:
             return path, None, error.code.replace("-", "_"), error.problems[0].message
         except OSError as error:
