@@ -101,13 +101,10 @@ class CopyGroups(Sequence[CopyGroup]):
         self._check()
         schema = COPIES[name]
         arrays = {column.name: read_column(self._folder / name / column.name, column) for column in schema}
-        check_table(name, schema, arrays, self._sizes)
+        check_table(name, schema, arrays, self._size_of)
         for array in arrays.values():
             array.flags.writeable = False
         return arrays
-
-    def _sizes(self, name: str) -> int | None:
-        return len(self._members["row"]) if name == "members" else self._size_of(name)
 
     @cached_property
     def first(self) -> NDArray[np.bool_]:

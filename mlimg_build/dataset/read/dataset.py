@@ -123,7 +123,7 @@ class Dataset:
         return arrays
 
     def size_of(self, name: str) -> int | None:
-        """Return how many codes or indices there are of a kind: "categories", "mappings", "splits" or a table of names.
+        """Return how many codes or indices there are: of a table of names, "splits", "categories", "mappings", "members".
 
         None if it is unknown, as the array that says it cannot be opened.
         """
@@ -134,9 +134,13 @@ class Dataset:
         return self._sizes[name]
 
     def _rows_of(self, table: str) -> int | None:
-        column = {"categories": "positives", "mappings": "category"}[table]
+        folder = {
+            "categories": "categories/positives",
+            "mappings": "mappings/category",
+            "members": "copies/members/row",
+        }
         try:
-            return int(open_array(self.path / table / column).shape[0])
+            return int(open_array(self.path / folder[table]).shape[0])
         except (DamagedDataset, IndexError):
             return None
 
