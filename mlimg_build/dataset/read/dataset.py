@@ -123,7 +123,7 @@ class Dataset:
         return arrays
 
     def size_of(self, name: str) -> int | None:
-        """Return how many codes or indices there are: of a table of names, "splits", "categories", "mappings", "members".
+        """Return how many codes or indices there are: of a table of names, splits, categories, mappings or members.
 
         None if it is unknown, as the array that says it cannot be opened.
         """
