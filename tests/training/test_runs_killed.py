@@ -22,17 +22,19 @@ from tests.training.test_runs import losses
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
 
 
-def _until(condition: Any, seconds: float = 90) -> None:
+def until(condition: Any, seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def command(loaded: LoadedSpec, dataset: Path, folder: Path) -> list[str]:
+def command(loaded: LoadedSpec, dataset: Path, folder: Path, workers: int = 1) -> list[str]:
     """`mlimg train` with a checkpoint after every step."""
     backend = folder / "backend.yaml"
-    backend.write_text("training: {checkpoint_minutes: 0, loader_workers: 1, keep_checkpoints: 3}\n")
+    backend.write_text(
+        f"training: {{checkpoint_minutes: 0, loader_workers: {workers}, keep_checkpoints: 3}}\n"
+    )
     return [
         MLIMG,
         "train",
@@ -68,7 +70,7 @@ def test_a_training_that_is_killed_goes_on_with_the_same_losses(
     process = subprocess.Popen(
         command(loaded, killed, tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    _until(
+    until(
         lambda: (
             process.poll() is not None
             or any(killed.parent.glob("small.runs/*/checkpoints/step-00000003.json"))

@@ -89,6 +89,17 @@ class TrainingBackend(Part):
         le=1024,
         description="processes that decode images; null for one a core with a GPU and for one without, 0 for none",
     )
+    loader_prefetch: Whole = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="batches, or parts of 256 images of a larger one, that each of them makes ahead",
+    )
+    loader_timeout_seconds: Number = Field(
+        default=300.0,
+        gt=0,
+        description="seconds of waiting for images after which a run ends with an error",
+    )
     checkpoint_minutes: Number = Field(
         default=15.0,
         ge=0,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mlimg_build.errors import MlimgError, Problem, TrainingError
 from mlimg_build.spec import Augmentation
+from mlimg_build.training.data.loader_processes import loaded
+from mlimg_build.training.data.loader_worker import SentPiece
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.data.targets import SparseLabels
@@ -22,6 +22,7 @@ from mlimg_build.training.data.transforms import seeded, training_transform
 __all__ = ["Batch", "BatchLoader", "BatchPlan"]
 
 PIECE = 256  # images that one process makes at a time
+FAILED = "loader-failed"
 
 
 class Batch(NamedTuple):
@@ -58,6 +59,11 @@ class BatchPlan:
     def pieces(self) -> int:
         """The number of parts of a batch: processes share a large batch, and none of them prefetches whole ones."""
         return -(-self.images // PIECE)
+
+    @property
+    def piece_images(self) -> int:
+        """The number of images of the largest part of a batch."""
+        return -(-self.images // self.pieces)
 
     def size(self, step: int) -> int:
         """Return the input size of a step, in pixels of a side."""
@@ -100,7 +106,7 @@ class BatchLoader(IterableDataset[Any]):
     """The batches of steps `start` to `stop` of a plan, in pieces; worker processes make them in turn.
 
     Iterate over `load`, which gives whole `Batch` values in order; a DataLoader with `batch_size=None` gives their
-    pieces, and the problems of a worker as values instead of raising them.
+    pieces, and the problems of a worker as values instead of raising them. Workers send pieces as `SentPiece`.
     """
 
     def __init__(self, stream: BatchPlan, start: int, stop: int) -> None:
@@ -108,58 +114,55 @@ class BatchLoader(IterableDataset[Any]):
         self.start = start
         self.stop = stop
 
-    def __iter__(self) -> Iterator[Batch | tuple[Problem, ...]]:
+    def __iter__(self) -> Iterator[Batch | SentPiece | tuple[Problem, ...]]:
         worker = get_worker_info()
         first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         pieces = self.stream.pieces
         for number in range(self.start * pieces + first, self.stop * pieces, stride):
             try:
-                yield self.stream.piece(*divmod(number, pieces))
+                piece = self.stream.piece(*divmod(number, pieces))
+                made = _sent(piece) if worker else piece
             except MlimgError as error:  # a DataLoader would raise another error for it
-                yield error.problems
+                made = error.problems
+            yield made
+            if isinstance(made, tuple) and not isinstance(made, Batch):
                 return
+            del piece, made
 
-    def load(self, workers: int, pin: bool = False) -> Iterator[Batch]:
+    def load(
+        self, workers: int, pin: bool = False, *, prefetch: int = 2, limit: float = 300.0
+    ) -> Iterator[Batch]:
         """Yield the batches in order, made by `workers` processes ahead of their use (0: here, one after another).
+
+        Each process makes up to `prefetch` pieces ahead.
 
         Raises:
             MlimgError: the error of a worker, with its problems.
-            TrainingError: `loader-failed` if a worker process ended.
+            TrainingError: `loader-failed` if a worker process ended or has no room for a piece, `loader-silent` if
+                nothing came for `limit` seconds of waiting.
         """
-        more: dict[str, Any] = {}
         if workers:
-            context = multiprocessing.get_context(
-                "forkserver"
-            )  # a fork of this process would inherit its threads
-            context.set_forkserver_preload([__name__])
-            more = {"multiprocessing_context": context, "prefetch_factor": 2}
-        loader: DataLoader[Any] = DataLoader(
-            self, batch_size=None, num_workers=workers, pin_memory=pin, worker_init_fn=_heedless, **more
-        )
+            source = loaded(self, workers, prefetch=prefetch, pin=pin, limit=limit)
+        else:
+            source = iter(DataLoader(self, batch_size=None, num_workers=0, pin_memory=pin))
         waiting: list[Batch] = []
-        for made in _explained(loader):
+        for made in source:
             if not isinstance(made, Batch):
-                raise MlimgError(made)
+                raise TrainingError(made) if made[0].code == FAILED else MlimgError(made)
             waiting.append(made)
             if len(waiting) == self.stream.pieces:
                 yield _joined(waiting)
                 waiting = []
 
 
-def _explained(loader: Iterable[Any]) -> Iterator[Any]:
-    """Yield what the loader yields. Raises `TrainingError` `loader-failed` if one of its processes ended."""
+def _sent(piece: Batch) -> SentPiece | tuple[Problem, ...]:
+    """Return a piece in shared memory, or why it cannot be sent."""
     try:
-        yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        message = f"a process that loads images ended: {str(error).splitlines()[0][:200]}"
+        return SentPiece(piece)
+    except (RuntimeError, OSError) as error:
+        message = f"a process that loads images cannot send them: {str(error).partition(chr(10))[0][:200]}"
         hint = (
-            "it may lack memory or room in /dev/shm: set fewer `training: {loader_workers: …}` in a backend"
+            "start the container with a larger --shm-size, or set fewer `training: {loader_workers: …}` or a lower "
+            "`loader_prefetch` in a backend; 0 workers need no shared memory"
         )
-        raise TrainingError(Problem("loader-failed", message, hint=hint)) from error
-
-
-def _heedless(worker: int) -> None:
-    """Ignore SIGINT: Ctrl-C reaches every process of a terminal, and only the one that trains handles it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return (Problem(FAILED, message, hint=hint),)

@@ -79,6 +79,15 @@ class Samples:
         target = np.concatenate([*targets, np.zeros(0, np.float32)]).astype(np.float32)
         return SparseLabels(image, torch.from_numpy(category), torch.from_numpy(target))
 
+    def labels_per_image(self, most: int = 16) -> float:
+        """Return the mean number of labels of an image, of at most `most` shards, evenly spread."""
+        if self.classes is not None:
+            return 1.0
+        shards = range(0, self.split.shards, -(-self.split.shards // most) or 1)
+        spans = [self.split.spans("counted", shard).astype(np.int64) for shard in shards]
+        images = sum(len(one) for one in spans)
+        return float(sum((one[:, 1] - one[:, 0]).sum() for one in spans)) / max(images, 1)
+
     def ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of these rows."""
         return [self.split[row].id for row in rows]

@@ -14,6 +14,7 @@ import torch
 from mlimg_build.errors import CheckpointError, Interrupted, Problem
 from mlimg_build.spec import TrainingBackend
 from mlimg_build.training.data.batches import BatchLoader
+from mlimg_build.training.data.loader_memory import require_room
 from mlimg_build.training.data.transforms import seeded
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop import checkpoints
@@ -77,12 +78,13 @@ def learn(
 
     Raises:
         CheckpointError: if the checkpoint is damaged, slim, of another dataset, network or run, or between batches.
-        TrainingError: `batch-without-label` if all labels of a batch are unknown and masked; `loader-failed`; those of
-            `learn_batch`.
+        TrainingError: `batch-without-label` if all labels of a batch are unknown and masked; those of `require_room`,
+            `BatchLoader.load` and `learn_batch`.
         LossNotFinite: with the step and the images of its batch; no checkpoint is written after it.
         Interrupted: on SIGINT or SIGTERM, after the current step and a checkpoint.
     """
     follower = follower or Quiet()
+    require_room(job.stream, job.steps, machine.workers, backend.loader_prefetch)
     if machine.compile:
         torch.compiler.reset()  # its limit of recompilations is per process, not per network
     with seeded(job.seed, 0):
@@ -138,7 +140,10 @@ def _steps(
     policy = CheckpointPolicy(folder / "checkpoints", backend)
     gpu = learner.machine.device.type == "cuda"
     learner.train()
-    for batch in BatchLoader(job.stream, first, job.steps).load(learner.machine.workers, gpu):
+    batches = BatchLoader(job.stream, first, job.steps).load(
+        learner.machine.workers, gpu, prefetch=backend.loader_prefetch, limit=backend.loader_timeout_seconds
+    )
+    for batch in batches:
         refuse_unknown(batch, learner)
         losses.add(batch, learn_batch(batch, learner), learner.optimizer.param_groups[0]["lr"])
         losses.record(keep=LAG)
