@@ -12,7 +12,7 @@ MlimgError                  a problem that the user can do something about; the 
 ├── BackendError            the cluster of a backend cannot be used
 ├── TrainingError           a network cannot be trained, evaluated or used
 │   ├── CheckpointError     a checkpoint or a model's files are damaged, or belong to something else
-│   └── LossNotFinite       the loss is NaN or infinite (names the step and its images)
+│   └── LossNotFinite       the loss or its gradient is NaN or infinite (names the step and its images)
 └── BuildError              a build cannot continue
     ├── LockChanged         the decisions differ from those of the lock (exit 3, with the list of changes)
     └── Interrupted         stopped by the user; a rerun resumes from here (exit 130)

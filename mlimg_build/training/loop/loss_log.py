@@ -23,10 +23,10 @@ RECORDS = 5000  # steps in a run's history, about; a shorter run records every s
 
 
 class _Pending(NamedTuple):
-    """A step whose loss was not read yet: its batch without images, loss, learning rate, and when it was done."""
+    """A step whose loss was not read yet: its batch without images, what it told, learning rate, when it was done."""
 
     batch: Batch
-    loss: Tensor
+    told: Tensor
     rate: float
     stamp: float
 
@@ -40,19 +40,23 @@ class LossLog:
         self._pending: deque[_Pending] = deque()
         self._since, self._paused, self._images = time.monotonic(), 0.0, 0
 
-    def add(self, batch: Batch, loss: Tensor, rate: float) -> None:
-        """Add the loss of a step; the images of its batch are not kept."""
+    def add(self, batch: Batch, told: Tensor, rate: float) -> None:
+        """Add the loss of a step and the norm of its gradient, float[2]; the images of its batch are not kept."""
         light = batch._replace(images=torch.empty(0))
-        self._pending.append(_Pending(light, loss, rate, time.monotonic() - self._paused))
+        self._pending.append(_Pending(light, told, rate, time.monotonic() - self._paused))
 
     def record(self, keep: int) -> None:
-        """Record the losses of all but the newest `keep` steps. Raises `LossNotFinite` if one is infinite or NaN."""
+        """Record the losses of all but the newest `keep` steps.
+
+        Raises:
+            LossNotFinite: if a loss or the norm of a gradient is infinite or NaN.
+        """
         job = self._learner.job
         while len(self._pending) > keep:
-            batch, tensor, rate, stamp = self._pending.popleft()
-            loss, done = tensor.item(), batch.step + 1
-            if not math.isfinite(loss):
-                raise not_finite(batch, loss, self._learner)
+            batch, told, rate, stamp = self._pending.popleft()
+            (loss, norm), done = told.tolist(), batch.step + 1
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise not_finite(batch, loss, norm, self._learner)
             self._images += len(batch.rows) * job.stream.ranks
             if done % self._every == 0 or done == job.steps:
                 speed = self._images / max(stamp - self._since, 1e-9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
@@ -14,7 +16,7 @@ __all__ = ["learn_batch", "not_finite", "refuse_unknown"]
 
 
 def learn_batch(batch: Batch, learner: Trainer) -> Tensor:
-    """Run one step; return its loss, float[] on the device.
+    """Run one step; return its loss and the norm of its gradient, float[2] on the device.
 
     Raises:
         TrainingError: `out-of-memory`, `compile-failed` or `batch-too-small`, from what torch raises.
@@ -58,15 +60,19 @@ def refuse_unknown(batch: Batch, learner: Trainer) -> None:
         raise TrainingError(Problem("batch-without-label", message, hint=hint))
 
 
-def not_finite(batch: Batch, loss: float, learner: Trainer) -> LossNotFinite:
-    """Return the error for a loss that is infinite or NaN, with the images of its batch."""
-    section = _section(learner)
-    message = f"the loss of step {batch.step + 1} is {loss}; its images are {_names(batch, learner)}"
+def not_finite(batch: Batch, loss: float, norm: float, learner: Trainer) -> LossNotFinite:
+    """Return the error for a loss, or a norm of a gradient, that is infinite or NaN, with the images of its batch."""
+    section, names = _section(learner), _names(batch, learner)
+    if math.isfinite(loss):
+        code = "gradient-not-finite"
+        message = f"the gradient of step {batch.step + 1} has the norm {norm}, and its loss is {loss:.4g}"
+    else:
+        code, message = "loss-not-finite", f"the loss of step {batch.step + 1} is {loss}"
     hint = (
         f"lower {section}.learning_rate.base, set {section}.gradient_clip, or use precision: fp32; "
-        "earlier checkpoints are as they were"
+        "the step was not taken, and checkpoints are of the steps before it"
     )
-    return LossNotFinite(Problem("loss-not-finite", message, hint=hint))
+    return LossNotFinite(Problem(code, f"{message}; its images are {names}", hint=hint))
 
 
 def _section(learner: Trainer) -> str:

@@ -20,6 +20,8 @@ from mlimg_build.training.model.backbone import Backbone
 
 __all__ = ["Job", "Trainer"]
 
+FUSED = ("cuda",)  # devices whose optimizer leaves weights alone without this process waiting to know why
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -48,7 +50,10 @@ class Job:
 
 
 class Trainer:
-    """A network in training, and everything that must be saved to resume."""
+    """A network in training, and everything that must be saved to resume.
+
+    From the first step on whose loss or gradient is not finite, weights and momentum stay as they were before it.
+    """
 
     def __init__(self, job: Job, backbone: Backbone, objective: Objective, machine: ComputeDevice) -> None:
         self.job = job
@@ -59,9 +64,14 @@ class Trainer:
         self.objective = objective
         objective.loss.to(machine.device)
         backbone.freeze(job.frozen_stages)
+        self.fused = machine.device.type in FUSED
         self.optimizer = torch.optim.SGD(
-            backbone.parameter_groups(job.optimizer), lr=job.rate.base, momentum=job.optimizer.momentum
+            backbone.parameter_groups(job.optimizer),
+            lr=job.rate.base,
+            momentum=job.optimizer.momentum,
+            fused=self.fused or None,
         )
+        self._finite = torch.ones((), dtype=torch.bool, device=machine.device)
         self.average = (
             AveragedModel(network, multi_avg_fn=_decaying(job.ema), use_buffers=True)
             if job.ema is not None
@@ -75,7 +85,10 @@ class Trainer:
         return self.backbone if self.average is None else replace(self.backbone, module=self.average.module)
 
     def learn(self, batch: Batch) -> Tensor:
-        """Run one optimizer step; return this batch's loss before the update, a scalar on the device."""
+        """Run one optimizer step; return this batch's loss before the update and the norm of its gradient.
+
+        The norm is that before `gradient_clip`. Both are in one float32[2] on the device.
+        """
         job, device = self.job, self.machine.device
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
@@ -91,12 +104,24 @@ class Trainer:
             loss = self.objective.loss(logits.float(), targets[part]) * share
             loss.backward()
             total += loss.detach()
+        parameters = [one for one in self.network.parameters() if one.grad is not None]
+        norm = nn.utils.get_total_norm([one.grad for one in parameters if one.grad is not None])
         if job.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), job.gradient_clip)
+            nn.utils.clip_grads_with_norm_(parameters, job.gradient_clip, norm)
+        told = torch.stack([total, norm])
+        self._finite &= told.isfinite().all()
+        self._update()
+        return told
+
+    def _update(self) -> None:
+        """Apply the gradient if all losses and gradients so far are finite; on a GPU, the GPU decides."""
+        if self.fused:
+            self.optimizer.found_inf = 1 - self._finite.float()  # type: ignore[attr-defined]  # as a GradScaler does
+        elif not self._finite:
+            return
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        return total
 
     def train(self) -> None:
         """Set the network to training mode, with its first stages frozen; also after an evaluation."""
@@ -120,14 +145,13 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state` returned, with the spec's momentum and weight decay."""
+        """Restore what `state` returned, with the spec's momentum and weight decay, whatever the checkpoint's were."""
         self.network.load_state_dict(state["network"])
-        settings = [(group["momentum"], group["weight_decay"]) for group in self.optimizer.param_groups]
+        kept = ("momentum", "weight_decay", "foreach", "fused")
+        settings = [{name: group[name] for name in kept} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
-        for group, (momentum, decay) in zip(self.optimizer.param_groups, settings, strict=True):
-            group.update(
-                momentum=momentum, weight_decay=decay
-            )  # those of the spec, whatever the checkpoint's were
+        for group, setting in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(setting)
         self.objective.loss.load_state_dict(state["loss"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
