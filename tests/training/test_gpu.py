@@ -11,8 +11,11 @@ from tests.training.test_runs import losses, part, setting
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from mlimg_build.dataset import Dataset  # noqa: E402
+from mlimg_build.errors import LossNotFinite  # noqa: E402
 from mlimg_build.spec import LoadedSpec, TrainingBackend  # noqa: E402
 from mlimg_build.training import train, transfer  # noqa: E402
+from mlimg_build.training.loop import checkpoints  # noqa: E402
+from tests.training.test_not_finite import third, with_infinite_gradient  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -64,3 +67,24 @@ def test_gpu_and_cpu_agree_on_the_first_losses(
     one, two = losses(gpu.folder), losses(cpu.folder)
     assert one[1] == pytest.approx(two[1], rel=1e-3)
     assert one[2] == pytest.approx(two[2], rel=5e-2)
+
+
+@pytest.mark.parametrize("backend", [FAST, EXACT], ids=["compiled", "deterministic"])
+def test_an_infinite_gradient_leaves_the_weights_alone_without_a_wait(
+    built: tuple[LoadedSpec, Path],
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: TrainingBackend,
+) -> None:
+    on_gpu = part(built[0], device="cuda", epochs=1)
+    third(monkeypatch, with_infinite_gradient)
+    with pytest.raises(LossNotFinite) as caught:
+        train(setting(dataset, tmp_path, backend), on_gpu)
+    assert caught.value.code == "gradient-not-finite"
+    assert "step 3 " in str(caught.value)
+    newest = checkpoints.latest(next(tmp_path.iterdir()) / "checkpoints")
+    assert newest is not None
+    state = checkpoints.load(newest)
+    assert state["step"] == 2
+    assert all(value.isfinite().all() for value in state["network"].values())
