@@ -44,7 +44,9 @@ def note_other_name(notes: Notes, where: str, file: Path, offset: int = 0) -> No
     kind = ""
     if notes.counts["not-an-image-name"] + notes.counts["image-by-content"] < MOST:
         try:
-            descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(
+                file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+            )
             try:
                 kind = kind_of(os.pread(descriptor, LENGTH, offset))
             finally:

@@ -163,6 +163,35 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     assert not left
 
 
+def test_no_worker_of_a_cluster_outlives_a_build_that_is_killed(tmp_path: Path) -> None:
+    """In the middle of a task."""
+    program = tmp_path / "builds.py"
+    program.write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from mlimg_build.compiler.engine.cluster import cluster_client\n"
+        "from mlimg_build.spec import LocalCluster\n"
+        "if __name__ == '__main__':\n"
+        "    with cluster_client(LocalCluster(workers=2), Path('scratch').resolve(), str, 2) as client:\n"
+        "        tasks = [client.submit(time.sleep, 60, pure=False) for _ in range(2)]\n"
+        "        while len(client.processing()) < 2:\n"
+        "            time.sleep(0.05)\n"
+        "        print('busy', flush=True)\n"
+        "        time.sleep(60)\n"
+    )
+    build = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, cwd=tmp_path, start_new_session=True
+    )
+    assert build.stdout is not None
+    assert build.stdout.readline() == b"busy\n"
+    family = psutil.Process(build.pid).children(recursive=True)
+    build.kill()
+    build.communicate()
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert len(family) >= 2
+    assert not left
+
+
 def test_a_catalog_that_is_kept_is_mapped_again_elsewhere(small: Collection) -> None:
     store = Store(small.out / ".mlimg" / small.loaded.spec.name)
     kept = make_plan(small.loaded, load(), store).inputs.catalogs[1]
