@@ -9,11 +9,11 @@ from pathlib import Path
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.batches import BatchPlan
 
-__all__ = ["needed_bytes", "piece_bytes", "pieces_at_once", "require_room"]
+__all__ = ["UNREAD", "needed_bytes", "piece_bytes", "pieces_at_once", "require_room"]
 
 SHARED = Path("/dev/shm")  # noqa: S108  where Linux keeps shared memory
 MIB = 1 << 20
-UNREAD = 2  # steps whose rows and labels are kept until their loss is read
+UNREAD = 2  # newest steps whose loss is not read yet, so that a loop need not wait for the GPU; their labels are kept
 
 
 def piece_bytes(plan: BatchPlan, images: int, size: int) -> int:

@@ -14,7 +14,7 @@ import torch
 from mlimg_build.errors import CheckpointError, Interrupted, Problem
 from mlimg_build.spec import TrainingBackend
 from mlimg_build.training.data.batches import BatchLoader
-from mlimg_build.training.data.loader_memory import require_room
+from mlimg_build.training.data.loader_memory import UNREAD, require_room
 from mlimg_build.training.data.transforms import seeded
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop import checkpoints
@@ -28,8 +28,6 @@ from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.run_position import first_step
 
 __all__ = ["Follower", "Job", "Quiet", "learn"]
-
-LAG = 2  # steps after which a loss is read, so that the loop never waits for the GPU
 
 
 class Follower(Protocol):
@@ -146,7 +144,7 @@ def _steps(
     for batch in batches:
         refuse_unknown(batch, learner)
         losses.add(batch, learn_batch(batch, learner), learner.optimizer.param_groups[0]["lr"])
-        losses.record(keep=LAG)
+        losses.record(keep=UNREAD)
         done = batch.step + 1
         number, left = divmod(done, job.steps_per_epoch)
         if evaluate and not left and (done == job.steps or number % backend.evaluate_epochs == 0):
