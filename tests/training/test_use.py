@@ -26,6 +26,7 @@ from mlimg_build.training import Samples, load_model  # noqa: E402
 from mlimg_build.training.data.transforms import normalise, viewing_transform  # noqa: E402
 from mlimg_build.training.devices import ComputeDevice  # noqa: E402
 from mlimg_build.training.evaluate.evaluate_model import measure  # noqa: E402
+from mlimg_build.training.predict import predictions  # noqa: E402
 from mlimg_build.training.predict.predictions import run_model  # noqa: E402
 
 MLIMG = str(Path(sys.executable).with_name("mlimg"))
@@ -299,10 +300,10 @@ def test_the_state_of_the_machine_is_no_status_of_an_image(
     backbone, card = load_model(made.model)
     machine = ComputeDevice(torch.device("cpu"), 0, False)
 
-    def failing(path: Path) -> bytes:
+    def failing(path: Path, most: int) -> bytes:
         raise OSError(code, os.strerror(code), str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(predictions, "read_regular", failing)
     if status is not None:
         (seen,) = run_model(backbone, card, [folder / "rocket1.jpg"], machine)
         assert (seen.statuses, seen.reasons) == ((status,), (os.strerror(code),))
