@@ -14,9 +14,11 @@ import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.label_states import PRESENT
+from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.image_signatures import note_other_name
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, File, Notes
 from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
+from mlimg_build.text_limits import ID, over
 
 __all__ = [
     "SUFFIXES",
@@ -183,8 +185,8 @@ def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[Fi
     """Yield every file under `root/below`, sorted by path component.
 
     Links are followed, but not to a folder that contains them; a dangling link is a file that is `missing`. Hidden
-    entries, names that are not UTF-8, special files (pipes, devices) and folders that may not be entered are noted and
-    left out. Raises `TransientError` if a folder disappears meanwhile, or the disk or the mount fails.
+    entries, names that are not UTF-8, paths longer than `ID`, special files (pipes, devices) and folders that may not be
+    entered are noted and left out. Raises `TransientError` if a folder disappears meanwhile, or the disk or the mount fails.
     """
     yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
 
@@ -231,6 +233,8 @@ def _walk(root: Path, below: str, above: frozenset[tuple[int, int]], notes: Note
             continue
         if stat.S_ISDIR(found.st_mode):
             yield from _walk(root, path, above, notes)
+        elif why := over(composed(path), ID):
+            notes.add("text-too-long", f"{path}: {why}")
         elif stat.S_ISREG(found.st_mode):
             yield File(path, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         else:

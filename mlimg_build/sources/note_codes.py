@@ -40,6 +40,7 @@ NOTE_CODES: dict[str, NoteCode] = {
     "tar-cut": NoteCode("the tar is damaged there: what follows is lost"),
     "tar-empty": NoteCode("the tar is empty"),
     "tar-unreadable": NoteCode("the file is no uncompressed tar"),
+    "text-too-long": NoteCode("a text is longer than it may be: its row, file or label is left out"),
     "zero-byte": NoteCode("the row or name holds a zero byte"),
     "category-without-images": NoteCode("a category without an image", lost=False),
     "image-without-rights": NoteCode(

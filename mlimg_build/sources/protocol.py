@@ -29,6 +29,7 @@ __all__ = [
     "record",
 ]
 
+LONGEST = 512  # most characters of an example in `Notes`
 WHOLE_FILE = -1  # the offset of an image that is a file of its own
 
 IMAGES = pa.schema(
@@ -111,7 +112,7 @@ class Notes:
         self.counts[code] += count
         listed = self.examples.setdefault(code, [])
         if len(listed) < self.kept:
-            listed.append(example)
+            listed.append(example if len(example) <= LONGEST else f"{example[:LONGEST]}…")
 
 
 @dataclass(frozen=True, slots=True)

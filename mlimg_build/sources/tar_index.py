@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text, shown
-from mlimg_build.sources.image_paths import normal_path
+from mlimg_build.sources.image_paths import composed, normal_path
 from mlimg_build.sources.image_signatures import note_other_name
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.sources.read_errors import is_damage, lost, moving
+from mlimg_build.sources.tar_headers import HeaderError, HeaderStream, require_few_records
+from mlimg_build.text_limits import ID, over
 
 __all__ = ["Member", "members"]
 
 DAMAGED = (tarfile.TarError, ArithmeticError, EOFError, LookupError, OSError, RecursionError, ValueError)
 CHUNK = 1 << 20
+SHOWN = 60  # characters of a long name that are shown
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside a tar, its bytes at `[offset, offset + size)`; not `whole` if the tar ends before that."""
+    """A file inside a tar, its bytes at `[offset, offset + size)`; not `whole` if the tar ends before that.
+
+    A size is at most that of the tar, whatever its header says.
+    """
 
     name: str
     offset: int
@@ -32,7 +40,7 @@ class Member:
 def members(path: Path, notes: Notes) -> list[Member]:
     """Return the images of an uncompressed tar in their order; of a truncated or damaged tar, those before the damage.
 
-    Only the headers of members are read. Names are unique: as in an extraction, the last member of a name counts.
+    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Names are unique: as in an extraction, the last member of a name counts.
     Damage is noted and loses only what follows it. Raises `TransientError` if the tar disappears or changes meanwhile,
     or the disk or the mount fails.
     """
@@ -43,12 +51,16 @@ def members(path: Path, notes: Notes) -> list[Member]:
         if length == 0:
             notes.add("tar-empty", path.name)
             return []
-        with tarfile.open(path, "r:") as tar:
-            for member in _headers(tar, path, notes, found):
-                _collect(member, path, length, notes, found)
+        with os.fdopen(open_regular(path), "rb") as stream:
+            headers = HeaderStream(stream)
+            with tarfile.open(path, "r:", headers) as tar:  # type: ignore[call-overload]  it only reads and seeks
+                for member in _headers(tar, headers, path, notes, found):
+                    _collect(member, path, length, notes, found)
         now = path.stat()
         if (now.st_size, now.st_mtime_ns) != (length, state.st_mtime_ns):
             raise moving(str(path))
+    except HeaderError as error:
+        notes.add("tar-cut", f"{path.name}: {error} at its beginning, after 0 images")
     except DAMAGED as error:
         _raise_of_the_system(path, error)
         notes.add("tar-unreadable", f"{path.name}: not an uncompressed tar: {error}")
@@ -62,13 +74,15 @@ def _raise_of_the_system(path: Path, error: Exception) -> None:
 
 
 def _headers(
-    tar: tarfile.TarFile, path: Path, notes: Notes, found: dict[str, Member]
+    tar: tarfile.TarFile, headers: HeaderStream, path: Path, notes: Notes, found: dict[str, Member]
 ) -> Iterator[tarfile.TarInfo]:
     """Yield the header of every member; note where the tar breaks off before its end."""
     before = -1
     while True:
         try:
+            headers.begin()
             member = tar.next()
+            require_few_records(tar.pax_headers)
         except DAMAGED as error:
             _raise_of_the_system(path, error)
             notes.add("tar-cut", f"{path.name}: {error} behind byte {before}, after {len(found)} images")
@@ -91,11 +105,13 @@ def _collect(member: tarfile.TarInfo, tar: Path, length: int, notes: Notes, foun
     """Add a member to `found` if it is an image; note any other file."""
     if member.isdir():
         return
-    name, where = _plain(member.name), f"{tar.name}:{shown(member.name)}"
+    name, where = _plain(member.name), f"{tar.name}:{shown(member.name)}".replace("\0", "\\0")
     if not is_text(member.name):
         notes.add("name-not-utf-8", where)
     elif "\0" in member.name:
-        notes.add("zero-byte", where.replace("\0", "\\0"))
+        notes.add("zero-byte", where)
+    elif why := over(composed(name), ID):
+        notes.add("text-too-long", f"{tar.name}:{name[:SHOWN]}…: {why}")
     elif name.split("/", 1)[0] == "..":
         notes.add("outside", where)
     elif is_hidden(name):
@@ -110,7 +126,7 @@ def _collect(member: tarfile.TarInfo, tar: Path, length: int, notes: Notes, foun
         if name in found:
             notes.add("member-twice", where)
         whole = member.offset_data + member.size <= length
-        found[name] = Member(name, member.offset_data, member.size, whole)
+        found[name] = Member(name, member.offset_data, min(member.size, length), whole)
 
 
 def _plain(name: str) -> str:
@@ -124,7 +140,7 @@ def _plain(name: str) -> str:
 
 def _ends_at(path: Path, end: int) -> bool:
     """Return whether a block of zeros and nothing but zeros follow at `end`; tarfile itself does not check."""
-    with path.open("rb") as stream:
+    with os.fdopen(open_regular(path), "rb") as stream:
         stream.seek(end)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             return False

@@ -173,12 +173,28 @@ def test_a_missing_list_and_a_folder_are_one_clear_error(tmp_path: Path) -> None
         assert error.value.code == "list-missing"
 
 
-def test_a_binary_file_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_one_endless_line_has_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "BLOCK", 1000)
-    monkeypatch.setattr(lines, "LONGEST", 2000)
-    with pytest.raises(SourceError, match="is longer than") as error:
+    monkeypatch.setattr(lines, "LINE", 2000)
+    with pytest.raises(SourceError, match="or has more than 4 MiB") as error:
         read(write(tmp_path / "list.csv", b"\x01" * 100_000))
     assert error.value.code == "list-unreadable"
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 7, 30])
+@pytest.mark.parametrize("length", [2001, 2999, 3000, 3001, 9000])
+def test_a_line_over_its_limit_is_noted_and_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, length: int
+) -> None:
+    monkeypatch.setattr(lines, "BLOCK", 1000)
+    monkeypatch.setattr(lines, "LINE", 2000)
+    rows = [f"{i},{'x' * 90}" for i in range(31)]
+    body = ["a,b", *rows[:at], "y" * length, *rows[at:]]
+    found, notes = read(write(tmp_path / "list.csv", "\n".join(body)))
+    assert [row[0] for row in found.values()] == [str(i) for i in range(31)]
+    assert notes.examples == {
+        "text-too-long": [f"list.csv:{at + 2}: the line has more than 2,000 bytes"]
+    }
 
 
 @pytest.mark.usefixtures("block")

@@ -19,8 +19,10 @@ from mlimg_build.sources.lists.confidences import confidences, stated
 from mlimg_build.sources.lists.delimited import filled
 from mlimg_build.sources.lists.line_blocks import Block, read_blocks, require_file
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
+from mlimg_build.sources.lists.text_sizes import text_sizes, within
 from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import MLImagesSource
+from mlimg_build.text_limits import CELL, ID
 
 __all__ = ["MLImages"]
 
@@ -82,6 +84,7 @@ class MLImages:
         paths = pc.utf8_trim_whitespace(fields.texts.filter(pa.array(fields.first)))
         numbers = block.first + fields.line[fields.first]
         named = filled(paths, numbers, file, notes, "row-without-image")
+        named &= within(paths, ID, "the image", numbers, file, notes)
         images = archive.rows(paths.filter(pa.array(named)), self.part.licence, self.part.author)
         image = np.full(block.lines + 1, -1, np.int32)  # line → row of its image, or -1
         image[fields.line[fields.first][named]] = np.arange(len(images))
@@ -93,6 +96,7 @@ class MLImages:
         pairs = pc.extract_regex(texts, r"^(?P<index>\d{1,9}):(?P<confidence>.*)$")
         index = pc.fill_null(pc.struct_field(pairs, "index"), "999999999").cast(pa.int32()).to_numpy()
         pair = pc.is_valid(pairs).to_numpy(zero_copy_only=False) & (index < len(wnids))
+        pair &= text_sizes(texts) <= CELL
         for at in _where(~pair, code):
             notes.add("bad-label", f"{file}:{block.first + line[at]}: {texts[int(code[at])].as_py()!r}")
         given = pc.fill_null(pc.struct_field(pairs, "confidence"), "")

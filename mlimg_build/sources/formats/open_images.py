@@ -20,8 +20,10 @@ from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.line_blocks import require_file
 from mlimg_build.sources.lists.rights import read_rights
+from mlimg_build.sources.lists.text_sizes import within
 from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import OpenImagesSource
+from mlimg_build.text_limits import ID, NAME
 
 __all__ = ["OpenImages"]
 
@@ -82,6 +84,8 @@ class OpenImages:
             image = image_ids(without_words(image, known.__contains__), known, notes)
             good &= filled(image, numbers, path.name, notes, "row-without-image")
             good &= filled(category, numbers, path.name, notes, "row-without-label")
+            good &= within(image, ID, "ImageID", numbers, path.name, notes)
+            good &= within(category, NAME, "LabelName", numbers, path.name, notes)
             columns = [image, category, *stated(values), pa.array(record(i, numbers))]
             yield Batch(None, pa.record_batch(columns, schema=LABELS).filter(pa.array(good)))
         speakers.noted()

@@ -16,10 +16,14 @@ from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.parquet import read_parquet
+from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
 from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import TableSource
+from mlimg_build.text_limits import ID, NAME, RIGHTS
 
 __all__ = ["Table"]
+
+PIECE = 4 << 20  # bytes of labels that are split at a time
 
 
 class Table:
@@ -58,7 +62,10 @@ class Table:
                 notes,
                 "row-without-image",
             )
-            yield self._batch(batch.filter(pa.array(named)), numbers[named], archive, speakers)
+            batch, numbers = batch.filter(pa.array(named)), numbers[named]
+            for part in pieces(text_sizes(batch.column(self.part.columns.labels)), PIECE):
+                rows = batch.slice(part.start, part.stop - part.start)
+                yield self._batch(rows, numbers[part], archive, speakers)
         speakers.noted()
 
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -100,14 +107,20 @@ class Table:
     def _batch(
         self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, speakers: Speakers
     ) -> Batch:
-        columns, notes = self.part.columns, speakers.notes
+        columns, notes, file = self.part.columns, speakers.notes, self.part.table.name
         images = archive.rows(
             pc.utf8_trim_whitespace(batch.column(columns.image)),
             self._given(batch, columns.licence, self.part.licence),
             self._given(batch, columns.author, self.part.author),
         )
+        short = np.ones(len(batch), bool)
+        for name, most in (("name", ID), ("licence", RIGHTS), ("author", RIGHTS)):
+            short &= within(images.column(name), most, f"the {name} of the image", numbers, file, notes)
+        if not short.all():
+            images, batch, numbers = images.filter(pa.array(short)), batch.filter(pa.array(short)), numbers[short]
         row, label = self._cells(batch.column(columns.labels))
         filled_in = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
+        filled_in &= within(label, NAME, "a label", numbers[row], file, notes)
         values, good = np.ones(len(label)), filled_in
         if columns.confidence is not None:
             flat, good = self._of_labels(batch.column(columns.confidence), row, filled_in, numbers, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,11 @@ from pyarrow import csv
 
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.missing_values import NO_VALUE
-from mlimg_build.sources.lists.line_blocks import LONGEST, Block, empty_lines_where, read_blocks, unreadable
+from mlimg_build.regular_files import open_regular
+from mlimg_build.sources.lists.line_blocks import Block, empty_lines_where, read_blocks, unreadable
+from mlimg_build.sources.lists.text_sizes import within
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.text_limits import CELL, LINE
 
 __all__ = ["filled", "missing_columns", "read_table", "without_words"]
 
@@ -59,8 +63,8 @@ def read_table(
 
     Columns of `optional` follow if the header has them, ignoring case. The header is line 1. A row is one line: a
     quoted field may contain the delimiter but no line end, so that an unclosed quote costs its own row only and not the
-    rest of the file. Rows with another number of fields, with an open quote, or not in UTF-8 are noted and left out;
-    blank rows are left out. Raises `SourceError` if the file is missing or empty, lacks one of the columns, or has no
+    rest of the file. Rows with another number of fields, with an open quote, not in UTF-8, or longer than `LINE` or with
+    a cell longer than `CELL`, are noted and left out; blank rows are left out. Raises `SourceError` if the file is missing or empty, lacks one of the columns, or has no
     readable row.
     """
     layout: _Layout | None = None
@@ -85,8 +89,12 @@ def read_table(
                 path, what, f"no rows from line {body.first} on", "save it again as a CSV in UTF-8"
             )
         batch, numbers = found
-        rows += len(batch)
-        yield pa.record_batch(batch.columns, names=list(columns)), numbers
+        batch = pa.record_batch(batch.columns, names=list(columns))
+        good = np.ones(len(batch), bool)
+        for name, column in zip(columns, batch.columns, strict=True):
+            good &= within(column, CELL, f"the cell of {name}", numbers, path.name, notes)
+        rows += int(np.count_nonzero(good))
+        yield (batch, numbers) if good.all() else (batch.filter(pa.array(good)), numbers[good])
     if not rows:
         some = notes.counts.total() > passed_over
         hint = "its rows were passed over; look at the first of them" if some else "get the file again"
@@ -149,7 +157,10 @@ def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[s
     line, _, rest = block.data.partition(b"\n")
     if not line.strip() and block.first == 1 and _damaged(path):
         raise unreadable(
-            path, what, "its header holds a zero byte or is not UTF-8", "save it as a CSV in UTF-8"
+            path,
+            what,
+            f"its header holds a zero byte or is not UTF-8, or has more than {LINE >> 20} MiB",
+            "save it as a CSV in UTF-8",
         )
     if b"\r" in line.removesuffix(b"\r"):
         raise unreadable(path, what, "its lines end with a bare carriage return", "save it with line feeds")
@@ -162,8 +173,8 @@ def _header(path: Path, what: str, block: Block, delimiter: str) -> tuple[list[s
 
 def _damaged(path: Path) -> bool:
     """Return whether the first line of a file is not blank, so that it was emptied because of damage."""
-    with path.open("rb") as stream:
-        return bool(stream.readline(LONGEST).removeprefix(BOM_UTF8).strip())
+    with os.fdopen(open_regular(path), "rb") as stream:
+        return bool(stream.readline(LINE).removeprefix(BOM_UTF8).strip())
 
 
 def _rows(

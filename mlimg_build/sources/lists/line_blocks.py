@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.lists.file_kinds import kind_of, other_than_parquet
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.text_limits import LINE
 
 __all__ = ["Block", "empty_lines_where", "is_utf8", "read_blocks", "read_lines", "require_file", "unreadable"]
 
 BLOCK = 16 << 20  # bytes read at a time
-LONGEST = 64 << 20  # most bytes of a line, so that a binary file is not read on for the end of its first line
 
 
 class Block(NamedTuple):
@@ -70,15 +71,23 @@ def unreadable(path: Path, what: str, why: str, hint: str) -> SourceError:
 def read_blocks(path: Path, what: str, notes: Notes) -> Iterator[Block]:
     """Yield a file as blocks of whole lines, about `BLOCK` bytes each, without a byte-order mark.
 
-    A line that is not UTF-8 or contains a zero byte, which no stored text can, is noted and emptied. Raises
-    `SourceError` if the file is missing, empty or unreadable, or a line is longer than `LONGEST`.
+    A line that is longer than `LINE`, is not UTF-8 or contains a zero byte, which no stored text can, is noted and
+    emptied. Raises `SourceError` if the file is missing, empty or unreadable.
     """
     require_file(path, what)
     number = 1
     for data in _whole_lines(path, what):
         block = Block(data, number, data.count(b"\n") + (not data.endswith(b"\n")))
         number += block.lines
-        if not is_utf8(data):
+        if _has_long_line(data):
+            block = empty_lines_where(
+                block,
+                lambda line: len(line) > LINE,
+                lambda n: notes.add(
+                    "text-too-long", f"{path.name}:{n}: the line has more than {LINE:,} bytes"
+                ),
+            )
+        if not is_utf8(block.data):
             block = empty_lines_where(
                 block, lambda line: not is_utf8(line), lambda n: notes.add("not-utf-8", f"{path.name}:{n}")
             )
@@ -111,28 +120,30 @@ def empty_lines_where(block: Block, bad: Callable[[bytes], bool], tell: Callable
 
 
 def _whole_lines(path: Path, what: str) -> Iterator[bytes]:
+    """Yield blocks of whole lines; of a line that is longer than `LINE`, at least one byte more than that."""
     rest = b""
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 stream.seek(0)
             while data := stream.read(BLOCK):
                 cut = data.rfind(b"\n") + 1
                 if cut:
                     yield rest + data[:cut]
-                    rest = data[cut:]
-                else:
-                    rest += data
-                if len(rest) > LONGEST:
-                    raise unreadable(
-                        path, what, f"a line is longer than {LONGEST >> 20} MiB", "is it a text file?"
-                    )
+                    rest = b""
+                rest = (rest + data[cut:])[: LINE + 1]
     except OSError as error:
         raise unreadable(
             path, what, error.strerror or type(error).__name__, "check the disk or get it again"
         ) from error
     if rest:
         yield rest
+
+
+def _has_long_line(data: bytes) -> bool:
+    """Return whether a line may be longer than `LINE`: a stretch of half of that has no line feed."""
+    step = LINE // 2
+    return any(data.find(b"\n", start, start + step) < 0 for start in range(0, len(data) - step + 1, step))
 
 
 def is_utf8(data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Read a Parquet table as a stream of text, like a CSV."""
+"""Read a Parquet table as a stream of text, like a CSV: no value is unpacked before its size is known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,9 +14,14 @@ import pyarrow.parquet as pq
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.lists.delimited import missing_columns
 from mlimg_build.sources.lists.line_blocks import is_utf8, require_file, unreadable
+from mlimg_build.sources.lists.parquet_batches import bounded_batches
+from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.text_limits import CELL
 
 __all__ = ["read_parquet"]
+
+PIECE = 32 << 20  # bytes of text that are written out at a time
 
 
 def read_parquet(
@@ -24,36 +30,51 @@ def read_parquet(
     """Yield the named columns as text, with the number of each row from 1; columns of `lists` may contain lists.
 
     Numbers are written in the shortest form that identifies them (a float32 0.9 is "0.9"), and an empty cell is "".
-    A row with a zero byte or invalid UTF-8 in one of its cells is noted and left out. Raises `SourceError` if the file
-    is missing, empty or not Parquet, lacks one of the columns, or has a column that cannot be text.
+    A row with a zero byte, invalid UTF-8 or more than `CELL` bytes in one of its cells is noted and left out. Raises
+    `SourceError` if the file is missing, empty or not Parquet, lacks one of the columns, has a column that cannot be
+    text, or pages that take more memory than is given to them (`bounded_batches`).
     """
     require_file(path, what, parquet=True)
     try:
         with pq.ParquetFile(path) as file:
-            error = missing_columns(path, what, file.schema_arrow.names, columns)
-            if error is not None:
-                raise error
-            if file.metadata.num_rows == 0:
-                raise SourceError(
-                    Problem("list-empty", f"{what} has no row: {path}", hint="get the file again")
-                )
-            types = {name: _text_type(file.schema_arrow.field(name).type, name in lists) for name in columns}
-            wrong = [name for name, kind in types.items() if kind is None]
-            if wrong:
-                kind = file.schema_arrow.field(wrong[0]).type
-                raise unreadable(
-                    path, what, f"column {wrong[0]} is of type {kind}", "write it as text or numbers"
-                )
-            first = 1
-            for batch in file.iter_batches(columns=list(columns)):
-                numbers = np.arange(first, first + len(batch))
-                first += len(batch)
-                cells = [_as_text(batch.column(name), types[name]) for name in columns]
-                good = _whole_text(cells, numbers, path.name, notes)
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+        error = missing_columns(path, what, schema.names, columns)
+        if error is not None:
+            raise error
+        if rows == 0:
+            raise SourceError(Problem("list-empty", f"{what} has no row: {path}", hint="get the file again"))
+        types = {name: _text_type(schema.field(name).type, name in lists) for name in columns}
+        wrong = [name for name, kind in types.items() if kind is None]
+        if wrong:
+            kind = schema.field(wrong[0]).type
+            raise unreadable(path, what, f"column {wrong[0]} is of type {kind}", "write it as text or numbers")
+        first = 1
+        for batch in bounded_batches(path, columns):
+            numbers = np.arange(first, first + len(batch))
+            first += len(batch)
+            for part, at in _short(batch, columns, numbers, path.name, notes):
+                cells = [_as_text(part.column(name), types[name]) for name in columns]
+                good = _whole_text(cells, at, path.name, notes)
                 text = pa.record_batch(cells, names=list(columns))
-                yield (text, numbers) if good.all() else (text.filter(pa.array(good)), numbers[good])
-    except (pa.ArrowException, OSError) as error:
+                yield (text, at) if good.all() else (text.filter(pa.array(good)), at[good])
+    except ValueError as error:  # pyarrow's ArrowInvalid is one, too
         raise unreadable(path, what, f"not a Parquet file in order: {error}", "write it again") from error
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise unreadable(path, what, f"not a Parquet file in order: {error}", "write it again") from error
+
+
+def _short(
+    batch: pa.RecordBatch, columns: Sequence[str], numbers: npt.NDArray[np.int64], file: str, notes: Notes
+) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int64]]]:
+    """Yield the rows whose cells have at most `CELL` bytes, as many at a time as make `PIECE` bytes of text."""
+    good = np.ones(len(batch), bool)
+    for name in columns:
+        good &= within(batch.column(name), CELL, f"the cell of {name}", numbers, file, notes)
+    if not good.all():
+        batch, numbers = batch.filter(pa.array(good)), numbers[good]
+    total = np.sum([text_sizes(batch.column(name)) for name in columns], axis=0, dtype=np.int64)
+    for part in pieces(total, PIECE):
+        yield batch.slice(part.start, part.stop - part.start), numbers[part]
 
 
 def _text_type(found: pa.DataType, list_allowed: bool) -> pa.DataType | None:

@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from mlimg_build.sources.image_ids import image_ids
 from mlimg_build.sources.image_paths import composed_column
 from mlimg_build.sources.lists.delimited import read_table, without_words
+from mlimg_build.sources.lists.text_sizes import within
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.text_limits import ID, RIGHTS
 
 __all__ = ["Rights", "read_rights"]
 
@@ -62,7 +64,11 @@ def read_rights(path: Path, what: str, notes: Notes) -> Rights:
     ids: list[np.ndarray] = []
     codes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     values: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    for batch, _ in read_table(path, what, notes, ["ImageID", "License", "Author"]):
+    for batch, numbers in read_table(path, what, notes, ["ImageID", "License", "Author"]):
+        short = np.ones(len(batch), bool)
+        for name, most in (("ImageID", ID), ("License", RIGHTS), ("Author", RIGHTS)):
+            short &= within(batch.column(name), most, name, numbers, path.name, notes)
+        batch = batch if short.all() else batch.filter(pa.array(short))
         given = composed_column(pc.utf8_trim_whitespace(batch.column(0)))
         meant = image_ids(given, (), notes)
         other = np.flatnonzero(pc.not_equal(given, meant).to_numpy(zero_copy_only=False))

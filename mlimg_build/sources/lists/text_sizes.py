@@ -1,0 +1,81 @@
+"""Look at the sizes of texts before anything is made of them: what is over its limit costs its row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlimg_build.sources.protocol import Notes
+
+__all__ = ["pieces", "text_sizes", "within"]
+
+NUMBER = 4
+TEXTS = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary),
+    pa.types.is_fixed_size_binary,
+)
+
+
+def text_sizes(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Return int64[rows]: the bytes of each text, 0 for a null; of a list those of its values, and one after each.
+
+    Values of a dictionary are measured once each, and not expanded. A number counts as `NUMBER` bytes.
+
+    >>> text_sizes(pa.array(["dog", "Bär", None])).tolist()
+    [3, 4, 0]
+    >>> text_sizes(pa.array([["a", "bc"], [], None])).tolist()
+    [5, 0, 0]
+    """
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = np.append(0, np.cumsum(text_sizes(pc.list_flatten(column)) + 1))
+        length = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        stop = np.cumsum(length)
+        listed: npt.NDArray[np.int64] = inner[stop] - inner[stop - length]
+        return listed
+    if pa.types.is_dictionary(kind):
+        if not len(column.dictionary):
+            return np.zeros(len(column), np.int64)
+        code = pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        distinct = text_sizes(column.dictionary)
+        coded: npt.NDArray[np.int64] = np.where(code < 0, 0, distinct[np.maximum(code, 0)])
+        return coded
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        column = column.cast(pa.large_binary())
+    elif not any(is_text(kind) for is_text in TEXTS):
+        return np.full(len(column), NUMBER)
+    sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    return sizes.astype(np.int64, copy=False)
+
+
+def within(
+    column: pa.Array, most: int, what: str, numbers: npt.NDArray[np.int64], file: str, notes: Notes
+) -> npt.NDArray[np.bool_]:
+    """Return bool[n], False where a text has more than `most` bytes (noted with its row and `what` it is)."""
+    sizes = text_sizes(column)
+    good: npt.NDArray[np.bool_] = sizes <= most
+    for i in np.flatnonzero(~good):
+        notes.add(
+            "text-too-long",
+            f"{file}:{numbers[i]}: {what} has {sizes[i]:,} bytes, and at most {most:,} are read",
+        )
+    return good
+
+
+def pieces(sizes: npt.NDArray[np.int64], most: int) -> Iterator[slice]:
+    """Yield the slices of rows that have about `most` bytes each; a row that has more is a slice of its own.
+
+    >>> [(part.start, part.stop) for part in pieces(np.array([2, 2, 9, 1]), 4)]
+    [(0, 2), (2, 3), (3, 4)]
+    """
+    stops = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        before = stops[start] - sizes[start]
+        stop = max(int(np.searchsorted(stops, before + most, side="right")), start + 1)
+        yield slice(start, stop)
+        start = stop
