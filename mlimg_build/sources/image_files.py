@@ -185,8 +185,9 @@ def walk(root: Path, below: str = "", notes: Notes | None = None) -> Iterator[Fi
     """Yield every file under `root/below`, sorted by path component.
 
     Links are followed, but not to a folder that contains them; a dangling link is a file that is `missing`. Hidden
-    entries, names that are not UTF-8, paths longer than `ID`, special files (pipes, devices) and folders that may not be
-    entered are noted and left out. Raises `TransientError` if a folder disappears meanwhile, or the disk or the mount fails.
+    entries, names that are not UTF-8, paths of files longer than `ID`, special files (pipes, devices) and folders that
+    may not be entered are noted and left out. Raises `TransientError` if a folder disappears meanwhile, or the disk or
+    the mount fails.
     """
     yield from _walk(root, below, frozenset(), Notes() if notes is None else notes)
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from mlimg_build.errors import Place, SourceError, TransientError
+from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.protocol import WHOLE_FILE
 from mlimg_build.sources.read_errors import away, changed, is_gone, is_of_one_file, unread
 
@@ -48,7 +49,11 @@ class ImageReader:
     def read(self, path: str, offset: int, size: int) -> bytes:
         """Return the bytes of an image; fewer than `size` if a tar was truncated. Raises `OSError`."""
         if offset == WHOLE_FILE:
-            return (self.root / path).read_bytes()
+            descriptor = open_regular(self.root / path)
+            try:
+                return _stretch(descriptor, 0, os.fstat(descriptor).st_size)
+            finally:
+                os.close(descriptor)
         descriptor = self._descriptor(path)
         end = min(offset + size, os.fstat(descriptor).st_size)  # a damaged size must not claim all memory
         return _stretch(descriptor, offset, end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["kind_of", "note_other_name"]
@@ -44,9 +45,7 @@ def note_other_name(notes: Notes, where: str, file: Path, offset: int = 0) -> No
     kind = ""
     if notes.counts["not-an-image-name"] + notes.counts["image-by-content"] < MOST:
         try:
-            descriptor = os.open(
-                file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-            )
+            descriptor = open_regular(file)
             try:
                 kind = kind_of(os.pread(descriptor, LENGTH, offset))
             finally:

@@ -1,4 +1,4 @@
-"""Guard tarfile against headers without a limit: it reads them whole, and some versions parse them in quadratic time."""
+"""Guard tarfile against headers without a limit: it reads them whole, and some versions parse them for hours."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class HeaderStream:
 def require_few_records(kept: Mapping[str, str]) -> None:
     """Raise `HeaderError` if the records that hold for all members have grown too many or too long."""
     if len(kept) > MOST_KEPT or sum(len(key) + len(value) for key, value in kept.items()) > TAR_HEADER:
-        raise HeaderError(f"the headers for all members have more than {TAR_HEADER:,} bytes or {MOST_KEPT:,} records")
+        raise HeaderError(
+            f"the headers for all members have more than {TAR_HEADER:,} bytes or {MOST_KEPT:,} records"
+        )
 
 
 def _require_records(data: bytes) -> None:

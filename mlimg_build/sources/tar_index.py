@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, cast
 
 from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text, shown
@@ -40,9 +41,9 @@ class Member:
 def members(path: Path, notes: Notes) -> list[Member]:
     """Return the images of an uncompressed tar in their order; of a truncated or damaged tar, those before the damage.
 
-    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Names are unique: as in an extraction, the last member of a name counts.
-    Damage is noted and loses only what follows it. Raises `TransientError` if the tar disappears or changes meanwhile,
-    or the disk or the mount fails.
+    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Names are
+    unique: as in an extraction, the last member of a name counts. Damage is noted and loses only what follows it.
+    Raises `TransientError` if the tar disappears or changes meanwhile, or the disk or the mount fails.
     """
     found: dict[str, Member] = {}
     try:
@@ -53,7 +54,7 @@ def members(path: Path, notes: Notes) -> list[Member]:
             return []
         with os.fdopen(open_regular(path), "rb") as stream:
             headers = HeaderStream(stream)
-            with tarfile.open(path, "r:", headers) as tar:  # type: ignore[call-overload]  it only reads and seeks
+            with tarfile.open(path, "r:", cast("IO[bytes]", headers)) as tar:
                 for member in _headers(tar, headers, path, notes, found):
                     _collect(member, path, length, notes, found)
         now = path.stat()

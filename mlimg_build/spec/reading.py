@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.regular_files import open_regular
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.validation_messages import Finding, finding_of
 from mlimg_build.spec.yaml.reader import BIGGEST, read_document, too_big
@@ -38,7 +40,7 @@ def read_text(path: Path, what: str) -> str:
         SpecError: `spec-missing`, `spec-unreadable`, `yaml-too-big`, `yaml-not-utf8`.
     """
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             content = stream.read(BIGGEST + 4)
     except (FileNotFoundError, NotADirectoryError):
         raise SpecError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from mlimg_build.errors import Problem
+from mlimg_build.regular_files import read_regular
 
 from .console import err
 
@@ -34,6 +35,6 @@ def show_problems(problems: Iterable[Problem]) -> None:
 
 def _text_of(file: str) -> str | None:
     try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return read_regular(Path(file)).decode()
+    except (OSError, ValueError):
         return None

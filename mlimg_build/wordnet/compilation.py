@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
+from mlimg_build.regular_files import open_regular
 from mlimg_build.wordnet.content import RELATIONS, Content
 from mlimg_build.wordnet.graph import NounGraph
 from mlimg_build.wordnet.morphology import fold
@@ -99,6 +101,7 @@ def _reader(directory: Path) -> Iterator[Any]:
 
 def _stage(directory: Path, corpus: Path) -> None:
     for name in REQUIRED:
+        os.close(open_regular(directory / name))  # a device would be copied for ever
         shutil.copyfile(directory / name, corpus / name)
     for name in ("adj.exc", "adv.exc", "verb.exc", "index.adj", "index.adv", "index.verb", "index.sense"):
         (corpus / name).touch()

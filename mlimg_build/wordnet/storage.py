@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
+from mlimg_build.regular_files import read_regular
 from mlimg_build.wordnet.content import FORMAT, Content
 from mlimg_build.wordnet.graph import NounGraph
 
@@ -49,7 +50,7 @@ def _shipped() -> NounGraph:
 def _load(path: Path | None) -> NounGraph:
     source = path or resources.files("mlimg_build.wordnet") / SHIPPED
     try:
-        data = source.read_bytes()
+        data = read_regular(path, LIMIT) if path else source.read_bytes()
     except OSError as error:
         message = f"The noun graph {source} cannot be read: {error.strerror or error}"
         hint = _RECOMPILE if path else "the installation of mlimg is not whole; install it again"

@@ -55,7 +55,16 @@ ALLOWED = {
         ),
         *("training", "report", "explain"),
     },
-    "terminal": {"errors", "printable", "regular_files", "spec", "compiler", "explain", "exporters", "dataset"},
+    "terminal": {
+        "errors",
+        "printable",
+        "regular_files",
+        "spec",
+        "compiler",
+        "explain",
+        "exporters",
+        "dataset",
+    },
     "cli": {
         *(
             "atomic",

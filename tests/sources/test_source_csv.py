@@ -192,9 +192,7 @@ def test_a_line_over_its_limit_is_noted_and_costs_itself(
     body = ["a,b", *rows[:at], "y" * length, *rows[at:]]
     found, notes = read(write(tmp_path / "list.csv", "\n".join(body)))
     assert [row[0] for row in found.values()] == [str(i) for i in range(31)]
-    assert notes.examples == {
-        "text-too-long": [f"list.csv:{at + 2}: the line has more than 2,000 bytes"]
-    }
+    assert notes.examples == {"text-too-long": [f"list.csv:{at + 2}: the line has more than 2,000 bytes"]}
 
 
 @pytest.mark.usefixtures("block")

@@ -13,6 +13,7 @@ from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import RELATIONS
 from mlimg_build.sources.image_paths import composed
+from mlimg_build.text_limits import CELL, over
 from mlimg_build.wordnet import NounGraph
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
 
 
 WRITTEN = ("name", "synset", "relation", "method", "alternatives", "evidence", "reviewer")
+MOST = 100  # problems of a file that are told together
 MEANT = 4  # synsets that a hint suggests
 UNSIGNED = "unsigned"  # the reviewer in a file without a column `reviewer`
 
@@ -51,8 +53,8 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
     reviewer are decisions. Other columns are ignored.
 
     Raises:
-        SpecError: with every row that names an unknown source, id or relation, or repeats a category; if the file
-            cannot be read as such a CSV.
+        SpecError: with the first `MOST` rows that name an unknown source, id or relation, or repeat a category; if the
+            file cannot be read as such a CSV.
     """
     found: dict[tuple[str, str], Review] = {}
     problems = []
@@ -81,6 +83,8 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
             problems.append(Problem("decided-twice", f"{key[1]} of {key[0]} is decided above already", place))
         else:
             found[key] = Review(wnid or None, relation, row.get("reviewer", UNSIGNED))
+        if len(problems) == MOST:
+            break
     if problems:
         raise SpecError(problems)
     return found
@@ -90,7 +94,8 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
     """Return the (part, whole) rows of an allow-list of holonyms.
 
     Raises:
-        SpecError: with every row that names an unknown synset or is no part in WordNet; if the file cannot be read.
+        SpecError: with the first `MOST` rows that name an unknown synset or are no part in WordNet; if the file cannot
+            be read.
     """
     known = graph.edges("part_holonym")
     pairs, problems = [], []
@@ -105,6 +110,8 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
             problems.append(Problem("not-a-part", message, place, "a row is part,whole"))
         else:
             pairs.append(pair)
+        if len(problems) == MOST:
+            break
     if problems:
         raise SpecError(problems)
     return pairs
@@ -181,6 +188,8 @@ def _table(
             if len(cells) != len(header):
                 message = f"{len(cells)} cells, and the header has {len(header)}"
                 raise SpecError(Problem("row-width", message, place, "put cells with commas into quotes"))
+            if why := next(filter(None, (over(cell, CELL) for cell in cells)), ""):
+                raise SpecError(Problem("list-unreadable", f"a cell has {why}", place, "shorten it"))
             row = dict(zip(header, cells, strict=True))
             yield reader.line_num, {name: composed(unguarded(row[name].strip())) for name in there}
     except csv.Error as error:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.regular_files import read_regular
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lists.file_kinds import kind_of
+from mlimg_build.text_limits import NAME, over
 
 __all__ = ["lines_of", "read_ids", "text_of"]
 
@@ -19,10 +21,17 @@ def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
 
 
 def lines_of(path: Path) -> Iterator[tuple[Place, str]]:
-    """Yield the ids of a text file, each with its place. Raises the errors of `text_of`."""
+    """Yield the ids of a text file, each with its place.
+
+    Raises:
+        SpecError: those of `text_of`, and `list-unreadable` if an id is longer than `NAME`.
+    """
     for number, line in enumerate(text_of(path, "the list of ids").splitlines(), start=1):
         if stripped := line.split("#", 1)[0].strip():
-            yield Place(str(path), number, line.index(stripped) + 1, len(stripped)), stripped
+            place = Place(str(path), number, line.index(stripped) + 1, min(len(stripped), NAME))
+            if why := over(stripped, NAME):
+                raise SpecError(Problem("list-unreadable", f"an id has {why}", place, "correct or remove it"))
+            yield place, stripped
 
 
 def text_of(path: Path, what: str) -> str:
@@ -34,7 +43,7 @@ def text_of(path: Path, what: str) -> str:
     """
     try:
         other = kind_of(path)
-        text = path.read_text(encoding="utf-8-sig") if other is None else ""
+        text = read_regular(path).decode("utf-8-sig") if other is None else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(
             Problem(

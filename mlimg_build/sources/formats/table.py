@@ -62,10 +62,10 @@ class Table:
                 notes,
                 "row-without-image",
             )
-            batch, numbers = batch.filter(pa.array(named)), numbers[named]
-            for part in pieces(text_sizes(batch.column(self.part.columns.labels)), PIECE):
-                rows = batch.slice(part.start, part.stop - part.start)
-                yield self._batch(rows, numbers[part], archive, speakers)
+            rows, lines = batch.filter(pa.array(named)), numbers[named]
+            for part in pieces(text_sizes(rows.column(self.part.columns.labels)), PIECE):
+                piece = rows.slice(part.start, part.stop - part.start)
+                yield self._batch(piece, lines[part], archive, speakers)
         speakers.noted()
 
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -117,7 +117,11 @@ class Table:
         for name, most in (("name", ID), ("licence", RIGHTS), ("author", RIGHTS)):
             short &= within(images.column(name), most, f"the {name} of the image", numbers, file, notes)
         if not short.all():
-            images, batch, numbers = images.filter(pa.array(short)), batch.filter(pa.array(short)), numbers[short]
+            images, batch, numbers = (
+                images.filter(pa.array(short)),
+                batch.filter(pa.array(short)),
+                numbers[short],
+            )
         row, label = self._cells(batch.column(columns.labels))
         filled_in = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
         filled_in &= within(label, NAME, "a label", numbers[row], file, notes)

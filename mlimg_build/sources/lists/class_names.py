@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.regular_files import read_regular
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lists.line_blocks import require_file, unreadable
+from mlimg_build.text_limits import NAME, SMALL_FILE, over
 
 __all__ = ["class_descriptions", "class_names"]
 
@@ -18,33 +22,24 @@ HEADERS = {
     ("class", "name"),
     ("category", "name"),
 }
+MOST = 100  # problems of a file that are told together
 HINT = "expected rows of LabelName,DisplayName"
 
 
 def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
     """Return the `(id, name)` rows of a class description CSV, with or without a header (`HEADERS`).
 
-    Ids are unique. Raises `SourceError` with every invalid row, at its line.
+    Ids are unique. Raises `SourceError` with the first `MOST` invalid rows, each at its line.
     """
-    require_file(path, what)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise unreadable(path, what, str(error), "save it as a CSV in UTF-8") from error
-    header = tuple(field.strip().lower() for field in rows[0][1][:2]) if rows else ()
-    if header in HEADERS:
-        rows = rows[1:]
-    elif header[::-1] in HEADERS:  # names first
-        rows = [(line, [*row[1::-1], *row[2:]]) for line, row in rows[1:]]
-    problems = [] if rows else [Problem("descriptions-empty", f"{what} names no class: {path}", hint=HINT)]
+    problems: list[Problem] = []
     named: dict[str, tuple[str, int]] = {}
-    for line, row in rows:
+    for line, row in _rows(path, what):
         place = Place(str(path), line, 1)
         key, name = row[0].strip(), row[1].strip() if len(row) > 1 else ""
         if len(row) < 2:
             problems.append(Problem("descriptions-row", f"{key} has no name", place, HINT))
+        elif why := over(key, NAME) or over(name, NAME):
+            problems.append(Problem("descriptions-row", f"its id or name has {why}", place, "shorten it"))
         elif "\0" in key + name:
             problems.append(Problem("descriptions-row", "it holds a zero byte", place, "remove it"))
         elif not key:
@@ -52,9 +47,36 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
         elif named.setdefault(key, (name, line))[0] != name:
             message = f"{key} has another name in line {named[key][1]}"
             problems.append(Problem("descriptions-row", message, place, "keep one of the two rows"))
+        if len(problems) == MOST:
+            break
+    if not named and not problems:
+        problems.append(Problem("descriptions-empty", f"{what} names no class: {path}", hint=HINT))
     if problems:
         raise SourceError(problems)
     return [(key, name) for key, (name, _) in named.items()]
+
+
+def _rows(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line and the cells of each row that is not blank, the id first; a header is left out."""
+    require_file(path, what)
+    line, swapped, first = 0, False, True
+    try:
+        text = read_regular(path, SMALL_FILE).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""))
+        for row in reader:
+            line = reader.line_num
+            if not any(field.strip() for field in row):
+                continue
+            if first:
+                first, header = False, tuple(field.strip().lower() for field in row[:2])
+                swapped = header not in HEADERS and header[::-1] in HEADERS  # names first
+                if swapped or header in HEADERS:
+                    continue
+            yield line, [*row[1::-1], *row[2:]] if swapped else row
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, what, str(error), "save it as a CSV in UTF-8") from error
+    except csv.Error as error:
+        raise unreadable(path, what, f"line {line + 1}: {error}", "save it as a CSV in UTF-8") from error
 
 
 def class_names(path: Path, what: str) -> dict[str, str]:

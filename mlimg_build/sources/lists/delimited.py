@@ -63,9 +63,9 @@ def read_table(
 
     Columns of `optional` follow if the header has them, ignoring case. The header is line 1. A row is one line: a
     quoted field may contain the delimiter but no line end, so that an unclosed quote costs its own row only and not the
-    rest of the file. Rows with another number of fields, with an open quote, not in UTF-8, or longer than `LINE` or with
-    a cell longer than `CELL`, are noted and left out; blank rows are left out. Raises `SourceError` if the file is missing or empty, lacks one of the columns, or has no
-    readable row.
+    rest of the file. Rows with another number of fields, with an open quote, not in UTF-8, longer than `LINE`, or with
+    a cell longer than `CELL` are noted and left out; blank rows are left out. Raises `SourceError` if the file is
+    missing or empty, lacks one of the columns, or has no readable row.
     """
     layout: _Layout | None = None
     rows = 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+from mlimg_build.regular_files import open_regular
 
 __all__ = ["FileKind", "kind_of", "kind_of_bytes", "other_than_parquet"]
 
@@ -75,18 +78,21 @@ STARTS = (
 
 def kind_of(path: Path) -> FileKind | None:
     """Return the kind of a file that should be text in UTF-8; None if it may be that. Raises `OSError`."""
-    with path.open("rb") as stream:
-        return kind_of_bytes(stream.read(HEAD))
+    return kind_of_bytes(_head(path))
 
 
 def other_than_parquet(path: Path) -> FileKind | None:
     """Return the kind of a file that should be Parquet; None if it may be that or is unknown. Raises `OSError`."""
-    with path.open("rb") as stream:
-        head = stream.read(HEAD)
+    head = _head(path)
     found = kind_of_bytes(head)
     if found is not None:
         return None if found is PARQUET else found
     return TEXT if _is_text(head) else None
+
+
+def _head(path: Path) -> bytes:
+    with os.fdopen(open_regular(path), "rb") as stream:
+        return stream.read(HEAD)
 
 
 def kind_of_bytes(head: bytes) -> FileKind | None:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.regular_files import read_regular
 from mlimg_build.sources.lists.file_kinds import kind_of
 from mlimg_build.sources.lists.line_blocks import unreadable
+from mlimg_build.text_limits import NAME, SMALL_FILE, over
 
 __all__ = ["Dictionary", "read_dictionary"]
 
 HINT = "expected rows of index, WordNet id, index of the parent and names, with a tab between"
+MOST = 100  # problems of a file that are told together
 INDEX = re.compile(r"-1|\d{1,9}", re.ASCII)
 WNID = re.compile(r"n\d{8}", re.ASCII)
 
@@ -27,12 +30,13 @@ class Dictionary:
 
 
 def read_dictionary(path: Path) -> Dictionary:
-    """Read the published file, with or without a header. Raises `SourceError` with every invalid row."""
+    """Read the published file, with or without a header. Raises `SourceError` with the first `MOST` invalid rows."""
     try:
         other = kind_of(path)
         if other is not None:
             raise unreadable(path, "the dictionary", f"it is {other.name}", other.hint)
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() also splits inside names
+        text = read_regular(path, SMALL_FILE).decode("utf-8-sig")
+        lines = text.split("\n")  # splitlines() also splits inside names
     except (OSError, UnicodeDecodeError) as error:
         problem = Problem(
             "dictionary-unreadable",
@@ -40,28 +44,33 @@ def read_dictionary(path: Path) -> Dictionary:
             hint="get the published file again",
         )
         raise SourceError(problem) from error
-    rows = [(i, line.split("\t")) for i, line in enumerate(lines, start=1) if line.strip()]
-    if rows and rows[0][1][0] == "category_index":
-        rows = rows[1:]
-    problems = [*_problems(path, rows)]
+    listed = [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+    if listed and listed[0][1].split("\t", 1)[0] == "category_index":
+        listed = listed[1:]
+    problems = _problems(path, listed)
     if problems:
         raise SourceError(problems)
+    rows = [line.split("\t") for _, line in listed]
     return Dictionary(
-        wnids=tuple(row[1] for _, row in rows),
-        parents=tuple(int(row[2]) for _, row in rows),
-        names=tuple(row[3].strip() for _, row in rows),
+        wnids=tuple(row[1] for row in rows),
+        parents=tuple(int(row[2]) for row in rows),
+        names=tuple(row[3].strip() for row in rows),
     )
 
 
-def _problems(path: Path, rows: list[tuple[int, list[str]]]) -> list[Problem]:
+def _problems(path: Path, rows: list[tuple[int, str]]) -> list[Problem]:
+    """Return the first `MOST` invalid rows."""
     if not rows:
         return [Problem("dictionary-empty", f"the dictionary has no row: {path}", hint=HINT)]
     found = []
     seen: dict[str, int] = {}
-    for index, (line, row) in enumerate(rows):
+    for index, (line, text) in enumerate(rows):
+        row = text.split("\t")
         message = _wrong(row, index, len(rows), seen)
         if message is not None:
             found.append(Problem("dictionary-row", message, Place(str(path), line, 1), HINT))
+            if len(found) == MOST:
+                break
         else:
             seen[row[1]] = line
     return found
@@ -72,9 +81,13 @@ def _wrong(row: list[str], index: int, count: int, seen: dict[str, int]) -> str 
     if len(row) != 4:
         return f"{len(row)} fields, expected 4"
     if row[0] != str(index):
-        return f"index {row[0]}, expected {index}: rows are numbered from 0"
+        return f"index {row[0][:NAME]}, expected {index}: rows are numbered from 0"
     if "\0" in row[3]:
         return "its name holds a zero byte"
+    if why := over(row[3].strip(), NAME):
+        return f"its name has {why}"
+    if len(row[1]) > NAME or len(row[2]) > NAME:
+        return "its ids are too long"
     if not WNID.fullmatch(row[1]):
         return f"{row[1]!r} is not a WordNet id like n02084071"
     if row[1] in seen:

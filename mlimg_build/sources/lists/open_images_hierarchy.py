@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlimg_build.errors import Place, Problem, SourceError
+from mlimg_build.regular_files import read_regular
 from mlimg_build.sources.lists.line_blocks import require_file, unreadable
+from mlimg_build.text_limits import SMALL_FILE
 
 __all__ = ["read_nesting"]
 
+MOST = 100  # problems of a file that are told together
 WHAT = "the hierarchy"
 HINT = "expected nodes with `name` and `children`, or with `LabelName` and `Subcategory` or `Part`"
 _BRACKETS = re.compile(r"\([^)]*\)")
 BELOW = ("children", "Subcategory", "Part")
+
+
+class _Node(NamedTuple):
+    """A node of the tree, its nearest category, and the number of the node that it is below, with the step to it."""
+
+    node: Any
+    parent: str | None
+    above: int
+    step: str
 
 
 def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -28,12 +40,12 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
     are skipped: their children belong to the nearest category above. A class may occur in several places.
 
     Raises:
-        SourceError: `nesting-unreadable` if the file is no JSON, `nesting-shape` with every invalid node; those of
-            `require_file`; `list-unreadable` if it cannot be read.
+        SourceError: `nesting-unreadable` if the file is no JSON, `nesting-shape` with the first `MOST` invalid nodes;
+            those of `require_file`; `list-unreadable` if it cannot be read.
     """
     require_file(path, WHAT)
     try:
-        root = json.loads(path.read_text(encoding="utf-8-sig"))
+        root = json.loads(read_regular(path, SMALL_FILE).decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         place = Place(str(path), error.lineno, error.colno)
         raise SourceError(Problem("nesting-unreadable", f"{WHAT} is no JSON: {error.msg}", place)) from error
@@ -63,11 +75,13 @@ def _edges(
     path: Path, root: Any, ids: Mapping[str, set[str]], names: Mapping[str, str], problems: list[Problem]
 ) -> Iterator[tuple[str, str]]:
     """Yield the (category, nearest category above) pairs of a tree; invalid nodes are added to `problems`."""
-    queue: list[tuple[Any, str | None, str]] = [(root, None, "")]
-    for node, parent, where in queue:  # grows during the iteration
+    queue: list[_Node] = [_Node(root, None, -1, "")]
+    for number, (node, parent, _, _) in enumerate(queue):  # grows during the iteration
         if not isinstance(node, dict) or not isinstance(node.get("LabelName", node.get("name")), str):
-            message = f"{WHAT} has no node at {where or 'its top'}"
+            message = f"{WHAT} has no node at {_where(queue, number) or 'its top'}"
             problems.append(Problem("nesting-shape", message, Place(str(path), 1, 1), HINT))
+            if len(problems) == MOST:
+                return
             continue
         key = _category(node, ids, names)
         if key is not None and parent is not None and key != parent:
@@ -75,9 +89,19 @@ def _edges(
         for field in BELOW:
             children = node.get(field, [])
             if isinstance(children, list):
-                queue += [(child, key or parent, f"{where}/{field}/{i}") for i, child in enumerate(children)]
+                above = key or parent
+                queue += [_Node(child, above, number, f"/{field}/{i}") for i, child in enumerate(children)]
             else:
-                queue.append((children, key or parent, f"{where}/{field}"))
+                queue.append(_Node(children, key or parent, number, f"/{field}"))
+
+
+def _where(queue: Sequence[_Node], number: int) -> str:
+    """Return the path of a node from the top, such as "/Subcategory/0/Part/3"."""
+    steps: list[str] = []
+    while number >= 0:
+        steps.append(queue[number].step)
+        number = queue[number].above
+    return "".join(reversed(steps))
 
 
 def _category(node: Mapping[str, Any], ids: Mapping[str, set[str]], names: Mapping[str, str]) -> str | None:

@@ -47,7 +47,9 @@ def read_parquet(
         wrong = [name for name, kind in types.items() if kind is None]
         if wrong:
             kind = schema.field(wrong[0]).type
-            raise unreadable(path, what, f"column {wrong[0]} is of type {kind}", "write it as text or numbers")
+            raise unreadable(
+                path, what, f"column {wrong[0]} is of type {kind}", "write it as text or numbers"
+            )
         first = 1
         for batch in bounded_batches(path, columns):
             numbers = np.arange(first, first + len(batch))
@@ -72,7 +74,9 @@ def _short(
         good &= within(batch.column(name), CELL, f"the cell of {name}", numbers, file, notes)
     if not good.all():
         batch, numbers = batch.filter(pa.array(good)), numbers[good]
-    total = np.sum([text_sizes(batch.column(name)) for name in columns], axis=0, dtype=np.int64)
+    total = np.zeros(len(batch), np.int64)
+    for name in columns:
+        total += text_sizes(batch.column(name))
     for part in pieces(total, PIECE):
         yield batch.slice(part.start, part.stop - part.start), numbers[part]
 

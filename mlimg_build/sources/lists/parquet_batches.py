@@ -19,14 +19,16 @@ __all__ = ["bounded_batches"]
 
 ROWS = 1 << 16  # most rows of a batch
 WINDOW = 128 << 20  # bytes of a column that a batch may take
-NESTED = 1 << 30  # bytes that a column of lists may take in a row group, as one of its rows may have all of them
+NESTED = (
+    1 << 30
+)  # bytes that a column of lists may take in a row group, as one of its rows may have all of them
 LEVELS = 16  # bytes of a value in a column of lists, besides a text
 BUFFER = 1 << 20  # bytes of a column that are read at a time
 WIDTH = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 
 
 class _Reading(NamedTuple):
-    """How a row group is read: rows of a batch, and the columns whose texts stay codes of a dictionary, lists or not."""
+    """How a row group is read: rows of a batch, and the columns whose texts stay codes of a dictionary."""
 
     rows: int
     coded: tuple[str, ...]

@@ -68,7 +68,9 @@ def column_pages(descriptor: int, column: Any) -> ColumnPages:
     for header in _headers(descriptor, column):
         size = _number(header, 2)
         if size > PAGE:
-            raise ValueError(f"a page takes {size:,} bytes when it is unpacked, and {PAGE:,} are read at most")
+            raise ValueError(
+                f"a page takes {size:,} bytes when it is unpacked, and {PAGE:,} are read at most"
+            )
         kind = _number(header, 1)
         if kind == DICTIONARY:
             dictionary = max(dictionary, size, 1)

@@ -68,12 +68,12 @@ def read_rights(path: Path, what: str, notes: Notes) -> Rights:
         short = np.ones(len(batch), bool)
         for name, most in (("ImageID", ID), ("License", RIGHTS), ("Author", RIGHTS)):
             short &= within(batch.column(name), most, name, numbers, path.name, notes)
-        batch = batch if short.all() else batch.filter(pa.array(short))
-        given = composed_column(pc.utf8_trim_whitespace(batch.column(0)))
+        rows = batch if short.all() else batch.filter(pa.array(short))
+        given = composed_column(pc.utf8_trim_whitespace(rows.column(0)))
         meant = image_ids(given, (), notes)
         other = np.flatnonzero(pc.not_equal(given, meant).to_numpy(zero_copy_only=False))
         ids += [_digests(given.to_pylist()), _digests(meant.take(pa.array(other)).to_pylist())]
-        for column, coded, known in zip(batch.columns[1:], codes, values, strict=True):
+        for column, coded, known in zip(rows.columns[1:], codes, values, strict=True):
             code = _coded(column, known)
             coded += [code, code[other]]
     joined = np.concatenate(ids)

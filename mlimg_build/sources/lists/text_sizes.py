@@ -49,7 +49,8 @@ def text_sizes(column: pa.Array) -> npt.NDArray[np.int64]:
     elif not any(is_text(kind) for is_text in TEXTS):
         return np.full(len(column), NUMBER)
     sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
-    return sizes.astype(np.int64, copy=False)
+    found: npt.NDArray[np.int64] = sizes.astype(np.int64, copy=False)
+    return found
 
 
 def within(
