@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CELL", "ID", "LINE", "NAME", "RIGHTS", "SMALL_FILE", "TAR_HEADER", "over"]
+__all__ = ["CELL", "ID", "LINE", "NAME", "PATH", "RIGHTS", "SMALL_FILE", "TAR_HEADER", "over"]
 
 ID = 1 << 10  # the path, id or URL by which a source names an image
+PATH = 4 << 10  # a path as a table writes it, which may be absolute: no system knows a longer one
 NAME = 512  # the id or the name of a category, the name of a group
 RIGHTS = 2 << 10  # a licence, an author
 CELL = 64 << 10  # any cell of a table; of a list in Parquet its values with a byte between

@@ -37,6 +37,7 @@ NAMES = pa.schema(
 CATEGORY_BITS = np.uint64(
     20
 )  # of the sort code of statements; with more categories they are sorted column by column
+LARGE, MANY = 1 << 23, 1 << 20  # rows of a large range, and of one image in it
 IMAGES_FILE, STATEMENTS_FILE = "images.arrow", "statements.arrow"
 
 Keys = npt.NDArray[np.uint64]
@@ -149,8 +150,11 @@ class CatalogWriter:
         return StoredTable(paths[0]), StoredTable(paths[1])
 
     def _range(self, number: int, final: npt.NDArray[np.int32], divided: bool) -> _Range:
-        statements = sorted_statements(self._statements.take(number), final, BITS if divided else 0)
-        images = self._with_missing(self._images.take(number), statements.column("key").to_numpy(), number)
+        listed, said = self._images.take(number), self._statements.take(number)
+        _require_spread(listed, "rows")
+        _require_spread(said, "labels")
+        statements = sorted_statements(said, final, BITS if divided else 0)
+        images = self._with_missing(listed, statements.column("key").to_numpy(), number)
         order = _order_of_images(images)
         images = images.take(pa.array(order)).combine_chunks()
         keys = images.column("key").to_numpy()
@@ -210,6 +214,21 @@ def _coded(column: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
     """Return the indices and the dictionary of the column, which is encoded unless it is a dictionary already."""
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     return coded.indices.to_numpy(), coded.dictionary
+
+
+def _require_spread(table: pa.Table, what: str) -> None:
+    """Raise `SourceError` if a range is so large because it is about few images: all of it is sorted in memory.
+
+    A sample of the keys is looked at.
+    """
+    step = len(table) // MANY
+    if step < LARGE // MANY:
+        return
+    sample = np.concatenate([chunk.to_numpy()[::step] for chunk in table.column("key").chunks])
+    count = int(np.unique(sample, return_counts=True)[1].max()) * step
+    if count > MANY:
+        message = f"an image has more than {MANY:,} {what}"
+        raise SourceError(Problem("image-repeated", message, hint="list an image once, with each label once"))
 
 
 def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import at_least
 from mlimg_build.sources.image_paths import composed_column
+from mlimg_build.sources.lists.parquet_batches import bounded_batches
+from mlimg_build.sources.lists.text_sizes import text_sizes
+from mlimg_build.text_limits import CELL
 
 __all__ = ["Predicted", "of_catalog", "of_images", "read_predictions", "refuse_strangers_only"]
 
@@ -30,37 +32,68 @@ def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place
         SpecError: `predictions-unreadable` if the file has another schema, a score is not from 0 to 1, or no label is
             a category of the spec.
     """
+    images, rows, categories = [], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    strangers, known, first = "", False, 0
     try:
-        table = pq.read_table(path, columns=["image", "labels"])
-        schema = _schema(table.schema.field("labels").type.value_type.field("score").type)
-        table = table.select(schema.names).cast(schema)
-        whole = pa.concat_tables([table, schema.empty_table()]).combine_chunks()
-        image, labels = (pa.concat_arrays(whole[name].chunks) for name in schema.names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        for batch in bounded_batches(path, ["image", "labels"]):
+            image, row, wnid, score = _flat(batch, path, first, place)
+            category = pc.fill_null(pc.index_in(wnid, value_set=pa.array(wnids, pa.string())), -1).to_numpy()
+            known |= bool((category >= 0).any())
+            strangers = strangers or (str(wnid[0]) if len(wnid) else "")
+            outside = np.flatnonzero(~((score >= 0) & (score <= 1)))
+            if len(outside):
+                message = f": {image[int(row[outside[0]])]} has the score {score[outside[0]]}"
+                raise _unreadable(path, message, place, "a score is from 0 to 1; ")
+            seen = at_least(score, min_score) & (category >= 0)
+            nothing = np.setdiff1d(np.arange(len(image)), row[seen])
+            images.append(image)
+            rows.append(np.concatenate([row[seen], nothing]) + first)
+            categories.append(np.concatenate([category[seen], np.full(len(nothing), -1)]).astype(np.int32))
+            first += len(image)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        pa.ArrowException,
+        MemoryError,
+    ) as error:
         raise _unreadable(path, f": {str(error).splitlines()[0]}", place) from error
-    image = pc.fill_null(image, "")
-    flat = pc.list_flatten(labels)
-    wnid = pc.struct_field(flat, "wnid")
-    score = pc.fill_null(pc.struct_field(flat, "score"), 0.0).to_numpy(zero_copy_only=False)
-    category = pc.fill_null(pc.index_in(wnid, value_set=pa.array(wnids, pa.string())), -1).to_numpy()
-    row = pc.list_parent_indices(labels).to_numpy()
-    if len(category) and (category < 0).all():
+    if strangers and not known:
         raise _unreadable(
-            path, f": {wnid[0]} and all others that it names are no categories of this spec", place
+            path, f": {strangers} and all others that it names are no categories of this spec", place
         )
-    outside = np.flatnonzero(~((score >= 0) & (score <= 1)))
-    if len(outside):
-        message = f": {image[int(row[outside[0]])]} has the score {score[outside[0]]}"
-        raise _unreadable(path, message, place, "a score is from 0 to 1; ")
-    category = np.where(at_least(score, min_score), category, -1).astype(np.int32)
-    seen = category >= 0
-    nothing = np.setdiff1d(np.arange(len(image)), row[seen])
+    coded = pa.concat_arrays([*images, pa.array([], pa.string())]).dictionary_encode()
+    codes = coded.indices.take(pa.array(np.concatenate(rows)))
     return pa.table(
         {
-            "image": image.take(pa.array(np.concatenate([row[seen], nothing]))),
-            "category": pa.array(np.concatenate([category[seen], np.full(len(nothing), -1, np.int32)])),
+            "image": pa.DictionaryArray.from_arrays(codes, coded.dictionary),
+            "category": pa.array(np.concatenate(categories)),
         }
     )
+
+
+def _flat(
+    batch: pa.RecordBatch, path: Path, first: int, place: Place
+) -> tuple[pa.Array, npt.NDArray[np.int64], pa.Array, npt.NDArray[np.float64]]:
+    """Return the images of a batch, and of each label its row, wnid and score.
+
+    Raises:
+        SpecError: `predictions-unreadable` if the name of an image is too long.
+    """
+    long = np.flatnonzero(text_sizes(batch.column("image")) > CELL)
+    if len(long):
+        row = first + int(long[0]) + 1
+        raise _unreadable(path, f": the image of row {row} has more than {CELL:,} bytes", place)
+    schema = _schema(batch.schema.field("labels").type.value_type.field("score").type)
+    table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
+    whole = pa.concat_tables([table, schema.empty_table()]).combine_chunks()
+    image, labels = (pa.concat_arrays(whole[name].chunks) for name in schema.names)
+    flat = pc.list_flatten(labels)
+    score = pc.fill_null(pc.struct_field(flat, "score"), 0.0).to_numpy(zero_copy_only=False)
+    row = pc.list_parent_indices(labels).to_numpy()
+    return pc.fill_null(image, ""), row, pc.struct_field(flat, "wnid"), score
 
 
 def _schema(score: pa.DataType) -> pa.Schema:

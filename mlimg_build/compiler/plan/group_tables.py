@@ -20,11 +20,14 @@ from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_paths import composed, composed_column, normal_path
 from mlimg_build.sources.lists.delimited import read_table
 from mlimg_build.sources.lists.parquet import read_parquet
+from mlimg_build.sources.lists.text_sizes import text_sizes
 from mlimg_build.spec import LoadedSpec, TableSource
+from mlimg_build.text_limits import NAME, PATH
 
 __all__ = ["GroupTable", "read_group_column", "read_group_file"]
 
 COLUMNS = ("id", "group")
+MOST = {"id": PATH, "group": NAME}  # bytes of a cell
 NOTHING = sorted(NO_VALUE)  # cells without a group
 
 
@@ -68,9 +71,11 @@ def read_group_file(path: Path, place: Place) -> GroupTable:
     """
     notes, what = Notes(), "the table of groups"
     if path.suffix.lower() == ".parquet":
-        rows = read_parquet(path, what, notes, COLUMNS, lists=[])
+        rows = read_parquet(path, what, notes, COLUMNS, lists=[], most=MOST)
     else:
-        rows = read_table(path, what, notes, COLUMNS, "\t" if path.suffix.lower() == ".tsv" else ",")
+        rows = read_table(
+            path, what, notes, COLUMNS, "\t" if path.suffix.lower() == ".tsv" else ",", most=MOST
+        )
     try:
         parts = [
             (
@@ -114,6 +119,12 @@ def _table(
     parts: Sequence[tuple[list[str], pa.Array, npt.NDArray[np.int64]]], file: str, place: Place
 ) -> GroupTable:
     """Return a table of one row per image, the first with its group. Raises `SpecError` if an image has two groups."""
+    for names, values, numbers in parts:
+        long = np.flatnonzero(text_sizes(values) > NAME)
+        if len(long):
+            at = int(long[0])
+            message = f"the group of {names[at]} ({file}:{numbers[at]}) has more than {NAME:,} bytes"
+            raise SpecError(Problem("list-unreadable", message, place, "name the group shortly"))
     ids = [name for names, _, _ in parts for name in names]
     groups = composed_column(
         pa.chunked_array([values for _, values, _ in parts], pa.string()).combine_chunks()

@@ -42,6 +42,10 @@ ONE_FILE = (
     "file-unreadable",
     "source-changed",
 )  # errors after which the rest of the shard is read, so that all such files are reported
+PIXEL, BESIDE = (
+    8,
+    64 << 20,
+)  # most bytes of a pixel in a file (16-bit RGBA, not packed), and of all else in it
 COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
 NAMED = 20  # most such errors of one shard
 ASKED_AGAIN = (Status.missing, Status.unreadable)  # if the plan saw a file
@@ -208,7 +212,7 @@ def _image(
     reason: str | None
     ctime = 0
     try:
-        data, ctime = _read(row, reader, job.keep_unreadable)
+        data, ctime = _read(row, reader, job)
         checked = check(data, job.max_pixels, job.encoding)
     except BadImage as error:
         status, reason = error.status, error.reason
@@ -235,19 +239,25 @@ def _image(
     return failed, reason, ctime
 
 
-def _read(row: dict[str, Any], reader: ImageReader | None, keep_unreadable: bool) -> tuple[bytes, int]:
+def _read(row: dict[str, Any], reader: ImageReader | None, job: PackImages) -> tuple[bytes, int]:
     """Return the bytes of an image and the ctime of its file. Raises `BadImage` only for facts about the image."""
     if row["status"]:
         status = Status[row["status"]]
         raise BadImage.because(status, status.meaning)
     if reader is None:
         raise BadImage.because(Status.missing, "the source names no folder of images")
+    most = job.max_pixels * PIXEL + BESIDE
+    if row["size"] > most:
+        reason = (
+            f"it has {row['size']:,} bytes, and an image of {job.max_pixels:,} pixels takes at most {most:,}"
+        )
+        raise BadImage.because(Status.too_many_pixels, reason)
     try:
         return reader.read_planned(row["path"], row["offset"], row["size"], row["mtime"])
     except FileNotFoundError as error:
         raise BadImage.because(Status.missing, "the file was listed and is gone") from error
     except SourceError as error:
-        if error.code != "file-unreadable" or not keep_unreadable:
+        if error.code != "file-unreadable" or not job.keep_unreadable:
             raise
         reason = error.problems[0].message.rpartition(": ")[2]
         raise BadImage.because(Status.unreadable, reason) from error

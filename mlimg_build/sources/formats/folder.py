@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -25,8 +26,15 @@ from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lists.class_names import class_names
 from mlimg_build.sources.protocol import Batch, Category, File, Notes
 from mlimg_build.spec import FolderSource
+from mlimg_build.text_limits import NAME, over
 
 __all__ = ["Folder"]
+
+
+def _is_category(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry of the root is a folder that names a category."""
+    named = is_text(entry.name) and not is_hidden(entry.name) and not over(composed(entry.name), NAME)
+    return named and is_folder(entry)
 
 
 class Folder:
@@ -48,7 +56,7 @@ class Folder:
         what = f"the class names of source {self.name}"
         names = class_names(self.part.classes, what) if self.part.classes else {}
         for entry in entries_of(self.part.images):
-            if is_folder(entry) and is_text(entry.name) and not is_hidden(entry.name):
+            if _is_category(entry):
                 key = composed(entry.name)
                 yield Category(key, names.get(key, key.replace("_", " ")))
 
@@ -61,16 +69,15 @@ class Folder:
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
         folders = {entry.name: entry for entry in entries_of(self.part.images)}
-        empty = {
-            name
-            for name, entry in folders.items()
-            if is_text(name) and not is_hidden(name) and is_folder(entry)
-        }
+        empty = {name for name, entry in folders.items() if _is_category(entry)}
         files = images_only(watched(self.listing(notes), notes), self.part.images, notes)
         for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
             listed = list(group)
             if listed[0].path == category:
                 notes.add("image-outside-a-category", category, len(listed))
+                continue
+            if why := over(composed(category), NAME):
+                notes.add("text-too-long", f"{category}: {why}", len(listed))
                 continue
             paths = [file.path for file in listed]
             beside = category != composed(category) and composed(category) in folders

@@ -19,7 +19,7 @@ from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
 from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import TableSource
-from mlimg_build.text_limits import ID, NAME, RIGHTS
+from mlimg_build.text_limits import ID, NAME, PATH, RIGHTS
 
 __all__ = ["Table"]
 
@@ -79,10 +79,11 @@ class Table:
     def _read(
         self, named: list[str], lists: list[str | None], notes: Notes
     ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-        path, what = self.part.table, f"the table of source {self.name}"
+        path, what, columns = self.part.table, f"the table of source {self.name}", self.part.columns
+        most = {str(columns.licence): RIGHTS, str(columns.author): RIGHTS, columns.image: PATH}
         if path.suffix.lower() == ".parquet":
-            return read_parquet(path, what, notes, named, lists=lists)
-        return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",")
+            return read_parquet(path, what, notes, named, lists=lists, most=most)
+        return read_table(path, what, notes, named, "\t" if path.suffix.lower() == ".tsv" else ",", most=most)
 
     def column(self, name: str, notes: Notes) -> Iterator[tuple[list[str], pa.Array, np.ndarray]]:
         """Yield image names, their values in another column (trimmed, "" if empty), and row numbers.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from csv import Error as HeaderError
 from csv import reader as read_fields
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -58,14 +59,15 @@ def read_table(
     columns: Sequence[str],
     delimiter: str = ",",
     optional: Sequence[str] = (),
+    most: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Yield the named columns of a CSV with header, as text, and the line number of each row.
 
     Columns of `optional` follow if the header has them, ignoring case. The header is line 1. A row is one line: a
     quoted field may contain the delimiter but no line end, so that an unclosed quote costs its own row only and not the
     rest of the file. Rows with another number of fields, with an open quote, not in UTF-8, longer than `LINE`, or with
-    a cell longer than `CELL` are noted and left out; blank rows are left out. Raises `SourceError` if the file is
-    missing or empty, lacks one of the columns, or has no readable row.
+    a cell longer than `CELL` (than `most` of its column) are noted and left out; blank rows are left out. Raises
+    `SourceError` if the file is missing or empty, lacks one of the columns, or has no readable row.
     """
     layout: _Layout | None = None
     rows = 0
@@ -92,7 +94,7 @@ def read_table(
         batch = pa.record_batch(batch.columns, names=list(columns))
         good = np.ones(len(batch), bool)
         for name, column in zip(columns, batch.columns, strict=True):
-            good &= within(column, CELL, f"the cell of {name}", numbers, path.name, notes)
+            good &= within(column, most.get(name, CELL), f"the cell of {name}", numbers, path.name, notes)
         rows += int(np.count_nonzero(good))
         yield (batch, numbers) if good.all() else (batch.filter(pa.array(good)), numbers[good])
     if not rows:

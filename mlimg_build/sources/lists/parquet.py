@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,19 @@ PIECE = 32 << 20  # bytes of text that are written out at a time
 
 
 def read_parquet(
-    path: Path, what: str, notes: Notes, columns: Sequence[str], lists: Sequence[str | None]
+    path: Path,
+    what: str,
+    notes: Notes,
+    columns: Sequence[str],
+    lists: Sequence[str | None],
+    most: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
     """Yield the named columns as text, with the number of each row from 1; columns of `lists` may contain lists.
 
     Numbers are written in the shortest form that identifies them (a float32 0.9 is "0.9"), and an empty cell is "".
-    A row with a zero byte, invalid UTF-8 or more than `CELL` bytes in one of its cells is noted and left out. Raises
-    `SourceError` if the file is missing, empty or not Parquet, lacks one of the columns, has a column that cannot be
-    text, or pages that take more memory than is given to them (`bounded_batches`).
+    A row with a zero byte, invalid UTF-8 or more than `CELL` bytes (than `most` of a column) in one of its cells is
+    noted and left out. Raises `SourceError` if the file is missing, empty or not Parquet, lacks one of the columns, has
+    a column that cannot be text, or pages that take more memory than is given to them (`bounded_batches`).
     """
     require_file(path, what, parquet=True)
     try:
@@ -50,11 +56,12 @@ def read_parquet(
             raise unreadable(
                 path, what, f"column {wrong[0]} is of type {kind}", "write it as text or numbers"
             )
+        limits = {name: most.get(name, CELL) for name in columns}
         first = 1
         for batch in bounded_batches(path, columns):
             numbers = np.arange(first, first + len(batch))
             first += len(batch)
-            for part, at in _short(batch, columns, numbers, path.name, notes):
+            for part, at in _short(batch, limits, numbers, path.name, notes):
                 cells = [_as_text(part.column(name), types[name]) for name in columns]
                 good = _whole_text(cells, at, path.name, notes)
                 text = pa.record_batch(cells, names=list(columns))
@@ -66,16 +73,16 @@ def read_parquet(
 
 
 def _short(
-    batch: pa.RecordBatch, columns: Sequence[str], numbers: npt.NDArray[np.int64], file: str, notes: Notes
+    batch: pa.RecordBatch, limits: Mapping[str, int], numbers: npt.NDArray[np.int64], file: str, notes: Notes
 ) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int64]]]:
-    """Yield the rows whose cells have at most `CELL` bytes, as many at a time as make `PIECE` bytes of text."""
+    """Yield the rows whose cells have at most the bytes of `limits`, about `PIECE` bytes of text at a time."""
     good = np.ones(len(batch), bool)
-    for name in columns:
-        good &= within(batch.column(name), CELL, f"the cell of {name}", numbers, file, notes)
+    for name, most in limits.items():
+        good &= within(batch.column(name), most, f"the cell of {name}", numbers, file, notes)
     if not good.all():
         batch, numbers = batch.filter(pa.array(good)), numbers[good]
     total = np.zeros(len(batch), np.int64)
-    for name in columns:
+    for name in limits:
         total += text_sizes(batch.column(name))
     for part in pieces(total, PIECE):
         yield batch.slice(part.start, part.stop - part.start), numbers[part]
