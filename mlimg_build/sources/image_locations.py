@@ -20,6 +20,7 @@ from mlimg_build.sources.tar_index import members
 
 __all__ = ["Archive", "Found"]
 
+LOOKED = 1 << 16  # paths that are looked up at a time
 PLAIN_URL = r"^(?i:https?)://[\x20-\x7e]*[\x21-\x7e]$"
 
 
@@ -72,18 +73,24 @@ class Archive:
             "ctime": pa.repeat(pa.scalar(0, pa.int64()), n),
         }
         looked = pc.invert(plain)
-        given = paths.filter(looked).to_pylist()
-        if given:
-            placed = [self.find(path) for path in given]
-            for path, (name, place) in zip(given, placed, strict=True):
-                if name != path and place.status != "outside":
-                    self.notes.add("other-spelling", f"{path} is {name}")
-            values = {"name": [name for name, _ in placed]}
-            values |= {field: [getattr(place, field) for _, place in placed] for field in Found._fields}
-            for field, found in values.items():
-                made = pa.array(found, IMAGES.field(field).type)
+        given = paths.filter(looked)
+        if len(given):
+            parts = [self._placed(given.slice(start, LOOKED)) for start in range(0, len(given), LOOKED)]
+            for field in parts[0]:
+                made = pa.concat_arrays([part[field] for part in parts])
                 columns[field] = pc.replace_with_mask(columns[field], looked, made)
         return pa.record_batch([columns[field.name] for field in IMAGES], schema=IMAGES)
+
+    def _placed(self, paths: pa.Array) -> dict[str, pa.Array]:
+        """Return the columns of `IMAGES` that `find` gives for some paths; other spellings are noted."""
+        given = paths.to_pylist()
+        placed = [self.find(path) for path in given]
+        for path, (name, place) in zip(given, placed, strict=True):
+            if name != path and place.status != "outside":
+                self.notes.add("other-spelling", f"{path} is {name}")
+        values = {"name": [name for name, _ in placed]}
+        values |= {field: [getattr(place, field) for _, place in placed] for field in Found._fields}
+        return {field: pa.array(found, IMAGES.field(field).type) for field, found in values.items()}
 
     def find(self, given: str) -> tuple[str, Found]:
         """Return the name and the location of one image; nothing outside the root is accessed."""

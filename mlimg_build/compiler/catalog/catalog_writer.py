@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ NAMES = pa.schema(
 CATEGORY_BITS = np.uint64(
     20
 )  # of the sort code of statements; with more categories they are sorted column by column
+TEXTS = 1 << 16
 LARGE, MANY = 1 << 23, 1 << 20  # rows of a large range, and of one image in it
 IMAGES_FILE, STATEMENTS_FILE = "images.arrow", "statements.arrow"
 
@@ -76,7 +77,7 @@ class CatalogWriter:
         near: tuple[pa.Array, Keys] | None = None
         if batch.images is not None:
             names = batch.images.column("name")
-            keys, draws = hash_names(self._prefix, names.to_pylist())
+            keys, draws = hash_names(self._prefix, _texts(names))
             columns = [*batch.images.columns, pa.array(keys), pa.array(draws)]
             self._images.add(pa.record_batch(columns, schema=ROWS))
             near = names, keys
@@ -89,7 +90,7 @@ class CatalogWriter:
         if near is not None and names.equals(near[0]):
             keys = near[1]
         else:
-            keys, _ = hash_names(self._prefix, names.to_pylist())
+            keys, _ = hash_names(self._prefix, _texts(names))
             apart = np.full(len(keys), True) if near is None else ~np.isin(keys, near[1])
             if apart.any():
                 self._names.add(
@@ -208,6 +209,12 @@ class CatalogWriter:
 def _as_batch(table: pa.Table) -> pa.RecordBatch:
     columns = [column.combine_chunks() for column in table.columns]
     return pa.record_batch(columns, schema=table.schema)
+
+
+def _texts(column: pa.Array) -> Iterator[str]:
+    """Yield the values of a column, few of them as Python's at a time."""
+    for start in range(0, len(column), TEXTS):
+        yield from column.slice(start, TEXTS).to_pylist()
 
 
 def _coded(column: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:

@@ -23,7 +23,7 @@ from mlimg_build.text_limits import ID, NAME, PATH, RIGHTS
 
 __all__ = ["Table"]
 
-PIECE = 4 << 20  # bytes of labels that are split at a time
+PIECE, ROW = 4 << 20, 64  # bytes of labels that are split at a time, and of a row besides them
 
 
 class Table:
@@ -63,7 +63,7 @@ class Table:
                 "row-without-image",
             )
             rows, lines = batch.filter(pa.array(named)), numbers[named]
-            for part in pieces(text_sizes(rows.column(self.part.columns.labels)), PIECE):
+            for part in pieces(text_sizes(rows.column(self.part.columns.labels)) + ROW, PIECE):
                 piece = rows.slice(part.start, part.stop - part.start)
                 yield self._batch(piece, lines[part], archive, speakers)
         speakers.noted()
