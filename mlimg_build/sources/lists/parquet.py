@@ -80,12 +80,27 @@ def _short(
     for name, most in limits.items():
         good &= within(batch.column(name), most, f"the cell of {name}", numbers, file, notes)
     if not good.all():
-        batch, numbers = batch.filter(pa.array(good)), numbers[good]
+        stored = [column.cast(_without_views(column.type)) for column in batch.columns]
+        batch = pa.record_batch(stored, names=batch.schema.names).filter(pa.array(good))
+        numbers = numbers[good]
     total = np.zeros(len(batch), np.int64)
     for name in limits:
         total += text_sizes(batch.column(name))
     for part in pieces(total, PIECE):
         yield batch.slice(part.start, part.stop - part.start), numbers[part]
+
+
+def _without_views(kind: pa.DataType) -> pa.DataType:
+    """Return the type for a type whose values are views of text, which pyarrow cannot filter."""
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_without_views(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(_without_views(kind.value_type))
+    return pa.large_list(_without_views(kind.value_type)) if pa.types.is_large_list(kind) else kind
 
 
 def _text_type(found: pa.DataType, list_allowed: bool) -> pa.DataType | None:
