@@ -59,6 +59,8 @@ def test_a_list_as_a_whole(situation: str, data: bytes, world: World, seen: Seen
         ("a row with a field too many", b"c.jpg,cat,dog", "malformed-row"),
         ("a quote that is never closed", b'c.jpg,"cat', "malformed-row"),
         ("a row without an image", b",cat", "row-without-image"),
+        ("a row whose image has a path of 5,000 bytes", b"c" * 4996 + b".jpg,cat", "text-too-long"),
+        ("a row with a label of 600 bytes", b"c.jpg," + b"c" * 600, "text-too-long"),
     ],
 )
 def test_a_row_costs_itself_and_not_the_rest(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,54 +53,68 @@ def bounded_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBat
         leaves = [
             (i, leaf) for i, leaf in every if any(f"{leaf.path}.".startswith(f"{name}.") for name in columns)
         ]
-        readings = [
-            _reading(path, descriptor, metadata, group, leaves) for group in range(metadata.num_row_groups)
-        ]
+        groups = (_reading(path, descriptor, metadata, i, leaves) for i in range(metadata.num_row_groups))
+        runs = [*_runs(groups)]
     finally:
         os.close(descriptor)
-    for reading, groups in groupby(range(len(readings)), key=readings.__getitem__):
+    for reading, some in runs:
         coded = [*reading.coded, *reading.coded_lists]
-        together = [list(groups)]
-        if reading.coded_lists:  # pyarrow reads lists of codes with one dictionary only
-            together = [[group] for group in together[0]]
         with pq.ParquetFile(path, metadata=metadata, read_dictionary=coded, buffer_size=BUFFER) as file:
-            for some in together:
-                yield from file.iter_batches(reading.rows, row_groups=some, columns=list(columns))
+            yield from file.iter_batches(reading.rows, row_groups=some, columns=list(columns))
+
+
+def _runs(groups: Iterable[tuple[_Reading, int]]) -> Iterator[tuple[_Reading, list[int]]]:
+    """Yield the row groups that are read together: in the same way, and less than `WINDOW` bytes or one alone."""
+    run: list[int] = []
+    before, held = _Reading(0, (), ()), 0
+    for number, (reading, size) in enumerate(groups):
+        if run and (reading != before or reading.coded_lists or held + size > WINDOW):
+            yield before, run
+            run, held = [], 0
+        run.append(number)
+        before, held = reading, held + size
+    if run:
+        yield before, run
 
 
 def _reading(
     path: Path, descriptor: int, metadata: pq.FileMetaData, group: int, leaves: Sequence[tuple[int, Any]]
-) -> _Reading:
-    rows = ROWS
+) -> tuple[_Reading, int]:
+    """Return how a row group is read, and how many bytes it may take."""
+    rows, total = ROWS, 0
     coded: list[str] = []
-    coded_lists: list[str] = []
+    coded_lists: list[str] = []  # pyarrow reads them with one dictionary only, so each row group alone
+    chunks = metadata.row_group(group)
     for number, leaf in leaves:
         try:
-            pages = column_pages(descriptor, metadata.row_group(group).column(number))
+            pages = column_pages(descriptor, chunks.column(number))
             width = WIDTH.get(leaf.physical_type, leaf.length or 0)
             text = leaf.physical_type == "BYTE_ARRAY"
+            copies = int(pages.values[pages.coded].sum())
             longest = _longest(path, metadata, group, leaf, pages) if text and pages.dictionary else 0
             if leaf.max_repetition_level:
                 size = int(pages.values.sum()) * (LEVELS + width) + pages.whole()
-                copied = int(pages.values[pages.coded].sum()) * longest
-                if pages.coded.all() and size + copied > NESTED:
+                if pages.coded.all() and size + copies * longest > NESTED:
                     coded_lists.append(leaf.path)
-                    copied = 0
-                _require_small(size + copied)
-                continue
-            if longest and (pages.coded.all() or rows * longest > WINDOW):
-                coded.append(leaf.path)
-            while rows > 1 and rows * width + pages.most_in(rows) > WINDOW:
-                rows //= 2
+                    copies = 0
+                _require_small(size + copies * longest)
+            else:
+                size = int(pages.values.sum()) * width + pages.whole()
+                if min(copies, rows) * longest > WINDOW:
+                    coded.append(leaf.path)
+                    copies = 0
+                while rows > 1 and rows * width + pages.most_in(rows) > WINDOW:
+                    rows //= 2
+            total += size + copies * longest + pages.dictionary
         except ValueError as error:
             raise ValueError(f"column {leaf.path}, row group {group}: {error}") from error
-    return _Reading(rows, tuple(coded), tuple(coded_lists))
+    return _Reading(rows, tuple(coded), tuple(coded_lists)), total
 
 
 def _longest(path: Path, metadata: pq.FileMetaData, group: int, leaf: Any, pages: ColumnPages) -> int:
     """Return the most bytes that a text of a dictionary may have; it is read, with the first row, if it is large."""
-    copies = int(pages.values.sum()) if leaf.max_repetition_level else min(int(pages.values.sum()), ROWS)
-    if copies * pages.dictionary <= WINDOW or (pages.coded.all() and not leaf.max_repetition_level):
+    copies = int(pages.values[pages.coded].sum())
+    if (copies if leaf.max_repetition_level else min(copies, ROWS)) * pages.dictionary <= WINDOW:
         return pages.dictionary
     with pq.ParquetFile(path, metadata=metadata, read_dictionary=[leaf.path], buffer_size=BUFFER) as file:
         for batch in file.iter_batches(1, row_groups=[group], columns=[leaf.path], use_threads=False):
