@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -140,12 +141,29 @@ def test_a_catalog_sorted_on_disk_is_that_of_a_slow_definition(stream: Any) -> N
 
 
 def test_two_names_of_one_hash_are_an_error_on_disk_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hashed(prefix: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(names), 7, np.uint64), np.zeros(len(names), np.uint64)
+    def hashed(prefix: str, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        count = len([*names])
+        return np.full(count, 7, np.uint64), np.zeros(count, np.uint64)
 
     monkeypatch.setattr(catalog_writer, "hash_names", hashed)
     with pytest.raises(SourceError, match="image-1 and image-0 have one hash"):
         catalogued([([("image-0", ""), ("image-1", "")], None)], 1)
+
+
+@pytest.mark.parametrize("held", [1, 1 << 20])
+@pytest.mark.parametrize("what", ["rows", "labels"])
+def test_an_image_with_endless_rows_or_labels_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, held: int, what: str
+) -> None:
+    monkeypatch.setattr(catalog_writer, "LARGE", 400)
+    monkeypatch.setattr(catalog_writer, "MANY", 100)
+    spread = [(f"image-{i}", "") for i in range(1000)]
+    few = [(name, "a", 1.0, i) for i, (name, _) in enumerate(spread)]
+    assert len(catalogued([(spread, few)], held)[0]) == 1000
+    images = [("image-0", "")] * 1000 if what == "rows" else spread
+    said = few if what == "rows" else [("image-0", f"c{i}", 1.0, i) for i in range(1000)]
+    with pytest.raises(SourceError, match=f"an image has more than 100 {what}"):
+        catalogued([(images, said)], held)
 
 
 def test_keys_that_begin_alike_are_told_apart() -> None:
