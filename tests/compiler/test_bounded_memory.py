@@ -36,12 +36,12 @@ HEADER = tarfile.TarInfo.tobuf
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and peaks are those of Linux")
 
 
-def run(folder: Path, verb: str, source: str, *more: str) -> tuple[int, str, int]:
+def run(folder: Path, verb: str, source: str, *more: str, data: int = DATA) -> tuple[int, str, int]:
     """Exit status, output and peak memory (bytes) of a verb over one source."""
     (folder / "images").mkdir(exist_ok=True)
     spec = folder / "x.yaml"
     spec.write_text(f"mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  t: {source}\n")
-    command = [sys.executable, "-c", PROGRAM, str(DATA), verb, str(spec), "--out", str(folder / "out"), *more]
+    command = [sys.executable, "-c", PROGRAM, str(data), verb, str(spec), "--out", str(folder / "out"), *more]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     said, _, peak = done.stdout.rpartition("peak ")
     return done.returncode, said + done.stderr, int(peak) * 1024
@@ -169,6 +169,22 @@ def test_a_packed_csv_is_not_unpacked(tmp_path: Path) -> None:
     code, said, peak = run(tmp_path, "plan", TABLE.format("t.csv"))
     assert (code, peak < CEILING) == (1, True), said
     assert "it is compressed by gzip" in said
+
+
+def test_a_csv_of_empty_lines_takes_no_more_than_twice_the_ceiling(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"image,labels\na.jpg,dog\n" + b"\n" * (64 << 20))
+    code, said, peak = run(tmp_path, "plan", TABLE.format("t.csv"), data=2 * DATA)
+    assert (code, peak < 2 * CEILING) == (0, True), said
+
+
+def test_a_list_of_a_million_labels_a_line_takes_no_more_than_twice_the_ceiling(tmp_path: Path) -> None:
+    (tmp_path / "d.txt").write_text("0\tn02084071\t-1\tdog\n1\tn02121620\t-1\tcat\n")
+    with (tmp_path / "l.txt").open("wb") as stream:
+        for i in range(8):
+            stream.write(b"%d.jpg" % i + b"\t1:1" * 900_000 + b"\n")
+    source = "{type: ml_images, lists: [l.txt], dictionary: d.txt}"
+    code, said, peak = run(tmp_path, "plan", source, data=2 * DATA)
+    assert (code, peak < 2 * CEILING) == (0, True), said
 
 
 def member(name: str, kind: bytes, size: int) -> bytes:
