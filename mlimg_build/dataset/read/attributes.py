@@ -18,6 +18,7 @@ from mlimg_build.regular_files import read_regular
 __all__ = ["group_attributes", "root_attributes", "split_attributes"]
 
 SHOWN = 20  # problems at most
+LONG = 60  # characters of a value that are shown
 TABLES = ("rules", "sources", "licences", "statuses", "methods", "fates", "relations")
 RESERVED = ("categories", "mappings", "pairs", "copies")
 AGAIN = "fetch or build the dataset again"
@@ -34,7 +35,7 @@ Counts = dict[Text, Count]
 def _all_tables(tables: dict[str, list[str]]) -> dict[str, list[str]]:
     missing = [name for name in TABLES if name not in tables]
     if missing:
-        raise PydanticCustomError("missing", "there is no {names}", {"names": ", ".join(missing)})
+        raise PydanticCustomError("incomplete", "there is no {names}", {"names": ", ".join(missing)})
     return tables
 
 
@@ -259,15 +260,21 @@ def _check(schema: TypeAdapter[Any], attributes: Mapping[str, Any], group: Path)
     try:
         schema.validate_python(attributes)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        told = [
-            f"{group / 'zarr.json'} cannot be understood: {'.'.join(map(str, one['loc']))[:200]}: {one['msg']}"
-            for one in found[:SHOWN]
-        ]
+        found = error.errors(include_url=False)
+        told = [f"{group / 'zarr.json'} cannot be understood: {_flaw(one)}" for one in found[:SHOWN]]
         if len(found) > SHOWN:
             told.append(f"{group / 'zarr.json'} has {len(found) - SHOWN:,} more flaws")
         problems = [Problem("dataset-unreadable", one, hint=AGAIN) for one in told]
         raise DatasetError(problems) from None
+
+
+def _flaw(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with an attribute, in one line: its place, its value and what is expected."""
+    place, given = ".".join(map(str, error["loc"]))[:200], repr(error["input"])
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    shown = given if len(given) <= LONG else f"{given[: LONG - 1]}…"
+    return f"{place} is {shown}: {error['msg'].removeprefix('Input ')}"
 
 
 def _names(value: object) -> Iterable[object]:
