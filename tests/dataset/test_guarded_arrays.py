@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numcodecs
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 import zarr
 
-from mlimg_build.dataset import open_dataset
+from mlimg_build.dataset import open_dataset, verify, write_labels
 from mlimg_build.dataset.read.array_files import read_array
 from mlimg_build.dataset.read.guarded_store import FREE, unpacked_bytes
 from mlimg_build.errors import DamagedDataset, DatasetError
-from tests.support.dataset_world import build, ids, image, write_split
+from tests.support.dataset_world import LAYOUT, build, ids, image, labels_of, write_split
 
 SIZES = (0, 1, 255, 256, 300, 65_535, 65_792, 70_000, 5_000_000)
 
@@ -92,3 +93,83 @@ def test_attributes_that_no_reader_would_open_are_not_written(tmp_path: Path) ->
     build(tmp_path / "d.zarr", {"train": shards}, note="x" * (20 << 20))
     with open_dataset(tmp_path / "d.zarr") as dataset:
         assert len(dataset.attributes["note"]) == 20 << 20
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"version": 2},
+        {"fraction": 0},
+        {"sources": ["a"]},
+        {"spec_file": None},
+        {"my": float("nan")},
+        {"my": {1}},
+    ],
+)
+def test_attributes_with_which_no_reader_opens_a_dataset_are_not_written(
+    tmp_path: Path, attributes: dict[str, object]
+) -> None:
+    shards = write_split(tmp_path / "shards", [image(name) for name in ids(3)])
+    build(tmp_path / "d.zarr", {"train": shards}, name="before")
+    with pytest.raises(DatasetError) as caught:
+        build(tmp_path / "d.zarr", {"train": shards}, **attributes)
+    assert caught.value.code == "attributes-invalid"
+    with open_dataset(tmp_path / "d.zarr") as dataset:
+        assert dataset.attributes["name"] == "before"
+
+
+@pytest.mark.parametrize("name", ["test.v2", "_dev", "my split", "Ünï", "2019", "a" * 128])
+def test_a_split_has_any_plain_name(tmp_path: Path, name: str) -> None:
+    shards = write_split(tmp_path / "shards", [image(one) for one in ids(3)])
+    build(tmp_path / "d.zarr", {name: shards})
+    assert verify(tmp_path / "d.zarr").findings == ()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/tmp", "copies", "a\nb", "a" * 129])
+def test_a_split_that_is_a_path_is_not_written(tmp_path: Path, name: str) -> None:
+    shards = write_split(tmp_path / "shards", [image(one) for one in ids(3)])
+    with pytest.raises(DatasetError) as caught:
+        build(tmp_path / "d.zarr", {name: shards})
+    assert caught.value.code == "attributes-invalid"
+
+
+@pytest.mark.parametrize("column", ["confidence", "record"])
+def test_labels_that_no_reader_accepts_are_not_written(tmp_path: Path, column: str) -> None:
+    labels, contradictions = labels_of([image(one) for one in ids(3)])
+    getattr(labels, column)[0] = -1
+    with pytest.raises(DatasetError) as caught:
+        write_labels(tmp_path, LAYOUT, labels, contradictions)
+    assert caught.value.code == "value-out-of-range"
+
+
+@pytest.mark.parametrize("codec", ["gzip", "blosc"])
+def test_columns_that_another_tool_packed_are_read(dataset_copy: Path, codec: str) -> None:
+    packing = {"gzip": zarr.codecs.GzipCodec(), "blosc": zarr.codecs.BloscCodec()}[codec]
+    for file in dataset_copy.rglob("zarr.json"):
+        told = json.loads(file.read_text())
+        if told["node_type"] == "array" and file.parent.name != "data" and 0 not in told["shape"]:
+            array = zarr.open_array(str(file.parent), mode="r")
+            values, chunks = np.asarray(array[...]), array.chunks
+            names, notes = array.metadata.dimension_names, dict(array.attrs)
+            shutil.rmtree(file.parent)
+            zarr.create_array(
+                store=str(file.parent),
+                shape=values.shape,
+                dtype=values.dtype,
+                chunks=chunks,
+                compressors=packing,
+                dimension_names=names,
+                attributes=notes,
+            )[...] = values
+    assert verify(dataset_copy).findings == ()
+
+
+def test_a_bomb_in_another_packing_is_not_unpacked(column: Path) -> None:
+    told = json.loads((column / "zarr.json").read_text())
+    told["codecs"][-1] = zarr.codecs.BloscCodec(typesize=8).to_dict()
+    (column / "zarr.json").write_text(json.dumps(told))
+    (column / "c" / "0").write_bytes(b"\x02\x01\x01\x08" + (1 << 31).to_bytes(4, "little") + bytes(100))
+    assert "would become 2,147,483,648" in refused(column)
+    told["codecs"] += told["codecs"][-1:]
+    (column / "zarr.json").write_text(json.dumps(told))
+    assert "are read" in refused(column)

@@ -32,11 +32,11 @@ SMALL = 16 << 20
 
 
 def test_a_piece_of_256_images_of_224_pixels_takes_38_megabytes(dataset: Dataset) -> None:
-    plan = stream(dataset, batch_size=1024)
+    plan = stream(dataset, batch_size=1024, sizes=((0, 24),))
     assert (plan.pieces, plan.piece_images) == (4, 256)
     assert 38 * 10**6 < piece_bytes(plan, 256, 224) < 39 * 10**6
     assert [pieces_at_once(plan, workers, prefetch) for workers, prefetch in ((1, 1), (2, 2))] == [5, 8]
-    assert needed_bytes(plan, 1, 2, 2) // piece_bytes(plan, 256, 24) == 8
+    assert [needed_bytes(plan, steps, 2, 2) // piece_bytes(plan, 256, 24) for steps in (1, 100)] == [4, 8]
 
 
 def test_the_largest_size_of_the_steps_to_come_counts(dataset: Dataset) -> None:
@@ -48,13 +48,13 @@ def test_too_little_room_is_an_error_with_what_fits(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = stream(dataset, batch_size=256, sizes=((0, 224),))
-    need = needed_bytes(plan, 1, 4, 2)
-    free = SimpleNamespace(f_frsize=4096, f_bavail=need // 4096)
+    need = needed_bytes(plan, 100, 4, 2)
+    free = SimpleNamespace(f_frsize=4096, f_bavail=need // 4096, f_blocks=1 << 20)
     monkeypatch.setattr(loader_memory.os, "statvfs", lambda path: free)
-    require_room(plan, 1, 4, 2)
+    require_room(plan, 100, 4, 2)
     free.f_bavail -= 1
     with pytest.raises(TrainingError) as caught:
-        require_room(plan, 1, 4, 2)
+        require_room(plan, 100, 4, 2)
     (problem,) = caught.value.problems
     assert problem.code == "loader-failed"
     assert "9 pieces of 256 images" in problem.message
@@ -63,8 +63,11 @@ def test_too_little_room_is_an_error_with_what_fits(
     assert f"--shm-size={-(-need // 2**20) + 1}m" in problem.hint
     free.f_bavail = (64 << 20) // 4096  # as Docker gives
     with pytest.raises(TrainingError, match="loader_workers: 0"):
-        require_room(plan, 1, 1, 2)
-    require_room(plan, 1, 0, 2)
+        require_room(plan, 100, 1, 2)
+    require_room(plan, 100, 0, 2)
+    require_room(plan, 1, 1, 2)  # one piece is all that is made
+    free.f_bavail = free.f_blocks = 0  # a tmpfs without a limit
+    require_room(plan, 100, 4, 2)
 
 
 def test_a_training_looks_before_it_starts(
@@ -73,10 +76,15 @@ def test_a_training_looks_before_it_starts(
     from mlimg_build.compiler.model_stage import make_model
 
     shutil.copytree(built[1], tmp_path / "small.zarr")
-    monkeypatch.setattr(loader_memory.os, "statvfs", lambda path: SimpleNamespace(f_frsize=4096, f_bavail=20))
+    little = SimpleNamespace(f_frsize=4096, f_bavail=20, f_blocks=20)
+    monkeypatch.setattr(loader_memory.os, "statvfs", lambda path: little)
     with pytest.raises(TrainingError, match=r"room for 0\.1 MiB"):
         make_model(built[0], tmp_path, Backend(training=TrainingBackend(loader_workers=1)))
     assert not list(tmp_path.glob("small.runs/*/checkpoints"))
+    made = make_model(
+        built[0], tmp_path, Backend()
+    )  # nobody asked for processes: there are none, which is said
+    assert {"loader-room"} <= {warning.code for warning in made.warnings}
 
 
 def in_small_shared_memory(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,8 @@ __all__ = ["damaged", "open_array", "read_array", "read_column", "read_texts", "
 
 METADATA = 1 << 20  # bytes of the metadata of an array
 CHUNKS = 1 << 16  # that are read at once
-CODECS = {"bytes", "zstd", "crc32c", "sharding_indexed"}
+PACKING = {"zstd", "gzip", "blosc"}
+CODECS = {"bytes", "crc32c", "transpose", "sharding_indexed"} | PACKING
 
 
 def open_array(path: Path, dtype: str | None = None, tail: tuple[int | None, ...] = ()) -> zarr.Array[Any]:
@@ -36,10 +37,14 @@ def open_array(path: Path, dtype: str | None = None, tail: tuple[int | None, ...
     name = f"array {path.parent.name}/{path.name}"
     try:
         metadata = from_json(read_regular(path / "zarr.json", METADATA))
-        codecs = _codecs(metadata["codecs"])
-        if codecs - CODECS:
-            raise ValueError(f"it is encoded with {', '.join(sorted(codecs - CODECS))[:200]}")
-        store = GuardedStore(path, "zstd" in codecs)
+        listed = _codecs(metadata["codecs"])
+        codecs, packed = {*listed}, sum(name in PACKING for name in listed)
+        if codecs - CODECS or packed > 1 or codecs >= {"blosc", "sharding_indexed"}:
+            known = (
+                "bytes, transpose, crc32c, sharding_indexed and one of zstd, gzip and blosc (not in shards)"
+            )
+            raise ValueError(f"it is encoded with {', '.join(sorted(codecs))[:200]}, and {known} are read")
+        store = GuardedStore(path, codecs)
         array: zarr.Array[Any] = zarr.Array.from_dict(StorePath(store), metadata)
     except Exception as error:
         raise damaged(f"{name} cannot be opened: {_why(error)}") from error
@@ -110,12 +115,11 @@ def _fits(array: zarr.Array[Any], dtype: str, tail: tuple[int | None, ...]) -> b
     return array.ndim > 0 and same and array.dtype == np.dtype(dtype)
 
 
-def _codecs(listed: list[dict[str, Any]]) -> set[str]:
-    found = set()
+def _codecs(listed: list[dict[str, Any]]) -> list[str]:
+    found: list[str] = []
     for codec in listed:
-        found.add(codec["name"])
         inner = codec.get("configuration") or {}
-        found |= _codecs([*inner.get("codecs", []), *inner.get("index_codecs", [])])
+        found += [codec["name"], *_codecs([*inner.get("codecs", []), *inner.get("index_codecs", [])])]
     return found
 
 

@@ -19,8 +19,9 @@ from mlimg_build.dataset.format.layout import (
     image_columns,
 )
 from mlimg_build.dataset.format.text import Texts
+from mlimg_build.dataset.format.value_ranges import SizeOf
 from mlimg_build.dataset.read.array_files import damaged, open_array, tail_of, taken
-from mlimg_build.dataset.read.column_checks import SizeOf, check_spans, check_values
+from mlimg_build.dataset.read.column_checks import check_spans, check_values
 from mlimg_build.dataset.read.lru import LRUCache
 from mlimg_build.errors import DamagedDataset
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.layout import COPIES
 from mlimg_build.dataset.format.text import Texts
+from mlimg_build.dataset.format.value_ranges import SizeOf
 from mlimg_build.dataset.read.array_files import damaged, read_column
-from mlimg_build.dataset.read.column_checks import SizeOf, check_groups, check_table
+from mlimg_build.dataset.read.column_checks import check_groups, check_table
 
 __all__ = ["CopyGroup", "CopyGroups"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -21,11 +21,11 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class GuardedStore(LocalStore):
-    """A folder that is read only; with `packed`, its values are Zstandard frames, each of which says its size."""
+    """A folder that is read only. Values with the codecs zstd and blosc say their size; gzip packs to a thousandth."""
 
-    def __init__(self, root: Path, packed: bool) -> None:
+    def __init__(self, root: Path, codecs: Collection[str]) -> None:
         super().__init__(root, read_only=True)
-        self._packed = packed
+        self._zstd, self._blosc = "zstd" in codecs, "blosc" in codecs
 
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
@@ -56,11 +56,12 @@ class GuardedStore(LocalStore):
             start, stop = _span(byte_range, size)
             stream.seek(start)
             data = stream.read(max(0, stop - start))
-        if (
-            self._packed
-            and data.startswith(ZSTD)
-            and (unpacked := unpacked_bytes(data)) > allowed_bytes(len(data))
-        ):
+        unpacked = 0
+        if self._zstd and data.startswith(ZSTD):
+            unpacked = unpacked_bytes(data)
+        elif self._blosc:
+            unpacked = int.from_bytes(data[4:8], "little")
+        if unpacked > allowed_bytes(len(data)):
             raise ValueError(f"{key} of {len(data):,} bytes would become {unpacked:,}")
         return data
 

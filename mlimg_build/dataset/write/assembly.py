@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.atomic import explaining_full_disk, replacing
+from mlimg_build.dataset.format.attribute_schema import root_flaws
 from mlimg_build.dataset.format.column_types import (
     CategoryColumns,
     CopyTables,
@@ -43,9 +44,11 @@ from mlimg_build.dataset.format.layout import (
     SHARD_COLUMNS,
     SPAN_COLUMNS,
     TABLE_AXES,
+    Column,
     Layout,
     image_columns,
 )
+from mlimg_build.dataset.format.value_ranges import table_flaw
 from mlimg_build.dataset.write.arrays import (
     create_columns,
     create_data,
@@ -85,7 +88,7 @@ def assemble(
     Raises:
         DatasetError: `not-replaceable` if `path` is not a dataset, `artefact-unfinished`, `artefact-damaged`,
             `artefact-mismatch`, `code-unknown`, `images-unordered`, `value-out-of-range`, `text-has-zero`,
-            `text-too-long`, `attributes-too-long`, `disk-full`.
+            `text-too-long`, `attributes-invalid`, `attributes-too-long`, `disk-full`.
     """
     path = Path(path).absolute()
     _ensure_replaceable(path)
@@ -98,6 +101,17 @@ def assemble(
     pair_arrays = column_arrays(pairs, PAIR_COLUMNS)
     copies = copies or CopyTables()
     copied = copy_arrays(copies)
+    sizes = {name: len(names) for name, names in tables.items()} | {
+        "categories": len(categories.positives),
+        "mappings": len(mappings.category),
+        "splits": len(splits),
+        "members": len(dict(copied["members"])["row"]),
+    }
+    _check_values({"categories": (CATEGORY_COLUMNS, category_arrays)}, sizes)
+    _check_values(
+        {"mappings": (MAPPING_COLUMNS, mapping_arrays), "pairs": (PAIR_COLUMNS, pair_arrays)}, sizes
+    )
+    _check_values({name: (COPIES[name], arrays) for name, arrays in copied.items()}, sizes)
     digest = dataset_digest(
         tables=tables,
         categories=columns_digest(category_arrays),
@@ -113,6 +127,19 @@ def assemble(
         },
     )
     skipped = skipped_images(dict(copied["groups"]), dict(copied["members"]))
+    record: dict[str, Any] = {
+        **attributes,
+        "format": FORMAT,
+        "digest": digest,
+        "layout": layout_record(layout),
+        "tables": tables,
+        "splits": list(shards),
+        "counts": {
+            name: _counts(rows, tables, copies.tallies.get(name, ()), skipped.get(number, 0))
+            for number, (name, rows) in enumerate(shards.items())
+        },
+    }
+    _check_attributes(record, path)
     with explaining_full_disk(path), replacing(path) as root:
         create_table(root / "categories", CATEGORY_COLUMNS, category_arrays, TABLE_AXES["categories"])
         create_table(root / "mappings", MAPPING_COLUMNS, mapping_arrays, TABLE_AXES["mappings"])
@@ -122,22 +149,6 @@ def assemble(
             create_table(root / "copies" / name, COPIES[name], arrays, TABLE_AXES[f"copies/{name}"])
         for name, rows in shards.items():
             _write_split(root / name, rows, layout)
-        record: dict[str, Any] = {
-            **attributes,
-            "format": FORMAT,
-            "digest": digest,
-            "layout": layout_record(layout),
-            "tables": tables,
-            "splits": list(shards),
-            "counts": {
-                name: _counts(rows, tables, copies.tallies.get(name, ()), skipped.get(number, 0))
-                for number, (name, rows) in enumerate(shards.items())
-            },
-        }
-        if (size := len(json.dumps(record))) > MOST_ATTRIBUTES // 2:  # Zarr indents them
-            message = f"the attributes of {path} take {size:,} bytes, and no reader would open it"
-            hint = "give fewer licences, which they list"
-            raise DatasetError(Problem("attributes-too-long", message, hint=hint))
         # the root comes last: without it a directory is not a dataset
         create_group(root, record | {"attributes_digest": attributes_digest(record)})
     return digest
@@ -199,6 +210,36 @@ def _check_codes(
         if code >= len(names):
             message = f"code {code} has no name: table {table} has {len(names)} names"
             raise DatasetError(Problem("code-unknown", message, hint=f"hand over the whole table {table}"))
+
+
+def _check_values(
+    tables: Mapping[str, tuple[tuple[Column, ...], list[tuple[str, NDArray[Any]]]]], sizes: Mapping[str, int]
+) -> None:
+    """Raises `DatasetError` `value-out-of-range` for what no reader would accept."""
+    for name, (schema, arrays) in tables.items():
+        if flaw := table_flaw(name, schema, dict(arrays), sizes.get):
+            hint = "check the codes, indices and shares handed over"
+            raise DatasetError(Problem("value-out-of-range", flaw, hint=hint))
+
+
+def _check_attributes(record: dict[str, Any], path: Path) -> None:
+    """Raises `DatasetError` for attributes with which no reader would open the dataset."""
+    try:
+        size = len(json.dumps(record, allow_nan=False))
+        flaws = root_flaws(record | {"attributes_digest": attributes_digest(record)})
+    except (TypeError, ValueError) as error:
+        size, flaws = 0, [f"they are no JSON: {error}"]
+    if flaws:
+        hint = "give other values, or other names to attributes of your own"
+        problems = [
+            Problem("attributes-invalid", f"the attributes of {path}: {one}", hint=hint) for one in flaws
+        ]
+        raise DatasetError(problems)
+    if size > MOST_ATTRIBUTES // 2:  # Zarr indents them
+        message = f"the attributes of {path} take {size:,} bytes, and no reader would open it"
+        raise DatasetError(
+            Problem("attributes-too-long", message, hint="give fewer licences, which they list")
+        )
 
 
 def _write_split(group: Path, rows: Sequence[Shard], layout: Layout) -> None:

@@ -32,6 +32,7 @@ from mlimg_build.dataset.format.layout import (
     image_columns,
 )
 from mlimg_build.dataset.format.text import encode, pack
+from mlimg_build.dataset.format.value_ranges import value_flaw
 from mlimg_build.dataset.write.arrays import create_columns, create_data, create_group
 from mlimg_build.dataset.write.packed_arrays import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
 from mlimg_build.dataset.write.stream import ShardWriter
@@ -196,6 +197,14 @@ def write_labels(
                 message = f"a column of {name} does not have the {width} entries that the counts add up to"
                 hint = "hand over columns of one length"
                 raise DatasetError(Problem("columns-unequal", message, hint=hint))
+            flaws = (
+                f"a value of {name}/{column} {flaw}"
+                for column, array in values.items()
+                if (flaw := value_flaw(f"{name}/{column}", array, _unknown))
+            )
+            if flaw := next(flaws, None):
+                hint = "check the codes, indices and confidences handed over"
+                raise DatasetError(Problem("value-out-of-range", flaw, hint=hint))
             for column, array in spans.items():
                 chunks |= span_chunks(f"{name}/{column}", array, layout.images_per_shard)
             for column, array in values.items():
@@ -217,6 +226,10 @@ def write_labels(
         else:
             (directory / RESULT).write_text(json.dumps(record, sort_keys=True) + "\n", encoding="utf-8")
     return digest
+
+
+def _unknown(table: str) -> None:
+    """Return no size: what a label indexes is known when the dataset is assembled."""
 
 
 def read_result(directory: Path, kind: str) -> dict[str, Any]:

@@ -9,7 +9,16 @@ from pathlib import Path
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.batches import BatchPlan
 
-__all__ = ["UNREAD", "needed_bytes", "piece_bytes", "pieces_at_once", "require_room"]
+__all__ = [
+    "SHARED",
+    "UNREAD",
+    "fitting_workers",
+    "free_bytes",
+    "needed_bytes",
+    "piece_bytes",
+    "pieces_at_once",
+    "require_room",
+]
 
 SHARED = Path("/dev/shm")  # noqa: S108  where Linux keeps shared memory
 MIB = 1 << 20
@@ -32,7 +41,8 @@ def pieces_at_once(plan: BatchPlan, workers: int, prefetch: int) -> int:
 def needed_bytes(plan: BatchPlan, steps: int, workers: int, prefetch: int) -> int:
     """Return the bytes of shared memory that processes need to send the batches of `steps` steps."""
     size = max(size for first, size in plan.sizes if first < max(steps, 1))
-    pieces = pieces_at_once(plan, workers, prefetch) * piece_bytes(plan, plan.piece_images, size)
+    count = min(pieces_at_once(plan, workers, prefetch), max(steps, 1) * plan.pieces)
+    pieces = count * piece_bytes(plan, plan.piece_images, size)
     logged = UNREAD * _light_bytes(plan, plan.images) if plan.pieces == 1 else 0
     semaphores = 3 * (workers + 1) + 5  # of a queue a process, one for the results, and an event
     return pieces + logged + semaphores * mmap.PAGESIZE
@@ -44,19 +54,29 @@ def _light_bytes(plan: BatchPlan, images: int) -> int:
     return sum(_pages(tensor) for tensor in (8 * images, 8 * entries, 8 * entries, 4 * entries))
 
 
+def free_bytes() -> int | None:
+    """Return the room in /dev/shm, None if there is no such folder or it has no limit."""
+    if not SHARED.is_dir():
+        return None
+    at = os.statvfs(SHARED)
+    return at.f_bavail * at.f_frsize if at.f_blocks else None
+
+
+def fitting_workers(plan: BatchPlan, steps: int, workers: int, prefetch: int) -> int:
+    """Return the most processes, of at most `workers`, whose pieces fit into /dev/shm; 0 if not even one's do."""
+    room = free_bytes()
+    if room is None:
+        return workers
+    tried = range(workers, 0, -1)
+    return next((fewer for fewer in tried if needed_bytes(plan, steps, fewer, prefetch) <= room), 0)
+
+
 def require_room(plan: BatchPlan, steps: int, workers: int, prefetch: int) -> None:
     """Raises `TrainingError` `loader-failed` if /dev/shm has less room than `workers` processes need."""
-    if not workers or not SHARED.is_dir():
+    room, most = free_bytes(), fitting_workers(plan, steps, workers, prefetch)
+    if room is None or most == workers:
         return
-    at = os.statvfs(SHARED)
-    room, need = at.f_bavail * at.f_frsize, needed_bytes(plan, steps, workers, prefetch)
-    if need <= room:
-        return
-    count = pieces_at_once(plan, workers, prefetch)
-    fitting = (
-        fewer for fewer in range(workers - 1, 0, -1) if needed_bytes(plan, steps, fewer, prefetch) <= room
-    )
-    most = next(fitting, 0)
+    need, count = needed_bytes(plan, steps, workers, prefetch), pieces_at_once(plan, workers, prefetch)
     raise TrainingError(
         Problem(
             "loader-failed",

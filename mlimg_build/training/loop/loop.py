@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import torch
 from mlimg_build.errors import CheckpointError, Interrupted, Problem
 from mlimg_build.spec import TrainingBackend
 from mlimg_build.training.data.batches import BatchLoader
-from mlimg_build.training.data.loader_memory import UNREAD, require_room
+from mlimg_build.training.data.loader_memory import SHARED, UNREAD, fitting_workers, require_room
 from mlimg_build.training.data.transforms import seeded
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop import checkpoints
@@ -82,7 +83,10 @@ def learn(
         Interrupted: on SIGINT or SIGTERM, after the current step and a checkpoint.
     """
     follower = follower or Quiet()
-    require_room(job.stream, job.steps, machine.workers, backend.loader_prefetch)
+    if backend.loader_workers is None:
+        machine = _with_room(job, machine, backend, follower, warnings)
+    else:
+        require_room(job.stream, job.steps, machine.workers, backend.loader_prefetch)
     if machine.compile:
         torch.compiler.reset()  # its limit of recompilations is per process, not per network
     with seeded(job.seed, 0):
@@ -98,6 +102,25 @@ def learn(
     result = learner.result
     result.module.eval()
     return result
+
+
+def _with_room(
+    job: Job,
+    machine: ComputeDevice,
+    backend: TrainingBackend,
+    follower: Follower,
+    warnings: list[Problem] | None,
+) -> ComputeDevice:
+    """Return the machine with no more loader processes than /dev/shm has room for, and say if they are fewer."""
+    fitting = fitting_workers(job.stream, job.steps, machine.workers, backend.loader_prefetch)
+    if fitting == machine.workers:
+        return machine
+    message = f"{SHARED} has room for {fitting} processes that load images, and not for {machine.workers}"
+    follower.step(message)
+    if warnings is not None:
+        hint = "start the container with a larger --shm-size; loading is slower until then"
+        warnings.append(Problem("loader-room", message, hint=hint, severity="warning"))
+    return replace(machine, workers=fitting)
 
 
 def _resumed(learner: Trainer, folder: Path, start: Path | None) -> tuple[int, Problem | None]:
