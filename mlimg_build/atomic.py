@@ -17,7 +17,9 @@ from mlimg_build.errors import BuildError, DatasetError, Problem
 
 __all__ = [
     "explaining_full_disk",
+    "fit_modes",
     "is_temporary",
+    "process_umask",
     "replacing",
     "save_json",
     "sync_all",
@@ -84,6 +86,25 @@ def save_json(path: Path, value: object) -> None:
     sync_file(path.parent)
 
 
+def process_umask() -> int:
+    """Return the mask of modes of this process."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.partition("\nUmask:")[2].split(maxsplit=1)[0], 8)
+    except (OSError, ValueError, IndexError):
+        mask = os.umask(0o077)  # there is no way to ask without setting it
+        os.umask(mask)
+        return mask
+
+
+def fit_modes(folder: Path, umask: int) -> None:
+    """Give a folder and all below it the modes that a process with this mask would have given them."""
+    for base, _, names in os.walk(folder):
+        Path(base).chmod(0o777 & ~umask)
+        for name in names:
+            Path(base, name).chmod(0o666 & ~umask)
+
+
 @contextmanager
 def explaining_full_disk(path: Path, hint: str = KEPT) -> Iterator[None]:
     """Turn an `OSError` for lack of space inside the block into `DatasetError` `disk-full`; others pass unchanged."""
@@ -114,7 +135,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _clean(path)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent))
-    temporary.chmod(0o755)  # mkdtemp's 0700 would exclude all other readers
+    temporary.chmod(0o777 & ~process_umask())  # mkdtemp's 0700 would exclude all other readers
     lock = os.open(temporary, os.O_RDONLY)
     try:
         with suppress(OSError):  # without locks, only cleaning is lost
@@ -133,11 +154,18 @@ def holding(lock: Path, busy: Problem) -> Iterator[None]:
     """Hold the lock that the file `lock` stands for; it is created, and stays.
 
     Raises:
-        BuildError: with `busy` if another process holds it, "lock-refused" if the file system has no locks.
+        BuildError: with `busy` if another process holds it, "lock-refused" if it cannot be opened or locked.
     """
-    with lock.open("w") as stream:
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        message = f"{lock} cannot be opened: {error.strerror}"
+        raise BuildError(
+            Problem("lock-refused", message, hint="look at its permissions, or give another --out")
+        ) from error
+    try:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BuildError(busy) from error
         except OSError as error:
@@ -145,6 +173,8 @@ def holding(lock: Path, busy: Problem) -> Iterator[None]:
             hint = "the file system may have no locks, as NFS without lockd: put --out on another disk"
             raise BuildError(Problem("lock-refused", message, hint=hint)) from error
         yield
+    finally:
+        os.close(descriptor)
 
 
 def is_temporary(path: Path) -> bool:

@@ -27,9 +27,11 @@ from mlimg_build.compiler.lock.lock_reader import Locked, parse_lock, read_lock
 from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.plan.shard_work import remember
 from mlimg_build.compiler.run.assembly import finish, noted, plan_digest
-from mlimg_build.compiler.run.repair import forget_lists, without_flaws
+from mlimg_build.compiler.run.damage import damage_warnings, telling_damage
+from mlimg_build.compiler.run.repair import forget_lists, without_damage, without_flaws
 from mlimg_build.compiler.run.store_retention import drop_superseded
 from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
@@ -68,6 +70,8 @@ def plan(
     store = _store(loaded, out)
     with store.exclusive_lock():
         made = _plan(loaded, store, fraction, progress)
+        for flaw in store.damaged:
+            progress(f"damaged, and made anew: {flaw}")
         return replace(made, unused=unused_rules(made, store))
 
 
@@ -75,7 +79,7 @@ def lock(
     loaded: LoadedSpec, out: Path, folder: Path, backend: Backend, watcher: Watcher | None = None
 ) -> Plan:
     """Write the lock of a spec into `folder` and return the plan; labels are computed, no image is read."""
-    store = _store(loaded, out)
+    store = _store(loaded, out, backend)
     ensure_replaceable(folder)
     with store.exclusive_lock(), interruptible():
         made = _labelled(loaded, store, backend, watcher or Silent())
@@ -117,14 +121,14 @@ def labelled(
     watcher: Watcher | None = None,
 ) -> T:
     """Return `use(plan, store)` for the plan of the whole, with all labels in the store; no image is read."""
-    store = _store(loaded, out)
+    store = _store(loaded, out, backend)
     with store.exclusive_lock(), interruptible():
         return use(_labelled(loaded, store, backend, watcher or Silent()), store)
 
 
 def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher) -> Plan:
     """Return the plan of the whole after computing the labels of all shards into the store."""
-    made = _plan(loaded, store, 1.0, watcher.step)
+    made = _undamaged(_plan(loaded, store, 1.0, watcher.step), store, watcher)
     tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, images=False)
     if tasks:
         watcher.step("working out labels")
@@ -146,22 +150,24 @@ def build(
 
     With `locked`, the folder of a lock, the current decisions must match the lock before anything is built, and the
     built shards must have its digests: else `LockChanged` is raised.
-    With `repair`, stored results are first checked against their digests, and images without bytes against their
-    sources; flawed results are built again.
+    Stored results are first checked, as far as `backend.verify_linked` says; with `repair`, all of them in full, and
+    images without bytes against their sources. What is damaged is built again.
 
     The watcher's `step` receives a message on each step, and its `follow`, given the numbers of remaining images and
     tasks, returns a callback for each `Progress`. Raises `MlimgError`; finished results are kept for the next run.
     """
-    store, watcher = _store(loaded, out), watcher or Silent()
+    store, watcher = _store(loaded, out, backend), watcher or Silent()
     path = dataset_path(loaded, out, fraction)
     name = path.name.removesuffix(".zarr")
     folder = path.with_name(f"{name}.lock")
     ensure_replaceable(folder)
-    with store.exclusive_lock(), interruptible():
+    with store.exclusive_lock(), interruptible(), telling_damage(store):
         expected = read_lock(locked) if locked else None
         if repair:
             forget_lists(store)
         whole = _plan(loaded, store, 1.0 if expected else fraction, watcher.step)
+        if not repair:
+            whole = _undamaged(whole, store, watcher)
         if expected and locked:
             now = parse_lock(lock_files(whole, store, expected, None), "the lock of now")
             refuse_changes(expected, now, locked, whole=False)
@@ -195,7 +201,11 @@ def build(
         workers=run.workers,
         peak_memory=run.peak_memory,
         summary=plan_summary(made),
-        warnings=(*made.warnings, *torn_by_copies(loaded, made.inputs.groups, copies.merged)),
+        warnings=(
+            *damage_warnings(store),
+            *made.warnings,
+            *torn_by_copies(loaded, made.inputs.groups, copies.merged),
+        ),
         copies=copies_attribute(loaded.spec, copies.merged.counts, copies.basis),
         proved=proved,
     )
@@ -280,9 +290,10 @@ def _as_read(made: Plan, store: Store) -> Plan:
     return replace(made, work=tuple(replace(work, images=key(work.images)) for work in made.work))
 
 
-def _store(loaded: LoadedSpec, out: Path) -> Store:
+def _store(loaded: LoadedSpec, out: Path, backend: Backend | None = None) -> Store:
     require_text(out.absolute(), "the path of --out")
-    return Store(out.absolute() / ".mlimg" / loaded.spec.name)
+    checks = (backend or Backend()).verify_linked
+    return Store(out.absolute() / ".mlimg" / loaded.spec.name, checks)
 
 
 def _plan(loaded: LoadedSpec, store: Store, fraction: float, progress: Callable[[str], None]) -> Plan:
@@ -302,6 +313,16 @@ def _digest_at(path: Path, made: Plan) -> str | None:
             return dataset.digest if dataset.attributes.get("plan") == plan_digest(made) else None
     except DatasetError:
         return None
+
+
+def _undamaged(made: Plan, store: Store, watcher: Watcher) -> Plan:
+    """Return the plan with every damaged stored result marked to be rebuilt."""
+    watcher.step("checking what is stored")
+    checked = without_damage(layout_of(made.loaded.spec), made.work, store)
+    store.damaged.extend(checked.flaws)
+    for flaw in store.damaged:
+        watcher.step(f"damaged, and made anew: {flaw}")
+    return replace(made, work=checked.work)
 
 
 def _repaired(made: Plan, store: Store, watcher: Watcher) -> Plan:

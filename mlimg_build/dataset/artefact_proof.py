@@ -19,11 +19,11 @@ from mlimg_build.dataset.format.layout import (
     image_columns,
 )
 from mlimg_build.dataset.read.array_files import read_array
-from mlimg_build.dataset.read.shard_reader import ShardRowReader
+from mlimg_build.dataset.read.shard_reader import ShardFile, ShardRowReader
 from mlimg_build.dataset.write.shard_writer import read_labels, read_result
 from mlimg_build.errors import DatasetError
 
-__all__ = ["images_flaw", "labels_flaw"]
+__all__ = ["bytes_flaw", "images_flaw", "labels_flaw"]
 
 
 def images_flaw(directory: Path, layout: Layout) -> str | None:
@@ -49,7 +49,23 @@ def images_flaw(directory: Path, layout: Layout) -> str | None:
         }
         if any(record[name] != _keyed(counted) for name, counted in counts.items()):
             return "its counts are not those of its columns"
-        return _bytes_flaw(directory, values)
+        return _bytes_flaw(directory, layout, values)
+    except DatasetError as error:
+        return error.problems[0].message
+    except Exception as error:
+        return f"it cannot be read: {error!r}"
+
+
+def bytes_flaw(directory: Path, layout: Layout, images: int | None = None) -> str | None:
+    """Return what is wrong with the bytes of an artefact of images, whose columns are sound; None if nothing is.
+
+    The index of every shard file is compared with its checksum, and of the images the first, the last and some between,
+    `images` in all, with their digests; None for all images and what lies behind them. Never raises for damage.
+    """
+    try:
+        read_result(directory, "images")
+        values = {name: read_array(directory / name) for name in ("start", "stop", "digest")}
+        return _bytes_flaw(directory, layout, values, images)
     except DatasetError as error:
         return error.problems[0].message
     except Exception as error:
@@ -83,14 +99,16 @@ def labels_flaw(directory: Path) -> tuple[str | None, dict[str, NDArray[Any]]]:
     return None, columns
 
 
-def _bytes_flaw(directory: Path, values: dict[str, NDArray[Any]]) -> str | None:
+def _bytes_flaw(
+    directory: Path, layout: Layout, values: dict[str, NDArray[Any]], images: int | None = None
+) -> str | None:
     stream = ShardRowReader(directory / "data", lambda: None)
+    stored = np.flatnonzero(values["start"] != values["stop"])
+    if images is not None and len(stored) > images:
+        stored = stored[np.linspace(0, len(stored) - 1, images).astype(np.int64)]
     try:
-        for start, stop, digest in zip(
-            values["start"].tolist(), values["stop"].tolist(), values["digest"], strict=True
-        ):
-            if start == stop:
-                continue
+        for row in stored.tolist():
+            start, stop, digest = int(values["start"][row]), int(values["stop"][row]), values["digest"][row]
             data = stream.read(0, start, stop)
             if data is None:  # a chunk of zeros is not stored, so Zarr must supply these bytes
                 data = np.asarray(read_array(directory / "data")[0, start:stop]).tobytes()
@@ -98,6 +116,19 @@ def _bytes_flaw(directory: Path, values: dict[str, NDArray[Any]]) -> str | None:
                 return "an image differs from its digest"
     finally:
         stream.close()
+    length = int(values["stop"].max(initial=0))
+    for path in sorted((directory / "data" / "c" / "0").glob("*")):
+        file = ShardFile(path, layout.chunk_bytes, layout.chunks_per_file)
+        begin = int(path.name) * layout.chunk_bytes * layout.chunks_per_file
+        try:
+            if (
+                images is None
+                and length - begin < file.stored
+                and any(file.read(length - begin, file.stored))
+            ):
+                return "there are bytes behind its last image"
+        finally:
+            file.close()
     return None
 
 

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names, write_batches
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, content_digest, signature_of
+from mlimg_build.compiler.engine.checksums import file_sums, sealed
 from mlimg_build.labels import Hierarchy, from_graph
 from mlimg_build.sources import IMAGES, Category, open_source, read_dictionary
 from mlimg_build.sources.lists.confidences import stated
@@ -243,7 +244,8 @@ class _Maker:
             "examples": {},
             "join": None,
         }
-        (place / "catalog.json").write_text(json.dumps(record))
+        record["sums"] = {one.name: file_sums(one) for one in place.iterdir()}
+        (place / "catalog.json").write_bytes(sealed(json.dumps(record)))
 
 
 def _images(

@@ -22,6 +22,8 @@ from mlimg_build.atomic import write_synced
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns
 from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWriter
 from mlimg_build.compiler.catalog.list_joins import Join, ListJoin
+from mlimg_build.compiler.engine.checksums import Checks, file_sums, files_flaw, read_sealed, sealed
+from mlimg_build.compiler.engine.scratch_folders import discard
 from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
@@ -68,8 +70,17 @@ class Catalog:
         return _open, (self.folder, self.digest, self.draws)
 
 
-def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
+def catalog(
+    name: str,
+    source: Source,
+    part: Any,
+    folder: Path,
+    checks: Checks = "sample",
+    damaged: Callable[[str], None] = lambda flaw: None,
+) -> Catalog:
     """Return the catalog of a source: the one stored in `folder` if nothing changed, otherwise a new one.
+
+    A stored one is compared with its checksums, as far as `checks` says; `damaged` is called with what is wrong.
 
     Raises:
         SourceError: if the source as a whole cannot be read or is empty.
@@ -81,7 +92,10 @@ def catalog(name: str, source: Source, part: Any, folder: Path) -> Catalog:
         try:
             record = _read(place)
             if record["signature"] == signature.digest:
-                return _load(place, record)
+                flaw = files_flaw(place, record["sums"], checks)
+                if flaw is None:
+                    return _load(place, record)
+                damaged(f"catalog of {name}: {flaw}")
         except (OSError, ValueError, KeyError, pa.ArrowException):
             pass
         return _make(name, source, part, place, signature)
@@ -141,8 +155,7 @@ def content_digest(images: StoredTable, statements: StoredTable, categories: Seq
 
 
 def _read(place: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((place / "catalog.json").read_text())
-    return record
+    return read_sealed(place / "catalog.json")
 
 
 def _open(place: Path, digest: str, draws: Path | None) -> Catalog:
@@ -178,8 +191,9 @@ def _make(name: str, source: Source, part: Any, place: Path, signature: Signatur
     try:
         record = _write(name, source, part, temporary, signature)
         shutil.rmtree(temporary / "unsorted")
-        write_synced(temporary / "catalog.json", json.dumps(record).encode())
-        shutil.rmtree(place, ignore_errors=True)
+        record["sums"] = {one.name: file_sums(one) for one in temporary.iterdir()}
+        write_synced(temporary / "catalog.json", sealed(json.dumps(record)))
+        discard(place, place.parent.parent / "tmp")
         temporary.rename(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -91,9 +89,7 @@ def groups_of_copies(spec: Spec, work: Sequence[ShardWork], store: Store) -> Cop
 
 def _repeated(store: Store, columns: Sequence[Path]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Yield (position of a column, rows) of the digests whose first eight bytes occur more than once overall."""
-    folder = store.root / "tmp" / uuid4().hex
-    folder.mkdir(parents=True)
-    try:
+    with store.scratch() as folder:
         digests = ExternalPartitions(folder, "digests", DIGESTS)
         for number, path in enumerate(columns):
             key = _prefixes(read_array(path))
@@ -101,8 +97,6 @@ def _repeated(store: Store, columns: Sequence[Path]) -> Iterator[tuple[int, npt.
             columns_of = [key[rows], np.full(len(rows), number, np.int32), rows]
             digests.add(pa.record_batch([pa.array(values) for values in columns_of], schema=DIGESTS))
         again = [_again(table) for table in digests.tables()]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     column, row = (np.concatenate([part[i] for part in again]) for i in range(2))
     order = np.lexsort((row, column))
     column, row = column[order], row[order]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from mlimg_build.atomic import save_json
-from mlimg_build.compiler.engine.cache import read_json
+from mlimg_build.compiler.engine.cache import read_json, write_json
 from mlimg_build.compiler.engine.store_usage import last_used
 
 __all__ = ["KEPT", "digests_of", "last_build", "read_variants", "record_variant"]
@@ -47,7 +46,7 @@ def record_variant(
         newest = sorted(used.get(stage, ()))
         now[stage] = [newest, *(digests for digests in own.get(stage, []) if digests != newest)][:KEPT]
     recorded = {**before, dataset: now}
-    save_json(root / FILE, recorded)
+    write_json(root / FILE, recorded)
     return recorded
 
 

@@ -30,7 +30,7 @@ def colabels(
     The counts of a catalog are cached in `store`. Memory: a block of statements and the counts.
     """
     key = Key("colabels", FORMAT, {"catalog": catalog.digest, "min_confidence": min_confidence})
-    if store is None or not store.has(key):
+    if store is None or not store.sound(key):
         counted = _most(_count(catalog, min_confidence))
         if store is not None:
             with store.create(key) as (folder, _):

@@ -103,7 +103,7 @@ def find_pairs(
     learnt = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in wanted.learn_from]
     added = [(i, catalog) for i, catalog in enumerate(catalogs) if catalog.name in named]
     key = _key(loaded, wanted, catalogs, learnt, added, positions, hierarchy, vocabulary)
-    if store is None or not store.has(key):
+    if store is None or not store.sound(key):
         pairs, adds = _counted(loaded, wanted, catalogs, learnt, added, positions, hierarchy, vocabulary)
         if store is not None:
             with store.create(key) as (folder, _):

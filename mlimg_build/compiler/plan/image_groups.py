@@ -97,7 +97,7 @@ def group_images(
     files = {rule.by.file for rule in rules.values() if rule.by.file is not None}
     digests = {path: _digest_of(loaded, path, rules) for path in files}
     key = Key("groups", FORMAT, _parts(loaded.spec, catalogs, rules, digests))
-    if not store.has(key):
+    if not store.sound(key):
         with store.create(key) as (folder, notes):
             notes.update(asdict(_Grouping(loaded, catalogs, rules, key.digest).write(folder)))
         for path, digest in digests.items():

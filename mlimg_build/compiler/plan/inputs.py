@@ -71,7 +71,10 @@ def _catalogs(loaded: LoadedSpec, store: Store, progress: Callable[[str], None])
         progress(f"reading source {name}")
         try:
             source = open_source(name, part)
-            made.append(retried(partial(catalog, name, source, part, store.root / "catalog"), progress))
+            folder, damaged = store.root / "catalog", store.damaged.append
+            made.append(
+                retried(partial(catalog, name, source, part, folder, store.checks, damaged), progress)
+            )
         except MlimgError as error:
             place = loaded.place("sources", name)
             problems += [

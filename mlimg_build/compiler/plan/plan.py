@@ -108,7 +108,7 @@ def make_plan(
 
 def _rows(key: Key, spec: Spec, inputs: Inputs, facts: Facts, store: Store) -> RowIndex:
     """Return the rows stored under `key`; they are written first if they are not in the store."""
-    if not store.has(key):
+    if not store.sound(key):
         with store.create(key) as (folder, notes):
             notes.update(write_rows(spec, inputs.catalogs, facts, folder).record())
     entry = store.entry(key)
@@ -119,7 +119,7 @@ def _rows(key: Key, spec: Spec, inputs: Inputs, facts: Facts, store: Store) -> R
 def _rules_file(facts: Facts, store: Store) -> Path:
     """Return the stored file with the hierarchy and the pairs; it is written first if it is not in the store."""
     key = rules_key(facts)
-    if not store.has(key):
+    if not store.sound(key):
         with store.create(key) as (folder, _):
             save_rules(folder / RULES, facts)
     return store.path(key) / RULES

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlimg_build.atomic import save_json
-from mlimg_build.compiler.engine.cache import ASK_AGAIN, ENTRY, Key, Store, read_json
+from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store, read_entry, read_json, write_json
 from mlimg_build.compiler.plan.result_keys import ShardKeys
 from mlimg_build.compiler.plan.row_files import Shard
 
@@ -63,7 +62,7 @@ def shard_work(shards: Sequence[Shard], keys: ShardKeys, store: Store) -> Iterat
 def remember(store: Store, work: Sequence[ShardWork]) -> None:
     """Record the results of each shard, so that the next plan can tell what changed."""
     slots = {_slot(one.shard): [one.images.digest, one.labels.digest] for one in work}
-    save_json(store.root / LAST, {**read_json(store.root / LAST), **slots})
+    write_json(store.root / LAST, {**read_json(store.root / LAST), **slots})
 
 
 def _slot(shard: Shard) -> str:
@@ -80,7 +79,7 @@ def _why(key: Key, store: Store, before: str | None) -> str:
     entry = store.entry(key)
     if entry is not None:
         return UNREAD if entry["hint"] == ASK_AGAIN else "its files were touched since"
-    old = read_json(store.folder(key.stage, before or "-") / ENTRY).get("parts")
+    old = read_entry(str(store.folder(key.stage, before or "-"))).get("parts")
     if not isinstance(old, dict):
         return "not built yet"
     for name, said in WHY.items():

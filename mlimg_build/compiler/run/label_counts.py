@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlimg_build.labels import PRESENT, RULES, LabelTable
+from mlimg_build.regular_files import read_regular
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.engine.cache import Store
@@ -29,10 +31,16 @@ def counts_fit(folder: Path, labels: Mapping[str, npt.NDArray[Any]]) -> bool:
     """Return whether the counts in a folder match its labels, given as the columns `labels/category` and so on."""
     category, rule, state = (labels[f"labels/{name}"] for name in ("category", "rule", "state"))
     try:
-        saved = np.load(folder / NAME, allow_pickle=False)
+        saved = _saved(folder)
     except (OSError, ValueError):
         return False
     return np.array_equal(saved, _counted(category, rule, state, 0))
+
+
+def _saved(folder: Path) -> npt.NDArray[np.int64]:
+    """Return the counts in a folder. Raises `OSError` or `ValueError` if they cannot be read."""
+    found: npt.NDArray[np.int64] = np.load(BytesIO(read_regular(folder / NAME)), allow_pickle=False)
+    return found
 
 
 def _counted(
@@ -50,8 +58,8 @@ def by_rule(work: Sequence[ShardWork], store: Store, categories: int) -> npt.NDA
     total = np.zeros((categories, len(RULES), 2), np.int64)
     for one in work:
         try:
-            category, rule, state, count = np.load(store.path(one.labels) / NAME, allow_pickle=False)
-        except FileNotFoundError:
+            category, rule, state, count = _saved(store.path(one.labels))
+        except (OSError, ValueError):  # not built, or damaged and so built again before it is used
             continue
         total[category, rule, state] += count
     return total

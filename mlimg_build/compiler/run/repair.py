@@ -1,9 +1,9 @@
-"""`--repair`: find results that differ from their digests, and images without bytes whose source now differs."""
+"""Find stored results that differ from their digests and, for `--repair`, images whose source now differs."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,12 +15,14 @@ from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.label_counts import counts_fit
 from mlimg_build.compiler.run.task_list import packing_job
 from mlimg_build.compiler.run.tasks import without_bytes
-from mlimg_build.dataset.artefact_proof import images_flaw, labels_flaw
+from mlimg_build.dataset import Layout
+from mlimg_build.dataset.artefact_proof import bytes_flaw, images_flaw, labels_flaw
 from mlimg_build.spec import LoadedSpec
 
-__all__ = ["CheckedWork", "forget_lists", "without_flaws"]
+__all__ = ["CheckedWork", "forget_lists", "without_damage", "without_flaws"]
 
 STORED = ("images", "labels")  # checked results; the others are rebuilt from the sources in little time
+SAMPLED = 8  # images of a shard that are read to find damage
 OTHERWISE = "its source says something else of images without bytes"
 
 
@@ -44,10 +46,23 @@ def without_flaws(loaded: LoadedSpec, rows: RowIndex, work: Sequence[ShardWork],
 
     Results are read in full and compared with their digests; images without bytes are read again from their source.
     """
+    return _marked(work, store, partial(_flaws, loaded, rows, store))
+
+
+def without_damage(layout: Layout, work: Sequence[ShardWork], store: Store) -> CheckedWork:
+    """Remove every damaged result from the store; return the work with these results marked to be rebuilt.
+
+    Columns and labels are compared with their checksums, and images with their digests as far as `store.checks` says.
+    """
+    return _marked(work, store, partial(_damage, layout, store))
+
+
+def _marked(
+    work: Sequence[ShardWork], store: Store, flaws: Callable[[ShardWork], tuple[str, str]]
+) -> CheckedWork:
+    """Remove the results of which `flaws` says something; return the work with these marked to be rebuilt."""
     checked, found = [], []
-    seen = list(
-        in_threads(partial(_flaws, loaded, rows, store), work)
-    )  # before any is removed: shards may share a result
+    seen = list(in_threads(flaws, work))  # before any is removed: shards may share a result
     for item, (images, labels) in zip(work, seen, strict=True):
         shard = f"{item.shard.split}/{item.shard.number}"
         if images:
@@ -62,15 +77,29 @@ def without_flaws(loaded: LoadedSpec, rows: RowIndex, work: Sequence[ShardWork],
     return CheckedWork(tuple(checked), tuple(found))
 
 
+def _damage(layout: Layout, store: Store, work: ShardWork) -> tuple[str, str]:
+    """Return the damage of the stored images and labels of a shard; "" if there is none or no result."""
+    images = labels = ""
+    if work.images_cached:
+        images = store.flaw(work.images) or ""
+        if not images and store.checks != "none":
+            few = None if store.checks == "all" else SAMPLED
+            images = bytes_flaw(store.path(work.images), layout, few) or ""
+    if work.labels_cached:
+        labels = store.flaw(work.labels) or ""
+    return images, labels
+
+
 def _flaws(loaded: LoadedSpec, rows: RowIndex, store: Store, work: ShardWork) -> tuple[str, str]:
     """Return the flaws of the stored images and labels of a shard; "" if there is no flaw or no result."""
     images = labels = ""
     if work.images_cached:
-        images = images_flaw(store.path(work.images), layout_of(loaded.spec)) or ""
+        images = store.flaw(work.images) or images_flaw(store.path(work.images), layout_of(loaded.spec)) or ""
         if not images and any(_asked(loaded, rows, work, store)):
             images = OTHERWISE
     if work.labels_cached:
         flaw, columns = labels_flaw(store.path(work.labels))
+        flaw = store.flaw(work.labels) or flaw
         if flaw is None and not counts_fit(store.path(work.labels), columns):
             flaw = "its counts are not those of its columns"
         labels = flaw or ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlimg_build.atomic import process_umask
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.annotation_rules import annotation_rules
 from mlimg_build.compiler.plan.row_files import RowIndex
@@ -48,6 +49,7 @@ def packing_job(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Stor
     encoding = spec.images.encoding
     return PackImages(
         store=store.root,
+        umask=process_umask(),
         key=work.images,
         rows=rows.folder,
         split=work.shard.split,
@@ -66,6 +68,7 @@ def packing_job(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Stor
 def _labels(spec: Spec, rows: RowIndex, rules_file: Path, work: ShardWork, store: Store) -> LabelShard:
     return LabelShard(
         store=store.root,
+        umask=process_umask(),
         key=work.labels,
         rows=rows.folder,
         split=work.shard.split,

@@ -64,9 +64,12 @@ def execute(
     away, no further task is started. Raises `DatasetError` `disk-full` at once, and `BuildError` with all other
     failures at the end.
     """
-    with open_executor(
-        backend, store.root / "tmp", run, lambda *counts: report(Progress(*counts)), version, len(tasks)
-    ) as executor:
+    with (
+        store.scratch() as scratch,
+        open_executor(
+            backend, scratch, run, lambda *counts: report(Progress(*counts)), version, len(tasks)
+        ) as executor,
+    ):
         crew = TaskFollower(executor, report)
         began = time.monotonic()
         try:

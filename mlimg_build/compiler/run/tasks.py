@@ -47,6 +47,7 @@ PIXEL, BESIDE = (
     64 << 20,
 )  # most bytes of a pixel in a file (16-bit RGBA, not packed), and of all else in it
 COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
+BYTES = "data/c/"  # begins the paths of files of images, each of which has a digest
 NAMED = 20  # most such errors of one shard
 ASKED_AGAIN = (Status.missing, Status.unreadable)  # if the plan saw a file
 
@@ -65,6 +66,7 @@ class PackImages:
     """A job: read, check and store the images of one shard."""
 
     store: Path
+    umask: int
     key: Key
     rows: Path
     split: str
@@ -81,6 +83,7 @@ class LabelShard:
     """A job: derive the labels of one shard."""
 
     store: Path
+    umask: int
     key: Key
     rows: Path
     split: str
@@ -106,7 +109,7 @@ def run(task: Task, tell: Tell = silent) -> dict[str, int]:
     labelling = [job for job in task if isinstance(job, LabelShard)]
     images = sum(_pack(job, tell) for job in packing)
     if labelling:
-        with Store(labelling[0].store).batch() as batch:
+        with Store(labelling[0].store, umask=labelling[0].umask).batch() as batch:
             for job in labelling:
                 _label(job, batch)
     return {"images": images, "labels": len(labelling), "peak": _peak_memory()}
@@ -138,7 +141,10 @@ def _pack(job: PackImages, tell: Tell) -> int:
     told = np.zeros(3, np.int64)
     unread = _Unread()
     try:
-        with Store(job.store).create(job.key) as (folder, notes), ImagesWriter(folder, job.layout) as writer:
+        with (
+            Store(job.store, umask=job.umask).create(job.key, BYTES) as (folder, notes),
+            ImagesWriter(folder, job.layout) as writer,
+        ):
             for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
                 try:
                     image, reason, ctimes[number] = _image(row, readers[row["source"]], job)

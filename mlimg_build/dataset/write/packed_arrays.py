@@ -16,10 +16,12 @@ from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from mlimg_build.dataset.format.layout import ZSTD_LEVEL
+from mlimg_build.regular_files import read_regular
 
 __all__ = ["PACK", "pack_chunks", "ragged_chunks", "read_chunks", "span_chunks", "unpack_chunks"]
 
 PACK = "chunks"
+BIGGEST = 1 << 40  # bytes: as long as the labels of a shard are, they are read whole
 
 ByteRanges = dict[str, list[int]]
 
@@ -51,7 +53,7 @@ def pack_chunks(folder: Path, chunks: Mapping[str, bytes]) -> ByteRanges:
 
 def unpack_chunks(folder: Path, places: Mapping[str, list[int]]) -> Iterator[tuple[str, bytes]]:
     """Yield the key and the bytes of every chunk that `pack_chunks` put into `folder`."""
-    data = (folder / PACK).read_bytes()
+    data = read_regular(folder / PACK, BIGGEST)
     for key, (start, stop) in places.items():
         yield key, data[start:stop]
 
@@ -64,7 +66,7 @@ def read_chunks(
     `columns` gives the dtype and the length of each; arrays [row] and [shard, entry] are both read as one row.
     A chunk of the latter has `size` entries.
     """
-    data = (folder / PACK).read_bytes()
+    data = read_regular(folder / PACK, BIGGEST)
     found: dict[str, NDArray[Any]] = {}
     for name, (dtype, length) in columns.items():
         values = np.zeros(length, dtype)

@@ -35,6 +35,7 @@ from mlimg_build.dataset.format.text import encode, pack
 from mlimg_build.dataset.format.value_ranges import value_flaw
 from mlimg_build.dataset.write.arrays import create_columns, create_data, create_group
 from mlimg_build.dataset.write.packed_arrays import PACK, pack_chunks, ragged_chunks, read_chunks, span_chunks
+from mlimg_build.dataset.write.result_records import require_record
 from mlimg_build.dataset.write.stream import ShardWriter
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.regular_files import read_object
@@ -236,15 +237,18 @@ def read_result(directory: Path, kind: str) -> dict[str, Any]:
     """Return the record that the writer of an artefact left when it was finished.
 
     Raises:
-        DatasetError: `artefact-unfinished` if there is no record, or none of this kind and format.
+        DatasetError: `artefact-unfinished` if there is no record that can be read, or none of this kind and format.
     """
     try:
         result = read_object(directory / RESULT)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        result = {}
-    if result.get("kind") != kind or result.get("format") != SHARD_FORMAT:
+        if (result.get("kind"), result.get("format")) != (kind, SHARD_FORMAT):
+            raise ValueError("it is of another kind or format")
+        require_record(result, kind)
+    except (OSError, ValueError) as error:
         message = f"{directory} is not a finished artefact of {kind}"
-        raise DatasetError(Problem("artefact-unfinished", message, hint="delete it and build again"))
+        raise DatasetError(
+            Problem("artefact-unfinished", message, hint="delete it and build again")
+        ) from error
     return result
 
 
@@ -254,7 +258,7 @@ def read_labels(directory: Path, group: str, names: Sequence[str]) -> dict[str, 
     `start` and `stop` have one value per image, the others one per entry.
 
     Raises:
-        DatasetError: those of `read_result`.
+        DatasetError: those of `read_result`, and `artefact-damaged`.
     """
     result = read_result(directory, "labels")
     schema = {column.name: column.dtype for column in (*LABEL_COLUMNS, *CONTRADICTION_COLUMNS)}
@@ -262,7 +266,13 @@ def read_labels(directory: Path, group: str, names: Sequence[str]) -> dict[str, 
     columns = {
         f"{group}/{name}": spans.get(name) or (schema[name], int(result["widths"][group])) for name in names
     }
-    found = read_chunks(directory, result["chunks"], columns, ENTRIES_PER_CHUNK[group])
+    try:
+        found = read_chunks(directory, result["chunks"], columns, ENTRIES_PER_CHUNK[group])
+    except (OSError, ValueError, RuntimeError, KeyError) as error:  # RuntimeError is the decoder's
+        message = f"the {group} in {directory} cannot be read: {error}"
+        raise DatasetError(
+            Problem("artefact-damaged", message, hint="delete the artefact and build again")
+        ) from error
     return {name: found[f"{group}/{name}"] for name in names}
 
 

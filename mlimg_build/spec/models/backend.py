@@ -131,6 +131,11 @@ class Backend(Part):
         Discriminator(_type_tag),
         BeforeValidator(_known_type),
     ] = Field(default_factory=LocalCluster, description="what runs the tasks")
+    verify_linked: Literal["sample", "all", "none"] = Field(
+        default="sample",
+        description="which images of an earlier build are compared with their digests before they are used again: "
+        "some of each shard, all or none; labels and columns always are, unless none",
+    )
     training: TrainingBackend = Field(
         default_factory=TrainingBackend, description="how a network is trained on this machine"
     )
