@@ -180,6 +180,7 @@ def test_a_worker_that_is_killed_costs_nothing(copy: Path, tmp_path: Path) -> No
     made = build(spec, tmp_path / "out", backend(2), watcher=killing)
     assert killing.killed == 1
     assert made.digest == wanted.digest
+    assert not any((tmp_path / "out" / ".mlimg" / "small" / "tmp").iterdir())
     assert verify(made.dataset).ok
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -14,11 +15,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client, Worker
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.engine.cluster import cluster_client
-from mlimg_build.compiler.engine.dask_executor import DaskExecutor
+from mlimg_build.compiler.engine.dask_executor import DaskExecutor, dask_executor
+from mlimg_build.compiler.engine.executor import Done
 from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.run.task_runner import Progress
+from mlimg_build.compiler.run.tasks import version
 from mlimg_build.errors import BackendError
 from mlimg_build.spec import Backend, LoadedSpec, LocalCluster, SchedulerCluster
 from tests.support.runs import backend, external_cluster, inline
@@ -154,20 +159,133 @@ def test_a_scheduler_that_dies_ends_a_build_with_one_error_and_costs_nothing(
     assert again.read < again.images  # what was finished is kept
 
 
-def test_a_window_of_tasks_follows_the_workers_that_are_there(tmp_path: Path) -> None:
-    from distributed import Client
+def worker(address: str, folder: Path, threads: int = 1, before: str = "") -> subprocess.Popen[bytes]:
+    """Start one more worker, which first runs the code `before`."""
+    code = f"{before}\nfrom distributed.cli.dask_worker import main\nmain()"
+    options = ["--host", "127.0.0.1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, address, "--nthreads", str(threads), *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
 
+
+def wait_for(client: Client, workers: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(client.scheduler_info(n_workers=-1)["workers"]) != workers:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def ended(*processes: subprocess.Popen[bytes]) -> None:
+    for process in processes:
+        process.kill()
+        process.wait(30)
+
+
+def test_a_cluster_that_grows_and_shrinks_in_mid_build_makes_the_same(
+    spec: LoadedSpec, built: Built, tmp_path: Path
+) -> None:
+    (tmp_path / "cluster").mkdir()
+    cluster = external_cluster(tmp_path / "cluster")
+    with cluster as address, Client(address) as client:
+        more: list[subprocess.Popen[bytes]] = []
+        seen: list[int] = []
+
+        class Changing:
+            finished = 0
+
+            def step(self, message: str) -> None:
+                """Nothing is to be said."""
+
+            def follow(self, images: int, tasks: int) -> Callable[[Progress], None]:
+                return self.hear
+
+            def hear(self, done: Progress) -> None:
+                self.finished += done.shards
+                if done.shards and self.finished == 1:
+                    more.extend(worker(address, tmp_path / "cluster") for _ in range(2))
+                    wait_for(client, 3)
+                    seen.append(3)
+                if done.shards and self.finished == 3:
+                    cluster.processes[1].terminate()  # the first one, with its nanny
+                    ended(more[0])
+                    wait_for(client, 1)
+                    seen.append(1)
+
+        try:
+            made = build(spec, tmp_path / "out", joined(address), watcher=Changing())
+        finally:
+            ended(*more)
+    assert seen == [3, 1]
+    assert made.digest == built.digest
+    assert not any((tmp_path / "out" / ".mlimg" / "small" / "tmp").iterdir())
+
+
+OLDER = "import mlimg_build\nmlimg_build.__version__ = '0.0.9'"
+NO_MLIMG = "import sys\nsys.modules['mlimg_build'] = None"
+
+
+@pytest.mark.parametrize(("before", "found"), [(OLDER, "mlimg 0.0.9"), (NO_MLIMG, "no mlimg")])
+def test_a_worker_of_another_version_that_joins_later_ends_the_run(
+    tmp_path: Path, before: str, found: str
+) -> None:
+    def slow(task: int, tell: object) -> dict[str, int]:
+        time.sleep(0.3)
+        return {"images": 1, "peak": 0}
+
+    (tmp_path / "cluster").mkdir()
+    with external_cluster(tmp_path / "cluster") as address:
+        wanted = SchedulerCluster(type="scheduler", address=address)
+        silent: Callable[..., None] = lambda *counts: None  # noqa: E731
+        with dask_executor(wanted, tmp_path, slow, silent, version, 400, silent) as executor:
+            for task in range(400):  # two minutes for one worker
+                executor.begin(task)
+            other = worker(address, tmp_path / "cluster", before=before)
+            outcomes: list[object] = []
+            try:
+                with pytest.raises(BackendError) as caught:
+                    outcomes.extend(map(type, executor.ended()))
+            finally:
+                executor.cancel()
+                ended(other)
+        assert set(outcomes) <= {Done}
+        assert caught.value.code == "other-version"
+        assert found in str(caught.value)
+        assert "127.0.0.1" in str(caught.value)
+        with Client(address) as client:  # nothing of the build stays behind
+            assert [name for name in client.run(plugins).popitem()[1] if name.startswith("mlimg")] == []
+
+
+def plugins(dask_worker: Worker) -> list[str]:
+    return list(dask_worker.plugins)
+
+
+def test_settings_reach_a_worker_that_joins_later(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    with external_cluster(tmp_path / "cluster") as address:
+        wanted = SchedulerCluster(type="scheduler", address=address)
+        silent: Callable[..., None] = lambda *counts: None  # noqa: E731
+        with (
+            dask_executor(wanted, tmp_path, lambda task, tell: {}, silent, version, 1, silent) as executor,
+            Client(address) as client,
+        ):
+            other = worker(address, tmp_path / "cluster")
+            try:
+                wait_for(client, 2)
+                assert all(executor.topic in names for names in client.run(plugins).values())
+            finally:
+                ended(other)
+
+
+def test_a_window_of_tasks_follows_the_workers_that_are_there(tmp_path: Path) -> None:
     with external_cluster(tmp_path) as address, Client(address) as client:
         client.wait_for_workers(1, timeout=30)
-        executor = DaskExecutor(client, lambda task, tell: {})
+        executor = DaskExecutor(client, lambda task, tell: {}, version)
         assert executor.workers == 1
-        dask = str(Path(sys.executable).with_name("dask"))
-        more = subprocess.Popen(
-            [dask, "worker", address, "--host", "127.0.0.1", "--nthreads", "2", "--no-dashboard"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=tmp_path,
-        )
+        more = worker(address, tmp_path, threads=2)
         try:
             deadline = time.monotonic() + 60
             while executor.workers != 3:

@@ -15,11 +15,12 @@ from distributed.security import Security
 
 from mlimg_build.compiler.engine.memory import KEPT, LARGE
 from mlimg_build.compiler.engine.signals import uninterrupted
+from mlimg_build.compiler.engine.worker_settings import other_version
 from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import LocalCluster as LocalWorkers
 from mlimg_build.spec import SchedulerCluster
 
-__all__ = ["cluster_client", "scheduler_lost"]
+__all__ = ["cluster_client", "require_version", "scheduler_lost"]
 
 LOOPBACK = "127.0.0.1"
 CLOSING = 5  # seconds that a client may take to close
@@ -124,17 +125,16 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
 def _require_workers(client: Client, wanted: SchedulerCluster, version: Callable[[], str]) -> None:
     """Wait for a worker. Raises `BackendError` `other-version` if one runs another version than `version()`."""
     client.wait_for_workers(1, timeout=wanted.timeout_seconds)
-    found = client.run(version)
-    others = {address: theirs for address, theirs in found.items() if theirs != version()}
+    require_version(client, version)
+
+
+def require_version(client: Client, version: Callable[[], str]) -> None:
+    """Raises `BackendError` `other-version` if a worker runs another version than `version()`, or none."""
+    wanted = version()
+    found = client.run(version, on_error="return")
+    others = {address: theirs for address, theirs in found.items() if theirs != wanted}
     if others:
-        address, theirs = next(iter(others.items()))
-        raise BackendError(
-            Problem(
-                "other-version",
-                f"{len(others)} workers run another mlimg, such as {theirs} at {address}; this is {version()}",
-                hint="install the same version on every worker: a backend may not change a result",
-            )
-        )
+        raise other_version(others, wanted)
 
 
 def scheduler_lost(address: str) -> BackendError:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, as_completed, get_worker
+from distributed import Client, KilledWorker, as_completed, get_worker
 from distributed.comm.core import CommClosedError
 
-from mlimg_build.compiler.engine.cluster import cluster_client, scheduler_lost
+from mlimg_build.compiler.engine.cluster import cluster_client, require_version, scheduler_lost
 from mlimg_build.compiler.engine.executor import Done, Failed, TaskFunction, Tell, throttled
-from mlimg_build.errors import BackendError
+from mlimg_build.compiler.engine.worker_settings import other_version, worker_settings
+from mlimg_build.errors import BackendError, MlimgError
 from mlimg_build.spec import LocalCluster, SchedulerCluster
 
 __all__ = ["DaskExecutor", "dask_executor"]
@@ -32,33 +33,54 @@ def dask_executor(
     tell: Tell,
     version: Callable[[], str],
     tasks: int,
+    lost: Callable[[], None],
 ) -> Iterator[DaskExecutor]:
-    """Yield an executor on a cluster. Raises the errors of `cluster_client`."""
+    """Yield an executor on a cluster, which calls `lost` when workers are gone. Raises the errors of `cluster_client`.
+
+    Workers of a cluster that runs already get the settings of `worker_settings`, also those that join later.
+    """
     with cluster_client(wanted, scratch, version, tasks) as client:
-        executor = DaskExecutor(client, work)
+        executor = DaskExecutor(client, work, version, lost)
 
         def hear(event: Any) -> None:
-            counts = event[1] if isinstance(event, (tuple, list)) and len(event) == 2 else event
-            tell(*counts)
+            told = event[1] if isinstance(event, (tuple, list)) and len(event) == 2 else event
+            if isinstance(told, dict):
+                executor.refuse(told["address"], told["version"])
+            else:
+                tell(*told)
 
         try:
             client.subscribe_topic(executor.topic, hear)
+            if isinstance(wanted, SchedulerCluster):
+                client.register_plugin(worker_settings(version, executor.topic), name=executor.topic)
             yield executor
         except CommClosedError as error:  # from whatever call came first
             raise _lost(client) from error
         finally:
             if client.status == RUNNING:
-                client.unsubscribe_topic(executor.topic)
+                with suppress(OSError):  # the scheduler may go now
+                    client.unsubscribe_topic(executor.topic)
+                    if isinstance(wanted, SchedulerCluster):
+                        client.unregister_worker_plugin(executor.topic)
 
 
 class DaskExecutor:
     """Submits tasks to a client."""
 
-    def __init__(self, client: Client, work: TaskFunction) -> None:
+    def __init__(
+        self,
+        client: Client,
+        work: TaskFunction,
+        version: Callable[[], str],
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self.topic = f"mlimg-{uuid4().hex}"  # other builds may run on the same cluster
-        self._client, self._work = client, work
-        self._futures: as_completed = as_completed()
+        self._client, self._work, self._version, self._lost = client, work, version, lost
+        self._wanted = version()
+        self._refused: dict[str, str] = {}  # address of a worker → its version
+        self._futures: as_completed = as_completed(loop=client.loop)
         self._tasks: dict[Any, Any] = {}
+        self._addresses: frozenset[str] = frozenset()
         self._workers, self._counted = 0, -COUNTED
 
     @property
@@ -68,17 +90,34 @@ class DaskExecutor:
         if now - self._counted >= COUNTED:
             self._refuse_lost()
             try:
-                found = self._client.scheduler_info(n_workers=-1)["workers"].values()
+                found = self._client.scheduler_info(n_workers=-1)["workers"]
             except OSError as error:  # Dask's errors of a lost connection are such
                 raise _lost(self._client) from error
-            self._workers, self._counted = max(sum(worker["nthreads"] for worker in found), 1), now
+            if self._addresses - found.keys():
+                self._lost()
+            self._addresses = frozenset(found)
+            self._workers = max(sum(worker["nthreads"] for worker in found.values()), 1)
+            self._counted = now
         return self._workers
+
+    def refuse(self, address: str, version: str) -> None:
+        """Let the run end because a worker has another version."""
+        self._refused[address] = version
 
     def begin(self, task: Any) -> None:
         """Submit a task."""
         self._refuse_lost()
         try:
-            future = self._client.submit(run_on_worker, self._work, task, self.topic, pure=False, retries=0)
+            future = self._client.submit(
+                run_on_worker,
+                self._work,
+                task,
+                self.topic,
+                self._version,
+                self._wanted,
+                pure=False,
+                retries=0,
+            )
         except OSError as error:
             raise _lost(self._client) from error
         self._tasks[future.key] = task
@@ -89,9 +128,13 @@ class DaskExecutor:
 
         Raises:
             BackendError: `scheduler-lost` once the connection to the scheduler is; Dask itself would wait forever.
+                `other-version` if a worker joined that runs another version.
         """
         while self._tasks:
             self._refuse_lost()
+            if self._refused:
+                raise other_version(self._refused, self._wanted)
+            _ = self.workers  # looks whether some are gone
             if not self._futures.has_ready():
                 time.sleep(BEAT)
                 continue
@@ -104,6 +147,7 @@ class DaskExecutor:
                 outcome = Done(task, future.result())
             except Exception as error:  # any exception of a worker is reported with its shard
                 self._refuse_lost()  # unless it is that the result could not be fetched
+                self._refuse_versions(error)
                 outcome = Failed(task, error)
             future.release()
             yield outcome
@@ -112,6 +156,17 @@ class DaskExecutor:
         """Cancel all running tasks."""
         if self._client.status == RUNNING:
             self._client.cancel(list(self._futures.futures), force=True)
+
+    def _refuse_versions(self, error: Exception) -> None:
+        """Raise `BackendError` `other-version` if a task failed because its worker runs another version."""
+        if isinstance(error, BackendError) and error.code == "other-version":
+            raise error
+        if isinstance(error, MlimgError | OSError | MemoryError | KilledWorker):
+            return
+        try:  # another mlimg may not even understand the task
+            require_version(self._client, self._version)
+        except OSError as lost:
+            raise _lost(self._client) from lost
 
     def _refuse_lost(self) -> None:
         if self._client.status != RUNNING:
@@ -122,7 +177,15 @@ def _lost(client: Client) -> BackendError:
     return scheduler_lost(getattr(client.scheduler, "address", "its address"))
 
 
-def run_on_worker(work: TaskFunction, task: Any, topic: str) -> dict[str, int]:
-    """Run a task on a worker, which reports its progress as events of `topic`."""
+def run_on_worker(
+    work: TaskFunction, task: Any, topic: str, version: Callable[[], str], wanted: str
+) -> dict[str, int]:
+    """Run a task on a worker, which reports its progress as events of `topic`.
+
+    Raises:
+        BackendError: `other-version` if the worker's is not the wanted one: its result could be another.
+    """
     worker = get_worker()
+    if version() != wanted:
+        raise other_version({worker.address: version()}, wanted)
     return work(task, throttled(lambda *counts: worker.log_event(topic, list(counts))))

@@ -22,18 +22,19 @@ def open_executor(
     tell: Tell,
     version: Callable[[], str],
     tasks: int,
+    lost: Callable[[], None],
 ) -> Iterator[Executor]:
     """Yield the executor of a backend, which calls `work` with every task; `tell` receives the progress.
 
     A local cluster keeps its scratch files in `scratch` and has no more workers than `tasks`; workers of another
-    `version` are refused. Raises the errors of `cluster_client`.
+    `version` are refused, and `lost` is called when workers are gone. Raises the errors of `cluster_client`.
     """
     if isinstance(backend.cluster, InlineCluster):
         yield InlineExecutor(work, tell)
         return
     from mlimg_build.compiler.engine.dask_executor import dask_executor  # noqa: PLC0415  dask costs most of a second
 
-    with dask_executor(backend.cluster, scratch, work, tell, version, tasks) as executor:
+    with dask_executor(backend.cluster, scratch, work, tell, version, tasks, lost) as executor:
         yield executor
 
 

@@ -67,7 +67,13 @@ def execute(
     with (
         store.scratch() as scratch,
         open_executor(
-            backend, scratch, run, lambda *counts: report(Progress(*counts)), version, len(tasks)
+            backend,
+            scratch,
+            run,
+            lambda *counts: report(Progress(*counts)),
+            version,
+            len(tasks),
+            lost=store.clean,
         ) as executor,
     ):
         crew = TaskFollower(executor, report)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import scipy
 from scipy import sparse
 
 import mlimg_build
@@ -117,7 +118,9 @@ def run(task: Task, tell: Tell = silent) -> dict[str, int]:
 
 def version() -> str:
     """Return the versions that the bytes of a shard depend on."""
-    return f"mlimg {mlimg_build.__version__}, {encoder()}"
+    libraries = {"numpy": np, "scipy": scipy, "pyarrow": pa}
+    found = ", ".join(f"{name} {library.__version__}" for name, library in libraries.items())
+    return f"mlimg {mlimg_build.__version__}, {encoder()}, {found}"
 
 
 def _peak_memory() -> int:
