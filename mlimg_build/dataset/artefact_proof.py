@@ -20,6 +20,7 @@ from mlimg_build.dataset.format.layout import (
 )
 from mlimg_build.dataset.read.array_files import read_array
 from mlimg_build.dataset.read.shard_reader import ShardFile, ShardRowReader
+from mlimg_build.dataset.write.packed_arrays import read_column
 from mlimg_build.dataset.write.shard_writer import read_labels, read_result
 from mlimg_build.errors import DatasetError
 
@@ -63,8 +64,12 @@ def bytes_flaw(directory: Path, layout: Layout, images: int | None = None) -> st
     `images` in all, with their digests; None for all images and what lies behind them. Never raises for damage.
     """
     try:
-        read_result(directory, "images")
-        values = {name: read_array(directory / name) for name in ("start", "stop", "digest")}
+        count = int(read_result(directory, "images")["images"])
+        values = {
+            "start": read_column(directory / "start/c/0", "<u8", (count,)),
+            "stop": read_column(directory / "stop/c/0", "<u8", (count,)),
+            "digest": read_column(directory / "digest/c/0/0", "|u1", (count, 32)),
+        }
         return _bytes_flaw(directory, layout, values, images)
     except DatasetError as error:
         return error.problems[0].message

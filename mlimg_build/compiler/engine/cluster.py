@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,14 +16,17 @@ from distributed.security import Security
 
 from mlimg_build.compiler.engine.memory import KEPT, LARGE
 from mlimg_build.compiler.engine.signals import uninterrupted
+from mlimg_build.compiler.engine.start_failures import explaining_start, in_folder_that_exists
 from mlimg_build.compiler.engine.worker_settings import other_version
 from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import LocalCluster as LocalWorkers
 from mlimg_build.spec import SchedulerCluster
 
-__all__ = ["cluster_client", "require_version", "scheduler_lost"]
+__all__ = ["RUNNING", "cluster_client", "require_version", "scheduler_lost"]
 
 LOOPBACK = "127.0.0.1"
+RUNNING = "running"  # the status of a client that is connected to its scheduler
+ASKED = 0.5  # seconds between two looks at the connection while workers are waited for
 CLOSING = 5  # seconds that a client may take to close
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
@@ -36,7 +40,8 @@ def cluster_client(
     A local cluster keeps its scratch files in `scratch`, and starts no more workers than there are `tasks`.
 
     Raises:
-        BackendError: `scheduler-unreachable`, `no-worker`, `other-version` if a worker runs another version than
+        BackendError: `workers-not-started`, or
+            `scheduler-unreachable`, `no-worker`, `other-version` if a worker runs another version than
             `version()`, `scheduler-lost`, `certificate-missing` if a TLS scheduler needs a client certificate.
     """
     settings: dict[str, Any] = {
@@ -56,37 +61,43 @@ def cluster_client(
         if isinstance(wanted, LocalWorkers):
             scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
             scratch.chmod(0o700)
-            yield from _local(wanted, tasks)
+            yield from _local(wanted, scratch, tasks)
         else:
             yield from _remote(wanted, version)
 
 
-def _local(wanted: LocalWorkers, tasks: int) -> Iterator[Client]:
+def _local(wanted: LocalWorkers, scratch: Path, tasks: int) -> Iterator[Client]:
     """Start workers that use TLS with a certificate of this build alone; connections without it are refused.
 
     Dask's messages are pickles, so anyone who can send one can run code as the user of the build.
     """
-    with uninterrupted():
-        cluster = LocalCluster(
-            n_workers=max(1, min(wanted.workers or CPU_COUNT, tasks)),
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=wanted.memory or "auto",
-            host=LOOPBACK,
-            protocol="tls://",
-            security=Security.temporary(),
-            dashboard_address=None,
-            worker_dashboard_address=f"{LOOPBACK}:0",
-            scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
-            silence_logs=logging.CRITICAL,
-        )
-        client = Client(cluster)
-    try:
-        yield client
-    finally:
-        with uninterrupted():
-            client.close()
-            cluster.close()
+    with in_folder_that_exists(scratch):  # also for workers that are started anew later
+        with explaining_start(wanted.timeout_seconds), uninterrupted():
+            cluster = LocalCluster(
+                n_workers=max(1, min(wanted.workers or CPU_COUNT, tasks)),
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=wanted.memory or "auto",
+                host=LOOPBACK,
+                protocol="tls://",
+                security=Security.temporary(),
+                dashboard_address=None,
+                worker_dashboard_address=f"{LOOPBACK}:0",
+                scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
+                silence_logs=logging.CRITICAL,
+                death_timeout=wanted.timeout_seconds,
+            )
+            try:
+                client = Client(cluster)
+            except BaseException:
+                cluster.close()
+                raise
+        try:
+            yield client
+        finally:
+            with uninterrupted():
+                client.close()
+                cluster.close()
 
 
 def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Client]:
@@ -124,7 +135,16 @@ def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Cl
 
 def _require_workers(client: Client, wanted: SchedulerCluster, version: Callable[[], str]) -> None:
     """Wait for a worker. Raises `BackendError` `other-version` if one runs another version than `version()`."""
-    client.wait_for_workers(1, timeout=wanted.timeout_seconds)
+    deadline = time.monotonic() + wanted.timeout_seconds
+    while True:
+        try:
+            client.wait_for_workers(1, timeout=min(ASKED, wanted.timeout_seconds))
+            break
+        except TimeoutError:
+            if client.status != RUNNING:  # Dask itself waits on
+                raise scheduler_lost(wanted.address) from None
+            if time.monotonic() >= deadline:
+                raise
     require_version(client, version)
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from distributed import Client, KilledWorker, as_completed, get_worker
 from distributed.comm.core import CommClosedError
 
-from mlimg_build.compiler.engine.cluster import cluster_client, require_version, scheduler_lost
+from mlimg_build.compiler.engine.cluster import RUNNING, cluster_client, require_version, scheduler_lost
 from mlimg_build.compiler.engine.executor import Done, Failed, TaskFunction, Tell, throttled
 from mlimg_build.compiler.engine.worker_settings import other_version, worker_settings
 from mlimg_build.errors import BackendError, MlimgError
@@ -20,7 +20,6 @@ from mlimg_build.spec import LocalCluster, SchedulerCluster
 
 __all__ = ["DaskExecutor", "dask_executor"]
 
-RUNNING = "running"  # the status of a client that is connected to its scheduler
 BEAT = 0.02  # seconds between two polls for tasks that ended
 COUNTED = 5.0  # seconds for which a count of workers is reused
 

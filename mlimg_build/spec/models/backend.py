@@ -52,6 +52,9 @@ class LocalCluster(Part):
     memory: ByteSize | None = Field(
         default=None, description='memory of a worker, such as "4 GiB"; null for an equal share'
     )
+    timeout_seconds: Number = Field(
+        default=120.0, gt=0, description="seconds to wait for the workers to start"
+    )
 
 
 class SchedulerCluster(Part):
