@@ -95,6 +95,15 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of stdout closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except UnicodeEncodeError:
+        strange = [one for one in arguments if not _is_text(one)]
+        if not strange:
+            raise
+        shown = ", ".join(one.encode("utf-8", "backslashreplace").decode() for one in strange)
+        hint = "rename the file, or write the name in UTF-8 as the terminal does"
+        return _failed(
+            [Problem("argument-not-utf-8", f"an argument is not UTF-8: {shown}", hint=hint)], 1, asked
+        )
     except OSError as error:
         return _failed([_as_problem(error)], 1, asked)
     return ended if isinstance(ended, int) else 0
@@ -110,8 +119,28 @@ def _failed(problems: Sequence[Problem], exit_code: int, asked: Asked) -> int:
     return exit_code
 
 
+def _is_text(argument: str) -> bool:
+    """Return whether an argument was valid UTF-8; Python keeps other bytes as surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _has_folder() -> bool:
+    """Return whether the working folder exists."""
+    try:
+        os.getcwd()  # noqa: PTH109  no path is needed
+    except OSError:
+        return False
+    return True
+
+
 def _as_problem(error: OSError) -> Problem:
     """Return the problem for an error of the operating system."""
+    if error.errno == errno.ENOENT and error.filename is None and not _has_folder():
+        return Problem("system-error", "the working folder is gone", hint="`cd` to one that exists")
     what = error.strerror or str(error)
     where = f": {error.filename}" if error.filename else ""
     if error.errno == errno.ENOSPC:
