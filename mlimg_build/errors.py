@@ -22,9 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 __all__ = [
+    "LISTED",
     "BackendError",
     "BuildError",
     "CheckpointError",
@@ -43,7 +45,11 @@ __all__ = [
     "TrainingError",
     "TransientError",
     "WordNetError",
+    "first_problems",
+    "more_problems",
 ]
+
+LISTED = 100  # problems of one kind that are listed; a person mends some and asks again
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,20 @@ class Problem:
         where = f"{self.place}: " if self.place else ""
         hint = f"\nhint: {self.hint}" if self.hint else ""
         return f"{where}{self.severity}[{self.code}]: {self.message}{hint}"
+
+
+def first_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the first `LISTED` problems, and how many more there are as a last one."""
+    rest = iter(problems)
+    first = list(islice(rest, LISTED))
+    more = sum(1 for _ in rest)
+    return [*first, more_problems(f"{more:,}", first[0].severity)] if more else first
+
+
+def more_problems(count: str, severity: Literal["error", "warning"] = "error") -> Problem:
+    """Return the problem that stands for those that are not listed."""
+    hint = "mend the ones above, then look again"
+    return Problem("more-problems", f"{count} more are not listed", hint=hint, severity=severity)
 
 
 class MlimgError(Exception):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from mlimg_build.errors import Place, Problem
+from mlimg_build.errors import LISTED, Place, Problem
 from mlimg_build.spec.variables import substitute, takes_default
 
 __all__ = ["Document", "Path"]
@@ -23,7 +24,8 @@ class Document:
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
     written: dict[Path, str] = field(default_factory=dict)  # scalars as written in the file
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)  # at most `LISTED`
+    unlisted: int = 0  # problems that are not in `problems`
     faulty: set[Path] = field(default_factory=set)  # values with a problem, of which no other is reported
     defaulted: set[Path] = field(default_factory=set)  # values that use the default of a variable
 
@@ -37,6 +39,13 @@ class Document:
             if path[:end] in self.values:
                 return self.values[path[:end]]
         return Place(self.file, 1, 1)
+
+    def add_problem(self, code: str, message: str, place: Callable[[], Place], hint: str) -> None:
+        """Add a problem of the file, or only count it if there are many."""
+        if len(self.problems) < LISTED:
+            self.problems.append(Problem(code, message, place(), hint))
+        else:
+            self.unlisted += 1
 
     def substituted(self, variables: Mapping[str, str]) -> Any:
         """Return the data with variables replaced and lists as tuples; failures are added to `problems`."""
@@ -53,7 +62,7 @@ class Document:
                 self.defaulted.add(path)
             for fault in faults:
                 self.faulty.add(path)
-                self.problems.append(Problem(fault.code, fault.message, self.value_place(path), fault.hint))
+                self.add_problem(fault.code, fault.message, partial(self.value_place, path), fault.hint)
             return text
 
         return replaced(self.data, ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -87,10 +87,13 @@ class Kind:
 def refusal(
     code: Literal["wrong-value", "wrong-type", "missing-key", "bad-wnid"],
     sentence: str,
-    hint: str = "",
+    hint: str | Callable[[], str] = "",
     at: tuple[str | int, ...] = (),
 ) -> PydanticCustomError:
-    """Return the error with which a validator refuses a value; `at` is the path from the value to the faulty part."""
+    """Return the error with which a validator refuses a value; `at` is the path from the value to the faulty part.
+
+    A hint that takes time to find is a function, called only for the errors that are listed.
+    """
     return PydanticCustomError(code, "{sentence}", {"sentence": sentence, "hint": hint, "at": at})
 
 
@@ -99,17 +102,22 @@ def known_type(value: Any, types: tuple[str, ...], what: str) -> Any:
     if not isinstance(value, dict):
         return value
     if "type" not in value:
-        typo = nearest("type", (key for key in value if isinstance(key, str)))
-        hint = f"write the kind of {what}: type: {listed(types, 'or')}"
-        raise refusal(
-            "missing-key", '"type" is missing', f'did you mean "type" by "{typo}"?' if typo else hint
-        )
+
+        def typo() -> str:
+            near = nearest("type", (key for key in value if isinstance(key, str)))
+            kinds = f"write the kind of {what}: type: {listed(types, 'or')}"
+            return f'did you mean "type" by "{near}"?' if near else kinds
+
+        raise refusal("missing-key", '"type" is missing', typo)
     given = value["type"]
     if isinstance(given, str) and given in types:
         return value
-    near = nearest(given, types) if isinstance(given, str) else None
-    hint = f'did you mean "{near}"?' if near else f"the kind of {what} decides which other keys it has"
-    raise refusal("wrong-value", f"expected {listed(types, 'or')}, found {shown(given)}", hint, at=("type",))
+
+    def meant() -> str:
+        near = nearest(given, types) if isinstance(given, str) else None
+        return f'did you mean "{near}"?' if near else f"the kind of {what} decides which other keys it has"
+
+    raise refusal("wrong-value", f"expected {listed(types, 'or')}, found {shown(given)}", meant, at=("type",))
 
 
 def tag_of(name: str) -> str:

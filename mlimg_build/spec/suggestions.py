@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 __all__ = ["listed", "nearest"]
+
+COMPARED = 500  # choices that a word is compared with
+LONGEST = 200  # letters of a word that are compared
+NAMED = 40  # words of a list that are written out
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
@@ -21,17 +26,25 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     plain: dict[str, str] = {}
     for choice in sorted(choices):
         plain.setdefault(_plain(choice), choice)
-    found = get_close_matches(_plain(word)[:200], plain, n=1, cutoff=0.6)
+    asked = _plain(word)[:LONGEST]
+    if asked in plain:
+        return plain[asked]
+    likely: Iterable[str] = plain
+    if len(plain) > COMPARED:  # each comparison takes longer than the look at the others
+        likely = [choice for choice in plain if choice[:1] == asked[:1] and abs(len(choice) - len(asked)) < 3]
+    found = get_close_matches(asked, islice(likely, COMPARED), n=1, cutoff=0.6)
     return plain[found[0]] if found else None
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
-    """Return the words as a list in a sentence.
+    """Return the words as a list in a sentence; of very many, the first.
 
     >>> listed(["a", "b", "c"], "or")
     'a, b or c'
     """
     *first, final = list(words)
+    if len(first) >= NAMED:
+        return f"{', '.join(first[:NAMED])} {last} {len(first) + 1 - NAMED:,} more"
     return f"{', '.join(first)} {last} {final}" if first else final
 
 

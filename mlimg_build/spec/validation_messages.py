@@ -67,7 +67,9 @@ def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) 
         at = tuple(context.get("at", ()))
         key = "type" if kind == "missing-key" else None
         on_key = loc[-1:] == ("[key]",) or kind == "missing-key"
-        return Finding(code, context["sentence"], path + at, context.get("hint") or about, on_key, key)
+        hint = context.get("hint", "")
+        hint = hint() if callable(hint) else hint
+        return Finding(code, context["sentence"], path + at, hint or about, on_key, key)
     if kind in EXPECTED:
         message = f"expected {EXPECTED[kind]}, found {_found(value, written)}"
         return Finding("wrong-type", message, path, _type_hint(kind, value, written) or about)

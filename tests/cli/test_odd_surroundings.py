@@ -98,7 +98,7 @@ ENVIRONMENTS = [
 ]
 
 
-@pytest.mark.parametrize("odd", ENVIRONMENTS, ids=lambda odd: " ".join(odd))
+@pytest.mark.parametrize("odd", ENVIRONMENTS, ids=" ".join)
 def test_a_build_does_not_mind_its_environment(few: Path, tmp_path: Path, odd: dict[str, str]) -> None:
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), "MLIMG_BACKEND": os.environ["MLIMG_BACKEND"]}
     line = ("build", "spec.yaml", "--until", "dataset", "--out", str(tmp_path))
@@ -110,7 +110,8 @@ def test_a_build_does_not_mind_its_environment(few: Path, tmp_path: Path, odd: d
 
 def test_a_working_folder_that_is_gone_is_said(few: Path, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
-    code = f"import os\nos.mkdir({gone!r})\nos.chdir({gone!r})\nos.rmdir({gone!r})\nfrom mlimg_build.cli import main\nmain()"
+    start = "from mlimg_build.cli import main\nmain()"
+    code = f"import os\nos.mkdir({gone!r})\nos.chdir({gone!r})\nos.rmdir({gone!r})\n{start}"
     env = {**os.environ, "PYTHONPATH": str(HERE)}
 
     def run(*line: str) -> subprocess.CompletedProcess[str]:

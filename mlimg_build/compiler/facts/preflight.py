@@ -10,7 +10,7 @@ from pathlib import Path
 from mlimg_build.compiler.facts.curated_files import read_reviewed
 from mlimg_build.compiler.facts.id_lists import lines_of
 from mlimg_build.compiler.facts.unsigned_rows import corrected_in
-from mlimg_build.errors import Place, Problem, SpecError, WordNetError
+from mlimg_build.errors import LISTED, Place, Problem, SpecError, WordNetError, first_problems, more_problems
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.wordnet import NounGraph, load
 
@@ -37,9 +37,9 @@ def load_wordnet(loaded: LoadedSpec) -> NounGraph:
 
 
 def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
-    """Raises `SpecError` with every id of the spec and its lists that the release lacks, and unreadable lists."""
+    """Raises `SpecError` with the ids of the spec and its lists that the release lacks, and unreadable lists."""
     unreadable: list[Problem] = []
-    problems = [
+    problems = first_problems(
         Problem(
             "unknown-synset",
             f"WordNet {graph.release} has no noun {wnid}",
@@ -48,7 +48,7 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
         )
         for place, wnid in _ids(loaded, unreadable)
         if wnid not in graph
-    ]
+    )
     problems += unreadable
     if problems:
         raise SpecError(problems)
@@ -63,28 +63,38 @@ def check_mapping(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:
 
 
 def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]:
-    """Return one error for every file or folder that the spec names and that does not exist, at its place.
+    """Return an error for each file or folder that the spec names and that does not exist, at its place.
 
-    With `lenient` it is a warning if the path comes from a variable that is not set.
+    Of very many, the first are returned and the number of the others. With `lenient` it is a warning if the path comes
+    from a variable that is not set.
     """
-    found, unsaid = [], loaded.document.defaulted
+    unsaid = loaded.document.defaulted
+    warnings: list[Problem] = []
+    errors: list[Problem] = []
+    more = 0
     for place, path, kind in file_paths(loaded):
         try:
             there = (kind != "file" and path.is_dir()) or (kind != "folder" and path.is_file())
-            what = f"is not a {kind}" if path.exists() else "does not exist"
+            what = "does not exist" if there or not path.exists() else f"is not a {kind}"
         except OSError as error:  # such as a name that is too long, a folder without permission
             there, what = False, f"cannot be looked at ({error.strerror})"
-        if not there:
-            found.append(
-                Problem(
-                    "path-missing",
-                    f"{kind} {what}: {path}",
-                    loaded.place(*place),
-                    hint=_hint(path) if place != MAPPING else _mapping_hint(loaded, path),
-                    severity="warning" if lenient and {place, place[:-1]} & unsaid else "error",
-                )
+        if there:
+            continue
+        mild = lenient and bool({place, place[:-1]} & unsaid)
+        found = warnings if mild else errors
+        if len(found) == LISTED:
+            more += not mild
+            continue
+        found.append(
+            Problem(
+                "path-missing",
+                f"{kind} {what}: {path}",
+                loaded.place(*place),
+                hint=_hint(path) if place != MAPPING else _mapping_hint(loaded, path),
+                severity="warning" if mild else "error",
             )
-    return found
+        )
+    return [*warnings, *errors, *([more_problems(f"{more:,}")] if more else [])]
 
 
 def _mapping_hint(loaded: LoadedSpec, path: Path) -> str:

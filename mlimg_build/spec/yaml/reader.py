@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import yaml
@@ -192,7 +193,7 @@ class _Walk:
         return _span(node, self.document.file, self.lines)
 
     def _problem(self, code: str, message: str, node: yaml.Node, hint: str) -> None:
-        self.document.problems.append(Problem(code, message, self.place(node), hint))
+        self.document.add_problem(code, message, partial(self.place, node), hint)
 
 
 def _span(node: yaml.Node, file: str, lines: list[str]) -> Place:

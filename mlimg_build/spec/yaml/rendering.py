@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 from mlimg_build.errors import Place, Problem
 
@@ -35,6 +36,7 @@ CODES = {
     "bad-include": "a category that is both included and excluded",
     "unknown-source": "a name that is no source's",
     "bare-variable": "(warning) `$NAME` in a path is not replaced",
+    "more-problems": "more than 100 problems: how many are not listed",
     "never-reached": "(warning) a setting for an epoch that the training does not have",
     "path-tilde": "(warning) `~` in a path is not replaced",
 }
@@ -88,9 +90,14 @@ def render(problem: Problem, text_of: Callable[[str], str | None], *, colour: bo
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=2)
+def _lines(text: str) -> list[str]:
+    return LINE_BREAK.split(text)
+
+
 def _source_line(place: Place, text: str | None) -> tuple[str, int, int] | None:
     """Return the line of the place cut to what fits, the columns before the underline, and its width."""
-    lines = LINE_BREAK.split(text) if text is not None else []
+    lines = _lines(text) if text is not None else []
     if not 1 <= place.line <= len(lines):
         return None
     line = _printable(lines[place.line - 1].removeprefix("\ufeff"))
