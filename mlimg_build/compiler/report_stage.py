@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlimg_build.atomic import explaining_full_disk, sync_file
+from mlimg_build.atomic import explaining_full_disk, process_umask, sync_file
 from mlimg_build.compiler.pipeline import interruptible
 from mlimg_build.compiler.plan.left_out import REASONS
 from mlimg_build.dataset import Dataset, Image, open_dataset
@@ -250,7 +250,7 @@ def _write(to: Path, text: str) -> None:
         try:
             with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
                 stream.write(text)
-            temporary.chmod(0o644)
+            temporary.chmod(0o666 & ~process_umask())  # mkstemp's 0600 would exclude all other readers
             sync_file(temporary)
             temporary.replace(to)
             sync_file(to.parent)

@@ -54,9 +54,7 @@ def explaining_start(seconds: float) -> Iterator[None]:
             hint = "the machine may be busy: take fewer workers, or raise `cluster.timeout_seconds` of the backend"
         else:
             message = f"the workers could not be started: {_words(cause)}"
-            hint = HINTS.get(
-                getattr(cause, "errno", None) or _thread_limit(cause), "see whether it can be mended"
-            )
+            hint = HINTS.get(getattr(cause, "errno", None) or _limit(cause), "see whether it can be mended")
         raise BackendError(Problem("workers-not-started", message, hint=f"{hint}; {INLINE}")) from error
 
 
@@ -96,5 +94,5 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _thread_limit(error: BaseException) -> int | None:
-    return errno.EAGAIN if "can't start new thread" in str(error) else None
+def _limit(error: BaseException) -> int:
+    return errno.EAGAIN if "can't start new thread" in str(error) else 0
