@@ -240,6 +240,9 @@ def _pruned(store: Store, kept: Needed | None, dry_run: bool) -> list[StagePrune
         if not dry_run:
             for entry, _ in spare:
                 store.remove(entry.path)
+        left = [
+            (entry, cost) for entry, cost in left if dry_run or not entry.path.exists()
+        ]  # a task may fill one
     gone: dict[str, list[Cost]] = {}
     for entry, cost in (*left, *spare):
         gone.setdefault(entry.stage, []).append(cost)
