@@ -13,7 +13,11 @@ __all__ = ["HeaderError", "HeaderStream", "require_few_records"]
 
 TYPE = slice(156, 157)  # of a header: what the bytes behind it are
 PAX = (b"x", b"g", b"X")
-RECORD = re.compile(rb"([1-9][0-9]{0,6}) [^=\n]+=")
+LONG = (b"L", b"K")  # a long name, a long link
+RECORD = re.compile(rb"([1-9][0-9]{0,6}) ([^=\n]+)=")
+NUMBERS = (b"atime", b"ctime", b"mtime", b"uid", b"gid", b"size")  # records that tarfile takes for numbers
+SPARSE = b"GNU.sparse."
+DIGITS = 8 << 10  # most digits in a row: tarfile's search for hdrcharset begins anew at each of them
 MOST_KEPT = 1000  # records that hold for all members, which tarfile copies for each
 
 
@@ -27,7 +31,7 @@ class HeaderStream:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._left = TAR_HEADER
-        self._pax = False
+        self._behind = b""  # the type of the header whose bytes come next
 
     def begin(self) -> None:
         """Allow `TAR_HEADER` bytes for the next member."""
@@ -39,14 +43,15 @@ class HeaderStream:
             raise HeaderError(f"the headers of a member have more than {TAR_HEADER:,} bytes")
         self._left -= size
         data = self._stream.read(size)
-        if self._pax:
+        if self._behind in PAX:
             _require_records(data)
-        self._pax = not self._pax and size == BLOCKSIZE and data[TYPE] in PAX
+        is_header = not self._behind and size == BLOCKSIZE and data[TYPE] in PAX + LONG
+        self._behind = data[TYPE] if is_header else b""
         return data
 
     def seek(self, position: int) -> int:
         """Move to a position."""
-        self._pax = False
+        self._behind = b""
         return self._stream.seek(position)
 
     def tell(self) -> int:
@@ -70,6 +75,12 @@ def _require_records(data: bytes) -> None:
         stop = at + int(found[1]) if found else 0
         if found is None or stop <= found.end() or data[stop - 1 : stop] != b"\n":
             raise HeaderError("a pax header is not made of records")
+        if found[2] in NUMBERS or found[2].startswith(SPARSE):
+            _require_few_digits(data[found.end() : stop], ID)
         at = stop
-    if any(len(digits) > ID for digits in re.findall(rb"\d+", data)):
-        raise HeaderError(f"a pax header holds a number of more than {ID:,} digits")
+    _require_few_digits(data, DIGITS)
+
+
+def _require_few_digits(data: bytes, most: int) -> None:
+    if any(len(digits) > most for digits in re.findall(rb"\d+", data)):
+        raise HeaderError(f"a pax header holds a number of more than {most:,} digits")

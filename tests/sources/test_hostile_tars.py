@@ -100,6 +100,16 @@ HOSTILE = {  # what lies between two images: the names that are left beside a.jp
     "records that overlap": (pax(b"2 " * 250_000 + b"=\n") + image(), [], ["tar-cut"]),
     "a record without an end": (pax(b"99 path=b.jpg\n") + image(), [], ["tar-cut"]),
     "a record without a length": (pax(b"path=b.jpg\n") + image(), [], ["tar-cut"]),
+    "an attribute of 8,000 digits": (
+        pax(record("SCHILY.xattr.user.key", b"1" * 8_000)) + image(),
+        ["b.jpg", "z.jpg"],
+        [],
+    ),
+    "a sparse map of 5,000 digits": (
+        pax(record("GNU.sparse.size", b"3"), record("GNU.sparse.offset", b"9" * 5000)) + image(),
+        [],
+        ["tar-cut"],
+    ),
     "half a million digits": (pax(record("comment", b"1" * 500_000)) + image(), [], ["tar-cut"]),
     "numbers that are words": (
         pax(record("mtime", b"yesterday"), record("uid", b"-"), record("gid", b"9" * 40)) + image(),
@@ -170,3 +180,22 @@ def test_a_hostile_tar_that_begins_so_is_noted(tmp_path: Path) -> None:
             "x.tar: the headers of a member have more than 1,048,576 bytes at its beginning, after 0 images"
         ]
     }
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("length", [157, 200, 511, 512, 600])
+@pytest.mark.parametrize("letter", ["x", "g", "X", "L", "K", "S"])
+def test_a_long_name_is_no_header_whatever_its_letters(
+    tmp_path: Path, form: int, length: int, letter: str
+) -> None:
+    names = ["0.jpg", "b" * 156 + letter + "c" * (length - 157) + ".jpg", "1.jpg"]
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+        linked = tarfile.TarInfo("2.jpg")
+        linked.type, linked.linkname = tarfile.LNKTYPE, names[1]
+        tar.addfile(linked)
+        tar.addfile(tarfile.TarInfo("3.jpg"))
+    notes = Notes()
+    found = [member.name for member in members(tmp_path / "a.tar", notes)]
+    assert (found, dict(notes.counts)) == ([*names, "2.jpg", "3.jpg"], {})
