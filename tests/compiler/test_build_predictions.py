@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from mlimg_build.compiler.facts.predictions import read_predictions
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.errors import Place, SpecError
+from mlimg_build.sources.lists import parquet_batches
 from mlimg_build.spec import load_spec
+from mlimg_build.training.predict.outputs import LABELS
 from tests.support.photographs import crops
 
 DOG, CAT = "n02084071", "n02121620"
@@ -121,3 +124,56 @@ def test_two_sources_over_one_folder_have_its_predictions_both(two_sources: Path
     (two_sources / "x.yaml").write_text(spec)
     pq.write_table(label_table([f"{i}.jpg" for i in range(8)], COLLAR), two_sources / "seen.parquet")
     assert pairs(two_sources) >= {CAT, DOG}
+
+
+@pytest.mark.parametrize("nested", [None, 32 << 20])
+def test_predictions_of_many_categories_are_read_as_predict_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: int | None
+) -> None:
+    if nested:  # the texts of the lists are then read as codes
+        monkeypatch.setattr(parquet_batches, "NESTED", nested)
+    images, of_each, categories = 4096, 20, 11_166
+    kind = np.random.default_rng(0).integers(0, categories, images * of_each)
+    wnids = pa.array([f"n{i:08d}" for i in range(categories)])
+    names = pa.array([f"category name {i}" for i in range(categories)])
+    scores = pa.array(np.where(kind % 2, 0.5, 0.1), pa.float32())
+    label = pa.StructArray.from_arrays(
+        [wnids.take(pa.array(kind)), names.take(pa.array(kind)), scores], ["wnid", "name", "score"]
+    )
+    lists = pa.ListArray.from_arrays(pa.array(np.arange(images + 1) * of_each, pa.int32()), label)
+    image = [f"{i}.jpg" for i in range(images)]
+    told = [pa.array(["ok"] * images), pa.array([""] * images)]
+    table = pa.Table.from_arrays([pa.array(image), *told, lists], schema=LABELS)
+    pq.write_table(table, tmp_path / "p.parquet")
+    found = read_predictions(tmp_path / "p.parquet", tuple(wnids.to_pylist()), 0.3, PLACE)
+    rows = np.repeat(np.arange(images), of_each)[kind % 2 == 1]
+    expected = {(f"{row}.jpg", int(code)) for row, code in zip(rows, kind[kind % 2 == 1], strict=True)}
+    assert {(row["image"], row["category"]) for row in found.to_pylist() if row["category"] >= 0} == expected
+
+
+def test_a_long_text_in_all_predictions_is_not_copied(tmp_path: Path) -> None:
+    code = pa.array(np.zeros(8000, np.int32))
+    long, wnid = "N" * 500_000, pa.array(np.arange(8000, dtype=np.int32) % 2)
+    label = pa.StructArray.from_arrays(
+        [
+            pa.DictionaryArray.from_arrays(wnid, [DOG, long]),
+            pa.DictionaryArray.from_arrays(code, [long]),
+            pa.array(np.ones(8000, np.float32)),
+        ],
+        ["wnid", "name", "score"],
+    )
+    lists = pa.ListArray.from_arrays(pa.array(np.arange(4001) * 2, pa.int32()), label)
+    path = tmp_path / "p.parquet"
+    pq.write_table(pa.table({"image": [f"{i}.jpg" for i in range(4000)], "labels": lists}), path)
+    pool = pa.default_memory_pool()
+    before = max(pool.max_memory(), pool.bytes_allocated() + (1 << 30))
+    found = read_predictions(path, (CAT, DOG), 0.9, PLACE)
+    assert found.column("category").to_pylist() == [1] * 4000
+    assert pool.max_memory() <= before
+
+
+def test_predictions_that_need_much_memory_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_batches, "NESTED", 10)
+    with pytest.raises(SpecError, match="it needs more memory than is given to it: row group 0: ") as caught:
+        seen(tmp_path / "p.parquet", [0.9], pa.float32())
+    assert caught.value.problems[0].hint.startswith("write smaller row groups or pages; ")

@@ -65,9 +65,9 @@ def test_the_headers_of_all_pages_are_followed(tmp_path: Path, written: dict[str
     for group in range(metadata.num_row_groups):
         for number in range(metadata.num_columns):
             column = metadata.row_group(group).column(number)
-            pages = column_pages(descriptor, column)
+            pages = column_pages(descriptor, column, metadata.schema.column(number))
             assert pages.values.sum() == column.num_values
-            assert 0 < pages.sizes.sum() + pages.dictionary <= column.total_uncompressed_size
+            assert 0 < pages.largest <= column.total_uncompressed_size
             assert bool(pages.dictionary) == column.has_dictionary_page
     os.close(descriptor)
 
@@ -81,17 +81,125 @@ def test_the_headers_of_all_pages_are_followed(tmp_path: Path, written: dict[str
 def test_the_most_that_a_batch_holds_is_that_of_its_pages(
     sizes: list[tuple[int, int, bool, bool]], rows: int
 ) -> None:
-    columns = [np.array([one[i] for one in sizes], kind) for i, kind in enumerate((int, int, bool, bool))]
-    pages = ColumnPages(*columns, dictionary=0)
+    size, values, coded, shared = (
+        np.array([one[i] for one in sizes], kind) for i, kind in enumerate((int, int, bool, bool))
+    )
+    pages = ColumnPages(np.where(shared, size * values, size), values, coded, size, 0, 0, False)
     held: dict[int, int] = {}
     start = 0
-    for size, values, coded, shared in sizes:
-        for window in range(start // rows, (start + values - 1) // rows + 1):
-            held[window] = held.get(window, 0) + (
-                0 if coded else size * min(values, rows) if shared else size
-            )
-        start += values
+    for each, count, in_dictionary, has_shared in sizes:
+        for window in range(start // rows, (start + count - 1) // rows + 1):
+            most = each * min(count, rows) if has_shared else each
+            held[window] = held.get(window, 0) + (0 if in_dictionary else most)
+        start += count
     assert pages.most_in(rows) == max(held.values(), default=0)
+
+
+def read(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows of the images and labels of a file, and how many batches they come in."""
+    found = list(bounded_batches(path, ["image", "labels"]))
+    return [row for batch in found for row in batch.to_pylist()], len(found)
+
+
+def test_a_long_value_among_coded_and_plain_pages_costs_no_other_row(tmp_path: Path) -> None:
+    rare = [f"rare {i}" for i in range(3000)]
+    labels = [["x" * 20_000, rare[i], f"tag {i % 50}"] for i in range(3000)]
+    whole = pa.table({"image": [f"{i}.jpg" for i in range(3000)], "labels": labels})
+    path = tmp_path / "t.parquet"
+    parquet.write_table(
+        whole, path, dictionary_pagesize_limit=30_000, data_page_size=4000, write_batch_size=9
+    )
+    with path.open("rb") as stream:
+        metadata = parquet.read_metadata(path)
+        pages = column_pages(stream.fileno(), metadata.row_group(0).column(1), metadata.schema.column(1))
+    assert pages.coded.any()
+    assert not pages.coded.all()
+    assert read(path) == (whole.to_pylist(), 1)
+
+
+def test_lists_of_a_long_text_in_coded_and_plain_pages_are_read_as_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_batches, "NESTED", 12 << 20)
+    labels = [["x" * 2000, f"rare {i}"] for i in range(3000)]
+    whole = pa.table({"image": [f"{i}.jpg" for i in range(3000)], "labels": labels})
+    path = tmp_path / "t.parquet"
+    parquet.write_table(whole, path, dictionary_pagesize_limit=9000, data_page_size=4000, write_batch_size=9)
+    batches = list(bounded_batches(path, ["image", "labels"]))
+    assert pa.types.is_dictionary(batches[0].schema.field("labels").type.value_type)
+    assert [row for batch in batches for row in batch.to_pylist()] == whole.to_pylist()
+
+
+def test_lists_of_texts_that_share_their_beginnings_are_read(tmp_path: Path) -> None:
+    labels = [[f"/m/{i:05x}"] * (i % 7) for i in range(40_000)]
+    whole = pa.table({"image": [f"train/{i:08x}.jpg" for i in range(40_000)], "labels": labels})
+    encoding = {"image": "DELTA_BYTE_ARRAY", "labels.list.element": "DELTA_BYTE_ARRAY"}
+    for version in ("1.0", "2.0"):
+        path = tmp_path / f"{version}.parquet"
+        parquet.write_table(
+            whole, path, use_dictionary=False, column_encoding=encoding, data_page_version=version
+        )
+        assert read(path) == (whole.to_pylist(), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.one_of(st.none(), st.text("ab", max_size=300)), max_size=400),
+    version=st.sampled_from(["1.0", "2.0"]),
+    compression=st.sampled_from(["none", "snappy", "zstd", "gzip", "lz4", "brotli"]),
+    listed=st.booleans(),
+)
+def test_texts_that_share_their_beginnings_are_measured(
+    texts: list[str | None],
+    version: str,
+    compression: str,
+    listed: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("shared") / "t.parquet"
+    column = pa.array([texts[i : i + 3] for i in range(0, len(texts), 3)] if listed else texts)
+    kind = pa.list_(pa.string()) if listed else pa.string()
+    parquet.write_table(
+        pa.table({"a": column.cast(kind)}),
+        path,
+        use_dictionary=False,
+        column_encoding="DELTA_BYTE_ARRAY",
+        data_page_version=version,
+        compression=compression,
+    )
+    metadata = parquet.read_metadata(path)
+    if not metadata.num_row_groups:
+        return
+    with path.open("rb") as stream:
+        pages = column_pages(stream.fileno(), metadata.row_group(0).column(0), metadata.schema.column(0))
+    sizes = [len(text) for text in texts if text is not None]
+    assert (pages.sizes.sum(), pages.longest.max(initial=0)) == (sum(sizes), max(sizes, default=0))
+
+
+def test_a_page_of_more_than_a_batch_may_take_is_read_in_large_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_batches, "WINDOW", 100_000)
+    whole = pa.table({"image": [f"{i:0100}.jpg" for i in range(3000)], "labels": ["dog"] * 3000})
+    path = tmp_path / "t.parquet"
+    parquet.write_table(whole, path, use_dictionary=False, data_page_size=1 << 30, write_batch_size=3000)
+    assert read(path) == (whole.to_pylist(), 1)
+
+
+def test_small_row_groups_come_in_large_batches(tmp_path: Path) -> None:
+    rows = [{"image": f"{i:040}.jpg", "labels": [f"tag {i}"]} for i in range(60_000)]
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=1000)
+    assert read(path) == (rows, 1)
+
+
+def test_many_numbers_in_lists_take_what_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_batches, "NESTED", 13 * 60_000)
+    scores = pa.array(np.linspace(0, 1, 60_000).reshape(1000, 60).tolist(), pa.list_(pa.float32()))
+    whole = pa.table({"image": [f"{i}.jpg" for i in range(1000)], "labels": scores})
+    for dictionary in (True, False):
+        parquet.write_table(whole, tmp_path / "t.parquet", use_dictionary=dictionary)
+        assert read(tmp_path / "t.parquet")[0] == whole.to_pylist()
 
 
 @settings(max_examples=150, deadline=None)

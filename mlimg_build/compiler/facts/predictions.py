@@ -16,9 +16,9 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.labels import at_least
 from mlimg_build.sources.image_paths import composed_column
-from mlimg_build.sources.lists.parquet_batches import bounded_batches
+from mlimg_build.sources.lists.parquet_batches import TooLargeError, bounded_batches
 from mlimg_build.sources.lists.text_sizes import text_sizes
-from mlimg_build.text_limits import CELL
+from mlimg_build.text_limits import CELL, NAME
 
 __all__ = ["Predicted", "of_catalog", "of_images", "read_predictions", "refuse_strangers_only"]
 
@@ -50,6 +50,9 @@ def read_predictions(path: Path, wnids: tuple[str, ...], min_score: float, place
             rows.append(np.concatenate([row[seen], nothing]) + first)
             categories.append(np.concatenate([category[seen], np.full(len(nothing), -1)]).astype(np.int32))
             first += len(image)
+    except TooLargeError as error:
+        message = f": it needs more memory than is given to it: {error}"
+        raise _unreadable(path, message, place, "write smaller row groups or pages; ") from error
     except (
         OSError,
         ValueError,
@@ -86,21 +89,16 @@ def _flat(
     if len(long):
         row = first + int(long[0]) + 1
         raise _unreadable(path, f": the image of row {row} has more than {CELL:,} bytes", place)
-    schema = _schema(batch.schema.field("labels").type.value_type.field("score").type)
-    table = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
-    whole = pa.concat_tables([table, schema.empty_table()]).combine_chunks()
-    image, labels = (pa.concat_arrays(whole[name].chunks) for name in schema.names)
-    flat = pc.list_flatten(labels)
-    score = pc.fill_null(pc.struct_field(flat, "score"), 0.0).to_numpy(zero_copy_only=False)
-    row = pc.list_parent_indices(labels).to_numpy()
-    return pc.fill_null(image, ""), row, pc.struct_field(flat, "wnid"), score
-
-
-def _schema(score: pa.DataType) -> pa.Schema:
-    """Return the schema of predictions; 32-bit scores stay so, because `at_least` needs their precision."""
-    kind = score if pa.types.is_float32(score) else pa.float64()
-    label = pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", kind)])
-    return pa.schema([("image", pa.string()), ("labels", pa.list_(label))])
+    image, labels = (batch.column(name) for name in ("image", "labels"))
+    row, flat = pc.list_parent_indices(labels).to_numpy(), pc.list_flatten(labels)
+    wnid, score = (pc.struct_field(flat, name) for name in ("wnid", "score"))
+    if len(wnid) and not pa.types.is_null(wnid.type):
+        short = text_sizes(wnid) <= NAME  # no category has a longer one
+        if not short.all():
+            wnid = pc.if_else(pa.array(short), wnid, None)
+    kind = pa.float32() if pa.types.is_float32(score.type) else pa.float64()  # `at_least` needs the precision
+    scores = pc.fill_null(score.cast(kind), 0.0).to_numpy(zero_copy_only=False)
+    return pc.fill_null(image.cast(pa.string()), ""), row, wnid.cast(pa.string()), scores
 
 
 def _unreadable(path: Path, why: str, place: Place, hint: str = "") -> SpecError:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.lists.delimited import missing_columns
 from mlimg_build.sources.lists.line_blocks import is_utf8, require_file, unreadable
-from mlimg_build.sources.lists.parquet_batches import bounded_batches
+from mlimg_build.sources.lists.parquet_batches import TooLargeError, bounded_batches
 from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.text_limits import CELL
@@ -66,6 +66,13 @@ def read_parquet(
                 good = _whole_text(cells, at, path.name, notes)
                 text = pa.record_batch(cells, names=list(columns))
                 yield (text, at) if good.all() else (text.filter(pa.array(good)), at[good])
+    except TooLargeError as error:
+        raise unreadable(
+            path,
+            what,
+            f"it needs more memory than is given to it: {error}",
+            "write smaller row groups or pages",
+        ) from error
     except ValueError as error:  # pyarrow's ArrowInvalid is one, too
         raise unreadable(path, what, f"not a Parquet file in order: {error}", "write it again") from error
     except (pa.ArrowException, OSError, MemoryError) as error:
@@ -79,15 +86,16 @@ def _short(
     good = np.ones(len(batch), bool)
     for name, most in limits.items():
         good &= within(batch.column(name), most, f"the cell of {name}", numbers, file, notes)
-    if not good.all():
-        stored = [column.cast(_without_views(column.type)) for column in batch.columns]
-        batch = pa.record_batch(stored, names=batch.schema.names).filter(pa.array(good))
-        numbers = numbers[good]
     total = np.zeros(len(batch), np.int64)
     for name in limits:
         total += text_sizes(batch.column(name))
-    for part in pieces(total, PIECE):
-        yield batch.slice(part.start, part.stop - part.start), numbers[part]
+    for piece in pieces(np.where(good, total, 0), PIECE):
+        part, at, keep = batch.slice(piece.start, piece.stop - piece.start), numbers[piece], good[piece]
+        if keep.all():
+            yield part, at
+        elif keep.any():
+            stored = [column.cast(_without_views(column.type)) for column in part.columns]
+            yield pa.record_batch(stored, names=batch.schema.names).filter(pa.array(keep)), at[keep]
 
 
 def _without_views(kind: pa.DataType) -> pa.DataType:

@@ -9,39 +9,61 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-__all__ = ["PAGE", "ColumnPages", "column_pages"]
+from mlimg_build.sources.lists.parquet_prefixes import text_total
 
-PAGE = 128 << 20  # most bytes of an unpacked page; DuckDB's may have 100 MB, those of others 1 MiB
+__all__ = ["PAGE", "ColumnPages", "TooLargeError", "column_pages"]
+
+PAGE = (
+    512 << 20
+)  # most bytes of an unpacked page: pyarrow's have 1 MiB, fastparquet's all rows of a row group
 PAGES = 1 << 20  # most pages of a column in a row group
 HEADERS = (256, 4 << 10, 1 << 20)  # bytes that are read for the header of a page, more if it is longer
 DEEPEST = 16  # levels of structs in a header
 DATA, DICTIONARY, DATA_V2 = 0, 2, 3  # PageType
-CODED = (2, 8)  # Encoding: PLAIN_DICTIONARY, RLE_DICTIONARY
-DELTA_BYTE_ARRAY = 7  # values share their beginnings, so one page may hold far more text than it has bytes
+PLAIN, RLE, DELTA_BYTE_ARRAY = 0, 3, 7  # Encoding
+CODED = (2, 8)  # PLAIN_DICTIONARY, RLE_DICTIONARY
+CODECS = {"LZ4": "lz4_raw"}  # pyarrow's names of codecs where Parquet has others
+LENGTH = 4  # bytes of the length of levels
+
+
+class TooLargeError(ValueError):
+    """A page or a row group needs more memory than is given to it."""
+
+
+class _Page(NamedTuple):
+    """A header, where the bytes of its page begin in the file, and how many they are."""
+
+    header: dict[int, Any]
+    at: int
+    packed: int
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnPages:
-    """The data pages of a column in a row group: bytes when unpacked, values, and which have codes of the dictionary.
+    """The data pages of a column in a row group: bytes of their values, values, and which have codes of the dictionary.
 
-    A value is a row if the column is flat. `dictionary` is the size of the dictionary's page, 0 without one. The texts
-    of a `shared` page may each have as many bytes as the page.
+    A value is a row if the column is flat. `longest` is the most bytes that one text of a page may have, `largest` the
+    bytes of the largest page when it is unpacked, `dictionary` those of the dictionary's page, 0 without one. Texts can
+    be read as codes if the column is `codable`: pyarrow makes codes of texts in plain pages, but of no others.
     """
 
     sizes: npt.NDArray[np.int64]
     values: npt.NDArray[np.int64]
     coded: npt.NDArray[np.bool_]
-    shared: npt.NDArray[np.bool_]
+    longest: npt.NDArray[np.int64]
+    largest: int
     dictionary: int
+    codable: bool
 
     def most_in(self, rows: int) -> int:
         """Return the most bytes that a flat column's pages without codes hold of `rows` rows from a multiple of it."""
-        sizes = np.where(self.shared, np.minimum(self.values, rows) * self.sizes, self.sizes)
+        sizes = np.minimum(self.sizes, np.minimum(self.values, rows) * self.longest)
         total = np.append(0, np.cumsum(np.where(self.coded, 0, sizes)))
         stops = np.cumsum(self.values)
         starts = np.arange(0, int(stops[-1]) if len(stops) else 0, rows)
@@ -52,48 +74,88 @@ class ColumnPages:
 
     def whole(self) -> int:
         """Return the bytes that all pages without codes hold."""
-        sizes = np.where(self.shared, self.values * self.sizes, self.sizes)
-        return int(sizes[~self.coded].sum())
+        return int(self.sizes[~self.coded].sum())
+
+    def copies(self) -> int:
+        """Return how many values are codes of the dictionary."""
+        return int(self.values[self.coded].sum())
 
 
-def column_pages(descriptor: int, column: Any) -> ColumnPages:
-    """Return the pages of a column (`pyarrow.parquet.ColumnChunkMetaData`) in an open file.
+def column_pages(descriptor: int, column: Any, leaf: Any) -> ColumnPages:
+    """Return the pages of a column (`pyarrow.parquet.ColumnChunkMetaData`, its `ColumnSchema`) in an open file.
 
     Raises:
-        ValueError: if the headers cannot be followed, or a page takes more than `PAGE` bytes.
+        TooLargeError: if a page takes more than `PAGE` bytes, or there are more than `PAGES`.
+        ValueError: if the headers cannot be followed.
         OSError: if the file cannot be read.
     """
-    dictionary = 0
-    found: list[tuple[int, int, bool, bool]] = []
-    for header in _headers(descriptor, column):
-        size = _number(header, 2)
+    dictionary = largest = 0
+    codable = True
+    found: list[tuple[int, int, bool, int]] = []
+    for page in _pages(descriptor, column):
+        size = _number(page.header, 2)
+        largest = max(largest, size)
         if size > PAGE:
-            raise ValueError(
-                f"a page takes {size:,} bytes when it is unpacked, and {PAGE:,} are read at most"
+            raise TooLargeError(
+                f"a page takes {size:,} bytes when it is unpacked, and at most {PAGE:,} are read"
             )
-        kind = _number(header, 1)
+        kind = _number(page.header, 1)
         if kind == DICTIONARY:
             dictionary = max(dictionary, size, 1)
             continue
-        data = header.get(5 if kind == DATA else 8)
+        data = page.header.get(5 if kind == DATA else 8)
         if not isinstance(data, dict):
             raise ValueError("a page has no header of its kind")
-        encoding = _number(data, 2 if kind == DATA else 4)
-        found.append((size, _number(data, 1), encoding in CODED, encoding == DELTA_BYTE_ARRAY))
+        values, encoding = _number(data, 1), _number(data, 2 if kind == DATA else 4)
+        total, longest = size, size
+        if encoding == DELTA_BYTE_ARRAY:  # texts share their beginnings: a page holds more than it has bytes
+            total, longest = _shared(descriptor, page, kind, data, column, leaf) or (values * size, size)
+        found.append((total, values, encoding in CODED, longest))
+        codable &= encoding in (*CODED, PLAIN)
         if len(found) > PAGES:
-            raise ValueError(f"a column has more than {PAGES:,} pages in a row group")
-    sizes, values, coded, shared = zip(*found, strict=True) if found else ((), (), (), ())
+            raise TooLargeError(f"it has more than {PAGES:,} pages in a row group")
+    sizes, numbers, coded, most = zip(*found, strict=True) if found else ((), (), (), ())
     return ColumnPages(
         np.array(sizes, np.int64),
-        np.array(values, np.int64),
+        np.array(numbers, np.int64),
         np.array(coded, bool),
-        np.array(shared, bool),
+        np.array(most, np.int64),
+        largest,
         dictionary,
+        codable and dictionary > 0,
     )
 
 
-def _headers(descriptor: int, column: Any) -> Iterator[dict[int, Any]]:
-    """Yield the headers of the dictionary's page and the data pages, up to the column's number of values."""
+def _shared(
+    descriptor: int, page: _Page, kind: int, data: dict[int, Any], column: Any, leaf: Any
+) -> tuple[int, int] | None:
+    """Return the bytes of all texts and of the longest in a page of DELTA_BYTE_ARRAY; None if they are not found."""
+    levels = (leaf.max_repetition_level, leaf.max_definition_level)
+    size = _number(page.header, 2)
+    raw: bytes | memoryview = os.pread(descriptor, page.packed, page.at)
+    packed = column.compression != "UNCOMPRESSED"
+    try:
+        if kind == DATA_V2:
+            before = _number(data, 5) + _number(data, 6)
+            raw, size, levels = raw[before:], size - before, (0, 0)
+            packed &= data.get(7, True)
+        elif (levels[1] and data.get(3) != RLE) or (levels[0] and data.get(4) != RLE):
+            return None
+        if packed:
+            raw = memoryview(
+                pa.decompress(raw, size, CODECS.get(column.compression, column.compression.lower()))
+            )
+        at = 0
+        for level in levels:
+            if level:
+                at += LENGTH + int.from_bytes(raw[at : at + LENGTH], "little")
+        return text_total(raw[at:])
+    except (ValueError, LookupError, OSError, pa.ArrowException):
+        return None
+
+
+def _pages(descriptor: int, column: Any) -> Iterator[_Page]:
+    """Yield the dictionary's page and the data pages, up to the column's number of values."""
     at, first = int(column.data_page_offset), column.dictionary_page_offset
     if column.has_dictionary_page and first is not None and 0 < first < at:
         at = int(first)
@@ -101,13 +163,13 @@ def _headers(descriptor: int, column: Any) -> Iterator[dict[int, Any]]:
     values, wanted = 0, int(column.num_values)
     while at < stop and values < wanted:
         header, length = _header(descriptor, at)
-        size = _number(header, 3)
-        at += length + size
+        page = _Page(header, at + length, _number(header, 3))
+        at = page.at + page.packed
         kind = _number(header, 1)
         if kind in (DATA, DATA_V2):
             values += _number(header.get(5 if kind == DATA else 8, {}), 1)
         if kind in (DATA, DICTIONARY, DATA_V2):
-            yield header
+            yield page
 
 
 def _header(descriptor: int, at: int) -> tuple[dict[int, Any], int]:

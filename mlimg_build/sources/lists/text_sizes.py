@@ -14,6 +14,7 @@ from mlimg_build.sources.protocol import Notes
 __all__ = ["pieces", "text_sizes", "within"]
 
 NUMBER = 4
+BLOCK = 1 << 20  # values of lists that are measured at a time
 TEXTS = (
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary),
     pa.types.is_fixed_size_binary,
@@ -32,11 +33,7 @@ def text_sizes(column: pa.Array) -> npt.NDArray[np.int64]:
     """
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        inner = np.append(0, np.cumsum(text_sizes(pc.list_flatten(column)) + 1))
-        length = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-        stop = np.cumsum(length)
-        listed: npt.NDArray[np.int64] = inner[stop] - inner[stop - length]
-        return listed
+        return _sums(column)
     if pa.types.is_dictionary(kind):
         if not len(column.dictionary):
             return np.zeros(len(column), np.int64)
@@ -51,6 +48,22 @@ def text_sizes(column: pa.Array) -> npt.NDArray[np.int64]:
     sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
     found: npt.NDArray[np.int64] = sizes.astype(np.int64, copy=False)
     return found
+
+
+def _sums(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the bytes of the values of each list, one more for each; the values are looked at in blocks."""
+    values = pc.list_flatten(column)
+    stops = np.cumsum(
+        pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False), dtype=np.int64
+    )
+    sums = np.zeros(len(column), np.int64)
+    for start in range(0, len(values), BLOCK):
+        inner = np.append(0, np.cumsum(text_sizes(values.slice(start, BLOCK)) + 1))
+        first = int(np.searchsorted(stops, start, side="right"))
+        last = int(np.searchsorted(stops, start + len(inner) - 1, side="left")) + 1
+        bounds = np.clip(np.append(start, stops[first:last]) - start, 0, len(inner) - 1)
+        sums[first:last] += np.diff(inner[bounds])
+    return sums
 
 
 def within(
