@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-gpu test-lower-bounds bench bench-labels bench-lists lint format clean
+.PHONY: quickstart test test-slow test-gpu test-lower-bounds fuzz bench bench-labels bench-lists lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,11 @@ test-lower-bounds:  ## the core tests with the lowest versions that pyproject.to
 	.venv-lower/bin/python -m pip install --quiet --constraint .venv-lower/constraints.txt --editable '.[examples,tests]'
 	.venv-lower/bin/python -m pytest -n auto --dist loadfile -m "not slow and not gpu" tests/cli tests/compiler \
 		tests/dataset tests/images tests/labels tests/situations tests/sources tests/spec tests/wordnet
+
+FUZZ_SECONDS ?= 600
+
+fuzz: $(STAMP)  ## inputs nearly in order for everything that reads what others wrote, ten minutes or FUZZ_SECONDS=…
+	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
 
 test-gpu: $(STAMP)  ## the tests that need a CUDA device
 	$(BIN)/pytest -m gpu

@@ -52,6 +52,10 @@ __all__ = [
 LISTED = 100  # problems of one kind that are listed; a person mends some and asks again
 
 
+LONGEST = 1 << 16  # characters of a message or a hint, both of which may quote what a file says
+LONGEST_LINE = 4000
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A position in a text file: `line` and `column` count from 1, `width` is the length to underline."""
@@ -67,13 +71,20 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: a stable code, one sentence without a full stop, where, and what to do about it."""
+    """One thing that is wrong: a stable code, one sentence without a full stop, where, and what to do about it.
+
+    Of a long message or hint, and of each long line of them, only the beginning is kept.
+    """
 
     code: str
     message: str
     place: Place | None = None
     hint: str | None = None
     severity: Literal["error", "warning"] = "error"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", _cut(self.message))
+        object.__setattr__(self, "hint", self.hint and _cut(self.hint))
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
@@ -93,6 +104,22 @@ def more_problems(count: str, severity: Literal["error", "warning"] = "error") -
     """Return the problem that stands for those that are not listed."""
     hint = "mend the ones above, then look again"
     return Problem("more-problems", f"{count} more are not listed", hint=hint, severity=severity)
+
+
+def _cut(text: str) -> str:
+    """Return a text, or its beginning and how much more there is; so for each of its lines.
+
+    >>> _cut("why"), _cut("x" * 5000)[3990:]
+    ('why', 'xxxxxxxxxx… (1,000 characters more)')
+    """
+    if len(text) <= LONGEST_LINE:
+        return text
+    lines = [_beginning(line, LONGEST_LINE) for line in text.split("\n")]
+    return _beginning("\n".join(lines), LONGEST)
+
+
+def _beginning(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} characters more)"
 
 
 class MlimgError(Exception):

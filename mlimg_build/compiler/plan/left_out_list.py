@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlimg_build.compiler.plan.left_out import COLUMNS, REASONS
@@ -69,6 +70,6 @@ def _in_parquet(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
     try:
         with os.fdopen(open_regular(path), "rb") as stream:
             found = pq.read_table(stream, filters=[("image", "in", [*wanted])], schema=COLUMNS).to_pylist()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(Problem("list-unreadable", f"{path} cannot be read: {error}")) from error
     return dict(found[0]) if found else None

@@ -1,0 +1,203 @@
+"""Images: JPEG, PNG, GIF and WebP, as files, as what a network sees, and encoded anew."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from mlimg_build.images import ImageInfo, check, decode, decode_fully
+from mlimg_build.images.status import BadImage
+from tests.fuzz.door import Door
+
+__all__ = ["DOORS", "MOST_PIXELS", "see"]
+
+MOST_PIXELS = 4_000_000
+FORMATS = {"jpeg", "png", "gif", "webp"}
+
+
+def see(path: Path, most: int = MOST_PIXELS) -> ImageInfo:
+    """Everything that is done with an image; what one step accepts, the next ones accept."""
+    data = path.read_bytes()
+    info = decode_fully(data, most)
+    assert info.format in FORMATS
+    assert 0 < info.width * info.height <= most
+    assert 1 <= info.orientation <= 8
+    try:
+        stored = check(data, most, (32, 80))
+    except BadImage as error:
+        assert "side" in error.reason, error
+        return info
+    assert decode_fully(stored.data, most).format == "jpeg"
+    pixels = decode(data, trusted=True)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (info.height, info.width, 3), (pixels.shape, info)
+    small = decode(data, 16, trusted=True)
+    assert min(small.shape[:2]) >= min(16, *pixels.shape[:2])
+    return info
+
+
+@lru_cache(maxsize=1)
+def picture() -> Image.Image:
+    y, x = np.mgrid[0:40, 0:56]
+    noise = np.random.default_rng(7).integers(0, 40, (40, 56))
+    planes = [x * 4 + noise, y * 5, np.where((x - 28) ** 2 + (y - 20) ** 2 < 200, 230, 30) + noise // 4]
+    return Image.fromarray(np.stack(planes, axis=-1).clip(0, 255).astype(np.uint8))
+
+
+def saved(image: Image.Image, name: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, name, **options)
+    return stream.getvalue()
+
+
+def exif() -> bytes:
+    made = Image.Exif()
+    made[0x0112] = 6
+    return made.tobytes()
+
+
+def jpegs() -> list[bytes]:
+    image = picture()
+    return [
+        saved(image, "JPEG", quality=80, exif=exif()),
+        saved(image, "JPEG", progressive=True, subsampling=0),
+        saved(image.convert("L"), "JPEG", restart_marker_blocks=2),
+        saved(image.convert("CMYK"), "JPEG", comment=b"what"),
+        saved(image.resize((1, 1)), "JPEG", optimize=True),
+    ]
+
+
+def pngs() -> list[bytes]:
+    image = picture()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("a", "b", zip=True)
+    grey = np.asarray(image.convert("L")).astype(np.uint16) << 8
+    clear = image.convert("RGBA")
+    clear.putalpha(image.convert("L"))
+    return [
+        saved(image, "PNG", exif=exif(), pnginfo=text),
+        saved(image.convert("P"), "PNG", transparency=3),
+        saved(Image.fromarray(grey), "PNG"),
+        saved(clear, "PNG"),
+        saved(image.convert("1"), "PNG", bits=1),
+        saved(image.convert("LA"), "PNG"),
+        interlaced(),
+    ]
+
+
+def interlaced() -> bytes:
+    """Four pixels in Adam7's order, which Pillow does not write."""
+    rows = b"\0\x10" + b"\0\x20" + b"\0\x30\x40"
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 1)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, data) for name, data in parts)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def with_checksums(data: bytes) -> bytes:
+    """The PNG with each chunk's CRC made right, as far as chunks follow each other."""
+    made, at = bytearray(data), 8
+    while at + 12 <= len(made):
+        end = at + 12 + int.from_bytes(made[at : at + 4], "big")
+        if end > len(made):
+            break
+        made[end - 4 : end] = struct.pack(">I", zlib.crc32(bytes(made[at + 4 : end - 4])))
+        at = end
+    return bytes(made)
+
+
+def gifs() -> list[bytes]:
+    image, black = picture(), Image.new("RGB", (56, 40))
+    return [
+        saved(image, "GIF"),
+        saved(image.convert("P"), "GIF", transparency=2, interlace=1, comment=b"x" * 300),
+        saved(image, "GIF", save_all=True, append_images=[black], duration=50, loop=0, disposal=2),
+        saved(image.convert("L"), "GIF", interlace=0),
+    ]
+
+
+def webps() -> list[bytes]:
+    image, black = picture(), Image.new("RGB", (56, 40))
+    clear = image.convert("RGBA")
+    clear.putalpha(image.convert("L"))
+    return [
+        saved(image, "WEBP", quality=60),
+        saved(image, "WEBP", lossless=True, exif=exif()),
+        saved(clear, "WEBP", quality=60),
+        saved(image, "WEBP", save_all=True, append_images=[black], duration=50),
+        saved(image, "WEBP", icc_profile=b"no profile", xmp=b"<x/>"),
+    ]
+
+
+def with_length(data: bytes) -> bytes:
+    """The RIFF with the length that it has."""
+    return data[:4] + struct.pack("<I", max(0, len(data) - 8) & ~1) + data[8:]
+
+
+JPEG = tuple(
+    bytes([255, n]) for n in (0xC0, 0xC1, 0xC2, 0xC4, 0xC9, 0xCA, 0xCC, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE1)
+)
+JPEG += (
+    b"Exif\0\0MM\0*\0\0\0\x08",
+    b"Exif\0\0II*\0\xff\xff\xff\xff",
+    b"JFIF\0",
+    b"Adobe\0d\0\0\0\0\x03",
+    b"\xff\xd0",
+)
+PNG = (
+    b"IHDR",
+    b"PLTE",
+    b"tRNS",
+    b"IDAT",
+    b"IEND",
+    b"eXIf",
+    b"acTL",
+    b"fcTL",
+    b"fdAT",
+    b"zTXt",
+    b"iCCP",
+    b"gAMA",
+)
+GIF = (
+    b"\x21\xf9\x04",
+    b"\x2c",
+    b"\x3b",
+    b"\x21\xff\x0bNETSCAPE2.0",
+    b"GIF87a",
+    b"\x21\xfe",
+    b"\x87",
+    b"\xf7",
+)
+WEBP = (
+    b"VP8 ",
+    b"VP8L",
+    b"VP8X",
+    b"ALPH",
+    b"ANIM",
+    b"ANMF",
+    b"EXIF",
+    b"ICCP",
+    b"XMP ",
+    b"\x9d\x01\x2a",
+    b"\x2f",
+)
+
+DOORS = (
+    Door("jpeg", see, jpegs, ("input.jpg",), tokens=JPEG, suffixes=(".jpg", ".jpeg", ".jfif", ".jpe")),
+    Door("png", see, pngs, ("input.png",), repair=with_checksums, tokens=PNG, suffixes=(".png", ".apng")),
+    Door("gif", see, gifs, ("input.gif",), tokens=GIF, suffixes=(".gif",)),
+    Door("webp", see, webps, ("input.webp",), repair=with_length, tokens=WEBP, suffixes=(".webp",)),
+)
