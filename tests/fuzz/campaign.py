@@ -76,7 +76,7 @@ def _attended(name: str, seconds: float, number: int, folder: Path, found: Path)
         str(folder),
         str(found),
     ]
-    environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         current, since = folder / "current", time.monotonic()

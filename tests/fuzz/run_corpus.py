@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import argparse
 import binascii
+import json
 import os
+import select
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from tests.fuzz.door import Door, Flaw, input_of, judge
 from tests.fuzz.doors import DOORS
 
-__all__ = ["main", "tried"]
+__all__ = ["Try", "main", "tried"]
 
 LARGEST = 64 << 20  # bytes of a file
 PATIENCE = 60.0  # seconds of the clock that one file may take
+ENDS = (b"end", b"`", b"")  # of a file in uuencode
 SHOWN = 4  # outcomes in the table
 
 
@@ -39,54 +43,68 @@ def door_of(path: Path, below: str, chosen: dict[str, str]) -> str | None:
 
 
 def content(path: Path) -> bytes:
-    """The bytes of a file, decoded if it is one in uuencode."""
+    """The bytes of a file, decoded if it is one in uuencode; what stands before its `begin` is passed over."""
     data = path.read_bytes()
     if path.suffix != ".uu":
         return data
-    made = []
-    for line in data.splitlines()[1:]:
-        if line.strip() in (b"end", b"`", b""):
-            break
-        try:
-            made.append(binascii.a2b_uu(line))
-        except binascii.Error:  # trailing bytes of a lax encoder
-            made.append(binascii.a2b_uu(line[: (((line[0] - 32) & 63) * 4 + 5) // 3]))
-    return b"".join(made)
+    lines = iter(data.splitlines())
+    if not any(line.startswith(b"begin ") for line in lines):
+        return data
+    return b"".join(binascii.a2b_uu(line) for line in takewhile(lambda line: line.strip() not in ENDS, lines))
 
 
-def tried(door: Door, path: Path, file: str = "") -> str:
-    """How a file ends at a door: "value", a code, or "FLAW: …"; in a process of its own, as it may die or hang."""
-    with tempfile.TemporaryDirectory(prefix="mlimg-corpus-") as folder:
+class Try(NamedTuple):
+    """A file for a door, and the name that it is taken for at a door with several."""
+
+    door: Door
+    path: Path
+    file: str = ""
+
+
+def tried(tries: Sequence[Try]) -> Iterator[str]:
+    """How each file ends at its door: "value", a code, or "FLAW: …". A process that dies or hangs is a flaw, too."""
+    done = 0
+    while done < len(tries):
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
+            _each(tries[done:], writing)
+        os.close(writing)
+        for outcome in _answers(reading):
+            yield outcome
+            done += 1
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if done < len(tries):
+            name = tries[done].door.name
+            dead = signal.Signals(-code).name if code < 0 else f"exit {code}"
+            yield f"FLAW: {name}: " + (
+                f"no end in {PATIENCE:.0f} s" if dead == "SIGKILL" else f"died: {dead}"
+            )
+            done += 1
+
+
+def _each(tries: Sequence[Try], writing: int) -> NoReturn:
+    """Write the outcome of each file to a pipe, and end the process."""
+    with tempfile.TemporaryDirectory(prefix="mlimg-corpus-") as folder:
+        for door, path, file in tries:
             try:
                 data = content(path)
-                outcome = judge(door, Path(folder) / "room", input_of(door, file, data) if file else data)
-            except Flaw as flaw:
-                outcome = f"FLAW: {flaw}"
-            except BaseException as error:
-                outcome = f"FLAW: {error!r}"
-            os.write(writing, outcome.encode("utf-8", "replace")[:4000])
-            os._exit(0)
-        os.close(writing)
-        end = time.monotonic() + PATIENCE
-        while (done := os.waitpid(child, os.WNOHANG))[0] == 0:
-            if time.monotonic() > end:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                os.close(reading)
-                return f"FLAW: {door.name}: no end in {PATIENCE:.0f} s"
-            time.sleep(0.002)
-        with os.fdopen(reading, "rb") as stream:
-            said = stream.read().decode()
-    code = os.waitstatus_to_exitcode(done[1])
-    return (
-        said
-        if code == 0
-        else f"FLAW: {door.name}: died of {signal.Signals(-code).name if code < 0 else code}"
-    )
+                outcome = judge(door, Path(folder) / door.name, input_of(door, file, data) if file else data)
+            except Exception as error:
+                outcome = f"FLAW: {error if isinstance(error, Flaw) else repr(error)}"
+            os.write(writing, json.dumps(outcome[:4000]).encode() + b"\n")
+    os._exit(0)
+
+
+def _answers(reading: int) -> Iterator[str]:
+    """Yield the lines of a pipe until it ends, or nothing comes for too long."""
+    rest = b""
+    while select.select([reading], [], [], PATIENCE)[0] and (data := os.read(reading, 1 << 16)):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from map(json.loads, lines)
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -112,16 +130,15 @@ def main(arguments: list[str] | None = None) -> int:
         DOORS[one.partition(":")[0]].seeds()  # loads what the door needs, once for all files
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     flaws: list[str] = []
+    tries: list[tuple[str, Try]] = []
     for path in files(asked.folder):
-        below = path.relative_to(asked.folder).as_posix()
-        name = door_of(path, below, chosen)
-        if name is None or path.stat().st_size > LARGEST:
-            continue
-        outcome = tried(DOORS[name.partition(":")[0]], path, name.partition(":")[2])
+        name = door_of(path, path.relative_to(asked.folder).as_posix(), chosen)
+        if name is not None and path.stat().st_size <= LARGEST:
+            tries.append((name, Try(DOORS[name.partition(":")[0]], path, name.partition(":")[2])))
+    for (name, one), outcome in zip(tries, tried([one for _, one in tries]), strict=True):
         if outcome.startswith("FLAW"):
-            flaws.append(f"{below}: {outcome}")
-            outcome = "flaw"
-        outcomes[name][outcome] += 1
+            flaws.append(f"{one.path.relative_to(asked.folder)}: {outcome}")
+        outcomes[name]["flaw" if outcome.startswith("FLAW") else outcome] += 1
     project = asked.name or asked.folder.name
     print("| project | kind | files | values | errors by code | flaws |")
     print("| --- | --- | --- | --- | --- | --- |")

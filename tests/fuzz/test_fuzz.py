@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from mlimg_build.errors import Problem, SourceError
 from tests.fuzz import door as doors_rules
+from tests.fuzz import run_corpus
 from tests.fuzz.campaign import CORPUS, Tally, _add, kept, main, minimised
 from tests.fuzz.door import Door, Flaw, input_of, judge, known_codes
 from tests.fuzz.doors import DOORS
 from tests.fuzz.mutators import inputs
-from tests.fuzz.run_corpus import tried
 
 FUZZ_SECONDS = float(os.environ.get("FUZZ_SECONDS", "600"))
 QUICK, SLOW = 12, 2  # new inputs of a door, of a slow one
@@ -215,11 +215,43 @@ def test_a_process_that_dies_is_a_finding(tmp_path: Path) -> None:
     assert b"its last input" in {path.read_bytes() for path in (tmp_path / "found" / "png").iterdir()}
 
 
-def test_a_file_of_others_that_ends_the_process_is_a_finding(tmp_path: Path) -> None:
-    (tmp_path / "strange.bin").write_bytes(b"x")
+def test_a_file_of_others_that_ends_the_process_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_corpus, "PATIENCE", 1.0)
+    (tmp_path / "a.bin").write_bytes(b"x")
     dying = fake(lambda path: os.kill(os.getpid(), signal.SIGSEGV))
-    assert tried(dying, tmp_path / "strange.bin") == "FLAW: fake: died of SIGSEGV"
-    assert tried(fake(Path.read_bytes), tmp_path / "strange.bin") == "value"
+    waiting = fake(lambda path: os.read(os.pipe()[0], 1))
+    doors = (fake(Path.read_bytes), dying, fake(_raise), waiting, fake(Path.read_bytes))
+    *outcomes, last = run_corpus.tried([run_corpus.Try(door, tmp_path / "a.bin") for door in doors])
+    assert [one.split("\n")[0] for one in outcomes] == [
+        "value",
+        "FLAW: fake: died: SIGSEGV",
+        'FLAW: fake: KeyError at test_fuzz.py:_raise: raise KeyError("x")',
+        "FLAW: fake: no end in 1 s",
+    ]
+    assert last == "value"
+
+
+def test_files_of_others_make_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    png, half = DOORS["png"].seeds()[0], DOORS["png"].seeds()[0][:-30]
+    for name, data in {
+        "a.png": png,
+        "sub/b.PNG": half,
+        "c.gif": b"GIF89a",
+        "d.txt": b"",
+        "e.json": b"{",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    assert run_corpus.main([str(tmp_path), "--name", "ours"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert sorted(rows) == [
+        "| ours | gif | 1 | 0 | 1 `truncated` | 0 |",
+        "| ours | png | 2 | 1 | 1 `truncated` | 0 |",
+    ]
+    assert run_corpus.main([str(tmp_path), "open-images:nesting.json=*.json"]) == 0
+    assert "| open-images:nesting.json | 1 | 0 | 1 `nesting-unreadable` | 0 |" in capsys.readouterr().out
 
 
 def test_a_campaign_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

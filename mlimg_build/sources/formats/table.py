@@ -74,7 +74,12 @@ class Table:
         given = [columns.image, columns.labels, columns.confidence, columns.source]
         given += [columns.licence, columns.author]
         named = list(dict.fromkeys(name for name in given if name is not None))
-        return self._read(named, given[1:4], notes)
+        plain = (
+            columns.image,
+            columns.licence,
+            columns.author,
+        )  # one value a row, even if they are labels, too
+        return self._read(named, [name for name in given[1:4] if name not in plain], notes)
 
     def _read(
         self, named: list[str], lists: list[str | None], notes: Notes

@@ -141,21 +141,24 @@ def table(path: Path) -> None:
 
 
 def any_table(path: Path) -> None:
-    """A table of whatever columns: the first names the images, each of the others the labels."""
-    names = [name for name in names_of(path) if name] or ["image", "labels"]
-    refused = []
-    for name in names[:MOST_COLUMNS]:
-        part = TableSource(
-            type="table",
-            table=path,
-            images=path.parent / "images",
-            columns=Columns(image=names[0], labels=name, confidence=names[-1]),
-        )
+    """A table of whatever columns: each is taken for the images, for the labels, for the confidences, and for all."""
+    names = [name for name in names_of(path) if name][:MOST_COLUMNS] or ["image", "labels"]
+    refused: list[SourceError] = []
+
+    def accepted(columns: Columns) -> bool:
+        part = TableSource(type="table", table=path, images=path.parent / "images", columns=columns)
         try:
             scanned(Table("table", part))
         except SourceError as error:
             refused.append(error)
-    if len(refused) == len(names[:MOST_COLUMNS]):
+            return False
+        return True
+
+    usual = next((name for name in names if accepted(Columns(image=name, labels=name))), None)
+    for name in names if usual else ():
+        accepted(Columns(image=usual, labels=name))
+        accepted(Columns(image=usual, labels=usual, confidence=name, author=usual))
+    if usual is None:
         raise refused[0]
 
 
