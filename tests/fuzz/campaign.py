@@ -135,7 +135,7 @@ def _print(name: str, tally: Tally) -> None:
 
 def inside(name: str, seconds: float, number: int, folder: Path, found: Path) -> None:
     """Fuzz one door in this process until the time is over; the input at work is in `folder`/current."""
-    os.nice(NICE)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     door, tally = DOORS[name], Tally()
     regressions = list(kept(door).values())
     seeds = [*door.seeds(), *regressions]

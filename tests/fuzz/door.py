@@ -92,10 +92,10 @@ def input_of(door: Door, name: str, data: bytes) -> bytes:
     return data if len(door.names()) == 1 else name.encode() + b"\n" + data
 
 
-def judge(door: Door, room: Path, data: bytes) -> str:
+def judge(door: Door, room: Path, data: bytes, seconds: float | None = None) -> str:
     """Bring one input to a door; returns "value" or the code of its error.
 
-    `room` is a folder of this door alone, empty at first.
+    `room` is a folder of this door alone, empty at first. `seconds` of processor time are `SECONDS` unless given.
 
     Raises:
         Flaw: for any other exception, a wrong error, too much time or memory, a file left behind.
@@ -107,7 +107,7 @@ def judge(door: Door, room: Path, data: bytes) -> str:
     door.place(path, body)
     before, opened = _files(room), _open_files()
     try:
-        outcome = _entered(door, path)
+        outcome = _entered(door, path, seconds or SECONDS)
     finally:
         after = _files(room)
         for left in after - before:
@@ -124,16 +124,16 @@ def judge(door: Door, room: Path, data: bytes) -> str:
     return outcome
 
 
-def _entered(door: Door, path: Path) -> str:
+def _entered(door: Door, path: Path, seconds: float) -> str:
     try:
-        with limited(), warnings.catch_warnings():
+        with limited(seconds), warnings.catch_warnings():
             warnings.simplefilter("error")
             door.enter(path)
     except MlimgError as error:
         _check_error(door, error)
         return error.code
     except Late:
-        raise Flaw(f"{door.name}: too long", f"more than {SECONDS} s") from None
+        raise Flaw(f"{door.name}: too long", f"more than {seconds} s") from None
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
@@ -200,7 +200,7 @@ def _where(error: BaseException) -> str:
 
 
 @contextmanager
-def limited() -> Iterator[None]:
+def limited(seconds: float) -> Iterator[None]:
     """Within, processor time and memory are bounded."""
 
     def late(number: int, frame: FrameType | None) -> None:
@@ -209,7 +209,7 @@ def limited() -> Iterator[None]:
     handler = signal.signal(signal.SIGPROF, late)
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY, before[1]))
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:

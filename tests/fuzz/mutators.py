@@ -220,10 +220,10 @@ def _of_tree(data: bytes, swap: Swap, a: int, b: int, c: int) -> bytes:
             places += [(value, name) for name in value]
         elif isinstance(value, list) and len(places) < 10_000:
             places += [(value, index) for index in range(len(value))]
-    swap(places[a % len(places)], places, b, c)
     try:
+        swap(places[a % len(places)], places, b, c)
         return json.dumps(root[0]).encode("utf-8", "surrogatepass")
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError):  # an alias of YAML may be inside itself
         return data
 
 
