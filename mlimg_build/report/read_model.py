@@ -181,7 +181,7 @@ def _history(path: Path, name: str, problems: list[str]) -> Run | None:
             elif isinstance(found, Step):
                 if seen % every == 0:
                     steps.append(found)
-                    if speed := _number(value.get("images_per_second")):
+                    if speed := _speed(value):
                         speeds.append(speed)
                 seen += 1
                 if len(steps) > KEPT:
@@ -221,6 +221,13 @@ def _event(value: Any) -> Step | Measured | None:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         pass
     return None
+
+
+def _speed(value: dict[str, Any]) -> float | None:
+    try:
+        return _number(value.get("images_per_second"))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _number(value: Any) -> float | None:

@@ -204,9 +204,13 @@ Swap = Callable[[Any, list[tuple[Any, Any]], int, int], None]
 
 
 def _of_tree(data: bytes, swap: Swap, a: int, b: int, c: int) -> bytes:
-    """The JSON or YAML in the bytes with one of its values changed; JSON is YAML, too."""
+    """The JSON, lines of JSON or YAML in the bytes with one of its values changed; JSON is YAML, too."""
+    lines = False
     try:
-        tree = json.loads(data)
+        try:
+            tree = json.loads(data)
+        except ValueError:
+            tree, lines = [json.loads(line) for line in data.splitlines()], True
     except (ValueError, RecursionError):
         try:
             tree = yaml.safe_load(data)
@@ -222,6 +226,8 @@ def _of_tree(data: bytes, swap: Swap, a: int, b: int, c: int) -> bytes:
             places += [(value, index) for index in range(len(value))]
     try:
         swap(places[a % len(places)], places, b, c)
+        if lines and isinstance(root[0], list):
+            return "\n".join(map(json.dumps, root[0])).encode("utf-8", "surrogatepass")
         return json.dumps(root[0]).encode("utf-8", "surrogatepass")
     except (ValueError, TypeError, RecursionError):  # an alias of YAML may be inside itself
         return data

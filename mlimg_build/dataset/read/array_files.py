@@ -18,7 +18,16 @@ from mlimg_build.dataset.read.guarded_store import FREE, GuardedStore, allowed_b
 from mlimg_build.errors import DamagedDataset, Problem
 from mlimg_build.regular_files import read_regular
 
-__all__ = ["damaged", "open_array", "read_array", "read_column", "read_texts", "tail_of", "taken"]
+__all__ = [
+    "damaged",
+    "open_array",
+    "read_array",
+    "read_column",
+    "read_texts",
+    "require_stored",
+    "tail_of",
+    "taken",
+]
 
 METADATA = 1 << 20  # bytes of the metadata of an array
 CHUNKS = 1 << 16  # that are read at once
@@ -64,14 +73,19 @@ def taken(array: zarr.Array[Any], selection: Any, count: int) -> NDArray[Any]:
     Raises:
         ValueError: if they lie in more chunks, or take more memory, than what is stored accounts for.
     """
-    size = count * array.dtype.itemsize
+    require_stored(array, count)
     per_chunk = prod(max(1, min(a, b)) for a, b in zip(array.chunks, array.shape, strict=True))
     chunks = ceil(count / (array.chunks[-1] if isinstance(selection, tuple) else per_chunk))
     if chunks > CHUNKS:
         raise ValueError(f"{count:,} values lie in {chunks:,} chunks")
+    return np.asarray(array[selection])
+
+
+def require_stored(array: zarr.Array[Any], count: int) -> None:
+    """Raises `ValueError` if `count` values of an array take more memory than what is stored accounts for."""
+    size = count * array.dtype.itemsize
     if size > FREE and size > allowed_bytes(stored := _stored_bytes(array)):
         raise ValueError(f"{size:,} bytes would come from {stored:,}")
-    return np.asarray(array[selection])
 
 
 def read_array(path: Path) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from mlimg_build.dataset.format.layout import (
 )
 from mlimg_build.dataset.format.text import Texts
 from mlimg_build.dataset.format.value_ranges import SizeOf
-from mlimg_build.dataset.read.array_files import damaged, open_array, tail_of, taken
+from mlimg_build.dataset.read.array_files import damaged, open_array, require_stored, tail_of, taken
 from mlimg_build.dataset.read.column_checks import check_spans, check_values
 from mlimg_build.dataset.read.lru import LRUCache
 from mlimg_build.errors import DamagedDataset
@@ -29,6 +29,8 @@ __all__ = ["ColumnReader", "ranges", "spans_of"]
 
 REMEMBERED_BYTES = 256 << 20
 TEXTS = ("images/id", "images/author")
+WIDEST = {"labels": "record", "contradictions": "absent_record"}  # the column with the most bytes an entry
+MANY = 1 << 20  # entries of a row that are not looked for before they are read
 
 
 class ColumnReader:
@@ -74,10 +76,23 @@ class ColumnReader:
         def load() -> NDArray[Any]:
             self._check()
             start, stop = (self._load(f"{group}/{name}", shard) for name in ("start", "stop"))
-            check_spans(start, stop, f"start and stop of {group} in shard {shard}")
+            where = f"start and stop of {group} in shard {shard}"
+            check_spans(start, stop, where)
+            if group in WIDEST and len(stop) and int(stop[-1]) > MANY:
+                self._require_entries(group, int(stop[-1]), where)
             return spans_of(start, stop)
 
         return self._columns.get((f"{group}/spans", shard), load)
+
+    def _require_entries(self, group: str, count: int, where: str) -> None:
+        """Raises `DamagedDataset` if a row of a table does not hold `count` entries: callers repeat values for each."""
+        array = self.array(f"{group}/{WIDEST[group]}")
+        try:
+            if count > array.shape[1]:
+                raise ValueError(f"a row has {array.shape[1]:,} entries")
+            require_stored(array, count)
+        except ValueError as error:
+            raise damaged(f"{where} end at {count:,}, and {error}") from error
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return the Zarr array itself, opened once."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from mlimg_build.atomic import explaining_full_disk, save_json, sync_file
 from mlimg_build.digests import file_digest
@@ -21,6 +24,7 @@ __all__ = [
     "prune",
     "refuse_another",
     "refuse_slim",
+    "restoring",
     "save",
     "set_aside",
     "slim",
@@ -31,6 +35,42 @@ FORMAT = "mlimg-checkpoint/1"
 PATTERN = "step-*.json"
 SET_ASIDE = "set-aside"
 SPARE = ("optimizer", "random", "random_cuda")  # what only resuming needs
+OPEN = ConfigDict(strict=True, extra="allow")
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Some = Annotated[int, Field(ge=1, lt=1 << 63)]
+
+
+class _Digests(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    dataset: str
+
+
+class _Position(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    batch_size: Some
+    seed: int
+    shards_mixed: Some
+    steps_per_epoch: Some
+    epochs: Count
+
+
+class _State(TypedDict):
+    """What a checkpoint holds at least; the tensors are checked by the network and the optimizer that take them."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    format: str
+    step: Count
+    key: str
+    digests: _Digests
+    architecture: str
+    outputs: Some
+    network: dict[str, Any]
+    loss: dict[str, Any]
+    average: NotRequired[dict[str, Any] | None]
+    position: NotRequired[_Position]
+
+
+STATE = TypeAdapter(_State)
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
@@ -83,6 +123,7 @@ def load(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if state["format"] != FORMAT:
             raise ValueError(f"its format is {state['format']}")
+        STATE.validate_python(state)
     except Exception as error:  # torch raises many kinds of exceptions for a damaged file
         earlier = [
             other for other in sorted(path.parent.glob(PATTERN), key=_step) if _step(other) < _step(path)
@@ -96,6 +137,21 @@ def load(path: Path) -> dict[str, Any]:
             Problem("checkpoint-damaged", f"{path} cannot be read: {_why(error)}", hint=hint)
         ) from error
     return state
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn what torch raises inside the block, for tensors that do not fit, into one error about the checkpoint.
+
+    Raises:
+        CheckpointError: `checkpoint-damaged`.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        message = f"{path} does not fit the run: {_why(error)}"
+        hint = "choose another checkpoint, or train anew without --from"
+        raise CheckpointError(Problem("checkpoint-damaged", message, hint=hint)) from error
 
 
 def refuse_another(
@@ -211,5 +267,8 @@ def _bytes_of(value: Any) -> int:
 
 def _why(error: Exception) -> str:
     """What is wrong with a file, without torch's advice to load it all the same, which would run code out of it."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))[:100]}: {first['msg']}"
     text = str(error)
     return "it holds other objects than tensors" if "weights_only" in text else text[:200]

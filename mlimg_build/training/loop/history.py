@@ -74,6 +74,10 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and {"kind", "step"} <= record.keys():
+        if (
+            isinstance(record, dict)
+            and isinstance(record.get("kind"), str)
+            and type(record.get("step")) is int
+        ):
             records.append(record)
     return records

@@ -138,7 +138,8 @@ def _resumed(learner: Trainer, folder: Path, start: Path | None) -> tuple[int, P
         what = "of a run with another loss" if strange else f"after step {step:,} of a run of {job.steps:,}"
         hint = "choose another checkpoint, or train anew without --from"
         raise CheckpointError(Problem("checkpoint-of-another-run", f"{path} is {what}", hint=hint))
-    learner.restore(state)
+    with checkpoints.restoring(path):
+        learner.restore(state)
     if start is not None:  # a finished run starts again from here
         checkpoints.set_aside(folder / "checkpoints", step)
         for name in ("model.json", "evaluation.json"):

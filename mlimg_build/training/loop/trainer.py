@@ -153,7 +153,7 @@ class Trainer:
         for group, setting in zip(self.optimizer.param_groups, settings, strict=True):
             group.update(setting)
         self.objective.loss.load_state_dict(state["loss"])
-        if self.average is not None and state["average"] is not None:
+        if self.average is not None and state.get("average") is not None:
             self.average.load_state_dict(state["average"])
         elif self.average is not None:  # of a run without an average: it begins at the current weights
             self.average.module.load_state_dict(state["network"])
