@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from mlimg_build.sources.lists import parquet_batches
 from mlimg_build.sources.lists.parquet_batches import bounded_batches
+from mlimg_build.sources.lists.parquet_footer import read_chunks
 from mlimg_build.sources.lists.parquet_pages import ColumnPages, column_pages
 
 WRITTEN: list[dict[str, Any]] = [
@@ -62,14 +63,33 @@ def test_the_headers_of_all_pages_are_followed(tmp_path: Path, written: dict[str
     parquet.write_table(table(), path, **written)
     metadata = parquet.read_metadata(path)
     descriptor = os.open(path, os.O_RDONLY)
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
+    chunks = read_chunks(descriptor)
+    assert [len(columns) for columns in chunks] == [metadata.num_columns] * metadata.num_row_groups
+    for group, columns in enumerate(chunks):
+        for number, chunk in enumerate(columns):
             column = metadata.row_group(group).column(number)
-            pages = column_pages(descriptor, column, metadata.schema.column(number))
+            assert (chunk.values, chunk.data, chunk.size, chunk.dictionary or None) == (
+                *(column.num_values, column.data_page_offset, column.total_compressed_size),
+                column.dictionary_page_offset,
+            )
+            pages = column_pages(descriptor, chunk, metadata.schema.column(number))
             assert pages.values.sum() == column.num_values
             assert 0 < pages.largest <= column.total_uncompressed_size
             assert bool(pages.dictionary) == column.has_dictionary_page
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("kind", [b"\x1c", b"\x19"])
+def test_a_footer_that_is_nested_without_end_is_refused(tmp_path: Path, kind: bytes) -> None:
+    """Structs in structs, and lists in lists."""
+    footer = kind * 100_000
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    descriptor = os.open(tmp_path / "t.parquet", os.O_RDONLY)
+    try:
+        with pytest.raises(ValueError, match="nested too deeply"):
+            read_chunks(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @given(
@@ -111,7 +131,7 @@ def test_a_long_value_among_coded_and_plain_pages_costs_no_other_row(tmp_path: P
     )
     with path.open("rb") as stream:
         metadata = parquet.read_metadata(path)
-        pages = column_pages(stream.fileno(), metadata.row_group(0).column(1), metadata.schema.column(1))
+        pages = column_pages(stream.fileno(), read_chunks(stream.fileno())[0][1], metadata.schema.column(1))
     assert pages.coded.any()
     assert not pages.coded.all()
     assert read(path) == (whole.to_pylist(), 1)
@@ -171,7 +191,7 @@ def test_texts_that_share_their_beginnings_are_measured(
     if not metadata.num_row_groups:
         return
     with path.open("rb") as stream:
-        pages = column_pages(stream.fileno(), metadata.row_group(0).column(0), metadata.schema.column(0))
+        pages = column_pages(stream.fileno(), read_chunks(stream.fileno())[0][0], metadata.schema.column(0))
     sizes = [len(text) for text in texts if text is not None]
     assert (pages.sizes.sum(), pages.longest.max(initial=0)) == (sum(sizes), max(sizes, default=0))
 

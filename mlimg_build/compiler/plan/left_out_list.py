@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from mlimg_build.compiler.plan.left_out import COLUMNS, REASONS
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.regular_files import open_regular
+from mlimg_build.sources.lists.parquet_batches import bounded_batches
 
 __all__ = ["left_out_image", "left_out_problem"]
 
@@ -36,7 +37,14 @@ def left_out_image(path: Path, image: str) -> dict[str, Any] | None:
     )
     if row is None:
         return None
-    return {**row, "statements": int(row["statements"]), "meaning": REASONS.get(row["reason"], row["reason"])}
+    try:
+        statements = int(row["statements"])
+    except (TypeError, ValueError) as error:
+        message = f"the list of images left out of {path} gives no number of statements for {image}"
+        raise DatasetError(
+            Problem("list-unreadable", message, hint="build the dataset again, or fetch the list again")
+        ) from error
+    return {**row, "statements": statements, "meaning": REASONS.get(row["reason"], row["reason"])}
 
 
 def left_out_problem(path: Path) -> Problem | None:
@@ -67,9 +75,13 @@ def _in_csv(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
 def _in_parquet(path: Path, wanted: Collection[str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
+    asked = pa.array([*wanted], pa.string())
     try:
-        with os.fdopen(open_regular(path), "rb") as stream:
-            found = pq.read_table(stream, filters=[("image", "in", [*wanted])], schema=COLUMNS).to_pylist()
+        for batch in bounded_batches(path, COLUMNS.names):
+            rows = batch.cast(COLUMNS)
+            found = rows.filter(pc.is_in(rows.column("image"), asked))
+            if len(found):
+                return dict(found.slice(0, 1).to_pylist()[0])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(Problem("list-unreadable", f"{path} cannot be read: {error}")) from error
-    return dict(found[0]) if found else None
+    return None

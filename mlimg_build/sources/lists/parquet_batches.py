@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlimg_build.regular_files import open_regular
+from mlimg_build.sources.lists.parquet_footer import ColumnChunk, read_chunks
 from mlimg_build.sources.lists.parquet_pages import PAGE, ColumnPages, TooLargeError, column_pages
 
 __all__ = ["TooLargeError", "bounded_batches"]
@@ -88,7 +89,10 @@ def bounded_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBat
         leaves = [
             (i, leaf) for i, leaf in every if any(f"{leaf.path}.".startswith(f"{name}.") for name in columns)
         ]
-        groups = (_reading(path, descriptor, metadata, i, leaves) for i in range(metadata.num_row_groups))
+        chunks = read_chunks(descriptor)
+        if [len(group) for group in chunks] != [len(every)] * metadata.num_row_groups:
+            raise ValueError("a row group has not the columns of the file")
+        groups = (_reading(path, descriptor, metadata, i, leaves, chunks[i]) for i in range(len(chunks)))
         runs = [*_runs(groups)]
     finally:
         os.close(descriptor)
@@ -159,14 +163,18 @@ def _runs(groups: Iterable[tuple[_Reading, int]]) -> Iterator[tuple[_Reading, li
 
 
 def _reading(
-    path: Path, descriptor: int, metadata: pq.FileMetaData, group: int, leaves: Sequence[tuple[int, Any]]
+    path: Path,
+    descriptor: int,
+    metadata: pq.FileMetaData,
+    group: int,
+    leaves: Sequence[tuple[int, Any]],
+    chunks: Sequence[ColumnChunk],
 ) -> tuple[_Reading, int]:
     """Return how a row group is read, and how many bytes it may take."""
-    chunks = metadata.row_group(group)
     columns: list[_Column] = []
     for number, leaf in leaves:
         try:
-            pages = column_pages(descriptor, chunks.column(number), leaf)
+            pages = column_pages(descriptor, chunks[number], leaf)
             longest = _longest(path, metadata, group, leaf, pages)
         except ValueError as error:
             raise type(error)(f"column {leaf.path}, row group {group}: {error}") from error
@@ -181,7 +189,7 @@ def _reading(
     coded |= coded_lists
     nested = sum(column.whole(column.leaf.path in coded) for column in lists)
     _require_room("its lists", group, nested, NESTED)
-    all_rows = max(int(chunks.num_rows), 1)
+    all_rows = max(int(metadata.row_group(group).num_rows), 1)
 
     def held_by(rows: int) -> int:
         return nested * rows // all_rows + sum(

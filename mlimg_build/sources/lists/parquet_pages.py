@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mlimg_build.sources.lists.parquet_footer import ColumnChunk
 from mlimg_build.sources.lists.parquet_prefixes import text_total
+from mlimg_build.sources.lists.thrift_structs import read_struct, whole_number
 
 __all__ = ["PAGE", "ColumnPages", "TooLargeError", "column_pages"]
 
@@ -24,11 +26,10 @@ PAGE = (
 )  # most bytes of an unpacked page: pyarrow's have 1 MiB, fastparquet's all rows of a row group
 PAGES = 1 << 20  # most pages of a column in a row group
 HEADERS = (256, 4 << 10, 1 << 20)  # bytes that are read for the header of a page, more if it is longer
-DEEPEST = 16  # levels of structs in a header
 DATA, DICTIONARY, DATA_V2 = 0, 2, 3  # PageType
 PLAIN, RLE, DELTA_BYTE_ARRAY = 0, 3, 7  # Encoding
 CODED = (2, 8)  # PLAIN_DICTIONARY, RLE_DICTIONARY
-CODECS = {"LZ4": "lz4_raw"}  # pyarrow's names of codecs where Parquet has others
+CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}  # CompressionCodec; pyarrow's names
 LENGTH = 4  # bytes of the length of levels
 
 
@@ -81,8 +82,8 @@ class ColumnPages:
         return int(self.values[self.coded].sum())
 
 
-def column_pages(descriptor: int, column: Any, leaf: Any) -> ColumnPages:
-    """Return the pages of a column (`pyarrow.parquet.ColumnChunkMetaData`, its `ColumnSchema`) in an open file.
+def column_pages(descriptor: int, column: ColumnChunk, leaf: Any) -> ColumnPages:
+    """Return the pages of a column of a row group (`leaf` is its `ColumnSchema`) in an open file.
 
     Raises:
         TooLargeError: if a page takes more than `PAGE` bytes, or there are more than `PAGES`.
@@ -93,20 +94,20 @@ def column_pages(descriptor: int, column: Any, leaf: Any) -> ColumnPages:
     codable = True
     found: list[tuple[int, int, bool, int]] = []
     for page in _pages(descriptor, column):
-        size = _number(page.header, 2)
+        size = whole_number(page.header, 2)
         largest = max(largest, size)
         if size > PAGE:
             raise TooLargeError(
                 f"a page takes {size:,} bytes when it is unpacked, and at most {PAGE:,} are read"
             )
-        kind = _number(page.header, 1)
+        kind = whole_number(page.header, 1)
         if kind == DICTIONARY:
             dictionary = max(dictionary, size, 1)
             continue
         data = page.header.get(5 if kind == DATA else 8)
         if not isinstance(data, dict):
             raise ValueError("a page has no header of its kind")
-        values, encoding = _number(data, 1), _number(data, 2 if kind == DATA else 4)
+        values, encoding = whole_number(data, 1), whole_number(data, 2 if kind == DATA else 4)
         total, longest = size, size
         if encoding == DELTA_BYTE_ARRAY:  # texts share their beginnings: a page holds more than it has bytes
             total, longest = _shared(descriptor, page, kind, data, column, leaf) or (values * size, size)
@@ -127,24 +128,22 @@ def column_pages(descriptor: int, column: Any, leaf: Any) -> ColumnPages:
 
 
 def _shared(
-    descriptor: int, page: _Page, kind: int, data: dict[int, Any], column: Any, leaf: Any
+    descriptor: int, page: _Page, kind: int, data: dict[int, Any], column: ColumnChunk, leaf: Any
 ) -> tuple[int, int] | None:
     """Return the bytes of all texts and of the longest in a page of DELTA_BYTE_ARRAY; None if they are not found."""
     levels = (leaf.max_repetition_level, leaf.max_definition_level)
-    size = _number(page.header, 2)
+    size = whole_number(page.header, 2)
     raw: bytes | memoryview = os.pread(descriptor, page.packed, page.at)
-    packed = column.compression != "UNCOMPRESSED"
+    packed = column.codec != 0
     try:
         if kind == DATA_V2:
-            before = _number(data, 5) + _number(data, 6)
+            before = whole_number(data, 5) + whole_number(data, 6)
             raw, size, levels = raw[before:], size - before, (0, 0)
             packed &= data.get(7, True)
         elif (levels[1] and data.get(3) != RLE) or (levels[0] and data.get(4) != RLE):
             return None
         if packed:
-            raw = memoryview(
-                pa.decompress(raw, size, CODECS.get(column.compression, column.compression.lower()))
-            )
+            raw = memoryview(pa.decompress(raw, size, CODECS[column.codec]))
         at = 0
         for level in levels:
             if level:
@@ -154,20 +153,17 @@ def _shared(
         return None
 
 
-def _pages(descriptor: int, column: Any) -> Iterator[_Page]:
+def _pages(descriptor: int, column: ColumnChunk) -> Iterator[_Page]:
     """Yield the dictionary's page and the data pages, up to the column's number of values."""
-    at, first = int(column.data_page_offset), column.dictionary_page_offset
-    if column.has_dictionary_page and first is not None and 0 < first < at:
-        at = int(first)
-    stop = at + int(column.total_compressed_size)
-    values, wanted = 0, int(column.num_values)
-    while at < stop and values < wanted:
+    at = column.dictionary if 0 < column.dictionary < column.data else column.data
+    stop, values = at + column.size, 0
+    while at < stop and values < column.values:
         header, length = _header(descriptor, at)
-        page = _Page(header, at + length, _number(header, 3))
+        page = _Page(header, at + length, whole_number(header, 3))
         at = page.at + page.packed
-        kind = _number(header, 1)
+        kind = whole_number(header, 1)
         if kind in (DATA, DATA_V2):
-            values += _number(header.get(5 if kind == DATA else 8, {}), 1)
+            values += whole_number(header.get(5 if kind == DATA else 8, {}), 1)
         if kind in (DATA, DICTIONARY, DATA_V2):
             yield page
 
@@ -177,79 +173,8 @@ def _header(descriptor: int, at: int) -> tuple[dict[int, Any], int]:
     for size in HEADERS:
         data = os.pread(descriptor, size, at)
         try:
-            return _struct(data, 0, 0)
+            return read_struct(data, 0)
         except IndexError:
             if len(data) < size:
                 break
     raise ValueError("the header of a page is cut, or longer than a header can be")
-
-
-def _number(fields: Any, number: int) -> int:
-    value = fields.get(number) if isinstance(fields, dict) else None
-    if type(value) is not int or not 0 <= value < 1 << 31:
-        raise ValueError("a header of a page has no number where one must be")
-    return value
-
-
-def _struct(data: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
-    """Return the fields of a struct by their numbers, texts and lists as None, and where it ends."""
-    if depth > DEEPEST:
-        raise ValueError("the header of a page is nested too deeply")
-    fields: dict[int, Any] = {}
-    number = 0
-    while True:
-        head = data[at]
-        at += 1
-        if head == 0:
-            return fields, at
-        if head >> 4:
-            number += head >> 4
-        else:
-            number, at = _varint(data, at)
-            number = (number >> 1) ^ -(number & 1)
-        fields[number], at = _value(data, at, head & 15, depth)
-
-
-def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
-    if kind in (1, 2):  # true and false, which have no bytes
-        return kind == 1, at
-    if kind == 3:
-        return data[at], at + 1
-    if kind in (4, 5, 6):
-        value, at = _varint(data, at)
-        return (value >> 1) ^ -(value & 1), at
-    if kind == 7:
-        return None, at + 8
-    if kind == 8:
-        length, at = _varint(data, at)
-        return None, at + length
-    if kind in (9, 10):
-        return None, _list(data, at, depth)
-    if kind == 12:
-        return _struct(data, at, depth + 1)
-    raise ValueError("the header of a page holds a type that no header has")
-
-
-def _list(data: bytes, at: int, depth: int) -> int:
-    """Return where a list or a set ends."""
-    count, kind = data[at] >> 4, data[at] & 15
-    at += 1
-    if count == 15:
-        count, at = _varint(data, at)
-    for _ in range(count):
-        at = at + 1 if kind in (1, 2) else _value(data, at, kind, depth)[1]
-        data[at - 1]  # raises IndexError behind the end
-    return at
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number in the header of a page has no end")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numcodecs.zstd import Zstd
 
 from mlimg_build.compiler.diff.loading import side_of_dataset
+from mlimg_build.compiler.plan.left_out import COLUMNS
 from mlimg_build.compiler.plan.left_out_list import left_out_image
 from mlimg_build.dataset import Dataset, info, open_dataset, verify
 from mlimg_build.errors import MlimgError
@@ -31,14 +35,15 @@ def files() -> dict[str, bytes]:
         return {one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()}
 
 
-def furnish(room: Path) -> None:
+def furnish(room: Path, listed: bool = True) -> None:
     for name, data in files().items():
         (room / name).parent.mkdir(parents=True, exist_ok=True)
         (room / name).write_bytes(data)
-    (room / "world.left-out.csv").write_bytes(LEFT_OUT)
+    if listed:
+        (room / "world.left-out.csv").write_bytes(LEFT_OUT)
 
 
-LEFT_OUT = b"image,reason,statements,categories\nrows/x,no_label,2,a\n"
+LEFT_OUT = b"image,reason,statements,labels\nrows/x,no_label,2,a\n"
 
 
 def root_of(path: Path) -> Path:
@@ -70,6 +75,18 @@ def whole(path: Path) -> None:
     tried(lambda: info(root), lambda: left_out_image(root, "rows/x"), lambda: prove_labels(root))
     if refused:
         raise refused[0]
+
+
+def left_out(path: Path) -> None:
+    found = left_out_image(path.parent / "world.zarr", "rows/x")
+    assert found is None or found["statements"] >= 0 or found["meaning"]
+
+
+def left_out_seeds() -> list[bytes]:
+    table = pa.table(dict(zip(COLUMNS.names, (["rows/x"], ["no_label"], [2], ["a"]), strict=True)))
+    stream = io.BytesIO()
+    pq.write_table(table.select(COLUMNS.names).cast(COLUMNS), stream, compression="none")
+    return [b"world.left-out.csv\n" + LEFT_OUT, b"world.left-out.parquet\n" + stream.getvalue()]
 
 
 def looked_at(dataset: Dataset, split: str, row: int) -> None:
@@ -136,6 +153,13 @@ DOORS = (
         tokens=TOKENS,
         tree=True,
         share=4,
+    ),
+    Door(
+        "left-out",
+        left_out,
+        left_out_seeds,
+        ("world.left-out.csv", "world.left-out.parquet"),
+        lambda room: furnish(room, listed=False),
     ),
     Door(
         "columns", whole, lambda: named(columns(), "packed"), lambda: tuple(columns()), furnish, pack, share=4

@@ -38,7 +38,7 @@ from tests.fuzz.doors.images import gifs, jpegs, pngs
 __all__ = ["DOORS"]
 
 WNID = "n01440764"
-MOST_COLUMNS = 12
+MOST_COLUMNS = 6
 
 
 def scanned(source: Source) -> None:
