@@ -20,7 +20,7 @@ def worker_settings(version: Callable[[], str], topic: str) -> WorkerPlugin:
     module, name, wanted = version.__module__, version.__name__, version()
 
     class WorkerSettings(WorkerPlugin):
-        def setup(self, worker: Worker) -> None:
+        async def setup(self, worker: Worker) -> None:
             from importlib import import_module  # noqa: PLC0415  pickled by value: it has no module of its own
 
             try:
@@ -28,8 +28,10 @@ def worker_settings(version: Callable[[], str], topic: str) -> WorkerPlugin:
                 found = str(getattr(import_module(module), name)())
             except Exception as error:  # whatever is installed there
                 found = f"no mlimg that can be loaded ({type(error).__name__}: {error})"
-            if found != wanted:
-                worker.log_event(topic, {"address": worker.address, "version": found})
+            if found != wanted:  # awaited: a worker without mlimg ends with the first task that it is sent
+                await worker.scheduler.log_event(
+                    topic=topic, msg={"address": worker.address, "version": found}
+                )
 
     return WorkerSettings()
 
