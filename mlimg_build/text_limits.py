@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["CELL", "ID", "LINE", "NAME", "PATH", "RIGHTS", "SMALL_FILE", "TAR_HEADER", "over"]
+__all__ = [
+    "CELL",
+    "CLASS_FILE",
+    "ID",
+    "LINE",
+    "NAME",
+    "PATH",
+    "RIGHTS",
+    "SMALL_FILE",
+    "TAR_HEADER",
+    "URL",
+    "over",
+]
 
-ID = 1 << 10  # the path, id or URL by which a source names an image
+ID = 1 << 10  # the path or id by which a source names an image
+URL = 4 << 10  # the URL by which it does so: signed ones have more than 1,024 bytes
 PATH = 4 << 10  # a path as a table writes it, which may be absolute: no system knows a longer one
 NAME = 512  # the id or the name of a category, the name of a group
 RIGHTS = 2 << 10  # a licence, an author
 CELL = 64 << 10  # any cell of a table; of a list in Parquet its values with a byte between
 LINE = 4 << 20  # a line of a list, with the cells that nobody asks for
 TAR_HEADER = 1 << 20  # all headers of one member of a tar: long names, pax records, maps of sparse files
-SMALL_FILE = 16 << 20  # a file that is read whole: names of classes, hierarchies, curated lists
+SMALL_FILE = 16 << 20  # a file that is read whole: hierarchies, dictionaries
+CLASS_FILE = 64 << 20  # names of classes
 
 
 def over(text: str, most: int) -> str:

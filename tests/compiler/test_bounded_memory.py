@@ -110,18 +110,21 @@ def test_a_parquet_whose_texts_unpack_to_gigabytes_costs_its_rows(
 
 
 def page(path: Path) -> None:
-    """One page of 300 MB, packed."""
-    table = {"image": ["a.jpg", "N" * 300_000_000], "labels": ["dog"] * 2}
-    parquet.write_table(pa.table(table), path, use_dictionary=False, compression="zstd")
+    """A page of 300 MB in each of two columns, packed."""
+    long = pa.array(["N" * 300_000_000])
+    table = pa.table({"image": long, "labels": long})
+    parquet.write_table(table, path, use_dictionary=False, compression="zstd", write_statistics=False)
 
 
 def values(path: Path) -> None:
-    """A list of 60 million numbers in 1 KB."""
-    numbers = pa.array([np.zeros(60_000_000, np.int8)], pa.list_(pa.int8()))
+    """A list of 100 million numbers in 1 KB."""
+    numbers = pa.array([np.zeros(100_000_000, np.int8)], pa.list_(pa.int8()))
     parquet.write_table(pa.table({"image": ["a.jpg"], "labels": numbers}), path)
 
 
-@pytest.mark.parametrize(("write", "says"), [(page, "a page takes 300,0"), (values, "its lists may take")])
+@pytest.mark.parametrize(
+    ("write", "says"), [(page, "its pages may take 600,0"), (values, "its lists may take")]
+)
 def test_a_parquet_that_cannot_be_read_in_bounds_is_refused(
     tmp_path: Path, write: Callable[[Path], None], says: str
 ) -> None:
@@ -130,6 +133,32 @@ def test_a_parquet_that_cannot_be_read_in_bounds_is_refused(
     assert (code, peak < CEILING) == (1, True), said
     assert "error[list-unreadable]" in said
     assert says in said
+    assert "needs more memory than is given to it" in said
+    assert "write smaller row groups or pages" in said
+
+
+def large_page(path: Path) -> None:
+    """A page of 400 MB, packed."""
+    table = pa.table({"image": ["a.jpg", "N" * 400_000_000], "labels": ["dog"] * 2})
+    parquet.write_table(table, path, use_dictionary=False, compression="zstd", write_statistics=False)
+
+
+def many_codes(path: Path) -> None:
+    """A list of 80 million times a text of 500 bytes."""
+    code = np.minimum(np.arange(80_000_001, dtype=np.int32), 1)
+    label = pa.DictionaryArray.from_arrays(pa.array(code), ["dog", "N" * 500])
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 80_000_001], pa.int32()), label)
+    parquet.write_table(pa.table({"image": ["a.jpg", "b.jpg"], "labels": lists}), path)
+
+
+@pytest.mark.parametrize("write", [large_page, many_codes], ids=lambda write: write.__name__)
+def test_a_parquet_at_the_limits_takes_no_more_than_twice_the_ceiling(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    write(tmp_path / "t.parquet")
+    code, said, peak = run(tmp_path, "plan", TABLE.format("t.parquet"), data=2 * DATA)
+    assert (code, peak < 2 * CEILING) == (0, True), said
+    assert "1 images" in said
 
 
 def endless(path: Path) -> None:
@@ -218,3 +247,14 @@ def test_an_image_that_is_a_hole_of_ten_gigabytes_is_a_row_without_bytes(tmp_pat
     code, said, peak = run(tmp_path, "build", "{type: folder, images: images}", *more)
     assert (code, peak < CEILING) == (0, True), said
     assert 'too_many_pixels,"it has 10,737,418,240 bytes' in (tmp_path / "out/x.failures.csv").read_text()
+
+
+def test_a_large_file_of_few_pixels_is_read_under_a_low_limit_of_pixels(tmp_path: Path) -> None:
+    (tmp_path / "images/dog").mkdir(parents=True)
+    path = tmp_path / "images/dog/a.jpg"
+    path.write_bytes(crops("chelsea", 1, side=48)[0])
+    os.truncate(path, 80 << 20)
+    spec = "{type: folder, images: images}\nimages: {max_pixels: 3000}"
+    code, said, _ = run(tmp_path, "build", spec, "--until", "dataset", "--backend", "inline")
+    assert code == 0, said
+    assert "too_many_pixels" not in (tmp_path / "out/x.failures.csv").read_text()

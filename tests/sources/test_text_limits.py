@@ -20,6 +20,7 @@ from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.table import Table
+from mlimg_build.sources.lists import class_names
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.line_blocks import read_lines
 from mlimg_build.sources.lists.rights import read_rights
@@ -31,10 +32,10 @@ from mlimg_build.spec import (
     TableSource,
     load_spec,
 )
-from mlimg_build.text_limits import CELL, ID, NAME, PATH, RIGHTS, over
+from mlimg_build.text_limits import CELL, ID, NAME, PATH, RIGHTS, URL, over
 from tests.support.source_world import scan, write, write_tar
 
-LIMITS = [("image", ID), ("labels", NAME), ("licence", RIGHTS), ("author", RIGHTS)]
+LIMITS = [("image", ID), ("url", URL), ("labels", NAME), ("licence", RIGHTS), ("author", RIGHTS)]
 
 
 def table(path: Path) -> Table:
@@ -61,7 +62,9 @@ def test_a_cell_of_a_table_at_its_limit_is_read_and_one_over_it_costs_its_row(
     tmp_path: Path, suffix: str, column: str, most: int, letter: str
 ) -> None:
     size = len(letter.encode())
-    fits = letter * (most // size)
+    start = "https://e.org/1.jpg?" if column == "url" else ""
+    column = "image" if start else column
+    fits = start + letter * ((most - len(start)) // size)
     plain = {"image": "", "labels": "dog", "licence": "CC0", "author": "Ann"}
     rows = [plain | {"image": f"{i}.jpg"} for i in range(4)]
     rows[1][column], rows[2][column] = fits, fits + letter
@@ -70,7 +73,7 @@ def test_a_cell_of_a_table_at_its_limit_is_read_and_one_over_it_costs_its_row(
     line = 3 if suffix == "parquet" else 4
     assert list(found.counts) == ["text-too-long"]
     assert found.notes.examples["text-too-long"][0].startswith(f"{path.name}:{line}: ")
-    assert f"{(most // size + 1) * size:,} bytes, and at most" in found.notes.examples["text-too-long"][0]
+    assert f"{len(fits.encode()) + size:,} bytes, and at most" in found.notes.examples["text-too-long"][0]
     assert {"0.jpg", "3.jpg", rows[1]["image"]} <= {*found.names}
     lost = found.statements if column == "labels" else found.names
     assert len(lost) == 3
@@ -147,7 +150,7 @@ def test_the_rights_of_an_image_have_limits(tmp_path: Path, at: int) -> None:
 
 def test_a_row_of_ml_images_has_limits(tmp_path: Path) -> None:
     write(tmp_path / "d.txt", "0\tn02084071\t-1\tdog\n")
-    url = f"https://example.org/{'x' * ID}"
+    url = f"https://example.org/{'x' * URL}"
     rows = [f"{url}\t0:1", f"b.jpg\t0:1{'0' * CELL}\t0:1", "c.jpg\t0:1"]
     part = MLImagesSource(
         type="ml_images",
@@ -158,7 +161,7 @@ def test_a_row_of_ml_images_has_limits(tmp_path: Path) -> None:
     assert found.names == ["b.jpg", "c.jpg"]
     assert found.counts == {"text-too-long": 1, "bad-label": 1}
     assert found.notes.examples["text-too-long"] == [
-        "l.txt:1: the image has 1,044 bytes, and at most 1,024 are read"
+        "l.txt:1: the image has 4,116 bytes, and at most 4,096 are read"
     ]
     assert len(found.notes.examples["bad-label"][0]) < 600
 
@@ -246,8 +249,29 @@ def test_a_small_file_that_is_huge_is_an_error(tmp_path: Path) -> None:
         stream.write(b"/m/1,Cat\n")
         stream.truncate(4 << 30)
     for read in (lambda path: class_descriptions(path, "the classes"), read_dictionary):
-        with pytest.raises(SourceError, match="are read at most"):
+        with pytest.raises(SourceError, match="are read at most") as caught:
             read(path)
+        assert "Errno" not in str(caught.value)
+        assert "UTF-8" not in str(caught.value)
+
+
+def test_many_classes_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("".join(f"/m/{i:06},the name of the class with the number {i}\n" for i in range(420_000)))
+    assert path.stat().st_size > 16 << 20
+    assert len(class_descriptions(path, "the classes")) == 420_000
+    monkeypatch.setattr(class_names, "CLASSES", 419_999)
+    with pytest.raises(SourceError, match="it names more than 419,999 classes"):
+        class_descriptions(path, "the classes")
+
+
+def test_a_list_of_ml_images_has_long_urls(tmp_path: Path) -> None:
+    dictionary = write(tmp_path / "d.txt", "0\tn02084071\t-1\tdog\n")
+    url = "https://e.org/" + "x" * (URL - 14)
+    lists = write(tmp_path / "l.txt", f"{url}\t0:1\n{url}x\t0:1\n{'y' * (ID + 1)}\t0:1\n")
+    part = MLImagesSource(type="ml_images", lists=(lists,), dictionary=dictionary)
+    found = scan(MLImages("m", part))
+    assert (found.names, found.counts) == ([url], {"text-too-long": 2})
 
 
 @pytest.mark.timeout(20)

@@ -43,10 +43,9 @@ ONE_FILE = (
     "file-unreadable",
     "source-changed",
 )  # errors after which the rest of the shard is read, so that all such files are reported
-PIXEL, BESIDE = (
-    8,
-    64 << 20,
-)  # most bytes of a pixel in a file (16-bit RGBA, not packed), and of all else in it
+PIXEL = 8  # most bytes of a pixel in a file (16-bit RGBA, not packed)
+BESIDE = 64 << 20  # bytes of all else in it
+ANY = 256 << 20  # bytes that every file may have: one of a small canvas may hold many frames
 COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
 BYTES = "data/c/"  # begins the paths of files of images, each of which has a digest
 NAMED = 20  # most such errors of one shard
@@ -255,11 +254,9 @@ def _read(row: dict[str, Any], reader: ImageReader | None, job: PackImages) -> t
         raise BadImage.because(status, status.meaning)
     if reader is None:
         raise BadImage.because(Status.missing, "the source names no folder of images")
-    most = job.max_pixels * PIXEL + BESIDE
+    most = max(job.max_pixels * PIXEL + BESIDE, ANY)
     if row["size"] > most:
-        reason = (
-            f"it has {row['size']:,} bytes, and an image of {job.max_pixels:,} pixels takes at most {most:,}"
-        )
+        reason = f"it has {row['size']:,} bytes, and at most {most:,} are read for {job.max_pixels:,} pixels"
         raise BadImage.because(Status.too_many_pixels, reason)
     try:
         return reader.read_planned(row["path"], row["offset"], row["size"], row["mtime"])

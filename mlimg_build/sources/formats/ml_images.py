@@ -19,10 +19,10 @@ from mlimg_build.sources.lists.confidences import confidences, stated
 from mlimg_build.sources.lists.delimited import filled
 from mlimg_build.sources.lists.line_blocks import Block, read_blocks, require_file
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
-from mlimg_build.sources.lists.text_sizes import text_sizes, within
+from mlimg_build.sources.lists.text_sizes import name_limits, text_sizes, within
 from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import MLImagesSource
-from mlimg_build.text_limits import CELL, ID
+from mlimg_build.text_limits import CELL
 
 __all__ = ["MLImages"]
 
@@ -84,7 +84,7 @@ class MLImages:
         paths = pc.utf8_trim_whitespace(fields.texts.filter(pa.array(fields.first)))
         numbers = block.first + fields.line[fields.first]
         named = filled(paths, numbers, file, notes, "row-without-image")
-        named &= within(paths, ID, "the image", numbers, file, notes)
+        named &= within(paths, name_limits(paths), "the image", numbers, file, notes)
         images = archive.rows(paths.filter(pa.array(named)), self.part.licence, self.part.author)
         image = np.full(block.lines + 1, -1, np.int32)  # line → row of its image, or -1
         image[fields.line[fields.first][named]] = np.arange(len(images))

@@ -16,10 +16,10 @@ from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.parquet import read_parquet
-from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
+from mlimg_build.sources.lists.text_sizes import name_limits, pieces, text_sizes, within
 from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import TableSource
-from mlimg_build.text_limits import ID, NAME, PATH, RIGHTS
+from mlimg_build.text_limits import NAME, PATH, RIGHTS
 
 __all__ = ["Table"]
 
@@ -120,7 +120,8 @@ class Table:
             self._given(batch, columns.author, self.part.author),
         )
         short = np.ones(len(batch), bool)
-        for name, most in (("name", ID), ("licence", RIGHTS), ("author", RIGHTS)):
+        for name in ("name", "licence", "author"):
+            most = name_limits(images.column(name)) if name == "name" else RIGHTS
             short &= within(images.column(name), most, f"the {name} of the image", numbers, file, notes)
         if not short.all():
             images, batch, numbers = (

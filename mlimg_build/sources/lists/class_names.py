@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
-from mlimg_build.regular_files import read_regular
 from mlimg_build.sources.image_paths import composed
-from mlimg_build.sources.lists.line_blocks import require_file, unreadable
-from mlimg_build.text_limits import NAME, SMALL_FILE, over
+from mlimg_build.sources.lists.line_blocks import require_file, unreadable, whole_text
+from mlimg_build.text_limits import CLASS_FILE, NAME, over
 
 __all__ = ["class_descriptions", "class_names"]
 
@@ -22,6 +21,7 @@ HEADERS = {
     ("class", "name"),
     ("category", "name"),
 }
+CLASSES = 1 << 20  # most classes of a file
 MOST = 100  # problems of a file that are told together
 HINT = "expected rows of LabelName,DisplayName"
 
@@ -47,6 +47,9 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
         elif named.setdefault(key, (name, line))[0] != name:
             message = f"{key} has another name in line {named[key][1]}"
             problems.append(Problem("descriptions-row", message, place, "keep one of the two rows"))
+        if len(named) > CLASSES:
+            why = f"it names more than {CLASSES:,} classes"
+            raise unreadable(path, what, why, "leave out the classes that no label uses")
         if len(problems) == MOST:
             break
     if not named and not problems:
@@ -59,9 +62,9 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
 def _rows(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the cells of each row that is not blank, the id first; a header is left out."""
     require_file(path, what)
+    text = whole_text(path, what, CLASS_FILE, "save it as a CSV in UTF-8")
     line, swapped, first = 0, False, True
     try:
-        text = read_regular(path, SMALL_FILE).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""))
         for row in reader:
             line = reader.line_num
@@ -73,8 +76,6 @@ def _rows(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
                 if swapped or header in HEADERS:
                     continue
             yield line, [*row[1::-1], *row[2:]] if swapped else row
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, what, str(error), "save it as a CSV in UTF-8") from error
     except csv.Error as error:
         raise unreadable(path, what, f"line {line + 1}: {error}", "save it as a CSV in UTF-8") from error
 

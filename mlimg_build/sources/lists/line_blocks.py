@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.regular_files import open_regular
+from mlimg_build.regular_files import open_regular, read_regular
 from mlimg_build.sources.lists.file_kinds import kind_of, other_than_parquet
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.text_limits import LINE
 
-__all__ = ["Block", "empty_lines_where", "is_utf8", "read_blocks", "read_lines", "require_file", "unreadable"]
+__all__ = [
+    "Block",
+    "empty_lines_where",
+    "is_utf8",
+    "read_blocks",
+    "read_lines",
+    "require_file",
+    "unreadable",
+    "whole_text",
+]
 
 BLOCK = 16 << 20  # bytes read at a time
+SMALLER = "leave out what no label uses, so that the file is smaller"
 
 
 class Block(NamedTuple):
@@ -66,6 +77,20 @@ def require_file(path: Path, what: str, parquet: bool = False) -> None:
 def unreadable(path: Path, what: str, why: str, hint: str) -> SourceError:
     """Return the error for a list that exists but cannot be read."""
     return SourceError(Problem("list-unreadable", f"{what} cannot be read: {why}: {path}", hint=hint))
+
+
+def whole_text(path: Path, what: str, most: int, hint: str) -> str:
+    """Return the text of a file of at most `most` bytes, without a byte-order mark.
+
+    Raises `SourceError` if it is larger, cannot be read or is not UTF-8; `hint` is for the latter.
+    """
+    try:
+        return read_regular(path, most).decode("utf-8-sig")
+    except OSError as error:
+        hint = SMALLER if error.errno == errno.EFBIG else "check the file and the disk"
+        raise unreadable(path, what, error.strerror or str(error), hint) from error
+    except UnicodeDecodeError as error:
+        raise unreadable(path, what, str(error), hint) from error
 
 
 def read_blocks(path: Path, what: str, notes: Notes) -> Iterator[Block]:

@@ -38,9 +38,10 @@ def read_dictionary(path: Path) -> Dictionary:
         text = read_regular(path, SMALL_FILE).decode("utf-8-sig")
         lines = text.split("\n")  # splitlines() also splits inside names
     except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         problem = Problem(
             "dictionary-unreadable",
-            f"the dictionary cannot be read: {path}: {error}",
+            f"the dictionary cannot be read: {path}: {why}",
             hint="get the published file again",
         )
         raise SourceError(problem) from error

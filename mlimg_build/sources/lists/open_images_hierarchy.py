@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlimg_build.errors import Place, Problem, SourceError
-from mlimg_build.regular_files import read_regular
-from mlimg_build.sources.lists.line_blocks import require_file, unreadable
+from mlimg_build.sources.lists.line_blocks import require_file, unreadable, whole_text
 from mlimg_build.text_limits import SMALL_FILE
 
 __all__ = ["read_nesting"]
@@ -45,11 +44,11 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
     """
     require_file(path, WHAT)
     try:
-        root = json.loads(read_regular(path, SMALL_FILE).decode("utf-8-sig"))
+        root = json.loads(whole_text(path, WHAT, SMALL_FILE, HINT))
     except json.JSONDecodeError as error:
         place = Place(str(path), error.lineno, error.colno)
         raise SourceError(Problem("nesting-unreadable", f"{WHAT} is no JSON: {error.msg}", place)) from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
         raise unreadable(path, WHAT, str(error), HINT) from error
     ids = _ids(names)
     problems: list[Problem] = []

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.text_limits import ID, URL
 
-__all__ = ["pieces", "text_sizes", "within"]
+__all__ = ["name_limits", "pieces", "text_sizes", "within"]
 
+IS_URL = r"^\s*(?i:https?)://"
 NUMBER = 4
 BLOCK = 1 << 20  # values of lists that are measured at a time
 TEXTS = (
@@ -66,16 +68,32 @@ def _sums(column: pa.Array) -> npt.NDArray[np.int64]:
     return sums
 
 
+def name_limits(names: pa.Array) -> npt.NDArray[np.int64]:
+    """Return int64[n]: the most bytes that the name of an image may have, `URL` or `ID`.
+
+    >>> name_limits(pa.array(["cats/1.jpg", "https://example.org/1.jpg"])).tolist()
+    [1024, 4096]
+    """
+    is_url = pc.fill_null(pc.match_substring_regex(names, IS_URL), False).to_numpy(zero_copy_only=False)
+    return np.where(is_url, URL, ID)
+
+
 def within(
-    column: pa.Array, most: int, what: str, numbers: npt.NDArray[np.int64], file: str, notes: Notes
+    column: pa.Array,
+    most: int | npt.NDArray[np.int64],
+    what: str,
+    numbers: npt.NDArray[np.int64],
+    file: str,
+    notes: Notes,
 ) -> npt.NDArray[np.bool_]:
     """Return bool[n], False where a text has more than `most` bytes (noted with its row and `what` it is)."""
     sizes = text_sizes(column)
-    good: npt.NDArray[np.bool_] = sizes <= most
+    limits = np.broadcast_to(most, sizes.shape)
+    good: npt.NDArray[np.bool_] = sizes <= limits
     for i in np.flatnonzero(~good):
         notes.add(
             "text-too-long",
-            f"{file}:{numbers[i]}: {what} has {sizes[i]:,} bytes, and at most {most:,} are read",
+            f"{file}:{numbers[i]}: {what} has {sizes[i]:,} bytes, and at most {limits[i]:,} are read",
         )
     return good
 
