@@ -257,4 +257,4 @@ def test_a_large_file_of_few_pixels_is_read_under_a_low_limit_of_pixels(tmp_path
     spec = "{type: folder, images: images}\nimages: {max_pixels: 3000}"
     code, said, _ = run(tmp_path, "build", spec, "--until", "dataset", "--backend", "inline")
     assert code == 0, said
-    assert "too_many_pixels" not in (tmp_path / "out/x.failures.csv").read_text()
+    assert not (tmp_path / "out/x.failures.csv").exists()  # nor is there any other image without bytes
