@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mlimg_build.digests import file_digest
@@ -20,7 +22,7 @@ from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.table import Table
-from mlimg_build.sources.lists import class_names
+from mlimg_build.sources.lists import class_names, text_sizes
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.line_blocks import read_lines
 from mlimg_build.sources.lists.rights import read_rights
@@ -284,3 +286,18 @@ def test_a_pipe_has_no_digest(tmp_path: Path) -> None:
 def test_a_text_is_measured_in_bytes() -> None:
     assert over("ü" * 256, NAME) == ""
     assert over("ü" * 257, NAME) == "514 bytes, and at most 512 are read"
+
+
+@given(
+    lists=st.lists(st.one_of(st.none(), st.lists(st.one_of(st.none(), st.text(max_size=5)), max_size=9))),
+    block=st.integers(1, 7),
+    start=st.integers(0, 3),
+)
+def test_lists_are_measured_in_blocks_of_their_values(
+    lists: list[list[str | None] | None], block: int, start: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_sizes, "BLOCK", block)
+        found = text_sizes.text_sizes(pa.array(lists, pa.list_(pa.string())).slice(start))
+    expected = [sum(len((text or "").encode()) + 1 for text in one or []) for one in lists[start:]]
+    assert found.tolist() == expected
