@@ -28,8 +28,8 @@ from tests.fuzz.doors import DOORS
 __all__ = ["Try", "main", "tried"]
 
 LARGEST = 64 << 20  # bytes of a file
-PATIENCE = 120.0  # seconds of the clock that one file may take
-SECONDS = 30.0  # of processor time: files of others have hundreds of thousands of rows
+PATIENCE = 300.0  # seconds of the clock that one file may take
+SECONDS = 60.0  # of processor time: files of others have hundreds of thousands of rows
 ENDS = (b"end", b"`", b"")  # of a file in uuencode
 SHOWN = 4  # outcomes in the table
 
