@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mlimg_build.dataset.format.layout import SHARD_FORMAT
-from mlimg_build.dataset.write.shard_writer import read_result
+from mlimg_build.dataset.format.column_types import StoredImage
+from mlimg_build.dataset.format.layout import Layout
+from mlimg_build.dataset.write.shard_writer import RESULT, ImagesWriter, read_result
 from mlimg_build.report import read_model
 from mlimg_build.wordnet import NounGraph, load
 from mlimg_build.wordnet.content import RELATIONS, Content
@@ -165,14 +166,16 @@ def result(path: Path) -> None:
     read_result(path.parent, "images")
 
 
-RESULT = {
-    "kind": "images",
-    "format": SHARD_FORMAT,
-    "images": 2,
-    "digest": "1" * 64,
-    "chunks": {},
-    "widths": {"labels": 3},
-}
+def result_seeds() -> list[bytes]:
+    """The record of an artefact of one image, as a worker leaves it."""
+    data = b"an image"
+    image = StoredImage("crowd/a", 0, 0, data, 4, 4, hashlib.sha256(data).digest(), 0, "me")
+    with tempfile.TemporaryDirectory() as name:
+        with ImagesWriter(Path(name), Layout(4)) as writer:
+            writer.add(image)
+        return [(Path(name) / RESULT).read_bytes()]
+
+
 JSON = (
     b'"step":',
     b'"categories":',
@@ -224,5 +227,5 @@ DOORS = (
         ("nouns.npz",),
         tokens=(b"PK\x03\x04", b"PK\x01\x02", b"\x93NUMPY", b"'descr': '|O'"),
     ),
-    Door("result", result, lambda: [json.dumps(RESULT).encode()], ("result.json",), tokens=JSON, tree=True),
+    Door("result", result, result_seeds, ("result.json",), tokens=JSON, tree=True),
 )
