@@ -63,7 +63,7 @@ def sealed(record: str) -> bytes:
     """Return a record, a JSON object with at least one key, with its checksum as its last value.
 
     >>> sealed('{"a": 1}')
-    b'{"a": 1, "crc32c": "46eaa6f3"}'
+    b'{"a": 1, "crc32c": "efa86ef0"}'
     """
     told = record[:-1].encode()
     return told + SEAL.format(google_crc32c.value(told)).encode()

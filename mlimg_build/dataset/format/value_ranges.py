@@ -69,6 +69,7 @@ RANGES: dict[str, tuple[float, float]] = {
 def value_flaw(name: str, values: NDArray[Any], size_of: SizeOf) -> str | None:
     """Return what is wrong with the values of column `name`, such as "labels/rule"; None if nothing is.
 
+    >>> import numpy as np
     >>> value_flaw("labels/state", np.array([1, 2]), lambda table: None)
     'holds 2, not -1 to 1'
     >>> value_flaw("labels/rule", np.array([1, 2]), {"rules": 2}.get)
