@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -54,7 +55,8 @@ class external_cluster:  # noqa: N801  read as a function
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> str:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        tests = {"PYTHONPATH": str(Path(__file__).parents[2])}  # functions of tests are run there
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, **tests}}
         dask = str(Path(sys.executable).with_name("dask"))
         self.processes.append(
             subprocess.Popen(
