@@ -220,13 +220,13 @@ def test_a_file_of_others_that_ends_the_process_is_a_finding(
 ) -> None:
     monkeypatch.setattr(run_corpus, "PATIENCE", 1.0)
     (tmp_path / "a.bin").write_bytes(b"x")
-    dying = fake(lambda path: os.kill(os.getpid(), signal.SIGSEGV))
+    dying = fake(lambda path: os.kill(os.getpid(), signal.SIGUSR2))
     waiting = fake(lambda path: os.read(os.pipe()[0], 1))
     doors = (fake(Path.read_bytes), dying, fake(_raise), waiting, fake(Path.read_bytes))
     *outcomes, last = run_corpus.tried([run_corpus.Try(door, tmp_path / "a.bin") for door in doors])
     assert [one.split("\n")[0] for one in outcomes] == [
         "value",
-        "FLAW: fake: died: SIGSEGV",
+        "FLAW: fake: died: SIGUSR2",
         'FLAW: fake: KeyError at test_fuzz.py:_raise: raise KeyError("x")',
         "FLAW: fake: no end in 1 s",
     ]
