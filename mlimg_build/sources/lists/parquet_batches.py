@@ -20,10 +20,7 @@ __all__ = ["TooLargeError", "bounded_batches"]
 
 ROWS = 1 << 16  # most rows of a batch
 WINDOW = 128 << 20  # bytes that the columns of a batch may take
-FEW = (
-    64  # rows of a batch, below which it may take `WIDE` times `WINDOW`: each row would be a batch of its own
-)
-WIDE = 4
+FEW, WIDE = 64, 4  # a batch of fewer rows than `FEW` may take `WIDE` times `WINDOW`
 NESTED = 1 << 30  # bytes that lists may take in a row group, as one of its rows may have all of them
 CODED = 4  # lists of texts that take more than 1 / CODED of it are read as codes where they can be
 LEVELS = 8  # bytes of a value in a column of lists, besides the value itself

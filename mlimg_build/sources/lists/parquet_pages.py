@@ -21,9 +21,7 @@ from mlimg_build.sources.lists.thrift_structs import read_struct, whole_number
 
 __all__ = ["PAGE", "ColumnPages", "TooLargeError", "column_pages"]
 
-PAGE = (
-    512 << 20
-)  # most bytes of an unpacked page: pyarrow's have 1 MiB, fastparquet's all rows of a row group
+PAGE = 512 << 20  # most bytes of an unpacked page: pyarrow's have 1 MiB, fastparquet's a whole row group
 PAGES = 1 << 20  # most pages of a column in a row group
 HEADERS = (256, 4 << 10, 1 << 20)  # bytes that are read for the header of a page, more if it is longer
 DATA, DICTIONARY, DATA_V2 = 0, 2, 3  # PageType

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mlimg_build.sources.lists.thrift_structs import varint
+
 __all__ = ["text_total"]
 
 HEAD = 64 << 20  # bytes of a page in which its lengths are looked for
@@ -35,9 +37,9 @@ def text_total(page: bytes | memoryview) -> tuple[int, int]:
 
 def _lengths(head: bytes, at: int) -> tuple[npt.NDArray[np.int64], int]:
     """Return the numbers of a DELTA_BINARY_PACKED block, and where it ends."""
-    size, at = _varint(head, at)
-    runs, at = _varint(head, at)
-    count, at = _varint(head, at)
+    size, at = varint(head, at)
+    runs, at = varint(head, at)
+    count, at = varint(head, at)
     first, at = _zigzag(head, at)
     if not 0 < runs <= RUNS or size % (32 * runs) or not 0 < size // runs <= RUN or count > MOST:
         raise ValueError("a page has lengths of another form, or too many")
@@ -65,9 +67,8 @@ def _lengths(head: bytes, at: int) -> tuple[npt.NDArray[np.int64], int]:
     if at > len(head) - 8:
         raise IndexError("a page ends within its lengths")
     steps = _unpacked(head, starts, widths, least, each)[: max(count - 1, 0)]
-    numbers = (
-        np.cumsum(np.append(first, steps))[:count].astype(np.int32).astype(np.int64)
-    )  # as 32 bits overflow
+    total = np.cumsum(np.append(first, steps))[:count]
+    numbers = total.astype(np.int32).astype(np.int64)  # as 32 bits overflow
     if numbers.min(initial=0) < 0:
         raise ValueError("a page has a length below zero")
     return numbers, at
@@ -77,9 +78,8 @@ def _unpacked(
     head: bytes, starts: list[int], widths: list[int], least: list[int], each: int
 ) -> npt.NDArray[np.int64]:
     """Return the numbers of the runs: `each` for one, of its width and added to its least."""
-    words: npt.NDArray[np.uint64] = np.ndarray(
-        (len(head) - 7,), "<u8", head, 0, (1,)
-    )  # that begin at each byte
+    # the words that begin at each byte
+    words: npt.NDArray[np.uint64] = np.ndarray((len(head) - 7,), "<u8", head, 0, (1,))
     start, width, add = (np.array(column, np.int64)[:, None] for column in (starts, widths, least))
     place = np.arange(each)[None]
     found = [np.empty(0, np.int64)]
@@ -93,20 +93,8 @@ def _unpacked(
     return np.concatenate(found)
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-    raise ValueError("a number has no end")
-
-
 def _zigzag(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _varint(data, at)
+    value, at = varint(data, at)
     if value > MOST_STEP:
         raise ValueError("a number is larger than a length can be")
     return (value >> 1) ^ -(value & 1), at

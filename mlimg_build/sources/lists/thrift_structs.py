@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["read_struct", "whole_number"]
+__all__ = ["read_struct", "varint", "whole_number"]
 
 DEEPEST = 16  # levels of structs and lists
 STRUCT = 12
@@ -32,7 +32,7 @@ def read_struct(data: bytes, at: int, listed: int = 0, depth: int = 0) -> tuple[
         if head >> 4:
             number += head >> 4
         else:
-            number, at = _varint(data, at)
+            number, at = varint(data, at)
             number = (number >> 1) ^ -(number & 1)
         fields[number], at = _value(data, at, head & 15, listed, depth)
 
@@ -51,12 +51,12 @@ def _value(data: bytes, at: int, kind: int, listed: int, depth: int) -> tuple[An
     if kind == 3:
         return data[at], at + 1
     if kind in (4, 5, 6):
-        value, at = _varint(data, at)
+        value, at = varint(data, at)
         return (value >> 1) ^ -(value & 1), at
     if kind == 7:
         return None, at + 8
     if kind == 8:
-        length, at = _varint(data, at)
+        length, at = varint(data, at)
         return None, at + length
     if kind in (9, 10):
         return _list(data, at, listed, depth)
@@ -72,7 +72,7 @@ def _list(data: bytes, at: int, listed: int, depth: int) -> tuple[list[Any] | No
     count, kind = data[at] >> 4, data[at] & 15
     at += 1
     if count == 15:
-        count, at = _varint(data, at)
+        count, at = varint(data, at)
     kept: list[Any] | None = [] if listed and kind == STRUCT else None
     for _ in range(count):
         value, at = (
@@ -84,7 +84,16 @@ def _list(data: bytes, at: int, listed: int, depth: int) -> tuple[list[Any] | No
     return kept, at
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number of up to 64 bits that begins at a byte, and where it ends.
+
+    >>> varint(bytes([0xAC, 0x02]), 0)
+    (300, 2)
+
+    Raises:
+        IndexError: if the bytes end before it.
+        ValueError: if it is longer.
+    """
     value = shift = 0
     while True:
         byte = data[at]
@@ -94,4 +103,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
         if shift > 63:
-            raise ValueError("a number in metadata has no end")
+            raise ValueError("a number has no end")
