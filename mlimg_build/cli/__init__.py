@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from mlimg_build.errors import MlimgError, Problem
 
 from . import builds, caches, comparison, datasets, exports, models, specs
 from .options import Asked, print_failure
+from .system_errors import system_problem
 
 __all__ = ["app", "main", "run"]
 
@@ -104,8 +104,11 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(
             [Problem("argument-not-utf-8", f"an argument is not UTF-8: {shown}", hint=hint)], 1, asked
         )
-    except OSError as error:
-        return _failed([_as_problem(error)], 1, asked)
+    except (OSError, MemoryError, RuntimeError) as error:
+        problem = system_problem(error)
+        if problem is None:
+            raise
+        return _failed([problem], 1, asked)
     return ended if isinstance(ended, int) else 0
 
 
@@ -126,30 +129,6 @@ def _is_text(argument: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _has_folder() -> bool:
-    """Return whether the working folder exists."""
-    try:
-        os.getcwd()  # noqa: PTH109  no path is needed
-    except OSError:
-        return False
-    return True
-
-
-def _as_problem(error: OSError) -> Problem:
-    """Return the problem for an error of the operating system."""
-    if error.errno == errno.ENOENT and error.filename is None and not _has_folder():
-        return Problem("system-error", "the working folder is gone", hint="`cd` to one that exists")
-    what = error.strerror or str(error)
-    where = f": {error.filename}" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return Problem(
-            "disk-full", f"the disk is full{where}", hint="free some space and run the same command again"
-        )
-    return Problem(
-        "system-error", f"{what[:1].lower()}{what[1:]}{where}", hint="check the path and its permissions"
-    )
 
 
 def _terminated(signum: int, frame: object) -> NoReturn:

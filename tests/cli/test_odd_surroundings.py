@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlimg_build.cli import run
 from tests.support.command import mlimg
 from tests.support.photographs import crops
 
@@ -126,3 +127,34 @@ def test_a_working_folder_that_is_gone_is_said(few: Path, tmp_path: Path) -> Non
     assert relative.returncode == 1
     assert "the working folder is gone" in relative.stderr
     assert "Traceback" not in relative.stderr
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (RuntimeError("can't start new thread"), "no thread can be started"),
+        (MemoryError(), "there is not enough memory"),
+    ],
+)
+def test_a_machine_without_threads_or_memory_is_one_error(
+    lacking: Exception,
+    said: str,
+    few: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise lacking
+
+    monkeypatch.setattr("threading.Thread.start", fail)
+    assert run(["build", f"{few}/spec.yaml", "--out", f"{few}/lacking", "--backend", "inline"]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_other_errors_of_the_program_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of mlimg")
+
+    monkeypatch.setattr("mlimg_build.cli.app", fail)
+    with pytest.raises(RuntimeError, match="a fault of mlimg"):
+        run(["--help"])

@@ -107,3 +107,10 @@ def test_the_cause_is_said_with_what_helps(error: Exception, hint: str) -> None:
     (problem,) = caught.value.problems
     assert hint in (problem.hint or "")
     assert (getattr(error, "strerror", None) or str(error)).lower() in problem.message.lower()
+
+
+def test_a_process_that_ends_at_once_is_told_from_other_causes() -> None:
+    with pytest.raises(BackendError) as caught, explaining_start(1):
+        raise RuntimeError("Nanny failed to start worker process")
+    assert "a process ended while it started" in str(caught.value)
+    assert "ulimit -u" in str(caught.value)

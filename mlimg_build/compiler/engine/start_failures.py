@@ -52,6 +52,9 @@ def explaining_start(seconds: float) -> Iterator[None]:
         if isinstance(cause, TimeoutError):
             message = f"the workers did not start within {seconds:g} s"
             hint = "the machine may be busy: take fewer workers, or raise `cluster.timeout_seconds` of the backend"
+        elif "Nanny failed" in str(cause):  # what Dask says of a process that ended at once
+            message = "the workers could not be started: a process ended while it started"
+            hint = "see what it printed; the limit of processes (`ulimit -u`) or of memory may be too low"
         else:
             message = f"the workers could not be started: {_words(cause)}"
             hint = HINTS.get(getattr(cause, "errno", None) or _limit(cause), "see whether it can be mended")
