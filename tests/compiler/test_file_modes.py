@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,25 +12,8 @@ from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.dataset import verify
 from mlimg_build.spec import Backend, LoadedSpec, SchedulerCluster
+from tests.support.file_modes import masked, wrong_modes
 from tests.support.runs import external_cluster, inline
-
-
-@contextmanager
-def masked(umask: int) -> Iterator[None]:
-    before = os.umask(umask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-def wrong_modes(root: Path, umask: int) -> list[str]:
-    found = []
-    for path in (root, *root.rglob("*")):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode != ((0o777 if path.is_dir() else 0o666) & ~umask):
-            found.append(f"{mode:o} {path.relative_to(root)}")
-    return found
 
 
 @pytest.mark.parametrize(("driver", "workers"), [(0o022, 0o077), (0o077, 0o022), (0o002, 0o027)])

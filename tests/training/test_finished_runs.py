@@ -14,6 +14,7 @@ from mlimg_build.spec import LoadedSpec, Training, Transfer
 from mlimg_build.training import load_model, publish, published, train
 from mlimg_build.training.evaluate.evaluate_model import measure
 from mlimg_build.training.runs import run_key, threshold_of
+from tests.support.file_modes import masked, wrong_modes
 from tests.training.test_runs import part, setting
 
 
@@ -60,3 +61,15 @@ def test_a_model_of_before_is_read_with_the_threshold_that_was_its_losss(
     assert threshold_of(before, load_model(ran.folder)[1]) == 0.6
     found = measure(ran.folder, built[1], "validation", "cpu", lambda done, total: None)
     assert found["positive_threshold"] == 0.6
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_modes_of_runs_and_models_follow_the_umask(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, umask: int
+) -> None:
+    with masked(umask):
+        (tmp_path / "out").mkdir()
+        ran = train(setting(dataset, tmp_path / "out"), part(built[0], epochs=1))
+        publish(tmp_path / "out" / "small.model", ran, None)
+    assert (tmp_path / "out" / "small.model" / "model.json").is_file()
+    assert wrong_modes(tmp_path / "out", umask) == []
