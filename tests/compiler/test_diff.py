@@ -400,6 +400,7 @@ def test_a_difference_is_told_in_three_ways(copy: Path, without_cats: Path) -> N
         ("hollow.zarr", "not-a-dataset"),
         ("whole.lock/lock.yaml", "not-comparable"),
         ("odd.lock", "lock-damaged"),
+        ("deep.lock", "lock-damaged"),
         ("round.lock", "lock-damaged"),
     ],
 )
@@ -412,8 +413,9 @@ def test_a_wrong_path_is_named_with_what_to_do(
     (root / "crowd/labels.csv").write_text("a,b\n")
     for name in ("hollow.lock", "hollow.zarr"):
         (root / name).mkdir()
-    for name in ("whole.lock", "odd.lock", "round.lock"):
+    for name in ("whole.lock", "odd.lock", "deep.lock", "round.lock"):
         shutil.copytree(built.lock, root / name)
+    (root / "deep.lock/lock.yaml").write_text("{" * 5000)
     categories = (built.lock / "categories.csv").read_text()
     (root / "odd.lock/categories.csv").write_text(re.sub(r",\d+,", ",many,", categories, count=1))
     wnid = categories.splitlines()[1].split(",")[0]

@@ -144,7 +144,7 @@ def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
     Raises `BuildError`: `lock-unsupported` if it has another format, `lock-damaged` if it cannot be parsed.
     """
     try:
-        head = yaml.safe_load(files["lock.yaml"])
+        head = _parse_head(files["lock.yaml"])
         written = head.get("lock", LOCK_FORMAT) if isinstance(head, dict) else LOCK_FORMAT
         if written != LOCK_FORMAT:
             message = f"{where} is a lock of format {written}, and this version of mlimg writes {LOCK_FORMAT}"
@@ -175,10 +175,18 @@ def read_leniently(folder: Path) -> Locked | None:
         except (OSError, ValueError, csv.Error):
             tables[name] = []
     try:
-        head = yaml.safe_load(read_regular(folder / "lock.yaml"))
+        head = _parse_head(read_regular(folder / "lock.yaml"))
     except (OSError, ValueError, yaml.YAMLError):
         head = {}
     return Locked(head if isinstance(head, dict) else {}, tables) if folder.is_dir() else None
+
+
+def _parse_head(text: bytes) -> Any:
+    """Return what lock.yaml says. Raises `yaml.YAMLError`, or `ValueError` if it is nested too deep to be parsed."""
+    try:
+        return yaml.safe_load(text)
+    except RecursionError as error:
+        raise ValueError("lock.yaml is nested too deep") from error
 
 
 def _rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
