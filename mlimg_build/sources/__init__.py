@@ -13,6 +13,7 @@ from mlimg_build.sources.image_reader import ImageReader
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 from mlimg_build.sources.protocol import (
+    DRAWN,
     IMAGES,
     LABELS,
     WHOLE_FILE,
@@ -25,6 +26,7 @@ from mlimg_build.sources.protocol import (
 )
 
 __all__ = [
+    "DRAWN",
     "IMAGES",
     "LABELS",
     "SOURCES",

@@ -37,6 +37,7 @@ NOTE_CODES: dict[str, NoteCode] = {
     "outside": NoteCode("the path leads out of its tar"),
     "row-without-image": NoteCode("the row names no image"),
     "row-without-label": NoteCode("the row names no label"),
+    "split-left-out": NoteCode("`splits` leaves out the images of this split"),
     "tar-cut": NoteCode("the tar is damaged there: what follows is lost"),
     "tar-empty": NoteCode("the tar is empty"),
     "tar-unreadable": NoteCode("the file is no uncompressed tar"),
@@ -49,6 +50,8 @@ NOTE_CODES: dict[str, NoteCode] = {
     "no-speakers": NoteCode("the list has no column that says who said it", lost=False),
     "no-such-people": NoteCode("nobody of `people` is in the list", lost=False),
     "other-spelling": NoteCode("the list writes the image otherwise than it is called", lost=False),
+    "in-two-splits": NoteCode("an image in two of the source's splits: it is in the first", lost=False),
+    "row-without-split": NoteCode("no split in the row: it is drawn", lost=False),
     "several-rows": NoteCode("several rows of one image, put together", lost=False),
     "unknown-speaker": NoteCode("neither known as people nor as a machine: taken for a machine", lost=False),
 }

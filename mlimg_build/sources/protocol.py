@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 __all__ = [
+    "DRAWN",
     "IMAGES",
     "LABELS",
     "WHOLE_FILE",
@@ -31,6 +33,7 @@ __all__ = [
 
 LONGEST = 512  # most characters of an example in `Notes`
 WHOLE_FILE = -1  # the offset of an image that is a file of its own
+DRAWN = -1  # the split of an image to which its source gives none
 
 IMAGES = pa.schema(
     [
@@ -81,10 +84,15 @@ def place_of(record: int) -> tuple[int, int]:
 
 
 class Batch(NamedTuple):
-    """A part of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both."""
+    """A part of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both.
+
+    `splits` are the splits that the source itself gives the images, positions in `SPLITS` of the spec or `DRAWN`;
+    int8[images], None if it gives none.
+    """
 
     images: pa.RecordBatch | None
     labels: pa.RecordBatch | None
+    splits: npt.NDArray[np.int8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from mlimg_build.spec.models.specification import (
     Vocabulary,
     WordNetFile,
 )
+from mlimg_build.spec.models.splits import SPLITS
 from mlimg_build.spec.models.training import (
     Augmentation,
     LearningRate,
@@ -69,6 +70,7 @@ __all__ = [
     "LOSSES",
     "PEOPLE",
     "RESNETS",
+    "SPLITS",
     "Annotation",
     "AsymmetricLossPart",
     "Augmentation",

@@ -58,8 +58,7 @@ def test_splits_are_no_categories(tmp_path: Path) -> None:
     assert problem.place.line == 5
     assert problem.hint is not None
     shown = render(problem, lambda file: None).splitlines()
-    assert '  s_train: {type: folder, images: "img/train", split: train}' in shown
-    assert '  s_val: {type: folder, images: "img/val", split: validation}' in shown
+    assert "  s: {type: folder, images: img, splits: {train: train, val: validation}}" in shown
 
 
 def test_the_lines_of_the_hint_are_a_spec(tmp_path: Path) -> None:
@@ -87,8 +86,19 @@ def test_common_names_of_splits_are_none_of_categories_and_the_hint_has_their_fo
 ) -> None:
     problem = refused(tmp_path, folders(tmp_path, *names))
     assert problem.code == "folders-are-splits"
-    for name in names:
-        assert f'images: "img/{name}", split: ' in str(problem.hint)
+    placed = {
+        name: "validation" if "val" in name else "train" if "train" in name else "none"
+        for name in sorted(names)
+    }
+    assert f"splits: {{{', '.join(f'{name}: {place}' for name, place in placed.items())}}}" in str(
+        problem.hint
+    )
+
+
+def test_a_folder_around_all_images_is_no_category_and_the_hint_takes_it(tmp_path: Path) -> None:
+    problem = refused(tmp_path, folders(tmp_path, "images"))
+    assert problem.code == "folders-are-splits"
+    assert "s: {type: folder, images: img/images}" in str(problem.hint)
 
 
 def test_a_check_sees_it_without_reading_a_source(tmp_path: Path) -> None:

@@ -21,14 +21,13 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_column
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
 from mlimg_build.compiler.pipeline import plan
-from mlimg_build.compiler.plan.partitions import SPLITS
 from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, RowIndex
 from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.errors import BuildError
 from mlimg_build.label_states import ABSENT, PRESENT
-from mlimg_build.sources import IMAGES, Category
+from mlimg_build.sources import DRAWN, IMAGES, Category
 from mlimg_build.sources.protocol import Notes
-from mlimg_build.spec import LoadedSpec, Spec, load_spec
+from mlimg_build.spec import SPLITS, LoadedSpec, Spec, load_spec
 
 CATEGORIES, VOCABULARY = 4, 3
 BLOCKS = (1, 3, 1000)
@@ -91,8 +90,9 @@ def catalog(folder: Path, name: str, images: dict[str, list[tuple[int, float]]])
         "ctime": [int(image) + 1 for image in ordered],
         "key": [keys(name, image)[0] for image in ordered],
         "draw": [keys(name, image)[1] for image in ordered],
+        "split": [DRAWN] * len(ordered),
     }
-    schema = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64())])
+    schema = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8())])
     said = [
         (
             keys(name, image)[0],

@@ -14,7 +14,7 @@ ROOT = Path(mlimg_build.__file__).parent
 def texts_given_to_notes() -> set[str]:
     """The texts that stand where code adds a note, or hands a code to what adds it."""
     found: set[str] = set()
-    for path in (*(ROOT / "sources").rglob("*.py"), ROOT / "compiler" / "catalog" / "catalog.py"):
+    for path in (*(ROOT / "sources").rglob("*.py"), *(ROOT / "compiler" / "catalog").glob("*.py")):
         if path.name != "note_codes.py":
             tree = ast.parse(path.read_text())
             found |= {

@@ -27,7 +27,7 @@ from mlimg_build.compiler.engine.scratch_folders import discard
 from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources import IMAGES, Category, File, Notes, Source
+from mlimg_build.sources import DRAWN, IMAGES, Category, File, Notes, Source
 from mlimg_build.sources.image_files import watched
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.read_errors import lost, moving
@@ -35,7 +35,7 @@ from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "Signature", "catalog", "content_digest", "signature_of"]
 
-FORMAT = 5
+FORMAT = 6
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
 LOOKED_UP = 1 << 16  # files at a time
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # used for facts and rows
@@ -43,7 +43,7 @@ LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One source as tables on disk: `images` has the columns of `IMAGES` with `key` and `draw`, sorted by key.
+    """One source as tables on disk: `images` has the columns of `IMAGES` with `key`, `draw` and `split`, sorted by key.
 
     `statements` has `key` (of the image), `category` (a position in `categories`), `state`, `confidence` and
     `record`, sorted. `digest` covers everything but the file times. A pickled catalog is reopened from `folder`.
@@ -143,8 +143,9 @@ def _times_of(files: Sequence[Path]) -> str:
 
 
 def content_digest(images: StoredTable, statements: StoredTable, categories: Sequence[Category]) -> str:
-    """Return the digest of a catalog: the sha256 (hex) of its tables and categories."""
-    tables = ((images, IMAGE_COLUMNS), (statements, STATEMENTS.names))
+    """Return the digest of a catalog: the sha256 (hex) of its tables and categories; of splits only if it gives any."""
+    placed = any(pc.any(pc.not_equal(part, DRAWN)).as_py() for part in images.chunks("split"))
+    tables = ((images, [*IMAGE_COLUMNS, *(["split"] if placed else [])]), (statements, STATEMENTS.names))
     of_images, of_statements = in_threads(lambda one: digest_columns(*one), tables)
     content = {
         "images": of_images,

@@ -16,7 +16,7 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names
 from mlimg_build.compiler.catalog.external_partitions import BITS, ExternalPartitions
 from mlimg_build.compiler.engine.threads import in_threads
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources import IMAGES, WHOLE_FILE, Batch, Notes
+from mlimg_build.sources import DRAWN, IMAGES, WHOLE_FILE, Batch, Notes
 from mlimg_build.sources.image_paths import composed_column
 
 __all__ = ["STATEMENTS", "CatalogWriter", "sorted_statements"]
@@ -30,7 +30,7 @@ STATEMENTS = pa.schema(
         ("record", pa.int64()),
     ]
 )
-ROWS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64())])
+ROWS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8())])
 NAMES = pa.schema(
     [("key", pa.uint64()), ("name", pa.string())]
 )  # of images that labels name but that are not in the same batch
@@ -46,12 +46,11 @@ Keys = npt.NDArray[np.uint64]
 
 @dataclass(slots=True)
 class _Range:
-    """The finished rows of one range of keys, and the number and some names of repeated images."""
+    """The finished rows of one range of keys, and the names of some images that are noted, with the number of all."""
 
     images: pa.Table
     statements: pa.Table
-    again: int = 0
-    examples: list[str] = field(default_factory=list)
+    noted: dict[str, tuple[int, list[str]]] = field(default_factory=dict)  # by "again" and "in-two-splits"
 
 
 class CatalogWriter:
@@ -78,7 +77,8 @@ class CatalogWriter:
         if batch.images is not None:
             names = batch.images.column("name")
             keys, draws = hash_names(self._prefix, _texts(names))
-            columns = [*batch.images.columns, pa.array(keys), pa.array(draws)]
+            splits = np.full(len(keys), DRAWN, np.int8) if batch.splits is None else batch.splits
+            columns = [*batch.images.columns, pa.array(keys), pa.array(draws), pa.array(splits, pa.int8())]
             self._images.add(pa.record_batch(columns, schema=ROWS))
             near = names, keys
         if batch.labels is not None:
@@ -117,7 +117,7 @@ class CatalogWriter:
     def finish(self, categories: Sequence[str], notes: Notes, again: str) -> tuple[StoredTable, StoredTable]:
         """Write the images and the statements, whose categories become positions in `categories`; return both tables.
 
-        Repeated images are noted under the code `again`.
+        Repeated images are noted under the code `again`, those of several splits as `in-two-splits`.
 
         Raises:
             SourceError: `id-collision` if two images have the same hash.
@@ -146,8 +146,10 @@ class CatalogWriter:
                 # one batch per range, even if empty, so that both tables can be read in parallel
                 images.write_batch(_as_batch(made.images))
                 statements.write_batch(_as_batch(made.statements))
-                for i, example in enumerate(made.examples):
-                    notes.add(again, example, made.again - len(made.examples) + 1 if i == 0 else 1)
+                for code, (count, examples) in made.noted.items():
+                    for i, example in enumerate(examples):
+                        rest = count - len(examples) if i == 0 else 0
+                        notes.add(again if code == "again" else code, example, 1 + rest)
         return StoredTable(paths[0]), StoredTable(paths[1])
 
     def _range(self, number: int, final: npt.NDArray[np.int32], divided: bool) -> _Range:
@@ -168,11 +170,15 @@ class CatalogWriter:
             names = (part.column("name").filter(other)[0].as_py() for part in (after, before))
             message = f"{' and '.join(names)} have one hash"
             raise SourceError(Problem("id-collision", message, hint="rename one of the images"))
-        repeated = after.column("name").filter(pc.equal(before.column("status"), after.column("status")))
+        names, same = after.column("name"), pc.equal(before.column("status"), after.column("status"))
+        split = images.column("split").to_numpy()
+        torn = pa.array(split[twice - 1] != split[twice])
+        noted = {"again": names.filter(same), "in-two-splits": names.filter(torn)}
         once = np.full(len(keys), True)
         once[twice] = False
         kept = images.filter(pa.array(once)).combine_chunks()
-        return _Range(kept, statements, len(repeated), repeated.slice(0, Notes().kept).to_pylist())
+        found = {code: (len(some), some.slice(0, Notes().kept).to_pylist()) for code, some in noted.items()}
+        return _Range(kept, statements, found)
 
     def _with_missing(self, images: pa.Table, stated: Keys, number: int) -> pa.Table:
         """Return the images, with rows of status `missing` for the others that `stated` (sorted keys) refers to."""
@@ -202,6 +208,7 @@ class CatalogWriter:
             "ctime": np.zeros(n, np.int64),
             "key": keys,
             "draw": draws,
+            "split": np.full(n, DRAWN),
         }
         return pa.record_batch([pa.array(values[part.name], part.type) for part in ROWS], schema=ROWS)
 
@@ -239,7 +246,7 @@ def _require_spread(table: pa.Table, what: str) -> None:
 
 
 def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
-    """Return the order of the images by key, status and path; equal ones keep their order."""
+    """Return the order of the images by key, status, split and path, a drawn split last; equal ones keep theirs."""
     keys = images.column("key").to_numpy()
     order = np.argsort(keys)
     ordered = keys[order]
@@ -247,7 +254,9 @@ def _order_of_images(images: pa.Table) -> npt.NDArray[np.int64]:
     tied = np.flatnonzero(same | np.append(same[1:], False))
     if len(tied):
         at = np.sort(order[tied])
-        rows = images.select(["key", "status", "path"]).take(pa.array(at))
+        rows = images.select(["key", "status", "split", "path"]).take(pa.array(at))
+        rank = pc.cast(rows.column("split"), pa.uint8(), safe=False)  # the drawn one, -1, becomes 255
+        rows = rows.set_column(2, "split", rank)
         by = [(name, "ascending") for name in rows.column_names]
         order[tied] = at[pc.sort_indices(rows, by).to_numpy()]
     return order

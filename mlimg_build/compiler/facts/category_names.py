@@ -18,7 +18,8 @@ __all__ = ["folder_problems", "nameless_categories"]
 
 MOST = 0.5  # the share of a source's names, from which its labels count as class numbers
 SHOWN = 5
-SPLITS = {"train": "train", "validation": "validation", "test": "transfer_validation"}
+SPLITS = {"train": "train", "validation": "validation"}
+PLAIN = re.compile(r"(?!(?i:null|true|false|yes|no|on|off|y|n)$)[A-Za-z][\w/.-]*")
 
 
 def nameless_categories(
@@ -42,7 +43,8 @@ def folder_problems(loaded: LoadedSpec) -> list[Problem]:
     found: list[Problem] = []
     for source, part in loaded.spec.sources.items():
         if isinstance(part, FolderSource) and part.classes is None:
-            folders = {name: name for name in _folders(part.images) if name[:1] != "."}
+            above = [part.images / name for name in part.splits] or [part.images]
+            folders = {name: name for path in above for name in _folders(path) if name[:1] != "."}
             found += _problems(loaded, source, folders)
     return found
 
@@ -79,18 +81,20 @@ def _problems(loaded: LoadedSpec, source: str, given: dict[str, str]) -> Iterato
 
 
 def _split_hint(source: str, images: Path, names: list[str]) -> str:
-    """Return the lines of a spec with one source per split."""
-    lines = []
-    for name in names:
-        split = split_of(name)
-        if split is not None:
-            into = f", split: {SPLITS[split]}" if split else ""
-            key, path = (
-                re.sub(r"\W+", "_", f"{source}_{name}"),
-                json.dumps(f"{images / name}", ensure_ascii=False),
-            )
-            lines.append(f"  {key}: {{type: folder, images: {path}{into}}}")
-    return "\n".join(["write one source for each, such as", *lines])
+    """Return the line of a spec that says where the splits go, or that takes the folder around all images."""
+    splits = {name: SPLITS.get(split_of(name) or "", "none") for name in names}
+    if set(splits.values()) == {"none"}:
+        places = [f"{images / name}" for name in names]
+        lines = [f"  {source}: {{type: folder, images: {_quoted(place)}}}" for place in places]
+        return "\n".join(["take the folder that holds those of the categories, such as", *lines])
+    placed = ", ".join(f"{_quoted(name)}: {place}" for name, place in splits.items())
+    line = f"  {source}: {{type: folder, images: {_quoted(str(images))}, splits: {{{placed}}}}}"
+    return f"say where each goes (none leaves it out), such as\n{line}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as YAML reads it back."""
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _as_written(images: Path, spec: Path) -> Path:

@@ -2,7 +2,7 @@
 
 `split.by` covers all sources: it is matched with ids SOURCE/NAME, and its groups are shared by all sources.
 `sources.X.group` covers one source: it is matched with names, and its groups belong to that source. An image without
-a group draws its split by its id.
+a group draws its split by its id. An image to which its source gives a split is in that one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.plan.group_tables import GroupTable, read_group_column, read_group_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SpecError
-from mlimg_build.spec import Grouping, LoadedSpec, Spec
+from mlimg_build.sources import DRAWN
+from mlimg_build.spec import SPLITS, Grouping, LoadedSpec, Spec
 
 __all__ = ["Groups", "group_images", "share_warnings"]
 
 FORMAT = 2
 EXAMPLES = 3
 DRAWS = pa.schema([("draw", pa.uint64())])
-DRAWN = ("train", "validation")
+BY_DRAW = ("train", "validation")
 SEEN = {"train", "transfer"}  # splits that a network learns from
 
 
@@ -129,7 +130,7 @@ def share_warnings(loaded: LoadedSpec, groups: Groups, images: dict[str, int]) -
         hint = "let such sources draw (`split: auto`), or give them groups of their own"
         found.append(Problem("group-in-two-splits", message, by, hint, "warning"))
     drawn = [source.split for source in loaded.spec.sources.values()].count("auto")
-    for split in DRAWN if loaded.spec.split.validation and drawn else ():
+    for split in BY_DRAW if loaded.spec.split.validation and drawn else ():
         if not images.get(split):
             message = f"no image is in {split}: {groups.groups:,} groups drew, each as a whole"
             hint = "change split.validation, or make smaller groups"
@@ -193,6 +194,9 @@ class _Grouping:
             prefix = "" if rule.spans else f"{catalog.name}/"
             numbers: dict[str, int] = {}  # group → its position in `draws`
             draws = np.empty(0, np.uint64)
+            said = np.empty(
+                0, np.uint8
+            )  # splits that the source gives a group's images, bit by bit; 0: drawn
             with (
                 pa.OSFile(str(folder / f"{catalog.name}.arrow"), "wb") as sink,
                 pa.ipc.new_file(sink, DRAWS) as drawn,
@@ -204,7 +208,11 @@ class _Grouping:
                     at = groups.indices.fill_null(-1).to_numpy()
                     own = batch.column("draw").to_numpy().copy()
                     of = np.array([numbers[name] for name in groups.dictionary.to_pylist()], np.int64)
-                    own[at >= 0] = draws[of[at[at >= 0]]]
+                    grouped = of[at[at >= 0]]
+                    own[at >= 0] = draws[grouped]
+                    said = np.append(said, np.zeros(len(new), np.uint8))
+                    split = batch.column("split").to_numpy()[at >= 0]
+                    np.bitwise_or.at(said, grouped, (1 << (split - DRAWN)).astype(np.uint8))
                     drawn.write_batch(pa.record_batch([pa.array(own)], schema=DRAWS))
                     images += int((at >= 0).sum())
                     without += int((at < 0).sum())
@@ -212,8 +220,10 @@ class _Grouping:
             keys = [prefix + name for name in names]
             fitting[rule.place] += len(names)
             fixed = self.loaded.spec.sources[catalog.name].split
-            for key, name, low in zip(keys, names, draws < limit, strict=True):
-                places.setdefault(key, set()).add(DRAWN[int(low)] if fixed == "auto" else fixed)
+            for key, name, low, bits in zip(keys, names, draws < limit, said.tolist(), strict=True):
+                found = [BY_DRAW[int(low)], *SPLITS]
+                given = {split for i, split in enumerate(found) if bits >> i & 1}
+                places.setdefault(key, set()).update(given if fixed == "auto" else {fixed})
                 shown[key] = name
         self._require_fitting(fitting)
         splits = Counter(split for found in places.values() for split in found)
@@ -234,7 +244,7 @@ class _Grouping:
         """Yield the images of a catalog, batch by batch, with the group of each, null if it has none."""
         if rule.by.pattern is not None:
             search, prefix = re.compile(rule.by.pattern).search, f"{catalog.name}/" if rule.spans else ""
-            for batch in catalog.images.batches(["name", "draw"]):
+            for batch in catalog.images.batches(["name", "draw", "split"]):
                 found = (search(prefix + name) for name in batch.column("name").to_pylist())
                 groups = pa.array([(one[1] or None) if one else None for one in found], pa.string())
                 yield batch, groups.dictionary_encode()
@@ -251,7 +261,7 @@ class _Grouping:
             table, matched = self.tables[path], self.matched[path]
             prefix = "" if rule.spans else f"{catalog.name}/"
         own = table.keys(prefix)
-        for batch in catalog.images.batches(["key", "draw"]):
+        for batch in catalog.images.batches(["key", "draw", "split"]):
             yield batch, table.of(batch.column("key").to_numpy(), own, matched)
 
     def _require_fitting(self, fitting: Counter[tuple[str | int, ...]]) -> None:

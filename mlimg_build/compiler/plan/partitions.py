@@ -17,11 +17,10 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.catalog.statement_filter import StatementFilter
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.labels import Statements, narrowed
-from mlimg_build.spec import Spec
+from mlimg_build.sources import DRAWN
+from mlimg_build.spec import SPLITS, Spec
 
-__all__ = ["SPLITS", "Cuts", "Part", "View", "cut", "ranges", "slice_of", "views"]
-
-SPLITS = ("train", "validation", "transfer", "transfer_validation")
+__all__ = ["Cuts", "Part", "View", "cut", "ranges", "slice_of", "views"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,9 @@ class View:
     """A catalog with the rules of the spec and the facts for its statements and images.
 
     `category[c]` is the category of the vocabulary that the source's category c maps to (-1: none), `mapping[c]` its
-    row of the mappings; `rule` decides which statements count. `split` is a position in `SPLITS`, or -1 if it is drawn
-    per image: validation if the image's draw is below `limit`, otherwise train.
+    row of the mappings; `rule` decides which statements count. `split` is a position in `SPLITS` for all images, or
+    `DRAWN`: each is in the split that its source gives it, else it is drawn: validation if its draw is below `limit`,
+    otherwise train.
     """
 
     catalog: Catalog
@@ -43,10 +43,12 @@ class View:
 
     def splits(self, images: pa.Table) -> npt.NDArray[np.int8]:
         """Return int8[images]: the split of each image, a position in `SPLITS`."""
-        if self.split >= 0:
+        if self.split != DRAWN:
             return np.full(len(images), self.split, np.int8)
-        below: npt.NDArray[np.bool_] = images.column("draw").to_numpy() < self.limit
-        return below.astype(np.int8)
+        own = images.column("split").to_numpy()
+        drawn = images.column("draw").to_numpy() < self.limit
+        found: npt.NDArray[np.int8] = np.where(own == DRAWN, drawn, own).astype(np.int8)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def views(spec: Spec, catalogs: Sequence[Catalog], facts: Facts) -> list[View]:
     for number, (catalog, position) in enumerate(zip(catalogs, facts.positions, strict=True)):
         part = spec.sources[catalog.name]
         category = np.where(position >= 0, category_of[position], np.int32(-1))
-        split = -1 if part.split == "auto" else SPLITS.index(part.split)
+        split = DRAWN if part.split == "auto" else SPLITS.index(part.split)
         narrower = (position >= 0) & facts.vocabulary.narrower[position]
         rule = StatementFilter(part.min_confidence, category, narrower)
         found.append(View(catalog, number, category, position, rule, split, limit))

@@ -16,7 +16,7 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.engine.threads import in_threads
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.plan.left_out import REASONS, LeftOutImages, by_reason, reason_numbers
-from mlimg_build.compiler.plan.partitions import SPLITS, Cuts, Part, View, cut, ranges, views
+from mlimg_build.compiler.plan.partitions import Cuts, Part, View, cut, ranges, views
 from mlimg_build.compiler.plan.row_files import (
     IMAGE_FIELDS,
     MTIME,
@@ -30,7 +30,7 @@ from mlimg_build.compiler.plan.row_files import (
     hint_of,
 )
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.spec import Spec
+from mlimg_build.spec import SPLITS, Spec
 
 __all__ = ["write_rows"]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+
+import numpy as np
 
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.image_files import (
@@ -23,22 +24,25 @@ from mlimg_build.sources.image_files import (
     watched,
 )
 from mlimg_build.sources.image_paths import composed
+from mlimg_build.sources.image_splits import LEFT_OUT, SplitFolder, split_folders
 from mlimg_build.sources.lists.class_names import class_names
-from mlimg_build.sources.protocol import Batch, Category, File, Notes
+from mlimg_build.sources.protocol import DRAWN, Batch, Category, File, Notes
 from mlimg_build.spec import FolderSource
 from mlimg_build.text_limits import NAME, over
 
 __all__ = ["Folder"]
 
 
-def _is_category(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry of the root is a folder that names a category."""
-    named = is_text(entry.name) and not is_hidden(entry.name) and not over(composed(entry.name), NAME)
-    return named and is_folder(entry)
+def _names_category(folder: str) -> bool:
+    """Return whether the name of a folder can name a category."""
+    return is_text(folder) and not is_hidden(folder) and not over(composed(folder), NAME)
 
 
 class Folder:
-    """A source in which every image below `cats/` is labelled with the category `cats`."""
+    """A source in which every image below `cats/` is labelled with the category `cats`.
+
+    With `splits`, the category is the folder below that of the split: `train/cats/`.
+    """
 
     complete = False
     lists_name_images = False
@@ -51,53 +55,80 @@ class Folder:
         self.files: tuple[Path, ...] = (part.classes,) if part.classes else ()
 
     def categories(self) -> Iterator[Category]:
-        """Yield one per first-level folder, named by `classes`, else by the folder's name with `_` as a space."""
+        """Yield one per category's folder, named by `classes`, else by the folder's name with `_` as a space."""
         require_folder(self.part.images, f"the folder of source {self.name}")
         what = f"the class names of source {self.name}"
         names = class_names(self.part.classes, what) if self.part.classes else {}
-        for entry in entries_of(self.part.images):
-            if _is_category(entry):
-                key = composed(entry.name)
-                yield Category(key, names.get(key, key.replace("_", " ")))
+        seen = set[str]()
+        for folder in self._split_folders():
+            for name in self._folders_in(folder):
+                key = composed(name)
+                if key not in seen and _names_category(name):
+                    seen.add(key)
+                    yield Category(key, names.get(key, key.replace("_", " ")))
 
     def listing(self, notes: Notes) -> Iterator[File]:
         """Yield every file of the folder."""
         return walk(self.part.images, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """Yield one batch per first-level folder. Raises `SourceError` `source-empty` if none has an image."""
+        """Yield one batch per category's folder.
+
+        Raises:
+            SourceError: `source-empty` if no category has an image; see `split_folders`, too.
+        """
         require_folder(self.part.images, f"the folder of source {self.name}")
         found = 0
-        folders = {entry.name: entry for entry in entries_of(self.part.images)}
-        empty = {name for name, entry in folders.items() if _is_category(entry)}
+        splits = {folder.prefix: folder for folder in self._split_folders()}
+        folders = {prefix: self._folders_in(folder) for prefix, folder in splits.items()}
+        empty = {
+            f"{prefix}{name}" for prefix, names in folders.items() for name in names if _names_category(name)
+        }
         files = images_only(watched(self.listing(notes), notes), self.part.images, notes)
-        for category, group in groupby(files, key=lambda file: file.path.split("/", 1)[0]):
-            listed = list(group)
-            if listed[0].path == category:
-                notes.add("image-outside-a-category", category, len(listed))
+        for (prefix, category), group in groupby(files, key=lambda file: self._place(file.path)):
+            listed, split = list(group), splits.get(prefix)
+            if split is None or listed[0].path == f"{prefix}{category}":
+                notes.add("image-outside-a-category", listed[0].path, len(listed))
                 continue
-            if why := over(composed(category), NAME):
+            empty.discard(f"{prefix}{category}")
+            if split.split == LEFT_OUT:
+                notes.add("split-left-out", prefix[:-1], len(listed))
+            elif why := over(composed(category), NAME):
                 notes.add("text-too-long", f"{category}: {why}", len(listed))
-                continue
-            paths = [file.path for file in listed]
-            beside = category != composed(category) and composed(category) in folders
-            names = [stem(path) if beside else composed(stem(path)) for path in paths]
-            images = image_rows(
-                unique_names(names, paths),
-                listed,
-                self.part.licence,
-                self.part.author,
-            )
-            found += len(listed)
-            empty.discard(category)
-            yield Batch(images, shows(composed(category), images))
+            else:
+                found += len(listed)
+                beside = category != composed(category) and composed(category) in folders[prefix]
+                yield self._batch(composed(category), listed, beside, split.split)
         for name in sorted(empty):
             notes.add("category-without-images", name)
         if not found:
+            below = "SPLIT/CATEGORY" if self.part.splits else "CATEGORY"
             raise SourceError(
                 Problem(
                     "source-empty",
                     f"source {self.name}: no image in a category's folder below {self.part.images}",
-                    hint="expected CATEGORY/IMAGE.jpg below `images`",
+                    hint=f"expected {below}/IMAGE.jpg below `images`",
                 )
             )
+
+    def _batch(self, category: str, files: list[File], beside: bool, split: int) -> Batch:
+        """Return the images of a category's folder; `beside` another that differs only in its Unicode form."""
+        paths = [file.path for file in files]
+        names = [stem(path) if beside else composed(stem(path)) for path in paths]
+        images = image_rows(unique_names(names, paths), files, self.part.licence, self.part.author)
+        splits = None if split == DRAWN else np.full(len(files), split, np.int8)
+        return Batch(images, shows(category, images), splits)
+
+    def _split_folders(self) -> list[SplitFolder]:
+        return split_folders(self.name, self.part.images, self.part.splits)
+
+    def _folders_in(self, folder: SplitFolder) -> list[str]:
+        """Return the names of the folders in the root or in that of a split, sorted."""
+        return [entry.name for entry in entries_of(self.part.images / folder.prefix) if is_folder(entry)]
+
+    def _place(self, path: str) -> tuple[str, str]:
+        """Return the folder of the split with its slash, "" if there are no splits, and the category's folder."""
+        if not self.part.splits:
+            return "", path.split("/", 1)[0]
+        split, inside, rest = path.partition("/")
+        return (f"{split}/", rest.split("/", 1)[0]) if inside else ("", split)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from mlimg_build.errors import Problem, SourceError
@@ -28,7 +30,8 @@ from mlimg_build.sources.image_files import (
     watched,
 )
 from mlimg_build.sources.image_paths import composed
-from mlimg_build.sources.protocol import IMAGES, Batch, Category, File, Notes
+from mlimg_build.sources.image_splits import LEFT_OUT, SplitFolder, split_folders
+from mlimg_build.sources.protocol import DRAWN, IMAGES, Batch, Category, File, Notes
 from mlimg_build.sources.read_errors import moving
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.sources.tar_index import members
@@ -39,8 +42,25 @@ __all__ = ["ImageNet"]
 NEARLY = re.compile(r"n\d{8}", re.IGNORECASE)
 
 
+class _Place(NamedTuple):
+    """A synset's folder or tar: its id, the folder of its split with a slash, or "", and that split."""
+
+    wnid: str
+    prefix: str
+    split: int
+
+    def names(self, inside: list[str]) -> list[str]:
+        """Return the names of images by their paths in the folder or tar."""
+        wnid = self.wnid
+        names = unique_names([_name(wnid, path) for path in inside], [f"{wnid}/{path}" for path in inside])
+        return [f"{self.prefix}{name}" for name in names]
+
+
 class ImageNet:
-    """A source in which every image below `n01440764/` or in `n01440764.tar` is labelled with that synset."""
+    """A source in which every image below `n01440764/` or in `n01440764.tar` is labelled with that synset.
+
+    With `splits`, these lie in the folders of the splits: `train/n01440764/`.
+    """
 
     complete = False
     lists_name_images = False
@@ -54,24 +74,30 @@ class ImageNet:
 
     def categories(self) -> Iterator[Category]:
         """Yield one per synset folder or tar, even if it contains no images."""
-        for wnid in sorted(self._places(Notes())):
+        for wnid in sorted({place.wnid for place in self._places(Notes()).values()}):
             yield Category(wnid, "", wnid)
 
     def listing(self, notes: Notes) -> Iterator[File]:
         """Yield the files in synset folders, and the tars; other entries are yielded with their name alone."""
-        synsets = {path.name for path in self._places(Notes()).values()}
-        for entry in entries_of(self.part.images):
-            if entry.name not in synsets:
-                yield File(shown(entry.name), -1, 0)
-            elif entry.name.endswith(".tar"):
-                status = stat_of(entry)
-                yield File(entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            else:
-                yield from walk(self.part.images, entry.name, notes)
+        synsets = self._places(Notes())
+        for folder in self._split_folders():
+            for entry in entries_of(self.part.images / folder.prefix):
+                path = f"{folder.prefix}{entry.name}"
+                if path not in synsets:
+                    yield File(shown(path), -1, 0)
+                elif path.endswith(".tar"):
+                    status = stat_of(entry)
+                    yield File(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                else:
+                    yield from walk(self.part.images, path, notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """Yield one batch per synset. Raises `SourceError`: `source-empty` without synsets, `folder-and-tar`."""
-        places = {path.name: wnid for wnid, path in self._places(notes).items()}
+        """Yield one batch per synset.
+
+        Raises:
+            SourceError: `source-empty` without synsets, `folder-and-tar`; see `split_folders`, too.
+        """
+        places = self._places(notes)
         if not places:
             raise SourceError(
                 Problem(
@@ -81,63 +107,73 @@ class ImageNet:
                 )
             )
         empty = set(places)
+        depth = 2 if self.part.splits else 1
         for name, files in groupby(
-            watched(self.listing(notes), notes), lambda file: file.path.split("/", 1)[0]
+            watched(self.listing(notes), notes), lambda file: "/".join(file.path.split("/", depth)[:depth])
         ):
-            wnid = places.get(name)
-            if wnid is None:
+            place = places.get(name)
+            if place is None:
                 continue
             before, listed = notes.counts.total(), list(files)
             tar = name.endswith(".tar")
-            images = self._tar(wnid, listed[0], notes) if tar else self._folder(wnid, name, listed, notes)
+            images = self._tar(place, listed[0], notes) if tar else self._folder(place, name, listed, notes)
             if len(images) or (tar and notes.counts.total() > before):  # else its tar is damaged
                 empty.discard(name)
-            yield Batch(images, shows(wnid, images))
+            if place.split == LEFT_OUT:
+                notes.add("split-left-out", name, len(images))
+                continue
+            splits = None if place.split == DRAWN else np.full(len(images), place.split, np.int8)
+            yield Batch(images, shows(place.wnid, images), splits)
         for name in sorted(empty):
             notes.add("category-without-images", name)
 
-    def _places(self, notes: Notes) -> dict[str, Path]:
+    def _split_folders(self) -> list[SplitFolder]:
+        return split_folders(self.name, self.part.images, self.part.splits)
+
+    def _places(self, notes: Notes) -> dict[str, _Place]:
+        """Return the synsets' folders and tars by their paths below the root."""
         require_folder(self.part.images, f"the folder of source {self.name}")
-        places: dict[str, Path] = {}
-        for entry in entries_of(self.part.images):
-            path = self.part.images / entry.name
+        return {path: place for folder in self._split_folders() for path, place in self._in(folder, notes)}
+
+    def _in(self, folder: SplitFolder, notes: Notes) -> Iterator[tuple[str, _Place]]:
+        seen: dict[str, str] = {}
+        for entry in entries_of(self.part.images / folder.prefix):
+            path = self.part.images / folder.prefix / entry.name
             is_tar = path.suffix == ".tar" and is_file(entry)
             wnid = leading_wnid(path.stem if is_tar else path.name) if is_text(path.name) else None
             if wnid is None or not (is_tar or (path.suffix != ".tar" and is_folder(entry))):
                 near = NEARLY.search(path.name) is not None
                 code = "hidden" if is_hidden(path.name) else "nearly-a-synset" if near else "not-a-synset"
-                notes.add(code, shown(path.name))
+                notes.add(code, shown(f"{folder.prefix}{path.name}"))
                 continue
-            if wnid in places:
+            if wnid in seen:
                 raise SourceError(
                     Problem(
                         "folder-and-tar",
-                        f"source {self.name}: {wnid} is there twice, as {places[wnid].name} and {path.name}",
+                        f"source {self.name}: {wnid} is there twice, as {seen[wnid]} and {path.name}",
                         hint="its images would count twice; move one of the two away, or their images together",
                     )
                 )
-            places[wnid] = path
-        return places
+            seen[wnid] = path.name
+            yield f"{folder.prefix}{path.name}", _Place(wnid, folder.prefix, folder.split)
 
-    def _folder(self, wnid: str, folder: str, listed: list[File], notes: Notes) -> pa.RecordBatch:
+    def _folder(self, place: _Place, folder: str, listed: list[File], notes: Notes) -> pa.RecordBatch:
         files = list(images_only(iter(listed), self.part.images, notes))
         inside = [file.path.removeprefix(f"{folder}/") for file in files]
-        names = unique_names([_name(wnid, path) for path in inside], [f"{wnid}/{path}" for path in inside])
-        return image_rows(names, files, self.part.licence, self.part.author)
+        return image_rows(place.names(inside), files, self.part.licence, self.part.author)
 
-    def _tar(self, wnid: str, file: File, notes: Notes) -> pa.RecordBatch:
+    def _tar(self, place: _Place, file: File, notes: Notes) -> pa.RecordBatch:
         path = self.part.images / file.path
         state = path.stat()
         if (state.st_size, state.st_mtime_ns, state.st_ctime_ns) != (file.size, file.mtime, file.ctime):
             raise moving(str(path))
         found = members(path, notes)
-        inside = [member.name for member in found]
-        names = unique_names([_name(wnid, name) for name in inside], [f"{wnid}/{name}" for name in inside])
+        names = place.names([member.name for member in found])
         n = len(found)
         return pa.record_batch(
             [
                 pa.array(names, pa.string()),
-                pa.array([path.name] * n, pa.string()),
+                pa.array([file.path] * n, pa.string()),
                 pa.array([member.offset for member in found], pa.int64()),
                 pa.array([member.size for member in found], pa.int64()),
                 pa.array(["" if member.whole else "truncated" for member in found], pa.string()),

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.sources.image_files import require_folder, walk
 from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.image_paths import ImagePaths
+from mlimg_build.sources.image_splits import LEFT_OUT, ImageSplits
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.lists.text_sizes import name_limits, pieces, text_sizes, within
-from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
+from mlimg_build.sources.protocol import DRAWN, LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import TableSource
 from mlimg_build.text_limits import NAME, PATH, RIGHTS
 
@@ -54,6 +56,7 @@ class Table:
         require_folder(self.part.images, f"the image folder of source {self.name}")
         archive = Archive(self.part.images, notes)
         speakers = Speakers(self.part.people, self.part.table.name, notes)
+        splits = ImageSplits(self.name, self.part.splits, notes)
         for batch, numbers in self._rows(notes):
             named = filled(
                 self._named(batch),
@@ -63,21 +66,29 @@ class Table:
                 "row-without-image",
             )
             rows, lines = batch.filter(pa.array(named)), numbers[named]
+            if self.part.columns.split is not None:
+                code = splits.of(without_words(pc.utf8_trim_whitespace(rows.column(self.part.columns.split))))
+                inside = code != LEFT_OUT
+                rows, lines, code = rows.filter(pa.array(inside)), lines[inside], code[inside]
+            else:
+                code = np.full(len(rows), DRAWN, np.int8)
             for part in pieces(text_sizes(rows.column(self.part.columns.labels)) + ROW, PIECE):
                 piece = rows.slice(part.start, part.stop - part.start)
-                yield self._batch(piece, lines[part], archive, speakers)
+                yield self._batch(piece, lines[part], code[part], archive, speakers)
+        splits.finish()
         speakers.noted()
 
     def _rows(self, notes: Notes) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """Yield the columns named in the spec, each once, and the number of each row: its line, in Parquet from 1."""
         columns = self.part.columns
         given = [columns.image, columns.labels, columns.confidence, columns.source]
-        given += [columns.licence, columns.author]
+        given += [columns.licence, columns.author, columns.split]
         named = list(dict.fromkeys(name for name in given if name is not None))
         plain = (
             columns.image,
             columns.licence,
             columns.author,
+            columns.split,
         )  # one value a row, even if they are labels, too
         return self._read(named, [name for name in given[1:4] if name not in plain], notes)
 
@@ -111,7 +122,12 @@ class Table:
         return without_words(images, lambda text: root is not None and Path(root, text).is_file())
 
     def _batch(
-        self, batch: pa.RecordBatch, numbers: np.ndarray, archive: Archive, speakers: Speakers
+        self,
+        batch: pa.RecordBatch,
+        numbers: np.ndarray,
+        splits: npt.NDArray[np.int8],
+        archive: Archive,
+        speakers: Speakers,
     ) -> Batch:
         columns, notes, file = self.part.columns, speakers.notes, self.part.table.name
         images = archive.rows(
@@ -124,11 +140,8 @@ class Table:
             most = name_limits(images.column(name)) if name == "name" else RIGHTS
             short &= within(images.column(name), most, f"the {name} of the image", numbers, file, notes)
         if not short.all():
-            images, batch, numbers = (
-                images.filter(pa.array(short)),
-                batch.filter(pa.array(short)),
-                numbers[short],
-            )
+            images, batch = images.filter(pa.array(short)), batch.filter(pa.array(short))
+            numbers, splits = numbers[short], splits[short]
         row, label = self._cells(batch.column(columns.labels))
         filled_in = pc.not_equal(label, "").to_numpy(zero_copy_only=False)
         filled_in &= within(label, NAME, "a label", numbers[row], file, notes)
@@ -152,7 +165,7 @@ class Table:
             ],
             names=LABELS.names,
         )
-        return Batch(images, labels)
+        return Batch(images, labels, splits)
 
     def _cells(self, column: pa.Array) -> tuple[np.ndarray, pa.Array]:
         """Return the row of each value in the cells of a column, and the values, trimmed."""

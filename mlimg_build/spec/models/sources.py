@@ -24,6 +24,7 @@ from mlimg_build.spec.field_types import (
     tag_of,
 )
 from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.splits import OwnSplits
 from mlimg_build.spec.suggestions import listed
 from mlimg_build.spec.yaml.scalars import shown
 
@@ -97,12 +98,31 @@ class CommonSource(Part):
         return text
 
 
-class ImageNetSource(CommonSource):
+class SplitSource(CommonSource):
+    """What a source has that may itself say in which split an image is."""
+
+    splits: OwnSplits = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _are_drawn(self) -> SplitSource:
+        if self.splits and self.split != "auto":
+            hint = "remove one of the two"
+            raise refusal(
+                "wrong-value",
+                "split puts all images into one, and splits says where they go",
+                hint,
+                at=("splits",),
+            )
+        return self
+
+
+class ImageNetSource(SplitSource):
     """ImageNet: folders or tar files named by WordNet id."""
 
     type: Literal["imagenet"] = Field(description="the format: imagenet")
     images: Folder = Field(
-        description="folder that holds n01440764/*.JPEG or n01440764.tar; tars are read in place"
+        description="folder that holds n01440764/*.JPEG or n01440764.tar; tars are read in place. With `splits`, "
+        "folders of splits that hold those"
     )
 
 
@@ -145,12 +165,13 @@ class MLImagesSource(CommonSource):
     )
 
 
-class FolderSource(CommonSource):
+class FolderSource(SplitSource):
     """Folders named by category."""
 
     type: Literal["folder"] = Field(description="the format: folder")
     images: Folder = Field(
-        description="folder of folders; a folder's name is the category of the images in it"
+        description="folder of folders; a folder's name is the category of the images in it. With `splits`, folders "
+        "of splits that hold those"
     )
     classes: OptionalFile = Field(default=None, description=CLASSES)
 
@@ -168,11 +189,16 @@ class Columns(Part):
     source: str | None = Field(
         default=None, min_length=1, description="column of who said a label: see `people`"
     )
+    split: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the image's split; `splits` says where a value goes that is not train, val or the like",
+    )
     licence: str | None = Field(default=None, min_length=1, description="column of the image's licence")
     author: str | None = Field(default=None, min_length=1, description="column of the image's author")
 
 
-class TableSource(CommonSource):
+class TableSource(SplitSource):
     """A table, CSV, TSV or Parquet, of images and their labels."""
 
     type: Literal["table"] = Field(description="the format: table")
@@ -196,6 +222,13 @@ class TableSource(CommonSource):
         if self.people and "people" in self.model_fields_set and self.columns.source is None:
             hint = "name the column of who said a label: columns: {source: …}"
             raise refusal("missing-key", "no column says which labels are people's", hint, at=("people",))
+        return self
+
+    @model_validator(mode="after")
+    def _splits_have_a_column(self) -> TableSource:
+        if self.splits and self.columns.split is None:
+            hint = "name the column of the split: columns: {split: …}"
+            raise refusal("missing-key", "no column says which split an image is in", hint, at=("splits",))
         return self
 
     @field_validator("table")
