@@ -23,7 +23,7 @@ app = typer.Typer(
     name="mlimg",
     help="One YAML spec in, a reproducible image dataset and its trained model out.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

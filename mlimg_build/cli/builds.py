@@ -16,7 +16,9 @@ from .options import (
     Fraction,
     LockFolder,
     Out,
+    Quiet,
     SpecFile,
+    Verbose,
     check_fraction,
     end_failed,
     load,
@@ -48,6 +50,8 @@ def build(
         Literal["dataset", "model"] | None,
         typer.Option("--until", help="Stop after the dataset, or after the model and before its transfer."),
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
@@ -56,39 +60,43 @@ def build(
     from mlimg_build.compiler.pipeline import build as compile_spec
     from mlimg_build.compiler.report_stage import write_report
     from mlimg_build.spec import load_backend
+    from mlimg_build.terminal.build_log import build_log
 
     check_fraction(fraction)
     loaded = load(spec)
     cluster = load_backend(backend)
     if until != "dataset":
         check_model(loaded)
-    with terminal.Watcher() as watcher:
-        kept = (lock or lock_folder(spec, loaded)) if locked else None
-        built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept)
-    terminal.show_problems(built.warnings)
-    if not as_json:
-        terminal.show_built(built)
-    made: Modelled | None = None
-    try:
-        if built.failure is None and loaded.spec.training is not None and until != "dataset":
-            with terminal.Watcher() as watcher:
-                made = make_model(
-                    loaded, out, cluster, fraction=fraction, transfer=until is None, watcher=watcher
-                )
-    finally:
-        page = write_report(built.dataset, built.dataset.with_suffix(".html"), made.model if made else None)
-    if as_json:
-        result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
+    with build_log(out / f"{loaded.spec.name}.log", verbose=verbose):
+        with terminal.Watcher(quiet=quiet or verbose) as watcher:
+            kept = (lock or lock_folder(spec, loaded)) if locked else None
+            built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept)
+        terminal.show_problems(built.warnings)
+        if not as_json:
+            terminal.show_built(built)
+        made: Modelled | None = None
+        try:
+            if built.failure is None and loaded.spec.training is not None and until != "dataset":
+                with terminal.Watcher(quiet=quiet or verbose) as watcher:
+                    made = make_model(
+                        loaded, out, cluster, fraction=fraction, transfer=until is None, watcher=watcher
+                    )
+        finally:
+            page = write_report(
+                built.dataset, built.dataset.with_suffix(".html"), made.model if made else None
+            )
+        if as_json:
+            result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
+            if built.failure is not None:
+                end_failed(built.failure, result)
+            print_json(result)
+        else:
+            if made is not None:
+                terminal.show_problems(made.warnings)
+                terminal.show_modelled(made)
+            print(page)
         if built.failure is not None:
-            end_failed(built.failure, result)
-        print_json(result)
-    else:
-        if made is not None:
-            terminal.show_problems(made.warnings)
-            terminal.show_modelled(made)
-        print(page)
-    if built.failure is not None:
-        raise built.failure
+            raise built.failure
 
 
 def train(
@@ -108,6 +116,8 @@ def train(
     until: Annotated[
         Literal["model"] | None, typer.Option("--until", help="Stop after the model, before its transfer.")
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the network of a spec on a dataset that is built, and tune it where the spec has a transfer."""
@@ -115,17 +125,19 @@ def train(
     from mlimg_build.compiler.model_stage import make_model
     from mlimg_build.compiler.report_stage import write_report
     from mlimg_build.spec import load_backend
+    from mlimg_build.terminal.build_log import build_log
 
     loaded = load(spec)
     where = load_backend(backend)
-    with terminal.Watcher() as watcher:
-        made = make_model(
-            loaded, out, where, dataset=dataset, start=start, transfer=until is None, watcher=watcher
-        )
-    page = write_report(made.dataset, made.dataset.with_suffix(".html"), made.model)
-    if as_json:
-        print_json({**plain(made), "report": str(page)})
-    else:
-        terminal.show_problems(made.warnings)
-        terminal.show_modelled(made)
-        print(page)
+    with build_log(out / f"{loaded.spec.name}.log", verbose=verbose):
+        with terminal.Watcher(quiet=quiet or verbose) as watcher:
+            made = make_model(
+                loaded, out, where, dataset=dataset, start=start, transfer=until is None, watcher=watcher
+            )
+        page = write_report(made.dataset, made.dataset.with_suffix(".html"), made.model)
+        if as_json:
+            print_json({**plain(made), "report": str(page)})
+        else:
+            terminal.show_problems(made.warnings)
+            terminal.show_modelled(made)
+            print(page)

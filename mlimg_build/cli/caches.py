@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .options import AsJson, Out, load, print_json
+from .options import AsJson, Out, Quiet, load, print_json
 
 __all__ = ["app"]
+
+HELP = ("-h", "--help")
 
 Specs = Annotated[
     list[Path] | None,
@@ -22,7 +24,7 @@ class ListByDefault(TyperGroup):
     """`mlimg cache` and `mlimg cache SPEC` are `mlimg cache list …`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] != "--help"):
+        if not args or (args[0] not in self.commands and args[0] not in HELP):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -35,13 +37,15 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_cache(specs: Specs = None, out: Out = Path("build"), as_json: AsJson = False) -> None:
+def list_cache(
+    specs: Specs = None, out: Out = Path("build"), quiet: Quiet = False, as_json: AsJson = False
+) -> None:
     """Show what is kept: by stage how many results, what they take, when they were used, what needs them."""
     from mlimg_build import terminal
     from mlimg_build.compiler.cache_stage import cache_contents
 
     loaded = [load(path) for path in specs or ()]
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         found = cache_contents(loaded, out, watcher.step)
     if as_json:
         from dataclasses import asdict
@@ -65,6 +69,7 @@ def prune_cache(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove what is not needed: with SPECs, of their stores all that they do not need, and nothing of others.
@@ -76,7 +81,7 @@ def prune_cache(
     from mlimg_build.compiler.cache_stage import prune_cache as prune
 
     loaded = [load(path) for path in specs or ()]
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         pruned = prune(loaded, out, watcher.step, optimizer=optimizer, dry_run=dry_run)
     terminal.show_problems(pruned.busy)
     if as_json:

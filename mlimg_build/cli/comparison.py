@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, BackendFile, Out, print_json
+from .options import AsJson, BackendFile, Out, Quiet, print_json
 
 __all__ = ["diff"]
 
@@ -22,6 +22,7 @@ def diff(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 where the two differ.")] = False,
     backend: BackendFile = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what changes from A to B: categories, mappings, labels by rule, the largest effects; reads no image.
@@ -34,7 +35,7 @@ def diff(
 
     if markdown and as_json:
         raise typer.BadParameter("give one of --markdown and --json")
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         found = compare_paths(before, after, out, load_backend(backend), watcher)
     if as_json:
         from mlimg_build.compiler.diff.comparison import as_json as told

@@ -11,6 +11,7 @@ import typer
 from .options import (
     AsJson,
     Dataset,
+    Quiet,
     print_json,
 )
 
@@ -86,6 +87,7 @@ def verify(
     labels: Annotated[
         bool, typer.Option("--labels", help="Derive every label again from its own origin, too.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Check every digest of a dataset; names the shard and the image at fault."""
@@ -95,12 +97,12 @@ def verify(
     from mlimg_build.dataset import verify as check_digests
     from mlimg_build.explain.label_proofs import prove_labels
 
-    with terminal.counting("verifying") as advance:
+    with terminal.counting("verifying", quiet=quiet) as advance:
         found = check_digests(dataset, advance)
     proof = None
     # labels of copies cannot be derived from a damaged table of copies
     if labels and found.digest is not None and not any(one.code == "copies-differ" for one in found.findings):
-        with terminal.counting("proving") as advance:
+        with terminal.counting("proving", quiet=quiet) as advance:
             proof = prove_labels(dataset, advance)
     if as_json:
         print_json(asdict(found) | ({"labels": asdict(proof)} if proof else {}))

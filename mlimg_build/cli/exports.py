@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .options import AsJson, Dataset, print_json
+from .options import AsJson, Dataset, Quiet, print_json
 
 __all__ = ["export"]
 
@@ -38,6 +38,7 @@ def export(
     size: Annotated[
         int, typer.Option("--bytes-per-file", metavar="N", min=1, help="At most so many bytes a file.")
     ] = 1_000_000_000,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset in another format: webdataset is tars of the stored images, each with a JSON of its labels."""
@@ -47,7 +48,7 @@ def export(
 
     if to not in EXPORTERS:
         raise typer.BadParameter(f"{to!r} is none of: {', '.join(EXPORTERS)}", param_hint="--to")
-    with terminal.counting("exporting") as advance:
+    with terminal.counting("exporting", quiet=quiet) as advance:
         exported = write(
             dataset,
             folder,

@@ -15,6 +15,7 @@ from .options import (
     Dataset,
     Device,
     Model,
+    Quiet,
     end_failed,
     print_json,
 )
@@ -30,6 +31,7 @@ def evaluate(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="Also write the evaluation as JSON.")
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model: average precision, precision at k, frequency bands, hierarchy; top-1 and top-5 of a softmax."""
@@ -39,7 +41,7 @@ def evaluate(
     require_torch()
     from mlimg_build.training.evaluate.evaluate_model import measure
 
-    with terminal.counting("evaluating") as advance:
+    with terminal.counting("evaluating", quiet=quiet) as advance:
         found = measure(model, dataset, split, device, advance)
     if to is not None:  # before anything is printed, as it may fail
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,7 @@ def predict(
         ),
     ] = None,
     device: Device = "auto",
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what is in images: the top labels, the most specific first; or write feature vectors."""
@@ -90,7 +93,7 @@ def predict(
     require_torch()
     from mlimg_build.training.predict.predict_images import labels_of, write
 
-    with terminal.counting("predicting") as advance:
+    with terminal.counting("predicting", quiet=quiet) as advance:
         if to is not None:
             count, failed = write(model, images, to, features, top, least, device, advance)
         else:

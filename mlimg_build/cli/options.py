@@ -26,7 +26,9 @@ __all__ = [
     "LockFolder",
     "Model",
     "Out",
+    "Quiet",
     "SpecFile",
+    "Verbose",
     "check_fraction",
     "end_failed",
     "load",
@@ -38,7 +40,7 @@ __all__ = [
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, NAME.zarr.", show_default=False)]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where datasets and the cache go.")]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where datasets and the cache go.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model, NAME.model.", show_default=False)]
 BackendFile = Annotated[
     Path | None,
@@ -75,6 +77,12 @@ Fraction = Annotated[
     typer.Option(
         "--fraction", metavar="F", help="Build the first shards only: 0.01 is 1 %, at least one shard."
     ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress; warnings, errors and results stay.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Write the log to stderr, too: each step with its time.")
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
 

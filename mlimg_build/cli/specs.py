@@ -16,6 +16,7 @@ from .options import (
     Fraction,
     LockFolder,
     Out,
+    Quiet,
     SpecFile,
     check_fraction,
     load,
@@ -102,14 +103,20 @@ def schema() -> None:
     print_json(json_schema())
 
 
-def plan(spec: SpecFile, out: Out = Path("build"), fraction: Fraction = 1.0, as_json: AsJson = False) -> None:
+def plan(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    fraction: Fraction = 1.0,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
     """Show what a build would do, and why."""
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.plan_summary import plan_summary
 
     check_fraction(fraction)
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         made = make(load(spec), out, fraction, watcher.step)
     terminal.show_problems(made.warnings)
     summary = plan_summary(made)
@@ -128,6 +135,7 @@ def lock(
         typer.Option("--check", help="Write nothing; exit 3 with what changed where the lock is another."),
     ] = False,
     backend: BackendFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write what is decided from the sources, to be reviewed and kept in git; reads no image."""
     from mlimg_build import terminal
@@ -137,7 +145,7 @@ def lock(
 
     loaded = load(spec)
     folder = to or lock_folder(spec, loaded)
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         act = check_lock if check else write
         made = act(loaded, out, folder, load_backend(backend), watcher)
     terminal.show_problems(made.warnings)
@@ -157,6 +165,7 @@ def map_names(
             help="The CSV; default: the spec's `vocabulary.mapping.file`, else NAME.mapping.csv beside the spec.",
         ),
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
@@ -168,7 +177,7 @@ def map_names(
     named, looked = loaded.spec.vocabulary.mapping.file, for_review(loaded)
     if named is not None and looked.spec.vocabulary.mapping.file is None:
         print(f"{named} is not there yet, so no decision of people is read", file=sys.stderr)
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         made = make(looked, out, 1.0, watcher.step)
     unsigned = (problem for problem in made.facts.warnings if problem.code == "mapping-unsigned")
     terminal.show_problems([*made.inputs.joins, *unsigned])
@@ -196,6 +205,7 @@ def lint(
         ),
     ] = None,
     backend: BackendFile = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what to look at before trusting the labels: categories, rules that never fired, contradictions, copies."""
@@ -208,7 +218,7 @@ def lint(
     from mlimg_build.spec import load_backend
 
     loaded = load(spec)
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         found, rows = labelled(
             loaded,
             out,

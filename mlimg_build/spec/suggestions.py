@@ -10,6 +10,19 @@ __all__ = ["listed", "nearest"]
 
 COMPARED = 500  # choices that a word is compared with
 LONGEST = 200  # letters of a word that are compared
+MEANT = {
+    **dict.fromkeys(("gpu", "nvidia", "cuda:0"), ("cuda",)),
+    **dict.fromkeys(("val", "valid", "dev"), ("validation",)),
+    **dict.fromkeys(("path", "paths", "root", "dir", "folder", "data"), ("images", "files", "table")),
+    **dict.fromkeys(("csv", "tsv", "csvs"), ("table", "labels")),
+    **dict.fromkeys(("imagefolder", "image_folder", "directory"), ("folder",)),
+    **dict.fromkeys(("tencent", "tencent_ml_images"), ("ml_images",)),
+    **dict.fromkeys(("float32", "32"), ("fp32",)),
+    **dict.fromkeys(("bfloat16", "fp16", "float16", "16", "amp"), ("bf16",)),
+    **dict.fromkeys(("lr", "rate"), ("learning_rate",)),
+    **dict.fromkeys(("backbone", "arch", "architecture", "network"), ("model",)),
+}
+"""Words of other tools, and the words here; those that are no choice where they are written do not count."""
 NAMED = 40  # words of a list that are written out
 
 
@@ -20,6 +33,8 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     'images'
     >>> nearest("Open-Images", ["open_images", "imagenet"])
     'open_images'
+    >>> nearest("gpu", ["auto", "cpu", "cuda"])
+    'cuda'
     >>> nearest("zebra", ["images", "labels"]) is None
     True
     """
@@ -29,6 +44,9 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     asked = _plain(word)[:LONGEST]
     if asked in plain:
         return plain[asked]
+    for meant in MEANT.get(asked, ()):
+        if meant in plain:
+            return plain[meant]
     likely: Iterable[str] = plain
     if len(plain) > COMPARED:  # each comparison takes longer than the look at the others
         likely = [choice for choice in plain if choice[:1] == asked[:1] and abs(len(choice) - len(asked)) < 3]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mlimg_build.printable import printable
 
-__all__ = ["err", "out", "percent", "size", "table"]
+__all__ = ["duration", "err", "out", "percent", "size", "table"]
 
 WIDE = 100_000  # a pipe has no width, and a line that is cut or folded cannot be searched
 
@@ -50,6 +50,21 @@ def size(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter.
+
+    >>> duration(0.4), duration(59.6), duration(200), duration(7_500), duration(200_000)
+    ('1 s', '1 min 0 s', '3 min 20 s', '2 h 5 min', '2 d 7 h')
+    """
+    whole = max(round(seconds), 1)
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def table(*columns: str, right: Iterable[str] = ()) -> Table:

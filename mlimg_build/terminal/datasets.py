@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 from rich.tree import Tree
 
+from .build_log import say
 from .console import err, out, size, table
 from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
@@ -139,20 +140,20 @@ def show_built(built: Built) -> None:
     if built.seconds:
         rate = f", {built.read / built.seconds:,.0f} images/s" if built.read else ""
         workers = "1 worker" if built.workers == 1 else f"{built.workers} workers"
-        err.print(
+        say(
             f"read {built.read:,} images in {built.seconds:.1f} s with {workers}{rate}, "
             f"at most {size(built.peak_memory)} a worker"
         )
     else:
-        err.print("everything was there already")
+        say("everything was there already")
     if built.failed:
         listed = ", ".join(f"{count} {status}" for status, count in sorted(built.failed.items()))
-        err.print(
+        say(
             f"{sum(built.failed.values()):,} of {built.images:,} images have no bytes: {listed}; see {built.failures}"
         )
     if built.asked_again:
         verb = "of them was gone" if built.asked_again == 1 else "of them were gone"
-        err.print(
+        say(
             f"{built.asked_again:,} {verb} since the plan or could not be read: every run asks again, and the lock "
             "does not count this dataset as finished"
         )
@@ -161,17 +162,17 @@ def show_built(built: Built) -> None:
     show_unused_categories(err, summary["unused_categories"], sum(summary["fates"].values()), more)
     show_left_out(err, summary["left_out"], str(built.left_out))
     if summary["labels_below_confidence"]:
-        err.print(f"{summary['labels_below_confidence']:,} labels are below min_confidence and do not count")
+        say(f"{summary['labels_below_confidence']:,} labels are below min_confidence and do not count")
     if built.copies["groups"] or built.copies["basis"] == "fraction":
         from mlimg_build.dataset import copies_in_words  # noqa: PLC0415  other commands need not load it
 
-        err.print(f"copies: {copies_in_words(built.copies)}")
+        say(f"copies: {copies_in_words(built.copies)}")
     if built.passed_over:
-        err.print(f"{_notes(summary['sources'])}; see {built.passed_over}")
+        say(f"{_notes(summary['sources'])}; see {built.passed_over}")
     for rule in summary["unused"][:RULES]:
-        err.print(f"no effect: {rule}")
+        say(f"no effect: {rule}")
     if len(summary["unused"]) > RULES:
-        err.print(f"and {len(summary['unused']) - RULES:,} more rules without effect; see `mlimg plan`")
+        say(f"and {len(summary['unused']) - RULES:,} more rules without effect; see `mlimg plan`")
     if built.proved is not None:
         proved, shards = built.proved
         rest = (
@@ -179,8 +180,8 @@ def show_built(built: Built) -> None:
             if proved == shards
             else "; the lock knows no digest of the others, as nobody built them before"
         )
-        err.print(f"{proved:,} of {shards:,} shards are proved to be those of the lock{rest}")
-    err.print(f"{built.images:,} images, digest {built.digest}")
+        say(f"{proved:,} of {shards:,} shards are proved to be those of the lock{rest}")
+    say(f"{built.images:,} images, digest {built.digest}")
     out.print(str(built.dataset))
 
 

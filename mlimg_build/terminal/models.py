@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from .build_log import say
 from .console import err, out, percent, table
 
 if TYPE_CHECKING:
@@ -19,17 +20,17 @@ __all__ = ["show_evaluation", "show_modelled", "show_predicted", "show_written"]
 def show_modelled(made: Modelled) -> None:
     """Print the path of the model on stdout, and its evaluation on stderr."""
     if made.again:
-        err.print("the model was there already")
+        say("the model was there already")
     if made.evaluation is None:
-        err.print("not evaluated: there are no validation images; `split: {validation: 0.1}` sets some aside")
+        say("not evaluated: there are no validation images; `split: {validation: 0.1}` sets some aside")
     else:
         assumed, verified = made.evaluation["unknown_as_absent"], made.evaluation["verified"]
-        err.print(
+        say(
             f"mAP {percent(assumed['map'])} over {assumed['categories']:,} categories with unknown as absent, "
             f"by frequency alone {percent(assumed['baseline'])}"
         )
         if verified["map"] is not None:
-            err.print(
+            say(
                 f"mAP {percent(verified['map'])} over {verified['categories']:,} categories on verified entries, "
                 f"by frequency alone {percent(verified['baseline'])}"
             )
@@ -39,8 +40,8 @@ def show_modelled(made: Modelled) -> None:
             f"; from scratch {percent(scratch['top1'])} and {percent(scratch['top5'])}" if scratch else ""
         )
         top = f"top-1 {percent(made.transfer['top1'])}, top-5 {percent(made.transfer['top5'])}"
-        err.print(f"transfer: {top}{beside}")
-    err.print(f"weights {made.digest}; runs, checkpoints and TensorBoard logs are in {made.runs}")
+        say(f"transfer: {top}{beside}")
+    say(f"weights {made.digest}; runs, checkpoints and TensorBoard logs are in {made.runs}")
     out.print(str(made.model))
 
 

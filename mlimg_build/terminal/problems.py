@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.text import Text
 from mlimg_build.errors import LISTED, Problem, first_problems
 from mlimg_build.regular_files import read_regular
 
+from .build_log import LOG
 from .console import err
 
 __all__ = ["show_problems"]
@@ -25,6 +27,8 @@ def show_problems(problems: Iterable[Problem]) -> None:
     errors, others = (
         [one for one in listed if (one.severity == "error") is wrong] for wrong in (True, False)
     )
+    for problem in listed:
+        LOG.log(logging.WARNING if problem.severity == "warning" else logging.ERROR, "%s", problem)
     for problem in [*first_problems(others), *errors] if len(others) > LISTED else listed:
         shown = Text(render(problem, text_of))
         shown.highlight_regex(r"^error\[[^\]]*\]", "bold red")
