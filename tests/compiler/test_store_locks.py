@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mlimg_build.compiler.engine.cache import Key, Store
+from mlimg_build.compiler.engine.scratch_folders import scratch_folder
 from mlimg_build.compiler.model_stage import runs_held
 from mlimg_build.errors import BuildError, TransientError
 
@@ -55,3 +56,54 @@ def test_a_result_that_finds_no_place_is_said(tmp_path: Path, monkeypatch: pytes
         (folder / "data").write_bytes(b"x")
     assert caught.value.code == "result-contested"
     assert not store.has(key)
+
+
+def test_a_new_folder_that_a_cleaner_locks_first_is_not_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, cleaner = fcntl.flock, list[int]()
+
+    def flock(descriptor: int, operation: int) -> None:
+        if not cleaner:
+            (folder,) = tmp_path.iterdir()
+            cleaner.append(os.open(folder, os.O_RDONLY))
+            real(cleaner[0], operation)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with scratch_folder(tmp_path) as folder:
+        assert folder.stat().st_ino != os.fstat(cleaner[0]).st_ino
+        assert [*tmp_path.iterdir()] == [folder]
+    os.close(cleaner[0])
+
+
+def test_a_new_folder_that_a_cleaner_removes_first_is_not_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, removed = os.open, list[Path]()
+
+    def opened(path: Path, *arguments: int) -> int:
+        if not removed:
+            removed.append(path)
+            path.rmdir()
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", opened)
+    with scratch_folder(tmp_path) as folder:
+        assert removed != [folder]
+        assert folder.is_dir()
+
+
+def test_a_leftover_that_may_not_be_removed_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(path: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    store = Store(tmp_path / "store")
+    with store.scratch() as folder:
+        left = folder.with_name(folder.name[:-4] + "left")
+        left.mkdir()
+        monkeypatch.setattr(Path, "rename", rename)
+        store.clean()
+        assert left.is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -73,18 +74,36 @@ def _made(parent: Path) -> tuple[Path, int]:
     for _ in range(TRIES):
         folder = parent / f"{_machine()}-{uuid4().hex}"
         folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            with suppress(OSError):  # without locks, only the age of a folder tells whether it is abandoned
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if folder.stat().st_ino == os.fstat(lock).st_ino:
-                return folder, lock
-        except FileNotFoundError:  # removed before it was locked
-            pass
-        os.close(lock)
+        with suppress(FileNotFoundError, BlockingIOError):
+            return folder, _locked(folder)
+        with suppress(OSError):  # whoever locked it may leave it
+            folder.rmdir()
     message = f"new folders in {parent} are removed as soon as they are made"
     hint = "look what cleans this folder, and run the same command again"
     raise TransientError(Problem("scratch-contested", message, hint=hint))
+
+
+def _locked(folder: Path) -> int:
+    """Return the descriptor that holds the lock of a new folder.
+
+    Raises:
+        FileNotFoundError: if the folder was removed before it was locked.
+        BlockingIOError: if another process locked it first, which is about to remove it.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # without locks, only the age of a folder tells whether it is abandoned
+            pass
+        if folder.stat().st_ino != os.fstat(lock).st_ino:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 def _remove_if_abandoned(folder: Path) -> None:
@@ -101,7 +120,8 @@ def _remove_if_abandoned(folder: Path) -> None:
         except OSError:
             visible = False
         if visible or time.time() - _last_write(folder) > STALE:
-            discard(folder, folder.parent)
+            with suppress(OSError):  # who may not remove it leaves it
+                discard(folder, folder.parent)
     finally:
         os.close(lock)
 
