@@ -13,6 +13,7 @@ import pytest
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.engine.scratch_folders import scratch_folder
 from mlimg_build.compiler.model_stage import runs_held
+from mlimg_build.compiler.run.repair import forget_lists
 from mlimg_build.errors import BuildError, TransientError
 
 
@@ -107,3 +108,15 @@ def test_a_leftover_that_may_not_be_removed_stops_nothing(
         monkeypatch.setattr(Path, "rename", rename)
         store.clean()
         assert left.is_dir()
+
+
+def test_a_repair_leaves_what_a_task_of_another_build_is_writing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.create(Key("rows", 1, {"a": 1})) as (folder, _):
+        (folder / "part").write_bytes(b"x")
+    with store.scratch() as living:
+        (living / "part").write_bytes(b"x")
+        forget_lists(store)
+        assert (living / "part").is_file()
+        assert [*store.root.iterdir()] == [store.root / "tmp"]
+        assert [*(store.root / "tmp").iterdir()] == [living]

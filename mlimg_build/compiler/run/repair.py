@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.engine.store_usage import LEFTOVER
 from mlimg_build.compiler.engine.threads import in_threads
 from mlimg_build.compiler.plan.row_files import RowIndex
 from mlimg_build.compiler.plan.shard_layout import layout_of
@@ -27,10 +27,13 @@ OTHERWISE = "its source says something else of images without bytes"
 
 
 def forget_lists(store: Store) -> None:
-    """Remove everything derived from the sources' lists alone, so that the next plan rebuilds it."""
-    for folder in store.root.iterdir():
-        if folder.is_dir() and folder.name not in STORED:
-            shutil.rmtree(folder)
+    """Remove everything derived from the sources' lists alone, so that the next plan rebuilds it.
+
+    What a task is writing stays, whichever build it belongs to.
+    """
+    for folder in sorted(store.root.iterdir()):
+        if folder.is_dir() and folder.name not in (*STORED, LEFTOVER):
+            store.remove(folder)
 
 
 @dataclass(frozen=True, slots=True)
