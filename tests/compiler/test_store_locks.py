@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,21 @@ def test_a_repair_leaves_what_a_task_of_another_build_is_writing(tmp_path: Path)
         assert (living / "part").is_file()
         assert [*store.root.iterdir()] == [store.root / "tmp"]
         assert [*(store.root / "tmp").iterdir()] == [living]
+
+
+def test_a_result_that_is_made_again_is_there_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, key, real, there = Store(tmp_path), Key("labels", 1, {"a": 1}), shutil.rmtree, list[bool]()
+
+    def rmtree(*arguments: Any, **options: Any) -> None:
+        there.append(store.entry(key) is not None)
+        real(*arguments, **options)
+
+    for data in (b"first", b"second"):
+        with store.create(key) as (folder, _):
+            (folder / "data").write_bytes(data)
+        monkeypatch.setattr(shutil, "rmtree", rmtree)
+    assert set(there) == {True}
+    assert (store.path(key) / "data").read_bytes() == b"second"
+    assert not any((tmp_path / "tmp").iterdir())

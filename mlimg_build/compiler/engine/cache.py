@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.atomic import (
+    exchange_names,
     explaining_full_disk,
     fit_modes,
     holding,
@@ -213,12 +214,16 @@ class Store:
     def put(self, made: Path, key: Key) -> None:
         """Rename the filled folder `made` to the result of `key`, replacing one that exists.
 
+        If the file system can exchange names, a reader finds a result at every moment.
+
         Raises:
             TransientError: `result-contested` if others keep writing the same result.
         """
         final = self.path(key)
         self._make_parents(final)
         for _ in range(TRIES):
+            if exchange_names(made, final):  # there was one, which is removed with its new place
+                return
             self.drop(key)
             try:
                 made.rename(final)
