@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.checksums import Checks
 from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.run import label_counts
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, load_spec
@@ -167,6 +169,20 @@ def test_damage_is_said_and_mended_in_the_same_build(
     assert again.digest == built.digest
     assert verify(again.dataset).ok
     assert all(problem.code != "result-damaged" for problem in build(loaded, out, checking("all")).warnings)
+
+
+def test_counts_that_cannot_be_read_any_more_end_a_build(
+    whole: tuple[LoadedSpec, Path, Built, dict[str, bytes]], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(label_counts, "_saved", failing)
+    with pytest.raises(MlimgError, match="counts of the labels") as caught:
+        build(whole[0], out, inline())
+    assert caught.value.code == "artefact-damaged"
+    monkeypatch.undo()
+    assert build(whole[0], out, inline()).digest == whole[2].digest
 
 
 def test_a_sample_finds_the_first_image_and_nothing_is_asked_of_none(

@@ -41,7 +41,7 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
 
     `basis` tells among which images the copies in `merged` were searched: "whole", "lock" or "fraction".
     """
-    labels = by_rule(plan.work, store, len(plan.facts.vocabulary))
+    labels = by_rule(plan.work, store, len(plan.facts.vocabulary), whole=True)
     positives, negatives = np.moveaxis(labels.sum(axis=1) + merged.changed, 1, 0)
     graph, wnids = plan.graph, plan.facts.vocabulary.wnids
     parents = plan.facts.hierarchy.parents

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mlimg_build.errors import DatasetError, Problem
 from mlimg_build.labels import PRESENT, RULES, LabelTable
 from mlimg_build.regular_files import read_regular
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["by_rule", "counts_fit", "save_counts"]
 
 NAME = "counts.npy"
+AGAIN = "look at the disk and the mount, and run the same command again"
 
 
 def save_counts(folder: Path, table: LabelTable, categories: int) -> None:
@@ -53,13 +55,23 @@ def _counted(
     return np.stack([used // (2 * len(RULES)), used // 2 % len(RULES), used % 2, count[used]]).astype("<i8")
 
 
-def by_rule(work: Sequence[ShardWork], store: Store, categories: int) -> npt.NDArray[np.int64]:
-    """Return int64[categories, rules, 2]: labels present and absent, summed over the shards whose labels are built."""
+def by_rule(
+    work: Sequence[ShardWork], store: Store, categories: int, *, whole: bool = False
+) -> npt.NDArray[np.int64]:
+    """Return int64[categories, rules, 2]: labels present and absent, summed over the shards whose labels are built.
+
+    Raises:
+        DatasetError: `artefact-damaged` if the counts of a shard cannot be read, with `whole` alone.
+    """
     total = np.zeros((categories, len(RULES), 2), np.int64)
     for one in work:
+        folder = store.path(one.labels)
         try:
-            category, rule, state, count = _saved(store.path(one.labels))
-        except (OSError, ValueError):  # not built, or damaged and so built again before it is used
+            category, rule, state, count = _saved(folder)
+        except (OSError, ValueError) as error:  # not built, or damaged and so built again before it is used
+            if whole:
+                message = f"the counts of the labels in {folder} cannot be read: {error}"
+                raise DatasetError(Problem("artefact-damaged", message, hint=AGAIN)) from error
             continue
         total[category, rule, state] += count
     return total
