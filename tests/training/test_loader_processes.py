@@ -107,6 +107,16 @@ def test_a_fork_server_that_is_stopped_is_one_error_and_the_next_loader_has_anot
     assert len(list(BatchLoader(stream(dataset), 0, 2).load(1))) == 2
 
 
+def test_a_machine_without_threads_is_one_error(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(loader_processes._Asking, "start", start)
+    error = error_of(BatchLoader(stream(dataset), 0, 5).load(1))
+    assert error.code == "loader-failed"
+    assert "can't start new thread" in str(error)
+
+
 def test_only_waiting_counts(dataset: Dataset) -> None:
     batches = BatchLoader(stream(dataset), 0, 3).load(1, limit=1)
     next(batches)

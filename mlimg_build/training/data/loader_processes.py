@@ -43,7 +43,10 @@ def loaded(
     context = _Context()
     context.set_forkserver_preload(["mlimg_build.training.data.batches"])
     asking = _Asking(dataset, workers, prefetch, pin, context)
-    asking.start()
+    try:
+        asking.start()
+    except RuntimeError as error:  # there may be no more threads
+        raise _explained(error, context.begun) from error
     ended = False
     try:
         while True:
