@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from mlimg_build.atomic import save_json
 from tests.fuzz.door import Door, Flaw, input_of, judge
 from tests.fuzz.doors import DOORS
 from tests.fuzz.mutators import inputs
@@ -102,6 +103,8 @@ def _add(tally: Tally, folder: Path, died: str | None, name: str, found: Path) -
         tally.outcomes.update(told["outcomes"])
         for signature, (data, story) in told["flaws"].items():
             tally.flaws[signature] = bytes.fromhex(data), story
+            if died is not None:
+                _save(found, name, signature, bytes.fromhex(data), story)
     if died is not None:
         output = (folder / "output").read_text(errors="replace")[-3000:]
         current = folder / "current"
@@ -159,18 +162,24 @@ def inside(name: str, seconds: float, number: int, folder: Path, found: Path) ->
     while time.monotonic() - start < seconds:
         number += 1
         _round(door, seeds, number, one)
-    tally.seconds = time.monotonic() - start
+        tally.seconds = time.monotonic() - start
+        _tell(tally, folder)  # the next round may end this process
     for signature, (data, story) in list(tally.flaws.items()):
         smaller = minimised(door, room, signature, data, current)
         tally.flaws[signature] = smaller, story
         _save(found, name, signature, smaller, story)
+    _tell(tally, folder)
+
+
+def _tell(tally: Tally, folder: Path) -> None:
+    """Write what was counted so far, for `_add`."""
     told = {
         "inputs": tally.inputs,
         "seconds": tally.seconds,
         "outcomes": tally.outcomes,
         "flaws": {signature: (data.hex(), story) for signature, (data, story) in tally.flaws.items()},
     }
-    (folder / "tally.json").write_text(json.dumps(told))
+    save_json(folder / "tally.json", told)
 
 
 def _round(door: Door, seeds: list[bytes], number: int, one: Callable[[bytes], None]) -> None:

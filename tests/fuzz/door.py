@@ -110,13 +110,15 @@ def judge(door: Door, room: Path, data: bytes, seconds: float | None = None) -> 
         outcome = _entered(door, path, seconds or SECONDS)
     finally:
         after = _files(room)
-        for left in after - before:
+        for left in after.keys() - before.keys():
             (room / left).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        if name in whole:
-            path.write_bytes(whole[name])
-    if after != before:
-        raise Flaw(f"{door.name}: files came or went", ", ".join(sorted(after ^ before)))
+        changed = {left for left, _ in after.items() ^ before.items()}
+        for one in (changed | {name}) & whole.keys():
+            (room / one).write_bytes(whole[one])
+    if changed:
+        kind = "changed" if after.keys() == before.keys() else "came or went"
+        raise Flaw(f"{door.name}: files {kind}", ", ".join(sorted(changed)))
     if _open_files() > opened + MANY_FILES:
         gc.collect()
         if _open_files() > opened + MANY_FILES:
@@ -237,9 +239,12 @@ def _whole(door: Door, room: Path) -> dict[str, bytes]:
     return door.rooms[room]
 
 
-def _files(room: Path) -> frozenset[str]:
-    found = []
+def _files(room: Path) -> dict[str, tuple[int, int]]:
+    """The files below a folder: their size and when they were written."""
+    found = {}
     for folder, _, names in os.walk(room):
         below = os.path.relpath(folder, room)
-        found += [name if below == "." else f"{below}/{name}" for name in names]
-    return frozenset(found)
+        for name in names:
+            status = Path(folder, name).lstat()
+            found[name if below == "." else f"{below}/{name}"] = (status.st_size, status.st_mtime_ns)
+    return found
