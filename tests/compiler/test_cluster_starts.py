@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import dask
 import psutil
 import pytest
+from distributed import Client
 
 from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.engine import cluster
 from mlimg_build.compiler.engine.start_failures import explaining_start
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.errors import BackendError
@@ -80,6 +84,24 @@ def test_a_slow_machine_is_said_and_nothing_is_left(spec: LoadedSpec, tmp_path: 
     workers = [process for process in left if "spawn_main" in " ".join(process.cmdline())]
     assert workers == []
     assert not any((tmp_path / "out" / ".mlimg" / "small" / "tmp").iterdir())
+
+
+def test_a_build_that_is_stopped_while_workers_start_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object, **options: object) -> Client:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Client(*arguments, **options)
+
+    monkeypatch.setattr(cluster, "Client", stopped)
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        cluster.cluster_client(LocalCluster(workers=1), tmp_path / "scratch", lambda: "", 1),
+    ):
+        pytest.fail("it was not stopped")
+    left = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
+    assert [process for process in left if "spawn_main" in " ".join(process.cmdline())] == []
 
 
 def test_a_daemonic_process_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

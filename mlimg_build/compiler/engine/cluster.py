@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,33 +71,31 @@ def _local(wanted: LocalWorkers, scratch: Path, tasks: int) -> Iterator[Client]:
 
     Dask's messages are pickles, so anyone who can send one can run code as the user of the build.
     """
+    started = ExitStack()
     with in_folder_that_exists(scratch):  # also for workers that are started anew later
-        with explaining_start(wanted.timeout_seconds), uninterrupted():
-            cluster = LocalCluster(
-                n_workers=max(1, min(wanted.workers or CPU_COUNT, tasks)),
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=wanted.memory or "auto",
-                host=LOOPBACK,
-                protocol="tls://",
-                security=Security.temporary(),
-                dashboard_address=None,
-                worker_dashboard_address=f"{LOOPBACK}:0",
-                scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
-                silence_logs=logging.CRITICAL,
-                death_timeout=wanted.timeout_seconds,
-            )
-            try:
-                client = Client(cluster)
-            except BaseException:
-                cluster.close()
-                raise
         try:
+            with explaining_start(wanted.timeout_seconds), uninterrupted():
+                cluster = LocalCluster(
+                    n_workers=max(1, min(wanted.workers or CPU_COUNT, tasks)),
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=wanted.memory or "auto",
+                    host=LOOPBACK,
+                    protocol="tls://",
+                    security=Security.temporary(),
+                    dashboard_address=None,
+                    worker_dashboard_address=f"{LOOPBACK}:0",
+                    scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
+                    silence_logs=logging.CRITICAL,
+                    death_timeout=wanted.timeout_seconds,
+                )
+                started.callback(cluster.close)
+                client = Client(cluster)
+                started.callback(client.close)
             yield client
         finally:
             with uninterrupted():
-                client.close()
-                cluster.close()
+                started.close()
 
 
 def _remote(wanted: SchedulerCluster, version: Callable[[], str]) -> Iterator[Client]:
