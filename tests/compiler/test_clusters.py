@@ -299,6 +299,16 @@ def test_a_window_of_tasks_follows_the_workers_that_are_there(tmp_path: Path) ->
             time.sleep(0.2)
 
 
+def pauses_at(dask_worker: Worker) -> object:
+    return dask_worker.memory_manager.memory_pause_fraction
+
+
+def test_a_worker_of_a_build_never_pauses(tmp_path: Path) -> None:
+    """Its memory is that of one task: what is left over when a task ends would pause it for ever."""
+    with cluster_client(LocalCluster(workers=1), tmp_path / "scratch", lambda: "", 1) as client:
+        assert [*client.run(pauses_at).values()] == [False]
+
+
 def test_a_cluster_with_tls_is_joined_with_a_certificate_and_not_without(
     spec: LoadedSpec, built: Built, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def cluster_client(
         "distributed.scheduler.allowed-failures": 3,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
+        "distributed.worker.memory.pause": False,  # a worker holds nothing between tasks that it could give away
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.worker.profile.enabled": False,
         # by default Dask makes workers return freed memory at once; page faults then cost more than work on a shard
