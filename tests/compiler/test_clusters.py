@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -297,6 +298,72 @@ def test_a_window_of_tasks_follows_the_workers_that_are_there(tmp_path: Path) ->
         while executor.workers != 1:
             assert time.monotonic() < deadline
             time.sleep(0.2)
+
+
+def test_a_scheduler_that_is_stopped_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlimg_build.compiler.engine.cluster.ANSWERED", 2)
+    silent: Callable[..., None] = lambda *counts: None  # noqa: E731
+    cluster = external_cluster(tmp_path)
+    with cluster as address:
+        wanted = SchedulerCluster(type="scheduler", address=address)
+        work = lambda task, tell: {}  # noqa: E731
+        with dask_executor(wanted, tmp_path, work, silent, version, 1, silent) as executor:
+            cluster.processes[0].send_signal(signal.SIGSTOP)
+            executor.begin(1)
+            begun = time.monotonic()
+            with pytest.raises(BackendError) as caught:
+                list(executor.ended())
+        assert time.monotonic() - begun < 30  # the end included
+        cluster.processes[0].send_signal(signal.SIGCONT)
+    assert caught.value.code == "scheduler-lost"
+
+
+def test_workers_that_are_gone_for_good_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlimg_build.compiler.engine.dask_executor.COUNTED", 0.2)
+    cluster = external_cluster(tmp_path)
+    with cluster as address, Client(address) as client:
+        client.wait_for_workers(1, timeout=30)
+        executor = DaskExecutor(client, lambda task, tell: time.sleep(60) or {}, version, patience=2)
+        executor.begin(1)
+        for process in psutil.Process(cluster.processes[1].pid).children(recursive=True):
+            process.kill()
+        cluster.processes[1].kill()
+        begun = time.monotonic()
+        with pytest.raises(BackendError) as caught:
+            list(executor.ended())
+        assert 2 <= time.monotonic() - begun < 30
+    assert caught.value.code == "no-worker"
+    assert "all are gone" in str(caught.value)
+
+
+def pause(dask_worker: Worker) -> None:
+    dask_worker.memory_manager.memory_pause_fraction = 1e-9
+
+
+def test_workers_that_stay_paused_end_a_run_but_not_while_they_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlimg_build.compiler.engine.dask_executor.COUNTED", 0.2)
+
+    def slow(task: int, tell: object) -> dict[str, int]:
+        time.sleep(4)
+        return {"images": 1, "peak": 0}
+
+    with external_cluster(tmp_path) as address, Client(address) as client:
+        client.wait_for_workers(1, timeout=30)
+        executor = DaskExecutor(client, slow, version, patience=2)
+        executor.begin(1)
+        executor.begin(2)
+        while not client.processing().popitem()[1]:
+            time.sleep(0.1)
+        time.sleep(1)
+        client.run(pause)
+        outcomes = executor.ended()
+        assert isinstance(next(outcomes), Done)
+        with pytest.raises(BackendError) as caught:
+            next(outcomes)
+    assert caught.value.code == "no-worker"
+    assert "1 paused" in str(caught.value)
 
 
 def pauses_at(dask_worker: Worker) -> object:

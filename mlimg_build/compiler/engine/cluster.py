@@ -22,11 +22,12 @@ from mlimg_build.errors import BackendError, Problem
 from mlimg_build.spec import LocalCluster as LocalWorkers
 from mlimg_build.spec import SchedulerCluster
 
-__all__ = ["RUNNING", "cluster_client", "require_version", "scheduler_lost"]
+__all__ = ["CLOSING", "RUNNING", "asked", "cluster_client", "require_version", "scheduler_lost"]
 
 LOOPBACK = "127.0.0.1"
 RUNNING = "running"  # the status of a client that is connected to its scheduler
 ASKED = 0.5  # seconds between two looks at the connection while workers are waited for
+ANSWERED = 30  # seconds that a scheduler may take to answer
 CLOSING = 5  # seconds that a client may take to close
 ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 
@@ -154,6 +155,16 @@ def require_version(client: Client, version: Callable[[], str]) -> None:
     others = {address: theirs for address, theirs in found.items() if theirs != wanted}
     if others:
         raise other_version(others, wanted)
+
+
+def asked(client: Client, method: str, limit: float | None = None, **arguments: Any) -> Any:
+    """Return what the scheduler answers; Dask itself waits without an end for one that is stopped.
+
+    Raises:
+        TimeoutError: if it does not answer for `limit` seconds, `ANSWERED` unless given.
+        OSError: if the connection to it is lost.
+    """
+    return client.sync(getattr(client.scheduler, method), callback_timeout=limit or ANSWERED, **arguments)
 
 
 def scheduler_lost(address: str) -> BackendError:
