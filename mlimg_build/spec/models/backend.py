@@ -53,7 +53,9 @@ class LocalCluster(Part):
         default=None, description='memory of a worker, such as "4 GiB"; null for an equal share'
     )
     timeout_seconds: Number = Field(
-        default=120.0, gt=0, description="seconds to wait for the workers to start"
+        default=120.0,
+        gt=0,
+        description="seconds to wait for the workers to start, or for one that can take a task",
     )
 
 
@@ -64,7 +66,11 @@ class SchedulerCluster(Part):
     address: Annotated[str, AfterValidator(_address)] = Field(
         description="address of its scheduler: tcp://host:8786"
     )
-    timeout_seconds: Number = Field(default=30.0, gt=0, description="seconds to wait for the scheduler")
+    timeout_seconds: Number = Field(
+        default=30.0,
+        gt=0,
+        description="seconds to wait for the scheduler, or for a worker that can take a task",
+    )
 
 
 class InlineCluster(Part):
