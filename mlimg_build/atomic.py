@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlimg_build.errors import BuildError, DatasetError, Problem
+from mlimg_build.errors import BuildError, DatasetError, Problem, TransientError
 
 __all__ = [
     "explaining_full_disk",
     "fit_modes",
     "is_temporary",
+    "lock_new",
     "process_umask",
     "replacing",
     "save_json",
@@ -30,6 +31,7 @@ __all__ = [
 
 NEW, OLD = ".new", ".old"
 AT_CWD, EXCHANGE = -100, 2
+TRIES = 10  # new folders that another process may remove
 KEPT = "free some space and run the same command again; what is finished is kept"
 
 
@@ -134,12 +136,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clean(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent))
-    temporary.chmod(0o777 & ~process_umask())  # mkdtemp's 0700 would exclude all other readers
-    lock = os.open(temporary, os.O_RDONLY)
+    temporary, lock = _made_beside(path)
     try:
-        with suppress(OSError):  # without locks, only cleaning is lost
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        temporary.chmod(0o777 & ~process_umask())  # mkdtemp's 0700 would exclude all other readers
         yield temporary
         sync_all(temporary)
         _swap(temporary, path)
@@ -147,6 +146,29 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         os.close(lock)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def lock_new(folder: Path) -> int:
+    """Return the descriptor that holds the lock of a new folder.
+
+    Raises:
+        FileNotFoundError: if the folder was removed before it was locked.
+        BlockingIOError: if another process locked it first, which is about to remove it.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # without locks, only the age of a folder tells whether it is abandoned
+            pass
+        if folder.stat().st_ino != os.fstat(lock).st_ino:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 @contextmanager
@@ -205,6 +227,17 @@ def exchange_names(one: Path, other: Path) -> bool:
     return rename is not None and rename(AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), EXCHANGE) == 0
 
 
+def _made_beside(path: Path) -> tuple[Path, int]:
+    """Return a new folder and the descriptor that holds its lock."""
+    for _ in range(TRIES):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=NEW, dir=path.parent))
+        with suppress(FileNotFoundError, BlockingIOError):  # another process takes it for left over
+            return temporary, lock_new(temporary)
+    message = f"new folders beside {path} are removed as soon as they are made"
+    hint = "let one process at a time write it, and run the same command again"
+    raise TransientError(Problem("scratch-contested", message, hint=hint))
+
+
 def _clean(path: Path) -> None:
     for leftover in sorted(path.parent.glob(f".{_literal(path.name)}.*")):
         if not is_temporary(leftover) or not leftover.is_dir():
@@ -212,7 +245,10 @@ def _clean(path: Path) -> None:
         if leftover.name.endswith(OLD) and not path.exists():
             leftover.rename(path)  # killed between the two renames: the old one is still the valid one
             continue
-        descriptor = os.open(leftover, os.O_RDONLY)
+        try:
+            descriptor = os.open(leftover, os.O_RDONLY)
+        except OSError:  # another process was faster
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(leftover, ignore_errors=True)

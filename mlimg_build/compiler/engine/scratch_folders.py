@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import getnode, uuid4
 
+from mlimg_build.atomic import lock_new
 from mlimg_build.errors import Problem, TransientError
 
 __all__ = ["discard", "remove_abandoned", "scratch_folder"]
@@ -75,35 +75,12 @@ def _made(parent: Path) -> tuple[Path, int]:
         folder = parent / f"{_machine()}-{uuid4().hex}"
         folder.mkdir()
         with suppress(FileNotFoundError, BlockingIOError):
-            return folder, _locked(folder)
+            return folder, lock_new(folder)
         with suppress(OSError):  # whoever locked it may leave it
             folder.rmdir()
     message = f"new folders in {parent} are removed as soon as they are made"
     hint = "look what cleans this folder, and run the same command again"
     raise TransientError(Problem("scratch-contested", message, hint=hint))
-
-
-def _locked(folder: Path) -> int:
-    """Return the descriptor that holds the lock of a new folder.
-
-    Raises:
-        FileNotFoundError: if the folder was removed before it was locked.
-        BlockingIOError: if another process locked it first, which is about to remove it.
-    """
-    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:  # without locks, only the age of a folder tells whether it is abandoned
-            pass
-        if folder.stat().st_ino != os.fstat(lock).st_ino:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
 
 
 def _remove_if_abandoned(folder: Path) -> None:
