@@ -87,8 +87,8 @@ def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     if errors:
         raise SpecError(errors)
     if not quiet:
-        sources = len(loaded.spec.sources)
-        print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources} sources, no errors")
+        sources = "1 source" if len(loaded.spec.sources) == 1 else f"{len(loaded.spec.sources)} sources"
+        print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources}, no errors")
     return {
         "name": loaded.spec.name,
         "digest": loaded.digest,

@@ -60,11 +60,14 @@ def _failures(work: Sequence[ShardWork], store: Store) -> Iterator[tuple[str, st
 
 
 def _passed_over(catalogs: Sequence[Catalog]) -> Iterator[tuple[str, str, int, str, str, str]]:
-    """Yield the rows of `PASSED_OVER`: one per example of each code noted in a source; fate is "lost" or "used"."""
+    """Yield the rows of `PASSED_OVER`: one per example of each code noted in a source; fate is "lost" or "used".
+
+    The count of a code stands in its first row, and 0 in the others, so that the column can be added up.
+    """
     for catalog in catalogs:
         for code, count in sorted(catalog.notes.counts.items()):
             fate, meaning = "lost" if NOTE_CODES[code].lost else "used", NOTE_CODES[code].meaning
             yield from (
-                (catalog.name, code, count, example, fate, meaning)
-                for example in catalog.notes.examples[code]
+                (catalog.name, code, count if i == 0 else 0, example, fate, meaning)
+                for i, example in enumerate(catalog.notes.examples[code])
             )

@@ -29,14 +29,14 @@ from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.plan.shard_work import remember
-from mlimg_build.compiler.run.assembly import finish, noted, plan_digest
+from mlimg_build.compiler.run.assembly import finish, noted, plan_digest, require_room
 from mlimg_build.compiler.run.damage import damage_warnings, telling_damage
 from mlimg_build.compiler.run.repair import forget_lists, without_damage, without_flaws
 from mlimg_build.compiler.run.store_retention import drop_superseded
 from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Silent, Watcher
-from mlimg_build.errors import DatasetError, Interrupted, Problem
+from mlimg_build.errors import BuildError, DatasetError, Interrupted, Problem
 from mlimg_build.spec import Backend, LoadedSpec
 from mlimg_build.spec.reading import require_text
 
@@ -161,6 +161,7 @@ def build(
     name = path.name.removesuffix(".zarr")
     folder = path.with_name(f"{name}.lock")
     ensure_replaceable(folder)
+    require_room(loaded.spec.name, fraction, path)
     with store.exclusive_lock(), interruptible(), telling_damage(store):
         expected = read_lock(locked) if locked else None
         if repair:
@@ -292,6 +293,8 @@ def _as_read(made: Plan, store: Store) -> Plan:
 
 def _store(loaded: LoadedSpec, out: Path, backend: Backend | None = None) -> Store:
     require_text(out.absolute(), "the path of --out")
+    if out.exists() and not out.is_dir():
+        raise BuildError(Problem("out-not-a-folder", f"--out is a file: {out}", hint="give a folder"))
     checks = (backend or Backend()).verify_linked
     return Store(out.absolute() / ".mlimg" / loaded.spec.name, checks)
 

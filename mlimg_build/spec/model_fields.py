@@ -27,6 +27,22 @@ def keys_at(root: type[BaseModel], loc: Loc) -> list[str]:
     return sorted({key for model in found if _is_model(model) for key in model.model_fields})
 
 
+def holders_of(root: type[BaseModel], loc: Loc, key: str) -> list[str]:
+    """Return the keys that the mapping at `loc` can have whose own mappings have the key `key`, sorted."""
+    found, _ = _descend(root, loc)
+    fields = {
+        name: field.annotation
+        for model in found
+        if _is_model(model)
+        for name, field in model.model_fields.items()
+    }
+    return sorted(
+        name
+        for name, annotation in fields.items()
+        if any(_is_model(leaf) and key in leaf.model_fields for leaf, _ in leaves_of([annotation]))
+    )
+
+
 def described(root: type[BaseModel], loc: Loc) -> str:
     """Return `path: description` of the innermost field on the way to `loc`; "" if there is none."""
     _, trail = _descend(root, loc)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from mlimg_build.spec.document import Path
-from mlimg_build.spec.model_fields import described, is_tag, keys_at
+from mlimg_build.spec.model_fields import described, holders_of, is_tag, keys_at
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.variables import Substituted
 from mlimg_build.spec.yaml.scalars import shown
@@ -58,7 +58,7 @@ def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) 
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     about = described(root, loc)
     if kind == "extra_forbidden":
-        return _unknown_key(path, keys_at(root, loc[:-1]))
+        return _unknown_key(path, keys_at(root, loc[:-1]), holders_of(root, loc[:-1], str(path[-1])))
     if kind == "missing":
         message, hint = f'"{path[-1]}" is missing', f"add {about}" if about else "add it"
         return Finding("missing-key", message, path[:-1], hint, True, str(path[-1]))
@@ -88,12 +88,14 @@ def finding_of(error: ErrorDetails, root: type[BaseModel], written: str | None) 
     return Finding("wrong-value", error["msg"].removesuffix(".").lower(), path, about)
 
 
-def _unknown_key(path: Path, known: list[str]) -> Finding:
+def _unknown_key(path: Path, known: list[str], holders: list[str]) -> Finding:
     key = str(path[-1])
-    near = nearest(key, known)
-    hint = (
-        f'did you mean "{near}"?' if near else f"the keys here are {listed(known)}" if known else "remove it"
-    )
+    near = nearest(key, known) if not holders else None
+    if holders:
+        hint = f"it belongs into {listed(holders, 'or')}: {holders[0]}: {{{key}: …}}"
+    else:
+        keys = f"the keys here are {listed(known)}" if known else "remove it"
+        hint = f'did you mean "{near}"?' if near else keys
     return Finding("unknown-key", f"there is no key {shown(key)} here", path, hint, True, near)
 
 

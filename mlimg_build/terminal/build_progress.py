@@ -118,6 +118,7 @@ class Watcher:
         for i, count in enumerate((done.images, done.bytes, done.failed, done.shards)):
             self.counted[i] += count
         images, stored, failed, shards = self.counted
+        images = min(images, self.images)  # a task that is done again counts again
         now = time.monotonic()
         elapsed = max(now - self.started, 1e-9)
         finished, total = (images, self.images) if self.images else (shards, self.shards)

@@ -56,9 +56,8 @@ def show_plan(summary: dict[str, Any]) -> None:
         out.print(f"not counted {summary['labels_below_confidence']:,} labels below min_confidence")
     _show_groups(summary)
     shards, cached = summary["shards"], summary["image_shards_cached"]
-    out.print(
-        f"dataset     {summary['images']:,} images in {shards} shards, {size(summary['bytes'])} at the source"
-    )
+    held = "1 shard" if shards == 1 else f"{shards} shards"
+    out.print(f"dataset     {summary['images']:,} images in {held}, {size(summary['bytes'])} at the source")
     out.print(f"cached      images of {cached} shards, labels of {summary['label_shards_cached']}")
     reading = f"{summary['images_to_read']:,} images and {size(summary['bytes_to_read'])} to read"
     todo = (

@@ -158,3 +158,16 @@ def test_other_errors_of_the_program_stay_what_they_are(monkeypatch: pytest.Monk
     monkeypatch.setattr("mlimg_build.cli.app", fail)
     with pytest.raises(RuntimeError, match="a fault of mlimg"):
         run(["--help"])
+
+
+def test_a_place_that_is_taken_is_said_before_anything_is_read(
+    few: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (few / "taken").mkdir()
+    (few / "taken" / "few.zarr").write_text("something else\n")
+    assert run(["build", f"{few}/spec.yaml", "--out", f"{few}/taken", "--backend", "inline"]) == 1
+    said = capsys.readouterr().err
+    assert "not-replaceable" in said
+    assert "reading source" not in said
+    assert run(["build", f"{few}/spec.yaml", "--out", f"{few}/taken/few.zarr", "--backend", "inline"]) == 1
+    assert "--out is a file" in capsys.readouterr().err

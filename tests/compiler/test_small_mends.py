@@ -11,11 +11,12 @@ import pytest
 from mlimg_build.compiler.engine.executor import Done, Failed
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.run import task_runner
-from mlimg_build.errors import Problem, SpecError, TransientError
+from mlimg_build.errors import MlimgError, Problem, SpecError, TransientError
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
 from tests.support.runs import inline
+from tests.support.source_world import write_tar
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
 
@@ -110,3 +111,40 @@ def test_one_task_that_always_fails_stops_no_other_and_three_alike_do(
     crew.do([[number] for number in range(200)])
     assert {problem.message for problem in crew.problems} >= {f"task {number}" for number in broken}
     assert (len(executor.done) == 200 - len(broken)) == finished
+
+
+def test_what_a_damaged_tar_loses_is_a_warning(tmp_path: Path) -> None:
+    tar = write_tar(
+        tmp_path / "img" / "n01440764.tar", dict(zip(("a.jpg", "b.jpg"), crops("chelsea", 2), strict=True))
+    )
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[: len(whole) // 2 + 700])
+    (tmp_path / "img" / "n02084071.tar").write_bytes(b"")
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources: {s: {type: imagenet, images: img}}\n"
+    )
+    made = plan(load_spec(tmp_path / "x.yaml"), tmp_path / "out")
+    (told,) = [one for one in made.warnings if one.code == "content-lost"]
+    assert "2 tars or folders are damaged" in told.message
+    assert "n01440764.tar" in told.message
+    assert "n02084071.tar" in told.message
+
+
+def test_a_list_of_which_no_row_is_read_says_why(tmp_path: Path) -> None:
+    (tmp_path / "img").mkdir()
+    (tmp_path / "t.csv").write_text("image,labels\n" + "x" * (5 << 20))
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources: {s: {type: table, table: t.csv, images: img}}\n"
+    )
+    with pytest.raises(MlimgError) as caught:
+        plan(load_spec(tmp_path / "x.yaml"), tmp_path / "out")
+    assert "text-too-long (1), such as t.csv:2" in str(caught.value)
+
+
+def test_a_key_of_a_part_within_is_told_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources: {s: {type: folder, images: img}}\nimages: {short_side: 256}\n"
+    )
+    with pytest.raises(MlimgError) as caught:
+        load_spec(tmp_path / "x.yaml")
+    assert "it belongs into encoding: encoding: {short_side: …}" in str(caught.value)

@@ -65,6 +65,7 @@ ALLOWED = {
         "exporters",
         "dataset",
     },
+    "__main__": {"cli"},
     "cli": {
         *(
             "atomic",

@@ -16,13 +16,17 @@ __all__ = ["source_warnings"]
 
 LOW = 0.5  # a lower confidence of a machine means rather that the category is absent
 SHOWN = 3
-SYNSETS = ("nearly-a-synset", "tar-unreadable", "tar-empty")  # notes of a synset that is skipped as a whole
+SYNSETS = ("nearly-a-synset", "tar-unreadable")  # notes of a synset that is skipped as a whole
+
+
+DAMAGED = ("tar-cut", "tar-empty", "folder-unreadable")  # notes of which nobody knows how much is lost
 
 
 def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
     """Yield warnings about each source, and an error if none of its categories is in its file of classes."""
     for catalog in catalogs:
         yield from _of_synsets(loaded, catalog)
+        yield from _of_damage(loaded, catalog)
         yield from _of_speakers(loaded, catalog)
         yield from _of_scores(loaded, catalog)
         yield from _of_classes(loaded, catalog)
@@ -38,6 +42,23 @@ def _of_synsets(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         hint = "a synset is a folder or an uncompressed tar, n01440764 or n01440764.tar; a name may follow the id"
         yield Problem(
             "synset-not-read", message, loaded.place("sources", catalog.name, "images"), hint, "warning"
+        )
+
+
+def _of_damage(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    notes = catalog.notes
+    lost = [example for code in DAMAGED for example in notes.examples.get(code, ())]
+    if lost:
+        count = sum(notes.counts[code] for code in DAMAGED)
+        what = "1 tar or folder is" if count == 1 else f"{count:,} tars or folders are"
+        message = f"source {catalog.name}: {what} damaged or closed, and nobody knows how much is lost: "
+        hint = "get a damaged tar again; a folder needs the permission to be listed"
+        yield Problem(
+            "content-lost",
+            message + "; ".join(lost[:SHOWN]),
+            loaded.place("sources", catalog.name),
+            hint,
+            "warning",
         )
 
 

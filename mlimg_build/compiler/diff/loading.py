@@ -43,6 +43,10 @@ def compare_paths(
     if kinds == ["dataset", "dataset"]:
         with open_dataset(before) as old, open_dataset(after) as new:
             entries = compare_entries(old, new)
+    else:
+        for path, kind in zip((before, after), kinds, strict=True):
+            if kind == "dataset":
+                open_dataset(path).close()
     sides = [side_of(path, out, backend, watcher) for path in (before, after)]
     return compare(sides[0], sides[1], entries)
 

@@ -25,6 +25,7 @@ from mlimg_build.dataset import (
     assemble,
     open_dataset,
 )
+from mlimg_build.dataset.write.assembly import ensure_replaceable
 from mlimg_build.errors import BuildError, DatasetError, Problem
 from mlimg_build.images import STATUSES
 from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, MappedCategory, Pairs
@@ -50,7 +51,7 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
         splits.setdefault(work.shard.split, []).append(
             ShardOutput(store.path(work.images), store.path(work.labels))
         )
-    _refuse_another(plan.loaded.spec.name, plan.fraction, path)
+    require_room(plan.loaded.spec.name, plan.fraction, path)
     return assemble(
         path,
         layout=layout_of(plan.loaded.spec),
@@ -82,8 +83,14 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
     )
 
 
-def _refuse_another(name: str, fraction: float, path: Path) -> None:
-    """Raise `BuildError` `not-replaceable` if `path` holds the dataset of another name or fraction."""
+def require_room(name: str, fraction: float, path: Path) -> None:
+    """Raise an error if a dataset cannot come to `path`, so that nothing is computed for it.
+
+    Raises:
+        DatasetError: `not-replaceable` if something else is there.
+        BuildError: `not-replaceable` if it is the dataset of another name or fraction.
+    """
+    ensure_replaceable(path)
     try:
         with open_dataset(path) as dataset:
             there = (dataset.attributes.get("name"), dataset.attributes.get("fraction"))

@@ -91,7 +91,7 @@ def assemble(
             `text-too-long`, `attributes-invalid`, `attributes-too-long`, `disk-full`.
     """
     path = Path(path).absolute()
-    _ensure_replaceable(path)
+    ensure_replaceable(path)
     shards = {name: [_load(pair, layout) for pair in pairs] for name, pairs in splits.items()}
     for name, rows in shards.items():
         _check_order(name, rows)
@@ -322,8 +322,8 @@ def _whole(source: Path, size: int) -> Iterator[None]:
         ) from error
 
 
-def _ensure_replaceable(path: Path) -> None:
-    """Raises `DatasetError` `not-replaceable` if `path` is neither a dataset, nor an empty directory, nor missing."""
+def ensure_replaceable(path: Path) -> None:
+    """Raise `DatasetError` `not-replaceable` if `path` is neither a dataset, nor an empty directory, nor missing."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     try:

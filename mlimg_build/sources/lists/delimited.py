@@ -71,7 +71,7 @@ def read_table(
     """
     layout: _Layout | None = None
     rows = 0
-    passed_over = notes.counts.total()
+    before = notes.counts.copy()
     for block in read_blocks(path, what, notes):
         body = block
         if layout is None:
@@ -98,8 +98,9 @@ def read_table(
         rows += int(np.count_nonzero(good))
         yield (batch, numbers) if good.all() else (batch.filter(pa.array(good)), numbers[good])
     if not rows:
-        some = notes.counts.total() > passed_over
-        hint = "its rows were passed over; look at the first of them" if some else "get the file again"
+        gone = notes.counts - before
+        listed = [f"{code} ({count:,}), such as {notes.examples[code][-1]}" for code, count in gone.items()]
+        hint = f"its rows were passed over: {'; '.join(listed)}" if listed else "get the file again"
         raise SourceError(
             Problem("list-empty", f"{what} has a header and no row that can be read: {path}", hint=hint)
         )
