@@ -14,6 +14,7 @@ MlimgError                  a problem that the user can do something about; the 
 │   ├── CheckpointError     a checkpoint or a model's files are damaged, or belong to something else
 │   └── LossNotFinite       the loss or its gradient is NaN or infinite (names the step and its images)
 └── BuildError              a build cannot continue
+    ├── BelowRequired       built, and below a threshold of the spec's `require` (exit 4)
     ├── LockChanged         the decisions differ from those of the lock (exit 3, with the list of changes)
     └── Interrupted         stopped by the user; a rerun resumes from here (exit 130)
 """
@@ -28,6 +29,7 @@ from typing import Literal
 __all__ = [
     "LISTED",
     "BackendError",
+    "BelowRequired",
     "BuildError",
     "CheckpointError",
     "DamagedDataset",
@@ -195,6 +197,12 @@ class LockChanged(BuildError):
     """The decisions from the sources differ from the lock; one problem per change."""
 
     exit_code = 3
+
+
+class BelowRequired(BuildError):
+    """Everything is built, and some of it is below what the spec requires; one problem per requirement."""
+
+    exit_code = 4
 
 
 class Interrupted(BuildError):

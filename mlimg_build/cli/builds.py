@@ -59,6 +59,8 @@ def build(
     from mlimg_build.compiler.model_stage import check_model, make_model
     from mlimg_build.compiler.pipeline import build as compile_spec
     from mlimg_build.compiler.report_stage import write_report
+    from mlimg_build.compiler.requirements import refuse, require_dataset, require_model
+    from mlimg_build.errors import BelowRequired
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
 
@@ -85,10 +87,12 @@ def build(
             page = write_report(
                 built.dataset, built.dataset.with_suffix(".html"), made.model if made else None
             )
+        below = require_dataset(loaded, built, fraction)
+        below += require_model(loaded, made, fraction) if made is not None else []
         if as_json:
             result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
-            if built.failure is not None:
-                end_failed(built.failure, result)
+            if built.failure is not None or below:
+                end_failed(built.failure or BelowRequired(below), result)
             print_json(result)
         else:
             if made is not None:
@@ -97,6 +101,7 @@ def build(
             print(page)
         if built.failure is not None:
             raise built.failure
+        refuse(below)
 
 
 def train(
@@ -124,6 +129,8 @@ def train(
     from mlimg_build import terminal
     from mlimg_build.compiler.model_stage import make_model
     from mlimg_build.compiler.report_stage import write_report
+    from mlimg_build.compiler.requirements import refuse, require_model
+    from mlimg_build.errors import BelowRequired
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
 
@@ -135,9 +142,14 @@ def train(
                 loaded, out, where, dataset=dataset, start=start, transfer=until is None, watcher=watcher
             )
         page = write_report(made.dataset, made.dataset.with_suffix(".html"), made.model)
+        below = require_model(loaded, made, 1.0)
         if as_json:
-            print_json({**plain(made), "report": str(page)})
+            result = {**plain(made), "report": str(page)}
+            if below:
+                end_failed(BelowRequired(below), result)
+            print_json(result)
         else:
             terminal.show_problems(made.warnings)
             terminal.show_modelled(made)
             print(page)
+        refuse(below)

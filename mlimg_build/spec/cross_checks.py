@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlimg_build.spec.models.networks import RESNET_STAGES, RESNETS
+from mlimg_build.spec.models.requirements import OF_MODEL, OF_TRANSFER
 from mlimg_build.spec.models.sources import TYPES
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.validation_messages import Finding
@@ -20,6 +21,7 @@ def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _frozen(data)
     yield from _learnt(data)
     yield from _grouped(data)
+    yield from _required(data)
     vocabulary = data.get("vocabulary")
     if isinstance(vocabulary, dict):
         yield from _joins(vocabulary)
@@ -42,6 +44,16 @@ def _transfer(data: dict[str, Any]) -> Iterator[Finding]:
         names = f"the sources are {listed(sources)}" if sources else "there are no sources"
         hint = f'did you mean "{near}"?' if near else names
         yield Finding("unknown-source", f"there is no source {shown(name)}", ("transfer", "source"), hint)
+
+
+def _required(data: dict[str, Any]) -> Iterator[Finding]:
+    """Check that nothing is required of a model or a transfer that the spec does not have."""
+    require = data.get("require")
+    for key in require if isinstance(require, dict) else ():
+        lacks = "training" if key in OF_MODEL else "transfer" if key in OF_TRANSFER else None
+        if lacks is not None and data.get(lacks) is None:
+            message = f"{key} is required, and there is no {lacks}"
+            yield Finding("wrong-value", message, ("require", key), f"add {lacks}, or remove the line", True)
 
 
 def _frozen(data: dict[str, Any]) -> Iterator[Finding]:

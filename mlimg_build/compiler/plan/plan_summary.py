@@ -38,6 +38,9 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         },
         "categories": len(plan.facts.vocabulary),
         "mapping": dict(Counter(row.decision.method for row in plan.facts.vocabulary.placed)),
+        "mapping_reviewed": sum(
+            row.fate == "used" and not row.unreviewed for row in plan.facts.vocabulary.placed
+        ),
         "fates": dict(Counter(row.fate for row in plan.facts.vocabulary.placed)),
         "implied_pairs": plan.facts.hierarchy.pairs,
         "images": sum(work.shard.images for work in plan.work),

@@ -23,6 +23,7 @@ from mlimg_build.spec.field_types import (
     tag_of,
 )
 from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.requirements import Requirements
 from mlimg_build.spec.models.sources import Source, WnidList
 from mlimg_build.spec.models.training import Training, Transfer
 
@@ -374,4 +375,8 @@ class Spec(Part):
     training: Training | None = Field(default=None, description="how the network is trained; none without it")
     transfer: Transfer | None = Field(
         default=None, description="how the trained network is tuned to one source"
+    )
+    require: Requirements = Field(
+        default_factory=Requirements,
+        description="what a finished build has to reach; one that is below ends with exit 4, and is kept",
     )
