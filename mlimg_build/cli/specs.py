@@ -47,6 +47,12 @@ def check(
     specs: Annotated[
         list[Path], typer.Argument(metavar="SPEC...", help="Specs, YAML files.", show_default=False)
     ],
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Read the sources' lists and folders, too, and show what was understood."),
+    ] = False,
+    out: Out = Path("build"),
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show every problem of one or several specs, without reading their sources."""
@@ -56,12 +62,30 @@ def check(
     for spec in specs:
         try:
             told.append(_checked(spec, quiet=as_json))
+            if deep:
+                told[-1] |= _understood(spec, out, quiet=quiet, as_json=as_json)
         except MlimgError as error:
             errors.append(error)
     if errors:
         raise type(errors[0])(problem for error in errors for problem in error.problems)
     if as_json:
         print_json(told[0] if len(told) == 1 else {"specs": told})
+
+
+def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[str, Any]:
+    """Return what is understood of the sources of a spec, and the warnings; both are shown."""
+    from mlimg_build import terminal
+    from mlimg_build.compiler.pipeline import understand
+
+    with terminal.Watcher(quiet=quiet) as watcher:
+        found, warnings = understand(load(spec), out, watcher.step)
+    terminal.show_problems(warnings)
+    if not as_json:
+        terminal.show_understood(found)
+    return {
+        "warnings": [str(problem) for problem in warnings],
+        "understood": {name: one.record() for name, one in found.items()},
+    }
 
 
 def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
@@ -114,16 +138,19 @@ def plan(
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.plan_summary import plan_summary
+    from mlimg_build.compiler.plan.understood import understood
 
     check_fraction(fraction)
     with terminal.Watcher(quiet=quiet) as watcher:
         made = make(load(spec), out, fraction, watcher.step)
     terminal.show_problems(made.warnings)
     summary = plan_summary(made)
+    found = understood(made.loaded.spec, made.inputs.catalogs, made.facts, made.graph)
     if as_json:
-        print_json(summary)
+        print_json({**summary, "understood": {name: one.record() for name, one in found.items()}})
     else:
         terminal.show_plan(summary)
+        terminal.show_understood(found)
 
 
 def lock(

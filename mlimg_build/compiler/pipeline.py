@@ -19,16 +19,19 @@ from mlimg_build.compiler.copies.duplicates import (
     with_copies_outside,
 )
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
+from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
 from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes
 from mlimg_build.compiler.lock.lock_reader import Locked, parse_lock, read_lock
 from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
+from mlimg_build.compiler.plan.inputs import read_inputs
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.plan.shard_work import remember
+from mlimg_build.compiler.plan.understood import Understood, understood
 from mlimg_build.compiler.run.assembly import finish, noted, plan_digest, require_room
 from mlimg_build.compiler.run.damage import damage_warnings, telling_damage
 from mlimg_build.compiler.run.repair import forget_lists, without_damage, without_flaws
@@ -73,6 +76,20 @@ def plan(
         for flaw in store.damaged:
             progress(f"damaged, and made anew: {flaw}")
         return replace(made, unused=unused_rules(made, store))
+
+
+def understand(
+    loaded: LoadedSpec, out: Path, progress: Callable[[str], None] = lambda message: None
+) -> tuple[dict[str, Understood], tuple[Problem, ...]]:
+    """Return what is understood of each source, and the warnings; no image is read, and no row is ordered."""
+    store = _store(loaded, out)
+    with store.exclusive_lock():
+        graph = load_wordnet(loaded)
+        check_ids(loaded, graph)
+        inputs = read_inputs(loaded, store, progress)
+        facts = decide_facts(loaded, inputs.catalogs, graph, store, progress)
+        found = understood(loaded.spec, inputs.catalogs, facts, graph)
+        return found, (*loaded.warnings, *inputs.joins, *facts.warnings)
 
 
 def lock(

@@ -11,6 +11,7 @@ from .lint_findings import show_lint
 from .mapping_review import show_nouns, show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
+from .understood import show_understood
 
 __all__ = [
     "Watcher",
@@ -32,6 +33,7 @@ __all__ = [
     "show_proof",
     "show_pruned",
     "show_review",
+    "show_understood",
     "show_unused_category",
     "show_verified",
     "show_why",

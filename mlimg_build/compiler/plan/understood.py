@@ -1,0 +1,231 @@
+"""What was understood of each source: rows, columns, splits, files that were met, examples, what is left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.facts.facts import Facts
+from mlimg_build.label_states import PRESENT
+from mlimg_build.labels import MappedCategory
+from mlimg_build.sources import DRAWN, place_of
+from mlimg_build.sources.note_codes import NOTE_CODES
+from mlimg_build.spec import SPLITS, Spec
+from mlimg_build.wordnet import NounGraph
+
+__all__ = ["ExampleImage", "ExampleLabel", "Understood", "understood"]
+
+EXAMPLES = 5
+LABELS = 6  # of an example, the present ones first; more are counted
+MET = ("", "truncated")
+FATES = {
+    "unresolved": "no synset fits their name",
+    "dropped": "the mapping file drops them",
+    "excluded": "the spec excludes them",
+    "rare": "they have too few images",
+    "unreviewed": "nobody reviewed their synset, and the spec drops such",
+    "is_a": "they are only known to be kinds of a synset, and the spec drops such",
+    "no_value": "their name is a word for a missing value",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleLabel:
+    """A label as the source states it, and the synset that it becomes, with its score; None if it is not used."""
+
+    category: str
+    present: bool
+    confidence: float
+    wnid: str | None
+    name: str
+    score: float
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleImage:
+    """An image of a source: the file that it is, or why there is none; the row of its list; its labels."""
+
+    name: str
+    path: str
+    status: str
+    row: str
+    labels: tuple[ExampleLabel, ...]
+    more: int  # labels that are not listed
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """One source as it was read.
+
+    `columns` are pairs of what is read and what it means. `splits` counts images by the source's own split, "" where
+    they are drawn. `met` counts the images that met a file. `left_out` are (what, images or rows, meaning).
+    """
+
+    type: str
+    images: int
+    present: int
+    absent: int
+    by_machines: int
+    categories: int
+    columns: tuple[tuple[str, str], ...]
+    splits: dict[str, int]
+    met: int
+    statuses: dict[str, int]
+    examples: tuple[ExampleImage, ...]
+    left_out: tuple[tuple[str, int, str], ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain JSON types."""
+        return asdict(self)
+
+
+def understood(
+    spec: Spec, catalogs: Sequence[Catalog], facts: Facts, graph: NounGraph
+) -> dict[str, Understood]:
+    """Return what was understood of each source, by its name. Reads the catalogs once, no image."""
+    found = {}
+    for number, catalog in enumerate(catalogs):
+        placed = {
+            row.number: facts.vocabulary.placed[i] for i, row in enumerate(facts.rows) if row.source == number
+        }
+        found[catalog.name] = _of_source(spec, catalog, placed, graph)
+    return found
+
+
+def _of_source(
+    spec: Spec, catalog: Catalog, placed: dict[int, MappedCategory], graph: NounGraph
+) -> Understood:
+    part = spec.sources[catalog.name]
+    statuses, splits = Counter[str](), Counter[int]()
+    for batch in catalog.images.batches(["status", "split"]):
+        counts = batch.column("status").value_counts().to_pylist()
+        statuses.update({one["values"]: one["counts"] for one in counts})
+        values, times = np.unique(batch.column("split").to_numpy(), return_counts=True)
+        splits.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+    present = absent = machines = 0
+    for batch in catalog.statements.batches(["state", "confidence"]):
+        state, confidence = batch.column("state").to_numpy(), batch.column("confidence").to_numpy()
+        present += int(np.count_nonzero(state == PRESENT))
+        absent += int(np.count_nonzero(state != PRESENT))
+        machines += int(np.count_nonzero(confidence < 1))
+    fixed = part.split if part.split != "auto" else ""
+    return Understood(
+        type=part.type,
+        images=len(catalog.images),
+        present=present,
+        absent=absent,
+        by_machines=machines,
+        categories=len(catalog.categories),
+        columns=tuple(_columns(part)),
+        splits={
+            (fixed or (SPLITS[split] if split != DRAWN else "")): splits[split]
+            if not fixed
+            else len(catalog.images)
+            for split in sorted(splits)
+        },
+        met=sum(statuses[status] for status in MET),
+        statuses={status: count for status, count in sorted(statuses.items()) if status},
+        examples=tuple(_examples(catalog, placed, graph)),
+        left_out=tuple(_left_out(catalog, placed)),
+    )
+
+
+def _columns(part: Any) -> Iterator[tuple[str, str]]:
+    """Yield what a source's lists and folders are read as, from its part of the spec."""
+    columns = getattr(part, "columns", None)
+    for field in type(columns).model_fields if columns is not None else ():
+        value = getattr(columns, field)
+        if isinstance(value, str):
+            yield value, MEANINGS.get(field, field)
+    if part.type in LAYOUTS and columns is None:
+        yield from LAYOUTS[part.type]
+
+
+MEANINGS = {
+    "image": "the image, a path below `images`",
+    "labels": "its labels",
+    "confidence": "how sure a machine is of a label",
+    "source": "who said it",
+    "split": "its split",
+    "licence": "its licence",
+    "author": "its author",
+}
+LAYOUTS = {
+    "folder": [("folder", "the category of the images in it")],
+    "imagenet": [("folder or tar", "the WordNet id of the images in it")],
+    "open_images": [
+        ("ImageID", "the image, IMAGE_ID.jpg below `images`"),
+        ("LabelName", "its label, named by `classes`"),
+        ("Confidence", "1 present, 0 verified absent, between by a machine"),
+    ],
+    "ml_images": [("path or URL", "the image"), ("index:confidence", "its labels, by the dictionary")],
+}
+
+
+def _examples(
+    catalog: Catalog, placed: dict[int, MappedCategory], graph: NounGraph
+) -> Iterator[ExampleImage]:
+    """Yield the first images in the order of hashes that have a label, which is as good as at random."""
+    images = catalog.images.slice(0, 20 * EXAMPLES).select(["name", "path", "status", "key"]).to_pylist()
+    if not images:
+        return
+    last = images[-1]["key"]
+    stated: dict[int, list[dict[str, Any]]] = {}
+    for batch in catalog.statements.batches():
+        keys = batch.column("key").to_numpy()
+        stop = int(np.searchsorted(keys, last, side="right"))
+        for row in batch.slice(0, stop).to_pylist():
+            stated.setdefault(row["key"], []).append(row)
+        if stop < len(keys):
+            break
+    chosen = [one for one in images if one["key"] in stated] or images
+    for image in chosen[:EXAMPLES]:
+        rows = sorted(stated.get(image["key"], []), key=lambda row: row["state"] != PRESENT)
+        labels = tuple(_label(catalog, row, placed, graph) for row in rows[:LABELS])
+        row = _row(catalog, rows[0]["record"]) if rows else ""
+        yield ExampleImage(
+            image["name"], image["path"], image["status"], row, labels, max(len(rows) - LABELS, 0)
+        )
+
+
+def _row(catalog: Catalog, record: int) -> str:
+    number, row = place_of(record)
+    return f"{catalog.lists[number]}:{row}" if catalog.lists and record else ""
+
+
+def _label(
+    catalog: Catalog, row: dict[str, Any], placed: dict[int, MappedCategory], graph: NounGraph
+) -> ExampleLabel:
+    category, mapped = catalog.categories[row["category"]], placed.get(row["category"])
+    used = mapped is not None and mapped.fate == "used"
+    wnid = mapped.wnid if mapped is not None and used else None
+    return ExampleLabel(
+        category=category.name or category.id,
+        present=row["state"] == PRESENT,
+        confidence=row["confidence"],
+        wnid=wnid,
+        name=graph.name(wnid) if wnid is not None and wnid in graph else "",
+        score=mapped.decision.score if mapped is not None else 0.0,
+        fate=mapped.fate if mapped is not None else "never",
+    )
+
+
+def _left_out(catalog: Catalog, placed: dict[int, MappedCategory]) -> Iterator[tuple[str, int, str]]:
+    for code, count in sorted(catalog.notes.counts.items()):
+        if NOTE_CODES[code].lost:
+            yield code, count, NOTE_CODES[code].meaning
+    fates = Counter[str]()
+    images = Counter[str]()
+    for mapped in placed.values():
+        if mapped.fate != "used":
+            fates[mapped.fate] += 1
+            images[mapped.fate] += mapped.images
+    for fate, count in sorted(fates.items()):
+        what = "1 category" if count == 1 else f"{count:,} categories"
+        yield what, images[fate], FATES.get(fate, fate)

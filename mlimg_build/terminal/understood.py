@@ -1,0 +1,76 @@
+"""Show what was understood of each source, so that a person sees at once whether it is what they meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from .console import out, percent
+
+if TYPE_CHECKING:
+    from mlimg_build.compiler.plan.understood import ExampleImage, ExampleLabel, Understood
+
+__all__ = ["show_understood"]
+
+INDENT = 12  # columns before the text of a line
+
+
+def show_understood(found: Mapping[str, Understood]) -> None:
+    """Print, for each source, what was read and as what, with examples from image to synset."""
+    for name, one in found.items():
+        out.print()
+        out.print(Text.assemble((name, "bold"), f" ({one.type}) was understood as"))
+        for what, text in _lines(one):
+            for number, line in enumerate(wrap(text, max(out.width - INDENT, 20)) or [""]):
+                out.print(Text(f"  {'' if number else what:<{INDENT - 2}}{line}"))
+
+
+def _lines(one: Understood) -> list[tuple[str, str]]:
+    """Return the lines about a source, each with what it is about."""
+    labels = f"{one.present:,} present, {one.absent:,} absent"
+    machines = f", {one.by_machines:,} of them by machines" if one.by_machines else ""
+    lines = [("rows", f"{one.images:,} images, {one.categories:,} categories, labels: {labels}{machines}")]
+    lines += [("reads", f"{column}: {meaning}") for column, meaning in one.columns]
+    placed = [f"{count:,} {split or 'drawn'}" for split, count in one.splits.items()]
+    lines.append(("splits", ", ".join(placed)))
+    statuses = ", ".join(f"{count:,} {_words(status)}" for status, count in one.statuses.items())
+    met = f"{one.met:,} images met a file ({percent(one.met / one.images if one.images else 0)})"
+    lines.append(("files", f"{met}; {statuses}" if statuses else met))
+    for image in one.examples:
+        lines += _example(image)
+    for what, count, meaning in one.left_out:
+        categories = what[:1].isdigit()
+        lines.append(
+            (
+                "left out",
+                f"{what} with {count:,} images: {meaning}" if categories else f"{count:,} {what}: {meaning}",
+            )
+        )
+    return lines
+
+
+def _example(image: ExampleImage) -> list[tuple[str, str]]:
+    about = [image.path, image.row, _words(image.status)]
+    lines = [("example", ", ".join(filter(None, about)))]
+    lines += [("", f"→ {_label(label)}") for label in image.labels if label.present]
+    absent = [_label(label) for label in image.labels if not label.present]
+    if absent:
+        lines.append(("", f"→ absent: {'; '.join(absent)}"))
+    if image.more:
+        lines.append(("", f"and {image.more:,} more labels"))
+    return lines
+
+
+def _label(label: ExampleLabel) -> str:
+    sure = f" {label.confidence:.3g}" if label.confidence < 1 else ""
+    if label.wnid is None:
+        return f"{label.category}{sure}: not used ({_words(label.fate)})"
+    score = "" if label.score >= 1 else f", score {label.score:.2f}"
+    return f"{label.category}{sure}: {label.name} {label.wnid}{score}"
+
+
+def _words(status: str) -> str:
+    return status.replace("_", " ")

@@ -1,0 +1,107 @@
+"""What was understood of a source is shown: rows, columns, splits, files, examples with synsets, what is left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlimg_build.cli import run
+from mlimg_build.compiler.pipeline import understand
+from mlimg_build.compiler.plan.understood import EXAMPLES, LABELS, Understood
+from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
+
+HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
+
+
+def of(root: Path, source: str) -> Understood:
+    (root / "x.yaml").write_text(f"{HEAD}  s: {source}\nvocabulary: {{mapping: {{unresolved: drop}}}}\n")
+    return understand(load_spec(root / "x.yaml"), root / "out")[0]["s"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "img").mkdir()
+    for number, data in enumerate(crops("chelsea", 3, 32)):
+        (tmp_path / "img" / f"{number}.jpg").write_bytes(data)
+    rows = [
+        "0.jpg,dog|quuxel,0.8|0.5,train",
+        "1.jpg,cat,0,val",
+        "2.jpg,dog,1,train",
+        "9.jpg,cat,1,",
+        "9.jpg,cat,7,",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["path,tags,score,part", *rows, ""]))
+    return tmp_path
+
+
+COLUMNS = "{image: path, labels: tags, confidence: score, split: part}"
+SOURCE = f"{{type: table, table: t.csv, images: img, columns: {COLUMNS}}}"
+
+
+def test_a_table_is_told_by_its_columns_and_its_counts(table: Path) -> None:
+    found = of(table, SOURCE)
+    assert (found.images, found.present, found.absent, found.by_machines) == (4, 4, 1, 2)
+    assert dict(found.columns)["tags"] == "its labels"
+    assert dict(found.columns)["part"] == "its split"
+    assert found.splits == {"": 1, "train": 2, "validation": 1}
+    assert found.met == 3
+    assert found.statuses == {"missing": 1}
+    assert ("bad-confidence", 1) in [(what, count) for what, count, _ in found.left_out]
+    assert any(what == "1 category" and "no synset" in why for what, _, why in found.left_out)
+
+
+def test_an_example_goes_from_the_row_to_the_synset_with_its_score(table: Path) -> None:
+    examples = {image.name: image for image in of(table, SOURCE).examples}
+    dog, quuxel = examples["0.jpg"].labels
+    assert examples["0.jpg"].row == "t.csv:2"
+    assert (dog.category, dog.wnid, dog.name, dog.present, dog.confidence) == (
+        "dog",
+        "n02084071",
+        "dog",
+        True,
+        0.8,
+    )
+    assert 0.5 < dog.score <= 1
+    assert (quuxel.wnid, quuxel.fate) == (None, "unresolved")
+    assert examples["1.jpg"].labels[0].present is False
+    assert examples["9.jpg"].status == "missing"
+
+
+def test_examples_are_few_and_long_ones_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "img").mkdir()
+    labels = ["dog", "cat", "horse", "tench", "apple", "car", "bus", "tree", "house"]
+    rows = [f"{i}.jpg,{'|'.join(labels)}" for i in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["image,labels", *rows, ""]))
+    (tmp_path / "img" / "0.jpg").write_bytes(crops("chelsea", 1, 32)[0])
+    found = of(tmp_path, "{type: table, table: t.csv, images: img}")
+    assert len(found.examples) == EXAMPLES
+    assert {len(image.labels) for image in found.examples} == {LABELS}
+    assert {image.more for image in found.examples} == {len(labels) - LABELS}
+
+
+def test_a_source_put_into_one_split_says_so(tmp_path: Path) -> None:
+    (tmp_path / "img" / "dog").mkdir(parents=True)
+    (tmp_path / "img" / "dog" / "a.jpg").write_bytes(crops("chelsea", 1, 32)[0])
+    found = of(tmp_path, "{type: folder, images: img, split: validation}")
+    assert found.splits == {"validation": 1}
+    assert found.columns == (("folder", "the category of the images in it"),)
+
+
+@pytest.mark.parametrize("verb", [["plan"], ["check", "--deep"]])
+def test_plan_and_check_show_it(table: Path, verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    of(table, SOURCE)
+    arguments = [*verb, f"{table}/x.yaml", "--out", f"{table}/out"]
+    assert run(arguments) == 0
+    said = capsys.readouterr().out
+    assert "s (table) was understood as" in said
+    assert "  example   0.jpg, t.csv:2\n" in said
+    assert "→ dog 0.8: dog n02084071, score" in said
+    assert "quuxel 0.5: not used (unresolved)" in said
+    assert "3 images met a file (75.0%); 1 missing" in said
+    assert all(line == line.rstrip() for line in said[said.index("was understood") :].splitlines())
+    assert run([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["understood"]["s"]
+    assert told["splits"] == {"": 1, "train": 2, "validation": 1}
