@@ -49,7 +49,9 @@ def check(
     ],
     deep: Annotated[
         bool,
-        typer.Option("--deep", help="Read the sources' lists and folders, too, and show what was understood."),
+        typer.Option(
+            "--deep", help="Read the sources' lists and folders, too, and show what was understood."
+        ),
     ] = False,
     out: Out = Path("build"),
     quiet: Quiet = False,
@@ -78,13 +80,13 @@ def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[st
     from mlimg_build.compiler.pipeline import understand
 
     with terminal.Watcher(quiet=quiet) as watcher:
-        found, warnings = understand(load(spec), out, watcher.step)
-    terminal.show_problems(warnings)
+        found = understand(load(spec), out, watcher.step)
+    terminal.show_problems(found.warnings)
     if not as_json:
-        terminal.show_understood(found)
+        terminal.show_understood(found.sources)
     return {
-        "warnings": [str(problem) for problem in warnings],
-        "understood": {name: one.record() for name, one in found.items()},
+        "warnings": [str(problem) for problem in found.warnings],
+        "understood": {name: one.record() for name, one in found.sources.items()},
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.copies.copy_findings import refuse_contradicting_copies, torn_by_copies
@@ -40,6 +40,7 @@ from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, Problem
+from mlimg_build.labels import MappedCategory
 from mlimg_build.spec import Backend, LoadedSpec
 from mlimg_build.spec.reading import require_text
 
@@ -78,10 +79,18 @@ def plan(
         return replace(made, unused=unused_rules(made, store))
 
 
+class Understanding(NamedTuple):
+    """What is understood of each source, the decisions about its categories, and the warnings."""
+
+    sources: dict[str, Understood]
+    placed: tuple[MappedCategory, ...]
+    warnings: tuple[Problem, ...]
+
+
 def understand(
     loaded: LoadedSpec, out: Path, progress: Callable[[str], None] = lambda message: None
-) -> tuple[dict[str, Understood], tuple[Problem, ...]]:
-    """Return what is understood of each source, and the warnings; no image is read, and no row is ordered."""
+) -> Understanding:
+    """Return what is understood of a spec's sources; no image is read, and no row is ordered."""
     store = _store(loaded, out)
     with store.exclusive_lock():
         graph = load_wordnet(loaded)
@@ -89,7 +98,9 @@ def understand(
         inputs = read_inputs(loaded, store, progress)
         facts = decide_facts(loaded, inputs.catalogs, graph, store, progress)
         found = understood(loaded.spec, inputs.catalogs, facts, graph)
-        return found, (*loaded.warnings, *inputs.joins, *facts.warnings)
+        return Understanding(
+            found, facts.vocabulary.placed, (*loaded.warnings, *inputs.joins, *facts.warnings)
+        )
 
 
 def lock(

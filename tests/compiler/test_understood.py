@@ -18,7 +18,7 @@ HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
 
 def of(root: Path, source: str) -> Understood:
     (root / "x.yaml").write_text(f"{HEAD}  s: {source}\nvocabulary: {{mapping: {{unresolved: drop}}}}\n")
-    return understand(load_spec(root / "x.yaml"), root / "out")[0]["s"]
+    return understand(load_spec(root / "x.yaml"), root / "out").sources["s"]
 
 
 @pytest.fixture
