@@ -7,6 +7,7 @@ MlimgError                  a problem that the user can do something about; the 
 │   └── TransientError      a file of a source was not read for a temporary reason: the build tries again
 ├── LabelError              labels contradict each other where the spec forbids it, or a hierarchy has a cycle
 ├── ImageError              an image does not decode fully; the build turns it into the row's status
+├── DecoderMissing          a format of images needs a library that is not installed; says nothing about the image
 ├── DatasetError            a dataset cannot be opened, read or written
 │   └── DamagedDataset      bytes differ from their digest (names shard and image)
 ├── BackendError            the cluster of a backend cannot be used
@@ -34,6 +35,7 @@ __all__ = [
     "CheckpointError",
     "DamagedDataset",
     "DatasetError",
+    "DecoderMissing",
     "ImageError",
     "Interrupted",
     "LabelError",
@@ -163,6 +165,10 @@ class LabelError(MlimgError):
 
 class ImageError(MlimgError):
     """An image does not decode fully; `code` is the status of its row, in kebab-case."""
+
+
+class DecoderMissing(MlimgError):
+    """A format of images needs a library that is not installed."""
 
 
 class DatasetError(MlimgError):

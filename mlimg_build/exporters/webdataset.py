@@ -20,7 +20,15 @@ __all__ = ["write_tars"]
 
 BLOCK = tarfile.BLOCKSIZE
 DESCRIBED = ["id", "split", "source", "licence", "author", "height", "width", "sha256", "status"]
-SUFFIXES = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"RIFF", "webp"))
+SUFFIXES = (
+    *((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"GIF8", "gif"), (b"RIFF", "webp"), (b"BM", "bmp")),
+    *((b"II*\0", "tif"), (b"MM\0*", "tif"), (b"II+\0", "tif"), (b"MM\0+", "tif")),
+    *((b"\0\0\0\x0cjP  ", "jp2"), (b"\xff\x4f\xff\x51", "j2k")),
+)
+BRANDS = {
+    b"avif": "avif",
+    b"avis": "avif",
+}  # of files with an ftyp box; all others that a dataset holds are HEIC
 
 
 def write_tars(split: str, images: Iterator[ExportedImage], folder: Path, limits: Limits) -> list[OutputFile]:
@@ -104,4 +112,8 @@ def _described(image: ExportedImage) -> bytes:
 
 def _suffix(data: bytes) -> str:
     """Return the usual suffix of an image's format, by its first bytes; "bin" for a format that no dataset holds."""
+    if data[4:8] == b"ftyp":
+        size = int.from_bytes(data[:4], "big")
+        brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(size, 1024) - 3, 4))}
+        return next((BRANDS[brand] for brand in brands & BRANDS.keys()), "heic")
     return next((suffix for signature, suffix in SUFFIXES if data.startswith(signature)), "bin")

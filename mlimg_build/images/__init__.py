@@ -1,13 +1,15 @@
 """Images: decoded fully to check them, re-encoded smaller, with a status for each damaged one."""
 
+from mlimg_build.images.decoders import decoder_versions
 from mlimg_build.images.decoding import decode
 from mlimg_build.images.encoding import encode, encoder
-from mlimg_build.images.full_decode import decode_fully
+from mlimg_build.images.full_decode import FORMATS, decode_fully
 from mlimg_build.images.image_info import ImageInfo
 from mlimg_build.images.ingest import Checked, check
 from mlimg_build.images.status import STATUSES, BadImage, Status
 
 __all__ = [
+    "FORMATS",
     "STATUSES",
     "BadImage",
     "Checked",
@@ -16,6 +18,7 @@ __all__ = [
     "check",
     "decode",
     "decode_fully",
+    "decoder_versions",
     "encode",
     "encoder",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.images import jpeg_segments as markers
 from mlimg_build.images.encoding import rgb
+from mlimg_build.images.formats import jpeg_segments as markers
 from mlimg_build.images.full_decode import decode_fully
 from mlimg_build.images.image_info import ImageInfo, proved
 

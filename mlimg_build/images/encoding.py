@@ -12,7 +12,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from mlimg_build.images import gif, jpeg, png, webp
+from mlimg_build.images.formats import avif, bmp, gif, heif, jpeg, jpeg2000, png, tiff, webp
 from mlimg_build.images.image_info import ImageInfo
 from mlimg_build.images.status import BadImage, Status
 
@@ -28,7 +28,16 @@ _TURNS = {
     7: _Turn.TRANSVERSE,
     8: _Turn.ROTATE_90,
 }
-_READERS = {"png": png.pixels, "gif": gif.pixels, "webp": webp.pixels}
+_READERS = {
+    "png": png.pixels,
+    "gif": gif.pixels,
+    "webp": webp.pixels,
+    "bmp": bmp.pixels,
+    "tiff": tiff.pixels,
+    "avif": avif.pixels,
+    "jpeg2000": jpeg2000.pixels,
+    "heif": heif.pixels,
+}
 _MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
@@ -44,7 +53,7 @@ def encode(data: bytes, proof: ImageInfo, short_side: int, quality: int) -> tupl
     The EXIF orientation is applied and no metadata are kept. An image is never enlarged; the long side is
     rounded to the nearest pixel. Greyscale stays greyscale, everything else becomes RGB with colours at
     half resolution (4:2:0). 16-bit samples keep their upper byte, transparency is composited on white, CMYK
-    is read as Adobe writes it, colour profiles are not applied. Resizing is bicubic with antialiasing; a
+    is read as Adobe writes it (in JPEGs), colour profiles are not applied. Resizing is bicubic with antialiasing; a
     JPEG is first decoded at a half of its size or less if that is still twice as large as the result.
 
     `quality` is libjpeg's, 1 to 100.
@@ -110,6 +119,8 @@ def _decoded(data: bytes, proof: ImageInfo, size: tuple[int, int]) -> Image.Imag
     image = _READERS[proof.format](data)
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode == "La":
+        image = image.convert("LA")
     grey = image.mode in {"1", "L", "LA"}
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from mlimg_build.images import gif, jpeg, png, webp
-from mlimg_build.images import jpeg_segments as markers
+from collections.abc import Callable
+
+from mlimg_build.images.formats import avif, bmp, gif, heif, jpeg, jpeg2000, jpeg_segments, png, tiff, webp
 from mlimg_build.images.image_info import ImageInfo
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["decode_fully"]
+__all__ = ["FORMATS", "decode_fully"]
 
+FORMATS = ("avif", "bmp", "gif", "heif", "jpeg", "jpeg2000", "png", "tiff", "webp")
+"""The formats that are read, as `ImageInfo.format` has them; each new one is added here."""
+
+_SIGNATURES: tuple[tuple[tuple[bytes, ...], Callable[[bytes, int], ImageInfo]], ...] = (
+    ((jpeg_segments.SIGNATURE,), jpeg.decode_fully),
+    ((png.SIGNATURE,), png.decode_fully),
+    (gif.SIGNATURES, gif.decode_fully),
+    (tiff.SIGNATURES, tiff.decode_fully),
+    (jpeg2000.SIGNATURES, jpeg2000.decode_fully),
+)
+_RECOGNISED = (
+    (webp.recognised, webp.decode_fully),
+    (avif.recognised, avif.decode_fully),
+    (heif.recognised, heif.decode_fully),
+    (bmp.recognised, bmp.decode_fully),
+)
 _FOREIGN = (
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"BM", "BMP"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"8BPS", "Photoshop's PSD"),
     (b"%PDF", "PDF"),
 )
 
 
 def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
-    """Decode all of the image in `data`: every pixel of a JPEG, PNG or WebP, of an animation the first frame.
+    """Decode all of the image in `data`: every pixel, of an animation the first frame, of several pages the first.
 
     Memory stays within the decoded size of `max_pixels`, because sizes are compared before pixels are
     allocated. No warning is issued and no global setting is read or changed, so threads can call it.
@@ -34,17 +48,16 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
 
     Raises:
         BadImage: for any other bytes; its status is empty, truncated, corrupt, unrecognised or too_many_pixels.
+        DecoderMissing: if the bytes begin as those of a format whose decoder is not installed.
     """
     if not data:
         raise BadImage.because(Status.empty, "the file has no bytes")
-    if data.startswith(markers.SIGNATURE):
-        return jpeg.decode_fully(data, max_pixels)
-    if data.startswith(png.SIGNATURE):
-        return png.decode_fully(data, max_pixels)
-    if data.startswith(gif.SIGNATURES):
-        return gif.decode_fully(data, max_pixels)
-    if webp.recognised(data):
-        return webp.decode_fully(data, max_pixels)
+    for signatures, decoded in _SIGNATURES:
+        if data.startswith(signatures):
+            return decoded(data, max_pixels)
+    for recognised, decoded in _RECOGNISED:
+        if recognised(data):
+            return decoded(data, max_pixels)
     raise BadImage.because(Status.unrecognised, _guess(data))
 
 
@@ -55,7 +68,7 @@ def _guess(data: bytes) -> str:
     if not any(data[:64]):
         return "the file begins with zeros and no image"
     if data[4:8] == b"ftyp":
-        return "AVIF, HEIC and video are not read"
+        return "video, and other files of its container, are not read"
     for signature, name in _FOREIGN:
         if data.startswith(signature):
             return f"{name} is not read"

@@ -13,9 +13,8 @@ __all__ = ["ImageInfo", "proved", "within"]
 class ImageInfo:
     """The format, size and mode of an image that decodes fully.
 
-    `format` is "jpeg", "png", "webp" or "gif"; `width` and `height` are pixels as displayed, that is after
-    the EXIF `orientation` (1 to 8, 1 if there is none); `mode` is Pillow's name for the pixels as they are
-    in the file.
+    `format` is one of `FORMATS`; `width` and `height` are pixels as displayed, that is after the `orientation` of its
+    EXIF, or of the like (1 to 8, 1 if there is none); `mode` is Pillow's name for the pixels as they are in the file.
     """
 
     format: str

@@ -41,7 +41,7 @@ class Status(IntEnum):
     empty = 3, "The file has no bytes", _AGAIN
     truncated = 4, "The file ends before its image does", _AGAIN
     corrupt = 5, "The file is damaged inside", _AGAIN
-    unrecognised = 6, "The file is in no image format that is read", "convert it to JPEG, PNG, WebP or GIF"
+    unrecognised = 6, "The file is in no image format that is read", "convert it to JPEG or PNG"
     too_many_pixels = 7, "The image has more pixels than the limit allows", "raise max_pixels if it is meant"
     unreadable = 8, "The file exists and cannot be read", "check its permissions and the disk"
     outside = (

@@ -45,7 +45,8 @@ __all__ = [
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
-        *(".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+        *(".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".heic", ".heics", ".heif", ".heifs", ".hif"),
     }
 )
 

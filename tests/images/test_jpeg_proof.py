@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mlimg_build.images import BadImage, ImageInfo, Status, decode_fully
-from mlimg_build.images.jpeg_segments import header
+from mlimg_build.images.formats.jpeg_segments import header
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 LIMIT = 100_000_000

@@ -106,6 +106,7 @@ FOREIGN = {  # packages that only some may touch
     "rich": {"terminal"},
     "typer": {"cli"},
     "PIL": {"images"},
+    "pillow_heif": {"images"},
     "simplejpeg": {"images"},
 }
 

@@ -64,6 +64,22 @@ def _animated() -> bytes:
     return _saved(first, "GIF", save_all=True, append_images=[first.rotate(90)])
 
 
+def _flipped_tiff() -> bytes:
+    data = bytearray(_saved(_photograph(), "TIFF", compression="tiff_adobe_deflate"))
+    data[len(data) // 2] ^= 1
+    return bytes(data)
+
+
+def _vast_tiff() -> bytes:
+    data = _saved(Image.new("L", (7, 5)), "TIFF")
+    side = struct.pack("<I", 20_000)
+    for tag, old in ((256, 7), (257, 5)):
+        entry = struct.pack("<HHII", tag, 4, 1, old)
+        short = struct.pack("<HHIHH", tag, 3, 1, old, 0)
+        data = data.replace(entry, entry[:8] + side).replace(short, struct.pack("<HHI", tag, 4, 1) + side)
+    return data
+
+
 def _jpeg() -> bytes:
     return photographs()[1]
 
@@ -89,6 +105,17 @@ FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "a lossless WebP": ("lossless.webp", lambda: _saved(_photograph(), "WEBP", lossless=True)),
     "the first half of a WebP": ("half.webp", lambda: _saved(_photograph(), "WEBP")[:300]),
     "a TIFF": ("scan.tif", lambda: _saved(_photograph(), "TIFF")),
+    "a TIFF of 16 bits": ("deep.tif", lambda: _saved(Image.new("I;16", (8, 8), 4000), "TIFF")),
+    "the first half of a TIFF": ("halfscan.tif", lambda: _saved(_photograph(), "TIFF")[:300]),
+    "a Deflate TIFF with one changed bit": ("bit.tif", _flipped_tiff),
+    "a TIFF of 20,000 × 20,000 pixels in some bytes": ("vast.tif", _vast_tiff),
+    "a BMP": ("drawing.bmp", lambda: _saved(_photograph(), "BMP")),
+    "the first half of a BMP": ("half.bmp", lambda: _saved(_photograph(), "BMP")[:300]),
+    "an AVIF": ("photo.avif", lambda: _saved(_photograph(), "AVIF")),
+    "an AVIF without its last 10 bytes": ("cut.avif", lambda: _saved(_photograph(), "AVIF")[:-10]),
+    "a JPEG 2000": ("scan.jp2", lambda: _saved(_photograph(), "JPEG2000")),
+    "a JPEG 2000 without its last 10 bytes": ("cut.j2k", lambda: _saved(_photograph(), "JPEG2000")[:-10]),
+    "a JPEG XL": ("new.jpg", lambda: b"\xff\x0a" + bytes(50)),
     "a file of 0 bytes": ("empty.jpg", lambda: b""),
     "a page that says 404, named .jpg": ("page.jpg", lambda: b"<html><body>404 Not Found</body></html>"),
 }

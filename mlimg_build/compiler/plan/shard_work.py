@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store, read_entry, read_json, write_json
+from mlimg_build.compiler.plan.format_dependence import outdated
 from mlimg_build.compiler.plan.result_keys import ShardKeys
 from mlimg_build.compiler.plan.row_files import Shard
 
@@ -72,11 +73,11 @@ def _slot(shard: Shard) -> str:
 def _why(key: Key, store: Store, before: str | None) -> str:
     """Return why a result is not in the store: the first part of its key that differs from the last build.
 
-    The text is "" if the result is in the store.
+    The text is "" if the result is in the store and what it depends on besides its key is the same.
     """
-    if store.has(key):
-        return ""
     entry = store.entry(key)
+    if store.has(key):
+        return outdated(entry["notes"]) if entry is not None and key.stage == "images" else ""
     if entry is not None:
         return UNREAD if entry["hint"] == ASK_AGAIN else "its files were touched since"
     old = read_entry(str(store.folder(key.stage, before or "-"))).get("parts")

@@ -21,6 +21,7 @@ from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, PendingResults, St
 from mlimg_build.compiler.engine.executor import Tell
 from mlimg_build.compiler.facts.facts import load_rules
 from mlimg_build.compiler.plan.annotation_rules import AnnotationRules
+from mlimg_build.compiler.plan.format_dependence import dependence
 from mlimg_build.compiler.plan.row_files import SOURCES, hint_of, shard_batch, statements_of
 from mlimg_build.compiler.run.label_counts import save_counts
 from mlimg_build.dataset import (
@@ -31,8 +32,8 @@ from mlimg_build.dataset import (
     StoredImage,
     write_labels,
 )
-from mlimg_build.errors import Place, Problem, SourceError
-from mlimg_build.images import STATUSES, BadImage, Status, check, encoder
+from mlimg_build.errors import DecoderMissing, Place, Problem, SourceError
+from mlimg_build.images import STATUSES, BadImage, Status, check, decoder_versions, encoder
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import ImageReader
 
@@ -119,7 +120,8 @@ def version() -> str:
     """Return the versions that the bytes of a shard depend on."""
     libraries = {"numpy": np, "scipy": scipy, "pyarrow": pa}
     found = ", ".join(f"{name} {library.__version__}" for name, library in libraries.items())
-    return f"mlimg {mlimg_build.__version__}, {encoder()}, {found}"
+    decoders = ", ".join(f"{name} by {version}" for name, version in decoder_versions().items())
+    return f"mlimg {mlimg_build.__version__}, {encoder()}, {found}, {decoders}"
 
 
 def _peak_memory() -> int:
@@ -142,6 +144,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
     ctimes = np.zeros(len(batch), np.int64)
     told = np.zeros(3, np.int64)
     unread = _Unread()
+    formats: set[str] = set()
     try:
         with (
             Store(job.store, umask=job.umask).create(job.key, BYTES) as (folder, notes),
@@ -149,11 +152,12 @@ def _pack(job: PackImages, tell: Tell) -> int:
         ):
             for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
                 try:
-                    image, reason, ctimes[number] = _image(row, readers[row["source"]], job)
+                    image, reason, ctimes[number], kind = _image(row, readers[row["source"]], job)
                 except SourceError as error:
                     unread.add(error)
                     continue
                 writer.add(image)
+                formats.add(kind)
                 if reason is not None:
                     failures.append((image.id, STATUSES[image.status].name, reason))
                     unread.again += not row["status"] and image.status in ASKED_AGAIN
@@ -162,6 +166,8 @@ def _pack(job: PackImages, tell: Tell) -> int:
                 tell(*one)
             unread.raise_any()
             notes["failures"], notes["again"] = failures, unread.again
+            statuses = {status for _, status, _ in failures}
+            notes.update(dependence(formats, statuses, encoded=job.encoding is not None))
             notes["hint"] = ASK_AGAIN if unread.again else hint_of(batch.column("mtime").to_numpy(), ctimes)
     except BaseException:
         tell(*(-told).tolist())  # they are reported again with the next try
@@ -215,8 +221,12 @@ class _Unread:
 
 def _image(
     row: dict[str, Any], reader: ImageReader | None, job: PackImages
-) -> tuple[StoredImage, str | None, int]:
-    """Return the row of an image, the reason if it has no bytes, and the ctime of its file."""
+) -> tuple[StoredImage, str | None, int, str]:
+    """Return the row of an image, the reason if it has no bytes, the ctime of its file, and its format.
+
+    Raises:
+        DecoderMissing: if its format cannot be decoded here, with the image and the place of its source.
+    """
     reason: str | None
     ctime = 0
     try:
@@ -224,6 +234,12 @@ def _image(
         checked = check(data, job.max_pixels, job.encoding)
     except BadImage as error:
         status, reason = error.status, error.reason
+    except DecoderMissing as error:
+        (problem,) = error.problems
+        place = job.sources[row["source"]].place
+        raise DecoderMissing(
+            Problem(problem.code, f"{row['id']}: {problem.message}", place, problem.hint)
+        ) from error
     else:
         return (
             StoredImage(
@@ -240,11 +256,12 @@ def _image(
             ),
             None,
             ctime,
+            checked.proof.format,
         )
     failed = StoredImage(
         row["id"], row["source"], status, b"", 0, 0, NO_DIGEST, row["licence"], row["author"]
     )
-    return failed, reason, ctime
+    return failed, reason, ctime, ""
 
 
 def _read(row: dict[str, Any], reader: ImageReader | None, job: PackImages) -> tuple[bytes, int]:

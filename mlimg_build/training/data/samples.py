@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlimg_build.dataset import Dataset, Split
-from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.errors import DatasetError, DecoderMissing, Problem
 from mlimg_build.images import decode
 from mlimg_build.training.data.targets import SparseLabels
 
@@ -48,10 +48,13 @@ class Samples:
 
         Raises:
             DatasetError: `image-undecodable` if the stored bytes are not those that were checked when stored.
+            DecoderMissing: if the format of the image cannot be decoded here.
         """
         data = self.split.read(row)
         try:
             array = decode(data, least, trusted=True)
+        except DecoderMissing:
+            raise
         except Exception as error:
             message = (
                 f"the image {self.split[row].id!r} (row {row} of {self.split.name}) does not decode: {error}"

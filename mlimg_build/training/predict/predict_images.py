@@ -81,7 +81,7 @@ def write(
 def _counted(images: Sequence[Path]) -> int:
     total = sum(1 for _ in find_images(images))
     if not total:
-        hint = "images end in .jpg, .png, .webp, .gif or a rarer suffix of these formats"
+        hint = "images end in .jpg, .png, .webp, .gif, .bmp, .tif, .avif, .jp2, .heic or a rarer suffix"
         named = ", ".join(map(str, images))
         raise TrainingError(Problem("no-image", f"there is no image in {named}", hint=hint))
     return total

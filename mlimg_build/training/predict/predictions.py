@@ -42,10 +42,11 @@ LIKELY = 0.5  # score of a sigmoid from which a label is given without `least`
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
-        *(".png", ".apng", ".webp", ".gif"),
+        *(".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".heic", ".heics", ".heif", ".heifs", ".hif"),
     }
 )
-"""Suffixes of the formats that are read; the sources accept these for images, and some more."""
+"""Suffixes of the formats that are read, the same that sources accept for images."""
 ONE_FILE = frozenset(
     {
         errno.ENOENT,

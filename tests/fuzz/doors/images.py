@@ -1,4 +1,4 @@
-"""Images: JPEG, PNG, GIF and WebP, as files, as what a network sees, and encoded anew."""
+"""Images of every format, as files, as what a network sees, and encoded anew."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from mlimg_build import images
 from mlimg_build.images import ImageInfo, check, decode, decode_fully
 from mlimg_build.images.status import BadImage
 from tests.fuzz.door import Door
@@ -19,7 +20,7 @@ from tests.fuzz.door import Door
 __all__ = ["DOORS", "MOST_PIXELS", "see"]
 
 MOST_PIXELS = 4_000_000
-FORMATS = {"jpeg", "png", "gif", "webp"}
+FORMATS = set(images.FORMATS)
 
 
 def see(path: Path, most: int = MOST_PIXELS) -> ImageInfo:
@@ -143,6 +144,78 @@ def webps() -> list[bytes]:
     ]
 
 
+def bmps() -> list[bytes]:
+    image = picture()
+    return [
+        saved(image, "BMP"),
+        saved(image.convert("P"), "BMP"),
+        saved(image.convert("1"), "BMP"),
+        saved(image.convert("RGBA"), "BMP"),
+        runs(),
+    ]
+
+
+def runs() -> bytes:
+    """A BMP of 8 x 4 pixels in RLE8: a run, a literal, a jump and an end; Pillow writes none."""
+    body = b"\x08\x02\0\0" + b"\0\x03\x01\x02\x03\0\x05\x07\0\0" + b"\0\x02\x02\x01" + b"\x06\x09\0\x01"
+    palette = b"".join(bytes([i, 9, 255 - i, 0]) for i in range(256))
+    head = struct.pack("<IiiHHIIiiII", 40, 8, 4, 1, 8, 1, len(body), 0, 0, 256, 0)
+    start = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + head + palette + body
+
+
+def tiffs() -> list[bytes]:
+    image = picture()
+    packed = [
+        saved(image, "TIFF", compression=name) for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    ]
+    return [
+        saved(image, "TIFF", exif=exif()),
+        *packed,
+        saved(image, "TIFF", compression="jpeg", quality=70),
+        saved(image.convert("1"), "TIFF", compression="group4"),
+        saved(image.convert("L").convert("I;16"), "TIFF"),
+        saved(image.convert("F"), "TIFF"),
+        saved(image.convert("CMYK"), "TIFF", big_tiff=True),
+        saved(image.convert("P"), "TIFF", save_all=True, append_images=[image]),
+    ]
+
+
+def avifs() -> list[bytes]:
+    image, clear = picture(), picture().convert("RGBA")
+    clear.putalpha(image.convert("L"))
+    return [
+        saved(image, "AVIF", quality=60, exif=exif()),
+        saved(clear, "AVIF", quality=60),
+        saved(image, "AVIF", save_all=True, append_images=[image.rotate(90)], duration=50),
+    ]
+
+
+def jpeg2000s() -> list[bytes]:
+    image = picture()
+    return [
+        saved(image, "JPEG2000"),
+        saved(image, "JPEG2000", no_jp2=True, irreversible=True, quality_layers=[40, 20]),
+        saved(image.convert("RGBA"), "JPEG2000", tile_size=(32, 32)),
+        saved(image.convert("L").convert("I;16"), "JPEG2000"),
+    ]
+
+
+def heics() -> list[bytes]:
+    """Two pictures in one file, and one with an EXIF."""
+    from pillow_heif import from_pillow
+
+    made = []
+    for others in ([], [picture().rotate(90)]):
+        stream = io.BytesIO()
+        file = from_pillow(picture())
+        for other in others:
+            file.add_from_pillow(other)
+        file.save(stream, quality=60, exif=exif())
+        made.append(stream.getvalue())
+    return made
+
+
 def with_length(data: bytes) -> bytes:
     """The RIFF with the length that it has."""
     return data[:4] + struct.pack("<I", max(0, len(data) - 8) & ~1) + data[8:]
@@ -195,10 +268,32 @@ WEBP = (
     b"\x9d\x01\x2a",
     b"\x2f",
 )
+BMP = (b"BM", b"\x28\0\0\0", b"\x0c\0\0\0", b"\x7c\0\0\0", b"\0\x01", b"\0\x02\xff\xff", b"\xff\xff\xff\xff")
+TIFF = tuple(
+    struct.pack("<HHI", tag, kind, count)
+    for tag in (256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 322, 324, 339, 347)
+    for kind, count in ((3, 1), (4, 1), (4, 0xFFFFFFFF))
+)
+BOXES = tuple(
+    b"ftyp meta iinf infe iloc iprp ipco ipma ispe irot imir av1C hvcC auxC grid idat moov stco".split()
+)
+JPEG2000 = tuple(
+    bytes([255, n]) for n in (0x4F, 0x51, 0x52, 0x53, 0x55, 0x58, 0x5C, 0x60, 0x61, 0x90, 0x93, 0xD9)
+)
+JPEG2000 += (b"jp2h", b"ihdr", b"colr", b"pclr", b"cmap", b"cdef", b"jp2c", b"res ")
 
 DOORS = (
     Door("jpeg", see, jpegs, ("input.jpg",), tokens=JPEG, suffixes=(".jpg", ".jpeg", ".jfif", ".jpe")),
     Door("png", see, pngs, ("input.png",), repair=with_checksums, tokens=PNG, suffixes=(".png", ".apng")),
     Door("gif", see, gifs, ("input.gif",), tokens=GIF, suffixes=(".gif",)),
     Door("webp", see, webps, ("input.webp",), repair=with_length, tokens=WEBP, suffixes=(".webp",)),
+    Door("bmp", see, bmps, ("input.bmp",), tokens=BMP, suffixes=(".bmp", ".dib")),
+    Door("tiff", see, tiffs, ("input.tif",), tokens=TIFF, suffixes=(".tif", ".tiff")),
+    Door("avif", see, avifs, ("input.avif",), tokens=BOXES, suffixes=(".avif", ".avifs")),
+    Door(
+        "jpeg2000", see, jpeg2000s, ("input.jp2",), tokens=JPEG2000, suffixes=(".jp2", ".j2k", ".jpx", ".jpf")
+    ),
+    Door(
+        "heif", see, heics, ("input.heic",), tokens=BOXES, suffixes=(".heic", ".heif"), needs=("pillow_heif",)
+    ),
 )

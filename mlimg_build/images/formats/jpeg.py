@@ -16,11 +16,11 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
 
+from mlimg_build.images.formats.jpeg_segments import Frame, Header, header
+from mlimg_build.images.formats.zero_blocks import zeroed
 from mlimg_build.images.image_info import ImageInfo, proved, within
-from mlimg_build.images.jpeg_segments import Frame, Header, header
 from mlimg_build.images.pillow import load
 from mlimg_build.images.status import BadImage, Status
-from mlimg_build.images.zero_blocks import zeroed
 
 __all__ = ["decode_fully", "pixels"]
 

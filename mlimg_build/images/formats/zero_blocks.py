@@ -7,7 +7,7 @@ mean is known from the tables: the first code of a table is all zeros (ITU-T T.8
 
 from __future__ import annotations
 
-from mlimg_build.images.jpeg_segments import Header
+from mlimg_build.images.formats.jpeg_segments import Header
 
 __all__ = ["zeroed"]
 
