@@ -20,7 +20,8 @@ def stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     >>> stretched(np.array([[np.nan, 10.0, 20.0]])).tolist()
     [[0, 0, 255]]
     """
-    wide = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        wide = values.astype(np.float64)
     finite = np.isfinite(wide)
     if not finite.any():
         return np.zeros(wide.shape, np.uint8)
