@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlimg_build.sources.embedded.page_reader import NoValueError, PageError
 from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.formats.parquet_images import ParquetImages
 from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.image_reader import ImageReader
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
@@ -16,6 +18,7 @@ from mlimg_build.sources.protocol import (
     DRAWN,
     IMAGES,
     LABELS,
+    NOT_INSIDE,
     WHOLE_FILE,
     Batch,
     Category,
@@ -29,6 +32,7 @@ __all__ = [
     "DRAWN",
     "IMAGES",
     "LABELS",
+    "NOT_INSIDE",
     "SOURCES",
     "WHOLE_FILE",
     "Batch",
@@ -36,7 +40,9 @@ __all__ = [
     "Dictionary",
     "File",
     "ImageReader",
+    "NoValueError",
     "Notes",
+    "PageError",
     "Source",
     "open_source",
     "place_of",
@@ -49,6 +55,7 @@ SOURCES: dict[str, type[Any]] = {
     "imagenet": ImageNet,
     "ml_images": MLImages,
     "open_images": OpenImages,
+    "parquet": ParquetImages,
     "table": Table,
 }
 """The formats by `type`, as in a spec."""

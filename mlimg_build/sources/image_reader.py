@@ -1,4 +1,4 @@
-"""Read the bytes of an image from a file or a tar, and check that the file is the one that was planned."""
+"""Read the bytes of an image from a file, a tar or a Parquet file, and check that it is the file that was planned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from types import TracebackType
 
 from mlimg_build.errors import Place, SourceError, TransientError
 from mlimg_build.regular_files import open_regular
-from mlimg_build.sources.protocol import WHOLE_FILE
+from mlimg_build.sources.embedded.page_reader import FileState, PageError, PageReader
+from mlimg_build.sources.protocol import NOT_INSIDE, WHOLE_FILE
 from mlimg_build.sources.read_errors import away, changed, is_gone, is_of_one_file, unread
 
 __all__ = ["ImageReader"]
@@ -23,7 +24,7 @@ LISTINGS = 4  # folders whose last listing is cached
 
 
 class ImageReader:
-    """Reads images below a root and keeps the last `kept_open` tars open; close it when done.
+    """Reads images below a root and keeps the last `kept_open` tars and Parquet files open; close it when done.
 
     `source` and `place` are the name of the source and the place of its folder in the spec, for errors.
     """
@@ -36,6 +37,7 @@ class ImageReader:
         self.place = place
         self.kept_open = kept_open
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._pages = PageReader()
         self._listed: OrderedDict[Path, tuple[tuple[int, int, int], frozenset[str]]] = OrderedDict()
 
     def __enter__(self) -> ImageReader:
@@ -46,8 +48,11 @@ class ImageReader:
     ) -> None:
         self.close()
 
-    def read(self, path: str, offset: int, size: int) -> bytes:
-        """Return the bytes of an image; fewer than `size` if a tar was truncated. Raises `OSError`."""
+    def read(self, path: str, offset: int, size: int, inside: int = NOT_INSIDE) -> bytes:
+        """Return the bytes of an image; fewer than `size` if a tar was truncated.
+
+        Raises `OSError`, and the errors of `PageReader.read` for a value `inside` a page.
+        """
         if offset == WHOLE_FILE:
             descriptor = open_regular(self.root / path)
             try:
@@ -55,23 +60,31 @@ class ImageReader:
             finally:
                 os.close(descriptor)
         descriptor = self._descriptor(path)
+        if inside != NOT_INSIDE:
+            status = os.fstat(descriptor)
+            state = FileState(path, status.st_size, status.st_mtime_ns)
+            return self._pages.read(descriptor, state, offset, inside)
         end = min(offset + size, os.fstat(descriptor).st_size)  # a damaged size must not claim all memory
         return _stretch(descriptor, offset, end)
 
-    def read_planned(self, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
+    def read_planned(
+        self, path: str, offset: int, size: int, mtime: int, inside: int = NOT_INSIDE
+    ) -> tuple[bytes, int]:
         """Return the bytes of an image and the ctime (ns) of its file, after checking that the plan saw this file.
 
-        The file must have the given `mtime` (ns) before and after reading, and the given `size` if it is no tar. By the
-        ctime a later plan detects a changed file whose mtime was set back; it is 0 if it changed during the reading.
+        The file must have the given `mtime` (ns) before and after reading, and the given `size` if it is the image's
+        own. By the ctime a later plan detects a changed file whose mtime was set back; it is 0 if it changed during
+        the reading.
 
         Raises:
+            PageError: as `PageReader.read` does, for a value `inside` a page, with the ctime.
             FileNotFoundError: if a fresh listing of the existing folder lacks the file.
             SourceError: `source-changed` if it is another file than the plan saw.
             TransientError: `source-away`, `file-unreadable` or `read-failed`, none of them a fact about the file.
         """
         for _ in range(2):
             try:
-                return self._read_planned(path, offset, size, mtime)
+                return self._read_planned(path, offset, size, mtime, inside)
             except OSError as error:
                 self._forget(path)  # a stale handle stays stale
                 if not is_gone(error):
@@ -85,16 +98,18 @@ class ImageReader:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _read_planned(self, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
+    def _read_planned(self, path: str, offset: int, size: int, mtime: int, inside: int) -> tuple[bytes, int]:
         if offset != WHOLE_FILE:
-            return self._compared(self._descriptor(path), path, offset, size, mtime)
+            return self._compared(self._descriptor(path), path, offset, size, mtime, inside)
         descriptor = os.open(self.root / path, PLAIN)
         try:
-            return self._compared(descriptor, path, offset, size, mtime)
+            return self._compared(descriptor, path, offset, size, mtime, inside)
         finally:
             os.close(descriptor)
 
-    def _compared(self, descriptor: int, path: str, offset: int, size: int, mtime: int) -> tuple[bytes, int]:
+    def _compared(
+        self, descriptor: int, path: str, offset: int, size: int, mtime: int, inside: int
+    ) -> tuple[bytes, int]:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise changed(self.source, path, "it is no plain file any more", self.place)
@@ -105,13 +120,27 @@ class ImageReader:
             offset = 0
         if before.st_mtime_ns != mtime:
             raise changed(self.source, path, "it was written since", self.place)
-        data = _stretch(descriptor, offset, min(offset + size, before.st_size))
+        if inside != NOT_INSIDE:
+            state = FileState(path, before.st_size, mtime)
+            data = self._value(descriptor, state, offset, inside)
+        else:
+            data = _stretch(descriptor, offset, min(offset + size, before.st_size))
         after = os.fstat(descriptor)
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise changed(self.source, path, "it changed while it was read", self.place)
-        if len(data) != size:
+        if inside == NOT_INSIDE and len(data) != size:
             raise changed(self.source, path, "it is shorter than it was", self.place)
         return data, before.st_ctime_ns if after.st_ctime_ns == before.st_ctime_ns else 0
+
+    def _value(self, descriptor: int, state: FileState, offset: int, inside: int) -> bytes:
+        try:
+            return self._pages.read(descriptor, state, offset, inside)
+        except PageError as error:
+            now = os.fstat(descriptor)
+            if (now.st_size, now.st_mtime_ns) != (state.size, state.mtime):
+                raise changed(self.source, state.path, "it changed while it was read", self.place) from None
+            error.ctime = now.st_ctime_ns
+            raise
 
     def _why(self, path: str, error: OSError) -> SourceError:
         """Return the error for an `OSError` other than "no such file", by whether the folder can be listed."""

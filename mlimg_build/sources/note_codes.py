@@ -16,7 +16,7 @@ class NoteCode(NamedTuple):
 
 NOTE_CODES: dict[str, NoteCode] = {
     "bad-confidence": NoteCode("the confidence is no number from 0 to 1: the label is left out"),
-    "bad-label": NoteCode("the label is not written INDEX:CONFIDENCE, or its index is no category"),
+    "bad-label": NoteCode("the label is not written INDEX:CONFIDENCE, or its number is no category"),
     "confidence-count": NoteCode("a cell has neither one confidence (or speaker) nor one for each label"),
     "folder-unreadable": NoteCode("the folder may not be listed: what is in it is not known"),
     "hidden": NoteCode("its name begins with a dot, or is one that systems make for themselves"),
@@ -30,6 +30,7 @@ NOTE_CODES: dict[str, NoteCode] = {
     "member-twice": NoteCode("a second member of one name in a tar: the first or last counts, as tar does"),
     "name-not-utf-8": NoteCode("the name is not UTF-8"),
     "nearly-a-synset": NoteCode("it holds a synset's id and is neither its folder nor its uncompressed .tar"),
+    "not-a-parquet-file": NoteCode("a file beside the Parquet files: it is not read"),
     "not-a-plain-file": NoteCode("neither a file nor a folder"),
     "not-a-synset": NoteCode("neither a folder nor a tar named by a synset's id"),
     "not-an-image-name": NoteCode("the name has no suffix of an image"),
@@ -51,6 +52,10 @@ NOTE_CODES: dict[str, NoteCode] = {
     "no-such-people": NoteCode("nobody of `people` is in the list", lost=False),
     "other-spelling": NoteCode("the list writes the image otherwise than it is called", lost=False),
     "in-two-splits": NoteCode("an image in two of the source's splits: it is in the first", lost=False),
+    "row-without-bytes": NoteCode(
+        "the row has no bytes of an image: it is looked for by its path", lost=False
+    ),
+    "row-without-class": NoteCode("the label is -1: nothing is known of the image", lost=False),
     "row-without-split": NoteCode("no split in the row: it is drawn", lost=False),
     "several-rows": NoteCode("several rows of one image, put together", lost=False),
     "unknown-speaker": NoteCode("neither known as people nor as a machine: taken for a machine", lost=False),

@@ -21,6 +21,7 @@ __all__ = [
     "DRAWN",
     "IMAGES",
     "LABELS",
+    "NOT_INSIDE",
     "WHOLE_FILE",
     "Batch",
     "Category",
@@ -34,13 +35,16 @@ __all__ = [
 LONGEST = 512  # most characters of an example in `Notes`
 WHOLE_FILE = -1  # the offset of an image that is a file of its own
 DRAWN = -1  # the split of an image to which its source gives none
+NOT_INSIDE = -1  # of an image that is no value of a Parquet file
 
 IMAGES = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),  # unique in the source
         pa.field("path", pa.string(), nullable=False),  # below the root, or a URL
-        pa.field("offset", pa.int64(), nullable=False),  # in a tar; WHOLE_FILE for a file of its own
-        pa.field("size", pa.int64(), nullable=False),  # bytes; -1 if unknown
+        pa.field(
+            "offset", pa.int64(), nullable=False
+        ),  # in a tar, of a page of Parquet; WHOLE_FILE for a file of its own
+        pa.field("size", pa.int64(), nullable=False),  # bytes, about that if inside a page; -1 if unknown
         pa.field("status", pa.string(), nullable=False),  # "" or why there are no bytes
         pa.field("licence", pa.string(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
@@ -87,12 +91,14 @@ class Batch(NamedTuple):
     """A part of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both.
 
     `splits` are the splits that the source itself gives the images, positions in `SPLITS` of the spec or `DRAWN`;
-    int8[images], None if it gives none.
+    int8[images], None if it gives none. `inside` says which value of the page at `offset` of a Parquet file an image is
+    (see `PageAddress`), `NOT_INSIDE` for a file of its own; int64[images], None if none is in a page.
     """
 
     images: pa.RecordBatch | None
     labels: pa.RecordBatch | None
     splits: npt.NDArray[np.int8] | None = None
+    inside: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from mlimg_build.spec.models.sources import (
     ImageNetSource,
     MLImagesSource,
     OpenImagesSource,
+    ParquetColumns,
+    ParquetSource,
     Source,
     TableSource,
 )
@@ -97,6 +99,8 @@ __all__ = [
     "Nearest",
     "OpenImagesSource",
     "Optimizer",
+    "ParquetColumns",
+    "ParquetSource",
     "Reencode",
     "Relations",
     "SchedulerCluster",

@@ -29,6 +29,7 @@ __all__ = [
     "File",
     "FileOrFolder",
     "Files",
+    "FilesOrFolder",
     "Flag",
     "Folder",
     "Kind",
@@ -81,7 +82,7 @@ class Part(BaseModel):
 class Kind:
     """Metadata of a path field: what the path must lead to."""
 
-    kind: Literal["file", "folder", "file or folder"]
+    kind: Literal["file", "folder", "file or folder", "file, folder or pattern"]
 
 
 def refusal(
@@ -239,6 +240,9 @@ OptionalFolder = Annotated[
 ]
 FileOrFolder = Annotated[
     Path | None, BeforeValidator(_path), WithJsonSchema(OPTIONAL_SCHEMA), Kind("file or folder")
+]
+FilesOrFolder = Annotated[
+    Path, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA), Kind("file, folder or pattern")
 ]
 Files = Annotated[
     tuple[OnePath, ...],

@@ -13,7 +13,7 @@ from mlimg_build.spec.field_types import Kind
 
 __all__ = ["PathUse", "paths_of", "without_paths"]
 
-PathKind = Literal["file", "folder", "file or folder"]
+PathKind = Literal["file", "folder", "file or folder", "file, folder or pattern"]
 PathUse = tuple[tuple[str | int, ...], Path, PathKind]
 
 

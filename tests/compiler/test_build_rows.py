@@ -25,7 +25,7 @@ from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, 
 from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.errors import BuildError
 from mlimg_build.label_states import ABSENT, PRESENT
-from mlimg_build.sources import DRAWN, IMAGES, Category
+from mlimg_build.sources import DRAWN, IMAGES, NOT_INSIDE, Category
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.spec import SPLITS, LoadedSpec, Spec, load_spec
 
@@ -91,8 +91,10 @@ def catalog(folder: Path, name: str, images: dict[str, list[tuple[int, float]]])
         "key": [keys(name, image)[0] for image in ordered],
         "draw": [keys(name, image)[1] for image in ordered],
         "split": [DRAWN] * len(ordered),
+        "inside": [NOT_INSIDE] * len(ordered),
     }
-    schema = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8())])
+    beside = [("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8()), ("inside", pa.int64())]
+    schema = pa.schema([*IMAGES, *beside])
     said = [
         (
             keys(name, image)[0],
@@ -186,6 +188,7 @@ def reference(world: World) -> dict[str, list[dict[str, Any]]]:
                 "source": number,
                 "path": f"{image}.jpg",
                 "offset": -1,
+                "inside": -1,
                 "size": len(image) - 2,
                 "status": "",
                 "author": "Zoë" * (int(image) % 3),

@@ -41,6 +41,7 @@ MODELS = [
     models.ImageNetSource,
     models.MLImagesSource,
     models.OpenImagesSource,
+    ParquetSource,
     models.TableSource,
 ]
 

@@ -22,7 +22,7 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names, w
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, content_digest, signature_of
 from mlimg_build.compiler.engine.checksums import file_sums, sealed
 from mlimg_build.labels import Hierarchy, from_graph
-from mlimg_build.sources import DRAWN, IMAGES, Category, open_source, read_dictionary
+from mlimg_build.sources import DRAWN, IMAGES, NOT_INSIDE, Category, open_source, read_dictionary
 from mlimg_build.sources.lists.confidences import stated
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary
 from mlimg_build.sources.protocol import record
@@ -61,7 +61,9 @@ annotation:
 split: {{validation: 0.005}}
 """
 
-COLUMNS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8())])
+COLUMNS = pa.schema(
+    [*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8()), ("inside", pa.int64())]
+)
 Floats = npt.NDArray[np.float64]
 Paths = Callable[[npt.NDArray[np.int64]], pa.Array]
 Said = Callable[[npt.NDArray[np.uint64], npt.NDArray[np.int64]], pa.RecordBatch]
@@ -262,6 +264,7 @@ def _images(
         "mtime": 1_300_000_000,
         "ctime": 0,
         "split": DRAWN,
+        "inside": NOT_INSIDE,
     }
     size = 20_000 + (_mixed(at.astype(np.uint64)) % np.uint64(180_000)).astype(np.int64)
     made = {"name": _names(path), "path": path, "size": size, "key": keys, "draw": draws}

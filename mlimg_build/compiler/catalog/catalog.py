@@ -27,7 +27,7 @@ from mlimg_build.compiler.engine.scratch_folders import discard
 from mlimg_build.compiler.engine.threads import in_threads, made_ahead
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources import DRAWN, IMAGES, Category, File, Notes, Source
+from mlimg_build.sources import DRAWN, IMAGES, NOT_INSIDE, Category, File, Notes, Source
 from mlimg_build.sources.image_files import watched
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.read_errors import lost, moving
@@ -35,15 +35,20 @@ from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "Signature", "catalog", "content_digest", "signature_of"]
 
-FORMAT = 6
+FORMAT = 7
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
+BESIDE = ("key", "draw", "split", "inside")
+OPTIONAL = {
+    "split": DRAWN,
+    "inside": NOT_INSIDE,
+}  # columns that digests cover only where one image has a value
 LOOKED_UP = 1 << 16  # files at a time
 LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # used for facts and rows
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One source as tables on disk: `images` has the columns of `IMAGES` with `key`, `draw` and `split`, sorted by key.
+    """One source as tables on disk: `images` has the columns of `IMAGES` with `BESIDE`, sorted by `key`.
 
     `statements` has `key` (of the image), `category` (a position in `categories`), `state`, `confidence` and
     `record`, sorted. `digest` covers everything but the file times. A pickled catalog is reopened from `folder`.
@@ -143,9 +148,13 @@ def _times_of(files: Sequence[Path]) -> str:
 
 
 def content_digest(images: StoredTable, statements: StoredTable, categories: Sequence[Category]) -> str:
-    """Return the digest of a catalog: the sha256 (hex) of its tables and categories; of splits only if it gives any."""
-    placed = any(pc.any(pc.not_equal(part, DRAWN)).as_py() for part in images.chunks("split"))
-    tables = ((images, [*IMAGE_COLUMNS, *(["split"] if placed else [])]), (statements, STATEMENTS.names))
+    """Return the digest of a catalog: the sha256 (hex) of its tables and categories; of `OPTIONAL` only if given."""
+    given = [
+        name
+        for name, default in OPTIONAL.items()
+        if any(pc.any(pc.not_equal(part, default)).as_py() for part in images.chunks(name))
+    ]
+    tables = ((images, [*IMAGE_COLUMNS, *given]), (statements, STATEMENTS.names))
     of_images, of_statements = in_threads(lambda one: digest_columns(*one), tables)
     content = {
         "images": of_images,

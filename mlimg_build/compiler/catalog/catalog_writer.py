@@ -16,7 +16,7 @@ from mlimg_build.compiler.catalog.arrow_tables import StoredTable, hash_names
 from mlimg_build.compiler.catalog.external_partitions import BITS, ExternalPartitions
 from mlimg_build.compiler.engine.threads import in_threads
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.sources import DRAWN, IMAGES, WHOLE_FILE, Batch, Notes
+from mlimg_build.sources import DRAWN, IMAGES, NOT_INSIDE, WHOLE_FILE, Batch, Notes
 from mlimg_build.sources.image_paths import composed_column
 
 __all__ = ["STATEMENTS", "CatalogWriter", "sorted_statements"]
@@ -30,7 +30,9 @@ STATEMENTS = pa.schema(
         ("record", pa.int64()),
     ]
 )
-ROWS = pa.schema([*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8())])
+ROWS = pa.schema(
+    [*IMAGES, ("key", pa.uint64()), ("draw", pa.uint64()), ("split", pa.int8()), ("inside", pa.int64())]
+)
 NAMES = pa.schema(
     [("key", pa.uint64()), ("name", pa.string())]
 )  # of images that labels name but that are not in the same batch
@@ -78,7 +80,9 @@ class CatalogWriter:
             names = batch.images.column("name")
             keys, draws = hash_names(self._prefix, _texts(names))
             splits = np.full(len(keys), DRAWN, np.int8) if batch.splits is None else batch.splits
-            columns = [*batch.images.columns, pa.array(keys), pa.array(draws), pa.array(splits, pa.int8())]
+            inside = np.full(len(keys), NOT_INSIDE) if batch.inside is None else batch.inside
+            beside = (keys, draws, splits, inside)
+            columns = [*batch.images.columns, *map(pa.array, beside)]
             self._images.add(pa.record_batch(columns, schema=ROWS))
             near = names, keys
         if batch.labels is not None:
@@ -209,6 +213,7 @@ class CatalogWriter:
             "key": keys,
             "draw": draws,
             "split": np.full(n, DRAWN),
+            "inside": np.full(n, NOT_INSIDE),
         }
         return pa.record_batch([pa.array(values[part.name], part.type) for part in ROWS], schema=ROWS)
 

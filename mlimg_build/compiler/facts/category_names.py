@@ -12,7 +12,7 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels import Named
 from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits, split_of
 from mlimg_build.sources.image_files import is_folder
-from mlimg_build.spec import FolderSource, LoadedSpec, TableSource
+from mlimg_build.spec import FolderSource, LoadedSpec, ParquetSource, TableSource
 
 __all__ = ["folder_problems", "nameless_categories"]
 
@@ -104,7 +104,7 @@ def _as_written(images: Path, spec: Path) -> Path:
 
 
 def _number_hint(source: str, part: object, example: str) -> str:
-    if isinstance(part, FolderSource | TableSource):
+    if isinstance(part, FolderSource | ParquetSource | TableSource):
         return (
             f"give their names in a CSV of id and name ({example},tench) with `classes: FILE` in source {source},"
             " or decide in the file of `vocabulary.mapping.file`: source,category,wnid"

@@ -11,12 +11,14 @@ from mlimg_build.compiler.facts.curated_files import read_reviewed
 from mlimg_build.compiler.facts.id_lists import lines_of
 from mlimg_build.compiler.facts.unsigned_rows import corrected_in
 from mlimg_build.errors import LISTED, Place, Problem, SpecError, WordNetError, first_problems, more_problems
+from mlimg_build.sources.embedded.parquet_files import is_pattern
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.wordnet import NounGraph, load
 
 __all__ = ["check_ids", "check_mapping", "load_wordnet", "missing_paths"]
 
 
+PATTERN = "file, folder or pattern"
 MAPPING = ("vocabulary", "mapping", "file")
 
 
@@ -75,6 +77,7 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
     for place, path, kind in file_paths(loaded):
         try:
             there = (kind != "file" and path.is_dir()) or (kind != "folder" and path.is_file())
+            there = there or (kind == PATTERN and is_pattern(path))  # its source says what meets it
             what = "does not exist" if there or not path.exists() else f"is not a {kind}"
         except OSError as error:  # such as a name that is too long, a folder without permission
             there, what = False, f"cannot be looked at ({error.strerror})"

@@ -22,7 +22,7 @@ __all__ = ["ShardKeys", "rows_key", "rules_key"]
 
 IMAGES_FORMAT = 2
 LABELS_FORMAT = 6
-ROWS_FORMAT = 5
+ROWS_FORMAT = 6
 RULES_FORMAT = 1
 
 

@@ -40,8 +40,9 @@ STATEMENT_FIELDS: list[tuple[str, pa.DataType]] = [
     ("mapping", pa.list_(pa.int32())),
     ("record", pa.list_(pa.int64())),
 ]
+INSIDE = ("inside", pa.int64())  # in the digest of a shard only if one of its images is inside a page
 MTIME = ("mtime", pa.int64())  # workers compare it with that of the file; in no digest
-SCHEMA = pa.schema([*IMAGE_FIELDS, MTIME, *STATEMENT_FIELDS])
+SCHEMA = pa.schema([*IMAGE_FIELDS, INSIDE, MTIME, *STATEMENT_FIELDS])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from mlimg_build.compiler.plan.left_out import REASONS, LeftOutImages, by_reason
 from mlimg_build.compiler.plan.partitions import Cuts, Part, View, cut, ranges, views
 from mlimg_build.compiler.plan.row_files import (
     IMAGE_FIELDS,
+    INSIDE,
     MTIME,
     SCHEMA,
     SHARDS_PER_FILE,
@@ -30,6 +31,7 @@ from mlimg_build.compiler.plan.row_files import (
     hint_of,
 )
 from mlimg_build.errors import BuildError, Problem
+from mlimg_build.sources import NOT_INSIDE
 from mlimg_build.spec import SPLITS, Spec
 
 __all__ = ["write_rows"]
@@ -233,7 +235,7 @@ def _images(view: View, part: Part, licences: Sequence[str]) -> pa.Table:
             pa.uint16()
         ),
     }
-    fields = [*IMAGE_FIELDS, MTIME, ("ctime", pa.int64())]
+    fields = [*IMAGE_FIELDS, INSIDE, MTIME, ("ctime", pa.int64())]
     columns = [made[name] if name in made else images.column(name) for name, _ in fields]
     return pa.table(columns, schema=pa.schema(fields))
 
@@ -253,14 +255,17 @@ def _lists(parts: Sequence[Part], order: npt.NDArray[np.int64]) -> list[pa.ListA
 
 
 def _shard(split: str, number: int, first: int, batch: pa.RecordBatch, hint: str) -> Shard:
-    sizes = batch.column("size").to_numpy()
+    sizes, inside = batch.column("size").to_numpy(), batch.column("inside").to_numpy()
+    fields = [name for name, _ in IMAGE_FIELDS]
+    if (inside != NOT_INSIDE).any():
+        fields.append("inside")
     return Shard(
         split=split,
         number=number,
         first=first,
         images=len(batch),
         bytes=int(sizes[sizes > 0].sum()),
-        image_rows=digest_columns(batch, [name for name, _ in IMAGE_FIELDS]),
+        image_rows=digest_columns(batch, fields),
         label_rows=digest_columns(batch, [name for name, _ in STATEMENT_FIELDS]),
         hint=hint,
     )

@@ -35,7 +35,7 @@ from mlimg_build.dataset import (
 from mlimg_build.errors import DecoderMissing, Place, Problem, SourceError
 from mlimg_build.images import STATUSES, BadImage, Status, check, decoder_versions, encoder
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
-from mlimg_build.sources import ImageReader
+from mlimg_build.sources import NOT_INSIDE, ImageReader, NoValueError, PageError
 
 __all__ = ["LabelShard", "PackImages", "SourceFolder", "Task", "run", "silent", "version", "without_bytes"]
 
@@ -47,7 +47,7 @@ ONE_FILE = (
 PIXEL = 8  # most bytes of a pixel in a file (16-bit RGBA, not packed)
 BESIDE = 64 << 20  # bytes of all else in it
 ANY = 256 << 20  # bytes that every file may have: one of a small canvas may hold many frames
-COLUMNS = ["id", "source", "path", "offset", "size", "status", "licence", "author", "mtime"]
+COLUMNS = ["id", "source", "path", "offset", "size", "inside", "status", "licence", "author", "mtime"]
 BYTES = "data/c/"  # begins the paths of files of images, each of which has a digest
 NAMED = 20  # most such errors of one shard
 ASKED_AGAIN = (Status.missing, Status.unreadable)  # if the plan saw a file
@@ -240,6 +240,9 @@ def _image(
         raise DecoderMissing(
             Problem(problem.code, f"{row['id']}: {problem.message}", place, problem.hint)
         ) from error
+    except PageError as error:
+        ctime, reason = error.ctime, f"in its Parquet file: {error}"
+        status = Status.empty if isinstance(error, NoValueError) else Status.corrupt
     else:
         return (
             StoredImage(
@@ -272,11 +275,12 @@ def _read(row: dict[str, Any], reader: ImageReader | None, job: PackImages) -> t
     if reader is None:
         raise BadImage.because(Status.missing, "the source names no folder of images")
     most = max(job.max_pixels * PIXEL + BESIDE, ANY)
-    if row["size"] > most:
-        reason = f"it has {row['size']:,} bytes, and at most {most:,} are read for {job.max_pixels:,} pixels"
-        raise BadImage.because(Status.too_many_pixels, reason)
+    if row["inside"] == NOT_INSIDE:
+        _require_room(row["size"], most, job)
     try:
-        return reader.read_planned(row["path"], row["offset"], row["size"], row["mtime"])
+        data, ctime = reader.read_planned(
+            row["path"], row["offset"], row["size"], row["mtime"], row["inside"]
+        )
     except FileNotFoundError as error:
         raise BadImage.because(Status.missing, "the file was listed and is gone") from error
     except SourceError as error:
@@ -284,6 +288,14 @@ def _read(row: dict[str, Any], reader: ImageReader | None, job: PackImages) -> t
             raise
         reason = error.problems[0].message.rpartition(": ")[2]
         raise BadImage.because(Status.unreadable, reason) from error
+    _require_room(len(data), most, job)
+    return data, ctime
+
+
+def _require_room(size: int, most: int, job: PackImages) -> None:
+    if size > most:
+        reason = f"it has {size:,} bytes, and at most {most:,} are read for {job.max_pixels:,} pixels"
+        raise BadImage.because(Status.too_many_pixels, reason)
 
 
 def _label(job: LabelShard, results: PendingResults) -> None:

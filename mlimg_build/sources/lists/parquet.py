@@ -20,7 +20,7 @@ from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.text_limits import CELL
 
-__all__ = ["read_parquet"]
+__all__ = ["clean_rows", "read_parquet", "without_views", "written"]
 
 PIECE = 32 << 20  # bytes of text that are written out at a time
 
@@ -63,7 +63,7 @@ def read_parquet(
             first += len(batch)
             for part, at in _short(batch, limits, numbers, path.name, notes):
                 cells = [_as_text(part.column(name), types[name]) for name in columns]
-                good = _whole_text(cells, at, path.name, notes)
+                good = clean_rows(cells, at, path.name, notes)
                 text = pa.record_batch(cells, names=list(columns))
                 yield (text, at) if good.all() else (text.filter(pa.array(good)), at[good])
     except TooLargeError as error:
@@ -94,21 +94,21 @@ def _short(
         if keep.all():
             yield part, at
         elif keep.any():
-            stored = [column.cast(_without_views(column.type)) for column in part.columns]
+            stored = [column.cast(without_views(column.type)) for column in part.columns]
             yield pa.record_batch(stored, names=batch.schema.names).filter(pa.array(keep)), at[keep]
 
 
-def _without_views(kind: pa.DataType) -> pa.DataType:
+def without_views(kind: pa.DataType) -> pa.DataType:
     """Return the type for a type whose values are views of text, which pyarrow cannot filter."""
     if pa.types.is_string_view(kind):
         return pa.large_string()
     if pa.types.is_binary_view(kind):
         return pa.large_binary()
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(_without_views(kind.value_type), kind.list_size)
+        return pa.list_(without_views(kind.value_type), kind.list_size)
     if pa.types.is_list(kind):
-        return pa.list_(_without_views(kind.value_type))
-    return pa.large_list(_without_views(kind.value_type)) if pa.types.is_large_list(kind) else kind
+        return pa.list_(without_views(kind.value_type))
+    return pa.large_list(without_views(kind.value_type)) if pa.types.is_large_list(kind) else kind
 
 
 def _text_type(found: pa.DataType, list_allowed: bool) -> pa.DataType | None:
@@ -123,13 +123,13 @@ def _text_type(found: pa.DataType, list_allowed: bool) -> pa.DataType | None:
 
 def _as_text(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if not pa.types.is_list(kind):
-        return pc.fill_null(_written(column), "")
+        return pc.fill_null(written(column), "")
     length = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.append(0, np.cumsum(length)), pa.int32())
-    return pa.ListArray.from_arrays(offsets, _written(pc.list_flatten(column)))
+    return pa.ListArray.from_arrays(offsets, written(pc.list_flatten(column)))
 
 
-def _written(values: pa.Array) -> pa.Array:
+def written(values: pa.Array) -> pa.Array:
     """Return the values as text; invalid UTF-8 is kept unchanged."""
     if not pa.types.is_float16(values.type):
         return pc.cast(values, pa.string(), safe=False)
@@ -138,7 +138,7 @@ def _written(values: pa.Array) -> pa.Array:
     return pa.array(text[code], pa.string(), mask=values.is_null().to_numpy(zero_copy_only=False))
 
 
-def _whole_text(cells: Sequence[pa.Array], numbers: np.ndarray, file: str, notes: Notes) -> np.ndarray:
+def clean_rows(cells: Sequence[pa.Array], numbers: np.ndarray, file: str, notes: Notes) -> np.ndarray:
     """Return bool[rows], False where a cell contains a zero byte or is not UTF-8 (noted)."""
     good = np.ones(len(numbers), bool)
     for code, faulty in (("not-utf-8", _not_utf8), ("zero-byte", _with_zero)):

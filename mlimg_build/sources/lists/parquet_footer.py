@@ -23,7 +23,7 @@ LISTS = 2  # row groups, and their columns
 class ColumnChunk(NamedTuple):
     """A column of a row group: its number of values, its first pages (`dictionary` is 0 without one), its bytes.
 
-    `codec` is Parquet's CompressionCodec.
+    `codec` is Parquet's CompressionCodec, `nulls` the number of its nulls by its statistics, -1 without any.
     """
 
     values: int
@@ -31,6 +31,7 @@ class ColumnChunk(NamedTuple):
     data: int
     size: int
     codec: int
+    nulls: int = -1
 
 
 def read_chunks(descriptor: int) -> list[list[ColumnChunk]]:
@@ -70,4 +71,11 @@ def _chunk(column: object) -> ColumnChunk:
         data=whole_number(told, 9, FAR),
         size=whole_number(told, 7, FAR),
         codec=whole_number(told, 4),
+        nulls=_nulls(told.get(12)),
     )
+
+
+def _nulls(statistics: object) -> int:
+    """Return the number of nulls that statistics tell, -1 if they do not."""
+    count = statistics.get(3) if isinstance(statistics, dict) else None
+    return count if type(count) is int and count >= 0 else -1

@@ -19,7 +19,22 @@ from mlimg_build.sources.lists.parquet_footer import ColumnChunk
 from mlimg_build.sources.lists.parquet_prefixes import text_total
 from mlimg_build.sources.lists.thrift_structs import read_struct, whole_number
 
-__all__ = ["PAGE", "ColumnPages", "TooLargeError", "column_pages"]
+__all__ = [
+    "CODECS",
+    "CODED",
+    "DATA",
+    "DATA_V2",
+    "DICTIONARY",
+    "PAGE",
+    "PAGES",
+    "ColumnPages",
+    "Page",
+    "TooLargeError",
+    "column_pages",
+    "pages_of",
+    "read_header",
+    "unpacked",
+]
 
 PAGE = 512 << 20  # most bytes of an unpacked page: pyarrow's have 1 MiB, fastparquet's a whole row group
 PAGES = 1 << 20  # most pages of a column in a row group
@@ -35,12 +50,18 @@ class TooLargeError(ValueError):
     """A page or a row group needs more memory than is given to it."""
 
 
-class _Page(NamedTuple):
-    """A header, where the bytes of its page begin in the file, and how many they are."""
+class Page(NamedTuple):
+    """A header, where it begins in the file, where the bytes of its page do, and how many they are."""
 
     header: dict[int, Any]
+    start: int
     at: int
     packed: int
+
+    @property
+    def kind(self) -> int:
+        """The page's type: `DATA`, `DICTIONARY` or `DATA_V2`, or another one."""
+        return whole_number(self.header, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +112,7 @@ def column_pages(descriptor: int, column: ColumnChunk, leaf: Any) -> ColumnPages
     dictionary = largest = 0
     codable = True
     found: list[tuple[int, int, bool, int]] = []
-    for page in _pages(descriptor, column):
+    for page in pages_of(descriptor, column):
         size = whole_number(page.header, 2)
         largest = max(largest, size)
         if size > PAGE:
@@ -126,7 +147,7 @@ def column_pages(descriptor: int, column: ColumnChunk, leaf: Any) -> ColumnPages
 
 
 def _shared(
-    descriptor: int, page: _Page, kind: int, data: dict[int, Any], column: ColumnChunk, leaf: Any
+    descriptor: int, page: Page, kind: int, data: dict[int, Any], column: ColumnChunk, leaf: Any
 ) -> tuple[int, int] | None:
     """Return the bytes of all texts and of the longest in a page of DELTA_BYTE_ARRAY; None if they are not found."""
     levels = (leaf.max_repetition_level, leaf.max_definition_level)
@@ -141,7 +162,7 @@ def _shared(
         elif (levels[1] and data.get(3) != RLE) or (levels[0] and data.get(4) != RLE):
             return None
         if packed:
-            raw = memoryview(pa.decompress(raw, size, CODECS[column.codec]))
+            raw = unpacked(raw, size, column.codec)
         at = 0
         for level in levels:
             if level:
@@ -151,13 +172,27 @@ def _shared(
         return None
 
 
-def _pages(descriptor: int, column: ColumnChunk) -> Iterator[_Page]:
+def unpacked(data: bytes | memoryview, size: int, codec: int) -> memoryview:
+    """Return the bytes of a page that is compressed, `size` of them.
+
+    Raises `ValueError` if they are others or damaged, or the codec is not known.
+    """
+    try:
+        plain = memoryview(pa.decompress(data, size, CODECS[codec]))
+    except (LookupError, OSError, pa.ArrowException) as error:
+        raise ValueError("a page cannot be unpacked") from error
+    if len(plain) != size:
+        raise ValueError("a page has another size than it says")
+    return plain
+
+
+def pages_of(descriptor: int, column: ColumnChunk) -> Iterator[Page]:
     """Yield the dictionary's page and the data pages, up to the column's number of values."""
     at = column.dictionary if 0 < column.dictionary < column.data else column.data
     stop, values = at + column.size, 0
     while at < stop and values < column.values:
-        header, length = _header(descriptor, at)
-        page = _Page(header, at + length, whole_number(header, 3))
+        header, length = read_header(descriptor, at)
+        page = Page(header, at, at + length, whole_number(header, 3))
         at = page.at + page.packed
         kind = whole_number(header, 1)
         if kind in (DATA, DATA_V2):
@@ -166,8 +201,13 @@ def _pages(descriptor: int, column: ColumnChunk) -> Iterator[_Page]:
             yield page
 
 
-def _header(descriptor: int, at: int) -> tuple[dict[int, Any], int]:
-    """Return the header of the page at a position of the file, and its length."""
+def read_header(descriptor: int, at: int) -> tuple[dict[int, Any], int]:
+    """Return the header of the page at a position of the file, and its length.
+
+    Raises:
+        ValueError: if there is none.
+        OSError: if the file cannot be read.
+    """
     for size in HEADERS:
         data = os.pread(descriptor, size, at)
         try:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlimg_build.sources.lists.thrift_structs import varint
 
-__all__ = ["text_total"]
+__all__ = ["delta_lengths", "text_total"]
 
 HEAD = 64 << 20  # bytes of a page in which its lengths are looked for
 MOST = 1 << 22  # most texts of a page that are measured
@@ -27,16 +27,19 @@ def text_total(page: bytes | memoryview) -> tuple[int, int]:
     followed, or are more than are measured.
     """
     head = bytes(page[:HEAD]) + bytes(8)
-    shared, at = _lengths(head, 0)
-    own, _ = _lengths(head, at)
+    shared, at = delta_lengths(head, 0)
+    own, _ = delta_lengths(head, at)
     if len(shared) != len(own):
         raise ValueError("a page has not as many beginnings as texts")
     both = shared + own
     return int(both.sum()), int(both.max(initial=0))
 
 
-def _lengths(head: bytes, at: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the numbers of a DELTA_BINARY_PACKED block, and where it ends."""
+def delta_lengths(head: bytes, at: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the numbers of a DELTA_BINARY_PACKED block, behind which `head` has 8 bytes or more, and where it ends.
+
+    Raises `ValueError` or `IndexError` if they cannot be followed, or are more than are measured.
+    """
     size, at = varint(head, at)
     runs, at = varint(head, at)
     count, at = varint(head, at)

@@ -84,7 +84,7 @@ def _list(data: bytes, at: int, listed: int, depth: int) -> tuple[list[Any] | No
     return kept, at
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """Return the number of up to 64 bits that begins at a byte, and where it ends.
 
     >>> varint(bytes([0xAC, 0x02]), 0)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from mlimg_build.spec.field_types import (
     File,
     Files,
+    FilesOrFolder,
     Folder,
     Kind,
     OnePath,
@@ -37,6 +38,8 @@ __all__ = [
     "ImageNetSource",
     "MLImagesSource",
     "OpenImagesSource",
+    "ParquetColumns",
+    "ParquetSource",
     "Source",
     "TableSource",
     "WnidList",
@@ -240,7 +243,46 @@ class TableSource(SplitSource):
         raise refusal("wrong-value", f"{shown(table.name)} is not the name of a table", hint)
 
 
-TYPES = ("folder", "imagenet", "ml_images", "open_images", "table")
+class ParquetColumns(Part):
+    """Names of the columns of Parquet files that hold images; a field in a column is COLUMN.FIELD."""
+
+    image: str = Field(
+        default="image",
+        min_length=1,
+        description="column of the images' bytes, or of structs with the field bytes",
+    )
+    labels: str = Field(
+        default="label",
+        min_length=1,
+        description="column of the categories, one or a list: numbers that the file names (ClassLabel), or texts",
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the image's name, another for each image; without it a name is FILE/ROW",
+    )
+    split: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the image's split; without it the names of the files tell it",
+    )
+    licence: str | None = Field(default=None, min_length=1, description="column of the image's licence")
+    author: str | None = Field(default=None, min_length=1, description="column of the image's author")
+
+
+class ParquetSource(SplitSource):
+    """Parquet files that hold the images themselves, as those of Hugging Face do."""
+
+    type: Literal["parquet"] = Field(description="the format: parquet")
+    images: FilesOrFolder = Field(
+        description="a Parquet file, a folder of them, or a pattern such as data/train-*.parquet; images are read in "
+        "place"
+    )
+    columns: ParquetColumns = Field(default_factory=ParquetColumns, description="names of the files' columns")
+    classes: OptionalFile = Field(default=None, description=f"{CLASSES}; in place of the names in the files")
+
+
+TYPES = ("folder", "imagenet", "ml_images", "open_images", "parquet", "table")
 
 
 def _known_type(value: Any) -> Any:
@@ -257,6 +299,7 @@ Source = Annotated[
     | Annotated[ImageNetSource, Tag("<imagenet>")]
     | Annotated[MLImagesSource, Tag("<ml_images>")]
     | Annotated[OpenImagesSource, Tag("<open_images>")]
+    | Annotated[ParquetSource, Tag("<parquet>")]
     | Annotated[TableSource, Tag("<table>")],
     Discriminator(_type_tag),
     BeforeValidator(_known_type),
