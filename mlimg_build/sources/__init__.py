@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlimg_build.sources.embedded.page_address import needs_whole_page
 from mlimg_build.sources.embedded.page_reader import NoValueError, PageError
 from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
@@ -44,6 +45,7 @@ __all__ = [
     "Notes",
     "PageError",
     "Source",
+    "needs_whole_page",
     "open_source",
     "place_of",
     "read_dictionary",

@@ -41,7 +41,7 @@ MODELS = [
     models.ImageNetSource,
     models.MLImagesSource,
     models.OpenImagesSource,
-    ParquetSource,
+    models.ParquetSource,
     models.TableSource,
 ]
 

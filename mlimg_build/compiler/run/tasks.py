@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from mlimg_build.compiler.plan.annotation_rules import AnnotationRules
 from mlimg_build.compiler.plan.format_dependence import dependence
 from mlimg_build.compiler.plan.row_files import SOURCES, hint_of, shard_batch, statements_of
 from mlimg_build.compiler.run.label_counts import save_counts
+from mlimg_build.compiler.run.page_spool import PageSpool
 from mlimg_build.dataset import (
     ContradictionColumns,
     ImagesWriter,
@@ -149,10 +151,15 @@ def _pack(job: PackImages, tell: Tell) -> int:
         with (
             Store(job.store, umask=job.umask).create(job.key, BYTES) as (folder, notes),
             ImagesWriter(folder, job.layout) as writer,
+            TemporaryFile(dir=folder) as spooled,
         ):
-            for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
+            spool = PageSpool(spooled)
+            rows = batch.select(COLUMNS).to_pylist()
+            spool.fill(rows, lambda row: _read(row, readers[row["source"]], job))
+            for number, row in enumerate(rows):
+                taken = partial(spool.take, number)
                 try:
-                    image, reason, ctimes[number], kind = _image(row, readers[row["source"]], job)
+                    image, reason, ctimes[number], kind = _image(row, readers[row["source"]], job, taken)
                 except SourceError as error:
                     unread.add(error)
                     continue
@@ -220,9 +227,14 @@ class _Unread:
 
 
 def _image(
-    row: dict[str, Any], reader: ImageReader | None, job: PackImages
+    row: dict[str, Any],
+    reader: ImageReader | None,
+    job: PackImages,
+    taken: Callable[[], tuple[bytes, int] | None] = lambda: None,
 ) -> tuple[StoredImage, str | None, int, str]:
     """Return the row of an image, the reason if it has no bytes, the ctime of its file, and its format.
+
+    `taken` returns the bytes and the ctime if they were read before.
 
     Raises:
         DecoderMissing: if its format cannot be decoded here, with the image and the place of its source.
@@ -230,7 +242,7 @@ def _image(
     reason: str | None
     ctime = 0
     try:
-        data, ctime = _read(row, reader, job)
+        data, ctime = taken() or _read(row, reader, job)
         checked = check(data, job.max_pixels, job.encoding)
     except BadImage as error:
         status, reason = error.status, error.reason

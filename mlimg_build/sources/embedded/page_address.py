@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FARTHEST", "MOST_ROWS", "PageAddress", "page_numbers"]
+__all__ = ["FARTHEST", "MOST_ROWS", "PageAddress", "needs_whole_page", "page_numbers"]
 
 ROW, LEVEL, CODEC, BACK = 24, 2, 3, 34  # bits of each part, from the lowest
 MOST_ROWS = 1 << ROW  # of a page
@@ -41,3 +41,9 @@ class PageAddress(NamedTuple):
 def page_numbers(rows: npt.NDArray[np.int64], level: int, codec: int, back: int) -> npt.NDArray[np.int64]:
     """Return int64[n]: the numbers of the addresses of some rows of one page."""
     return rows + (((back << CODEC | codec) << LEVEL | level) << ROW)
+
+
+def needs_whole_page(number: int) -> bool:
+    """Return whether all of a page is unpacked to read one value: it is compressed, or has codes of a dictionary."""
+    address = PageAddress.of(number)
+    return bool(address.codec or address.back)
