@@ -145,7 +145,10 @@ class File:
 
 
 class Source(Protocol):
-    """One source of images and labels. A new format takes one file and one line in `SOURCES`."""
+    """One source of images and labels. A new format takes one file and one line in `SOURCES`.
+
+    It may have `scanned_with`: keys that are for facts and rows (`split`, `exclude`) and that `scan` reads, too.
+    """
 
     complete: bool
     """Whether the categories are a vocabulary of their own, kept even if no image has them."""

@@ -215,6 +215,16 @@ def test_numbers_without_names_are_an_error_with_a_hint(tmp_path: Path) -> None:
     assert ["horse" in labels for _, labels in found].count(True) == 1
 
 
+def test_a_test_set_that_was_trained_on_by_order_has_to_be_placed_without_it(tmp_path: Path) -> None:
+    photographs = crops("chelsea", 6, 40)
+    for split, part in (("train", photographs[:4]), ("test", photographs[4:])):
+        write_images(tmp_path / f"data/{split}-0.parquet", image_table(part, [0] * len(part)))
+    assert len(made(tmp_path, "{type: parquet, images: data, split: train}")["train"]) == 6
+    assert refusal(tmp_path, "{type: parquet, images: data}").problems[0].code == "split-unplaced"
+    placed = made(tmp_path, "{type: parquet, images: data, splits: {train: train, test: validation}}")
+    assert [len(placed[name]) for name in ("train", "validation")] == [4, 2]
+
+
 def test_what_the_spec_says_wrongly_has_its_place(tmp_path: Path) -> None:
     for source, code in (
         ("{type: parquet, images: nowhere}", "path-missing"),

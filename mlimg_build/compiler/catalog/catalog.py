@@ -43,7 +43,13 @@ OPTIONAL = {
     "inside": NOT_INSIDE,
 }  # columns that digests cover only where one image has a value
 LOOKED_UP = 1 << 16  # files at a time
-LATER = ("min_confidence", "min_images_per_category", "exclude", "split", "group")  # used for facts and rows
+LATER = (
+    "min_confidence",
+    "min_images_per_category",
+    "exclude",
+    "split",
+    "group",
+)  # used for facts and rows alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,8 @@ class Signature(NamedTuple):
 
 def signature_of(source: Source, part: Any, watch: Callable[[File], None] = lambda file: None) -> Signature:
     """Walk through a source's files and return its signature; `watch` is called with every file below the root."""
-    told = {key: value for key, value in without_paths(part).items() if key not in LATER}
+    later = set(LATER).difference(getattr(source, "scanned_with", ()))
+    told = {key: value for key, value in without_paths(part).items() if key not in later}
     digest = hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode())
     lists = _times_of(source.files)
     digest.update(lists.encode())

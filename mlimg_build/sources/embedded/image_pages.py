@@ -65,7 +65,7 @@ def locate_rows(descriptor: int, end: int, chunk: ColumnChunk, level: int) -> Im
     if chunk.codec != PLAIN_CODEC and chunk.codec not in CODECS:
         raise ValueError(f"its images are compressed in a way that is not read ({chunk.codec})")
     offsets, rows, numbers, nulls = list[int](), list[int](), list[Any](), list[Any]()
-    dictionary = -1
+    dictionary, total = -1, 0
     for page in pages_of(descriptor, chunk):
         size = max(whole_number(page.header, 2), page.packed)
         if size > PAGE:
@@ -86,13 +86,16 @@ def locate_rows(descriptor: int, end: int, chunk: ColumnChunk, level: int) -> Im
             back = page.start - dictionary
         if count > MOST_ROWS or back >= FARTHEST:
             raise TooLargeError("a page has too many rows, or lies too far behind its dictionary")
-        numbers.append(page_numbers(np.arange(count), level, chunk.codec, back))
-        nulls.append(_nulls(descriptor, end, page, told, count, chunk, level))
         offsets.append(page.start)
         rows.append(count)
+        total += count
+        if total > min(MOST_ROWS, chunk.values):
+            raise TooLargeError(f"a row group has more than {MOST_ROWS:,} rows, or than it says")
+        numbers.append(page_numbers(np.arange(count), level, chunk.codec, back))
+        nulls.append(_nulls(descriptor, end, page, told, count, chunk, level))
         if len(offsets) > PAGES:
             raise TooLargeError(f"it has more than {PAGES:,} pages in a row group")
-    if sum(rows) != chunk.values:
+    if total != chunk.values:
         raise ValueError("its pages have not as many rows as it has")
     return ImageRows(
         np.repeat(np.array(offsets, np.int64), rows),

@@ -103,11 +103,11 @@ def read_page(descriptor: int, page: Page, level: int, codec: int) -> DataPage:
     return DataPage(rows, present, whole_number(told, 2), body)
 
 
-def read_dictionary(descriptor: int, page: Page, codec: int) -> tuple[int, Block]:
-    """Return how many values the page of a dictionary has, and their block, plainly encoded."""
+def read_dictionary(descriptor: int, page: Page, codec: int) -> tuple[Block, int]:
+    """Return the values of a dictionary's page, plainly encoded, and how many they are."""
     if page.kind != DICTIONARY:
         raise ValueError("it is no page of a dictionary")
-    return _rows(_told(page, 7)), _body(descriptor, page, codec, 0, True)
+    return _body(descriptor, page, codec, 0, True), _rows(_told(page, 7))
 
 
 def _second(descriptor: int, page: Page, level: int, codec: int) -> DataPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,7 @@ class PageReader:
     def __init__(self, held: int = HELD) -> None:
         self._most, self._held = held, 0
         self._pages: OrderedDict[tuple[FileState, int], _Page] = OrderedDict()
+        self._dictionaries: WeakValueDictionary[tuple[FileState, int], PlainValues] = WeakValueDictionary()
 
     def read(self, descriptor: int, file: FileState, offset: int, inside: int) -> bytes:
         """Return the value of the row that `inside` says (`PageAddress`) in the page at `offset` of an open file.
@@ -99,11 +101,12 @@ class PageReader:
         return self._keep(file, offset, _Page(found.rows, number, values_of(descriptor, found, dictionary)))
 
     def _dictionary(self, descriptor: int, file: FileState, offset: int, codec: int) -> PageValues:
-        kept = self._kept(file, offset)
-        if kept is not None:
-            return kept.values
-        count, block = read_dictionary(descriptor, page_at(descriptor, offset, file.size), codec)
-        return self._keep(file, offset, _Page(count, None, PlainValues(block, count))).values
+        """Return the values of a dictionary, which lives as long as a page that is kept has codes of it."""
+        kept = self._dictionaries.get((file, offset))
+        if kept is None:
+            kept = PlainValues(*read_dictionary(descriptor, page_at(descriptor, offset, file.size), codec))
+            self._dictionaries[file, offset] = kept
+        return kept
 
     def _kept(self, file: FileState, offset: int) -> _Page | None:
         page = self._pages.get((file, offset))

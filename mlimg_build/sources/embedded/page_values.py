@@ -36,7 +36,7 @@ class PageValues(Protocol):
         """Return one of them. Raises `ValueError` if it is damaged."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class PlainValues:
     """Values that lie one after the other, each behind its length; they are followed as far as is asked for."""
 

@@ -43,6 +43,7 @@ class ParquetImages:
 
     complete = False
     lists_name_images = True
+    scanned_with = ("split",)  # without it the names of files have to tell theirs
 
     def __init__(self, name: str, part: ParquetSource) -> None:
         self.name = name

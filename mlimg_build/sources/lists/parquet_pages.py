@@ -168,7 +168,7 @@ def _shared(
             if level:
                 at += LENGTH + int.from_bytes(raw[at : at + LENGTH], "little")
         return text_total(raw[at:])
-    except (ValueError, LookupError, OSError, pa.ArrowException):
+    except (ValueError, LookupError, OSError, MemoryError):
         return None
 
 
@@ -179,6 +179,8 @@ def unpacked(data: bytes | memoryview, size: int, codec: int) -> memoryview:
     """
     try:
         plain = memoryview(pa.decompress(data, size, CODECS[codec]))
+    except MemoryError:  # also of Arrow, and no fact about the page
+        raise
     except (LookupError, OSError, pa.ArrowException) as error:
         raise ValueError("a page cannot be unpacked") from error
     if len(plain) != size:

@@ -6,6 +6,7 @@ import csv
 import io
 import struct
 import tarfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,11 +19,12 @@ import pyarrow.parquet as pq
 from mlimg_build.errors import SourceError
 from mlimg_build.images import check
 from mlimg_build.images.status import BadImage
-from mlimg_build.sources import IMAGES, LABELS, ImageReader, Notes, Source, read_nesting
+from mlimg_build.sources import IMAGES, LABELS, ImageReader, Notes, PageError, Source, read_nesting
 from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
+from mlimg_build.sources.formats.parquet_images import ParquetImages
 from mlimg_build.sources.formats.table import Table
 from mlimg_build.spec import (
     Columns,
@@ -30,10 +32,13 @@ from mlimg_build.spec import (
     ImageNetSource,
     MLImagesSource,
     OpenImagesSource,
+    ParquetColumns,
+    ParquetSource,
     TableSource,
 )
 from tests.fuzz.door import Door
 from tests.fuzz.doors.images import gifs, jpegs, pngs
+from tests.support.parquet_world import image_table
 
 __all__ = ["DOORS"]
 
@@ -221,6 +226,49 @@ def every_type() -> bytes:
     return stream.getvalue()
 
 
+def parquet_images(path: Path) -> None:
+    """The rows of a Parquet file with images, and the images of some of them."""
+    part = ParquetSource(type="parquet", images=path)
+    scanned(ParquetImages("rows", part))
+    names = ParquetColumns(name="image.path", split="label", author="image.path")
+    source, root = ParquetImages("rows", part.model_copy(update={"columns": names})), path.parent
+    with suppress(SourceError), ImageReader(root) as reader:
+        scanned(source)
+        for batch in ParquetImages("rows", part).scan(Notes()):
+            for row, inside in zip(batch.images.to_pylist()[:20], batch.inside.tolist(), strict=False):
+                if row["status"]:
+                    continue
+                try:
+                    data, _ = reader.read_planned(
+                        row["path"], row["offset"], row["size"], row["mtime"], inside
+                    )
+                    check(data, 4_000_000, None)
+                except (BadImage, PageError) as error:
+                    _ = str(error).encode()
+
+
+def image_parquets() -> list[bytes]:
+    images: list[bytes | None] = [jpegs()[0], None, pngs()[0], b"", gifs()[0], jpegs()[0]]
+    paths = ["a.jpg", "b.jpg", None, "c.jpg", "d.jpg", "../e.jpg"]
+    several = pa.array([[0, 2], [], None, [1], [7], [-1]], pa.list_(pa.int64()))
+    made = []
+    for labels, options in (
+        ([0, 1, 2, 0, -1, 99], {}),
+        ([0, 1, 2, 0, -1, 99], {"compression": "none", "use_dictionary": False, "write_statistics": False}),
+        (several, {"compression": "zstd", "data_page_version": "2.0", "row_group_size": 4}),
+        (["cat", "dog", None, "x", "", "cat"], {"compression": "gzip", "use_dictionary": False}),
+        (
+            several,
+            {"use_dictionary": ["label"], "column_encoding": {"image.bytes": "DELTA_LENGTH_BYTE_ARRAY"}},
+        ),
+    ):
+        table = image_table(images, labels, paths, None if labels[0] == "cat" else ["cat", "dog", "bird"])
+        stream = io.BytesIO()
+        pq.write_table(table, stream, **options)
+        made.append(stream.getvalue())
+    return made
+
+
 def tar(path: Path) -> None:
     """The index of a tar, and its members."""
     scanned(ImageNet("imagenet", ImageNetSource(type="imagenet", images=path.parent)))
@@ -344,6 +392,15 @@ DOORS = (
         furnish,
         tokens=PARQUET,
         suffixes=(".parquet", ".parq"),
+    ),
+    Door(
+        "parquet-images",
+        parquet_images,
+        image_parquets,
+        ("rows.parquet",),
+        furnish,
+        tokens=PARQUET,
+        suffixes=(".parquet",),
     ),
     Door("tar", tar, tars, (f"{WNID}.tar",), repair=with_sums, tokens=TAR, suffixes=(".tar",)),
 )
