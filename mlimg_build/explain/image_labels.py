@@ -14,7 +14,7 @@ from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 from mlimg_build.explain.category_origin import describe_category
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 from mlimg_build.labels import written
-from mlimg_build.sources import place_of
+from mlimg_build.sources import place_of, written_place
 from mlimg_build.sources.image_files import stem
 
 __all__ = ["explain", "explain_category", "explain_in", "unused_category"]
@@ -169,7 +169,7 @@ class _Explained:
         number, line = place_of(record)
         known = number < len(source["lists"])
         where = (
-            f"{source['lists'][number] if known else f'list {number}'}:{line}"
+            written_place(source["lists"][number] if known else f"list {number}", line)
             if record
             else f"the place of {member} in the folders of {row.source}"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlimg_build.sources.embedded.page_address import needs_whole_page
 from mlimg_build.sources.embedded.page_reader import NoValueError, PageError
+from mlimg_build.sources.formats.coco import Coco
 from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
@@ -27,6 +28,7 @@ from mlimg_build.sources.protocol import (
     Notes,
     Source,
     place_of,
+    written_place,
 )
 
 __all__ = [
@@ -50,9 +52,11 @@ __all__ = [
     "place_of",
     "read_dictionary",
     "read_nesting",
+    "written_place",
 ]
 
 SOURCES: dict[str, type[Any]] = {
+    "coco": Coco,
     "folder": Folder,
     "imagenet": ImageNet,
     "ml_images": MLImages,

@@ -17,15 +17,20 @@ class NoteCode(NamedTuple):
 NOTE_CODES: dict[str, NoteCode] = {
     "bad-confidence": NoteCode("the confidence is no number from 0 to 1: the label is left out"),
     "bad-label": NoteCode("the label is not written INDEX:CONFIDENCE, or its number is no category"),
+    "bad-id": NoteCode("an id is missing, a truth value, a fraction or a list: the entry is left out"),
     "confidence-count": NoteCode("a cell has neither one confidence (or speaker) nor one for each label"),
     "folder-unreadable": NoteCode("the folder may not be listed: what is in it is not known"),
     "hidden": NoteCode("its name begins with a dot, or is one that systems make for themselves"),
     "ignored-label": NoteCode("the list marks the label as one to be ignored"),
     "image-by-content": NoteCode("an image by its first bytes, whose name has no suffix of one"),
+    "image-id-twice": NoteCode("another image of the file has the id: the first one is the image"),
     "image-outside-a-category": NoteCode("an image beside the folders of the categories"),
     "image-twice": NoteCode("a second file of one id: the first by its path is the image"),
     "link-loop": NoteCode("a link leads back to a folder that it lies in"),
     "machine-absence": NoteCode("a machine says that it is absent, which states nothing"),
+    "malformed-entry": NoteCode(
+        "the entry of a JSON is no object, has a key twice, or no list where one is due"
+    ),
     "malformed-row": NoteCode("the row has another number of fields, or an open quote"),
     "member-twice": NoteCode("a second member of one name in a tar: the first or last counts, as tar does"),
     "name-not-utf-8": NoteCode("the name is not UTF-8"),
@@ -43,11 +48,17 @@ NOTE_CODES: dict[str, NoteCode] = {
     "tar-empty": NoteCode("the tar is empty"),
     "tar-unreadable": NoteCode("the file is no uncompressed tar"),
     "text-too-long": NoteCode("a text is longer than it may be: its row, file or label is left out"),
+    "unknown-category": NoteCode("the file has no category of that id: the label is left out"),
+    "unknown-image": NoteCode("the file lists no image of that id: the label is left out"),
     "zero-byte": NoteCode("the row or name holds a zero byte"),
+    "box-without-size": NoteCode(
+        "a box without width or height: its category is present all the same", lost=False
+    ),
     "category-without-images": NoteCode("a category without an image", lost=False),
     "image-without-rights": NoteCode(
         "the image has no row in the rights: it gets those of the source", lost=False
     ),
+    "keypoints": NoteCode("a file of keypoints, of which the categories alone are used", lost=False),
     "no-speakers": NoteCode("the list has no column that says who said it", lost=False),
     "no-such-people": NoteCode("nobody of `people` is in the list", lost=False),
     "other-spelling": NoteCode("the list writes the image otherwise than it is called", lost=False),
@@ -58,6 +69,9 @@ NOTE_CODES: dict[str, NoteCode] = {
     "row-without-class": NoteCode("the label is -1: nothing is known of the image", lost=False),
     "row-without-split": NoteCode("no split in the row: it is drawn", lost=False),
     "several-rows": NoteCode("several rows of one image, put together", lost=False),
+    "unknown-licence": NoteCode(
+        "the file does not explain the licence: the image gets that of the source", lost=False
+    ),
     "unknown-speaker": NoteCode("neither known as people nor as a machine: taken for a machine", lost=False),
 }
 """Every code; those of lost content first."""

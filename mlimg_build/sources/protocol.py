@@ -28,14 +28,17 @@ __all__ = [
     "File",
     "Notes",
     "Source",
+    "entry_record",
     "place_of",
     "record",
+    "written_place",
 ]
 
 LONGEST = 512  # most characters of an example in `Notes`
 WHOLE_FILE = -1  # the offset of an image that is a file of its own
 DRAWN = -1  # the split of an image to which its source gives none
 NOT_INSIDE = -1  # of an image that is no value of a Parquet file
+ENTRY, OF_IMAGES = 1 << 39, 1 << 38  # of a row that is an entry of a JSON's `annotations`, or of its `images`
 
 IMAGES = pa.schema(
     [
@@ -87,6 +90,26 @@ def place_of(record: int) -> tuple[int, int]:
     return record >> 40, record & ((1 << 40) - 1)
 
 
+def entry_record(number: int, entries: np.ndarray, of_images: bool = False) -> np.ndarray:
+    """Return the positions of statements in a JSON: entries of its list `annotations`, or `images`, from 0.
+
+    >>> written_place("a.json", place_of(int(entry_record(2, np.array([17]))[0]))[1])
+    'a.json: annotations[17]'
+    """
+    return record(number, entries.astype(np.int64) + (ENTRY + OF_IMAGES * of_images))
+
+
+def written_place(file: str, row: int) -> str:
+    """Return the place of a statement as people read it: the line of a list, the entry of a JSON.
+
+    >>> written_place("labels.csv", 17)
+    'labels.csv:17'
+    """
+    if row & ENTRY:
+        return f"{file}: {'images' if row & OF_IMAGES else 'annotations'}[{row & (OF_IMAGES - 1)}]"
+    return f"{file}:{row}"
+
+
 class Batch(NamedTuple):
     """A part of a source's stream: rows of `IMAGES`, rows of `LABELS`, or both.
 
@@ -103,11 +126,17 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A category as named by its source; `wnid` only if the source itself uses WordNet ids."""
+    """A category as named by its source; `wnid` only if the source itself uses WordNet ids.
+
+    `group` is the name of what the source puts it below, "" if it does not say; `synset` is the name that the source
+    gives its synset, such as `tench.n.01`.
+    """
 
     id: str
     name: str
     wnid: str | None = None
+    group: str = ""
+    synset: str = ""
 
 
 @dataclass(slots=True)

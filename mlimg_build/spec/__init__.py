@@ -23,6 +23,7 @@ from mlimg_build.spec.models.losses import (
 from mlimg_build.spec.models.networks import RESNETS
 from mlimg_build.spec.models.sources import (
     PEOPLE,
+    CocoSource,
     Columns,
     FolderSource,
     ImageNetSource,
@@ -78,6 +79,7 @@ __all__ = [
     "Augmentation",
     "Backend",
     "BinaryCrossEntropyPart",
+    "CocoSource",
     "Columns",
     "Cooccurrence",
     "DatasetPart",

@@ -37,6 +37,7 @@ def test_every_type_of_a_spec_has_its_source() -> None:
 
 
 MODELS = [
+    models.CocoSource,
     models.FolderSource,
     models.ImageNetSource,
     models.MLImagesSource,

@@ -49,6 +49,7 @@ FULL: dict[str, Any] = {
             "columns": {"confidence": "c"},
             "separator": ";",
         },
+        "f": {"type": "coco", "annotations": ["i.json"], "images": "f", "exhaustive": True},
     },
     "vocabulary": {
         "merge": ["same_id"],

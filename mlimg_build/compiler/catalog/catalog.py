@@ -166,7 +166,7 @@ def content_digest(images: StoredTable, statements: StoredTable, categories: Seq
     content = {
         "images": of_images,
         "statements": of_statements,
-        "categories": [(category.id, category.name, category.wnid) for category in categories],
+        "categories": [_columns(category) for category in categories],
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -242,7 +242,7 @@ def _write(name: str, source: Source, part: Any, folder: Path, signature: Signat
         "signature": signature.digest,
         "name": name,
         "digest": content_digest(images, statements, categories),
-        "categories": [(category.id, category.name, category.wnid) for category in categories],
+        "categories": [_columns(category) for category in categories],
         "complete": source.complete,
         "lists": _told_apart(source.lists),
         "files": files,
@@ -306,6 +306,12 @@ def _categories(source: Source, ids: dict[str, int]) -> Iterator[Category]:
     yield from declared.values()
     for key in sorted(ids.keys() - declared.keys()):
         yield Category(key, "")
+
+
+def _columns(category: Category) -> tuple[str | None, ...]:
+    """Return a category as it is stored and digested; `group` and `synset` only where a source gives them."""
+    more = (category.group, category.synset)
+    return (category.id, category.name, category.wnid, *(more if any(more) else ()))
 
 
 def _told_apart(paths: Sequence[Path]) -> list[str]:

@@ -16,6 +16,7 @@ from scipy import sparse
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
 from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.facts.category_groups import groups_of
 from mlimg_build.compiler.facts.category_names import nameless_categories
 from mlimg_build.compiler.facts.colabels import colabels
 from mlimg_build.compiler.facts.curated_files import UNSIGNED, Review, read_parts, read_reviewed
@@ -38,7 +39,8 @@ from mlimg_build.labels import (
     from_pairs,
     tree_by_rule,
 )
-from mlimg_build.sources import read_dictionary, read_nesting
+from mlimg_build.labels.hierarchy.names import synset_named
+from mlimg_build.sources import Category, read_dictionary, read_nesting
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
@@ -46,6 +48,7 @@ from mlimg_build.wordnet import NounGraph
 __all__ = ["Facts", "SourceCategory", "dag_of", "decide_facts", "load_rules", "save_rules"]
 
 
+SYNSETS_OF = "3.0"  # the release whose names of synsets LVIS and NLTK have
 NAMED = 5  # source categories that the error "no-category" names
 
 
@@ -104,7 +107,7 @@ def decide_facts(
         LabelError: if the vocabulary is empty.
     """
     spec = loaded.spec
-    named, rows, positions = _used(catalogs)
+    named, rows, positions = _used(catalogs, graph)
     wanted = spec.vocabulary.mapping
     reviewed = read_reviewed(wanted.file, spec.sources, graph) if wanted.file else {}
     excluded = {
@@ -183,8 +186,11 @@ def _decisions(
             names = {category.id: category.name for category in catalog.categories}
             nested = read_nesting(part.hierarchy, names)
             parents.update({(catalog.name, key): above for key, above in nested.items()})
+        groups = groups_of(catalog, wanted)
+        parents.update(groups.parents)
+        wanted += groups.named
         beside.update(colabels(catalog, part.min_confidence, store))
-    decided = iter(
+    decided = iter(  # those of the groups come last, and are not asked for
         decide(
             wanted,
             graph,
@@ -212,7 +218,7 @@ def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> D
 
 
 def _used(
-    catalogs: Sequence[Catalog],
+    catalogs: Sequence[Catalog], graph: NounGraph
 ) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
     """Return the categories that a statement names, or that a source with a complete vocabulary declares.
 
@@ -228,16 +234,20 @@ def _used(
             if stated[number] or catalog.complete:
                 position[number] = len(rows)
                 rows.append(SourceCategory(source, number))
-                named.append(
-                    Named(catalog.name, category.id, category.name, _wnid(category.id, category.wnid))
-                )
+                named.append(Named(catalog.name, category.id, category.name, _wnid(category, graph)))
         positions.append(position)
     return named, rows, positions
 
 
-def _wnid(key: str, wnid: str | None) -> str | None:
-    """Return the WordNet id of a category: the one that the source declares, or else one at the start of its id."""
-    return wnid or leading_wnid(key)
+def _wnid(category: Category, graph: NounGraph) -> str | None:
+    """Return the WordNet id of a category: the one that the source declares, one at the start of its id, its synset's.
+
+    The number of a sense (`tench.n.01`) is that of one release: the names of synsets are those of WordNet 3.0.
+    """
+    wnid = category.wnid or leading_wnid(category.id)
+    if wnid is None and category.synset and graph.release == SYNSETS_OF:
+        return synset_named(graph, category.synset)
+    return wnid
 
 
 def _present(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -10,8 +11,9 @@ from mlimg_build.labels.hierarchy.walks import Climb
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 
-__all__ = ["distinct_names", "first_named", "qualified_names", "synset_name"]
+__all__ = ["distinct_names", "first_named", "qualified_names", "synset_name", "synset_named"]
 
+SYNSET_NAME = re.compile(r"(.+)\.n\.([0-9]{1,3})")
 FARTHEST = 2  # hops; higher synsets are called matter and entity, and tell people less than an id
 
 
@@ -23,6 +25,19 @@ def synset_name(graph: NounGraph, wnid: str) -> str:
     """
     lemma = graph.lemmas(wnid)[0].lower()
     return f"{lemma}.n.{graph.senses(lemma).index(wnid) + 1:02d}"
+
+
+def synset_named(graph: NounGraph, name: str) -> str | None:
+    """Return the synset that NLTK calls so, by any of its lemmas; None if the release has none.
+
+    >>> from mlimg_build.wordnet import load
+    >>> [synset_named(load(), name) for name in ("tench.n.01", "Dog.n.1", "dog.n.99", "dog.v.01", "tench")]
+    ['n01440764', 'n02084071', None, None, None]
+    """
+    parts = SYNSET_NAME.fullmatch(name)
+    senses = graph.senses(parts[1]) if parts else ()
+    number = int(parts[2]) if parts else 0
+    return senses[number - 1] if 1 <= number <= len(senses) else None
 
 
 def distinct_names(graph: NounGraph, wnids: Sequence[str]) -> tuple[str, ...]:

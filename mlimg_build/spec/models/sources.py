@@ -11,6 +11,7 @@ from mlimg_build.spec.field_types import (
     File,
     Files,
     FilesOrFolder,
+    Flag,
     Folder,
     Kind,
     OnePath,
@@ -33,6 +34,7 @@ __all__ = [
     "PEOPLE",
     "TYPES",
     "CategoryIds",
+    "CocoSource",
     "Columns",
     "FolderSource",
     "ImageNetSource",
@@ -168,6 +170,24 @@ class MLImagesSource(CommonSource):
     )
 
 
+class CocoSource(CommonSource):
+    """COCO's JSON of instances, and LVIS's: images, annotations, categories."""
+
+    type: Literal["coco"] = Field(description="the format: coco")
+    annotations: Files = Field(
+        description="JSON files with the lists images, annotations and categories, as instances_train2017.json"
+    )
+    images: OptionalFolder = Field(
+        default=None,
+        description="folder below which the files of the images lie; without it images are URLs, kept for later",
+    )
+    exhaustive: Flag = Field(
+        default=False,
+        description="whether a category of a file without an annotation in an image of it is verified absent there; "
+        "else it is unknown",
+    )
+
+
 class FolderSource(SplitSource):
     """Folders named by category."""
 
@@ -282,7 +302,7 @@ class ParquetSource(SplitSource):
     classes: OptionalFile = Field(default=None, description=f"{CLASSES}; in place of the names in the files")
 
 
-TYPES = ("folder", "imagenet", "ml_images", "open_images", "parquet", "table")
+TYPES = ("coco", "folder", "imagenet", "ml_images", "open_images", "parquet", "table")
 
 
 def _known_type(value: Any) -> Any:
@@ -295,7 +315,8 @@ def _type_tag(value: Any) -> str:
 
 
 Source = Annotated[
-    Annotated[FolderSource, Tag("<folder>")]
+    Annotated[CocoSource, Tag("<coco>")]
+    | Annotated[FolderSource, Tag("<folder>")]
     | Annotated[ImageNetSource, Tag("<imagenet>")]
     | Annotated[MLImagesSource, Tag("<ml_images>")]
     | Annotated[OpenImagesSource, Tag("<open_images>")]
