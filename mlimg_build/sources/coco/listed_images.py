@@ -81,7 +81,7 @@ class ImageTable:
     """The images of one file, in its order: `name` (large string), `number` (its entry of `images`, from 0).
 
     `first` is False for a row whose id an earlier row has. `keys` are sorted, and `row` has the row of each. An image
-    costs 21 bytes and those of its name, twice that while the table is made.
+    costs 25 bytes and those of its name, twice that while the table is made.
     """
 
     name: pa.LargeStringArray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import struct
 import tarfile
 from contextlib import suppress
@@ -20,6 +21,7 @@ from mlimg_build.errors import SourceError
 from mlimg_build.images import check
 from mlimg_build.images.status import BadImage
 from mlimg_build.sources import IMAGES, LABELS, ImageReader, Notes, PageError, Source, read_nesting
+from mlimg_build.sources.formats.coco import Coco
 from mlimg_build.sources.formats.folder import Folder
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
@@ -27,6 +29,7 @@ from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.parquet_images import ParquetImages
 from mlimg_build.sources.formats.table import Table
 from mlimg_build.spec import (
+    CocoSource,
     Columns,
     FolderSource,
     ImageNetSource,
@@ -116,6 +119,50 @@ def ml_images(path: Path) -> None:
         images=room / "images",
     )
     scanned(MLImages("ml", part))
+
+
+def coco(path: Path) -> None:
+    """As files of a folder, whose lack of an annotation says nothing; as URLs, with all that is denied."""
+    scanned(Coco("coco", CocoSource(type="coco", annotations=(path,), images=path.parent / "images")))
+    scanned(Coco("coco", CocoSource(type="coco", annotations=(path,), exhaustive=True)))
+
+
+def jsons() -> list[bytes]:
+    """Instances, LVIS's, and with annotations of a machine before the images."""
+    images: list[dict[str, Any]] = [
+        {"id": 1, "file_name": "a.jpg", "license": 1},
+        {"id": 2, "file_name": "b.jpg"},
+    ]
+    url = "http://images.cocodataset.org/train2017/7.jpg"
+    lvis = {"id": 7, "coco_url": url, "neg_category_ids": [2], "not_exhaustive_category_ids": [1]}
+    said = [
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "iscrowd": 0,
+            "bbox": [0, 1.5, 2, 3],
+            "segmentation": [[1, 2]],
+        }
+    ]
+    categories = [
+        {"id": 1, "name": "cat", "supercategory": "animal"},
+        {"id": 2, "name": "dog", "synset": "dog.n.01", "frequency": "c"},
+    ]
+    licences = [{"id": 1, "name": "Attribution", "url": "http://creativecommons.org/licenses/by/2.0/"}]
+    whole = {
+        "info": {},
+        "licenses": licences,
+        "images": images,
+        "annotations": said,
+        "categories": categories,
+    }
+    scored = {
+        "annotations": [{"image_id": "a/1", "category_id": "2", "score": 0.5}],
+        "images": [{**lvis, "id": "a/1"}],
+    }
+    others = ({**whole, "images": [lvis]}, {**scored, "categories": categories})
+    return [json.dumps(one).encode() for one in (whole, *others)]
 
 
 def folder(path: Path) -> None:
@@ -375,6 +422,44 @@ DOORS = (
         ("list.txt", "dictionary.txt"),
         furnish,
         tokens=(*CSV, b"0:1", b"1:-1", b"999999999:1", b"00000000001:1", b"-1\t", b"n02084071"),
+    ),
+    Door(
+        "coco",
+        coco,
+        jsons,
+        ("coco.json",),
+        furnish,
+        tokens=(
+            *(
+                b'"images": [',
+                b'"annotations": [',
+                b'"categories": [',
+                b'"id": 1',
+                b'"image_id": 1',
+                b"[[[[",
+                b"{",
+            ),
+            *(
+                b"NaN",
+                b"1e400",
+                b"-0",
+                b"1.5",
+                b"true",
+                b"null",
+                b'"\\ud800"',
+                b'"\\u0000"',
+                b"9223372036854775808",
+            ),
+            *(
+                b'"neg_category_ids": [1]',
+                b'"score": 1',
+                b'"segments_info": []',
+                b'"caption": ""',
+                b"\xef\xbb\xbf",
+            ),
+        ),
+        tree=True,
+        suffixes=(".json",),
     ),
     Door("classes", folder, lambda: [LISTS["classes.csv"].encode()], ("own.csv",), furnish, tokens=CSV),
     Door("csv", table, lambda: delimited(","), ("table.csv",), furnish, tokens=CSV),
