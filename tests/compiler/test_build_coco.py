@@ -10,10 +10,12 @@ import pytest
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.plan.understood import understood
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SpecError
 from mlimg_build.explain.image_labels import explain
 from mlimg_build.spec import load_spec
+from mlimg_build.wordnet import load
 from tests.support.coco_world import annotation, document, image, written
 from tests.support.photographs import crops
 from tests.support.runs import inline
@@ -109,6 +111,21 @@ def test_without_a_folder_urls_are_rows_to_be_fetched(world: Path) -> None:
     assert set(batch.column("path").to_pylist()) == {url.format(i) for i in range(4)}
     assert set(batch.column("status").to_pylist()) == {"not_fetched"}
     assert not made_plan.warnings
+
+
+def test_a_plan_shows_the_entry_of_an_example_and_what_no_annotation_means(world: Path) -> None:
+    (world / "coco.yaml").write_text(
+        SPEC.format(files="c.json", more="images: photographs, exhaustive: true")
+    )
+    made_plan = plan(load_spec(world / "coco.yaml"), world / "out")
+    spec, inputs = made_plan.loaded.spec, made_plan.inputs
+    told = understood(spec, inputs.catalogs, made_plan.facts, load())["coco"]
+    assert told.columns[-1] == ("no annotation", "verified absent")
+    assert (told.images, told.met, told.present, told.absent) == (8, 8, 7, 17)
+    for one in told.examples:
+        number = int(one.name[:12])
+        entry = 6 if number == 3 else number  # the first category of that image is the crowd's
+        assert one.row == f"c.json: {'annotations' if number < 6 else 'images'}[{entry}]"
 
 
 def mapped(folder: Path, categories: list[dict[str, object]], more: str = "") -> dict[str, tuple[str, str]]:

@@ -13,7 +13,7 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.label_states import PRESENT
 from mlimg_build.labels import MappedCategory
-from mlimg_build.sources import DRAWN, place_of
+from mlimg_build.sources import DRAWN, place_of, written_place
 from mlimg_build.sources.note_codes import NOTE_CODES
 from mlimg_build.spec import SPLITS, Spec
 from mlimg_build.wordnet import NounGraph
@@ -145,6 +145,8 @@ def _columns(part: Any) -> Iterator[tuple[str, str]]:
             yield value, MEANINGS.get(field, field)
     if part.type in LAYOUTS and columns is None:
         yield from LAYOUTS[part.type]
+    if (exhaustive := getattr(part, "exhaustive", None)) is not None:
+        yield "no annotation", "verified absent" if exhaustive else "says nothing"
 
 
 MEANINGS = {
@@ -157,6 +159,10 @@ MEANINGS = {
     "author": "its author",
 }
 LAYOUTS = {
+    "coco": [
+        ("file_name", "the image, a path below `images`, or a URL"),
+        ("category_id", "of an annotation: what is present, named by `categories`"),
+    ],
     "folder": [("folder", "the category of the images in it")],
     "imagenet": [("folder or tar", "the WordNet id of the images in it")],
     "open_images": [
@@ -196,7 +202,7 @@ def _examples(
 
 def _row(catalog: Catalog, record: int) -> str:
     number, row = place_of(record)
-    return f"{catalog.lists[number]}:{row}" if catalog.lists and record else ""
+    return written_place(catalog.lists[number], row) if catalog.lists and record else ""
 
 
 def _label(
