@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
@@ -18,10 +18,11 @@ from mlimg_build.sources.read_errors import is_damage, lost, moving
 from mlimg_build.sources.tar_headers import HeaderError, HeaderStream, require_few_records
 from mlimg_build.text_limits import ID, over
 
-__all__ = ["Member", "members"]
+__all__ = ["Member", "headers", "members", "usable_name"]
 
 DAMAGED = (tarfile.TarError, ArithmeticError, EOFError, LookupError, OSError, RecursionError, ValueError)
 CHUNK = 1 << 20
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
 SHOWN = 60  # characters of a long name that are shown
 
 
@@ -41,22 +42,32 @@ class Member:
 def members(path: Path, notes: Notes) -> list[Member]:
     """Return the images of an uncompressed tar in their order; of a truncated or damaged tar, those before the damage.
 
-    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Names are
-    unique: as in an extraction, the last member of a name counts. Damage is noted and loses only what follows it.
-    Raises `TransientError` if the tar disappears or changes meanwhile, or the disk or the mount fails.
+    Names are unique: as in an extraction, the last member of a name counts. See `headers` for what is noted and raised.
     """
     found: dict[str, Member] = {}
+    for member, length in headers(path, notes, found.__len__):
+        _collect(member, path, length, notes, found)
+    return list(found.values())
+
+
+def headers(path: Path, notes: Notes, images: Callable[[], int]) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Yield the header of every member of an uncompressed tar, and the length of the tar.
+
+    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Damage is noted,
+    with the number of `images` so far, and loses only what follows it. Raises `TransientError` if the tar disappears or
+    changes meanwhile, or the disk or the mount fails.
+    """
     try:
         state = path.stat()
         length = state.st_size
         if length == 0:
             notes.add("tar-empty", path.name)
-            return []
+            return
         with os.fdopen(open_regular(path), "rb") as stream:
-            headers = HeaderStream(stream)
-            with tarfile.open(path, "r:", cast("IO[bytes]", headers)) as tar:
-                for member in _headers(tar, headers, path, notes, found):
-                    _collect(member, path, length, notes, found)
+            bounded = HeaderStream(stream)
+            with tarfile.open(path, "r:", cast("IO[bytes]", bounded)) as tar:
+                for member in _headers(tar, bounded, path, notes, images):
+                    yield member, length
         now = path.stat()
         if (now.st_size, now.st_mtime_ns) != (length, state.st_mtime_ns):
             raise moving(str(path))
@@ -64,8 +75,18 @@ def members(path: Path, notes: Notes) -> list[Member]:
         notes.add("tar-cut", f"{path.name}: {error} at its beginning, after 0 images")
     except DAMAGED as error:
         _raise_of_the_system(path, error)
-        notes.add("tar-unreadable", f"{path.name}: not an uncompressed tar: {error}")
-    return list(found.values())
+        notes.add("tar-unreadable", f"{path.name}: not an uncompressed tar: {_compression(path) or error}")
+
+
+def _compression(path: Path) -> str:
+    """Return the words for a compressed file, "" for any other."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as stream:
+            head = stream.read(6)
+    except OSError:
+        return ""
+    kind = next((name for magic, name in COMPRESSED.items() if head.startswith(magic)), "")
+    return f"it is compressed with {kind}, and images are read in place: decompress it" if kind else ""
 
 
 def _raise_of_the_system(path: Path, error: Exception) -> None:
@@ -75,23 +96,23 @@ def _raise_of_the_system(path: Path, error: Exception) -> None:
 
 
 def _headers(
-    tar: tarfile.TarFile, headers: HeaderStream, path: Path, notes: Notes, found: dict[str, Member]
+    tar: tarfile.TarFile, bounded: HeaderStream, path: Path, notes: Notes, images: Callable[[], int]
 ) -> Iterator[tarfile.TarInfo]:
     """Yield the header of every member; note where the tar breaks off before its end."""
     before = -1
     while True:
         try:
-            headers.begin()
+            bounded.begin()
             member = tar.next()
             require_few_records(tar.pax_headers)
         except DAMAGED as error:
             _raise_of_the_system(path, error)
-            notes.add("tar-cut", f"{path.name}: {error} behind byte {before}, after {len(found)} images")
+            notes.add("tar-cut", f"{path.name}: {error} behind byte {before}, after {images()} images")
             return
         if member is None:
             break
         if member.size < 0 or member.offset <= before:  # tarfile would loop forever
-            notes.add("tar-cut", f"{path.name}: damaged at byte {member.offset}, after {len(found)} images")
+            notes.add("tar-cut", f"{path.name}: damaged at byte {member.offset}, after {images()} images")
             return
         before = member.offset
         yield member
@@ -99,25 +120,37 @@ def _headers(
     if tar.offset == 0:
         notes.add("tar-empty", path.name)
     elif not _ends_at(path, tar.offset):
-        notes.add("tar-cut", f"{path.name}: cut or damaged at byte {tar.offset}, after {len(found)} images")
+        notes.add("tar-cut", f"{path.name}: cut or damaged at byte {tar.offset}, after {images()} images")
+
+
+def usable_name(member: tarfile.TarInfo, tar: Path, notes: Notes) -> str | None:
+    """Return the plain name of a member, None (noted) for one that is hidden, leads out of the tar or is no text."""
+    name = _plain(member.name)
+    if not is_text(member.name):
+        notes.add("name-not-utf-8", _where(member, tar))
+    elif "\0" in member.name:
+        notes.add("zero-byte", _where(member, tar))
+    elif why := over(composed(name), ID):
+        notes.add("text-too-long", f"{tar.name}:{name[:SHOWN]}…: {why}")
+    elif name.split("/", 1)[0] == "..":
+        notes.add("outside", _where(member, tar))
+    elif is_hidden(name):
+        notes.add("hidden", _where(member, tar))
+    else:
+        return name
+    return None
+
+
+def _where(member: tarfile.TarInfo, tar: Path) -> str:
+    return f"{tar.name}:{shown(member.name)}".replace("\0", "\\0")
 
 
 def _collect(member: tarfile.TarInfo, tar: Path, length: int, notes: Notes, found: dict[str, Member]) -> None:
     """Add a member to `found` if it is an image; note any other file."""
-    if member.isdir():
+    if member.isdir() or (name := usable_name(member, tar, notes)) is None:
         return
-    name, where = _plain(member.name), f"{tar.name}:{shown(member.name)}".replace("\0", "\\0")
-    if not is_text(member.name):
-        notes.add("name-not-utf-8", where)
-    elif "\0" in member.name:
-        notes.add("zero-byte", where)
-    elif why := over(composed(name), ID):
-        notes.add("text-too-long", f"{tar.name}:{name[:SHOWN]}…: {why}")
-    elif name.split("/", 1)[0] == "..":
-        notes.add("outside", where)
-    elif is_hidden(name):
-        notes.add("hidden", where)
-    elif not is_image_name(name):
+    where = _where(member, tar)
+    if not is_image_name(name):
         note_other_name(notes, where, tar, member.offset_data)
     elif member.islnk() and _plain(member.linkname) in found:
         found[name] = replace(found[_plain(member.linkname)], name=name)
