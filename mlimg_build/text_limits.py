@@ -10,6 +10,7 @@ __all__ = [
     "NAME",
     "PATH",
     "RIGHTS",
+    "SAMPLE_JSON",
     "SMALL_FILE",
     "TAR_HEADER",
     "URL",
@@ -24,6 +25,7 @@ RIGHTS = 2 << 10  # a licence, an author
 CELL = 64 << 10  # any cell of a table; of a list in Parquet its values with a byte between
 LINE = 4 << 20  # a line of a list, with the cells that nobody asks for
 TAR_HEADER = 1 << 20  # all headers of one member of a tar: long names, pax records, maps of sparse files
+SAMPLE_JSON = 4 << 20  # the JSON of one image in a tar
 SMALL_FILE = 16 << 20  # a file that is read whole: hierarchies, dictionaries
 CLASS_FILE = 64 << 20  # names of classes
 

@@ -8,11 +8,13 @@ from mlimg_build.sources.embedded.page_address import needs_whole_page
 from mlimg_build.sources.embedded.page_reader import NoValueError, PageError
 from mlimg_build.sources.formats.coco import Coco
 from mlimg_build.sources.formats.folder import Folder
+from mlimg_build.sources.formats.ilsvrc import Ilsvrc
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.parquet_images import ParquetImages
 from mlimg_build.sources.formats.table import Table
+from mlimg_build.sources.formats.webdataset import Webdataset
 from mlimg_build.sources.image_reader import ImageReader
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
 from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
@@ -58,11 +60,13 @@ __all__ = [
 SOURCES: dict[str, type[Any]] = {
     "coco": Coco,
     "folder": Folder,
+    "ilsvrc": Ilsvrc,
     "imagenet": ImageNet,
     "ml_images": MLImages,
     "open_images": OpenImages,
     "parquet": ParquetImages,
     "table": Table,
+    "webdataset": Webdataset,
 }
 """The formats by `type`, as in a spec."""
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
+
+import pyarrow as pa
 
 from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text, shown
 from mlimg_build.sources.image_paths import composed, normal_path
 from mlimg_build.sources.image_signatures import note_other_name
-from mlimg_build.sources.protocol import Notes
+from mlimg_build.sources.protocol import IMAGES, File, Notes
 from mlimg_build.sources.read_errors import is_damage, lost, moving
 from mlimg_build.sources.tar_headers import HeaderError, HeaderStream, require_few_records
 from mlimg_build.text_limits import ID, over
 
-__all__ = ["Member", "headers", "members", "usable_name"]
+__all__ = ["Member", "headers", "member_rows", "members", "usable_name"]
 
 DAMAGED = (tarfile.TarError, ArithmeticError, EOFError, LookupError, OSError, RecursionError, ValueError)
 CHUNK = 1 << 20
@@ -53,9 +55,9 @@ def members(path: Path, notes: Notes) -> list[Member]:
 def headers(path: Path, notes: Notes, images: Callable[[], int]) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """Yield the header of every member of an uncompressed tar, and the length of the tar.
 
-    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Damage is noted,
-    with the number of `images` so far, and loses only what follows it. Raises `TransientError` if the tar disappears or
-    changes meanwhile, or the disk or the mount fails.
+    Only the headers of members are read, at most `TAR_HEADER` bytes for each member and for all of them. Damage is
+    noted, with the number of `images` so far, and loses only what follows it. Raises `TransientError` if the tar
+    disappears or changes meanwhile, or the disk or the mount fails.
     """
     try:
         state = path.stat()
@@ -76,6 +78,27 @@ def headers(path: Path, notes: Notes, images: Callable[[], int]) -> Iterator[tup
     except DAMAGED as error:
         _raise_of_the_system(path, error)
         notes.add("tar-unreadable", f"{path.name}: not an uncompressed tar: {_compression(path) or error}")
+
+
+def member_rows(
+    names: Sequence[str], tar: File, found: Sequence[Member], licence: str, author: str
+) -> pa.RecordBatch:
+    """Return a batch of `IMAGES` for the images in a tar."""
+    n = len(found)
+    return pa.record_batch(
+        [
+            pa.array(names, pa.string()),
+            pa.array([tar.path] * n, pa.string()),
+            pa.array([member.offset for member in found], pa.int64()),
+            pa.array([member.size for member in found], pa.int64()),
+            pa.array(["" if member.whole else "truncated" for member in found], pa.string()),
+            pa.array([licence] * n, pa.string()),
+            pa.array([author] * n, pa.string()),
+            pa.array([tar.mtime] * n, pa.int64()),
+            pa.array([tar.ctime if member.whole else 0 for member in found], pa.int64()),
+        ],
+        schema=IMAGES,
+    )
 
 
 def _compression(path: Path) -> str:

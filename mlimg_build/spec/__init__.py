@@ -26,6 +26,7 @@ from mlimg_build.spec.models.sources import (
     CocoSource,
     Columns,
     FolderSource,
+    IlsvrcSource,
     ImageNetSource,
     MLImagesSource,
     OpenImagesSource,
@@ -33,6 +34,7 @@ from mlimg_build.spec.models.sources import (
     ParquetSource,
     Source,
     TableSource,
+    WebdatasetSource,
 )
 from mlimg_build.spec.models.specification import (
     Annotation,
@@ -88,6 +90,7 @@ __all__ = [
     "FolderSource",
     "Grouping",
     "Hierarchy",
+    "IlsvrcSource",
     "ImageNetSource",
     "Images",
     "InlineCluster",
@@ -118,6 +121,7 @@ __all__ = [
     "TransferRate",
     "Tree",
     "Vocabulary",
+    "WebdatasetSource",
     "WordNetFile",
     "canonical_json",
     "digest_of",

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mlimg_build.spec.path_patterns import escaped
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.variables import Substituted
 from mlimg_build.spec.yaml.scalars import resolve, shown
@@ -28,6 +29,7 @@ __all__ = [
     "ByteSize",
     "File",
     "FileOrFolder",
+    "FileOrFolderGiven",
     "Files",
     "FilesOrFolder",
     "Flag",
@@ -39,6 +41,7 @@ __all__ = [
     "Part",
     "Share",
     "Slug",
+    "TarPatterns",
     "Version",
     "Whole",
     "Wnid",
@@ -82,7 +85,7 @@ class Part(BaseModel):
 class Kind:
     """Metadata of a path field: what the path must lead to."""
 
-    kind: Literal["file", "folder", "file or folder", "file, folder or pattern"]
+    kind: Literal["file", "folder", "file or folder", "file, folder or pattern", "tars"]
 
 
 def refusal(
@@ -165,6 +168,15 @@ def _wnid(value: Any) -> Any:
 
 
 def _path(value: Any, info: ValidationInfo) -> Any:
+    return _below((info.context or {}).get("directory", Path()), value)
+
+
+def _pattern(value: Any, info: ValidationInfo) -> Any:
+    """Return a pattern below the folder of the spec, whose own name is no part of a pattern."""
+    return _below(Path(escaped(str((info.context or {}).get("directory", Path())))), value)
+
+
+def _below(directory: Path, value: Any) -> Any:
     if value is None or isinstance(value, Path):
         return value
     if not isinstance(value, str):
@@ -172,7 +184,6 @@ def _path(value: Any, info: ValidationInfo) -> Any:
         raise refusal("wrong-type", f"expected a path, found {shown(value)}", hint)
     if not value.strip() or "\0" in value:
         raise refusal("wrong-value", f"expected a path, found {shown(value) if value else 'empty text'}")
-    directory: Path = (info.context or {}).get("directory", Path())
     return directory / str(value)
 
 
@@ -243,6 +254,16 @@ FileOrFolder = Annotated[
 ]
 FilesOrFolder = Annotated[
     Path, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA), Kind("file, folder or pattern")
+]
+FileOrFolderGiven = Annotated[
+    Path, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA), Kind("file or folder")
+]
+TarPatterns = Annotated[
+    tuple[Annotated[Path, BeforeValidator(_pattern)], ...],
+    Field(min_length=1),
+    BeforeValidator(_paths),
+    WithJsonSchema(PATHS_SCHEMA),
+    Kind("tars"),
 ]
 Files = Annotated[
     tuple[OnePath, ...],

@@ -11,9 +11,9 @@ from pydantic.fields import FieldInfo
 
 from mlimg_build.spec.field_types import Kind
 
-__all__ = ["PathUse", "paths_of", "without_paths"]
+__all__ = ["PathKind", "PathUse", "paths_of", "without_paths"]
 
-PathKind = Literal["file", "folder", "file or folder", "file, folder or pattern"]
+PathKind = Literal["file", "folder", "file or folder", "file, folder or pattern", "tars"]
 PathUse = tuple[tuple[str | int, ...], Path, PathKind]
 
 

@@ -16,6 +16,8 @@ MEANT = {
     **dict.fromkeys(("path", "paths", "root", "dir", "folder", "data"), ("images", "files", "table")),
     **dict.fromkeys(("csv", "tsv", "csvs"), ("table", "labels")),
     **dict.fromkeys(("imagefolder", "image_folder", "directory"), ("folder",)),
+    **dict.fromkeys(("wds", "web_dataset", "tar", "tars"), ("webdataset",)),
+    **dict.fromkeys(("imagenet_val", "imagenet_validation", "ilsvrc2012"), ("ilsvrc",)),
     **dict.fromkeys(("tencent", "tencent_ml_images"), ("ml_images",)),
     **dict.fromkeys(("float32", "32"), ("fp32",)),
     **dict.fromkeys(("bfloat16", "fp16", "float16", "16", "amp"), ("bf16",)),

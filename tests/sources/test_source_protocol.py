@@ -39,11 +39,13 @@ def test_every_type_of_a_spec_has_its_source() -> None:
 MODELS = [
     models.CocoSource,
     models.FolderSource,
+    models.IlsvrcSource,
     models.ImageNetSource,
     models.MLImagesSource,
     models.OpenImagesSource,
     models.ParquetSource,
     models.TableSource,
+    models.WebdatasetSource,
 ]
 
 

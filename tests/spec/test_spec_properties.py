@@ -50,6 +50,15 @@ FULL: dict[str, Any] = {
             "separator": ";",
         },
         "f": {"type": "coco", "annotations": ["i.json"], "images": "f", "exhaustive": True},
+        "w": {
+            "type": "webdataset",
+            "tars": ["{train,val}-{00..02}.tar", "*.tar"],
+            "image": ["jpg", "png"],
+            "fields": {"labels": "present.id", "confidence": "present.p", "absent": "absent"},
+            "classes": "c.txt",
+            "splits": {"train": "train"},
+        },
+        "g": {"type": "ilsvrc", "images": "v.tar", "labels": "val.txt", "synsets": "synsets.txt"},
     },
     "vocabulary": {
         "merge": ["same_id"],

@@ -55,7 +55,17 @@ def test_sources_are_told_apart_by_type() -> None:
     (source,) = json_schema()["properties"]["sources"]["patternProperties"].values()
     names = [branch["$ref"].rsplit("/", 1)[1] for branch in source["anyOf"]]
     types = {json_schema()["$defs"][name]["properties"]["type"]["const"] for name in names}
-    assert types == {"coco", "folder", "imagenet", "ml_images", "open_images", "parquet", "table"}
+    assert types == {
+        "coco",
+        "folder",
+        "ilsvrc",
+        "imagenet",
+        "ml_images",
+        "open_images",
+        "parquet",
+        "table",
+        "webdataset",
+    }
 
 
 def test_the_starter_spec_names_the_schema() -> None:

@@ -54,7 +54,7 @@ class ListJoin:
     """
 
     def __init__(self, source: Source, images: StoredTable, statements: StoredTable) -> None:
-        self._asked = bool(source.lists)
+        self._asked = any(path in source.files for path in source.lists)  # tars are lists of their own images
         self._waiting: list[str] = []
         self._known: npt.NDArray[np.uint64] | None = None
         self._listed = self._found = self._files = self._tars = 0

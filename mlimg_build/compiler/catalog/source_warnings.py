@@ -8,6 +8,7 @@ import numpy as np
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Problem, SourceError
+from mlimg_build.sources.lists.class_lists import class_list
 from mlimg_build.sources.lists.class_names import class_names
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec
@@ -20,6 +21,17 @@ SYNSETS = ("nearly-a-synset", "tar-unreadable")  # notes of a synset that is ski
 
 
 DAMAGED = ("tar-cut", "tar-empty", "folder-unreadable")  # notes of which nobody knows how much is lost
+TARS = {
+    "tar-unreadable": (
+        "{count} tars are not read",
+        "an uncompressed tar is read in place; get it again, or decompress it",
+    ),
+    "tar-cut": ("{count} tars are damaged or cut", "get them again; the samples behind the damage are lost"),
+    "tars-of-splits": (
+        "the names of tars say splits",
+        "write them in `splits`; without it images of all tars are drawn",
+    ),
+}
 
 
 def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator[Problem]:
@@ -27,6 +39,7 @@ def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator
     for catalog in catalogs:
         yield from _of_synsets(loaded, catalog)
         yield from _of_damage(loaded, catalog)
+        yield from _of_tars(loaded, catalog)
         yield from _of_speakers(loaded, catalog)
         yield from _of_scores(loaded, catalog)
         yield from _of_classes(loaded, catalog)
@@ -62,6 +75,17 @@ def _of_damage(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         )
 
 
+def _of_tars(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    if loaded.spec.sources[catalog.name].type != "webdataset":
+        return
+    place = loaded.place("sources", catalog.name, "tars")
+    for code, (what, hint) in TARS.items():
+        if count := catalog.notes.counts.get(code, 0):
+            shown = "; ".join(catalog.notes.examples[code][:SHOWN])
+            message = f"source {catalog.name}: {what.format(count=f'{count:,}')}, such as {shown}"
+            yield Problem(code, message, place, hint, "warning")
+
+
 def _of_speakers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     place = loaded.place("sources", catalog.name, "people")
     for example in catalog.notes.examples.get("no-such-people", ()):
@@ -93,8 +117,10 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     path = getattr(loaded.spec.sources[catalog.name], "classes", None)
     if path is None:
         return
+    what = f"the class names of source {catalog.name}"
     try:
-        names = class_names(path, f"the class names of source {catalog.name}")
+        tars = loaded.spec.sources[catalog.name].type == "webdataset"
+        names = dict(class_list(path, what)) if tars else class_names(path, what)
     except SourceError:  # reported when the catalog of the source is made
         return
     times = np.zeros(len(catalog.categories), np.int64)

@@ -13,6 +13,8 @@ from mlimg_build.compiler.facts.unsigned_rows import corrected_in
 from mlimg_build.errors import LISTED, Place, Problem, SpecError, WordNetError, first_problems, more_problems
 from mlimg_build.sources.embedded.parquet_files import is_pattern
 from mlimg_build.spec import LoadedSpec, file_paths
+from mlimg_build.spec.path_patterns import lacking, matches
+from mlimg_build.spec.paths import PathKind
 from mlimg_build.wordnet import NounGraph, load
 
 __all__ = ["check_ids", "check_mapping", "load_wordnet", "missing_paths"]
@@ -75,13 +77,8 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
     errors: list[Problem] = []
     more = 0
     for place, path, kind in file_paths(loaded):
-        try:
-            there = (kind != "file" and path.is_dir()) or (kind != "folder" and path.is_file())
-            there = there or (kind == PATTERN and is_pattern(path))  # its source says what meets it
-            what = "does not exist" if there or not path.exists() else f"is not a {kind}"
-        except OSError as error:  # such as a name that is too long, a folder without permission
-            there, what = False, f"cannot be looked at ({error.strerror})"
-        if there:
+        why = _why_missing(path, kind)
+        if not why:
             continue
         mild = lenient and bool({place, place[:-1]} & unsaid)
         found = warnings if mild else errors
@@ -91,13 +88,29 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
         found.append(
             Problem(
                 "path-missing",
-                f"{kind} {what}: {path}",
+                why,
                 loaded.place(*place),
                 hint=_hint(path) if place != MAPPING else _mapping_hint(loaded, path),
                 severity="warning" if mild else "error",
             )
         )
     return [*warnings, *errors, *([more_problems(f"{more:,}")] if more else [])]
+
+
+def _why_missing(path: Path, kind: PathKind) -> str:
+    """Return the words that a path, or a tar of a pattern, is not there or is of another kind; "" if not."""
+    try:
+        if kind == "tars":
+            return lacking(path, matches(path))
+        if (kind != "file" and path.is_dir()) or (kind != "folder" and path.is_file()):
+            return ""
+        if kind == PATTERN and is_pattern(path):  # its source says what meets it
+            return ""
+        return f"{kind} {f'is not a {kind}' if path.exists() else 'does not exist'}: {path}"
+    except OSError as error:  # such as a name that is too long, a folder without permission
+        return f"{kind} cannot be looked at ({error.strerror}): {path}"
+    except ValueError as error:
+        return f"tars cannot be looked for: {error}"
 
 
 def _mapping_hint(loaded: LoadedSpec, path: Path) -> str:

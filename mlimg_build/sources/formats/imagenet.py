@@ -31,10 +31,10 @@ from mlimg_build.sources.image_files import (
 )
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.image_splits import LEFT_OUT, SplitFolder, split_folders
-from mlimg_build.sources.protocol import DRAWN, IMAGES, Batch, Category, File, Notes
+from mlimg_build.sources.protocol import DRAWN, Batch, Category, File, Notes
 from mlimg_build.sources.read_errors import moving
 from mlimg_build.sources.synset_names import leading_wnid
-from mlimg_build.sources.tar_index import members
+from mlimg_build.sources.tar_index import member_rows, members
 from mlimg_build.spec import ImageNetSource
 
 __all__ = ["ImageNet"]
@@ -169,21 +169,7 @@ class ImageNet:
             raise moving(str(path))
         found = members(path, notes)
         names = place.names([member.name for member in found])
-        n = len(found)
-        return pa.record_batch(
-            [
-                pa.array(names, pa.string()),
-                pa.array([file.path] * n, pa.string()),
-                pa.array([member.offset for member in found], pa.int64()),
-                pa.array([member.size for member in found], pa.int64()),
-                pa.array(["" if member.whole else "truncated" for member in found], pa.string()),
-                pa.array([self.part.licence] * n, pa.string()),
-                pa.array([self.part.author] * n, pa.string()),
-                pa.array([state.st_mtime_ns] * n, pa.int64()),
-                pa.array([state.st_ctime_ns if member.whole else 0 for member in found], pa.int64()),
-            ],
-            schema=IMAGES,
-        )
+        return member_rows(names, file, found, self.part.licence, self.part.author)
 
 
 def _name(wnid: str, path: str) -> str:

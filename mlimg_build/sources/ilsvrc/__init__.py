@@ -1,0 +1,1 @@
+"""ImageNet's validation list: the forms of its ground truth, and the tables of its synsets."""
