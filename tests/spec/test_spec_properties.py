@@ -56,7 +56,6 @@ FULL: dict[str, Any] = {
             "image": ["jpg", "png"],
             "fields": {"labels": "present.id", "confidence": "present.p", "absent": "absent"},
             "classes": "c.txt",
-            "splits": {"train": "train"},
         },
         "g": {"type": "ilsvrc", "images": "v.tar", "labels": "val.txt", "synsets": "synsets.txt"},
     },
