@@ -22,6 +22,8 @@ NOTE_CODES: dict[str, NoteCode] = {
         "the label is not written INDEX:CONFIDENCE, its number is no category, or it is neither text nor a whole number"
     ),
     "beside-the-tars": NoteCode("a file in the folder of the tars that `tars` does not match"),
+    "cell-without-meaning": NoteCode("the cell of a category has a value that `values` does not name"),
+    "column-without-name": NoteCode("the column has no name, as one of row numbers: it is no category"),
     "confidence-count": NoteCode("a cell has neither one confidence (or speaker) nor one for each label"),
     "field-missing": NoteCode("the JSON of an image lacks the field of its labels or their confidences"),
     "folder-unreadable": NoteCode("the folder may not be listed: what is in it is not known"),
@@ -82,6 +84,7 @@ NOTE_CODES: dict[str, NoteCode] = {
         "the row has no bytes of an image: it is looked for by its path", lost=False
     ),
     "row-without-class": NoteCode("the label is -1: nothing is known of the image", lost=False),
+    "other-separator": NoteCode("most cells hold a separator other than `separator`", lost=False),
     "row-without-split": NoteCode("no split in the row: it is drawn", lost=False),
     "several-rows": NoteCode("several rows of one image, put together", lost=False),
     "unknown-licence": NoteCode(

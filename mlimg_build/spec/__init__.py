@@ -24,7 +24,6 @@ from mlimg_build.spec.models.networks import RESNETS
 from mlimg_build.spec.models.sources import (
     PEOPLE,
     CocoSource,
-    Columns,
     FolderSource,
     IlsvrcSource,
     ImageNetSource,
@@ -54,6 +53,7 @@ from mlimg_build.spec.models.specification import (
     WordNetFile,
 )
 from mlimg_build.spec.models.splits import SPLITS
+from mlimg_build.spec.models.table_columns import AllBut, CellMeaning, Columns, cell_key
 from mlimg_build.spec.models.training import (
     Augmentation,
     LearningRate,
@@ -76,11 +76,13 @@ __all__ = [
     "PEOPLE",
     "RESNETS",
     "SPLITS",
+    "AllBut",
     "Annotation",
     "AsymmetricLossPart",
     "Augmentation",
     "Backend",
     "BinaryCrossEntropyPart",
+    "CellMeaning",
     "CocoSource",
     "Columns",
     "Cooccurrence",
@@ -124,6 +126,7 @@ __all__ = [
     "WebdatasetSource",
     "WordNetFile",
     "canonical_json",
+    "cell_key",
     "digest_of",
     "file_paths",
     "init_text",

@@ -12,7 +12,9 @@ from mlimg_build.errors import Place, Problem
 from mlimg_build.spec.canonical import digest_of
 from mlimg_build.spec.cross_checks import check_spec
 from mlimg_build.spec.document import Document
+from mlimg_build.spec.models.sources import TableSource
 from mlimg_build.spec.models.specification import Spec
+from mlimg_build.spec.models.table_columns import AllBut
 from mlimg_build.spec.paths import PathUse, paths_of
 from mlimg_build.spec.reached import unreached
 from mlimg_build.spec.reading import read_model, read_text, require_text
@@ -64,12 +66,27 @@ def parse_spec(text: str, file: str, directory: Path, variables: Mapping[str, st
         SpecError: with all problems of the text, sorted by place.
     """
     spec, document = read_model(Spec, text, file, directory, variables, check=check_spec)
+    spec = _without_group_columns(spec)
     return LoadedSpec(spec, file, text, digest_of(document.data), tuple(_warnings(spec, document)), document)
 
 
 def file_paths(loaded: LoadedSpec) -> list[PathUse]:
     """Return every path that the spec names: its keys in the spec, the absolute path, and what it must lead to."""
     return paths_of(loaded.spec)
+
+
+def _without_group_columns(spec: Spec) -> Spec:
+    """Return the spec with the columns of groups in each `all_but` of a table that they are read from."""
+    changed = {}
+    for name, part in spec.sources.items():
+        if not isinstance(part, TableSource) or not isinstance(part.columns.labels, AllBut):
+            continue
+        by = part.group or (spec.split.by if part.split == "auto" else None)
+        if by is not None and by.column is not None and by.column not in part.columns.labels.all_but:
+            labels = AllBut(all_but=(*part.columns.labels.all_but, by.column))
+            columns = part.columns.model_copy(update={"labels": labels})
+            changed[name] = part.model_copy(update={"columns": columns})
+    return spec.model_copy(update={"sources": {**spec.sources, **changed}}) if changed else spec
 
 
 def _warnings(spec: Spec, document: Document) -> Iterator[Problem]:

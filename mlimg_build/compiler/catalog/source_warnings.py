@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.lists.class_lists import class_list
-from mlimg_build.sources.lists.class_names import class_names
+from mlimg_build.sources.lists.class_names import class_names, name_of
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec
 
@@ -42,6 +43,7 @@ def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator
         yield from _of_tars(loaded, catalog)
         yield from _of_speakers(loaded, catalog)
         yield from _of_scores(loaded, catalog)
+        yield from _of_cells(loaded, catalog)
         yield from _of_classes(loaded, catalog)
 
 
@@ -96,6 +98,26 @@ def _of_speakers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         yield Problem("no-speakers", message, place, "give the column, or leave `people` out", "warning")
 
 
+def _of_cells(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    notes, place = catalog.notes, loaded.place("sources", catalog.name, "columns", "labels")
+    if count := notes.counts["cell-without-meaning"]:
+        shown = "; ".join(notes.examples["cell-without-meaning"][:SHOWN])
+        message = (
+            f"source {catalog.name}: {count:,} cells of categories have values that mean nothing: {shown}"
+        )
+        hint = "say what every value means, such as `values: {1: present, 0: absent, -1: unknown}`"
+        yield Problem("cells-without-meaning", message, place, hint, "warning")
+    for example in notes.examples.get("other-separator", ()):
+        other = example[0]
+        count = notes.counts["other-separator"]
+        message = (
+            f"source {catalog.name}: {count:,} cells of labels hold {other!r}, and none has the separator: "
+            f"{example.partition(': ')[2]}"
+        )
+        hint = f"if labels are separated by it, write `separator: {json.dumps(other)}`"
+        yield Problem("other-separator", message, place, hint, "warning")
+
+
 def _of_scores(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     if "min_confidence" in loaded.spec.sources[catalog.name].model_fields_set:
         return
@@ -127,7 +149,7 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     for chunk in catalog.statements.chunks("category"):
         times += np.bincount(chunk.to_numpy(), minlength=len(times))
     used = [one.id for one, count in zip(catalog.categories, times.tolist(), strict=True) if count]
-    lacking = [key for key in used if key not in names and leading_wnid(key) is None]
+    lacking = [key for key in used if name_of(names, key) is None and leading_wnid(key) is None]
     if 2 * len(lacking) <= len(used):
         return
     shown = ", ".join(repr(key) for key in lacking[:SHOWN])

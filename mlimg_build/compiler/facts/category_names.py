@@ -12,6 +12,7 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels import Named
 from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits, split_of
 from mlimg_build.sources.image_files import is_folder
+from mlimg_build.sources.lists.class_names import open_images_id
 from mlimg_build.spec import FolderSource, LoadedSpec, ParquetSource, TableSource
 
 __all__ = ["folder_problems", "nameless_categories"]
@@ -77,6 +78,17 @@ def _problems(loaded: LoadedSpec, source: str, given: dict[str, str]) -> Iterato
             f"source {source}: {what} numbers, and a number is no name: {_listed(numbers)}",
             loaded.place("sources", source),
             _number_hint(source, part, numbers[0]),
+        )
+
+    ids = [key for key, name in given.items() if open_images_id(name.replace(" ", "_")) is not None]
+    if ids and len(ids) >= MOST * len(names) and isinstance(part, FolderSource | TableSource):
+        what = "the folders are named by" if isinstance(part, FolderSource) else "the labels are"
+        yield Problem(
+            "ids-without-names",
+            f"source {source}: {what} ids of Open Images, and nothing says their names: {_listed(ids)}",
+            loaded.place("sources", source),
+            f"name the file of class descriptions in source {source}: `classes: class-descriptions.csv`, rows such as "
+            f"{open_images_id(ids[0]) or ids[0]},Dog",
         )
 
 

@@ -240,11 +240,11 @@ def _used(
 
 
 def _wnid(category: Category, graph: NounGraph) -> str | None:
-    """Return the WordNet id of a category: the one that the source declares, one at the start of its id, its synset's.
+    """Return the WordNet id of a category: that of its source, one at the start of its id or name, or its synset's.
 
     The number of a sense (`tench.n.01`) is that of one release: the names of synsets are those of WordNet 3.0.
     """
-    wnid = category.wnid or leading_wnid(category.id)
+    wnid = category.wnid or leading_wnid(category.id) or leading_wnid(category.name)
     if wnid is None and category.synset and graph.release == SYNSETS_OF:
         return synset_named(graph, category.synset)
     return wnid

@@ -25,7 +25,7 @@ from mlimg_build.sources.image_files import (
 )
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.image_splits import LEFT_OUT, SplitFolder, split_folders
-from mlimg_build.sources.lists.class_names import class_names
+from mlimg_build.sources.lists.class_names import class_names, name_of
 from mlimg_build.sources.protocol import DRAWN, Batch, Category, File, Notes
 from mlimg_build.spec import FolderSource
 from mlimg_build.text_limits import NAME, over
@@ -65,7 +65,8 @@ class Folder:
                 key = composed(name)
                 if key not in seen and _names_category(name):
                     seen.add(key)
-                    yield Category(key, names.get(key, key.replace("_", " ")))
+                    named = name_of(names, key)
+                    yield Category(key, key.replace("_", " ") if named is None else named)
 
     def listing(self, notes: Notes) -> Iterator[File]:
         """Yield every file of the folder."""

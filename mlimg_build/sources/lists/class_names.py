@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem, SourceError
@@ -12,7 +13,7 @@ from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lists.line_blocks import require_file, unreadable, whole_text
 from mlimg_build.text_limits import CLASS_FILE, NAME, over
 
-__all__ = ["class_descriptions", "class_names"]
+__all__ = ["class_descriptions", "class_names", "name_of", "open_images_id"]
 
 HEADERS = {
     ("labelname", "displayname"),
@@ -22,6 +23,7 @@ HEADERS = {
     ("category", "name"),
 }
 CLASSES = 1 << 20  # most classes of a file
+OPEN_IMAGES_ID = re.compile(r"/[mgt]/[0-9a-z_]{2,}|[_.]?[mgt][_.-][01][0-9a-z_]{2,}")
 MOST = 100  # problems of a file that are told together
 HINT = "expected rows of LabelName,DisplayName"
 
@@ -83,3 +85,21 @@ def _rows(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
 def class_names(path: Path, what: str) -> dict[str, str]:
     """Return the names by id; ids are in NFC, as in catalogs. Raises the errors of `class_descriptions`."""
     return {composed(key): name for key, name in class_descriptions(path, what)}
+
+
+def open_images_id(text: str) -> str | None:
+    """Return the id of Open Images that a text is, also as folders bear it, without slashes; None if it is none.
+
+    >>> [open_images_id(text) for text in ("/m/0bt9lr", "m_0bt9lr", "_m_0bt9lr", "m.0bt9lr", "dog")]
+    ['/m/0bt9lr', '/m/0bt9lr', '/m/0bt9lr', '/m/0bt9lr', None]
+    """
+    if OPEN_IMAGES_ID.fullmatch(text) is None:
+        return None
+    plain = text.lstrip("/_.")
+    return f"/{plain[0]}/{plain[2:]}"
+
+
+def name_of(names: Mapping[str, str], key: str) -> str | None:
+    """Return the name of a category by its id, which may be an id of Open Images without slashes; None without one."""
+    found = names.get(key)
+    return names.get(open_images_id(key) or "") if found is None else found

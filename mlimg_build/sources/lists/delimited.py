@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from csv import Error as HeaderError
 from csv import reader as read_fields
@@ -23,9 +24,10 @@ from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.lists.line_blocks import Block, empty_lines_where, read_blocks, unreadable
 from mlimg_build.sources.lists.text_sizes import within
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.spec import listed, nearest
 from mlimg_build.text_limits import CELL, LINE
 
-__all__ = ["filled", "missing_columns", "read_table", "without_words"]
+__all__ = ["filled", "missing_columns", "read_table", "table_header", "without_words"]
 
 WORDS = sorted(NO_VALUE)
 
@@ -81,7 +83,8 @@ def read_table(
             error = missing_columns(path, what, header, columns)
             if error is not None:
                 raise error
-            positions = tuple(header.index(name) for name in columns)
+            place = {name: i for i, name in enumerate(header)}
+            positions = tuple(place[name] for name in columns)
             layout = _Layout(len(header), positions, delimiter, _row_pattern(delimiter))
         if not body.lines:
             continue
@@ -104,6 +107,11 @@ def read_table(
         raise SourceError(
             Problem("list-empty", f"{what} has a header and no row that can be read: {path}", hint=hint)
         )
+
+
+def table_header(path: Path, what: str, delimiter: str = ",") -> list[str]:
+    """Return the names of the columns of a CSV, trimmed. Raises `SourceError` if it cannot be read, as `read_table`."""
+    return _header(path, what, next(read_blocks(path, what, Notes())), delimiter)[0]
 
 
 def filled(column: pa.Array, numbers: np.ndarray, file: str, notes: Notes, code: str) -> np.ndarray:
@@ -132,18 +140,16 @@ def without_words(column: pa.Array, unless: Callable[[str], bool] | None = None)
 
 def missing_columns(path: Path, what: str, found: Sequence[str], wanted: Sequence[str]) -> SourceError | None:
     """Return the error for columns that a table lacks or has twice, None if there are none."""
-    absent = [name for name in wanted if name not in found]
-    twice = [name for name in wanted if found.count(name) > 1]
+    times = Counter(found)
+    absent = [name for name in wanted if not times[name]]
+    twice = [name for name in wanted if times[name] > 1]
     if not absent and not twice:
         return None
-    problem = f"has no column {', '.join(absent)}" if absent else f"has the column {', '.join(twice)} twice"
-    return SourceError(
-        Problem(
-            "column-missing",
-            f"{what} {problem}: {path}",
-            hint=f"its columns are {', '.join(found) or 'none'}",
-        )
-    )
+    problem = f"has no column {listed(absent)}" if absent else f"has the column {listed(twice)} twice"
+    near = nearest(absent[0], times) if absent else None
+    meant = f'did you mean "{near}"? ' if near else ""
+    hint = f"{meant}its columns are {', '.join(found) or 'none'}"
+    return SourceError(Problem("column-missing", f"{what} {problem}: {path}", hint=hint))
 
 
 def _named_so(header: list[str], optional: Sequence[str]) -> list[str]:

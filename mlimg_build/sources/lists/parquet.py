@@ -20,9 +20,19 @@ from mlimg_build.sources.lists.text_sizes import pieces, text_sizes, within
 from mlimg_build.sources.protocol import Notes
 from mlimg_build.text_limits import CELL
 
-__all__ = ["clean_rows", "read_parquet", "without_views", "written"]
+__all__ = ["clean_rows", "parquet_header", "read_parquet", "without_views", "written"]
 
 PIECE = 32 << 20  # bytes of text that are written out at a time
+
+
+def parquet_header(path: Path, what: str) -> list[str]:
+    """Return the names of the columns of a Parquet file. Raises `SourceError` if it cannot be read."""
+    require_file(path, what, parquet=True)
+    try:
+        with pq.ParquetFile(path) as file:
+            return list(file.schema_arrow.names)
+    except (pa.ArrowException, OSError, MemoryError, ValueError) as error:
+        raise unreadable(path, what, f"not a Parquet file in order: {error}", "write it again") from error
 
 
 def read_parquet(

@@ -83,9 +83,8 @@ def bounded_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBat
         with pq.ParquetFile(path) as file:
             metadata = file.metadata
             every = [(i, file.schema.column(i)) for i in range(metadata.num_columns)]
-        leaves = [
-            (i, leaf) for i, leaf in every if any(f"{leaf.path}.".startswith(f"{name}.") for name in columns)
-        ]
+        wanted = set(columns)
+        leaves = [(i, leaf) for i, leaf in every if not wanted.isdisjoint(_with_ancestors(leaf.path))]
         chunks = read_chunks(descriptor)
         if [len(group) for group in chunks] != [len(every)] * metadata.num_row_groups:
             raise ValueError("a row group has not the columns of the file")
@@ -94,6 +93,16 @@ def bounded_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBat
     finally:
         os.close(descriptor)
     yield from _joined(_batches(path, metadata, runs, columns))
+
+
+def _with_ancestors(path: str) -> Iterator[str]:
+    """Yield the path of a leaf and all that it may lie in; the name of a column may hold dots itself.
+
+    >>> [*_with_ancestors("tags.list.element")]
+    ['tags', 'tags.list', 'tags.list.element']
+    """
+    parts = path.split(".")
+    return (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 def _batches(

@@ -27,6 +27,7 @@ from mlimg_build.spec.models.common_source import (
     SplitSource,
     WnidList,
 )
+from mlimg_build.spec.models.table_columns import CellValues, Columns, require_meanings
 from mlimg_build.spec.models.tar_sources import IlsvrcSource, WebdatasetSource
 from mlimg_build.spec.suggestions import listed
 from mlimg_build.spec.yaml.scalars import shown
@@ -36,7 +37,6 @@ __all__ = [
     "TYPES",
     "CategoryIds",
     "CocoSource",
-    "Columns",
     "FolderSource",
     "IlsvrcSource",
     "ImageNetSource",
@@ -134,28 +134,6 @@ class FolderSource(SplitSource):
     classes: OptionalFile = Field(default=None, description=CLASSES)
 
 
-class Columns(Part):
-    """Names of a table's columns."""
-
-    image: str = Field(
-        default="image", min_length=1, description="column of the image's path, below `images`"
-    )
-    labels: str = Field(default="labels", min_length=1, description="column of the image's categories")
-    confidence: str | None = Field(
-        default=None, min_length=1, description="column of the labels' confidences, 0 to 1"
-    )
-    source: str | None = Field(
-        default=None, min_length=1, description="column of who said a label: see `people`"
-    )
-    split: str | None = Field(
-        default=None,
-        min_length=1,
-        description="column of the image's split; `splits` says where a value goes that is not train, val or the like",
-    )
-    licence: str | None = Field(default=None, min_length=1, description="column of the image's licence")
-    author: str | None = Field(default=None, min_length=1, description="column of the image's author")
-
-
 class TableSource(SplitSource):
     """A table, CSV, TSV or Parquet, of images and their labels."""
 
@@ -167,6 +145,11 @@ class TableSource(SplitSource):
         default=PEOPLE,
         description="values of the column `source` that are people; where it is another, 1 is no fact and 0 says "
         "nothing. A table without that column is people's, unless this is empty",
+    )
+    values: CellValues | None = Field(
+        default=None,
+        description="what the cells of columns of categories mean: {1: present, 0: absent, -1: unknown}, or scores "
+        "(a machine's confidences, 0 to 1). Without it 1 is present and 0 absent. An empty cell is unknown",
     )
     classes: OptionalFile = Field(default=None, description=CLASSES)
     separator: str = Field(
@@ -187,6 +170,25 @@ class TableSource(SplitSource):
         if self.splits and self.columns.split is None:
             hint = "name the column of the split: columns: {split: …}"
             raise refusal("missing-key", "no column says which split an image is in", hint, at=("splits",))
+        return self
+
+    @model_validator(mode="after")
+    def _values_have_columns(self) -> TableSource:
+        require_meanings(self.values)
+        one = isinstance(self.columns.labels, str)
+        if one and self.values is not None:
+            sentence = (
+                f"values is about columns of categories, and {shown(self.columns.labels)} is one of labels"
+            )
+            hint = (
+                "list the columns: columns: {labels: [cat, dog]}, or columns: {labels: {all_but: [COLUMN]}}"
+            )
+            raise refusal("wrong-value", sentence, hint, at=("values",))
+        if not one and "separator" in self.model_fields_set:
+            sentence = (
+                "separator is about several labels in one cell, and each category has a column of its own"
+            )
+            raise refusal("wrong-value", sentence, "remove it", at=("separator",))
         return self
 
     @field_validator("table")
