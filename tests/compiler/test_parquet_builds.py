@@ -225,6 +225,33 @@ def test_a_test_set_that_was_trained_on_by_order_has_to_be_placed_without_it(tmp
     assert [len(placed[name]) for name in ("train", "validation")] == [4, 2]
 
 
+def test_rows_whose_bytes_were_not_written_are_said_with_what_to_do(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets (Hugging Face) is not installed")
+    from datasets.table import embed_table_storage
+
+    datasets.disable_progress_bars()
+    (tmp_path / "data/img").mkdir(parents=True)
+    photographs = crops("chelsea", 6, 40)
+    paths = [tmp_path / f"data/img/{i}.jpg" for i in range(6)]
+    for path, data in zip(paths, photographs, strict=True):
+        path.write_bytes(data)
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)})
+    rows = {"image": [str(path) for path in paths], "label": [0, 1, 2, 0, 1, 2]}
+    plain = datasets.Dataset.from_dict(rows, features=features)
+    plain.to_parquet(tmp_path / "data/a.parquet")  # it writes paths of this machine, and no bytes
+    loaded = load_spec(spec_of(tmp_path, "{type: parquet, images: data/a.parquet, split: train}"))
+    (said,) = [one for one in plan(loaded, tmp_path / "out").warnings if one.code == "rows-without-bytes"]
+    assert "6 rows hold no bytes" in said.message
+    assert "embed_table_storage" in str(said.hint)
+    (by_path,) = content(
+        made(tmp_path, "{type: parquet, images: data, split: train}", out="by_path")
+    ).values()
+    assert [data for data, _ in by_path] == sorted(photographs)
+    plain.with_format("arrow").map(embed_table_storage, batched=True).to_parquet(tmp_path / "b.parquet")
+    (inside,) = content(made(tmp_path, "{type: parquet, images: b.parquet, split: train}", out="b")).values()
+    assert inside == by_path
+
+
 def test_what_the_spec_says_wrongly_has_its_place(tmp_path: Path) -> None:
     for source, code in (
         ("{type: parquet, images: nowhere}", "path-missing"),

@@ -267,7 +267,7 @@ def test_a_row_without_bytes_is_missing_or_the_file_of_its_path(tmp_path: Path) 
     assert found.counts == {"row-without-bytes": 4}
     alone = scan(images_of(tmp_path / "data/x.parquet"))
     assert [image["status"] for image in alone.images] == ["", *["missing"] * 4]
-    assert "only below a folder of `images`" in alone.notes.examples["row-without-bytes"][0]
+    assert "only where `images` is a folder" in alone.notes.examples["row-without-bytes"][0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Warn of likely mistakes in a source: unread synsets, unknown people, low scores, class names that do not match."""
+"""Warn of likely mistakes in a source: unread synsets, unknown people, low scores, other class names, no bytes."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator
         yield from _of_scores(loaded, catalog)
         yield from _of_cells(loaded, catalog)
         yield from _of_classes(loaded, catalog)
+        yield from _of_bytes(loaded, catalog)
 
 
 def _of_synsets(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
@@ -167,3 +168,16 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         "write the ids in the file as folders or labels have them; upper case and zeros are not guessed",
         "error" if len(lacking) == len(used) else "warning",
     )
+
+
+def _of_bytes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    count = catalog.notes.counts.get("row-without-bytes", 0)
+    if count:
+        example = catalog.notes.examples["row-without-bytes"][0]
+        message = f"source {catalog.name}: {count:,} rows hold no bytes of an image, such as {example}"
+        hint = (
+            "write the images into the files (datasets: `ds.with_format('arrow').map(embed_table_storage, "
+            "batched=True)`), or let `images` be the folder in which both lie"
+        )
+        place = loaded.place("sources", catalog.name, "images")
+        yield Problem("rows-without-bytes", message, place, hint, "warning")

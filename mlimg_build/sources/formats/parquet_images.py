@@ -253,7 +253,7 @@ class _Reading:
                 told = (
                     "it names no file, either"
                     if place is None
-                    else "only below a folder of `images` files are met"
+                    else "its file is looked for only where `images` is a folder"
                 )
                 self.notes.add("row-without-bytes", f"{where}: {told}")
                 values: Sequence[object] = (f"{self.file.path}/{numbers[i]}", WHOLE_FILE, -1, "missing", 0, 0)
