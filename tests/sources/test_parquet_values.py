@@ -233,13 +233,23 @@ def test_damage_is_an_error_of_its_own_and_never_another_one(
 def test_a_page_that_claims_to_be_huge_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(tmp_path, [b"x" * 5000] * 10, use_dictionary=False)
     monkeypatch.setattr(image_pages, "PAGE", 10_000)
-    descriptor = os.open(path, os.O_RDONLY)
-    (group,) = read_chunks(descriptor)
-    with pytest.raises(TooLargeError):
-        locate_rows(descriptor, path.stat().st_size, group[0], 1)
-    os.close(descriptor)
+    for options in ({"use_dictionary": False}, {}):
+        path = written(tmp_path, [os.urandom(5000) for _ in range(10)], **options)
+        descriptor = os.open(path, os.O_RDONLY)
+        (group,) = read_chunks(descriptor)
+        with pytest.raises(TooLargeError):
+            locate_rows(descriptor, path.stat().st_size, group[0], 1)
+        os.close(descriptor)
+
+
+def test_a_large_page_of_which_values_are_read_alone_is_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_pages, "PAGE", 10_000)
+    values: list[bytes | None] = [os.urandom(5000) for _ in range(10)]
+    path = written(tmp_path, values, use_dictionary=False, compression="none")
+    assert read_all(path, "image") == values
 
 
 def test_an_encoding_that_is_not_read_is_said(tmp_path: Path) -> None:

@@ -139,6 +139,27 @@ def test_a_column_of_plain_bytes_is_read_too(tmp_path: Path) -> None:
     assert found.names[0] == "a/1"
 
 
+def test_bytes_that_arrow_keeps_as_codes_are_read_too(tmp_path: Path) -> None:
+    column = pa.array([IMAGES[3], IMAGES[1], IMAGES[3], None]).dictionary_encode()
+    write_images(tmp_path / "a.parquet", pa.table({"image": column, "label": ["cat"] * 4}))
+    source = images_of(tmp_path / "a.parquet")
+    assert [*bytes_of(source, scan(source)).values()] == [IMAGES[3], IMAGES[1], IMAGES[3]]
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.large_list(pa.int32()), pa.list_(pa.int64(), 2)])
+def test_every_kind_of_list_has_its_labels_at_its_rows(tmp_path: Path, kind: pa.DataType) -> None:
+    labels = pa.array([[0, 1], None, [2, None], [1, 1]], kind)
+    write_images(tmp_path / "a.parquet", image_table(IMAGES[:4], labels))
+    found = scan(images_of(tmp_path / "a.parquet"))
+    assert [(name, category) for name, category, _ in found.statements] == [
+        ("a/1", "cat"),
+        ("a/1", "dog"),
+        ("a/3", "golden_retriever"),
+        ("a/4", "dog"),
+        ("a/4", "dog"),
+    ]
+
+
 def test_a_name_is_the_same_by_folder_by_pattern_and_by_file(tmp_path: Path) -> None:
     write_images(tmp_path / "data/train-0.parquet", image_table(IMAGES, LABELS))
     every = [

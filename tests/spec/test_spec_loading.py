@@ -262,7 +262,7 @@ def test_the_starter_spec_loads_with_all_its_suggestions() -> None:
         lines.append(indent + body[2:] if suggestion and "`" not in body else line)
     text = "\n".join(lines[1:]).replace("Paths are relative", "# Paths are relative")
     loaded = parse_spec(text, "trial.yaml", Path("/specs"), {"IMAGENET": "/i", "OPEN_IMAGES": "/o"})
-    assert set(loaded.spec.sources) == {"coco", "photographs", "imagenet", "open_images", "table"}
+    assert set(loaded.spec.sources) == {"coco", "photographs", "imagenet", "open_images", "parquet", "table"}
     assert loaded.spec.training is not None
     assert loaded.spec.transfer is not None
 

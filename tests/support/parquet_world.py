@@ -32,7 +32,8 @@ def image_table(
     structs = [{"bytes": data, "path": path} for data, path in zip(images, paths, strict=True)]
     table = pa.table({"image": pa.array(structs, kind), label: labels, **others})
     feature: dict[str, Any] = {"names": names, "_type": "ClassLabel"}
-    if pa.types.is_list(table.schema.field(label).type):
+    kind = table.schema.field(label).type
+    if pa.types.is_nested(kind):
         feature = {"feature": feature, "_type": "Sequence"}
     features = {"image": {"_type": "Image"}, **({label: feature} if names is not None else {})}
     return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mlimg_build.sources.embedded.page_address import FARTHEST, MOST_ROWS, page_numbers
 from mlimg_build.sources.embedded.page_layout import page_at, read_page
-from mlimg_build.sources.embedded.page_values import READ
+from mlimg_build.sources.embedded.page_values import PLAIN, READ
 from mlimg_build.sources.lists.parquet_footer import ColumnChunk
 from mlimg_build.sources.lists.parquet_pages import (
     CODECS,
@@ -67,10 +67,8 @@ def locate_rows(descriptor: int, end: int, chunk: ColumnChunk, level: int) -> Im
     offsets, rows, numbers, nulls = list[int](), list[int](), list[Any](), list[Any]()
     dictionary, total = -1, 0
     for page in pages_of(descriptor, chunk):
-        size = max(whole_number(page.header, 2), page.packed)
-        if size > PAGE:
-            raise TooLargeError(f"a page of images takes {size:,} bytes, and at most {PAGE:,} are read")
         if page.kind == DICTIONARY:
+            _require_room(page, chunk.codec != PLAIN_CODEC)
             dictionary = page.start
             continue
         told = page.header.get(5 if page.kind == DATA else 8)
@@ -79,6 +77,7 @@ def locate_rows(descriptor: int, end: int, chunk: ColumnChunk, level: int) -> Im
         count, encoding = whole_number(told, 1), whole_number(told, 2 if page.kind == DATA else 4)
         if encoding not in READ:
             raise ValueError(f"its images are encoded in a way that is not read ({encoding})")
+        _require_room(page, chunk.codec != PLAIN_CODEC or encoding != PLAIN)
         back = 0
         if encoding in CODED:
             if dictionary < 0:
@@ -103,6 +102,13 @@ def locate_rows(descriptor: int, end: int, chunk: ColumnChunk, level: int) -> Im
         np.full(chunk.values, min(chunk.size, end) // max(chunk.values, 1), np.int64),
         np.concatenate(nulls or [np.empty(0, bool)]),
     )
+
+
+def _require_room(page: Page, is_loaded: bool) -> None:
+    """Raise `TooLargeError` if a page takes too much memory; one of which single values are read takes none."""
+    size = max(whole_number(page.header, 2), page.packed)
+    if is_loaded and size > PAGE:
+        raise TooLargeError(f"a page of images takes {size:,} bytes, and at most {PAGE:,} are read")
 
 
 def _nulls(

@@ -108,6 +108,8 @@ class _Look:
         inner, hint = name, ""
         if pa.types.is_struct(kind) and kind.get_field_index(BYTES) >= 0:
             inner, kind = f"{name}.{BYTES}", kind.field(BYTES).type
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
         if _is_list(kind):
             hint = "write one row for each image"
         elif _is_text(kind):

@@ -51,6 +51,7 @@ class Block:
         """Return all of it."""
         if self.data is not None:
             return self.data[self.start : self.stop]
+        _require_room(len(self))
         return memoryview(_whole(descriptor, self.start, self.stop - self.start))
 
 
@@ -67,13 +68,11 @@ def page_at(descriptor: int, start: int, end: int) -> Page:
     """Return the page whose header begins at `start` of a file of `end` bytes.
 
     Raises:
-        ValueError: if there is none, or it is larger than one may be, or cut.
+        ValueError: if there is none, or it is cut.
         OSError: if the file cannot be read.
     """
     header, length = read_header(descriptor, start)
     page = Page(header, start, start + length, whole_number(header, 3))
-    if max(page.packed, whole_number(header, 2)) > PAGE:
-        raise ValueError(f"a page is larger than {PAGE:,} bytes")
     if page.at + page.packed > end:
         raise ValueError("a page is cut")
     return page
@@ -133,8 +132,14 @@ def _body(descriptor: int, page: Page, codec: int, skipped: int, packed: bool) -
     size = whole_number(page.header, 2) - skipped
     if size == 0:
         return Block(0, 0, memoryview(b""))
+    _require_room(max(page.packed, size))
     plain = unpacked(_whole(descriptor, page.at + skipped, page.packed - skipped), size, codec)
     return Block(0, size, plain)
+
+
+def _require_room(size: int) -> None:
+    if size > PAGE:
+        raise ValueError(f"a page is larger than {PAGE:,} bytes")
 
 
 def _told(page: Page, number: int) -> dict[int, Any]:

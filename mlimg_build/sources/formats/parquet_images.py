@@ -35,7 +35,10 @@ from mlimg_build.text_limits import ID, PATH, RIGHTS, over
 
 __all__ = ["ParquetImages"]
 
-AGAIN = "write it again: pq.write_table(pq.read_table(OLD), NEW, row_group_size=100)"
+AGAIN = (
+    "write it again: pq.write_table(pq.read_table(OLD), NEW, row_group_size=100, compression='none', "
+    "use_dictionary=False)"
+)
 
 
 class ParquetImages:
