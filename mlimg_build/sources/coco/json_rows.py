@@ -94,8 +94,9 @@ class _Parser:
     def rows_of(self, events: Sequence[Event]) -> list[Row]:
         """Take some events; return the rows that end in them."""
         self.rows = []
+        skipping = self.skipping
         for event, value in events:
-            if self.skipping and event not in MOVES:  # nine of ten events: numbers of polygons
+            if skipping and event not in MOVES:  # nine of ten events: numbers of polygons
                 continue
             if self.depth > 3:
                 self._in_value(event, value)
@@ -105,6 +106,7 @@ class _Parser:
                 self._in_list(event)
             else:
                 self._around(event, value)
+            skipping = self.skipping
         return self.rows
 
     def require_lists(self) -> None:
