@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+import tarfile
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan import format_dependence
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError
+from mlimg_build.exporters import EXPORTERS, export
 from mlimg_build.images import decode, decoders
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
@@ -101,6 +103,15 @@ def test_training_reads_every_format(tmp_path: Path, made: dict[str, bytes]) -> 
         samples = Samples(dataset, "train")
         shapes = {tuple(samples.pixels(row).shape) for row in range(len(dataset["train"]))}
     assert shapes == {(3, 40, 48)}
+
+
+def test_an_export_names_each_format_by_its_suffix(tmp_path: Path, made: dict[str, bytes]) -> None:
+    built = build(load_spec(spec_in(tmp_path, made)), tmp_path / "out", inline())
+    export(built.dataset, tmp_path / "tars", "webdataset", EXPORTERS["webdataset"])
+    with tarfile.open(tmp_path / "tars/train-000000.tar") as tar:
+        found = {PurePosixPath(name).name for name in tar.getnames() if not name.endswith(".json")}
+    usual = {"lzw.tiff": "lzw.tif", "misnamed.jpg": "misnamed.tif", "jpeg.jpg": "jpeg.jpg"}
+    assert found == {usual.get(name, name) for name in made}
 
 
 def test_a_missing_decoder_is_an_error_at_the_source_and_no_status(
