@@ -86,7 +86,8 @@ ALLOWED = {
 }
 ROOMS = (  # of the compiler, each of which sees those before it
     *("watchers", "build_result", "engine", "catalog", "facts", "plan", "copies", "run", "lock", "lint"),
-    *("listings", "pipeline", "model_stage", "report_stage", "training_run_files", "cache_stage", "diff"),
+    *("listings", "pipeline", "model_stage", "requirements", "report_stage", "training_run_files"),
+    *("cache_stage", "proposal", "diff"),
 )
 FOREIGN = {  # packages that only some may touch
     "torch": {"training"},
