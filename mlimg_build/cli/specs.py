@@ -94,7 +94,7 @@ def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     """Return the result of `check` for one spec; show its warnings and, unless `quiet`, that it has no error."""
     from mlimg_build import terminal
     from mlimg_build.compiler.facts.category_names import folder_problems
-    from mlimg_build.compiler.facts.preflight import check_ids, check_mapping, load_wordnet, missing_paths
+    from mlimg_build.compiler.facts.preflight import check_mapping, load_nouns, missing_paths
     from mlimg_build.errors import MlimgError, SpecError
 
     loaded = load(spec)
@@ -102,9 +102,8 @@ def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     errors = [problem for problem in absent if problem.severity == "error"] + folder_problems(loaded)
     warnings = [*loaded.warnings, *(problem for problem in absent if problem.severity == "warning")]
     try:
-        graph = load_wordnet(loaded)
-        check_ids(loaded, graph)
-        unsigned = [*check_mapping(loaded, graph)]
+        graph = load_nouns(loaded)
+        unsigned = [] if graph is None else [*check_mapping(loaded, graph)]
         errors += [problem for problem in unsigned if problem.severity == "error"]
         warnings += [problem for problem in unsigned if problem.severity == "warning"]
     except MlimgError as error:
@@ -139,6 +138,7 @@ def plan(
     """Show what a build would do, and why."""
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
+    from mlimg_build.compiler.plan.lost_images import refuse_lost
     from mlimg_build.compiler.plan.plan_summary import plan_summary
     from mlimg_build.compiler.plan.understood import understood
 
@@ -153,6 +153,7 @@ def plan(
     else:
         terminal.show_plan(summary)
         terminal.show_understood(found)
+    refuse_lost(made)
 
 
 def lock(

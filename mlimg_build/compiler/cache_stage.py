@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from mlimg_build.compiler.engine.build_usage import digests_of, last_build, read_variants
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.store_usage import LEFTOVER, Cost, Entry, cost_of, entries_of, last_used
-from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
+from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.pipeline import interruptible
 from mlimg_build.compiler.plan.plan import make_plan
 from mlimg_build.compiler.run.store_retention import needed
@@ -174,9 +174,7 @@ def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str],
         if loaded.spec.name == store.root.name:
             planned = Store(store.root)
             with planned.exclusive_lock(), interruptible():
-                graph = load_wordnet(loaded)
-                check_ids(loaded, graph)
-                made = make_plan(loaded, graph, planned, progress=progress)
+                made = make_plan(loaded, load_nouns(loaded), planned, progress=progress)
             for stage, digests in needed(made.inputs.catalogs, made.work, planned).items():
                 found.setdefault(stage, set()).update(digests)
     return found if specs else None

@@ -20,13 +20,15 @@ from mlimg_build.compiler.copies.duplicates import (
 )
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.facts import decide_facts
-from mlimg_build.compiler.facts.preflight import check_ids, load_wordnet
+from mlimg_build.compiler.facts.own_categories import flat_nouns
+from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
 from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes
 from mlimg_build.compiler.lock.lock_reader import Locked, parse_lock, read_lock
 from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
 from mlimg_build.compiler.plan.inputs import read_inputs
+from mlimg_build.compiler.plan.lost_images import refuse_lost
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.compiler.plan.shard_layout import layout_of
@@ -93,9 +95,9 @@ def understand(
     """Return what is understood of a spec's sources; no image is read, and no row is ordered."""
     store = _store(loaded, out)
     with store.exclusive_lock():
-        graph = load_wordnet(loaded)
-        check_ids(loaded, graph)
+        nouns = load_nouns(loaded)
         inputs = read_inputs(loaded, store, progress)
+        graph = flat_nouns(loaded, inputs.catalogs) if nouns is None else nouns
         facts = decide_facts(loaded, inputs.catalogs, graph, store, progress)
         found = understood(loaded.spec, inputs.catalogs, facts, graph)
         return Understanding(
@@ -110,7 +112,7 @@ def lock(
     store = _store(loaded, out, backend)
     ensure_replaceable(folder)
     with store.exclusive_lock(), interruptible():
-        made = _labelled(loaded, store, backend, watcher or Silent())
+        made = _labelled(loaded, store, backend, watcher or Silent(), refuse=True)
         write_lock(made, store, folder, _digest_at(dataset_path(loaded, out, 1.0), made))
     return made
 
@@ -154,9 +156,17 @@ def labelled(
         return use(_labelled(loaded, store, backend, watcher or Silent()), store)
 
 
-def _labelled(loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher) -> Plan:
-    """Return the plan of the whole after computing the labels of all shards into the store."""
-    made = _undamaged(_plan(loaded, store, 1.0, watcher.step), store, watcher)
+def _labelled(
+    loaded: LoadedSpec, store: Store, backend: Backend, watcher: Watcher, *, refuse: bool = False
+) -> Plan:
+    """Return the plan of the whole after computing the labels of all shards into the store.
+
+    With `refuse`, a plan that loses more images than the spec allows is an error.
+    """
+    planned = _plan(loaded, store, 1.0, watcher.step)
+    if refuse:
+        refuse_lost(planned)
+    made = _undamaged(planned, store, watcher)
     tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, images=False)
     if tasks:
         watcher.step("working out labels")
@@ -195,6 +205,7 @@ def build(
         if repair:
             forget_lists(store)
         whole = _plan(loaded, store, 1.0 if expected else fraction, watcher.step)
+        refuse_lost(whole)
         if not repair:
             whole = _undamaged(whole, store, watcher)
         if expected and locked:
@@ -328,9 +339,7 @@ def _store(loaded: LoadedSpec, out: Path, backend: Backend | None = None) -> Sto
 
 
 def _plan(loaded: LoadedSpec, store: Store, fraction: float, progress: Callable[[str], None]) -> Plan:
-    graph = load_wordnet(loaded)
-    check_ids(loaded, graph)
-    return make_plan(loaded, graph, store, fraction, progress)
+    return make_plan(loaded, load_nouns(loaded), store, fraction, progress)
 
 
 def _digest_at(path: Path, made: Plan) -> str | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mlimg_build.atomic import explaining_full_disk, process_umask, sync_file
 from mlimg_build.compiler.pipeline import interruptible
@@ -52,7 +53,7 @@ BANDS = 8  # frequency bands in the chart
 QUARRELS = 8  # contradictions shown in full
 WIDE, NARROW = 1080, 380  # widths of the flow charts, in their own units
 BUILT = (
-    "name", "version", "fraction", "spec", "spec_file", "spec_digest", "wordnet", "sources", "mlimg_version", "counts",
+    "name", "version", "fraction", "spec", "spec_file", "spec_digest", "sources", "mlimg_version", "counts",
 )  # fmt: skip
 STANDS = {1: "the presence", -1: "the absence", 0: "neither"}
 
@@ -74,7 +75,7 @@ def write_report(dataset: Path, to: Path, model: Path | None = None) -> Path:
         raise BuildError(Problem("model-missing", f"there is no folder {model}", hint=hint))
     beside = dataset.with_name(f"{dataset.name.removesuffix('.zarr')}.model")
     with interruptible(), open_dataset(dataset) as opened:
-        opened.attributes_of_build(*BUILT)
+        opened.attributes_of_build(*BUILT, "own" if "own" in opened.attributes else "wordnet")
         text = render(_page(opened, model or (beside if beside.is_dir() else None)))
     _write(to, text)
     return to
@@ -133,12 +134,21 @@ def _head(dataset: Dataset) -> Head:
         file=given["spec_file"],
         spec=given["spec"],
         spec_digest=given["spec_digest"],
-        wordnet=given["wordnet"]["release"],
-        wordnet_digest=given["wordnet"]["digest"],
+        nouns=_nouns(given),
         mlimg_version=given["mlimg_version"],
         format=given["format"],
         sources=tuple((name, source["type"], source["digest"]) for name, source in given["sources"].items()),
     )
+
+
+def _nouns(given: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """Return what the vocabulary is made of: its name, digest, and kind."""
+    found = []
+    if wordnet := given.get("wordnet"):
+        found.append((f"WordNet {wordnet['release']}", wordnet["digest"], "nouns"))
+    if own := given.get("own"):
+        found.append(("own categories", own["digest"], f"{own['categories']:,} of the spec's vocabulary"))
+    return tuple(found)
 
 
 def _description(text: str, file: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlimg_build.category_ids import is_own
 from mlimg_build.dataset import Dataset
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 
@@ -37,7 +38,7 @@ def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str,
             "name": row.name,
             "text": statement_text(dataset, row),
             "narrower": row.narrower,
-            "place": places.of_method(row.method),
+            "place": places.of_method(row.method, row.synset or ""),
         }
         for row in dataset.mappings[:]
         if row.category == number
@@ -52,6 +53,7 @@ def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str,
         "children": [_named(dataset, i) for i in children],
         "origins": origins,
         "declared": None if origins else places.of("vocabulary"),
+        "own": places.of_own(categories.wnid[number]) if is_own(categories.wnid[number]) else None,
         "labels": _labels(dataset, places, number),
         "pairs": [
             {

@@ -182,7 +182,7 @@ class _Explained:
             {
                 "step": "mapping",
                 "text": statement_text(self.dataset, row),
-                "place": self.places.of_method(row.method),
+                "place": self.places.of_method(row.method, row.synset or ""),
             },
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlimg_build.category_ids import OWN, folded_id, is_own
 from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.read.records import Mapped
 from mlimg_build.errors import DatasetError, Problem
@@ -18,6 +19,8 @@ METHOD_TEXT = {
     "synonym": "by its name, that of a category which is here by its id",
     "lemma": "by its name",
     "head": "by the head word of its name",
+    "own": "by its name, that of an own category",
+    "flat": "by its name, as the source has it",
 }
 METHOD_PLACE: dict[str, tuple[str | int, ...]] = {
     "same_id": ("vocabulary", "merge"),
@@ -51,9 +54,23 @@ class SpecLocations:
             else f"{place.file}, {'.'.join(map(str, path))} by default"
         )
 
-    def of_method(self, method: str) -> str:
-        """Return the line of the spec for a method of mapping."""
+    def of_method(self, method: str, wnid: str = "") -> str:
+        """Return the line of the spec for a method of mapping, by which something became `wnid`."""
+        if method == "own":
+            return self.of_own(wnid)
         return self.of(*METHOD_PLACE.get(method, ("vocabulary", "mapping")))
+
+    def of_own(self, wnid: str) -> str:
+        """Return the line that declares an own category: its key, that of the CSV, or of a flat vocabulary."""
+        vocabulary = self.document.data.get("vocabulary")
+        part = vocabulary if isinstance(vocabulary, dict) else {}
+        if part.get("kind") == "flat":
+            return self.of("vocabulary", "kind")
+        own = part.get("own")
+        for key in own if isinstance(own, dict) else ():
+            if folded_id(f"{OWN}{key[len(OWN) :] if is_own(key) else key}") == wnid:
+                return self.of("vocabulary", "own", key)
+        return self.of("vocabulary", "own")
 
     def of_rule(self, rule: str, state: int, source: str) -> str:
         """Return the line of the rule that adds labels; for a statement, that of its source."""
@@ -63,8 +80,8 @@ class SpecLocations:
 def categories_named(dataset: Dataset, text: str) -> list[int]:
     """Return the categories of an id or a name, which several may share. Raises `DatasetError` if there is none."""
     categories = dataset.categories
-    if text in categories.wnid:
-        return [categories.index(text)]
+    if (wnid := folded_id(text)) in categories.wnid:
+        return [categories.index(wnid)]
     wanted = text.casefold().replace("_", " ")
     found = [i for i, name in enumerate(categories.names) if name.casefold() == wanted]
     if not found:
@@ -81,7 +98,9 @@ def statement_text(dataset: Dataset, row: Mapped) -> str:
     wnid = categories.wnid[row.category]
     category = f"{categories.names[row.category]} {wnid}"
     evidence = f"; {row.evidence}" if row.evidence else ""
-    certain = "" if row.method in ("same_id", "file") else f" ({row.score:.2f})"
+    certain = "" if row.method in ("same_id", "file", "own") else f" ({row.score:.2f})"
+    flat = row.method == "own" and "wordnet" not in dataset.attributes
+    how = METHOD_TEXT["flat" if flat else row.method]
     moved = row.synset != row.joined or row.joined != wnid
     verb = "goes into" if moved else "is a kind of" if row.narrower else "is"
-    return f"{row.id}{name} {verb} {category}: {METHOD_TEXT[row.method]}{certain}{evidence}"
+    return f"{row.id}{name} {verb} {category}: {how}{certain}{evidence}"

@@ -314,7 +314,14 @@ def _require_known(wnids: Sequence[str], graph: NounGraph) -> None:
         raise WordNetError(
             Problem(
                 "unknown-synset",
-                f"WordNet {graph.release} has no noun {', '.join(unknown)}, named by the spec's vocabulary",
-                hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
+                _unknown(unknown, graph),
+                hint="correct the id, or set `wordnet: {path: …}` to the release that it is of"
+                if graph.wordnet
+                else graph.near(unknown[0]),
             )
         )
+
+
+def _unknown(wnids: Sequence[str], graph: NounGraph) -> str:
+    what = f"WordNet {graph.release} has no noun" if graph.wordnet else "no source has the category"
+    return f"{what} {', '.join(wnids)}, named by the spec's vocabulary"

@@ -14,7 +14,7 @@ __all__ = ["Decided", "Decisions", "Merge", "decisions"]
 MERGES, PLAIN = 60, 4  # merges that are shown: surprising ones, and those by equal ids alone
 WRITTEN = 150  # rows written out in the HTML, for browsers without scripts
 SEARCHED = 40_000  # rows that the page carries for its search
-ORDER = ("file", "head", "lemma", "synonym", "unresolved", "same_id")  # methods, by need of review
+ORDER = ("file", "head", "lemma", "synonym", "unresolved", "own", "same_id")  # methods, by need of review
 
 
 @dataclass(frozen=True, slots=True)

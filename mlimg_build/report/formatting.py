@@ -11,6 +11,7 @@ METHOD_NAMES = {
     "lemma": "likeliest sense",
     "head": "kind of its head word",
     "unresolved": "nothing fits",
+    "own": "own category",
 }
 
 

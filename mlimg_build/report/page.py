@@ -47,8 +47,7 @@ class Head:
     file: str
     spec: str
     spec_digest: str
-    wordnet: str
-    wordnet_digest: str
+    nouns: tuple[tuple[str, str, str], ...]  # what the vocabulary is made of: name, digest, kind
     mlimg_version: str
     format: str
     sources: tuple[tuple[str, str, str], ...]  # name, type, digest

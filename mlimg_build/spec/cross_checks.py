@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mlimg_build.category_ids import folded_id
 from mlimg_build.spec.models.networks import RESNET_STAGES, RESNETS
 from mlimg_build.spec.models.requirements import OF_MODEL, OF_TRANSFER
 from mlimg_build.spec.models.sources import TYPES
@@ -13,6 +14,16 @@ from mlimg_build.spec.validation_messages import Finding
 from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = ["check_spec"]
+
+NEEDS_NOUNS = {
+    "own": "every name is a category of its own here; remove `kind: flat` to add categories to WordNet's nouns",
+    "merge": "categories of equal names are one here; `join` makes others one",
+    "mapping": "names are taken as they are; `join` makes several one, `exclude` of a source leaves one out",
+    "collapse": "a flat vocabulary has nothing below a category; `join` makes several one",
+    "ancestors": "a flat vocabulary has no ancestors",
+    "exclude_below": "a flat vocabulary has nothing below a category; write `exclude`",
+}
+"""The keys of a vocabulary that need WordNet, each with what a flat one has in their place."""
 
 
 def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
@@ -27,6 +38,8 @@ def check_spec(data: dict[str, Any]) -> Iterator[Finding]:
         yield from _joins(vocabulary)
         yield from _collapsed(vocabulary)
         yield from _included(vocabulary)
+        if vocabulary.get("kind") == "flat":
+            yield from _flat(data, vocabulary)
 
 
 def _transfer(data: dict[str, Any]) -> Iterator[Finding]:
@@ -104,16 +117,39 @@ def _grouped(data: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("wrong-value", message, ("split", "by", "column"), hint)
 
 
+def _flat(data: dict[str, Any], vocabulary: dict[str, Any]) -> Iterator[Finding]:
+    """Check that a flat vocabulary has no key that needs WordNet or an order of categories."""
+    for key, hint in NEEDS_NOUNS.items():
+        if key in vocabulary:
+            message = f"{key} needs WordNet, and the vocabulary is flat"
+            yield Finding("flat-vocabulary", message, ("vocabulary", key), hint, True)
+    for key, hint in (
+        ("hierarchy", "remove it, or remove `kind: flat`"),
+        ("wordnet", "remove it, or remove `kind: flat`"),
+    ):
+        if key in data:
+            message = f"{key} needs WordNet, and the vocabulary is flat"
+            yield Finding("flat-vocabulary", message, (key,), hint, True)
+
+
 def _joins(vocabulary: dict[str, Any]) -> Iterator[Finding]:
     join = vocabulary.get("join")
     if not isinstance(join, dict):
         return
+    heads = {*map(folded_id, join)}
     into: dict[str, str] = {}
-    for key, joined in join.items():
-        for i, wnid in enumerate(joined if isinstance(joined, tuple) else ()):
-            path = ("vocabulary", "join", key, i)
-            if not isinstance(wnid, str):
+    written: dict[str, str] = {}
+    for spelled, joined in join.items():
+        key = folded_id(spelled)
+        if written.setdefault(key, spelled) != spelled:
+            message = f"{shown(spelled)} is {shown(written[key])}, which stands above"
+            hint = "own categories are the same in upper and lower case; make one list of the two"
+            yield Finding("bad-join", message, ("vocabulary", "join", spelled), hint, True)
+        for i, given in enumerate(joined if isinstance(joined, tuple) else ()):
+            path = ("vocabulary", "join", spelled, i)
+            if not isinstance(given, str):
                 continue
+            wnid = folded_id(given)
             if wnid == key:
                 yield Finding(
                     "bad-join", f"{shown(wnid)} is joined into itself", path, "remove it from the list"
@@ -121,7 +157,7 @@ def _joins(vocabulary: dict[str, Any]) -> Iterator[Finding]:
             elif wnid in into:
                 message = f"{shown(wnid)} is joined twice: into {into[wnid]} and {key}"
                 yield Finding("bad-join", message, path, "keep one of the two")
-            elif wnid in join:
+            elif wnid in heads:
                 message = f"{shown(wnid)} is joined into {key}, and others are joined into it"
                 yield Finding(
                     "bad-join", message, path, f"join the others into {key} as well: joins make no chains"
@@ -133,11 +169,12 @@ def _collapsed(vocabulary: dict[str, Any]) -> Iterator[Finding]:
     join, collapse = vocabulary.get("join"), vocabulary.get("collapse")
     if not isinstance(join, dict) or not isinstance(collapse, tuple):
         return
-    into = {old: new for new, olds in join.items() if isinstance(olds, tuple) for old in olds}
+    joined = [(old, new) for new, olds in join.items() if isinstance(olds, tuple) for old in olds]
+    into = {folded_id(old): new for old, new in joined if isinstance(old, str)}
     for i, wnid in enumerate(collapse):
-        if isinstance(wnid, str) and wnid in into:
-            message = f"{shown(wnid)} is joined into {into[wnid]}, so nothing can become it"
-            hint = f"collapse {into[wnid]} instead"
+        if isinstance(wnid, str) and (new := into.get(folded_id(wnid))) is not None:
+            message = f"{shown(wnid)} is joined into {new}, so nothing can become it"
+            hint = f"collapse {new} instead"
             yield Finding("bad-join", message, ("vocabulary", "collapse", i), hint)
 
 
@@ -145,9 +182,9 @@ def _included(vocabulary: dict[str, Any]) -> Iterator[Finding]:
     include, exclude = vocabulary.get("include"), vocabulary.get("exclude")
     if not isinstance(include, tuple) or not isinstance(exclude, tuple):
         return
-    excluded = {wnid for wnid in exclude if isinstance(wnid, str)}
+    excluded = {folded_id(wnid) for wnid in exclude if isinstance(wnid, str)}
     for i, wnid in enumerate(include):
-        if isinstance(wnid, str) and wnid in excluded:
+        if isinstance(wnid, str) and folded_id(wnid) in excluded:
             path = ("vocabulary", "include", i)
             yield Finding(
                 "bad-include", f"{shown(wnid)} is both included and excluded", path, "keep one of the two"

@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mlimg_build.category_ids import OWN, SLUG_LONGEST, folded_id, is_own, is_wnid, slug_of
+from mlimg_build.category_ids import is_slug as is_own_slug
 from mlimg_build.spec.path_patterns import escaped
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.variables import Substituted
@@ -38,6 +40,7 @@ __all__ = [
     "Number",
     "OptionalFile",
     "OptionalFolder",
+    "OwnSlug",
     "Part",
     "Share",
     "Slug",
@@ -54,7 +57,8 @@ __all__ = [
 ]
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-WNID = re.compile(r"n[0-9]{8}")
+CATEGORY = rf"n[0-9]{{8}}|{OWN}\S{{1,{SLUG_LONGEST}}}"  # as a schema can say it; `is_own` says more
+SLUG_HINT = f"after {OWN} come letters, digits, _ and -, at most {SLUG_LONGEST}"
 # semver.org, "Is there a suggested regular expression"
 VERSION = re.compile(
     r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
@@ -158,13 +162,31 @@ def _version(value: Any) -> Any:
 
 
 def _wnid(value: Any) -> Any:
-    if isinstance(value, str) and WNID.fullmatch(value):
+    if isinstance(value, str) and is_wnid(value):
         return str(value)
+    if isinstance(value, str) and is_own(value):
+        return folded_id(value)
     hint = "a WordNet id is the letter n and eight digits"
+    if isinstance(value, str) and value[: len(OWN)].casefold() == OWN:
+        better = slug_of(value[len(OWN) :])
+        raise refusal(
+            "bad-wnid",
+            f"{shown(value)} is not the id of an own category",
+            f"{SLUG_HINT}{f': {OWN}{better}' if better else ''}",
+        )
     digits = str(value).lower().removeprefix("n")
     if not isinstance(value, bool | float) and digits.isascii() and digits.isdigit() and len(digits) <= 8:
         hint = f"{hint}: n{digits.zfill(8)}"
     raise refusal("bad-wnid", f"expected a WordNet id such as n02084071, found {shown(value)}", hint)
+
+
+def _own_slug(value: Any) -> Any:
+    bare = value[len(OWN) :] if isinstance(value, str) and value[: len(OWN)].casefold() == OWN else value
+    if not isinstance(bare, str) or is_own_slug(bare):
+        return value
+    better = slug_of(bare)
+    hint = f"{SLUG_HINT}: write {better}, and the text itself as `name`" if better else SLUG_HINT
+    raise refusal("wrong-value", f"{shown(value)} is not the name of an own category", hint)
 
 
 def _path(value: Any, info: ValidationInfo) -> Any:
@@ -235,7 +257,12 @@ Version = Annotated[
     str, BeforeValidator(_version), WithJsonSchema({"type": "string", "pattern": f"^{VERSION.pattern}$"})
 ]
 Wnid = Annotated[
-    str, BeforeValidator(_wnid), WithJsonSchema({"type": "string", "pattern": f"^{WNID.pattern}$"})
+    str, BeforeValidator(_wnid), WithJsonSchema({"type": "string", "pattern": f"^({CATEGORY})$"})
+]
+OwnSlug = Annotated[
+    str,
+    BeforeValidator(_own_slug),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": len(OWN) + SLUG_LONGEST}),
 ]
 Whole = Annotated[int, BeforeValidator(_scalar)]
 Number = Annotated[float, BeforeValidator(_scalar)]

@@ -234,6 +234,8 @@ def show_portrait(told: dict[str, Any]) -> None:
                     "declared", "no source category goes into it; the vocabulary asks for it", one["declared"]
                 )
             )
+        if one["own"]:
+            tree.add(_line("own", "no noun of WordNet: the spec adds it", one["own"]))
         for what in ("above", "children"):
             if one[what]:
                 listed = ", ".join(one[what][:MOST]) + _more(len(one[what]) - MOST)
@@ -348,6 +350,8 @@ def show_info(told: dict[str, Any]) -> None:
     }
     if wordnet := attributes.get("wordnet"):
         rows["WordNet"] = f"{wordnet['release']}, {wordnet['digest']}"
+    if own := attributes.get("own"):
+        rows["own"] = f"{own['categories']:,} categories of the spec's vocabulary, {own['digest']}"
     if {"spec_file", "spec_digest"} <= attributes.keys():
         rows["spec"] = f"{attributes['spec_file']}, {attributes['spec_digest']}"
     if groups := attributes.get("groups"):

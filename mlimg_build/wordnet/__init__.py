@@ -3,15 +3,19 @@
 from mlimg_build.wordnet.closure import find_cycle, transitive_closure
 from mlimg_build.wordnet.compilation import compile_corpus
 from mlimg_build.wordnet.content import RELATIONS
-from mlimg_build.wordnet.graph import NounGraph
+from mlimg_build.wordnet.graph import NounGraph, OwnNoun
+from mlimg_build.wordnet.own_nouns import own_cycle, with_own
 from mlimg_build.wordnet.storage import load, save
 
 __all__ = [
     "RELATIONS",
     "NounGraph",
+    "OwnNoun",
     "compile_corpus",
     "find_cycle",
     "load",
+    "own_cycle",
     "save",
     "transitive_closure",
+    "with_own",
 ]

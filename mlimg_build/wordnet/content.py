@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mlimg_build.wordnet.wnids import FIRST_OWN
+
 FORMAT = 1
 
 Number = TypeVar("Number", bound=np.generic)
@@ -75,12 +77,18 @@ class Content:
             total.update(little.data)
         return total.hexdigest()
 
-    def flaw(self) -> str | None:
-        """Return in words the first invariant of a noun graph that these columns violate; None if there is none."""
+    def flaw(self, own: int = 0) -> str | None:
+        """Return in words the first invariant of a noun graph that these columns violate; None if there is none.
+
+        The last `own` nodes are no synsets, and have offsets from `FIRST_OWN` on.
+        """
         n, words = len(self.offsets), len(self.words)
         if n == 0:
             return "it holds no synset"
-        if self.offsets[0] < 0 or self.offsets[-1] > 99_999_999 or (np.diff(self.offsets) <= 0).any():
+        synsets, added = self.offsets[: n - own], self.offsets[n - own :]
+        if not np.array_equal(added, FIRST_OWN + np.arange(own)) or (synsets >= FIRST_OWN).any():
+            return "its ids do not rise"
+        if self.offsets[0] < 0 or (np.diff(self.offsets) <= 0).any():
             return "its ids do not rise"
         if len(self.lexfiles) != n or int(self.lexfiles.max()) >= len(self.lexnames):
             return "a synset has no lexicographer file"

@@ -1,46 +1,89 @@
-"""The noun graph: lookups of synsets, lemmas and relations in one WordNet release."""
+"""The noun graph: lookups of synsets, lemmas and relations in one WordNet release, and in what a spec adds to it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlimg_build.category_ids import OWN
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.wordnet.closure import Edges, find_cycle, from_pairs, reach, transitive_closure
 from mlimg_build.wordnet.content import RELATIONS, Content
 from mlimg_build.wordnet.morphology import base_forms, fold
+from mlimg_build.wordnet.near_ids import near_offsets
 from mlimg_build.wordnet.wnids import format_wnid, parse_wnid, parse_wnids
 
 HYPERNYMS = ("hypernym", "instance_hypernym")
+NEAR = 3  # ids that a hint names
+COMPARED = 2000  # own ids that one is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNoun:
+    """A category that a spec adds: its id `own:SLUG` (folded), its name, and the ids that it lies below."""
+
+    id: str
+    name: str
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NounGraph:
     """The noun synsets of a WordNet release, numbered 0 … n - 1 by ascending id; equal if the digests are.
 
+    `own` are nodes that are no synsets: the last ones, by ascending id (`own_nouns.with_own` adds them); `wordnet` is
+    the graph without them, None if there are no others.
+
     Raises:
         WordNetError: "wordnet-damaged" if the content violates an invariant of noun graphs.
     """
 
     content: Content
+    own: tuple[OwnNoun, ...] = ()
+    wordnet: NounGraph | None = None
     digest: str = field(init=False)
+    _own: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        flaw = self.content.flaw()
+        flaw = self.content.flaw(len(self.own))
         if flaw:
             raise _error("wordnet-damaged", f"The noun graph is damaged: {flaw}", "compile it again")
-        object.__setattr__(self, "digest", self.content.digest())
+        if not self.own:
+            object.__setattr__(self, "wordnet", self)
+        first = len(self) - len(self.own)
+        object.__setattr__(self, "_own", {one.id: first + i for i, one in enumerate(self.own)})
+        content = self.content.digest()
+        digest = hashlib.sha256(f"{content}{self.own_digest}".encode()).hexdigest() if self.own else content
+        object.__setattr__(self, "digest", digest)
 
     @property
     def release(self) -> str:
-        """The WordNet release, such as "3.0"."""
+        """The WordNet release, such as "3.0"; "" for a graph of own nodes alone."""
         return self.content.release
+
+    @property
+    def own_digest(self) -> str:
+        """The sha256, in hex, of the own nodes: their ids, names and parents."""
+        text = json.dumps([[one.id, one.name, sorted({*one.below})] for one in self.own])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def record(self) -> dict[str, dict[str, str | int]]:
+        """Return what locks and datasets keep: `wordnet`, if there is one, and `own`, if a category is own."""
+        known, found = self.wordnet, dict[str, dict[str, str | int]]()
+        if known is not None:
+            found["wordnet"] = {"release": known.release, "digest": known.digest}
+        if self.own:
+            found["own"] = {"categories": len(self.own), "digest": self.own_digest}
+        return found
 
     def __len__(self) -> int:
         return len(self.content.offsets)
@@ -55,16 +98,22 @@ class NounGraph:
         return f"NounGraph(WordNet {self.release}, {len(self)} synsets, digest {self.digest[:12]}…)"
 
     def __contains__(self, wnid: object) -> bool:
-        return isinstance(wnid, str) and self._find(parse_wnid(wnid)) is not None
+        if not isinstance(wnid, str):
+            return False
+        return wnid in self._own or self._find(parse_wnid(wnid)) is not None
 
     def index(self, wnid: str) -> int:
         """Return the position of a synset in id order.
 
         Raises:
             WordNetError: "bad-wnid" if `wnid` is not `n` and eight digits, "unknown-synset" if the release has
-                no such synset.
+                no such synset, or if there is no such own node.
         """
+        if wnid in self._own:
+            return self._own[wnid]
         offset = parse_wnid(wnid)
+        if wnid.startswith(OWN):
+            raise _error("unknown-synset", self.lacks(wnid), self.near(wnid))
         if offset is None:
             hint = 'write "n" and the eight digits of the synset\'s offset, such as n02084071'
             raise _error("bad-wnid", f"{wnid!r} is not the id of a WordNet noun", hint)
@@ -76,22 +125,50 @@ class NounGraph:
             raise _error("unknown-synset", message, hint)
         return index
 
+    def lacks(self, wnid: str) -> str:
+        """Return the sentence that there is no such category."""
+        if self.wordnet is None or wnid.startswith(OWN):
+            return f"there is no own category {wnid}"
+        return f"WordNet {self.release} has no noun {wnid}"
+
+    def near(self, wnid: str) -> str:
+        """Return a hint that names ids like one that does not exist."""
+        if wnid.startswith(OWN):
+            found = [one.id for one in self.own]
+            close = get_close_matches(wnid, found[:COMPARED], NEAR) or found[:NEAR]
+            if not close:
+                return "declare it in `vocabulary.own`"
+            return f"there is {', '.join(close)}; or declare it in `vocabulary.own`"
+        offset = parse_wnid(wnid)
+        if offset is None or self.wordnet is None:
+            return "an id is n and eight digits, or own: and the name of an own category"
+        known = self.wordnet.content.offsets
+        close = [format_wnid(one) for one in near_offsets(offset, known, NEAR)]
+        return f"near it are {', '.join(f'{one} ({self.name(one)})' for one in close)}"
+
     def indices(self, wnids: Sequence[str]) -> NDArray[np.int32]:
         """Return the position of each synset, int32[len(wnids)]; -1 for an id that does not exist."""
         wanted = parse_wnids(wnids)
         place = np.searchsorted(self.content.offsets, wanted).clip(max=len(self) - 1)
-        return np.where(self.content.offsets[place] == wanted, place, -1).astype(np.int32)
+        found = np.where(self.content.offsets[place] == wanted, place, -1).astype(np.int32)
+        if self.own:
+            for i in np.flatnonzero(wanted < 0).tolist():
+                found[i] = self._own.get(wnids[i], -1)
+        return found
 
     def wnid(self, index: int) -> str:
         """Return the id of the synset at `index`. Raises `IndexError` if there is none."""
         if not 0 <= index < len(self):
             raise IndexError(f"synset {index} of {len(self)}")
+        if index >= len(self) - len(self.own):
+            return self.own[index - len(self)].id
         return format_wnid(int(self.content.offsets[index]))
 
     @property
     def wnids(self) -> list[str]:
         """Every id, sorted: `wnids[i]` is the synset at index i."""
-        return [format_wnid(offset) for offset in self.content.offsets.tolist()]
+        synsets = self.content.offsets[: len(self) - len(self.own)]
+        return [*map(format_wnid, synsets.tolist()), *(one.id for one in self.own)]
 
     def lemmas(self, wnid: str) -> tuple[str, ...]:
         """Return the lemmas of a synset in WordNet's order and spelling (underscores). Raises the errors of `index`."""
@@ -99,7 +176,9 @@ class NounGraph:
         return self.content.words[self.content.word_start[index] : self.content.word_start[index + 1]]
 
     def name(self, wnid: str) -> str:
-        """Return the first lemma of a synset, with spaces. Raises the errors of `index`."""
+        """Return the first lemma of a synset, with spaces, or an own node's name. Raises the errors of `index`."""
+        if wnid in self._own:
+            return self.own[self._own[wnid] - len(self)].name
         return self.lemmas(wnid)[0].replace("_", " ")
 
     def lexname(self, wnid: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+FIRST_OWN = 100_000_000  # the offset, as no synset has it, of the first node that a spec adds
+
 _WNID = re.compile(r"n([0-9]{8})")
 _POWERS = 10 ** np.arange(7, -1, -1, dtype=np.int64)
 

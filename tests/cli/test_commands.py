@@ -129,6 +129,7 @@ def test_why_says_that_an_image_was_left_out_and_why(tmp_path: Path) -> None:
             (tmp_path / "images" / folder / f"{i}.jpg").write_bytes(data)
     (tmp_path / "x.yaml").write_text(
         "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
+        "vocabulary: {allow_lost: 0.5}  # half of the images is what the test is about\n"
     )
     done = mlimg("build", "x.yaml", "--until", "dataset", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -352,6 +353,7 @@ def test_why_of_a_source_category_that_is_not_used_says_why(tmp_path: Path) -> N
         (tmp_path / "images" / folder / "1.jpg").write_bytes(crops("coffee", 1)[0])
     (tmp_path / "x.yaml").write_text(
         "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
+        "vocabulary: {allow_lost: 0.5}  # stop_sign is left out, which is what the test is about\n"
     )
     assert mlimg("build", "x.yaml", "--until", "dataset", cwd=tmp_path).returncode == 0
     for name in ("stop_sign", "stop sign"):

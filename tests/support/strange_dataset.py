@@ -211,6 +211,7 @@ ROOT_EDITS = [
     *(attribute("spec", to) for to in (5, "\x1b[31m: [", "a: " * 1000, None)),
     *(attribute("spec_file", to) for to in (5, None)),
     *(attribute("wordnet", to) for to in (5, {}, {"release": 1, "digest": []})),
+    *(attribute("own", to) for to in (5, {}, {"categories": -1, "digest": []})),
     *(attribute("copies", to) for to in (5, {}, {"exact": [], "basis": 1})),
     *(attribute("left_out", to) for to in ([], {"a": "b"}, {"a": -1})),
     *(attribute("pairs_left_out", to) for to in ([], {"a": "b"})),

@@ -143,12 +143,13 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
 
 def _head(told: dict[str, Any]) -> dict[str, str]:
     """Return the head facts that a side has; digests in full."""
-    wordnet = told["wordnet"]
+    wordnet, own = told.get("wordnet"), told.get("own")
     facts = {
         "name": told["name"],
         "version": told["version"],
         "spec": told["spec"],
-        "WordNet": f"{wordnet['release']} {wordnet['digest']}",
+        "WordNet": f"{wordnet['release']} {wordnet['digest']}" if wordnet else None,
+        "own categories": f"{own['categories']:,} {own['digest']}" if own else None,
         "plan": told.get("plan"),
         "dataset": told["digest"],
         "duplicates": told.get("duplicates") or (told.get("copies") or {}).get("exact"),
@@ -164,7 +165,8 @@ def _copies(told: dict[str, Any] | None) -> str | None:
 
 def side_of_dataset(dataset: Dataset, title: str) -> Side:
     """Return a dataset as a side; its label columns are counted one shard at a time, and no image is read."""
-    dataset.attributes_of_build("name", "version", "fraction", "spec_digest", "wordnet", "sources")
+    nouns = "own" if "own" in dataset.attributes else "wordnet"  # a flat vocabulary has no noun of WordNet
+    dataset.attributes_of_build("name", "version", "fraction", "spec_digest", nouns, "sources")
     told, categories = dataset.attributes, dataset.categories
     counted = _counted(dataset)
     names = _told_apart(categories.names, categories.wnid)

@@ -69,6 +69,8 @@ def _problems(loaded: LoadedSpec, source: str, given: dict[str, str]) -> Iterato
             _split_hint(source, _as_written(part.images, Path(loaded.path)), [*given]),
         )
         return
+    if loaded.spec.vocabulary.kind == "flat":  # a number is a name there
+        return
     kinds = [name_kind(name) for name in names]
     numbers = [key for key, kind in zip(given, kinds, strict=True) if kind == "number"]
     if numbers and len(numbers) >= MOST * sum(kind != "no_value" for kind in kinds):

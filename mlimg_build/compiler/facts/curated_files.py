@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlimg_build.category_ids import folded_id, is_own, is_wnid
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import Place, Problem, SpecError
@@ -20,12 +21,14 @@ __all__ = [
     "UNSIGNED",
     "Review",
     "mapping_rows",
+    "meant",
     "part_lines",
     "read_accepted",
     "read_parts",
     "read_reviewed",
     "read_vetoes",
     "review_lines",
+    "table_rows",
     "veto_lines",
 ]
 
@@ -58,10 +61,10 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
     """
     found: dict[tuple[str, str], Review] = {}
     problems = []
-    for line, row in _table(
+    for line, row in table_rows(
         path, "the mapping file", ("source", "category", "wnid"), ("relation", "reviewer")
     ):
-        place, key, wnid = Place(str(path), line, 1), (row["source"], row["category"]), row["wnid"]
+        place, key, wnid = Place(str(path), line, 1), (row["source"], row["category"]), folded_id(row["wnid"])
         relation = row.get("relation") or "same_as"
         if "reviewer" in row and not row["reviewer"]:
             continue
@@ -71,9 +74,9 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
             problems.append(
                 Problem(
                     "unknown-synset",
-                    f"WordNet {graph.release} has no noun {wnid}",
+                    graph.lacks(wnid),
                     place,
-                    _meant(wnid, graph),
+                    meant(wnid, graph),
                 )
             )
         elif relation not in RELATIONS:
@@ -102,9 +105,7 @@ def read_parts(path: Path, graph: NounGraph) -> list[tuple[str, str]]:
     for place, pair in part_lines(path):
         unknown = [wnid for wnid in pair if wnid not in graph]
         if unknown:
-            problems.append(
-                Problem("unknown-synset", f"WordNet {graph.release} has no noun {unknown[0]}", place)
-            )
+            problems.append(Problem("unknown-synset", graph.lacks(unknown[0]), place))
         elif not known[graph.index(pair[0]), graph.index(pair[1])]:
             message = f"in WordNet {graph.name(pair[0])} is no part of {graph.name(pair[1])}"
             problems.append(Problem("not-a-part", message, place, "a row is part,whole"))
@@ -125,37 +126,41 @@ def read_vetoes(path: Path) -> set[tuple[str, str]]:
 def read_accepted(path: Path) -> set[tuple[str, str]]:
     """Return the (antecedent, consequent) ids of the rows of the list of vetoes whose column `accept` is not empty."""
     wanted = ("antecedent", "consequent", "veto")
-    rows = _table(path, "the list of vetoes", wanted, ("accept",))
-    return {(row["antecedent"], row["consequent"]) for _, row in rows if row.get("accept")}
+    rows = table_rows(path, "the list of vetoes", wanted, ("accept",))
+    return {
+        (folded_id(row["antecedent"]), folded_id(row["consequent"])) for _, row in rows if row.get("accept")
+    }
 
 
 def veto_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
     """Yield the (antecedent, consequent) ids of the rows whose column `veto` is not empty, each with its place."""
-    for line, row in _table(path, "the list of vetoes", ("antecedent", "consequent", "veto")):
+    for line, row in table_rows(path, "the list of vetoes", ("antecedent", "consequent", "veto")):
         if row["veto"]:
-            yield Place(str(path), line, 1), (row["antecedent"], row["consequent"])
+            yield Place(str(path), line, 1), (folded_id(row["antecedent"]), folded_id(row["consequent"]))
 
 
 def review_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
     """Yield the (source, category id) of each row of a mapping file that is a decision, with its place."""
-    for line, row in _table(path, "the mapping file", ("source", "category"), ("reviewer",)):
+    for line, row in table_rows(path, "the mapping file", ("source", "category"), ("reviewer",)):
         if row.get("reviewer", UNSIGNED):
             yield Place(str(path), line, 1), (row["source"], row["category"])
 
 
 def mapping_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a mapping file, signed or not, each with its line number and the known columns it has."""
-    yield from _table(path, "the mapping file", ("source", "category", "wnid"), WRITTEN)
+    yield from table_rows(path, "the mapping file", ("source", "category", "wnid"), WRITTEN)
 
 
 def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
     """Yield the (part, whole) ids of each row of an allow-list, with its place."""
-    for line, row in _table(path, "the list of parts", ("part", "whole")):
+    for line, row in table_rows(path, "the list of parts", ("part", "whole")):
         yield Place(str(path), line, 1), (row["part"], row["whole"])
 
 
-def _meant(text: str, graph: NounGraph) -> str:
-    """Return the hint for a text that is not an id: the ids of the nouns with this name."""
+def meant(text: str, graph: NounGraph) -> str:
+    """Return the hint for a text that is no id of the graph: the ids of the nouns with this name, or near ids."""
+    if is_own(text) or is_wnid(text):
+        return graph.near(text)
     senses = graph.senses(text.replace(" ", "_"))[:MEANT]
     if not senses:
         return "`mlimg wordnet find NAME` shows the ids of a name"
@@ -168,9 +173,14 @@ def _kind(graph: NounGraph, wnid: str) -> str:
     return f"a kind of {graph.name(above[0])}" if above else graph.name(wnid)
 
 
-def _table(
+def table_rows(
     path: Path, what: str, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row of a small CSV (called `what`) with its line: the wanted columns, and the optional ones it has.
+
+    Raises:
+        SpecError: `column-missing`, `row-width`, `list-unreadable`.
+    """
     text = text_of(path, what)
     place = Place(str(path), 1, 1)
     try:

@@ -20,11 +20,12 @@ from mlimg_build.compiler.facts.category_groups import groups_of
 from mlimg_build.compiler.facts.category_names import nameless_categories
 from mlimg_build.compiler.facts.colabels import colabels
 from mlimg_build.compiler.facts.curated_files import UNSIGNED, Review, read_parts, read_reviewed
-from mlimg_build.compiler.facts.id_lists import read_ids
+from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts
+from mlimg_build.compiler.facts.own_categories import same_slugs
 from mlimg_build.compiler.facts.pair_counts import FoundPairs, find_pairs, pairs_digest
 from mlimg_build.compiler.facts.unsigned_rows import unsigned_in
-from mlimg_build.compiler.facts.unused_categories import unused_categories
+from mlimg_build.compiler.facts.unused_categories import LOST, own_lines, unused_categories
 from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
 from mlimg_build.labels import (
     Decision,
@@ -107,7 +108,7 @@ def decide_facts(
         LabelError: if the vocabulary is empty.
     """
     spec = loaded.spec
-    named, rows, positions = _used(catalogs, graph)
+    named, rows, positions = _used(catalogs, graph, flat=spec.vocabulary.kind == "flat")
     wanted = spec.vocabulary.mapping
     reviewed = read_reviewed(wanted.file, spec.sources, graph) if wanted.file else {}
     excluded = {
@@ -130,25 +131,32 @@ def decide_facts(
         join=spec.vocabulary.join,
         collapse=spec.vocabulary.collapse,
         excluded=excluded,
-        exclude=read_ids(spec.vocabulary.exclude),
-        exclude_below=read_ids(spec.vocabulary.exclude_below),
+        exclude=read_categories(spec.vocabulary.exclude),
+        exclude_below=read_categories(spec.vocabulary.exclude_below),
         include=spec.vocabulary.include,
         ancestors=spec.vocabulary.ancestors,
         drop_below_score=accepted_from(wanted) if wanted.unreviewed == "drop" else 0.0,
         drop_is_a=wanted.is_a == "drop",
     )
-    warnings = [*doubts(loaded, vocabulary.placed, graph), *unsigned_in(loaded, vocabulary.placed, graph)]
+    warnings = [
+        *doubts(loaded, vocabulary.placed, graph),
+        *unsigned_in(loaded, vocabulary.placed, graph),
+        *same_slugs(loaded, graph),
+    ]
     if not len(vocabulary):
         fates = Counter(row.fate for row in vocabulary.placed)
         listed = ", ".join(f"{count} {fate}" for fate, count in fates.items())
         unused = unused_categories(spec, vocabulary.placed, graph)
         named_ones = "; ".join(f"{one.name or one.category}: {one.meaning}" for one in unused[:NAMED])
         more = f"; and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
+        hint = "decide in the file of `vocabulary.mapping.file`, or look at the thresholds and exclusions"
+        if strangers := [one for one in unused if one.reason in LOST]:
+            hint = "\n".join([f"{hint};", *own_lines(strangers)])
         nothing = Problem(
             "no-category",
             f"no category is left of {len(vocabulary.placed)}: {listed} ({named_ones}{more})",
             loaded.place("vocabulary"),
-            hint="decide in the file of `vocabulary.mapping.file`, or look at the thresholds and exclusions",
+            hint=hint,
         )
         raise LabelError([nothing, *(replace(problem, severity="error") for problem in warnings)])
     errors = [problem for problem in warnings if problem.severity == "error"]
@@ -218,11 +226,12 @@ def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> D
 
 
 def _used(
-    catalogs: Sequence[Catalog], graph: NounGraph
+    catalogs: Sequence[Catalog], graph: NounGraph, *, flat: bool = False
 ) -> tuple[list[Named], list[SourceCategory], list[npt.NDArray[np.int32]]]:
     """Return the categories that a statement names, or that a source with a complete vocabulary declares.
 
-    They come as names, as rows of the mappings, and as the positions of `Facts`.
+    They come as names, as rows of the mappings, and as the positions of `Facts`. In a flat vocabulary, an id of WordNet
+    is a name like any other.
     """
     named: list[Named] = []
     rows: list[SourceCategory] = []
@@ -234,7 +243,8 @@ def _used(
             if stated[number] or catalog.complete:
                 position[number] = len(rows)
                 rows.append(SourceCategory(source, number))
-                named.append(Named(catalog.name, category.id, category.name, _wnid(category, graph)))
+                wnid = None if flat else _wnid(category, graph)
+                named.append(Named(catalog.name, category.id, category.name, wnid))
         positions.append(position)
     return named, rows, positions
 
@@ -261,7 +271,7 @@ def _present(
 def _hierarchy(loaded: LoadedSpec, vocabulary: Vocabulary, graph: NounGraph) -> Hierarchy:
     wanted = loaded.spec.hierarchy
     if isinstance(wanted.parents, Tree):
-        return _tree(loaded, vocabulary, wanted.parents.tree)
+        return _tree(loaded, vocabulary, wanted.parents.tree, graph)
     if wanted.parents != "all":
         _refuse_parts(loaded, "a tree by rule climbs no parts")
         collapse = isinstance(wanted.parents, Nearest) and wanted.parents.collapse_only_leaf
@@ -294,7 +304,7 @@ def dag_of(loaded: LoadedSpec, wnids: Sequence[str], graph: NounGraph) -> Hierar
         ) from error
 
 
-def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:
+def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path, graph: NounGraph) -> Hierarchy:
     _refuse_parts(loaded, "a tree from a file holds every parent, so the list of parts would not be read")
     dictionary = read_dictionary(path)
     try:
@@ -304,7 +314,8 @@ def _tree(loaded: LoadedSpec, vocabulary: Vocabulary, path: Path) -> Hierarchy:
                 (child, dictionary.wnids[parent])
                 for child, parent in zip(dictionary.wnids, dictionary.parents, strict=True)
                 if parent >= 0
-            ],
+            ]
+            + [(node.id, parent) for node in graph.own for parent in node.below],
         )
     except LabelError as error:
         place = loaded.place("hierarchy", "parents", "tree")

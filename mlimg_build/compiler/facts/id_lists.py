@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlimg_build.category_ids import folded_id
 from mlimg_build.errors import Place, Problem, SpecError
 from mlimg_build.regular_files import read_regular
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.lists.file_kinds import kind_of
 from mlimg_build.text_limits import NAME, over
 
-__all__ = ["lines_of", "read_ids", "text_of"]
+__all__ = ["lines_of", "read_categories", "read_ids", "text_of"]
 
 
 def read_ids(given: Sequence[str] | Path) -> tuple[str, ...]:
     """Return the ids of a list in a spec or of a text file, in NFC like those of catalogs."""
     keys = (key for _, key in lines_of(given)) if isinstance(given, Path) else given
     return tuple(composed(key) for key in keys)
+
+
+def read_categories(given: Sequence[str] | Path) -> tuple[str, ...]:
+    """Return the ids of a list of categories of the vocabulary; those of own categories are folded."""
+    return tuple(map(folded_id, read_ids(given)))
 
 
 def lines_of(path: Path) -> Iterator[tuple[Place, str]]:

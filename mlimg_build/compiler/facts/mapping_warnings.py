@@ -17,7 +17,8 @@ SHOWN = 8  # names of one source in one problem
 FEW = 4  # names in a problem that explains each
 FIND = (
     "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg wordnet find NAME`) and who decided, "
-    "and name the file as `vocabulary: {mapping: {file: FILE}}`"
+    "and name the file as `vocabulary: {mapping: {file: FILE}}`; what is no noun is a category of its own: "
+    "`vocabulary: {own: {SLUG: {name: NAME}}}`"
 )
 REVIEW = "`mlimg map SPEC` lists them first; decide in the file of `vocabulary.mapping.file`"
 

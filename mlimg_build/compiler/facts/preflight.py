@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from mlimg_build.category_ids import folded_id, is_own
 from mlimg_build.compiler.facts.curated_files import read_reviewed
 from mlimg_build.compiler.facts.id_lists import lines_of
+from mlimg_build.compiler.facts.own_categories import with_own_categories
 from mlimg_build.compiler.facts.unsigned_rows import corrected_in
 from mlimg_build.errors import LISTED, Place, Problem, SpecError, WordNetError, first_problems, more_problems
 from mlimg_build.sources.embedded.parquet_files import is_pattern
@@ -17,10 +19,11 @@ from mlimg_build.spec.path_patterns import lacking, matches
 from mlimg_build.spec.paths import PathKind
 from mlimg_build.wordnet import NounGraph, load
 
-__all__ = ["check_ids", "check_mapping", "load_wordnet", "missing_paths"]
+__all__ = ["check_ids", "check_mapping", "load_nouns", "load_wordnet", "missing_paths"]
 
 
 PATTERN = "file, folder or pattern"
+RELEASE = "correct the id, or set `wordnet: {path: …}` to the release that it is of"
 MAPPING = ("vocabulary", "mapping", "file")
 
 
@@ -40,15 +43,27 @@ def load_wordnet(loaded: LoadedSpec) -> NounGraph:
         raise WordNetError(replace(problem, place=place) for problem in error.problems) from error
 
 
+def load_nouns(loaded: LoadedSpec) -> NounGraph | None:
+    """Return the nouns and own categories of a spec's vocabulary; None for a flat one, which its sources name.
+
+    Raises the errors of `load_wordnet`, `with_own_categories` and `check_ids`.
+    """
+    if loaded.spec.vocabulary.kind == "flat":
+        return None
+    graph = with_own_categories(loaded, load_wordnet(loaded))
+    check_ids(loaded, graph)
+    return graph
+
+
 def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
     """Raises `SpecError` with the ids of the spec and its lists that the release lacks, and unreadable lists."""
     unreadable: list[Problem] = []
     problems = first_problems(
         Problem(
             "unknown-synset",
-            f"WordNet {graph.release} has no noun {wnid}",
+            graph.lacks(wnid),
             place,
-            hint="correct the id, or set `wordnet: {path: …}` to the release that it is of",
+            hint=graph.near(wnid) if is_own(wnid) else RELEASE,
         )
         for place, wnid in _ids(loaded, unreadable)
         if wnid not in graph
@@ -149,7 +164,7 @@ def _ids(loaded: LoadedSpec, unreadable: list[Problem]) -> Iterator[tuple[Place,
             yield from ((loaded.place("vocabulary", field, i), wnid) for i, wnid in enumerate(given))
         elif _is_file(given):  # else `missing_paths` reports it
             try:
-                yield from lines_of(given)
+                yield from ((place, folded_id(wnid)) for place, wnid in lines_of(given))
             except SpecError as error:
                 place = loaded.place("vocabulary", field)
                 unreadable += [replace(problem, place=problem.place or place) for problem in error.problems]

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from mlimg_build.compiler.facts.id_lists import read_ids
+from mlimg_build.category_ids import slug_of
+from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.labels import MappedCategory
 from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.spec import Spec, TableSource
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["REASONS", "Reason", "UnusedCategory", "reason_codes", "unused_categories"]
+__all__ = [
+    "LOST",
+    "REASONS",
+    "Reason",
+    "UnusedCategory",
+    "in_yaml",
+    "own_lines",
+    "reason_codes",
+    "unused_categories",
+]
+
+LONGEST = 200  # characters of a name in a hint
+PLAIN = re.compile(r"[^\W\d_][\w ]*[^\W_]", re.ASCII)  # no more than what surely needs no quotes
+WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "null"))
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why a source category is not used: `meaning` follows its name, `remedy` is a change that would use it.
 
-    Both may hold {source}, {category}, {synset}, {wnid} and {score}.
+    Both may hold {source}, {category}, {synset}, {wnid}, {score}, {slug} and {quoted}, the name in YAML.
     """
 
     meaning: str
@@ -28,7 +44,10 @@ class Reason:
 SEPARATORS = (";", "|", ",", "/")
 ROW = "a row `{source},{category},WNID` in the file of `vocabulary.mapping.file`"
 REASONS: dict[str, Reason] = {
-    "unresolved": Reason("no noun of WordNet has this name", ROW),
+    "unresolved": Reason(
+        "no noun of WordNet has this name",
+        "a category of its own, `vocabulary: {{own: {{{slug}: {{name: {quoted}}}}}}}`, or " + ROW,
+    ),
     "number": Reason("a number, and no name", ROW),
     "truth": Reason("a truth value, and no name", ROW),
     "no_thing": Reason("a word for no thing in particular, or for how an image was judged", ROW),
@@ -60,6 +79,13 @@ REASONS: dict[str, Reason] = {
 """Every reason for which a source category is not used, by its code; those that most likely need work come first."""
 
 
+LOST = ("unresolved", "number", "truth", "no_thing", "is_a")
+"""The reasons for which an image counts as lost: what its labels are called led to no category. An exclusion, a
+threshold, a missing value or a missing label is no such reason: the spec or the source says so."""
+
+DECLARED = 12  # own categories that a hint writes out
+
+
 @dataclass(frozen=True, slots=True)
 class UnusedCategory:
     """A source category that is not used; `images` counts those for which it is stated present with confidence."""
@@ -76,7 +102,7 @@ class UnusedCategory:
 def reason_codes(spec: Spec, placed: Sequence[MappedCategory]) -> list[str]:
     """Return the code of the reason for each source category, "" if it is used."""
     excluded = {name: frozenset(read_ids(part.exclude)) for name, part in spec.sources.items()}
-    exclude = frozenset(read_ids(spec.vocabulary.exclude))
+    exclude = frozenset(read_categories(spec.vocabulary.exclude))
     return [_code(spec, row, excluded, exclude) for row in placed]
 
 
@@ -102,16 +128,21 @@ def unused_categories(
     spec: Spec, placed: Sequence[MappedCategory], graph: NounGraph
 ) -> tuple[UnusedCategory, ...]:
     """Return every source category that is not used, those with the most images first."""
+    flat = spec.vocabulary.kind == "flat"
     made = [
-        _unused(row, code, graph.name, isinstance(spec.sources[row.decision.source], TableSource))
+        _unused(row, code, graph.name, isinstance(spec.sources[row.decision.source], TableSource), flat)
         for row, code in zip(placed, reason_codes(spec, placed), strict=True)
         if code
     ]
     return tuple(sorted(made, key=lambda one: (-one.images, one.source, one.category)))
 
 
-def _unused(row: MappedCategory, code: str, name: Callable[[str], str], table: bool) -> UnusedCategory:
+def _unused(
+    row: MappedCategory, code: str, name: Callable[[str], str], table: bool, flat: bool
+) -> UnusedCategory:
     decision, reason = row.decision, REASONS[code]
+    if flat and code == "no_value":
+        reason = Reason(reason.meaning, "`vocabulary: {{include: ['own:{slug}']}}`, if it is a name here")
     wnid = row.wnid or decision.wnid or ""
     told = {
         "source": _cell(decision.source),
@@ -119,6 +150,8 @@ def _unused(row: MappedCategory, code: str, name: Callable[[str], str], table: b
         "synset": f"{name(wnid)} {wnid}" if wnid else "",
         "wnid": wnid,
         "score": decision.score,
+        "slug": slug_of(decision.name or decision.id) or "SLUG",
+        "quoted": in_yaml(decision.name or decision.id),
     }
     return UnusedCategory(
         source=decision.source,
@@ -129,6 +162,31 @@ def _unused(row: MappedCategory, code: str, name: Callable[[str], str], table: b
         meaning=reason.meaning.format(**told),
         remedy=reason.remedy.format(**told) + _separated(decision.id, code, table),
     )
+
+
+def own_lines(unused: Sequence[UnusedCategory]) -> list[str]:
+    """Return the lines of a hint that declare names as own categories, as a spec has them."""
+    names = list(dict.fromkeys(one.name for one in unused))
+    declared = {slug_of(name): name for name in reversed(names) if len(name) <= LONGEST and slug_of(name)}
+    chosen = list(declared.items())[::-1][:DECLARED]
+    left = len(names) - len(chosen)
+    return [
+        "what is no noun of WordNet becomes a category of its own, with `below: ID` if it is a kind of something:",
+        "  vocabulary:",
+        "    own:",
+        *(f"      {in_yaml(slug)}: {{name: {in_yaml(name)}}}" for slug, name in chosen),
+        *([f"      # and {left:,} more"] if left else []),
+    ]
+
+
+def in_yaml(text: str) -> str:
+    """Return a text as a spec has it, in quotes if it needs them.
+
+    >>> in_yaml("with mask"), in_yaml("3/4: left"), in_yaml("no")
+    ('with mask', '"3/4: left"', '"no"')
+    """
+    plain = PLAIN.fullmatch(text) is not None and text.casefold() not in WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _cell(text: str) -> str:

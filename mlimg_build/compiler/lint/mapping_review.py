@@ -46,7 +46,8 @@ def review_rows(spec: Spec, facts: Facts, graph: NounGraph) -> list[tuple[str, .
     """Return one row per source category that needs a review or has one, in the order of `COLUMNS`.
 
     Unreviewed rows come first: doubtful names, then the lowest scores, then the most images. Categories that their
-    source gives a WordNet id need no review and are left out, as are excluded ones without a reviewer.
+    source gives a WordNet id, or that have the name of an own category, need no review and are left out, as are
+    excluded ones without a reviewer.
     """
     doubts = _doubts(spec, facts)
     return [
@@ -136,7 +137,7 @@ def _doubts(spec: Spec, facts: Facts) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def _wanted(facts: Facts, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> list[MappedCategory]:
-    placed = [row for row in facts.vocabulary.placed if row.decision.method != "same_id"]
+    placed = [row for row in facts.vocabulary.placed if row.decision.method not in ("same_id", "own")]
     wanted = [row for row in placed if row.fate != "excluded" or row.decision.reviewer]
     return sorted(
         wanted, key=lambda row: _order(row, bool(doubts.get((row.decision.source, row.decision.id))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlimg_build.category_ids import folded_id
 from mlimg_build.compiler.copies.copy_tables import merge_copies
 from mlimg_build.compiler.copies.duplicates import groups_of_copies, ordered_groups
 from mlimg_build.compiler.engine.cache import Store
@@ -161,7 +162,8 @@ def _ids(
     loaded: LoadedSpec, path: tuple[str | int, ...], given: Sequence[str] | Path
 ) -> Iterator[tuple[Place, str]]:
     if isinstance(given, Path):
-        yield from ((place, composed(key)) for place, key in lines_of(given))
+        fold = folded_id if path[0] == "vocabulary" else str
+        yield from ((place, fold(composed(key))) for place, key in lines_of(given))
     else:
         yield from ((loaded.place(*path, i), composed(key)) for i, key in enumerate(given))
 

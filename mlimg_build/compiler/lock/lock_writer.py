@@ -93,7 +93,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
         "name": spec.name,
         "version": spec.version,
         "spec": plan.loaded.digest,
-        "wordnet": {"release": plan.graph.release, "digest": plan.graph.digest},
+        **plan.graph.record(),
         "sources": {
             catalog.name: {
                 "digest": catalog.digest,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.facts.facts import Facts, decide_facts, save_rules
+from mlimg_build.compiler.facts.own_categories import flat_nouns
 from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
 from mlimg_build.compiler.plan.image_groups import share_warnings
@@ -79,12 +80,14 @@ class Plan:
 
 def make_plan(
     loaded: LoadedSpec,
-    graph: NounGraph,
+    graph: NounGraph | None,
     store: Store,
     fraction: float = 1.0,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Plan:
     """Return the plan of a build; reads the sources' lists and folders, if they changed, but no image.
+
+    Without a `graph`, the vocabulary is flat: its categories are the names of the sources'.
 
     Raises every error of a spec that shows only with its sources: `SpecError`, `SourceError`, `WordNetError`,
     `LabelError`, `BuildError`.
@@ -94,6 +97,7 @@ def make_plan(
         raise SpecError(absent)
     spec = loaded.spec
     inputs = read_inputs(loaded, store, progress)
+    graph = flat_nouns(loaded, inputs.catalogs) if graph is None else graph
     facts = decide_facts(loaded, inputs.catalogs, graph, store, progress)
     refuse_changed_lists(loaded, inputs)
     progress("ordering images")

@@ -76,7 +76,7 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
             "sources": [catalog.name for catalog in plan.inputs.catalogs],
             "licences": list(plan.rows.licences),
             "statuses": [status.name for status in STATUSES],
-            "methods": list(METHODS),
+            "methods": _methods(plan.facts),
             "fates": list(FATES),
             "relations": list(RELATIONS),
         },
@@ -127,6 +127,12 @@ def plan_digest(plan: Plan) -> str:
             "duplicates": plan.loaded.spec.duplicates.exact,
         }
     )
+
+
+def _methods(facts: Facts) -> list[str]:
+    """Return the table of methods; one that came later is in it only if a category was mapped so."""
+    used = {row.decision.method for row in facts.vocabulary.placed}
+    return [method for method in METHODS if method != "own" or method in used]
 
 
 def _mappings(facts: Facts) -> MappingColumns:
@@ -189,7 +195,7 @@ def _attributes(plan: Plan, store: Store) -> dict[str, Any]:
         "spec": plan.loaded.text,
         "spec_file": Path(plan.loaded.path).name,
         "spec_digest": plan.loaded.digest,
-        "wordnet": {"release": plan.graph.release, "digest": plan.graph.digest},
+        **plan.graph.record(),
         "sources": {
             catalog.name: {
                 "type": spec.sources[catalog.name].type,

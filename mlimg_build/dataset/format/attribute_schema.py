@@ -102,6 +102,12 @@ class _WordNet(TypedDict):
     digest: Text
 
 
+class _Own(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    categories: Count
+    digest: Text
+
+
 class _Source(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     type: Text
@@ -153,6 +159,7 @@ class _Root(TypedDict):
     spec_file: NotRequired[Text]
     spec_digest: NotRequired[Text]
     wordnet: NotRequired[_WordNet]
+    own: NotRequired[_Own]
     sources: NotRequired[dict[Text, _Source]]
     images_without_label: NotRequired[Count]
     left_out: NotRequired[Counts]

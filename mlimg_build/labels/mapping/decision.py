@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 __all__ = ["FOUND", "METHODS", "RELATIONS", "Alternative", "Decision", "Named"]
 
-METHODS = ("same_id", "file", "synonym", "lemma", "head", "unresolved")
+METHODS = ("same_id", "file", "synonym", "lemma", "head", "unresolved", "own")
 """How a category was mapped: the source gave the id; people chose it; its name is a lemma of a synset that
-another category has by id; its name is a lemma; the head word of its name is a lemma; no synset fits."""
+another category has by id; its name is a lemma; the head word of its name is a lemma; no synset fits; its name is
+that of an own category (last, as datasets without such a one have a table of the others)."""
 
 FOUND = ("synonym", "lemma", "head")
 """The methods by which a rule found a synset, which people may want to review."""

@@ -1,4 +1,4 @@
-"""Decide the synset of a source's category: by its id, by a file that people keep, or by its name and its context."""
+"""Decide what a source's category is: by its id, a file that people keep, an own category's name, or its own name."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mlimg_build.labels.mapping.company import RARE, Company
 from mlimg_build.labels.mapping.decision import Alternative, Decision, Named
 from mlimg_build.labels.mapping.evidence import Reasons
 from mlimg_build.labels.mapping.name_kinds import name_kind
+from mlimg_build.labels.mapping.own_names import OwnNames
 from mlimg_build.labels.mapping.scores import POLICIES, Context, believe, own_features
 from mlimg_build.labels.mapping.senses import Landscape, Senses
 from mlimg_build.labels.mapping.source_relations import colabel_weights, label_shares, parent_weights
@@ -47,10 +48,10 @@ def decide(
     """Return one decision per category, in the order given; no decision depends on that order.
 
     `reviewed` maps (source, category id) to the id that people chose, None to leave the category out; it overrides
-    everything. A name is looked up in all its forms, and of its senses the one with the highest score under
-    `policy` (a name of `POLICIES`) is taken. With `synonyms`, the ids of other categories count. `parents` maps
-    (source, category id) to ids of the source that are above it, `colabels` to the labels of the same images with
-    the number of images.
+    everything. A name that an own node of the graph has is that node, whatever WordNet calls so. Another name is
+    looked up in all its forms, and of its senses the one with the highest score under `policy` (a name of `POLICIES`)
+    is taken. With `synonyms`, the ids of other categories count. `parents` maps (source, category id) to ids of the
+    source that are above it, `colabels` to the labels of the same images with the number of images.
 
     Raises:
         WordNetError: "unknown-synset" with every id that the release lacks.
@@ -62,27 +63,40 @@ def decide(
     stated = {(named.source, named.id): named.wnid for named in categories}
     _require_known({**stated, **reviewed}, graph)
     given = {key: chosen for key, wnid in stated.items() if (chosen := reviewed.get(key, wnid)) is not None}
+    own = OwnNames.of(graph)
+    for named in categories:
+        key = (named.source, named.id)
+        if key not in reviewed and named.wnid is None and (named_own := own.found(named)) is not None:
+            given[key] = named_own[0]
     open_ = {
-        (named.source, named.id, named.name)
-        for named in categories
-        if (named.source, named.id) not in reviewed and named.wnid is None
+        (named.source, named.id, named.name) for named in categories if (named.source, named.id) not in given
     }
+    open_ = {name for name in open_ if name[:2] not in reviewed}
     found = (
         _Found(sorted(open_), given, graph, synonyms, policy, parents or {}, colabels or {})
-        if open_
+        if open_ and graph.wordnet is not None
         else None
     )
-    return [_decision(named, reviewed, found) for named in categories]
+    return [_decision(named, reviewed, own, found) for named in categories]
 
 
-def _decision(named: Named, reviewed: Mapping[Key, str | None], found: _Found | None) -> Decision:
+def _decision(
+    named: Named, reviewed: Mapping[Key, str | None], own: OwnNames, found: _Found | None
+) -> Decision:
     key = (named.source, named.id)
     if key in reviewed:
         return Decision(*key, named.name, reviewed[key], "file", score=1.0, evidence=("decided by people",))
-    if named.wnid is not None or found is None:
+    if named.wnid is not None:
         said = ("the source gives the id",)
         return Decision(*key, named.name, named.wnid, "same_id", score=1.0, evidence=said)
-    return found.decision(named)
+    if (decision := own.decision(named)) is not None:
+        return decision
+    return _unresolved(named) if found is None else found.decision(named)
+
+
+def _unresolved(named: Named) -> Decision:
+    why = NO_NAME[name_kind(named.name or named.id)]
+    return Decision(named.source, named.id, named.name, None, "unresolved", evidence=(why,))
 
 
 class _Found:
@@ -155,8 +169,7 @@ class _Found:
         key = (named.source, named.id)
         ranked = self.ranked.get(self.row[(*key, named.name)])
         if not ranked:
-            why = NO_NAME[name_kind(named.name or named.id)]
-            return Decision(*key, named.name, None, "unresolved", evidence=(why,))
+            return _unresolved(named)
         best = self.senses.found[ranked[0]]
         method = "head" if best.is_head else "synonym" if best.wnid in self.by_id else "lemma"
         said, support = list(self.reasons.clauses(ranked[0])), None
@@ -210,7 +223,7 @@ def _require_known(given: Mapping[tuple[str, str], str | None], graph: NounGraph
         raise WordNetError(
             Problem(
                 "unknown-synset",
-                f"WordNet {graph.release} has no noun "
+                (f"WordNet {graph.release} has no noun " if graph.wordnet else "there is no category ")
                 + ", ".join(f"{wnid} ({source})" for source, wnid in unknown),
                 hint="set `wordnet: {path: …}` to the release that the ids are of, or decide about their"
                 " categories in the file of `vocabulary.mapping.file` (no id leaves a category out)",

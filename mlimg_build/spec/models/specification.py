@@ -23,6 +23,7 @@ from mlimg_build.spec.field_types import (
     tag_of,
 )
 from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.own_categories import OwnCategories
 from mlimg_build.spec.models.requirements import Requirements
 from mlimg_build.spec.models.sources import Source, WnidList
 from mlimg_build.spec.models.training import Training, Transfer
@@ -97,6 +98,19 @@ class Mapping(Part):
 class Vocabulary(Part):
     """Which categories the dataset has, and which source categories are the same."""
 
+    kind: Literal["wordnet", "flat"] = Field(
+        default="wordnet",
+        description="wordnet: names become nouns of WordNet and own categories; flat: the sources' names as they are",
+    )
+    own: OwnCategories = Field(
+        default={},
+        description="categories beside WordNet's nouns, as own:SLUG: {SLUG: {name, below}}, or a CSV id,name,below",
+    )
+    allow_lost: Share = Field(
+        default=0.05,
+        description="share of a source's images, 0 to 1, that may be left out because a name resolved to nothing or "
+        "to its head word only; more is an error",
+    )
     merge: tuple[Literal["same_id", "synonyms"], ...] = Field(
         default=("same_id", "synonyms"),
         description="when two source categories are one: same WordNet id; names of one synset",

@@ -31,7 +31,8 @@ CODES = {
     "missing-key": "a key that must be there is not",
     "wrong-type": "text where a number must be, and the like",
     "wrong-value": "the right type, but not a value that can be",
-    "bad-wnid": "not a WordNet id",
+    "bad-wnid": "neither a WordNet id nor one of an own category",
+    "flat-vocabulary": "a key that needs WordNet beside `kind: flat`",
     "bad-join": "a join into itself, twice, or in a chain",
     "bad-include": "a category that is both included and excluded",
     "unknown-source": "a name that is no source's",
@@ -86,7 +87,9 @@ def render(problem: Problem, text_of: Callable[[str], str | None], *, colour: bo
     if problem.hint:
         first, *more = problem.hint.split("\n")
         lines += ["", painted("hint", BLUE) + f": {_printable(first)}"]
-        lines += [f"  {_printable(line.strip())}" for line in more]
+        lines += [
+            f"  {_printable(line.rstrip().removeprefix('  '))}" for line in more
+        ]  # YAML keeps its indent
     return "\n".join(lines)
 
 

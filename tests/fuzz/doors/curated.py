@@ -18,6 +18,7 @@ from mlimg_build.compiler.facts.curated_files import (
     review_lines,
 )
 from mlimg_build.compiler.facts.id_lists import read_ids
+from mlimg_build.compiler.facts.own_categories import with_own_categories
 from mlimg_build.compiler.facts.predictions import read_predictions
 from mlimg_build.compiler.lint import mapping_review
 from mlimg_build.compiler.lock.lock_reader import (
@@ -31,6 +32,7 @@ from mlimg_build.compiler.lock.lock_reader import (
 )
 from mlimg_build.compiler.plan.group_tables import read_group_file
 from mlimg_build.errors import Place, SpecError
+from mlimg_build.spec import parse_spec
 from mlimg_build.wordnet import load
 from tests.fuzz.door import Door
 
@@ -65,6 +67,20 @@ def part_seeds() -> list[bytes]:
     pairs = graph.edges("part_holonym").tocoo()
     part, whole = (graph.wnids[int(index[0])] for index in (pairs.row, pairs.col))
     return [f"part,whole\n{part},{whole}\n".encode()]
+
+
+def own(path: Path) -> None:
+    """A spec whose own categories are this file: each of the graph has an id, a name and a place."""
+    text = "mlimg: 1\nname: x\nversion: 1.0.0\nsources: {s: {type: folder, images: .}}\nvocabulary: {own: own.csv}\n"
+    graph = with_own_categories(parse_spec(text, "x.yaml", path.parent, {}), load())
+    for node in graph.own:
+        assert graph.index(node.id) < len(graph)
+        assert graph.name(node.id) == node.name
+        assert {*node.below} <= {*graph.ancestors(node.id)}
+    assert graph.content.flaw(len(graph.own)) is None
+
+
+OWN = f"id,name,below\ndefect,,\nwith_mask,with mask,{DOG} own:defect\nown:Dent,Beule,own:DEFECT\n"
 
 
 def vetoes(path: Path) -> None:
@@ -167,6 +183,13 @@ YAML = (
 
 DOORS = (
     Door("mappings", mappings, lambda: [MAPPINGS.encode()], ("mappings.csv",), tokens=CSV),
+    Door(
+        "own",
+        own,
+        lambda: [OWN.encode()],
+        ("own.csv",),
+        tokens=(*CSV, b"own:", b"id,name,below\n", "ﬁß".encode()),
+    ),
     Door("parts", parts, part_seeds, ("parts.csv",), tokens=CSV),
     Door(
         "vetoes",
