@@ -30,8 +30,17 @@ __all__ = ["check", "compile_wordnet", "find_noun", "init", "lint", "lock", "map
 def init(
     path: Annotated[Path, typer.Argument(metavar="SPEC", help="The file to write.")] = Path("spec.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="PATH",
+            help="Look at this folder or file, and write the spec for what is there.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Write a commented spec to start from."""
+    """Write a commented spec to start from, or the one for a folder or file that is there."""
     from mlimg_build.errors import SpecError
     from mlimg_build.spec import init_text
 
@@ -39,8 +48,27 @@ def init(
         raise SpecError(
             Problem("spec-exists", f"{path} exists already", hint="give another name, or --force")
         )
+    if source is not None:
+        _write_proposal(source, path, quiet=quiet)
+        return
     path.write_text(init_text(path.stem), encoding="utf-8")
     print(f"wrote {path}; next: mlimg check {path}", file=sys.stderr)
+
+
+def _write_proposal(source: Path, path: Path, *, quiet: bool) -> None:
+    """Write the spec for what lies at `source`, and show what is understood with it."""
+    from mlimg_build import terminal
+    from mlimg_build.compiler.proposal.proposal import propose
+
+    with terminal.Watcher(quiet=quiet) as watcher:
+        made = propose(source, path, watcher.step)
+    path.write_text(made.text, encoding="utf-8")
+    terminal.show_problems(made.problems)
+    terminal.show_understood(made.sources)
+    own = f" with {len(made.own):,} names that no noun has, to be placed" if made.own else ""
+    print(f"wrote {path}{own}; next: look at it, then mlimg check --deep {path}", file=sys.stderr)
+    if made.failed:
+        raise typer.Exit(1)
 
 
 def check(

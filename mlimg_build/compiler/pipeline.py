@@ -22,6 +22,7 @@ from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.own_categories import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
+from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
 from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes
@@ -45,6 +46,7 @@ from mlimg_build.errors import BuildError, DatasetError, Interrupted, Problem
 from mlimg_build.labels import MappedCategory
 from mlimg_build.spec import Backend, LoadedSpec
 from mlimg_build.spec.reading import require_text
+from mlimg_build.wordnet import NounGraph
 
 __all__ = [
     "build",
@@ -86,6 +88,8 @@ class Understanding(NamedTuple):
 
     sources: dict[str, Understood]
     placed: tuple[MappedCategory, ...]
+    unused: tuple[UnusedCategory, ...]
+    graph: NounGraph
     warnings: tuple[Problem, ...]
 
 
@@ -100,9 +104,9 @@ def understand(
         graph = flat_nouns(loaded, inputs.catalogs) if nouns is None else nouns
         facts = decide_facts(loaded, inputs.catalogs, graph, store, progress)
         found = understood(loaded.spec, inputs.catalogs, facts, graph)
-        return Understanding(
-            found, facts.vocabulary.placed, (*loaded.warnings, *inputs.joins, *facts.warnings)
-        )
+        placed = facts.vocabulary.placed
+        unused = unused_categories(loaded.spec, placed, graph)
+        return Understanding(found, placed, unused, graph, (*loaded.warnings, *inputs.joins, *facts.warnings))
 
 
 def lock(

@@ -1,0 +1,1 @@
+"""Propose a spec for images and labels that are there."""

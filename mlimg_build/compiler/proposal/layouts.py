@@ -1,0 +1,228 @@
+"""Tell by its names and first rows what a folder or a file holds: the source that a spec would declare for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.compiler.proposal.table_layout import TABLES, table_layout
+from mlimg_build.errors import Problem, SourceError
+from mlimg_build.labels.mapping.name_kinds import names_of_splits, split_of
+from mlimg_build.regular_files import open_regular
+from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text
+from mlimg_build.sources.synset_names import leading_wnid
+
+__all__ = ["Layout", "layouts_of"]
+
+MOST = 20_000  # entries of a folder that are looked at
+PEEKED = 64  # entries of a folder in it
+HEAD = 1 << 16  # bytes of a JSON
+PLACES = {"train": "train", "validation": "validation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A source as a spec would declare it: its name, its keys with their values, and remarks for the reader."""
+
+    name: str
+    keys: Mapping[str, Any]
+    remarks: tuple[str, ...] = field(default=())
+
+
+def layouts_of(path: Path) -> list[Layout]:
+    """Return the sources that a path holds, likely ones only; nothing but names, headers and first rows is read.
+
+    Raises:
+        SourceError: `source-missing` if there is nothing, `layout-unknown` if it is of no known layout, with what was
+            found there.
+    """
+    if not path.exists():
+        raise SourceError(Problem("source-missing", f"there is nothing at {path}", hint="correct the path"))
+    found = [*(_of_folder(path) if path.is_dir() else _of_file(path))]
+    if found:
+        return found
+    raise SourceError(
+        Problem(
+            "layout-unknown",
+            f"{path} is of no layout that is known: {_told(path)}",
+            hint="known are folders of categories, ImageNet's, Open Images' and COCO's files, tables (CSV, TSV, "
+            "Parquet), Parquet with images, webdataset tars; `mlimg init` writes a spec with the lines of each",
+        )
+    )
+
+
+def _of_folder(path: Path) -> Iterator[Layout]:
+    names, folders, files = path.name or "images", *_entries(path)
+    tars = [name for name in files if name.endswith(".tar")]
+    synsets = [name for name in (*folders, *tars) if leading_wnid(name.removesuffix(".tar")) is not None]
+    if synsets and 2 * len(synsets) > len(folders) + len(tars):
+        yield Layout(_slug(names), {"type": "imagenet", "images": path})
+        return
+    annotated = [*_coco_files(path, folders)]
+    if annotated:
+        yield from annotated
+        return
+    crowd = _open_images(path, folders, files)
+    if crowd is not None:
+        yield crowd
+        return
+    if tars:
+        yield Layout(_slug(names), {"type": "webdataset", "tars": path / "*.tar"})
+        return
+    parquet = [name for name in files if name.endswith(".parquet")]
+    parquet = parquet or [f"data/{name}" for name in _entries(path / "data")[1] if name.endswith(".parquet")]
+    if len(parquet) > 1:
+        yield Layout(_slug(names), {"type": "parquet", "images": (path / parquet[0]).parent})
+        return
+    lists = [name for name in files if Path(name).suffix.lower() in TABLES]
+    if len(lists) == 1 or parquet:
+        yield from _of_file(path / (parquet or lists)[0])
+        return
+    if names_of_splits(folders):
+        yield from _of_splits(path, folders)
+    elif folders and any(_holds_images(path / name) for name in folders):
+        yield Layout(_slug(names), {"type": "folder", "images": path}, tuple(_strays(files)))
+
+
+def _of_splits(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
+    """Yield the source of a folder of splits, or of the one folder that holds those of the categories."""
+    whole = [name for name in folders if split_of(name) == ""]
+    if len(folders) == 1 and whole:
+        yield from _of_folder(path / whole[0])
+        return
+    splits = {name: PLACES.get(split_of(name) or "", "none") for name in folders}
+    inside = {name: _entries(path / name) for name in folders}
+    below = [one for one in folders if inside[one][0]]
+    if not below:
+        return
+    wnids = [name for name in inside[below[0]][0] if leading_wnid(name) is not None]
+    kind = "imagenet" if 2 * len(wnids) > len(inside[below[0]][0]) else "folder"
+    remarks = [f"{name} is left out: say where it goes" for name, place in splits.items() if place == "none"]
+    yield Layout(_slug(path.name), {"type": kind, "images": path, "splits": splits}, tuple(remarks))
+
+
+def _coco_files(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
+    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images."""
+    for place in (path / "annotations", path):
+        for name in _entries(place)[1]:
+            if name.endswith(".json") and _is_coco(place / name):
+                ending = Path(name).stem.rsplit("_", 1)[-1]
+                images = next((one for one in folders if one == ending), None)
+                images = images or next((one for one in folders if one in ("images", "train", "val")), None)
+                keys: dict[str, Any] = {"type": "coco", "annotations": [place / name]}
+                if images is not None:
+                    keys["images"] = path / images
+                elif any(is_image_name(file) for file in _entries(path)[1]):
+                    keys["images"] = path
+                split = split_of(ending)
+                if split in PLACES:
+                    keys["split"] = PLACES[split]
+                remarks = (
+                    ()
+                    if images or "images" in keys
+                    else ("no folder of its images was found: only URLs are kept",)
+                )
+                yield Layout(_slug(Path(name).stem), keys, remarks)
+
+
+def _is_coco(path: Path) -> bool:
+    head = _head(path)
+    return head.lstrip().startswith("{") and any(
+        f'"{key}"' in head for key in ("images", "annotations", "categories")
+    )
+
+
+def _open_images(path: Path, folders: Sequence[str], files: Sequence[str]) -> Layout | None:
+    """Return the source of a folder with Open Images' lists, None without them."""
+    lists = [
+        name
+        for name in files
+        if name.endswith(".csv") and "LabelName" in _head(path / name).split("\n", 1)[0]
+    ]
+    labels = [name for name in lists if "ImageID" in _head(path / name).split("\n", 1)[0]]
+    classes = next(
+        (name for name in files if name.startswith("class-descriptions") and name.endswith(".csv")), None
+    )
+    images = next((name for name in folders if name in ("images", "train", "validation", "test")), None)
+    if not labels or classes is None or images is None:
+        return None
+    keys = {"type": "open_images", "images": path / images, "labels": [path / name for name in labels]}
+    return Layout(_slug(path.name), {**keys, "classes": path / classes})
+
+
+def _of_file(path: Path) -> Iterator[Layout]:
+    suffix = path.suffix.lower()
+    if suffix == ".json" and _is_coco(path):
+        yield from _coco_files(
+            path.parent.parent if path.parent.name == "annotations" else path.parent,
+            _entries(path.parent.parent if path.parent.name == "annotations" else path.parent)[0],
+        )
+    elif suffix == ".tar":
+        yield Layout(_slug(path.stem), {"type": "webdataset", "tars": path})
+    elif suffix in TABLES:
+        keys, remarks = table_layout(path)
+        yield Layout(_slug(path.stem), keys, remarks)
+
+
+def _entries(path: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the folders and of the files in a folder, sorted, of very many the first."""
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(path) as entries:
+            for entry in islice(entries, MOST):
+                if is_text(entry.name) and not is_hidden(entry.name):
+                    (folders if entry.is_dir() else files).append(entry.name)
+    except OSError:
+        return [], []
+    return sorted(folders), sorted(files)
+
+
+def _holds_images(path: Path) -> bool:
+    folders, files = _entries(path)
+    deeper = (name for one in folders[:PEEKED] for name in _entries(path / one)[1][:PEEKED])
+    return any(is_image_name(name) for name in (*files[:PEEKED], *deeper))
+
+
+def _head(path: Path) -> str:
+    try:
+        descriptor = open_regular(path)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, HEAD).decode(errors="replace")
+    finally:
+        os.close(descriptor)
+
+
+def _strays(files: Sequence[str]) -> Iterator[str]:
+    images = sum(is_image_name(name) for name in files)
+    if images:
+        yield f"{images:,} images lie beside the folders and have no category"
+
+
+def _told(path: Path) -> str:
+    if not path.is_dir():
+        return f"a file {path.suffix or 'without a suffix'}"
+    folders, files = _entries(path)
+    kinds = sorted({Path(name).suffix.lower() or "no suffix" for name in files})
+    listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in folders[:3])
+    return f"{len(folders):,} folders ({listed}), {len(files):,} files ({', '.join(kinds[:5])})"
+
+
+def _slug(name: str) -> str:
+    """Return a name of a source.
+
+    >>> _slug("My Photos (2)"), _slug("???")
+    ('my-photos-2', 'source')
+    """
+    kept = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in "._") else " "
+        for letter in name.lower()
+    )
+    return "-".join(kept.split()).strip("._-")[:60] or "source"

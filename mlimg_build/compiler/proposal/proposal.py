@@ -1,0 +1,102 @@
+"""Propose a spec: look at what is there, resolve its names, and leave the rest as own categories to be placed."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlimg_build.category_ids import SLUG_LONGEST, slug_of
+from mlimg_build.compiler.pipeline import Understanding, understand
+from mlimg_build.compiler.plan.understood import Understood
+from mlimg_build.compiler.proposal.layouts import Layout, layouts_of
+from mlimg_build.compiler.proposal.spec_text import OwnCategory, spec_text
+from mlimg_build.errors import MlimgError, Problem
+from mlimg_build.spec import parse_spec
+
+__all__ = ["Proposal", "propose"]
+
+TO_PLACE = ("unresolved", "is_a")  # reasons for which a name is no category yet
+MOST = 2000  # own categories that are written into a spec
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The text of a spec, what is understood with it, what is to be looked at, and the own categories in it.
+
+    `failed` tells that the sources could not be read with what was guessed; `problems` say why.
+    """
+
+    text: str
+    sources: dict[str, Understood]
+    problems: tuple[Problem, ...]
+    own: tuple[OwnCategory, ...]
+    failed: bool = False
+
+
+def propose(path: Path, spec: Path, progress: Callable[[str], None] = lambda message: None) -> Proposal:
+    """Return a spec for what lies at `path`, to be written to `spec`; lists and folders are read, and no image.
+
+    A name that no noun has becomes a category of one's own. If the sources cannot be read with what was guessed, the
+    text is proposed all the same.
+
+    Raises:
+        SourceError: those of `layouts_of`.
+    """
+    layouts = _distinct(layouts_of(path))
+    folder = spec.absolute().parent
+    name = re.sub(r"[^a-z0-9._-]+", "-", spec.stem.lower()).strip("._-") or "dataset"
+    own: tuple[OwnCategory, ...] = ()
+    text = spec_text(name, layouts, own, folder)
+    with tempfile.TemporaryDirectory() as room:
+        try:
+            found = _understood(text, spec, Path(room), progress)
+            own = tuple(_own(found))
+            if own:
+                text = spec_text(name, layouts, own, folder)
+                found = _understood(text, spec, Path(room), progress)
+        except MlimgError as error:
+            return Proposal(text, {}, tuple(error.problems), own, failed=True)
+    return Proposal(text, found.sources, found.warnings, own)
+
+
+def _understood(text: str, spec: Path, room: Path, progress: Callable[[str], None]) -> Understanding:
+    loaded = parse_spec(text, str(spec), spec.absolute().parent, os.environ)
+    return understand(loaded, room, progress)
+
+
+def _distinct(layouts: Sequence[Layout]) -> list[Layout]:
+    """Return the layouts with a name each: a second one of a name gets a number."""
+    taken: dict[str, int] = {}
+    made = []
+    for one in layouts:
+        taken[one.name] = taken.get(one.name, 0) + 1
+        number = taken[one.name]
+        made.append(one if number == 1 else replace(one, name=f"{one.name}-{number}"))
+    return made
+
+
+def _own(found: Understanding) -> Iterator[OwnCategory]:
+    """Yield an own category for each name that no noun has, those in the most images first."""
+    above = {(row.decision.source, row.decision.id): row.decision for row in found.placed}
+    seen = set[str]()
+    for one in found.unused:
+        slug = slug_of(one.name)
+        if one.reason not in TO_PLACE or not slug or slug in seen or len(one.name) > SLUG_LONGEST:
+            continue
+        if len(seen) == MOST:
+            return
+        seen.add(slug)
+        decision = above[one.source, one.category]
+        below = decision.wnid if one.reason == "is_a" else None
+        images = "1 image" if one.images == 1 else f"{one.images:,} images"
+        near = (
+            [f"{found.graph.name(other.wnid)} {other.wnid}" for other in decision.alternatives[:2]]
+            if below is None
+            else []
+        )
+        known = f"{images}; is it {' or '.join(near)}?" if near else images
+        yield OwnCategory(slug, one.name, below, known)

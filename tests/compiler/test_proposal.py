@@ -1,0 +1,171 @@
+"""`mlimg init --from`: what is there becomes a spec that reads it, and what no noun has an own category."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mlimg_build.cli import run
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.proposal.proposal import propose
+from mlimg_build.dataset import open_dataset
+from mlimg_build.errors import SourceError
+from mlimg_build.spec import load_spec
+from tests.support.photographs import crops
+from tests.support.runs import inline
+from tests.support.source_world import write_tar
+
+
+def write(root: Path, *paths: str) -> None:
+    for path, data in zip(paths, crops("chelsea", len(paths), 32), strict=True):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+
+
+def built(root: Path, found: str) -> dict[str, set[str]]:
+    """The names of the categories in each split of the dataset that the proposed spec builds."""
+    spec = root / "spec.yaml"
+    made = propose(root / found, spec)
+    assert not made.failed, [str(problem) for problem in made.problems]
+    spec.write_text(made.text)
+    dataset = open_dataset(build(load_spec(spec), root / "out", inline()).dataset)
+    return {
+        split: {label.name for image in dataset[split] for label in image.labels if label.state > 0}
+        for split in dataset.splits
+    }
+
+
+def names(found: dict[str, set[str]]) -> set[str]:
+    return {name for split in found.values() for name in split}
+
+
+def test_folders_of_categories(tmp_path: Path) -> None:
+    write(tmp_path, "pics/dog/a.jpg", "pics/quuxel/b.jpg", "pics/cat/c.jpg")
+    assert names(built(tmp_path, "pics")) >= {"dog", "cat", "quuxel"}
+    text = (tmp_path / "spec.yaml").read_text()
+    assert "    images: pics\n" in text
+    assert "    quuxel: {name: quuxel}    # 1 image" in text
+
+
+def test_a_name_that_is_a_kind_of_a_noun_is_placed_below_it(tmp_path: Path) -> None:
+    write(tmp_path, "pics/frobnicated dog/a.jpg", "pics/cat/b.jpg")
+    assert "frobnicated dog" in names(built(tmp_path, "pics"))
+    assert (
+        "frobnicated_dog: {name: frobnicated dog, below: n02084071}" in (tmp_path / "spec.yaml").read_text()
+    )
+
+
+def test_folders_of_splits_and_what_is_left_out_is_said(tmp_path: Path) -> None:
+    write(tmp_path, "d/train/dog/a.jpg", "d/train/cat/b.jpg", "d/val/dog/c.jpg", "d/test/dog/e.jpg")
+    assert built(tmp_path, "d") == {"train": {"dog", "cat"}, "validation": {"dog"}}
+    assert "# test is left out: say where it goes" in (tmp_path / "spec.yaml").read_text()
+
+
+def test_a_folder_around_all_is_looked_into(tmp_path: Path) -> None:
+    write(tmp_path, "d/images/dog/a.jpg", "d/images/cat/b.jpg")
+    assert names(built(tmp_path, "d")) >= {"dog", "cat"}
+
+
+@pytest.mark.parametrize("tars", [False, True])
+def test_imagenet(tmp_path: Path, tars: bool) -> None:
+    if tars:
+        write_tar(tmp_path / "in" / "n01440764.tar", {"a.JPEG": crops("chelsea", 1, 32)[0]})
+    else:
+        write(tmp_path, "in/n01440764/a.JPEG")
+    assert names(built(tmp_path, "in")) == {"tench"}
+
+
+def test_a_table_beside_its_images(tmp_path: Path) -> None:
+    write(tmp_path, "d/img/a.jpg", "d/img/b.jpg", "d/img/c.jpg")
+    rows = [
+        "file,species,set,patient,score",
+        "a.jpg,dog;cat,train,p1,0.9",
+        "b.jpg,cat;dog,val,p2,1",
+        "c.jpg,dog,test,p2,0.8",
+    ]
+    (tmp_path / "d" / "labels.csv").write_text("\n".join([*rows, ""]))
+    found = built(tmp_path, "d")
+    assert found["validation"] >= {"dog", "cat"}
+    text = (tmp_path / "spec.yaml").read_text()
+    assert 'separator: ";"' in text
+    assert "image: file, confidence: score, split: set, labels: species" in text
+    assert "group: {column: patient}" in text
+    assert "images: d/img\n" in text
+
+
+def test_a_table_with_a_column_for_each_category(tmp_path: Path) -> None:
+    write(tmp_path, "d/a.jpg", "d/b.jpg")
+    (tmp_path / "d" / "t.csv").write_text("image,dog,cat\na.jpg,1,0\nb.jpg,0,1\n")
+    assert names(built(tmp_path, "d/t.csv")) >= {"dog", "cat"}
+    assert "labels: [dog, cat]" in (tmp_path / "spec.yaml").read_text()
+
+
+def test_coco(tmp_path: Path) -> None:
+    write(tmp_path, "d/train2017/1.jpg", "d/val2017/2.jpg")
+    for split, number in (("train", 1), ("val", 2)):
+        content = {
+            "images": [{"id": number, "file_name": f"{number}.jpg", "height": 32, "width": 32}],
+            "annotations": [
+                {"id": 1, "image_id": number, "category_id": 3, "bbox": [0, 0, 9, 9], "iscrowd": 0}
+            ],
+            "categories": [{"id": 3, "name": "dog", "supercategory": "animal"}],
+        }
+        (tmp_path / "d" / "annotations").mkdir(exist_ok=True)
+        (tmp_path / "d" / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+    found = built(tmp_path, "d")
+    assert found["train"] >= {"dog"}
+    assert found["validation"] >= {"dog"}
+
+
+def test_parquet_with_images(tmp_path: Path) -> None:
+    one, other = crops("chelsea", 2, 32)
+    table = pa.table(
+        {"image": [{"bytes": one, "path": "a"}, {"bytes": other, "path": "b"}], "label": ["dog", "cat"]}
+    )
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert names(built(tmp_path, "train.parquet")) >= {"dog", "cat"}
+
+
+def test_tars_of_samples(tmp_path: Path) -> None:
+    one, other = crops("chelsea", 2, 32)
+    write_tar(tmp_path / "d" / "a-000.tar", {"1.jpg": one, "1.cls": b"dog", "2.jpg": other, "2.cls": b"cat"})
+    assert names(built(tmp_path, "d")) >= {"dog", "cat"}
+
+
+@pytest.mark.parametrize("path", ["nowhere", "empty", "odd.bin", "t.csv"])
+def test_what_is_not_known_is_said_with_what_was_found(tmp_path: Path, path: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "odd.bin").write_bytes(b"abc")
+    (tmp_path / "t.csv").write_text("height,weight\n1.5,3.5\n")
+    with pytest.raises(SourceError) as caught:
+        propose(tmp_path / path, tmp_path / "spec.yaml")
+    assert caught.value.code in ("source-missing", "layout-unknown")
+    if path == "t.csv":
+        assert "height, weight" in str(caught.value)
+
+
+def test_the_command_writes_the_spec_and_shows_what_is_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "pics/dog/a.jpg", "pics/quuxel/b.jpg")
+    arguments = ["init", f"{tmp_path}/s.yaml", "--from", f"{tmp_path}/pics", "-q"]
+    assert run(arguments) == 0
+    said = capsys.readouterr()
+    assert "pics (folder) was understood as" in said.out
+    assert "with 1 names that no noun has" in said.err
+    assert run(["check", f"{tmp_path}/s.yaml"]) == 0
+    assert run(arguments) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_guess_that_cannot_be_read_is_written_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "numbers/1/a.jpg", "numbers/2/b.jpg")
+    assert run(["init", f"{tmp_path}/s.yaml", "--from", f"{tmp_path}/numbers", "-q"]) == 1
+    assert "numeric-labels" in capsys.readouterr().err
+    assert "images: numbers\n" in (tmp_path / "s.yaml").read_text()
