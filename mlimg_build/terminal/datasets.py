@@ -41,6 +41,9 @@ def show_plan(summary: dict[str, Any]) -> None:
         )
     out.print(listed)
     for name, source in summary["sources"].items():
+        if tars := source.get("tars"):
+            more = f" to {tars['last']}" if tars["count"] > 1 else ""
+            out.print(f"{name}: {tars['count']:,} tars, {tars['first']}{more}")
         if source["noted"]:
             out.print(f"{name}: used, but worth a look: {_coded(source['noted'])}")
     mapped = ", ".join(f"{count} {method}" for method, count in summary["mapping"].items())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from urllib.parse import unquote
 
-from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.facts.preflight import missing_paths
+from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.dataset import open_dataset
 from mlimg_build.explain.image_labels import explain_in
 from mlimg_build.exporters import EXPORTERS, export
@@ -79,6 +82,28 @@ def test_a_build_of_tars_says_where_each_label_comes_from(tmp_path: Path) -> Non
     image = dataset.find("s/x/2")
     assert image.licence == "CC0"
     assert ("dog", 1) in {(one.name, one.state) for one in image.labels}
+
+
+def test_a_plan_says_which_tars_it_is_of_and_a_warning_which_are_not_read(tmp_path: Path) -> None:
+    source = (
+        make_tars(tmp_path)
+        .replace("t/{train,val}-0.tar", "t/*.tar")
+        .replace("val: validation", "val: validation, x: none")
+    )
+    write(tmp_path / "t" / "x.tar", gzip.compress(b"x" * 1000))
+    (tmp_path / "x.yaml").write_text(HEAD + source)
+    made = plan(load_spec(tmp_path / "x.yaml"), tmp_path / "out")
+    tars = plan_summary(made)["sources"]["s"]["tars"]
+    assert tars == {"count": 3, "first": "train-0.tar", "last": "x.tar"}
+    (said,) = [problem for problem in made.warnings if problem.code == "tar-unreadable"]
+    assert "compressed with gzip" in said.message
+
+
+def test_a_check_names_the_tars_that_are_missing(tmp_path: Path) -> None:
+    source = make_tars(tmp_path).replace("val}-0", "val}-{0..2}")
+    (tmp_path / "x.yaml").write_text(HEAD + source)
+    (problem,) = missing_paths(load_spec(tmp_path / "x.yaml"))
+    assert "4 tars of {train,val}-{0..2}.tar are not there: train-1.tar" in problem.message
 
 
 def test_one_and_two_workers_give_the_same_dataset(tmp_path: Path) -> None:

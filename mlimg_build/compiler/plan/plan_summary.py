@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.pair_table import left_out_pairs, pair_rows
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.shard_work import ShardWork
@@ -33,6 +34,7 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
                 "digest": item.digest,
                 "passed_over": lost(item.notes.counts),
                 "noted": used(item.notes.counts),
+                **_tars(plan.loaded.spec, item),
             }
             for item in plan.inputs.catalogs
         },
@@ -70,6 +72,13 @@ def plan_summary(plan: Plan) -> dict[str, Any]:
         "unused": [f"{problem.place}: {problem.message}" for problem in plan.unused],
         "training": _training(plan.loaded.spec, plan.work),
     }
+
+
+def _tars(spec: Spec, catalog: Catalog) -> dict[str, Any]:
+    """Return the tars of a source that are its lists, too: how many, the first and the last."""
+    if spec.sources[catalog.name].type != "webdataset":
+        return {}
+    return {"tars": {"count": len(catalog.lists), "first": catalog.lists[0], "last": catalog.lists[-1]}}
 
 
 def _training(spec: Spec, work: Sequence[ShardWork]) -> dict[str, Any] | None:
