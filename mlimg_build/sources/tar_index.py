@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ __all__ = ["Member", "headers", "member_rows", "members", "usable_name"]
 DAMAGED = (tarfile.TarError, ArithmeticError, EOFError, LookupError, OSError, RecursionError, ValueError)
 CHUNK = 1 << 20
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
+PLAIN = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]*(?:/[0-9A-Za-z_-][0-9A-Za-z_.-]*)*")  # nothing to look at
 SHOWN = 60  # characters of a long name that are shown
 
 
@@ -148,6 +150,8 @@ def _headers(
 
 def usable_name(member: tarfile.TarInfo, tar: Path, notes: Notes) -> str | None:
     """Return the plain name of a member, None (noted) for one that is hidden, leads out of the tar or is no text."""
+    if len(member.name) <= ID and PLAIN.fullmatch(member.name):
+        return member.name
     name = _plain(member.name)
     if not is_text(member.name):
         notes.add("name-not-utf-8", _where(member, tar))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import struct
 import tarfile
 from contextlib import suppress
@@ -13,9 +14,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import scipy.io
 
 from mlimg_build.errors import SourceError
 from mlimg_build.images import check
@@ -23,22 +26,28 @@ from mlimg_build.images.status import BadImage
 from mlimg_build.sources import IMAGES, LABELS, ImageReader, Notes, PageError, Source, read_nesting
 from mlimg_build.sources.formats.coco import Coco
 from mlimg_build.sources.formats.folder import Folder
+from mlimg_build.sources.formats.ilsvrc import Ilsvrc
 from mlimg_build.sources.formats.imagenet import ImageNet
 from mlimg_build.sources.formats.ml_images import MLImages
 from mlimg_build.sources.formats.open_images import OpenImages
 from mlimg_build.sources.formats.parquet_images import ParquetImages
 from mlimg_build.sources.formats.table import Table
+from mlimg_build.sources.formats.webdataset import Webdataset
+from mlimg_build.sources.ilsvrc.synset_tables import read_synset_table
 from mlimg_build.spec import (
     CocoSource,
     Columns,
     FolderSource,
+    IlsvrcSource,
     ImageNetSource,
     MLImagesSource,
     OpenImagesSource,
     ParquetColumns,
     ParquetSource,
     TableSource,
+    WebdatasetSource,
 )
+from mlimg_build.spec.models.tar_sources import JsonFields
 from tests.fuzz.door import Door
 from tests.fuzz.doors.images import gifs, jpegs, pngs
 from tests.support.parquet_world import image_table
@@ -405,7 +414,104 @@ TAR = (
     *(b"25 GNU.sparse.map=0,1,x\n", b"11 uid=-1\n", b"0 x\n", b"-5 x=y\n", b"16 hdrcharset=x\n"),
 )
 
+
+def samples(path: Path) -> None:
+    """A tar of samples: its labels by members, and by the fields of their JSON."""
+    fields = JsonFields(labels="label", confidence="p", absent="no.id", licence="by", split="split")
+    for more in ({}, {"fields": fields, "splits": {"extra": "none"}}, {"labels": "txt", "separator": "|"}):
+        source = Webdataset("tars", WebdatasetSource(type="webdataset", tars=(path,), **more))
+        scanned(source)
+    size = path.stat().st_size
+    with ImageReader(path.parent) as reader:
+        for batch in source.scan(Notes()):
+            for row in batch.images.to_pylist()[:20] if batch.images is not None else ():
+                assert row["status"] or row["offset"] + row["size"] <= size
+                reader.read(row["path"], row["offset"], row["size"])
+
+
+def sample_tars() -> list[bytes]:
+    said = b'{"label": ["dog", 3], "p": [1, 0.5], "no": [{"id": "cat"}], "by": "CC0", "split": "train"}'
+    files = {"a/1.jpg": jpegs()[0], "a/1.cls": b"7", "a/1.json": said, "a/1.txt": b"dog|cat"}
+    files |= {"2.seg.png": b"mask", "2.png": pngs()[0], "2.json": b'{"label": NaN, "p": 1e400, "no": null}'}
+    made = []
+    for form in (tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w", format=form) as archive:
+            for name, data in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        made.append(stream.getvalue().rstrip(b"\0") + bytes(1024))
+    return [data + bytes(-len(data) % 512) for data in made]
+
+
+def ground_truth(path: Path) -> None:
+    """A list of ImageNet's validation labels, with each kind of table."""
+    room, refused = path.parent, []
+    for table in (None, "synsets.txt", "map.txt"):
+        synsets = None if table is None else room / table
+        part = IlsvrcSource(type="ilsvrc", images=room / "images", labels=path, synsets=synsets)
+        try:
+            scanned(Ilsvrc("truth", part))
+        except SourceError as error:
+            refused.append(error)
+    if len(refused) == 3:
+        raise refused[-1]
+
+
+def synset_table(path: Path) -> None:
+    """The table of ImageNet's synsets, text or MATLAB."""
+    table = read_synset_table(path, "the synsets")
+    assert all(re.fullmatch("n[0-9]{8}", wnid) for wnid in table.wnids.values())
+
+
+def furnish_truth(room: Path) -> None:
+    (room / "images").mkdir(parents=True)
+    for i in range(1, 4):
+        (room / "images" / f"ILSVRC2012_val_{i:08}.JPEG").write_bytes(jpegs()[0])
+    (room / "synsets.txt").write_text(f"{WNID}\nn02084071\n")
+    (room / "map.txt").write_text(f"n02084071 1 dog\n{WNID} 2 tench\n")
+
+
+def truths() -> list[bytes]:
+    name = "ILSVRC2012_val_0000000"
+    return [
+        b"1\n2\n2\n",
+        f"{name}1.JPEG 0\n{name}2.JPEG 1\n".encode(),
+        f"{name}1.JPEG {WNID}\n".encode(),
+        f"ImageId,PredictionString\n{name}1,{WNID} 1 2 3 4\n".encode(),
+    ]
+
+
+def matlab_tables() -> list[bytes]:
+    synsets = np.zeros((2, 1), [(name, object) for name in ("ILSVRC2012_ID", "WNID", "words")])
+    synsets[0, 0], synsets[1, 0] = (1, WNID, "tench, é"), (2, "n02084071", "dog")
+    made = []
+    for compressed in (False, True):
+        stream = io.BytesIO()
+        scipy.io.savemat(stream, {"synsets": synsets}, do_compression=compressed)
+        made.append(stream.getvalue())
+    return made
+
+
 DOORS = (
+    Door("samples", samples, sample_tars, ("a.tar",), repair=with_sums, tokens=TAR, suffixes=(".tar",)),
+    Door(
+        "ground-truth",
+        ground_truth,
+        truths,
+        ("labels.txt",),
+        furnish_truth,
+        tokens=(b"1", b"0", b",", WNID.encode()),
+    ),
+    Door(
+        "synsets",
+        synset_table,
+        matlab_tables,
+        ("meta.mat",),
+        tokens=(b"synsets", b"WNID", b"\x0e\0\0\0"),
+        suffixes=(".mat",),
+    ),
     Door(
         "open-images",
         open_images,
