@@ -110,6 +110,7 @@ FOREIGN = {  # packages that only some may touch
     "typer": {"cli"},
     "PIL": {"images"},
     "pillow_heif": {"images"},
+    "rapidfuzz": {"labels"},
     "simplejpeg": {"images"},
 }
 

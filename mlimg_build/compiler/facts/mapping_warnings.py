@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mlimg_build.errors import Problem
-from mlimg_build.labels import MappedCategory, near_ties, same_names
+from mlimg_build.labels import Decision, MappedCategory, near_ties, same_names
 from mlimg_build.spec import LoadedSpec, Mapping
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["accepted_from", "doubts"]
 
 SHOWN = 8  # names of one source in one problem
+LIKELY = 0.3  # score from which a near spelling is suggested
 FEW = 4  # names in a problem that explains each
 FIND = (
     "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg wordnet find NAME`) and who decided, "
@@ -102,7 +103,7 @@ def _listed(
     loaded: LoadedSpec, field: str, rows: Sequence[MappedCategory], what: str, hint: str, policy: str
 ) -> Iterator[Problem]:
     for source in dict.fromkeys(row.decision.source for row in rows):
-        names = [repr(row.decision.name or row.decision.id) for row in rows if row.decision.source == source]
+        names = [_name(row.decision) for row in rows if row.decision.source == source]
         yield Problem(
             f"{field}-name",
             f"source {source}: {what} {_some(names, SHOWN)}",
@@ -110,3 +111,13 @@ def _listed(
             hint,
             "error" if policy == "error" else "warning",
         )
+
+
+def _name(decision: Decision) -> str:
+    """Return the name of a category, and the noun that it is probably a misspelling of if none is called so."""
+    name = repr(decision.name or decision.id)
+    best = decision.alternatives[0] if decision.wnid is None and decision.alternatives else None
+    if best is None or not best.near or best.score < LIKELY:
+        return name
+    what = "its head is" if best.relation == "is_a" else "is it"
+    return f"{name} ({what} {best.near!r}, {best.wnid}?)"

@@ -18,7 +18,7 @@ from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_co
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.labels import MappedCategory, near_ties, same_names
+from mlimg_build.labels import Alternative, MappedCategory, near_ties, same_names
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.spec import LoadedSpec, Spec
 from mlimg_build.wordnet import NounGraph
@@ -100,7 +100,13 @@ def review_records(spec: Spec, facts: Facts, graph: NounGraph) -> list[dict[str,
                 "score": round(decision.score, 3),
                 "images": row.images,
                 "alternatives": [
-                    {"wnid": one.wnid, "name": graph.name(one.wnid), "score": one.score}
+                    {
+                        "wnid": one.wnid,
+                        "name": graph.name(one.wnid),
+                        "score": one.score,
+                        "relation": one.relation,
+                        "near": one.near or None,
+                    }
                     for one in decision.alternatives[:ALTERNATIVES]
                 ],
                 "evidence": [*doubts.get((decision.source, decision.id), ()), *decision.evidence],
@@ -146,9 +152,7 @@ def _wanted(facts: Facts, doubts: Mapping[tuple[str, str], tuple[str, ...]]) -> 
 
 def _row(graph: NounGraph, row: MappedCategory, doubts: Sequence[str]) -> tuple[str, ...]:
     decision = row.decision
-    others = [
-        f"{one.wnid} {graph.name(one.wnid)} {one.score:.2f}" for one in decision.alternatives[:ALTERNATIVES]
-    ]
+    others = [_other(graph, one) for one in decision.alternatives[:ALTERNATIVES]]
     return (
         decision.source,
         decision.id,
@@ -163,6 +167,12 @@ def _row(graph: NounGraph, row: MappedCategory, doubts: Sequence[str]) -> tuple[
         "; ".join([*doubts, *decision.evidence]),
         decision.reviewer,
     )
+
+
+def _other(graph: NounGraph, one: Alternative) -> str:
+    """Return an alternative in words: its id, its name or the lemma that is spelt nearly so, and its score."""
+    called = f"{graph.name(one.wnid)} (near {one.near!r})" if one.near else graph.name(one.wnid)
+    return f"{one.wnid} {called} {one.score:.2f}"
 
 
 def _order(row: MappedCategory, doubtful: bool) -> tuple[bool, bool, float, int, str, str]:

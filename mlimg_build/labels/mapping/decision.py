@@ -30,10 +30,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Another synset that a category may mean, with its score (0 to 1)."""
+    """Another synset that a category may mean, with its score (0 to 1).
+
+    `near` is the lemma that is spelt nearly as the name, where no noun is called so; it is never taken by a rule.
+    """
 
     wnid: str
     score: float
+    relation: str = "same_as"
+    near: str = ""
 
 
 @dataclass(frozen=True, slots=True)

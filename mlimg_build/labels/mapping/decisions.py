@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from mlimg_build.labels.mapping.company import RARE, Company
 from mlimg_build.labels.mapping.decision import Alternative, Decision, Named
 from mlimg_build.labels.mapping.evidence import Reasons
 from mlimg_build.labels.mapping.name_kinds import name_kind
+from mlimg_build.labels.mapping.near_spellings import near_spellings
 from mlimg_build.labels.mapping.own_names import OwnNames
 from mlimg_build.labels.mapping.scores import POLICIES, Context, believe, own_features
-from mlimg_build.labels.mapping.senses import Landscape, Senses
+from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 from mlimg_build.labels.mapping.source_relations import colabel_weights, label_shares, parent_weights
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
@@ -24,6 +25,8 @@ from mlimg_build.wordnet.morphology import fold
 __all__ = ["decide"]
 
 Key = tuple[str, str]
+
+TOLD = 0.1  # score from which the evidence names a near spelling
 
 NO_NAME = {
     "": "no noun is called that",
@@ -94,9 +97,13 @@ def _decision(
     return _unresolved(named) if found is None else found.decision(named)
 
 
-def _unresolved(named: Named) -> Decision:
-    why = NO_NAME[name_kind(named.name or named.id)]
-    return Decision(named.source, named.id, named.name, None, "unresolved", evidence=(why,))
+def _unresolved(named: Named, near: tuple[Alternative, ...] = ()) -> Decision:
+    why = [NO_NAME[name_kind(named.name or named.id)]]
+    if near and near[0].score >= TOLD:
+        why.append(f"it is spelt nearly as {near[0].near}")
+    return Decision(
+        named.source, named.id, named.name, None, "unresolved", alternatives=near, evidence=tuple(why)
+    )
 
 
 class _Found:
@@ -147,6 +154,7 @@ class _Found:
         self.reasons = Reasons(
             self.names, self.senses, self.belief, self.context, self.landscape, graph, self.chosen
         )
+        self.near = self._near(len(names), known)
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
         """Return the candidates of a name; a single person or place has neither kinds nor a plural.
@@ -160,6 +168,21 @@ class _Found:
             if one.kind not in (BASE, HEAD) or not self.landscape.instance[self.graph.index(one.wnid)]
         )
 
+    def _near(self, names: int, known: Floats) -> dict[int, tuple[Alternative, ...]]:
+        """Return near spellings by row: of names that have no candidate, and of those known by their head only."""
+        chosen = [self.chosen(row) for row in range(names)]
+        heads = {row for row, at in enumerate(chosen) if at is not None and self.senses.found[at].is_head}
+        rows = [row for row, at in enumerate(chosen) if at is None or row in heads]
+        taken = [at for at in chosen if at is not None and not self.senses.found[at].is_head]
+        believed = np.bincount(self.senses.node[taken], self.belief.share[taken], minlength=len(known))
+        found = near_spellings(
+            [self.names[row] for row in rows],
+            [row in heads for row in rows],
+            self.graph,
+            np.minimum(known + believed, 1.0),
+        )
+        return dict(zip(rows, found, strict=True))
+
     def chosen(self, row: int) -> int | None:
         """Return the candidate that was taken for a row, None if it has none."""
         return self.ranked[row][0] if row in self.ranked else None
@@ -167,9 +190,10 @@ class _Found:
     def decision(self, named: Named) -> Decision:
         """Return the decision for a category."""
         key = (named.source, named.id)
-        ranked = self.ranked.get(self.row[(*key, named.name)])
+        row = self.row[(*key, named.name)]
+        ranked, near = self.ranked.get(row), self.near.get(row, ())
         if not ranked:
-            return _unresolved(named)
+            return _unresolved(named, near)
         best = self.senses.found[ranked[0]]
         method = "head" if best.is_head else "synonym" if best.wnid in self.by_id else "lemma"
         said, support = list(self.reasons.clauses(ranked[0])), None
@@ -179,6 +203,8 @@ class _Found:
             support = head_support(known, names)
             said += ["its head is a category itself"] * known
             said += [f"{names} names have this head"] * (names > 1)
+        if near and near[0].score >= TOLD:
+            said.append(f"the whole is spelt nearly as {near[0].near}")
         company = self.company.of(ranked[0])
         if company < RARE and support is None:
             said.append("a single place, person or thing, unlike the other categories")
@@ -189,14 +215,26 @@ class _Found:
             best.wnid,
             method,
             best.form,
-            tuple(
-                Alternative(self.senses.found[at].wnid, share)
-                for at, share in zip(ranked[1:], shares[1:], strict=True)
+            _likeliest(
+                (
+                    Alternative(self.senses.found[at].wnid, share, "is_a" if best.is_head else "same_as")
+                    for at, share in zip(ranked[1:], shares[1:], strict=True)
+                ),
+                near,
             ),
             score=shares[0],
             relation="is_a" if best.is_head else "same_as",
             evidence=tuple(said),
         )
+
+
+def _likeliest(senses: Iterable[Alternative], near: Iterable[Alternative]) -> tuple[Alternative, ...]:
+    """Return the alternatives of a name by falling score, of equals the senses first, each synset once."""
+    ranked = sorted([*senses, *near], key=lambda one: -one.score)
+    first: dict[str, Alternative] = {}
+    for one in ranked:
+        first.setdefault(one.wnid, one)
+    return tuple(first.values())
 
 
 def _asked(

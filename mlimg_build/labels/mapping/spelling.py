@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["heads", "hint", "spellings", "variants"]
+__all__ = ["heads", "hint", "plain", "spellings", "variants"]
 
 _BRACKETS = re.compile(r"\s*\(([^)]*)\)")
 _PREPOSITIONS = frozenset(
@@ -62,10 +62,10 @@ def variants(name: str) -> Iterator[str]:
     >>> "mt everest" in set(variants("mt. everest")), any("10" in form for form in variants("size 1.0"))
     (True, False)
     """
-    plain = _plain(_bare(name))
-    words = plain.split()
-    forms = [plain, plain.replace("'s ", " "), plain.replace("s' ", " "), plain.replace("'", "")]
-    forms += [plain.replace("&", "and"), _DOT.sub("", plain)]
+    bare = plain(name)
+    words = bare.split()
+    forms = [bare, bare.replace("'s ", " "), bare.replace("s' ", " "), bare.replace("'", "")]
+    forms += [bare.replace("&", "and"), _DOT.sub("", bare)]
     for i in range(len(words) - 1):
         before, after = words[:i], words[i + 2 :]
         for between in ("", "-"):
@@ -100,7 +100,7 @@ def heads(name: str) -> Iterator[str]:
     >>> list(heads("rays and skates")), list(heads("cake"))
     ([], [])
     """
-    words = _plain(_bare(name)).replace("-", " - ").split()
+    words = plain(name).replace("-", " - ").split()
     if _CONJUNCTIONS & {word.lower() for word in words} or any(word.endswith(",") for word in words):
         return
     cut = next((i for i, word in enumerate(words) if i and word.lower() in _PREPOSITIONS), len(words))
@@ -111,6 +111,15 @@ def heads(name: str) -> Iterator[str]:
     for start in range(0 if len(kept) < len(words) else 1, len(kept)):
         if kept[start] != "-" and len(kept[-1]) >= _LEAST:
             yield " ".join(kept[start:]).replace(" - ", "-")
+
+
+def plain(name: str) -> str:
+    """Return a name without what is in parentheses and without accents; underscores are spaces.
+
+    >>> plain("crème_brûlée (dessert)")
+    'creme brulee'
+    """
+    return _plain(_bare(name))
 
 
 def _whole(name: str) -> str:
