@@ -13,7 +13,7 @@ import typer
 from mlimg_build import __version__
 from mlimg_build.errors import MlimgError, Problem
 
-from . import builds, caches, comparison, datasets, exports, models, specs
+from . import builds, caches, comparison, datasets, exports, models, names, specs
 from .options import Asked, print_failure
 from .system_errors import system_problem
 
@@ -37,6 +37,7 @@ VERBS = (
     specs.schema,
     specs.plan,
     specs.lint,
+    names.synset,
     specs.lock,
     builds.build,
     builds.train,
@@ -55,9 +56,9 @@ USAGE = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 for verb in VERBS:
     app.command()(verb)
-app.command("map")(specs.map_names)
+app.command("map")(names.map_names)
 wordnet.command("compile")(specs.compile_wordnet)
-wordnet.command("find")(specs.find_noun)
+wordnet.command("find")(names.find_noun)
 
 
 def main() -> NoReturn:

@@ -24,7 +24,7 @@ from .options import (
     print_json,
 )
 
-__all__ = ["check", "compile_wordnet", "find_noun", "init", "lint", "lock", "map_names", "plan", "schema"]
+__all__ = ["check", "compile_wordnet", "init", "lint", "lock", "plan", "schema"]
 
 
 def init(
@@ -212,44 +212,6 @@ def lock(
     print(folder)
 
 
-def map_names(
-    spec: SpecFile,
-    out: Out = Path("build"),
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            "--to",
-            metavar="FILE",
-            help="The CSV; default: the spec's `vocabulary.mapping.file`, else NAME.mapping.csv beside the spec.",
-        ),
-    ] = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
-    from mlimg_build import terminal
-    from mlimg_build.compiler.lint.mapping_review import for_review, review_records, write_review
-    from mlimg_build.compiler.pipeline import plan as make
-
-    loaded = load(spec)
-    named, looked = loaded.spec.vocabulary.mapping.file, for_review(loaded)
-    if named is not None and looked.spec.vocabulary.mapping.file is None:
-        print(f"{named} is not there yet, so no decision of people is read", file=sys.stderr)
-    with terminal.Watcher(quiet=quiet) as watcher:
-        made = make(looked, out, 1.0, watcher.step)
-    unsigned = (problem for problem in made.facts.warnings if problem.code == "mapping-unsigned")
-    terminal.show_problems([*made.inputs.joins, *unsigned])
-    if as_json:
-        print_json(review_records(made.loaded.spec, made.facts, made.graph))
-        return
-    path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
-    if path == named:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    rows, reviewed = write_review(made.loaded.spec, made.facts, made.graph, path)
-    terminal.show_review(made.facts, path, rows, reviewed, named)
-    print(path)
-
-
 def lint(
     spec: SpecFile,
     out: Out = Path("build"),
@@ -326,22 +288,6 @@ def lint(
         print_json({**asdict(found), **texts})
     else:
         terminal.show_lint(found)
-
-
-def find_noun(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A word or several; or a WordNet id.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show the WordNet ids that a name may have, for rows of a mapping file."""
-    from mlimg_build import terminal
-    from mlimg_build.compiler.facts.noun_search import find_nouns
-    from mlimg_build.wordnet import load as load_nouns
-
-    found = find_nouns(load_nouns(), name)
-    if as_json:
-        print_json({"name": name, "synsets": found})
-    else:
-        terminal.show_nouns(found)
 
 
 def compile_wordnet(

@@ -8,9 +8,10 @@ from .differences import show_differences
 from .exports import show_exported
 from .left_out import show_left_out_image, show_unused_category
 from .lint_findings import show_lint
-from .mapping_review import show_nouns, show_review
+from .mapping_review import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
+from .synsets import show_synsets
 from .understood import show_understood
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "show_left_out_image",
     "show_lint",
     "show_modelled",
-    "show_nouns",
     "show_plan",
     "show_portrait",
     "show_predicted",
@@ -33,6 +33,7 @@ __all__ = [
     "show_proof",
     "show_pruned",
     "show_review",
+    "show_synsets",
     "show_understood",
     "show_unused_category",
     "show_verified",

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import err, out, table
+from .console import err, table
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.facts.facts import Facts
 
-__all__ = ["show_nouns", "show_review"]
+__all__ = ["show_review"]
 
 BANDS = (0.95, 0.8, 0.6, 0.0)
-
-
-def show_nouns(found: Sequence[Mapping[str, str]]) -> None:
-    """Print the synsets that a name may mean."""
-    listed = table("id", "synset", "found as")
-    for one in found:
-        listed.add_row(one["wnid"], one["synset"], one["as"])
-    out.print(listed)
 
 
 def show_review(facts: Facts, path: Path, rows: int, reviewed: int, used: Path | None) -> None:

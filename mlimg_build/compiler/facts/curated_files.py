@@ -163,7 +163,7 @@ def meant(text: str, graph: NounGraph) -> str:
         return graph.near(text)
     senses = graph.senses(text.replace(" ", "_"))[:MEANT]
     if not senses:
-        return "`mlimg wordnet find NAME` shows the ids of a name"
+        return "`mlimg synset NAME` shows the ids of a name"
     listed = ", ".join(f"{wnid} ({_kind(graph, wnid)})" for wnid in senses)
     return f"{text!r} may be {listed}"
 

@@ -17,7 +17,7 @@ SHOWN = 8  # names of one source in one problem
 LIKELY = 0.3  # score from which a near spelling is suggested
 FEW = 4  # names in a problem that explains each
 FIND = (
-    "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg wordnet find NAME`) and who decided, "
+    "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg synset NAME`) and who decided, "
     "and name the file as `vocabulary: {mapping: {file: FILE}}`; what is no noun is a category of its own: "
     "`vocabulary: {own: {SLUG: {name: NAME}}}`"
 )

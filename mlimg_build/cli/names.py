@@ -1,0 +1,100 @@
+"""Verbs for names: which synset each means, reviewed by people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, Out, SpecFile, end_failed, load, print_json
+
+__all__ = ["find_noun", "map_names", "synset"]
+
+
+def map_names(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="The CSV; default: the spec's `vocabulary.mapping.file`, else NAME.mapping.csv beside the spec.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
+    from mlimg_build import terminal
+    from mlimg_build.compiler.lint.mapping_review import for_review, review_records, write_review
+    from mlimg_build.compiler.pipeline import plan as make
+
+    loaded = load(spec)
+    named, looked = loaded.spec.vocabulary.mapping.file, for_review(loaded)
+    if named is not None and looked.spec.vocabulary.mapping.file is None:
+        print(f"{named} is not there yet, so no decision of people is read", file=sys.stderr)
+    with terminal.Watcher() as watcher:
+        made = make(looked, out, 1.0, watcher.step)
+    unsigned = (problem for problem in made.facts.warnings if problem.code == "mapping-unsigned")
+    terminal.show_problems([*made.inputs.joins, *unsigned])
+    if as_json:
+        print_json(review_records(made.loaded.spec, made.facts, made.graph))
+        return
+    path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    if path == named:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    rows, reviewed = write_review(made.loaded.spec, made.facts, made.graph, path)
+    terminal.show_review(made.facts, path, rows, reviewed, named)
+    print(path)
+
+
+def synset(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORD...", help="A name of one or several words; or a WordNet id.", show_default=False
+        ),
+    ],
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            "--spec", metavar="SPEC", help="Count the images of this spec; reads its sources' lists."
+        ),
+    ] = None,
+    out: Out = Path("build"),
+    as_json: AsJson = False,
+) -> None:
+    """Show what a name may mean: ids, names, what is above and below, other senses, near spellings, images."""
+    from mlimg_build import terminal
+    from mlimg_build.compiler.facts.noun_search import describe_nouns, no_noun
+    from mlimg_build.compiler.lint.mapping_review import for_review
+    from mlimg_build.compiler.pipeline import plan as make
+    from mlimg_build.wordnet import load as load_nouns
+
+    name, placed = " ".join(words), None
+    if spec is None:
+        graph = load_nouns()
+    else:
+        with terminal.Watcher() as watcher:
+            made = make(for_review(load(spec)), out, 1.0, watcher.step)
+        graph, placed = made.graph, made.facts.vocabulary.placed
+    told = describe_nouns(graph, name, placed)
+    if not told["synsets"]:
+        error = no_noun(graph, name, told["near"])
+        if as_json:
+            end_failed(error, told)
+        raise error
+    if as_json:
+        print_json(told)
+    else:
+        terminal.show_synsets(told, None if spec is None else str(spec))
+
+
+def find_noun(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name; or a WordNet id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a name may mean; the same as `mlimg synset`."""
+    synset([name], as_json=as_json)
