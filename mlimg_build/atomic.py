@@ -21,6 +21,7 @@ __all__ = [
     "is_temporary",
     "lock_new",
     "process_umask",
+    "replace_file",
     "replacing",
     "save_json",
     "sync_all",
@@ -125,6 +126,27 @@ def write_synced(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file atomically and sync it: whoever reads `path` sees the old bytes or the new ones.
+
+    A link at `path` stays one; an existing file keeps its mode.
+    """
+    target = Path(os.path.realpath(path))
+    with explaining_full_disk(path):
+        number, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(number, "wb") as stream:
+                stream.write(data)
+            mode = target.stat().st_mode & 0o7777 if target.is_file() else 0o666 & ~process_umask()
+            temporary.chmod(mode)
+            sync_file(temporary)
+            temporary.replace(target)
+            sync_file(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -256,9 +256,8 @@ Slug = Annotated[
 Version = Annotated[
     str, BeforeValidator(_version), WithJsonSchema({"type": "string", "pattern": f"^{VERSION.pattern}$"})
 ]
-Wnid = Annotated[
-    str, BeforeValidator(_wnid), WithJsonSchema({"type": "string", "pattern": f"^({CATEGORY})$"})
-]
+# a name is replaced by its id before the models see it (named_synsets), so the schema allows it
+Wnid = Annotated[str, BeforeValidator(_wnid), WithJsonSchema({"type": "string", "pattern": r"^\S.*$"})]
 OwnSlug = Annotated[
     str,
     BeforeValidator(_own_slug),

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mlimg_build.errors import Place, Problem
@@ -15,6 +16,7 @@ from mlimg_build.spec.document import Document
 from mlimg_build.spec.models.sources import TableSource
 from mlimg_build.spec.models.specification import Spec
 from mlimg_build.spec.models.table_columns import AllBut
+from mlimg_build.spec.named_synsets import resolve_names
 from mlimg_build.spec.paths import PathUse, paths_of
 from mlimg_build.spec.reached import unreached
 from mlimg_build.spec.reading import read_model, read_text, require_text
@@ -29,8 +31,8 @@ class LoadedSpec:
     """A spec that has no errors, with its text.
 
     `path` is as given; `text` as written, before variables are replaced; `digest` is the sha256 (hex) of the
-    canonical JSON of the document before variables are replaced, so neither comments, layout nor the paths of a
-    machine change it.
+    canonical JSON of the document before variables are replaced, with ids for the names of synsets: neither comments,
+    layout, the paths of a machine nor the way in which a synset is named change it.
     """
 
     spec: Spec
@@ -65,7 +67,8 @@ def parse_spec(text: str, file: str, directory: Path, variables: Mapping[str, st
     Raises:
         SpecError: with all problems of the text, sorted by place.
     """
-    spec, document = read_model(Spec, text, file, directory, variables, check=check_spec)
+    prepare = partial(resolve_names, directory=directory, variables=variables)
+    spec, document = read_model(Spec, text, file, directory, variables, check=check_spec, prepare=prepare)
     spec = _without_group_columns(spec)
     return LoadedSpec(spec, file, text, digest_of(document.data), tuple(_warnings(spec, document)), document)
 

@@ -84,16 +84,17 @@ def read_model(
     variables: Mapping[str, str],
     *,
     check: Callable[[dict[str, Any]], Iterable[Finding]] = lambda data: (),
+    prepare: Callable[[Document], None] = lambda document: None,
 ) -> tuple[Model, Document]:
     """Parse the text into a model; return it and its document. Relative paths are below `directory`.
 
-    `check` yields further findings from the data.
+    `check` yields further findings from the data; `prepare` may change the document before that.
 
     Raises:
         SpecError: with the first `LISTED` problems of the text, sorted by place, and the number of the others.
     """
     with _uncollected():
-        return _read(model, text, file, directory, variables, check)
+        return _read(model, text, file, directory, variables, check, prepare)
 
 
 def _read(
@@ -103,8 +104,10 @@ def _read(
     directory: Path,
     variables: Mapping[str, str],
     check: Callable[[dict[str, Any]], Iterable[Finding]],
+    prepare: Callable[[Document], None],
 ) -> tuple[Model, Document]:
     document = read_document(text, file)
+    prepare(document)
     data = document.substituted(variables)
     checked = iter(check(data))
     findings = list(islice(checked, LISTED))

@@ -84,3 +84,45 @@ def test_names_in_doubt_are_said_by_map_plan_and_lint(pets: Path) -> None:
     assert "same-name" in {one["kind"] for one in listed["findings"]}
     shown = mlimg("lint", "pets.yaml", cwd=pets)
     assert "pets has several categories called Kite: /m/kite, /m/kite2" in shown.stdout
+
+
+def test_a_mapping_file_takes_a_name_for_an_id(pets: Path) -> None:
+    (pets / "decided").mkdir()
+    file = pets / "decided" / "mapping.csv"
+    rows = ["source,category,wnid,reviewer", "pets,/m/wug,Labrador retriever,me", "pets,/m/kite,kite.n.04,me"]
+    file.write_text("\n".join(rows) + "\n")
+    (pets / "pets.yaml").write_text(SPEC.replace("error", "warn"))
+    assert mlimg("check", "pets.yaml", cwd=pets).returncode == 0
+    assert mlimg("map", "pets.yaml", cwd=pets).returncode == 0
+    text = file.read_text()
+    assert "/m/wug,Blicket wuggle,n02099712," in text, "the id is what is kept"
+    assert "/m/kite,Kite,n01608432," in text
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "hint"),
+    [
+        ("kite", "ambiguous-name", "kite.n.04 n01608432 kite: a kind of hawk"),
+        ("hampster", "no-noun", "n02342885 hamster"),
+        ("n99999999", "unknown-synset", "mlimg synset"),
+    ],
+)
+def test_a_name_of_several_senses_in_a_mapping_file_lists_their_ids(
+    pets: Path, written: str, code: str, hint: str
+) -> None:
+    (pets / "decided").mkdir()
+    file = pets / "decided" / "mapping.csv"
+    file.write_text(f"source,category,wnid,reviewer\npets,/m/wug,{written},me\n")
+    done = mlimg("check", "pets.yaml", cwd=pets)
+    assert done.returncode == 1
+    assert f"error[{code}]" in done.stderr
+    assert "mapping.csv:2:1" in done.stderr
+    assert hint in done.stderr
+
+
+def test_a_list_of_ids_gives_the_id_of_a_name(pets: Path) -> None:
+    (pets / "no.txt").write_text("animal  # too broad\n")
+    (pets / "pets.yaml").write_text(SPEC.replace("vocabulary:\n", "vocabulary:\n  exclude: no.txt\n"))
+    done = mlimg("check", "pets.yaml", cwd=pets)
+    assert "no.txt:1:1" in done.stderr
+    assert "write n00015388 animal" in done.stderr

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from mlimg_build.labels import Decision, Named, decide
-from mlimg_build.labels.mapping.near_lemmas import NearLemmas
 from mlimg_build.labels.mapping.near_spellings import near_spellings
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.near_lemmas import NearLemmas
 
 SIXTY = Path(__file__).with_name("sixty_names.csv")
 

@@ -10,7 +10,7 @@ from mlimg_build import labels
 
 MAY_IMPORT = {
     *(f"mlimg_build.{name}" for name in ("errors", "label_states", "labels", "missing_values", "wordnet")),
-    *("numpy", "rapidfuzz", "scipy"),
+    *("numpy", "scipy"),
 }
 
 

@@ -26,7 +26,7 @@ ALLOWED = {
     "label_states": set(),
     "missing_values": set(),
     "text_limits": set(),
-    "spec": {"category_ids", "errors", "regular_files"},
+    "spec": {"category_ids", "errors", "regular_files", "wordnet"},  # when a name is written for an id
     "wordnet": {"category_ids", "errors", "regular_files"},
     "labels": {"category_ids", "errors", "label_states", "missing_values", "wordnet"},
     "sources": {"errors", "label_states", "missing_values", "regular_files", "spec", "text_limits"},
@@ -110,7 +110,7 @@ FOREIGN = {  # packages that only some may touch
     "typer": {"cli"},
     "PIL": {"images"},
     "pillow_heif": {"images"},
-    "rapidfuzz": {"labels"},
+    "rapidfuzz": {"wordnet"},
     "simplejpeg": {"images"},
 }
 

@@ -15,7 +15,10 @@ from mlimg_build.spec import CODES, load_backend, load_spec, render
 ERRORS = Path(__file__).parent / "errors"
 NAMES = sorted(path.stem for path in ERRORS.glob("*.yaml"))
 VARIABLES = {"ROOT": "/data", "MANY": "lots", "FEW": "-2"}
-WITH_OWN_TEST = {"backend-missing", "more-problems", "spec-missing", "spec-unreadable", "yaml-too-big"}
+WITH_OWN_TEST = {
+    *("backend-missing", "more-problems", "spec-missing", "spec-unreadable", "yaml-too-big"),
+    *("wordnet-missing", "wordnet-damaged", "wordnet-format"),
+}
 
 
 def problems_of(name: str) -> tuple[Problem, ...]:

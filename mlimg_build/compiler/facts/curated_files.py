@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlimg_build.category_ids import folded_id, is_own, is_wnid
+from mlimg_build.category_ids import OWN, folded_id, is_own
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.csv_cells import unguarded
-from mlimg_build.errors import Place, Problem, SpecError
+from mlimg_build.errors import Place, Problem, SpecError, WordNetError
 from mlimg_build.labels import RELATIONS
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.text_limits import CELL, over
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.noun_names import in_words, synset_of
 
 __all__ = [
     "UNSIGNED",
@@ -30,12 +31,13 @@ __all__ = [
     "review_lines",
     "table_rows",
     "veto_lines",
+    "written_wnid",
 ]
 
 
 WRITTEN = ("name", "synset", "relation", "method", "alternatives", "evidence", "reviewer")
 MOST = 100  # problems of a file that are told together
-MEANT = 4  # synsets that a hint suggests
+FIND = "`mlimg synset WORD` shows the ids of a word"
 UNSIGNED = "unsigned"  # the reviewer in a file without a column `reviewer`
 
 
@@ -51,9 +53,9 @@ class Review:
 def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dict[tuple[str, str], Review]:
     """Return the decisions that people made: (source, category id) → review.
 
-    The file is a CSV with the columns `source`, `category` and `wnid`; `relation` (same_as or is_a) may say that the
-    category is only a kind of its synset. If there is a column `reviewer`, as `mlimg map` writes, only rows with a
-    reviewer are decisions. Other columns are ignored.
+    The file is a CSV with the columns `source`, `category` and `wnid` (an id, or a name that `synset_of` reads);
+    `relation` (same_as or is_a) may say that the category is only a kind of its synset. If there is a column
+    `reviewer`, as `mlimg map` writes, only rows with a reviewer are decisions. Other columns are ignored.
 
     Raises:
         SpecError: with the first `MOST` rows that name an unknown source, id or relation, or repeat a category; if the
@@ -68,17 +70,11 @@ def read_reviewed(path: Path, sources: Collection[str], graph: NounGraph) -> dic
         relation = row.get("relation") or "same_as"
         if "reviewer" in row and not row["reviewer"]:
             continue
+        wnid, refused = _read_wnid(wnid, graph)
         if key[0] not in sources:
             problems.append(Problem("unknown-source", f"the spec has no source {key[0]}", place))
-        elif wnid and wnid not in graph:
-            problems.append(
-                Problem(
-                    "unknown-synset",
-                    graph.lacks(wnid),
-                    place,
-                    meant(wnid, graph),
-                )
-            )
+        elif refused is not None:
+            problems.append(replace(refused, place=place))
         elif relation not in RELATIONS:
             message = f"{relation!r} is no relation of a category to a synset"
             problems.append(Problem("unknown-relation", message, place, f"write {' or '.join(RELATIONS)}"))
@@ -158,19 +154,35 @@ def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
 
 
 def meant(text: str, graph: NounGraph) -> str:
-    """Return the hint for a text that is no id of the graph: the ids of the nouns with this name, or near ids."""
-    if is_own(text) or is_wnid(text):
+    """Return the hint for a text that is no id of the graph: near ids, or the ids of the nouns with this name."""
+    if is_own(text):
         return graph.near(text)
-    senses = graph.senses(text.replace(" ", "_"))[:MEANT]
-    if not senses:
-        return "`mlimg synset NAME` shows the ids of a name"
-    listed = ", ".join(f"{wnid} ({_kind(graph, wnid)})" for wnid in senses)
-    return f"{text!r} may be {listed}"
+    try:
+        wnid = synset_of(graph, text)
+    except WordNetError as error:
+        return error.problems[0].hint or ""
+    return f"write {in_words(graph, wnid)}" if wnid in graph else graph.near(wnid)
 
 
-def _kind(graph: NounGraph, wnid: str) -> str:
-    above = graph.ancestors(wnid)
-    return f"a kind of {graph.name(above[0])}" if above else graph.name(wnid)
+def _read_wnid(text: str, graph: NounGraph) -> tuple[str, Problem | None]:
+    """Return the id that a cell has or names, "" for an empty one, and why there is none."""
+    if not text:
+        return "", None
+    if text[: len(OWN)].casefold() == OWN:
+        wnid = folded_id(text)
+    else:
+        try:
+            wnid = synset_of(graph, text)
+        except WordNetError as error:
+            return text, error.problems[0]
+    return wnid, None if wnid in graph else Problem(
+        "unknown-synset", graph.lacks(wnid), hint=graph.near(wnid)
+    )
+
+
+def written_wnid(text: str, graph: NounGraph) -> str:
+    """Return the id that a cell has or names; the text as it is if that is none."""
+    return _read_wnid(text, graph)[0]
 
 
 def table_rows(

@@ -18,6 +18,7 @@ from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.spec.path_patterns import lacking, matches
 from mlimg_build.spec.paths import PathKind
 from mlimg_build.wordnet import NounGraph, load
+from mlimg_build.wordnet.noun_names import in_words, synset_of
 
 __all__ = ["check_ids", "check_mapping", "load_nouns", "load_wordnet", "missing_paths"]
 
@@ -59,18 +60,26 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
     """Raises `SpecError` with the ids of the spec and its lists that the release lacks, and unreadable lists."""
     unreadable: list[Problem] = []
     problems = first_problems(
-        Problem(
-            "unknown-synset",
-            graph.lacks(wnid),
-            place,
-            hint=graph.near(wnid) if is_own(wnid) else RELEASE,
-        )
+        Problem("unknown-synset", graph.lacks(wnid), place, hint=_right(wnid, graph))
         for place, wnid in _ids(loaded, unreadable)
         if wnid not in graph
     )
     problems += unreadable
     if problems:
         raise SpecError(problems)
+
+
+def _right(text: str, graph: NounGraph) -> str:
+    """Return the hint for an id that the release lacks; the id of what is a name, as a list has ids only."""
+    if is_own(text):
+        return graph.near(text)
+    try:
+        wnid = synset_of(graph, text)
+    except WordNetError as error:
+        return error.problems[0].hint or ""
+    if wnid in graph:
+        return f"write {in_words(graph, wnid)}"
+    return RELEASE
 
 
 def check_mapping(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mlimg_build.compiler.facts.curated_files import mapping_rows
+from mlimg_build.compiler.facts.curated_files import mapping_rows, written_wnid
 from mlimg_build.errors import Place, Problem
 from mlimg_build.labels import FOUND, Decision, MappedCategory
 from mlimg_build.spec import LoadedSpec
@@ -23,7 +23,7 @@ def is_correction(row: Mapping[str, str], decision: Decision | None, graph: Noun
     A row as `mlimg map` once wrote it is not a correction, even if the decision changed since. Without a decision,
     only a row that itself shows that it was edited counts.
     """
-    wnid, edited = row.get("wnid", ""), _edited(row, graph)
+    wnid, edited = written_wnid(row.get("wnid", ""), graph), _edited(row, graph)
     if decision is None:
         return edited is True
     if decision.method == "file":  # signed in another row
@@ -39,7 +39,8 @@ def _edited(row: Mapping[str, str], graph: NounGraph) -> bool | None:
     """Return whether a row that mlimg wrote was edited (its columns are inconsistent); None for other rows."""
     if row.get("evidence", "").startswith(CORRECTED):
         return True
-    wnid, synset, method = (row.get(name, "") for name in ("wnid", "synset", "method"))
+    synset, method = row.get("synset", ""), row.get("method", "")
+    wnid = written_wnid(row.get("wnid", ""), graph)
     if "synset" not in row or method not in (*FOUND, "unresolved"):
         return None
     relation = ("is_a" if method == "head" else "same_as") if wnid else ""
@@ -104,7 +105,7 @@ def _problems(
 
 
 def _said(row: Mapping[str, str], graph: NounGraph) -> str:
-    wnid = row["wnid"]
+    wnid = written_wnid(row["wnid"], graph)
     name = repr(row.get("name") or row["category"])
     if not wnid:
         return f"{name} left out"

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlimg_build.atomic import write_synced
+from mlimg_build.atomic import replace_file
+from mlimg_build.compiler.facts.curated_files import written_wnid
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
@@ -23,7 +24,15 @@ from mlimg_build.sources.image_paths import composed
 from mlimg_build.spec import LoadedSpec, Spec
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["COLUMNS", "for_review", "review_records", "review_rows", "write_review"]
+__all__ = [
+    "COLUMNS",
+    "for_review",
+    "merged_rows",
+    "review_records",
+    "review_rows",
+    "reviewed_rows",
+    "write_review",
+]
 
 COLUMNS = (
     "source",
@@ -49,18 +58,32 @@ def review_rows(spec: Spec, facts: Facts, graph: NounGraph) -> list[tuple[str, .
     source gives a WordNet id, or that have the name of an own category, need no review and are left out, as are
     excluded ones without a reviewer.
     """
+    return [_row(graph, row, doubts) for row, doubts in reviewed_rows(spec, facts)]
+
+
+def reviewed_rows(spec: Spec, facts: Facts) -> list[tuple[MappedCategory, tuple[str, ...]]]:
+    """Return the source categories of `review_rows` in its order, each with the reasons for which it is doubtful."""
     doubts = _doubts(spec, facts)
-    return [
-        _row(graph, row, doubts.get((row.decision.source, row.decision.id), ()))
-        for row in _wanted(facts, doubts)
-    ]
+    return [(row, doubts.get((row.decision.source, row.decision.id), ())) for row in _wanted(facts, doubts)]
 
 
 def write_review(spec: Spec, facts: Facts, graph: NounGraph, path: Path) -> tuple[int, int]:
-    """Write the rows to `path`; return their number and how many of them have a reviewer.
+    """Write the rows to `path`, atomically; return their number and how many of them have a reviewer.
 
-    What people wrote into `path` is kept: signed rows, also about categories that no source has any more; a synset or
-    relation that was corrected and is not signed yet; extra columns. Everything that mlimg wrote earlier is replaced.
+    See `merged_rows` for what is kept of a file that is there.
+    """
+    columns, rows = merged_rows(spec, facts, graph, path)
+    replace_file(path, as_csv(columns, rows))
+    return len(rows), sum(bool(row[columns.index("reviewer")]) for row in rows)
+
+
+def merged_rows(
+    spec: Spec, facts: Facts, graph: NounGraph, path: Path
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return the columns and rows of a review, with what people wrote into the one at `path`.
+
+    Kept are signed rows, also about categories that no source has any more; a synset or relation that was corrected
+    and is not signed yet; extra columns. Everything that mlimg wrote earlier is replaced.
     Raises `SpecError` `not-replaceable` if `path` is no such CSV.
     """
     extra, there = _there(path)
@@ -70,16 +93,19 @@ def write_review(spec: Spec, facts: Facts, graph: NounGraph, path: Path) -> tupl
         mine = dict(zip(COLUMNS, row, strict=True))
         key = (mine["source"], mine["category"])
         old = there.pop(key, {})
-        if old and not mine["reviewer"] and is_correction(old, decisions[key], graph):
-            wnid = old["wnid"]
+        if old.get("reviewer") and not mine["reviewer"]:  # the spec does not name this file
+            wnid = written_wnid(old["wnid"], graph)
+            mine |= {"wnid": wnid, "relation": (old.get("relation") or "same_as") if wnid else ""}
+            mine |= {"synset": described(graph, wnid), "reviewer": old["reviewer"]}
+        elif old and not mine["reviewer"] and is_correction(old, decisions[key], graph):
+            wnid = written_wnid(old["wnid"], graph)
             mine |= {"wnid": wnid, "relation": (old.get("relation") or mine["relation"]) if wnid else ""}
             mine["synset"] = described(graph, wnid)
             mine["evidence"] = f"{CORRECTED}; {mine['evidence']}"
         rows.append([*mine.values(), *(old.get(name, "") for name in extra)])
     signed = [old for old in there.values() if old.get("reviewer")]
     rows += [[old.get(name, "") for name in (*COLUMNS, *extra)] for old in signed]
-    write_synced(path, as_csv((*COLUMNS, *extra), rows))
-    return len(rows), sum(bool(row[COLUMNS.index("reviewer")]) for row in rows)
+    return (*COLUMNS, *extra), rows
 
 
 def review_records(spec: Spec, facts: Facts, graph: NounGraph) -> list[dict[str, Any]]:
@@ -116,13 +142,18 @@ def review_records(spec: Spec, facts: Facts, graph: NounGraph) -> list[dict[str,
     return records
 
 
-def for_review(loaded: LoadedSpec) -> LoadedSpec:
-    """Return the spec as `mlimg map` uses it: a missing mapping file is ignored, and doubts are warnings only."""
+def for_review(loaded: LoadedSpec, path: Path | None = None) -> LoadedSpec:
+    """Return the spec as `mlimg map` uses it: a missing mapping file is ignored, and doubts are warnings only.
+
+    A mapping file at `path` takes the place of the spec's own, so that a review goes on where it was.
+    """
     mapping = loaded.spec.vocabulary.mapping
     softer: dict[str, Any] = {
         name: "warn" for name in ("unreviewed", "unresolved") if getattr(mapping, name) == "error"
     }
-    if mapping.file is not None and not os.path.lexists(mapping.file):
+    if path is not None and path.exists():
+        softer["file"] = path.absolute()
+    elif mapping.file is not None and not os.path.lexists(mapping.file):
         softer["file"] = None
     vocabulary = loaded.spec.vocabulary.model_copy(update={"mapping": mapping.model_copy(update=softer)})
     return replace(loaded, spec=loaded.spec.model_copy(update={"vocabulary": vocabulary}))

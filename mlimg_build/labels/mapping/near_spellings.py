@@ -15,12 +15,12 @@ from scipy import sparse
 from mlimg_build.labels.mapping.candidates import HEAD, WRITTEN, Candidate, Lexicon
 from mlimg_build.labels.mapping.decision import Alternative
 from mlimg_build.labels.mapping.name_kinds import name_kind
-from mlimg_build.labels.mapping.near_lemmas import Near, NearLemmas
 from mlimg_build.labels.mapping.scores import POLICIES, Context, believe, own_features
 from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 from mlimg_build.labels.mapping.spelling import heads, plain
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import detach
+from mlimg_build.wordnet.near_lemmas import Near, NearLemmas
 
 __all__ = ["near_spellings", "ratio"]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.graph import NounGraph
 
 __all__ = ["LONGEST", "SHORTEST", "Near", "NearLemmas", "most_edits"]
 

@@ -1,0 +1,90 @@
+"""Read a noun that people wrote for an id: the id, a name that has one sense, or a name and the number of its sense."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mlimg_build.errors import Problem, WordNetError
+from mlimg_build.wordnet.graph import NounGraph
+from mlimg_build.wordnet.near_lemmas import NearLemmas
+from mlimg_build.wordnet.wnids import parse_wnid
+
+__all__ = ["in_words", "near_in_words", "synset_of"]
+
+_NUMBERED = re.compile(r"(.+)\.n\.([0-9]{1,3})", re.DOTALL)
+SHOWN = 12  # senses listed in an error
+NEAR = 4  # lemmas spelt nearly so listed in an error
+LONGEST = 200  # letters of a name
+
+
+def synset_of(graph: NounGraph, text: str) -> str:
+    """Return the id of the synset that a text names; an id itself is returned, whether or not the release has it.
+
+    `labrador.n.01` is the first noun sense of the lemma, as NLTK writes it. Capitals, spaces, underscores and hyphens
+    make no difference, and a plural is its singular where it is no lemma itself.
+
+    Raises:
+        WordNetError: "ambiguous-name" if the name has several senses, which the hint lists with their ids; "no-noun" if
+            it has none, with the nouns that are spelt nearly so.
+
+    >>> from mlimg_build.wordnet import load
+    >>> [synset_of(load(), text) for text in ("n02099712", "Labrador retriever", "labrador.n.01", "giraffes")]
+    ['n02099712', 'n02099712', 'n08819883', 'n02439033']
+    """
+    if parse_wnid(text) is not None:
+        return text
+    name = " ".join(text.split())[:LONGEST]
+    numbered = _NUMBERED.fullmatch(name)
+    if numbered and not graph.senses(name):
+        senses = graph.senses(numbered[1])
+        at = int(numbered[2])
+        if 1 <= at <= len(senses):
+            return senses[at - 1]
+        name = numbered[1]
+        if senses:
+            raise _error(graph, name, senses, f"{name!r} has no sense {at} in WordNet {graph.release}")
+    form, senses = next(
+        ((form, found) for form in _forms(graph, name) if (found := graph.senses(form))), (name, ())
+    )
+    if len(senses) == 1:
+        return senses[0]
+    if not senses:
+        message = f"WordNet {graph.release} has no noun called {name!r}"
+        hint = "write the letter n and eight digits, or a noun; `mlimg synset WORD` shows the ids of a word"
+        if near := near_in_words(graph, name):
+            hint = "\n".join(["spelt nearly so:", *(f"  {line}" for line in near)])
+        raise WordNetError(Problem("no-noun", message, hint=hint))
+    raise _error(graph, form, senses, f"{name!r} has {len(senses)} senses in WordNet {graph.release}")
+
+
+def in_words(graph: NounGraph, wnid: str) -> str:
+    """Return a synset as a line: its id, its lemmas, and the two synsets above it.
+
+    >>> from mlimg_build.wordnet import load
+    >>> in_words(load(), "n02012849")
+    'n02012849 crane: a kind of wading bird, aquatic bird'
+    """
+    lemmas = ", ".join(lemma.replace("_", " ") for lemma in graph.lemmas(wnid)[:3])
+    above = ", ".join(graph.name(one) for one in graph.ancestors(wnid)[:2])
+    return f"{wnid} {lemmas}: a kind of {above}" if above else f"{wnid} {lemmas}"
+
+
+def near_in_words(graph: NounGraph, name: str) -> list[str]:
+    """Return the synsets whose lemmas are spelt nearly as a name, a line each: those of fewest edits first."""
+    (found,) = NearLemmas.of(graph).near([name.lower()])
+    ranked = sorted(found, key=lambda one: (one.edits, not one.alike, not one.first, one.lemma))
+    return [in_words(graph, wnid) for one in ranked[:NEAR] for wnid in graph.senses(one.lemma)[:2]]
+
+
+def _forms(graph: NounGraph, name: str) -> Iterator[str]:
+    yield from dict.fromkeys((name, name.replace("-", " "), name.replace(" ", "-"), name.replace("_", "-")))
+    yield from graph.morphy(name)
+
+
+def _error(graph: NounGraph, name: str, senses: tuple[str, ...], message: str) -> WordNetError:
+    lemma = "_".join(name.lower().split())
+    lines = [f"  {lemma}.n.{at:02d} {in_words(graph, wnid)}" for at, wnid in enumerate(senses[:SHOWN], 1)]
+    more = [f"  and {len(senses) - SHOWN} more"] if len(senses) > SHOWN else []
+    hint = "\n".join(["write the id of the one that is meant:", *lines, *more])
+    return WordNetError(Problem("ambiguous-name", message, hint=hint))
