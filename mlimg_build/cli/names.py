@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import AsJson, Out, SpecFile, end_failed, load, print_json
 
+if TYPE_CHECKING:
+    from mlimg_build.compiler.plan.plan import Plan
+
 __all__ = ["find_noun", "map_names", "synset"]
+
+PICTURES = 3  # of a category, whose paths are shown
 
 
 def map_names(
@@ -24,6 +29,21 @@ def map_names(
             help="The CSV; default: the spec's `vocabulary.mapping.file`, else NAME.mapping.csv beside the spec.",
         ),
     ] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Go through the doubtful ones here, one key each.")
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write one page with pictures, on which people decide in a browser.",
+        ),
+    ] = None,
+    reviewer: Annotated[
+        str | None,
+        typer.Option("--reviewer", metavar="NAME", help="Who decides; default: the name of the user."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
@@ -31,8 +51,12 @@ def map_names(
     from mlimg_build.compiler.lint.mapping_review import for_review, review_records, write_review
     from mlimg_build.compiler.pipeline import plan as make
 
+    if (review or html) and as_json:
+        raise typer.BadParameter("--json shows what is decided already", param_hint="--review, --html")
     loaded = load(spec)
-    named, looked = loaded.spec.vocabulary.mapping.file, for_review(loaded)
+    named = loaded.spec.vocabulary.mapping.file
+    path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    looked = for_review(loaded, path if review or html else None)
     if named is not None and looked.spec.vocabulary.mapping.file is None:
         print(f"{named} is not there yet, so no decision of people is read", file=sys.stderr)
     with terminal.Watcher() as watcher:
@@ -42,12 +66,55 @@ def map_names(
     if as_json:
         print_json(review_records(made.loaded.spec, made.facts, made.graph))
         return
-    path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
+    if html:
+        _write_page(made, html, path, reviewer or _user())
+        return
     if path == named:
         path.parent.mkdir(parents=True, exist_ok=True)
     rows, reviewed = write_review(made.loaded.spec, made.facts, made.graph, path)
-    terminal.show_review(made.facts, path, rows, reviewed, named)
+    if review:
+        _review(made, path, reviewer)
+    else:
+        terminal.show_review(made.facts, path, rows, reviewed, named)
+    if review and (named is None or named.resolve() != path.resolve()):
+        print(f"name the file in the spec: mapping: {{file: {path.name}}}", file=sys.stderr)
     print(path)
+
+
+def _review(made: Plan, path: Path, reviewer: str | None) -> None:
+    from functools import partial
+
+    from mlimg_build import terminal
+    from mlimg_build.compiler.lint.review_file import ReviewFile
+    from mlimg_build.compiler.lint.review_items import candidates_of, picture_paths, review_items
+
+    items = review_items(made, PICTURES)
+    if not items:
+        print("nothing is in doubt", file=sys.stderr)
+        return
+    file = ReviewFile(path, made.graph, reviewer or _user())
+    terminal.review_at_terminal(
+        items, file, partial(candidates_of, graph=made.graph), partial(picture_paths, made)
+    )
+
+
+def _write_page(made: Plan, html: Path, path: Path, reviewer: str) -> None:
+    from mlimg_build.compiler.lint.review_page import write_page
+
+    shown, more = write_page(made, html, path, reviewer)
+    rest = f", {more:,} more are in doubt" if more else ""
+    print(f"{shown:,} categories are on the page{rest}; it gives back {path.name}", file=sys.stderr)
+    print(html)
+
+
+def _user() -> str:
+    """Return the name of who runs this; a system without a name for it has a word that says what happened."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "reviewed"
 
 
 def synset(

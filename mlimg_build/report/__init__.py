@@ -19,6 +19,7 @@ from mlimg_build.report.page import (
     render,
 )
 from mlimg_build.report.read_model import read_model
+from mlimg_build.report.review_page import Option, ReviewCard, ReviewPage, data_uri, render_review
 from mlimg_build.report.sample_images import TRAITS, choose
 from mlimg_build.report.sankey import draw
 from mlimg_build.report.statistics import Statistics, measure
@@ -33,8 +34,11 @@ __all__ = [
     "Head",
     "LeftOutRow",
     "Model",
+    "Option",
     "Page",
     "Picture",
+    "ReviewCard",
+    "ReviewPage",
     "Scan",
     "Statistics",
     "TogetherRow",
@@ -42,6 +46,7 @@ __all__ = [
     "Tree",
     "branches",
     "choose",
+    "data_uri",
     "decisions",
     "draw",
     "image_flow",
@@ -52,5 +57,6 @@ __all__ = [
     "read_model",
     "records",
     "render",
+    "render_review",
     "scan",
 ]

@@ -29,6 +29,8 @@ __all__ = [
     "TogetherRow",
     "Trained",
     "Tree",
+    "as_script",
+    "environment",
     "render",
 ]
 
@@ -174,13 +176,13 @@ class Page:
 def render(page: Page) -> str:
     """Return the HTML of the page; everything from the data is escaped, and equal pages give equal text."""
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             page=page,
             n=page.numbers,
-            tree_json=_script(page.tree.records),
-            mapping_json=_script(_columns(page.decisions.rows)),
+            tree_json=as_script(page.tree.records),
+            mapping_json=as_script(_columns(page.decisions.rows)),
             searchable=len(page.decisions.rows) > page.decisions.written,
         )
     )
@@ -195,14 +197,15 @@ def _columns(rows: Sequence[Decided]) -> dict[str, list[str]]:
     return {name: [getattr(row, name) for row in rows] for name in names}
 
 
-def _script(value: object) -> Markup:
+def as_script(value: object) -> Markup:
     """Return JSON that is safe inside a script element: no `<` ends it or opens a comment."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=True)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates of the pages, with everything escaped; made once a process."""
     environment = Environment(
         loader=PackageLoader("mlimg_build.report", "templates"),
         autoescape=True,

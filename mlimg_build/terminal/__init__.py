@@ -11,12 +11,14 @@ from .lint_findings import show_lint
 from .mapping_review import show_review
 from .models import show_evaluation, show_modelled, show_predicted, show_written
 from .problems import show_problems
+from .review_loop import review_at_terminal
 from .synsets import show_synsets
 from .understood import show_understood
 
 __all__ = [
     "Watcher",
     "counting",
+    "review_at_terminal",
     "show_built",
     "show_cache",
     "show_differences",

@@ -1,0 +1,76 @@
+"""The page on which people decide what source categories mean: one HTML file that gives back a CSV."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlimg_build.report.page import as_script, environment
+
+__all__ = ["Option", "ReviewCard", "ReviewPage", "data_uri", "render_review"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A synset that a category may be; `near` is the lemma that is spelt nearly so, or ""."""
+
+    wnid: str
+    synset: str
+    chain: tuple[str, ...]
+    score: float
+    relation: str
+    near: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewCard:
+    """A category that is to be decided: `row` is its row in the CSV, `thumbnails` are (data URI, image name)."""
+
+    row: int
+    source: str
+    category: str
+    name: str
+    images: int
+    evidence: tuple[str, ...]
+    options: tuple[Option, ...]
+    thumbnails: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    """All that the page shows, and the whole CSV that it gives back with the decisions filled in.
+
+    `left_out` counts categories in doubt that are not on the page, `signed` the rows that have a reviewer already.
+    """
+
+    title: str
+    key: str  # under which a browser keeps what is decided and not downloaded
+    file: str
+    reviewer: str
+    cards: Sequence[ReviewCard]
+    left_out: int
+    without_picture: int
+    signed: int
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def render_review(page: ReviewPage) -> str:
+    """Return the HTML of the page; everything from outside is escaped, and equal pages give equal text."""
+    data = {
+        "key": page.key,
+        "file": page.file,
+        "columns": [*page.columns],
+        "rows": [[*row] for row in page.rows],
+    }
+    return environment().get_template("review.html").render(page=page, data=as_script(data))
+
+
+def data_uri(jpeg: bytes) -> str:
+    """Return a JPEG as the source of an image element.
+
+    >>> data_uri(b"x")
+    'data:image/jpeg;base64,eA=='
+    """
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

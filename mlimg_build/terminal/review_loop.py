@@ -1,0 +1,177 @@
+"""Go through source categories at the terminal, one key each; piped lines serve as keys, too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from .console import err
+
+if TYPE_CHECKING:
+    from mlimg_build.compiler.lint.review_file import ReviewFile
+    from mlimg_build.compiler.lint.review_items import Candidate, ReviewItem
+
+__all__ = ["review_at_terminal"]
+
+KEYS = "1-9 choose, k then 1-9 a kind of it, n none, s skip, u undo, / search, q quit"
+STEPS = 6  # synsets above a candidate that are named
+END = "\x04"
+
+
+class _Keys:
+    """What is typed: single keys of a terminal, or the letters of piped lines."""
+
+    def __init__(self) -> None:
+        self.single = sys.stdin.isatty()
+        self._line: list[str] = []
+        self._word = ""
+
+    def key(self) -> str:
+        """Return the next key, `END` at the end of the input."""
+        if self.single:
+            with _raw_keys():
+                return sys.stdin.read(1) or END
+        while not self._line:
+            line = sys.stdin.readline()
+            if not line:
+                return END
+            self._line = [*line.strip()]
+        key = self._line.pop(0)
+        if key == "/":  # the rest of the line is the word
+            self._word, self._line = "".join(self._line), []
+        return key
+
+    def word(self) -> str:
+        """Return the word that is searched."""
+        if self.single:
+            err.print("search: ", end="")
+            return sys.stdin.readline().strip()
+        return self._word.strip() or sys.stdin.readline().strip()
+
+
+@contextmanager
+def _raw_keys() -> Iterator[None]:
+    """Let a terminal give each key at once; Ctrl-C interrupts as before."""
+    import termios  # noqa: PLC0415  only Unix has it, and only a terminal needs it
+    import tty  # noqa: PLC0415
+
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    try:
+        tty.setcbreak(number, termios.TCSANOW)  # what is typed ahead is not lost
+        yield
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+def review_at_terminal(
+    items: Sequence[ReviewItem],
+    file: ReviewFile,
+    search: Callable[[str], Sequence[Candidate]],
+    place_of: Callable[[ReviewItem], Sequence[str]],
+) -> int:
+    """Ask about each category and write each answer into the file; return how many were decided.
+
+    `search` returns what a word may mean, `place_of` the paths of some pictures of a category.
+    """
+    keys = _Keys()
+    at, decided = 0, 0
+    while at < len(items):
+        item = items[at]
+        _show(item, at, len(items), place_of(item))
+        answer = _answer(item, keys, search)
+        if answer is None:
+            break
+        if answer == "undo":
+            undone = file.undo()
+            if undone is None:
+                err.print("nothing to undo")
+                continue
+            decided -= 1
+            at = next(i for i, one in enumerate(items) if one.key == undone)
+            continue
+        if isinstance(answer, tuple):
+            wnid, relation = answer
+            file.sign(item.key, wnid, relation)
+            decided += 1
+            err.print(
+                Text(
+                    f"  → {'a kind of ' if wnid and relation == 'is_a' else ''}{wnid or 'none'}", "bold green"
+                )
+            )
+        at += 1
+    left = len(items) - at
+    err.print(f"\n{decided:,} decided, {left:,} not looked at; `mlimg map --review` goes on from here")
+    return decided
+
+
+def _answer(
+    item: ReviewItem, keys: _Keys, search: Callable[[str], Sequence[Candidate]]
+) -> tuple[str, str] | str | None:
+    """Return (wnid, relation), "skip", "undo", or None to end."""
+    candidates, kind_of = item.candidates, False
+    while True:
+        key = keys.key()
+        if key in (END, "q"):
+            return None
+        if key == "s":
+            return "skip"
+        if key == "u":
+            return "undo"
+        if key == "n":
+            return "", "same_as"
+        if key == "k":
+            kind_of = not kind_of
+            err.print("  a kind of …" if kind_of else "  the same as …")
+        elif key == "/":
+            word = keys.word()
+            found = search(word) if word else ()
+            if found:
+                candidates = tuple(found)
+                _list(candidates)
+            else:
+                err.print(f"  no noun is called {word!r}, nor nearly so")
+        elif key.isdecimal() and key.isascii() and 0 < int(key) <= len(candidates):
+            chosen = candidates[int(key) - 1]
+            return chosen.wnid, "is_a" if kind_of else chosen.relation
+        elif not key.isspace():
+            err.print(f"  {KEYS}")
+
+
+def _show(item: ReviewItem, at: int, total: int, places: Sequence[str]) -> None:
+    images = "1 image" if item.images == 1 else f"{item.images:,} images"
+    head = Text.assemble(
+        (f"\n{at + 1:,} of {total:,}  ", "dim"),
+        (item.called, "bold"),
+        f"  {item.source}{f' {item.category}' if item.category != item.called else ''}, {images}",
+    )
+    err.print(head)
+    for place in places:
+        err.print(f"     {place}", style="dim", soft_wrap=True)
+    if item.evidence:
+        err.print(f"     {'; '.join(item.evidence)}", style="dim")
+    _list(item.candidates)
+    if at == 0 or not item.candidates:
+        err.print(f"     {KEYS}", style="dim")
+
+
+def _list(candidates: Sequence[Candidate]) -> None:
+    if not candidates:
+        err.print("     nothing like it is a noun")
+    for number, one in enumerate(candidates, 1):
+        how = "a kind of " if one.relation == "is_a" else ""
+        near = f"  spelt nearly so: {one.near}" if one.near else ""
+        err.print(
+            Text.assemble(
+                (f"  {number}  ", "bold cyan"),
+                f"{one.score:.2f}  {how}{one.synset} {one.wnid}",
+                (near, "yellow"),
+            )
+        )
+        more = " → …" if len(one.chain) > STEPS else ""
+        if one.chain:
+            err.print(f"           {' → '.join(one.chain[:STEPS])}{more}", style="dim")

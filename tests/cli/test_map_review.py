@@ -1,0 +1,212 @@
+"""`mlimg map --review` and `--html`: people decide what names mean, and every decision is kept."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import mlimg
+from tests.support.photographs import crops
+
+HOSTILE = "<script>alert(1)<"
+SPEC = """\
+mlimg: 1
+name: pets
+version: 1.0.0
+sources:
+  home: {type: folder, images: images}
+vocabulary: {mapping: {file: maps/pets.csv}}
+"""
+ORDER = ["crane", HOSTILE, "hampster", "umbrelas", "kite"]  # doubtful names first, then the lowest scores
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    for folder in ("crane", "kite", "hampster", "umbrelas", "dog", HOSTILE):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        for i, data in enumerate(crops("chelsea", 2)):
+            (tmp_path / "images" / folder / f"{i}.jpg").write_bytes(data)
+    (tmp_path / "pets.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def review(pets: Path, typed: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    done = mlimg("map", "pets.yaml", "--review", "--reviewer", "me", cwd=pets)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def signed(pets: Path) -> dict[str, tuple[str, str]]:
+    with (pets / "maps" / "pets.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["reviewer"]]
+    assert all(row["reviewer"] == "me" for row in rows)
+    return {row["category"]: (row["wnid"], row["relation"]) for row in rows}
+
+
+def test_each_key_decides_one_name_and_the_next_review_goes_on_there(
+    pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = review(pets, "1\nn\n1\nq\n", monkeypatch)
+    assert "1 of 5  crane" in said
+    assert str(pets / "images" / "crane" / "0.jpg") in said, "the paths of pictures"
+    assert "wading bird → aquatic bird" in said, "the way up"
+    assert "spelt nearly so: hamster" in said
+    decided = {"crane": ("n02012849", "same_as"), HOSTILE: ("", ""), "hampster": ("n02342885", "same_as")}
+    assert signed(pets) == decided
+    said = review(pets, "", monkeypatch)
+    assert "1 of 2  umbrelas" in said, "what is signed is asked no more"
+    assert signed(pets) == decided
+
+
+def test_a_decision_is_undone_by_u_and_skipped_by_s(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = review(pets, "u2su2ss1u", monkeypatch)
+    assert "nothing to undo" in said
+    assert signed(pets) == {"crane": ("n03126707", "same_as")}, "the machine; the hamster is undone"
+
+
+def test_a_word_is_searched_and_a_category_may_be_a_kind_of_it(
+    pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = review(pets, "s\n/ zzyzxq\n/ labrador retriever\nk\n1\n", monkeypatch)
+    assert "no noun is called 'zzyzxq'" in said
+    assert signed(pets) == {HOSTILE: ("n02099712", "is_a")}
+
+
+def test_what_people_decided_is_what_the_build_takes(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    review(pets, "2\nn\n1\n1\n1\n", monkeypatch)
+    rows = json.loads(mlimg("map", "pets.yaml", "--json", cwd=pets).stdout)
+    assert {row["category"]: row["wnid"] for row in rows if row["reviewer"] == "me"} == {
+        "crane": "n03126707",
+        HOSTILE: None,
+        "hampster": "n02342885",
+        "umbrelas": "n04507155",
+        "kite": "n01608432",
+    }
+    assert "nothing is in doubt" in review(pets, "", monkeypatch)
+
+
+def test_a_review_beside_the_spec_goes_on_though_no_spec_names_it(
+    pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pets / "pets.yaml").write_text(SPEC[: SPEC.index("vocabulary")])
+    review(pets, "1q", monkeypatch)
+    assert "1 of 4" in review(pets, "q", monkeypatch)
+    assert mlimg("map", "pets.yaml", cwd=pets).returncode == 0
+    assert ",me\n" in (pets / "pets.mapping.csv").read_text(), "a signature is not lost"
+
+
+def test_at_a_terminal_one_key_is_enough(pets: Path) -> None:
+    terminal, end = pty.openpty()
+    os.write(terminal, b"1nq")  # no line is ended
+    subprocess.run(
+        [
+            *(sys.executable, "-c", "from mlimg_build.cli import main; main()"),
+            *("map", "pets.yaml", "--review", "--reviewer", "me"),
+        ],
+        stdin=end,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        cwd=pets,
+        timeout=200,
+        check=True,
+    )
+    os.close(end)
+    os.close(terminal)
+    assert signed(pets) == {"crane": ("n02012849", "same_as"), HOSTILE: ("", "")}
+
+
+def page(pets: Path) -> str:
+    done = mlimg("map", "pets.yaml", "--html", "review.html", "--reviewer", "me", cwd=pets)
+    assert done.returncode == 0, done.stderr
+    assert "5 categories are on the page" in done.stderr
+    return (pets / "review.html").read_text(encoding="utf-8")
+
+
+def test_the_page_holds_everything_and_escapes_it(pets: Path) -> None:
+    text = page(pets)
+    assert text.count("<script") == 2, "its data and its own code"
+    assert html.escape(HOSTILE) in text
+    assert HOSTILE not in text
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", text), "nothing is fetched"
+    assert text.count('<img src="data:image/jpeg;base64,') == 10
+    assert "default-src 'none'" in text
+    titles = [html.unescape(one) for one in re.findall(r"<h2 id=\"c\d+\">(.*?)</h2>", text)]
+    assert titles == ORDER
+    assert 'value="n02342885" data-relation="same_as"' in text
+    assert len(text) < 400_000
+
+
+def test_the_page_is_the_same_each_time(pets: Path) -> None:
+    assert page(pets) == page(pets)
+
+
+def test_a_picture_that_cannot_be_shown_costs_the_page_nothing(pets: Path) -> None:
+    (pets / "images" / "kite" / "0.jpg").write_bytes(b"\xff\xd8 no photograph")
+    assert page(pets).count("<img src=") == 9
+
+
+def test_pictures_end_where_the_page_is_big_enough(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlimg_build.compiler.lint.review_page.PICTURE_BYTES", 1)
+    text = page(pets)
+    assert text.count("<img src=") == 1
+    assert "4 categories have no picture here" in text
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium to run the page")
+def test_in_a_browser_keys_choose_and_the_csv_is_one_that_mlimg_reads(pets: Path) -> None:
+    (pets / "maps").mkdir()
+    (pets / "maps" / "pets.csv").write_text(
+        'source,category,wnid,reviewer,note\nhome,dog,n02084071,me,"=1, ""x"""\n'
+    )
+    text = page(pets)
+    drive = """
+<script>
+URL.createObjectURL = (blob) => { blob.text().then((text) => {
+  const found = document.createElement("pre"); found.id = "csv"; found.textContent = JSON.stringify(text);
+  document.body.append(found); }); return "#"; };
+addEventListener("load", () => {
+  const press = (key) => (document.activeElement || document.body).dispatchEvent(
+    new KeyboardEvent("keydown", { key, bubbles: true }));
+  for (const key of ["j", "2", "d", "n", "j", "1", "j", "1", "u", "j"]) press(key);
+  const last = document.activeElement.querySelector(".text");
+  last.value = "kite.n.03"; last.dispatchEvent(new Event("input", { bubbles: true }));
+  document.getElementById("save").click();
+});
+</script>"""
+    (pets / "driven.html").write_text(text.replace("</body>", f"{drive}</body>"), encoding="utf-8")
+    done = subprocess.run(
+        [
+            *("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"),
+            *(f"--user-data-dir={pets / 'profile'}", "--dump-dom", f"file://{pets / 'driven.html'}"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    found = re.search(r'<pre id="csv">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stdout[-2000:]
+    assert '<strong id="decided">4</strong>' in done.stdout
+    (pets / "maps" / "pets.csv").write_text(json.loads(html.unescape(found[1])), encoding="utf-8", newline="")
+    assert signed(pets) == {
+        "dog": ("n02084071", "same_as"),
+        "crane": ("n03126707", "same_as"),
+        HOSTILE: ("", ""),
+        "hampster": ("n02342885", "same_as"),
+        "kite": ("kite.n.03", "same_as"),
+    }
+    rows = json.loads(mlimg("map", "pets.yaml", "--json", cwd=pets).stdout)
+    assert {row["category"]: row["wnid"] for row in rows}["kite"] == "n03621473"
+    assert """'=1, ""x""\"""" in (pets / "maps" / "pets.csv").read_text(), "people's own columns stay"
