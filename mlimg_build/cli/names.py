@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Out, SpecFile, end_failed, load, print_json
+from .options import AsJson, Out, Quiet, SpecFile, end_failed, load, print_json
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.plan.plan import Plan
@@ -44,6 +44,7 @@ def map_names(
         str | None,
         typer.Option("--reviewer", metavar="NAME", help="Who decides; default: the name of the user."),
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
@@ -59,7 +60,7 @@ def map_names(
     looked = for_review(loaded, path if review or html else None)
     if named is not None and looked.spec.vocabulary.mapping.file is None:
         print(f"{named} is not there yet, so no decision of people is read", file=sys.stderr)
-    with terminal.Watcher() as watcher:
+    with terminal.Watcher(quiet=quiet) as watcher:
         made = make(looked, out, 1.0, watcher.step)
     unsigned = (problem for problem in made.facts.warnings if problem.code == "mapping-unsigned")
     terminal.show_problems([*made.inputs.joins, *unsigned])
@@ -131,6 +132,7 @@ def synset(
         ),
     ] = None,
     out: Out = Path("build"),
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a name may mean: ids, names, what is above and below, other senses, near spellings, images."""
@@ -144,7 +146,7 @@ def synset(
     if spec is None:
         graph = load_nouns()
     else:
-        with terminal.Watcher() as watcher:
+        with terminal.Watcher(quiet=quiet) as watcher:
             made = make(for_review(load(spec)), out, 1.0, watcher.step)
         graph, placed = made.graph, made.facts.vocabulary.placed
     told = describe_nouns(graph, name, placed)

@@ -13,7 +13,7 @@ from mlimg_build.compiler.proposal.layouts import Layout
 
 __all__ = ["OwnCategory", "spec_text"]
 
-PATH = re.compile(r"/?[A-Za-z][\w-]+(/[\w-][\w.-]*)*")  # a path that YAML reads as text without quotes
+PATH = re.compile(r"/?[A-Za-z_][\w-]*(/[\w-][\w.-]*)+")  # a path that YAML reads as text without quotes
 
 
 class OwnCategory(NamedTuple):
