@@ -21,9 +21,20 @@ from .console import err
 
 __all__ = ["LOG", "build_log", "say"]
 
+
+class _Printable(logging.Filter):
+    """Escapes what is not printable in a message, whoever writes it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage().encode("utf-8", "backslashreplace").decode()  # a name that is no UTF-8
+        record.msg, record.args = printable(text), None
+        return True
+
+
 LOG = logging.getLogger("mlimg")
 LOG.propagate = False
 LOG.setLevel(logging.INFO)
+LOG.addFilter(_Printable())
 LOG.addHandler(logging.NullHandler())
 LARGEST = 8 << 20  # bytes, at which a log becomes NAME.log.1 and a new one begins
 
