@@ -20,7 +20,7 @@ from mlimg_build.compiler.copies.duplicates import (
 )
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.facts import decide_facts
-from mlimg_build.compiler.facts.own_categories import flat_nouns
+from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
 from mlimg_build.compiler.lint.unused_rules import unused_rules

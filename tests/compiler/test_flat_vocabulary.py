@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import mlimg_build.wordnet.storage
 from mlimg_build.category_ids import folded_name, is_own, slug_of
 from mlimg_build.compiler.diff.loading import side_of_dataset
-from mlimg_build.compiler.facts.own_categories import _flat_ids
+from mlimg_build.compiler.facts.flat_vocabulary import flat_ids
 from mlimg_build.compiler.lint.findings import lint_plan
 from mlimg_build.compiler.lock.lock_reader import read_lock
 from mlimg_build.compiler.pipeline import build, check_lock, labelled, plan
@@ -153,10 +153,10 @@ NAMES = st.text(min_size=1, max_size=12) | st.sampled_from(
 @given(st.lists(NAMES, max_size=8))
 def test_every_name_has_one_id_whatever_the_order(names: list[str]) -> None:
     keys = sorted({folded_name(name) for name in names} - {""})
-    ids = _flat_ids(keys)
+    ids = flat_ids(keys)
     assert len({*ids.values()}) == len(keys)
     assert all(is_own(wnid) for wnid in ids.values())
-    assert ids == _flat_ids(reversed(keys))
+    assert ids == flat_ids(reversed(keys))
     for key, wnid in ids.items():
         if key == slug_of(key):
             assert wnid == f"own:{key}"

@@ -20,9 +20,9 @@ from mlimg_build.compiler.facts.category_groups import groups_of
 from mlimg_build.compiler.facts.category_names import nameless_categories
 from mlimg_build.compiler.facts.colabels import colabels
 from mlimg_build.compiler.facts.curated_files import UNSIGNED, Review, read_parts, read_reviewed
+from mlimg_build.compiler.facts.flat_vocabulary import same_slugs
 from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts
-from mlimg_build.compiler.facts.own_categories import same_slugs
 from mlimg_build.compiler.facts.pair_counts import FoundPairs, find_pairs, pairs_digest
 from mlimg_build.compiler.facts.unsigned_rows import unsigned_in
 from mlimg_build.compiler.facts.unused_categories import LOST, own_lines, unused_categories

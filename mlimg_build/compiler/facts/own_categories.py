@@ -1,11 +1,9 @@
-"""Categories that are no nouns of WordNet: those of the key `own`, or in a flat vocabulary the sources' names."""
+"""Categories that are no nouns of WordNet: those of the key `own` of a spec's vocabulary, or of its CSV."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -13,28 +11,22 @@ from pathlib import Path
 
 from mlimg_build.category_ids import (
     OWN,
-    SLUG_LONGEST,
     folded_id,
-    folded_name,
     is_own,
     is_slug,
     loose_name,
     slug_of,
 )
-from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.curated_files import meant, table_rows
 from mlimg_build.errors import Place, Problem, SpecError, first_problems
-from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.text_limits import NAME, over
 from mlimg_build.wordnet import NounGraph, OwnNoun, own_cycle, with_own
 
-__all__ = ["MOST", "flat_nouns", "same_slugs", "with_own_categories"]
+__all__ = ["MOST", "with_own_categories"]
 
 MOST = 100_000  # own categories of a spec
 DEEPEST = 100  # own categories above one another
-SHOWN = 5  # names in a warning
-MARK = 8  # hex digits that tell two names of one slug apart
 BESIDE = re.compile(r"[\s|;]+")  # what stands between several parents in a cell
 CSV = "id,name,below"
 
@@ -165,61 +157,3 @@ def _order(declared: Sequence[_Declared]) -> Iterator[Problem]:
             message = f"{wnid} lies below {depth[wnid] - 1:,} other own categories, and at most {DEEPEST - 1} are read"
             yield Problem("own-too-deep", message, at[wnid].place, "leave out steps between")
             return
-
-
-def flat_nouns(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> NounGraph:
-    """Return the graph of a flat vocabulary: a node for each name of a source's category, and no edge.
-
-    Names that are equal in NFC, case-folded, are one node, whichever source has them; of several spellings it has the
-    first by code points. Its id is `own:` and the slug of the name: `own:with_mask`. A word for a missing value is no
-    name, unless `include` names it.
-
-    Raises:
-        SpecError: `no-category` if no source has a name.
-    """
-    wanted = {*loaded.spec.vocabulary.include}
-    spellings: dict[str, str] = {}
-    for name in _flat_names(catalogs):
-        key = folded_name(name)
-        if key and (name_kind(name) != "no_value" or f"{OWN}{slug_of(key)}" in wanted):
-            spellings[key] = min(name, spellings.get(key, name))
-    if not spellings:
-        message = "no source has a category with a name"
-        raise SpecError(Problem("no-category", message, loaded.place("sources"), "look at the sources"))
-    ids = _flat_ids(spellings)
-    return with_own(None, [OwnNoun(ids[key], spellings[key]) for key in spellings])
-
-
-def same_slugs(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:
-    """Yield the warning of a flat vocabulary in which names differ in signs alone: `with mask`, `with_mask`."""
-    if graph.wordnet is not None:
-        return
-    groups: dict[str, list[str]] = {}
-    for node in graph.own:
-        groups.setdefault(slug_of(node.name), []).append(f"{node.name!r} ({node.id})")
-    alike = [" and ".join(group) for group in groups.values() if len(group) > 1]
-    if alike:
-        more = f", and {len(alike) - SHOWN:,} more" if len(alike) > SHOWN else ""
-        message = (
-            f"names that differ in signs alone are categories of their own: {'; '.join(alike[:SHOWN])}{more}"
-        )
-        hint = "`vocabulary: {join: {ID: [ID]}}` makes them one"
-        yield Problem("same-slug", message, loaded.place("vocabulary", "kind"), hint, "warning")
-
-
-def _flat_names(catalogs: Sequence[Catalog]) -> Iterator[str]:
-    for catalog in catalogs:
-        for category in catalog.categories:
-            yield unicodedata.normalize("NFC", " ".join((category.name or category.id).split()))
-
-
-def _flat_ids(keys: Iterable[str]) -> dict[str, str]:
-    """Return the id of each folded name; where several have one slug, those that are no slug themselves get a mark."""
-    slugs = {key: slug_of(key) for key in keys}
-    times = Counter(slugs.values())
-    ids = {}
-    for key, slug in slugs.items():
-        marked = not slug or (times[slug] > 1 and slug != key)
-        mark = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:MARK]
-        ids[key] = f"{OWN}{slug[: SLUG_LONGEST - MARK - 1] or 'x'}-{mark}" if marked else f"{OWN}{slug}"
-    return ids

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.facts.facts import Facts, decide_facts, save_rules
-from mlimg_build.compiler.facts.own_categories import flat_nouns
+from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
 from mlimg_build.compiler.plan.image_groups import share_warnings
