@@ -26,8 +26,14 @@ KINDS = {
     "homonym": "categories that share a name; counted are the categories",
     "person": "categories of people; counted are the images",
     "abstract": "categories that WordNet calls abstractions, which photographs may not show; counted are the images",
+    "general": "categories so high in WordNet that they say nearly nothing of an image; counted are the images",
+    "everywhere": "categories that nearly every image shows, so that they tell none apart; counted are the images",
 }
 """The kinds of findings in the order in which they are listed, each with what is counted."""
+
+TOP = 3  # steps to the top, of which no way up from a synset that says nearly nothing has more
+EVERYWHERE = 0.95  # share of all images
+FEWEST = 20  # images, with fewer of which nothing is everywhere
 
 SHOWN = 4  # ancestors named in one sentence
 
@@ -66,13 +72,14 @@ def lint(
     shared: Ints | None = None,
     dag: Hierarchy | None = None,
     names: Sequence[str] | None = None,
+    images: int = 0,
 ) -> tuple[Finding, ...]:
     """Return every finding, kind by kind in the order of `KINDS`, the largest count first, then by name and id.
 
     `positives[i]` counts the images with category i present; without it there are no findings about images.
     `shared` is the result of `shared_images`; it can be left out only if presence implies every ancestor.
     `dag` is WordNet's order, with the parts and joins of the spec, if `hierarchy` is a tree. `names` are
-    `distinct_names` unless given.
+    `distinct_names` unless given. `images` is the number of all images; without it nothing is everywhere.
 
     Raises:
         ValueError: if the lengths differ, or if `shared` is missing and a category has more images than a parent.
@@ -80,13 +87,19 @@ def lint(
     """
     _require_lengths(len(hierarchy), wnids, positives, dag, names)
     made = _Categories(graph, wnids, hierarchy, distinct_names(graph, wnids) if names is None else names)
-    found = [*_homonyms(made), *_people(made, positives), *_abstract(made, positives)]
+    found = [
+        *_homonyms(made),
+        *_people(made, positives),
+        *_abstract(made, positives),
+        *_general(made, positives),
+    ]
     if dag is not None:
         apart = difference(dag, hierarchy)
         found += _lost(made, apart.lost, dag)
         found += _added(made, apart.added)
     if positives is not None:
         found += _empty(made, positives)
+        found += _everywhere(made, positives, images)
         found += _same(made, positives, _shared(hierarchy, positives, shared))
     name = dict(zip(wnids, made.names, strict=True))
     turn = {kind: i for i, kind in enumerate(KINDS)}
@@ -176,6 +189,37 @@ def _abstract(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
     for i in np.flatnonzero(_under(made, "abstraction") & ~_under(made, "physical_entity")).tolist():
         message = f"{made.names[i]} is an abstraction in WordNet and nothing physical"
         yield made.finding("abstract", i, (), _count(positives, i), message)
+
+
+def _general(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
+    """Yield the unique beginners (noun.Tops) at most `TOP` steps below the top by every way: entity, object, whole.
+
+    Abstractions are found as such. A person is six steps from the top by its longest way, and no finding.
+    """
+    graph = made.graph
+    if "noun.Tops" not in graph.content.lexnames:
+        return
+    beginner = graph.content.lexfiles == graph.content.lexnames.index("noun.Tops")
+    child, parent = np.concatenate(
+        [graph.content.pairs[name] for name in ("hypernym", "instance_hypernym")]
+    ).T
+    abstract = _under(made, "abstraction") & ~_under(made, "physical_entity")
+    for i in np.flatnonzero(beginner[graph.indices(made.wnids)] & ~abstract).tolist():
+        wnid = made.wnids[i]
+        ways, steps = np.array([graph.index(wnid)]), 0  # all that is `steps` above it
+        while steps <= TOP and len(higher := np.unique(parent[np.isin(child, ways)])):
+            ways, steps = higher, steps + 1
+        if steps <= TOP:
+            below = len(graph.descendants(wnid))
+            message = f"{made.names[i]} is nearly at the top of WordNet, with {below:,} synsets below it"
+            yield made.finding("general", i, (), _count(positives, i), message)
+
+
+def _everywhere(made: _Categories, positives: Ints, images: int) -> Iterator[Finding]:
+    for i in np.flatnonzero(positives > EVERYWHERE * images).tolist() if images >= FEWEST else ():
+        share = int(positives[i]) / images
+        message = f"{made.names[i]} is in {share:.1%} of the images"
+        yield made.finding("everywhere", i, (), int(positives[i]), message)
 
 
 def _under(made: _Categories, lemma: str) -> npt.NDArray[np.bool_]:

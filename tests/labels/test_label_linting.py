@@ -48,6 +48,7 @@ def test_the_losses_of_the_published_tree_are_listed_where_they_begin(
         "homonym": 1_486,
         "person": 749,
         "abstract": 15,
+        "general": 6,
     }
     assert sum(finding.count for finding in of("parent-lost", found)) == 4_849
     assert sum(finding.count for finding in of("parent-added", found)) == 75
@@ -236,3 +237,37 @@ def test_shared_images_are_those_of_both_and_blocks_add_up(
 
 def edges(hierarchy: Hierarchy) -> list[tuple[int, int]]:
     return list(zip(*(ends.tolist() for ends in hierarchy.parents.nonzero()), strict=True))
+
+
+def test_what_is_nearly_at_the_top_of_wordnet_says_nothing(wordnet: NounGraph) -> None:
+    names = {
+        **{
+            "n00001740": "entity",
+            "n00001930": "physical entity",
+            "n00002684": "object",
+            "n00003553": "whole",
+        },
+        **{"n00020827": "matter", "n00007846": "person", "n00015388": "animal", "n00002137": "abstraction"},
+    }
+    wnids = sorted(names)
+    assert {wordnet.name(wnid) for wnid in wnids} == {*names.values()}
+    found = lint(wordnet, wnids, from_graph(wordnet, wnids))
+    assert {names[one.wnid] for one in of("general", found)} == {
+        *("entity", "physical entity", "object", "whole", "matter")
+    }
+    assert [names[one.wnid] for one in of("abstract", found)] == ["abstraction"], "found once"
+    assert "whole is nearly at the top of WordNet, with 31,542 synsets below it" in messages("general", found)
+
+
+def test_what_nearly_every_image_shows_is_said(wordnet: NounGraph) -> None:
+    wnids = [ANIMAL, DOG]
+    hierarchy = from_graph(wordnet, wnids)
+
+    def everywhere(positives: list[int], images: int) -> list[str]:
+        return messages(
+            "everywhere", lint(wordnet, wnids, hierarchy, positives=np.array(positives), images=images)
+        )
+
+    assert everywhere([96, 95], 100) == ["animal is in 96.0% of the images"]
+    assert everywhere([10, 10], 10) == [], "of a handful nothing is said"
+    assert everywhere([96, 95], 0) == [], "nor where nobody knows how many there are"

@@ -79,6 +79,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
         shared=None if whole else _shared(hierarchy, plan.work, store),
         dag=None if spec.hierarchy.parents == "all" else dag_of(plan.loaded, wnids, plan.graph),
         names=names,
+        images=sum(work.shard.images for work in plan.work),
     )
     form = shape(hierarchy)
     accepted = accepted_from(spec.vocabulary.mapping)
