@@ -266,6 +266,7 @@ def test_files_of_others_make_a_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run_corpus.main([str(tmp_path), "--name", "ours"]) == 0
     rows = capsys.readouterr().out.splitlines()[2:]
     assert sorted(rows) == [
+        "| ours | coco | 1 | 0 | 1 `list-unreadable` | 0 |",
         "| ours | gif | 1 | 0 | 1 `truncated` | 0 |",
         "| ours | png | 2 | 1 | 1 `truncated` | 0 |",
     ]
