@@ -379,7 +379,7 @@ def test_a_name_s_ids_are_found_and_offered(tmp_path: Path) -> None:
         "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
         "vocabulary: {mapping: {file: map.csv}}\n"
     )
-    assert "'dog' may be n02084071" in mlimg("plan", "x.yaml", cwd=tmp_path).stderr
+    assert "dog.n.01 n02084071 dog" in mlimg("plan", "x.yaml", cwd=tmp_path).stderr
 
 
 def test_a_lock_is_written_without_building(project: Path, tmp_path: Path) -> None:
