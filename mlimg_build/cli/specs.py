@@ -168,7 +168,7 @@ def plan(
     from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.lost_images import refuse_lost
     from mlimg_build.compiler.plan.plan_summary import plan_summary
-    from mlimg_build.compiler.plan.understood import understood
+    from mlimg_build.compiler.understood import understood
 
     check_fraction(fraction)
     with terminal.Watcher(quiet=quiet) as watcher:

@@ -34,13 +34,13 @@ from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.plan.shard_work import remember
-from mlimg_build.compiler.plan.understood import Understood, understood
 from mlimg_build.compiler.run.assembly import finish, noted, plan_digest, require_room
 from mlimg_build.compiler.run.damage import damage_warnings, telling_damage
 from mlimg_build.compiler.run.repair import forget_lists, without_damage, without_flaws
 from mlimg_build.compiler.run.store_retention import drop_superseded
 from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
+from mlimg_build.compiler.understood import Understood, understood
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, Problem
 from mlimg_build.labels import MappedCategory

@@ -11,7 +11,7 @@ from rich.text import Text
 from .console import out, percent
 
 if TYPE_CHECKING:
-    from mlimg_build.compiler.plan.understood import ExampleImage, ExampleLabel, Understood
+    from mlimg_build.compiler.understood import ExampleImage, ExampleLabel, Understood
 
 __all__ = ["show_understood"]
 

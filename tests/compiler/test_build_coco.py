@@ -10,7 +10,7 @@ import pytest
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.pipeline import build, plan
-from mlimg_build.compiler.plan.understood import understood
+from mlimg_build.compiler.understood import understood
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SpecError
 from mlimg_build.explain.image_labels import explain

@@ -9,7 +9,7 @@ import pytest
 
 from mlimg_build.cli import run
 from mlimg_build.compiler.pipeline import understand
-from mlimg_build.compiler.plan.understood import EXAMPLES, LABELS, Understood
+from mlimg_build.compiler.understood import EXAMPLES, LABELS, Understood
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
 

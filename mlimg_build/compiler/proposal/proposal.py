@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mlimg_build.category_ids import SLUG_LONGEST, slug_of
 from mlimg_build.compiler.pipeline import Understanding, understand
-from mlimg_build.compiler.plan.understood import Understood
 from mlimg_build.compiler.proposal.layouts import Layout, layouts_of
 from mlimg_build.compiler.proposal.spec_text import OwnCategory, spec_text
+from mlimg_build.compiler.understood import Understood
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import parse_spec
 
