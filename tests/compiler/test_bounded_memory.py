@@ -220,7 +220,7 @@ COCO = "{{type: coco, annotations: [c.json]{}}}"
 ENTRY = b'{"segmentation": [[1.5, 2, 3, 4]], "note": "' + b"n" * 1500 + b'", "iscrowd": 0, '
 
 
-@pytest.mark.parametrize("more", ["", ", exhaustive: true"])
+@pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), ", exhaustive: true"])
 def test_a_coco_json_is_read_without_being_held(tmp_path: Path, more: str) -> None:
     """310 MB, which nothing may hold; the annotations come before the images."""
     with (tmp_path / "c.json").open("wb") as stream:
@@ -239,6 +239,7 @@ def test_a_coco_json_is_read_without_being_held(tmp_path: Path, more: str) -> No
     assert "50,000 images" in said
 
 
+@pytest.mark.slow
 def test_a_coco_json_with_a_text_of_three_gigabytes_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "c.json").open("wb") as stream:
         stream.write(b'{"info": "')
