@@ -104,7 +104,7 @@ def test_a_mapping_file_takes_a_name_for_an_id(pets: Path) -> None:
     [
         ("kite", "ambiguous-name", "kite.n.04 n01608432 kite: a kind of hawk"),
         ("hampster", "no-noun", "n02342885 hamster"),
-        ("n99999999", "unknown-synset", "mlimg synset"),
+        ("n99999999", "unknown-synset", "near it are"),
     ],
 )
 def test_a_name_of_several_senses_in_a_mapping_file_lists_their_ids(
