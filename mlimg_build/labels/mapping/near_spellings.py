@@ -70,6 +70,8 @@ def near_spellings(
     for a missing value) has none. Where nothing is near to a name, its head is looked at, unless `whole` says that only
     the whole name is: "red umbrela" is a kind of umbrella. The order of the names changes nothing.
     """
+    if not names:  # the tables of lemmas take a second and memory
+        return []
     weighed = _weigh(names, whole, NearLemmas.of(graph))
     choices = [_senses(found, graph) for found in weighed]
     if not any(choices):
