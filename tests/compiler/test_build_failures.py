@@ -200,7 +200,7 @@ def test_a_mapping_file_shows_every_wrong_row(copy: Path) -> None:
     problems = refused(copy).problems
     assert [(problem.code, problem.place.line if problem.place else 0) for problem in problems] == [
         ("unknown-source", 2),
-        ("unknown-synset", 3),
+        ("no-noun", 3),
     ]
 
 

@@ -124,7 +124,10 @@ def separated(root: Path, cells: list[str], more: str = "") -> list[str]:
     made = world(root, len(cells))
     rows = ["image,labels", *(f'{i}.jpg,"{cell}"' for i, cell in enumerate(cells))]
     made.file("t.csv", "\n".join(rows) + "\n")
-    made.file("x.yaml", f"{HEAD}  t: {{type: table, table: t.csv, images: img{more}}}\n")
+    made.file(
+        "x.yaml",
+        f"{HEAD}  t: {{type: table, table: t.csv, images: img{more}}}\nvocabulary: {{allow_lost: 1.0}}\n",
+    )
     try:
         warnings = build(load_spec(root / "x.yaml"), root / "out", inline()).warnings
     except MlimgError as error:

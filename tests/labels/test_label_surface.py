@@ -9,7 +9,10 @@ from pathlib import Path
 from mlimg_build import labels
 
 MAY_IMPORT = {
-    *(f"mlimg_build.{name}" for name in ("errors", "label_states", "labels", "missing_values", "wordnet")),
+    *(
+        f"mlimg_build.{name}"
+        for name in ("category_ids", "errors", "label_states", "labels", "missing_values", "wordnet")
+    ),
     *("numpy", "scipy"),
 }
 
