@@ -20,11 +20,10 @@ from .options import (
     SpecFile,
     Verbose,
     check_fraction,
-    end_failed,
     load,
     lock_folder,
     plain,
-    print_json,
+    print_result,
 )
 
 __all__ = ["build", "train"]
@@ -59,7 +58,7 @@ def build(
     from mlimg_build.compiler.model_stage import check_model, make_model
     from mlimg_build.compiler.pipeline import build as compile_spec
     from mlimg_build.compiler.report_stage import write_report
-    from mlimg_build.compiler.requirements import refuse, require_dataset, require_model
+    from mlimg_build.compiler.requirements import require_dataset, require_model
     from mlimg_build.errors import BelowRequired
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
@@ -87,21 +86,19 @@ def build(
             page = write_report(
                 built.dataset, built.dataset.with_suffix(".html"), made.model if made else None
             )
-        below = require_dataset(loaded, built, fraction)
-        below += require_model(loaded, made, fraction) if made is not None else []
-        if as_json:
-            result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
-            if built.failure is not None or below:
-                end_failed(built.failure or BelowRequired(below), result)
-            print_json(result)
-        else:
+        if not as_json:
             if made is not None:
                 terminal.show_problems(made.warnings)
                 terminal.show_modelled(made)
             print(page)
-        if built.failure is not None:
-            raise built.failure
-        refuse(below)
+        below = require_dataset(loaded, built, fraction)
+        below += require_model(loaded, made, fraction) if made is not None else []
+        failure = built.failure or (BelowRequired(below) if below else None)
+        if failure is not None and not as_json:
+            raise failure
+    if as_json:
+        result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
+        print_result(result, failure)
 
 
 def train(
@@ -129,7 +126,7 @@ def train(
     from mlimg_build import terminal
     from mlimg_build.compiler.model_stage import make_model
     from mlimg_build.compiler.report_stage import write_report
-    from mlimg_build.compiler.requirements import refuse, require_model
+    from mlimg_build.compiler.requirements import require_model
     from mlimg_build.errors import BelowRequired
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
@@ -142,14 +139,13 @@ def train(
                 loaded, out, where, dataset=dataset, start=start, transfer=until is None, watcher=watcher
             )
         page = write_report(made.dataset, made.dataset.with_suffix(".html"), made.model)
-        below = require_model(loaded, made, 1.0)
-        if as_json:
-            result = {**plain(made), "report": str(page)}
-            if below:
-                end_failed(BelowRequired(below), result)
-            print_json(result)
-        else:
+        if not as_json:
             terminal.show_problems(made.warnings)
             terminal.show_modelled(made)
             print(page)
-        refuse(below)
+        below = require_model(loaded, made, 1.0)
+        failure = BelowRequired(below) if below else None
+        if failure is not None and not as_json:
+            raise failure
+    if as_json:
+        print_result({**plain(made), "report": str(page)}, failure)

@@ -36,6 +36,7 @@ __all__ = [
     "plain",
     "print_failure",
     "print_json",
+    "print_result",
 ]
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
@@ -149,6 +150,13 @@ def end_failed(error: MlimgError, result: Mapping[str, Any]) -> NoReturn:
     terminal.show_problems(error.problems)
     print_failure(error.problems, error.exit_code, result)
     raise typer.Exit(error.exit_code)
+
+
+def print_result(result: Mapping[str, Any], failure: MlimgError | None) -> None:
+    """Print the result of a verb with `--json` as one object; that of one that failed has its problems, and ends it."""
+    if failure is not None:
+        end_failed(failure, result)
+    print_json(result)
 
 
 def print_json(value: Any) -> None:

@@ -22,6 +22,7 @@ from .options import (
     load,
     lock_folder,
     print_json,
+    print_result,
 )
 
 __all__ = ["check", "compile_wordnet", "init", "lint", "lock", "plan", "schema"]
@@ -105,16 +106,20 @@ def check(
 def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[str, Any]:
     """Return what is understood of the sources of a spec, and the warnings; both are shown."""
     from mlimg_build import terminal
-    from mlimg_build.compiler.pipeline import understand
+    from mlimg_build.compiler.pipeline import plan as make
+    from mlimg_build.compiler.plan.lost_images import refuse_lost
+    from mlimg_build.compiler.understood import understood
 
     with terminal.Watcher(quiet=quiet) as watcher:
-        found = understand(load(spec), out, watcher.step)
-    terminal.show_problems(found.warnings)
+        made = make(load(spec), out, 1.0, watcher.step)
+    terminal.show_problems(made.warnings)
+    found = understood(made.loaded.spec, made.inputs.catalogs, made.facts, made.graph)
     if not as_json:
-        terminal.show_understood(found.sources)
+        terminal.show_understood(found)
+    refuse_lost(made)  # what a build would be refused for
     return {
-        "warnings": [str(problem) for problem in found.warnings],
-        "understood": {name: one.record() for name, one in found.sources.items()},
+        "warnings": [str(problem) for problem in made.warnings],
+        "understood": {name: one.record() for name, one in found.items()},
     }
 
 
@@ -166,9 +171,10 @@ def plan(
     """Show what a build would do, and why."""
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
-    from mlimg_build.compiler.plan.lost_images import refuse_lost
+    from mlimg_build.compiler.plan.lost_images import lost_problems, refuse_lost
     from mlimg_build.compiler.plan.plan_summary import plan_summary
     from mlimg_build.compiler.understood import understood
+    from mlimg_build.errors import LabelError
 
     check_fraction(fraction)
     with terminal.Watcher(quiet=quiet) as watcher:
@@ -176,12 +182,14 @@ def plan(
     terminal.show_problems(made.warnings)
     summary = plan_summary(made)
     found = understood(made.loaded.spec, made.inputs.catalogs, made.facts, made.graph)
-    if as_json:
-        print_json({**summary, "understood": {name: one.record() for name, one in found.items()}})
-    else:
+    if not as_json:
         terminal.show_plan(summary)
         terminal.show_understood(found)
-    refuse_lost(made)
+        refuse_lost(made)
+        return
+    lost = lost_problems(made)
+    result = {**summary, "understood": {name: one.record() for name, one in found.items()}}
+    print_result(result, LabelError(lost) if lost else None)
 
 
 def lock(

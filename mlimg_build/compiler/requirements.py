@@ -7,11 +7,11 @@ from typing import Any
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.model_stage import Modelled
-from mlimg_build.errors import BelowRequired, Problem
+from mlimg_build.errors import Problem
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.spec.models.requirements import OF_TRANSFER
 
-__all__ = ["refuse", "require_dataset", "require_model"]
+__all__ = ["require_dataset", "require_model"]
 
 HINTS = {
     "images_with_bytes": "NAME.failures.csv lists the others with their reasons",
@@ -45,12 +45,6 @@ def require_model(loaded: LoadedSpec, made: Modelled, fraction: float) -> list[P
     if made.transfer is not None:
         reached |= {key: made.transfer.get(key.removeprefix("transfer_")) or 0.0 for key in OF_TRANSFER}
     return _below(loaded, reached, fraction)
-
-
-def refuse(problems: list[Problem]) -> None:
-    """Raise `BelowRequired` if there are problems."""
-    if problems:
-        raise BelowRequired(problems)
 
 
 def _below(loaded: LoadedSpec, reached: Mapping[str, Any], fraction: float) -> list[Problem]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from mlimg_build.cli import run
 from mlimg_build.compiler.facts.unused_categories import LOST
 from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.left_out import REASONS
@@ -101,3 +103,24 @@ def test_a_missing_value_is_not_lost(tmp_path: Path) -> None:
 
 def test_an_image_with_another_label_that_counts_is_not_lost(tmp_path: Path) -> None:
     assert lost(tmp_path, {"t": {"dog|xyzzy": 3}}) == []
+
+
+@pytest.mark.parametrize("verb", [["plan"], ["check", "--deep"]])
+def test_a_check_says_what_a_build_is_refused_for_and_scripts_get_one_object(
+    tmp_path: Path, verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "img" / "quuxel").mkdir(parents=True)
+    (tmp_path / "img" / "dog").mkdir()
+    for name, data in zip(("quuxel", "dog"), crops("chelsea", 2), strict=True):
+        (tmp_path / "img" / name / "a.jpg").write_bytes(data)
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources: {s: {type: folder, images: img}}\n"
+    )
+    arguments = [*verb, f"{tmp_path}/x.yaml", "--out", f"{tmp_path}/out"]
+    assert run(arguments) == 1
+    said = capsys.readouterr()
+    assert "images-lost" in said.err
+    assert "was understood as" in said.out
+    assert run([*arguments, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [problem["code"] for problem in told["problems"]] == ["images-lost"]

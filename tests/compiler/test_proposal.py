@@ -79,6 +79,14 @@ def test_imagenet(tmp_path: Path, tars: bool) -> None:
     assert names(built(tmp_path, "in")) == {"tench"}
 
 
+def test_open_images(tmp_path: Path) -> None:
+    write(tmp_path, "d/images/1.jpg", "d/images/2.jpg")
+    rows = ["ImageID,Source,LabelName,Confidence", "1,verification,/m/a,1", "2,verification,/m/b,1"]
+    (tmp_path / "d" / "human.csv").write_text("\n".join([*rows, ""]))
+    (tmp_path / "d" / "class-descriptions.csv").write_text("LabelName,DisplayName\n/m/a,Dog\n/m/b,Cat\n")
+    assert names(built(tmp_path, "d")) >= {"dog", "cat"}
+
+
 def test_a_table_beside_its_images(tmp_path: Path) -> None:
     write(tmp_path, "d/img/a.jpg", "d/img/b.jpg", "d/img/c.jpg")
     rows = [

@@ -56,6 +56,7 @@ def test_scripts_get_one_object_with_the_problems(root: Path, capsys: pytest.Cap
     assert told["exit_code"] == 4
     assert [problem["code"] for problem in told["problems"]] == ["below-required"]
     assert told["images"] == 4
+    assert "Traceback" not in (root / "out" / "few.log").read_text()
 
 
 def test_a_fraction_is_checked_only_where_the_spec_says_so(root: Path) -> None:

@@ -153,15 +153,18 @@ def part_lines(path: Path) -> Iterator[tuple[Place, tuple[str, str]]]:
         yield Place(str(path), line, 1), (row["part"], row["whole"])
 
 
-def meant(text: str, graph: NounGraph) -> str:
-    """Return the hint for a text that is no id of the graph: near ids, or the ids of the nouns with this name."""
+def meant(text: str, graph: NounGraph, otherwise: str = "") -> str:
+    """Return the hint for a text that is no id of the graph: the ids of nouns with this name, or near ids.
+
+    For an id of WordNet that its release lacks it is `otherwise`, if that is given.
+    """
     if is_own(text):
         return graph.near(text)
     try:
         wnid = synset_of(graph, text)
     except WordNetError as error:
         return error.problems[0].hint or ""
-    return f"write {in_words(graph, wnid)}" if wnid in graph else graph.near(wnid)
+    return f"write {in_words(graph, wnid)}" if wnid in graph else otherwise or graph.near(wnid)
 
 
 def _read_wnid(text: str, graph: NounGraph) -> tuple[str, Problem | None]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mlimg_build.category_ids import folded_id, is_own
-from mlimg_build.compiler.facts.curated_files import read_reviewed
+from mlimg_build.category_ids import folded_id
+from mlimg_build.compiler.facts.curated_files import meant, read_reviewed
 from mlimg_build.compiler.facts.id_lists import lines_of
 from mlimg_build.compiler.facts.own_categories import with_own_categories
 from mlimg_build.compiler.facts.unsigned_rows import corrected_in
@@ -18,7 +18,6 @@ from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.spec.path_patterns import lacking, matches
 from mlimg_build.spec.paths import PathKind
 from mlimg_build.wordnet import NounGraph, load
-from mlimg_build.wordnet.noun_names import in_words, synset_of
 
 __all__ = ["check_ids", "check_mapping", "load_nouns", "load_wordnet", "missing_paths"]
 
@@ -60,26 +59,13 @@ def check_ids(loaded: LoadedSpec, graph: NounGraph) -> None:
     """Raises `SpecError` with the ids of the spec and its lists that the release lacks, and unreadable lists."""
     unreadable: list[Problem] = []
     problems = first_problems(
-        Problem("unknown-synset", graph.lacks(wnid), place, hint=_right(wnid, graph))
+        Problem("unknown-synset", graph.lacks(wnid), place, hint=meant(wnid, graph, RELEASE))
         for place, wnid in _ids(loaded, unreadable)
         if wnid not in graph
     )
     problems += unreadable
     if problems:
         raise SpecError(problems)
-
-
-def _right(text: str, graph: NounGraph) -> str:
-    """Return the hint for an id that the release lacks; the id of what is a name, as a list has ids only."""
-    if is_own(text):
-        return graph.near(text)
-    try:
-        wnid = synset_of(graph, text)
-    except WordNetError as error:
-        return error.problems[0].hint or ""
-    if wnid in graph:
-        return f"write {in_words(graph, wnid)}"
-    return RELEASE
 
 
 def check_mapping(loaded: LoadedSpec, graph: NounGraph) -> Iterator[Problem]:

@@ -17,12 +17,16 @@ WORST = 5  # names that the error lists
 
 def refuse_lost(plan: Plan) -> None:
     """Raises `LabelError` `images-lost` if a source loses a larger share of its images than `allow_lost`."""
-    problems = [*lost_problems(plan.loaded, plan.inputs.catalogs, plan.rows.left_out, plan.unused_categories)]
-    if problems:
+    if problems := lost_problems(plan):
         raise LabelError(problems)
 
 
-def lost_problems(
+def lost_problems(plan: Plan) -> list[Problem]:
+    """Return an error for each source of a plan that loses too many images; see `refuse_lost`."""
+    return [*_lost(plan.loaded, plan.inputs.catalogs, plan.rows.left_out, plan.unused_categories)]
+
+
+def _lost(
     loaded: LoadedSpec,
     catalogs: Sequence[Catalog],
     left_out: Mapping[str, Mapping[str, int]],
