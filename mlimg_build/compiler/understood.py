@@ -11,6 +11,7 @@ import numpy as np
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.facts import Facts
+from mlimg_build.compiler.source_columns import source_columns
 from mlimg_build.label_states import PRESENT
 from mlimg_build.labels import MappedCategory
 from mlimg_build.sources import DRAWN, place_of, written_place
@@ -122,7 +123,7 @@ def _of_source(
         absent=absent,
         by_machines=machines,
         categories=len(catalog.categories),
-        columns=tuple(_columns(part)),
+        columns=tuple(source_columns(part)),
         splits={
             (fixed or (SPLITS[split] if split != DRAWN else "")): splits[split]
             if not fixed
@@ -134,44 +135,6 @@ def _of_source(
         examples=tuple(_examples(catalog, placed, graph)),
         left_out=tuple(_left_out(catalog, placed)),
     )
-
-
-def _columns(part: Any) -> Iterator[tuple[str, str]]:
-    """Yield what a source's lists and folders are read as, from its part of the spec."""
-    columns = getattr(part, "columns", None)
-    for field in type(columns).model_fields if columns is not None else ():
-        value = getattr(columns, field)
-        if isinstance(value, str):
-            yield value, MEANINGS.get(field, field)
-    if part.type in LAYOUTS and columns is None:
-        yield from LAYOUTS[part.type]
-    if (exhaustive := getattr(part, "exhaustive", None)) is not None:
-        yield "no annotation", "verified absent" if exhaustive else "says nothing"
-
-
-MEANINGS = {
-    "image": "the image, a path below `images`",
-    "labels": "its labels",
-    "confidence": "how sure a machine is of a label",
-    "source": "who said it",
-    "split": "its split",
-    "licence": "its licence",
-    "author": "its author",
-}
-LAYOUTS = {
-    "coco": [
-        ("file_name", "the image, a path below `images`, or a URL"),
-        ("category_id", "of an annotation: what is present, named by `categories`"),
-    ],
-    "folder": [("folder", "the category of the images in it")],
-    "imagenet": [("folder or tar", "the WordNet id of the images in it")],
-    "open_images": [
-        ("ImageID", "the image, IMAGE_ID.jpg below `images`"),
-        ("LabelName", "its label, named by `classes`"),
-        ("Confidence", "1 present, 0 verified absent, between by a machine"),
-    ],
-    "ml_images": [("path or URL", "the image"), ("index:confidence", "its labels, by the dictionary")],
-}
 
 
 def _examples(

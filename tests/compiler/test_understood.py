@@ -9,8 +9,10 @@ import pytest
 
 from mlimg_build.cli import run
 from mlimg_build.compiler.pipeline import understand
+from mlimg_build.compiler.source_columns import source_columns
 from mlimg_build.compiler.understood import EXAMPLES, LABELS, Understood
-from mlimg_build.spec import load_spec
+from mlimg_build.spec import load_spec, parse_spec
+from mlimg_build.spec.models.sources import TYPES
 from tests.support.photographs import crops
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
@@ -105,3 +107,40 @@ def test_plan_and_check_show_it(table: Path, verb: list[str], capsys: pytest.Cap
     assert run([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["understood"]["s"]
     assert told["splits"] == {"": 1, "train": 2, "validation": 1}
+
+
+TYPED = {
+    "folder": "images: i",
+    "imagenet": "images: i",
+    "ilsvrc": "images: i, labels: l.txt",
+    "open_images": "images: i, labels: [l.csv], classes: c.csv",
+    "ml_images": "lists: [l.txt], dictionary: d.txt",
+    "table": "table: t.csv, images: i, columns: {labels: {all_but: [age]}}",
+    "coco": "annotations: [a.json]",
+    "parquet": "images: d",
+    "webdataset": "tars: a.tar, fields: {labels: tags, split: part}",
+}
+
+
+def columns(kind: str, keys: str) -> dict[str, str]:
+    loaded = parse_spec(f"{HEAD}  s: {{type: {kind}, {keys}}}\n", "x.yaml", Path("/x"), {})
+    return dict(source_columns(loaded.spec.sources["s"]))
+
+
+def test_every_type_of_source_says_what_it_reads() -> None:
+    assert TYPED.keys() == {*TYPES}
+    for kind, keys in TYPED.items():
+        assert columns(kind, keys), kind
+
+
+def test_columns_are_told_by_what_they_mean_there() -> None:
+    assert columns("parquet", "images: d")["image"] == "the bytes of the image"
+    table = columns("table", TYPED["table"])
+    assert table["all columns but age"] == "a category each: 1 present, 0 absent, empty unknown"
+    more = "table: t.csv, images: i, columns: {labels: [a, b]}, values: {yes: present, no: absent}"
+    assert columns("table", more)["a, b"] == "a category each: yes present, no absent"
+    samples = columns("webdataset", TYPED["webdataset"])
+    assert samples["tags of KEY.json"] == "its labels"
+    assert samples["part of KEY.json"] == "its split"
+    assert "KEY.cls" not in samples
+    assert columns("webdataset", "tars: a.tar")["KEY.cls"] == "its label"
