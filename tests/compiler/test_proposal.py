@@ -112,6 +112,21 @@ def test_a_table_with_a_column_for_each_category(tmp_path: Path) -> None:
     assert "labels: [dog, cat]" in (tmp_path / "spec.yaml").read_text()
 
 
+def test_folders_beside_a_table_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "d/dog/a.jpg", "d/cat/b.jpg")
+    (tmp_path / "d" / "t.csv").write_text("image,label\ndog/a.jpg,dog\ncat/b.jpg,cat\n")
+    assert "takes the 2 folders" in propose(tmp_path / "d", tmp_path / "spec.yaml").text
+
+
+def test_one_column_of_class_numbers_is_taken_and_names_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, "d/a.jpg", "d/b.jpg")
+    (tmp_path / "d" / "t.csv").write_text("image,label\na.jpg,1\nb.jpg,0\n")
+    made = propose(tmp_path / "d/t.csv", tmp_path / "spec.yaml")
+    assert "labels: label" in made.text
+    assert made.failed
+    assert [problem.code for problem in made.problems] == ["numeric-labels"]
+
+
 def test_coco(tmp_path: Path) -> None:
     write(tmp_path, "d/train2017/1.jpg", "d/val2017/2.jpg")
     for split, number in (("train", 1), ("val", 2)):

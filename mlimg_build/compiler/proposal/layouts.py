@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,24 @@ def _of_folder(path: Path) -> Iterator[Layout]:
         return
     lists = [name for name in files if Path(name).suffix.lower() in TABLES]
     if len(lists) == 1 or parquet:
-        yield from _of_file(path / (parquet or lists)[0])
+        for one in _of_file(path / (parquet or lists)[0]):
+            yield replace(one, remarks=(*one.remarks, *_beside(path, folders)))
         return
     if names_of_splits(folders):
         yield from _of_splits(path, folders)
     elif folders and any(_holds_images(path / name) for name in folders):
         yield Layout(_slug(names), {"type": "folder", "images": path}, tuple(_strays(files)))
+
+
+def _beside(path: Path, folders: Sequence[str]) -> Iterator[str]:
+    """Yield the remark that the folders beside a table may be categories, too."""
+    named = [
+        name
+        for name in folders
+        if split_of(name) is None and any(map(is_image_name, _entries(path / name)[1]))
+    ]
+    if len(named) > 1:
+        yield f"labels are those of the table; {{type: folder, images: {path.name}}} takes the {len(named)} folders"
 
 
 def _of_splits(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
@@ -112,8 +124,8 @@ def _coco_files(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
         for name in _entries(place)[1]:
             if name.endswith(".json") and _is_coco(place / name):
                 ending = Path(name).stem.rsplit("_", 1)[-1]
-                images = next((one for one in folders if one == ending), None)
-                images = images or next((one for one in folders if one in ("images", "train", "val")), None)
+                sure = next((one for one in folders if one == ending), None)
+                images = sure or next((one for one in folders if one in ("images", "train", "val")), None)
                 keys: dict[str, Any] = {"type": "coco", "annotations": [place / name]}
                 if images is not None:
                     keys["images"] = path / images
@@ -122,12 +134,12 @@ def _coco_files(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
                 split = split_of(ending)
                 if split in PLACES:
                     keys["split"] = PLACES[split]
-                remarks = (
-                    ()
-                    if images or "images" in keys
-                    else ("no folder of its images was found: only URLs are kept",)
-                )
-                yield Layout(_slug(Path(name).stem), keys, remarks)
+                remarks = []
+                if "images" not in keys:
+                    remarks.append("no folder of its images was found: only URLs are kept")
+                elif sure is None:
+                    remarks.append("`images` is a guess: see how many met a file")
+                yield Layout(_slug(Path(name).stem), keys, tuple(remarks))
 
 
 def _is_coco(path: Path) -> bool:

@@ -177,11 +177,11 @@ def _labels(
         for name, values in rows.items()
         if name not in roles.values() and name.lower() not in GROUPS
     }
+    truths = [name for name, values in left.items() if {value.strip().lower() for value in values} <= TRUTHS]
     name = _first(left, LABELS)
-    if name is not None and not set(map(str.lower, rows[name])) <= TRUTHS:
+    if name is not None and (name not in truths or len(truths) == 1):
         separator = _separator(rows[name])
         return name, {"separator": separator} if separator not in ("", "|") else {}, []
-    truths = [name for name, values in left.items() if {value.strip().lower() for value in values} <= TRUTHS]
     if len(truths) > 1:
         others = [name for name in left if name not in truths]
         remarks = [f"columns that are no category: {', '.join(others)}"] if others else []
