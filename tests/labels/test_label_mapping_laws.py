@@ -91,7 +91,9 @@ def test_a_decision_is_whole(given_, parents, colabels, synonyms) -> None:
         assert (one.wnid is None) == (one.method == "unresolved")
         assert (one.method == "head") == (one.relation == "is_a")
         assert one.wnid not in [other.wnid for other in one.alternatives]
-        if one.method not in FOUND:
+        if one.method == "unresolved":
+            assert all(other.near for other in one.alternatives)
+        elif one.method not in FOUND:
             assert not one.alternatives
         if not synonyms:
             assert one.method != "synonym"
