@@ -15,6 +15,7 @@ from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = ["check_spec"]
 
+COLUMNED = ("parquet", "table")  # types of sources whose rows may have a column of groups
 NEEDS_NOUNS = {
     "own": "every name is a category of its own here; remove `kind: flat` to add categories to WordNet's nouns",
     "merge": "categories of equal names are one here; `join` makes others one",
@@ -99,11 +100,11 @@ def _learnt(data: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _grouped(data: dict[str, Any]) -> Iterator[Finding]:
-    """Check that a group is given by a column only for sources that are tables."""
+    """Check that a group is given by a column only for sources whose rows have columns."""
     split, sources = data.get("split"), data.get("sources")
     by = split.get("by") if isinstance(split, dict) else None
     for name, source in sources.items() if isinstance(sources, dict) else ():
-        if not isinstance(source, dict) or source.get("type") not in TYPES or source["type"] == "table":
+        if not isinstance(source, dict) or source.get("type") not in TYPES or source["type"] in COLUMNED:
             continue
         message = f"source {name} is of type {source['type']} and has no columns"
         own = source.get("group")
@@ -113,7 +114,7 @@ def _grouped(data: dict[str, Any]) -> Iterator[Finding]:
         elif (
             own is None and isinstance(by, dict) and "column" in by and source.get("split", "auto") == "auto"
         ):
-            hint = f"write `group: {{column: …}}` at the tables alone, or `group: {{pattern: …}}` at {name}"
+            hint = f"write `group: {{column: …}}` at tables and Parquet alone, or `group: {{pattern: …}}` at {name}"
             yield Finding("wrong-value", message, ("split", "by", "column"), hint)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlimg_build.compiler.pipeline import build, plan
@@ -275,3 +276,67 @@ def test_a_file_written_anew_is_planned_anew(tmp_path: Path) -> None:
     found = content(made(tmp_path, source))["train"]
     assert [data for data, _ in found] == sorted(photographs[:5])
     assert all("dog" in labels for _, labels in found)
+
+
+def patients(root: Path, of_patient: list[object]) -> None:
+    """Write 60 photographs with a column `patient`, in two files."""
+    photographs = crops("chelsea", 60, 24)
+    for part in range(2):
+        rows = slice(part * 30, part * 30 + 30)
+        table = image_table(photographs[rows], [i % 3 for i in range(30)])
+        column = pa.array(of_patient[rows])
+        pq.write_table(table.append_column("patient", column), root / f"scans-{part}.parquet")
+
+
+GROUPED = "{type: parquet, images: ., group: {column: patient}}"
+
+
+def test_images_of_one_patient_lie_in_one_split(tmp_path: Path) -> None:
+    patients(tmp_path, [None if i == 7 else i % 13 for i in range(60)])
+    dataset = made(tmp_path, GROUPED, "split: {validation: 0.3}\n")
+    sides: dict[int, set[str]] = {}
+    for split in dataset.splits:
+        for image in dataset[split]:
+            part, row = image.id.removeprefix("pets/scans-").split("/")
+            if (i := int(part) * 30 + int(row) - 1) != 7:
+                sides.setdefault(i % 13, set()).add(split)
+    assert len(sides) == 13
+    assert all(len(where) == 1 for where in sides.values())
+    assert {*map(frozenset, sides.values())} == {frozenset({"train"}), frozenset({"validation"})}
+
+
+def test_another_patient_of_an_image_is_another_draw(tmp_path: Path) -> None:
+    drawn = []
+    for patient in ("P1", "P2", "P1"):
+        patients(tmp_path, [patient] * 60)
+        drawn.append(
+            plan(
+                load_spec(spec_of(tmp_path, GROUPED, "split: {validation: 0.3}\n")), tmp_path / "out"
+            ).inputs.groups
+        )
+    first, second, third = drawn
+    assert first is not None
+    assert second is not None
+    assert first == third
+    assert first.digest != second.digest
+
+
+@pytest.mark.parametrize(
+    ("column", "code", "words"),
+    [
+        ("pacient", "column-missing", 'did you mean "patient"?'),
+        ("image", "column-type", "name a field of it"),
+        ("scores", "column-type", "it is one text a row"),
+    ],
+)
+def test_a_column_that_holds_no_groups_is_an_error(
+    tmp_path: Path, column: str, code: str, words: str
+) -> None:
+    photographs = crops("chelsea", 3, 24)
+    table = image_table(photographs, [0, 1, 2]).append_column("patient", pa.array(["a", "b", "b"]))
+    table = table.append_column("scores", pa.array([[1], [2], [3]]))
+    pq.write_table(table, tmp_path / "a.parquet")
+    error = refusal(tmp_path, GROUPED.replace("patient", column))
+    assert error.problems[0].code == code
+    assert words in str(error.problems[0].hint)
+    assert str(error.problems[0].place).endswith("x.yaml:5:52")

@@ -11,17 +11,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlimg_build.compiler.catalog.arrow_tables import hash_names
+from mlimg_build.compiler.catalog.arrow_tables import digest_columns, hash_names
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Place, Problem, SourceError, SpecError
 from mlimg_build.missing_values import NO_VALUE
-from mlimg_build.sources import Notes
-from mlimg_build.sources.formats.table import Table
+from mlimg_build.sources import SOURCES, Notes
 from mlimg_build.sources.image_paths import composed, composed_column, normal_path
 from mlimg_build.sources.lists.delimited import read_table
 from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.lists.text_sizes import text_sizes
-from mlimg_build.spec import LoadedSpec, TableSource
+from mlimg_build.spec import LoadedSpec, ParquetSource, TableSource
 from mlimg_build.text_limits import NAME, PATH
 
 __all__ = ["GroupTable", "read_group_column", "read_group_file"]
@@ -38,6 +37,11 @@ class GroupTable:
     ids: list[str]
     groups: pa.Array
     rows: npt.NDArray[np.int64]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of the ids and their groups."""
+        return digest_columns(pa.table({"id": self.ids, "group": self.groups}), ["id", "group"])
 
     def keys(self, prefix: str) -> npt.NDArray[np.uint64]:
         """Return uint64[ids]: the key of the image whose id is `prefix` followed by each id of the table."""
@@ -99,20 +103,20 @@ def read_group_file(path: Path, place: Place) -> GroupTable:
 
 
 def read_group_column(loaded: LoadedSpec, catalog: Catalog, column: str) -> GroupTable:
-    """Return the groups in a column of a source's own table; rows that the source skips are left out.
+    """Return the groups in a column of a source's own table or Parquet files; rows that it skips are left out.
 
     Raises:
-        SpecError: if an image has two groups, or the table lacks the column.
+        SpecError: if an image has two groups, or the column is missing or cannot be read.
     """
     part = loaded.spec.sources[catalog.name]
-    assert isinstance(part, TableSource)  # noqa: S101  a spec gives columns to tables alone
+    assert isinstance(part, TableSource | ParquetSource)  # noqa: S101  a spec gives columns to these alone
     own = part.group is not None
     place = loaded.place(*(("sources", catalog.name, "group") if own else ("split", "by")), "column")
     try:
-        parts = [*Table(catalog.name, part).column(column, Notes())]
+        parts = [*SOURCES[part.type](catalog.name, part).column(column, Notes())]
     except SourceError as error:
         raise SpecError(Problem(one.code, one.message, place, one.hint) for one in error.problems) from error
-    return _table(parts, part.table.name, place)
+    return _table(parts, (part.table if isinstance(part, TableSource) else part.images).name, place)
 
 
 def _table(

@@ -25,7 +25,7 @@ from mlimg_build.compiler.plan.group_tables import GroupTable, read_group_column
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.sources import DRAWN
-from mlimg_build.spec import SPLITS, Grouping, LoadedSpec, Spec
+from mlimg_build.spec import SPLITS, Grouping, LoadedSpec, ParquetSource, Spec, TableSource
 
 __all__ = ["Groups", "group_images", "share_warnings"]
 
@@ -97,10 +97,11 @@ def group_images(
         return tuple(catalogs), None
     files = {rule.by.file for rule in rules.values() if rule.by.file is not None}
     digests = {path: _digest_of(loaded, path, rules) for path in files}
-    key = Key("groups", FORMAT, _parts(loaded.spec, catalogs, rules, digests))
+    columns = _columns_of_images(loaded, catalogs, rules)
+    key = Key("groups", FORMAT, _parts(loaded.spec, catalogs, rules, digests, columns))
     if not store.sound(key):
         with store.create(key) as (folder, notes):
-            notes.update(asdict(_Grouping(loaded, catalogs, rules, key.digest).write(folder)))
+            notes.update(asdict(_Grouping(loaded, catalogs, rules, key.digest, columns).write(folder)))
         for path, digest in digests.items():
             if _digest_of(loaded, path, rules) != digest:
                 store.drop(key)
@@ -144,13 +145,32 @@ def _rules(spec: Spec) -> dict[str, _Rule]:
     for name, part in spec.sources.items():
         if part.group is not None:
             rules[name] = _Rule(part.group, ("sources", name, "group"), spans=False)
-        elif spec.split.by is not None and not (spec.split.by.column is not None and part.type != "table"):
+        elif spec.split.by is not None and not (
+            spec.split.by.column is not None and not isinstance(part, TableSource | ParquetSource)
+        ):
             rules[name] = _Rule(spec.split.by, ("split", "by"), spans=True)
     return rules
 
 
+def _columns_of_images(
+    loaded: LoadedSpec, catalogs: Sequence[Catalog], rules: dict[str, _Rule]
+) -> dict[str, GroupTable]:
+    """Return the groups in columns of files that hold the images, too large for a digest of the files themselves."""
+    return {
+        item.name: read_group_column(loaded, item, column)
+        for item in catalogs
+        if item.name in rules
+        and (column := rules[item.name].by.column) is not None
+        and isinstance(loaded.spec.sources[item.name], ParquetSource)
+    }
+
+
 def _parts(
-    spec: Spec, catalogs: Sequence[Catalog], rules: dict[str, _Rule], digests: dict[Path, str]
+    spec: Spec,
+    catalogs: Sequence[Catalog],
+    rules: dict[str, _Rule],
+    digests: dict[Path, str],
+    columns: dict[str, GroupTable],
 ) -> dict[str, Any]:
     """Return what determines the draws; the digest of a catalog's files covers the column of its table."""
     by = {
@@ -165,6 +185,7 @@ def _parts(
             for item in catalogs
             if item.name in rules and rules[item.name].by.column is not None
         },
+        **({"columns": {name: table.digest for name, table in columns.items()}} if columns else {}),
         "validation": spec.split.validation,
         "splits": {name: spec.sources[name].split for name in rules},
     }
@@ -174,9 +195,14 @@ class _Grouping:
     """Assigns images to groups and writes their draws."""
 
     def __init__(
-        self, loaded: LoadedSpec, catalogs: Sequence[Catalog], rules: dict[str, _Rule], digest: str
+        self,
+        loaded: LoadedSpec,
+        catalogs: Sequence[Catalog],
+        rules: dict[str, _Rule],
+        digest: str,
+        columns: dict[str, GroupTable],
     ) -> None:
-        self.loaded, self.rules = loaded, rules
+        self.loaded, self.rules, self.columns = loaded, rules, columns
         self.catalogs = [item for item in catalogs if item.name in rules]
         self.digest = digest
         self.tables: dict[Path, GroupTable] = {}
@@ -250,7 +276,8 @@ class _Grouping:
                 yield batch, groups.dictionary_encode()
             return
         if rule.by.column is not None:
-            table, matched = read_group_column(self.loaded, catalog, rule.by.column), None
+            table, matched = self.columns.get(catalog.name), None
+            table = table or read_group_column(self.loaded, catalog, rule.by.column)
             prefix = f"{catalog.name}/"
         else:
             assert rule.by.file is not None  # noqa: S101  the model has one of the three

@@ -48,11 +48,11 @@ class ImageSchema:
     labels: Column
     kind: Literal["number", "text"]
     names: tuple[str, ...] | None
-    others: dict[str, Column]  # by the field of `ParquetColumns`
+    others: dict[str, Column]  # by the field of `ParquetColumns`; `group` is the one that was asked for
 
 
-def read_schema(path: Path, what: str, columns: ParquetColumns) -> ImageSchema:
-    """Return the columns of a Parquet file.
+def read_schema(path: Path, what: str, columns: ParquetColumns, group: str | None = None) -> ImageSchema:
+    """Return the columns of a Parquet file; `group` is one more of them, with the group of each image.
 
     Raises:
         SourceError: `column-missing` with the names that it has, `column-type` if a column cannot be what it is said
@@ -71,10 +71,11 @@ def read_schema(path: Path, what: str, columns: ParquetColumns) -> ImageSchema:
     number, image_path = look.image(columns.image)
     labels = look.value("labels", columns.labels)
     kind = look.kind_of_labels(columns.labels, labels)
+    named = {field: getattr(columns, field) for field in ("name", "split", "licence", "author")}
     others = {
         field: look.value(field, name)
-        for field in ("name", "split", "licence", "author")
-        if (name := getattr(columns, field)) is not None
+        for field, name in {**named, "group": group}.items()
+        if name is not None
     }
     for field, column in others.items():
         look.require_text(field, column)
@@ -188,7 +189,8 @@ class _Look:
         near = nearest(name, [*self.schema.names, *self.leaves])
         known = f"its columns are {listed([*self.schema.names][:SHOWN], 'and') or 'none'}"
         told = f'did you mean "{near}"? ' if near else ""
-        advice = f"; {self._images_hint()}" if field == "image" else f"; name it in `columns: {{{field}: …}}`"
+        where = "group: {column: …}" if field == "group" else f"columns: {{{field}: …}}"
+        advice = f"; {self._images_hint()}" if field == "image" else f"; name it in `{where}`"
         twice = self.schema.names.count(name) > 1
         message = f"{self.what} has {'the column ' + name + ' twice' if twice else 'no column ' + name}: {self.path}"
         return SourceError(Problem("column-missing", message, hint=f"{told}{known}{advice}"))

@@ -31,7 +31,7 @@ from mlimg_build.sources.lists.parquet_footer import read_chunks
 from mlimg_build.sources.protocol import DRAWN, IMAGES, NOT_INSIDE, WHOLE_FILE, Batch, Category, File, Notes
 from mlimg_build.sources.read_errors import is_of_one_file, lost
 from mlimg_build.spec import ParquetSource
-from mlimg_build.text_limits import ID, PATH, RIGHTS, over
+from mlimg_build.text_limits import ID, NAME, PATH, RIGHTS, over
 
 __all__ = ["ParquetImages"]
 
@@ -113,6 +113,20 @@ class ParquetImages:
         splits.finish()
         names.finish()
 
+    def column(self, name: str, notes: Notes) -> Iterator[tuple[list[str], pa.Array, npt.NDArray[np.int64]]]:
+        """Yield image names, their values in another column (trimmed, "" if empty), and row numbers from 1.
+
+        Raises:
+            SourceError: if a file cannot be read, lacks the column, or has no single text or whole number a row there.
+        """
+        files = self._files(notes)
+        for number, (file, base) in enumerate(zip(files, base_names(files), strict=True)):
+            path = root_of(self.part.images) / file.path
+            require_file(path, self._what, parquet=True)
+            schema = read_schema(path, self._what, self.part.columns, group=name)
+            reading = _Reading(self.part, number, file, base, schema, DRAWN, notes)
+            yield from reading.groups(path, self._what)
+
     def _files(self, notes: Notes) -> list[File]:
         return parquet_files(self.name, self.part.images, notes)
 
@@ -172,7 +186,7 @@ class _Reading:
             descriptor = open_regular(path)
             try:
                 status = os.fstat(descriptor)
-                queue = RowQueue(self._groups(descriptor, status.st_size))
+                queue = RowQueue(self._row_groups(descriptor, status.st_size))
                 for batch in bounded_batches(path, leaves):
                     rows = queue.take(len(batch))
                     numbers = np.arange(done + 1, done + 1 + len(batch))
@@ -189,7 +203,27 @@ class _Reading:
                 os.close(descriptor)
         labels.finish()
 
-    def _groups(self, descriptor: int, size: int) -> Iterator[ImageRows]:
+    def groups(self, path: Path, what: str) -> Iterator[tuple[list[str], pa.Array, npt.NDArray[np.int64]]]:
+        """Yield the names of the images, their groups and their row numbers."""
+        used = [column for field, column in self.schema.others.items() if field in ("name", "group")]
+        done = 0
+        with _errors(path, what):
+            for batch in bounded_batches(path, list(dict.fromkeys(column.leaf for column in used))):
+                numbers = np.arange(done + 1, done + 1 + len(batch))
+                done += len(batch)
+                names, _ = self._names(batch, numbers)
+                flaws = Notes()
+                what_of = "the group of the image"
+                groups = text_of_rows(
+                    batch, self.schema.others["group"], NAME, what_of, numbers, self.file.path, flaws
+                )
+                if flaws.counts:
+                    example = flaws.examples[flaws.counts.most_common(1)[0][0]][0]
+                    hint = "correct them: their images would leave their groups"
+                    raise unreadable(path, what, f"groups that cannot be read, such as {example}", hint)
+                yield names.to_pylist(), groups, numbers
+
+    def _row_groups(self, descriptor: int, size: int) -> Iterator[ImageRows]:
         for group in read_chunks(descriptor):
             yield locate_rows(descriptor, size, group[self.schema.number], self.schema.level)
 
@@ -204,10 +238,8 @@ class _Reading:
     ) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
         """Return the images of a batch and their `inside`; a row without bytes is looked for by its path."""
         n = len(batch)
-        own = pc.binary_join_element_wise(self.base, pa.array(numbers).cast(pa.string()), "/")
-        named = self._text(batch, "name", ID, numbers)
-        if named is not None:
-            own = pc.if_else(pc.equal(named, ""), own, named)
+        own, named = self._names(batch, numbers)
+        if named:
             names.add(own, self.number, numbers)
         null = pa.array(rows.null)
         columns: dict[str, pa.Array] = {
@@ -226,6 +258,12 @@ class _Reading:
                 columns[field] = pc.replace_with_mask(columns[field], null, values)
         inside = np.where(rows.null, NOT_INSIDE, rows.inside)
         return pa.record_batch([columns[field.name] for field in IMAGES], schema=IMAGES), inside
+
+    def _names(self, batch: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> tuple[pa.Array, bool]:
+        """Return the names of the images of a batch, and whether a column has them."""
+        own = pc.binary_join_element_wise(self.base, pa.array(numbers).cast(pa.string()), "/")
+        named = self._text(batch, "name", ID, numbers)
+        return (own, False) if named is None else (pc.if_else(pc.equal(named, ""), own, named), True)
 
     def _by_path(
         self,

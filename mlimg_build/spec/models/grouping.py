@@ -18,7 +18,9 @@ class Grouping(Part):
     """Images of one group go to one split; one of three ways says which group an image is in."""
 
     column: str | None = Field(
-        default=None, min_length=1, description="column of a table source that holds the image's group"
+        default=None,
+        min_length=1,
+        description="column of a table, or of Parquet with images, that holds the image's group",
     )
     file: OptionalFile = Field(
         default=None, description="table with the columns id and group: .csv, .tsv or .parquet"
