@@ -91,6 +91,7 @@ def test_categories_and_mappings_come_back(original_dataset: Path) -> None:
     assert categories.names[2] == "café cat"
     assert categories.parents == ((), (0,), (0,), ())
     assert categories.index("n02084071") == 1
+    assert repr(categories).startswith(f"Categories({len(categories)}: {categories.wnid[0]} ")
     assert categories.positives.tolist() == [5, 9, 0, 9]
     with pytest.raises(DatasetError):
         categories.index("n99999999")

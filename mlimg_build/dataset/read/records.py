@@ -17,6 +17,8 @@ from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 __all__ = ["Categories", "Contradiction", "Image", "Label", "Mapped", "Mappings", "Pair", "RowReader"]
 
+SHOWN = 8  # categories that are printed
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -142,6 +144,10 @@ class Categories:
 
     def __len__(self) -> int:
         return len(self.wnid)
+
+    def __repr__(self) -> str:
+        shown = [f"{wnid} {name}" for wnid, name in zip(self.wnid[:SHOWN], self.names, strict=False)]
+        return f"Categories({len(self)}: {', '.join(shown)}{', …' * (len(self) > SHOWN)})"
 
     @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
