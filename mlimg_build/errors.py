@@ -42,6 +42,7 @@ __all__ = [
     "LockChanged",
     "LossNotFinite",
     "MlimgError",
+    "NoSuchSplit",
     "Place",
     "Problem",
     "SourceError",
@@ -173,6 +174,10 @@ class DecoderMissing(MlimgError):
 
 class DatasetError(MlimgError):
     """A dataset cannot be opened, read or written."""
+
+
+class NoSuchSplit(DatasetError, AttributeError):
+    """A dataset has no split of that name; an `AttributeError`, too, so that `hasattr(dataset, "train")` is False."""
 
 
 class DamagedDataset(DatasetError):

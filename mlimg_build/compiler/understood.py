@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,9 +19,13 @@ from mlimg_build.sources.note_codes import NOTE_CODES
 from mlimg_build.spec import SPLITS, Spec
 from mlimg_build.wordnet import NounGraph
 
-__all__ = ["ExampleImage", "ExampleLabel", "Understood", "understood"]
+__all__ = ["ExampleImage", "ExampleLabel", "NamedCategory", "Understood", "understood"]
 
 EXAMPLES = 5
+LOOKED_AT = 20 * EXAMPLES  # images out of which the examples are chosen
+NAMES = 20  # categories that are listed; of more, the least certain
+SURE = 0.9  # score from which a listed name is not said to be unsure
+SHOWN = 3  # examples of what is left out
 LABELS = 6  # of an example, the present ones first; more are counted
 MET = ("", "truncated")
 FATES = {
@@ -61,11 +65,26 @@ class ExampleImage:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCategory:
+    """A category of a source, and what became of it: the category of the dataset with its place, or why it has none."""
+
+    category: str
+    images: int
+    wnid: str | None
+    name: str
+    above: str
+    score: float
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Understood:
     """One source as it was read.
 
     `columns` are pairs of what is read and what it means. `splits` counts images by the source's own split, "" where
-    they are drawn. `met` counts the images that met a file. `left_out` are (what, images or rows, meaning).
+    they are drawn. `met` counts the images that met a file. `becoming` counts the categories that those of the source
+    become, `named` lists those with images, the least certain first if there are too many, `merged` are groups of
+    several that become one. `left_out` are (what, images or rows, meaning, examples).
     """
 
     type: str
@@ -74,12 +93,15 @@ class Understood:
     absent: int
     by_machines: int
     categories: int
+    becoming: int
+    named: tuple[NamedCategory, ...]
+    merged: tuple[tuple[str, tuple[str, ...]], ...]
     columns: tuple[tuple[str, str], ...]
     splits: dict[str, int]
     met: int
     statuses: dict[str, int]
     examples: tuple[ExampleImage, ...]
-    left_out: tuple[tuple[str, int, str], ...]
+    left_out: tuple[tuple[str, int, str, tuple[str, ...]], ...]
 
     def record(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
@@ -123,6 +145,9 @@ def _of_source(
         absent=absent,
         by_machines=machines,
         categories=len(catalog.categories),
+        becoming=len({mapped.wnid for mapped in placed.values() if mapped.fate == "used"}),
+        named=tuple(_named(placed, graph)),
+        merged=tuple(_merged(placed, graph)),
         columns=tuple(source_columns(part)),
         splits={
             (fixed or (SPLITS[split] if split != DRAWN else "")): splits[split]
@@ -140,8 +165,8 @@ def _of_source(
 def _examples(
     catalog: Catalog, placed: dict[int, MappedCategory], graph: NounGraph
 ) -> Iterator[ExampleImage]:
-    """Yield the first images in the order of hashes that have a label, which is as good as at random."""
-    images = catalog.images.slice(0, 20 * EXAMPLES).select(["name", "path", "status", "key"]).to_pylist()
+    """Yield labelled images of as many categories as there are, out of the first ones in the order of hashes."""
+    images = catalog.images.slice(0, LOOKED_AT).select(["name", "path", "status", "key"]).to_pylist()
     if not images:
         return
     last = images[-1]["key"]
@@ -154,13 +179,58 @@ def _examples(
         if stop < len(keys):
             break
     chosen = [one for one in images if one["key"] in stated] or images
-    for image in chosen[:EXAMPLES]:
+    for image in _of_many_categories(chosen, stated)[:EXAMPLES]:
         rows = sorted(stated.get(image["key"], []), key=lambda row: row["state"] != PRESENT)
         labels = tuple(_label(catalog, row, placed, graph) for row in rows[:LABELS])
         row = _row(catalog, rows[0]["record"]) if rows else ""
         yield ExampleImage(
             image["name"], image["path"], image["status"], row, labels, max(len(rows) - LABELS, 0)
         )
+
+
+def _of_many_categories(
+    images: list[dict[str, Any]], stated: dict[int, list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return the images in their order, those first that have a category which none before them has."""
+    seen = set[int]()
+    first: list[dict[str, Any]] = []
+    rest: list[dict[str, Any]] = []
+    for image in images:
+        own = {row["category"] for row in stated.get(image["key"], [])}
+        (rest if own <= seen else first).append(image)
+        seen |= own
+    return [*first, *rest]
+
+
+def _named(placed: dict[int, MappedCategory], graph: NounGraph) -> Iterator[NamedCategory]:
+    rows = [mapped for mapped in placed.values() if mapped.images]
+    if len(rows) > NAMES:
+        rows = sorted(rows, key=lambda row: (row.fate == "used", row.decision.score, -row.images))[:NAMES]
+        rows = [row for row in rows if row.fate != "used" or row.decision.score < SURE]
+    for mapped in rows:
+        decision = mapped.decision
+        wnid = mapped.wnid if mapped.fate == "used" else None
+        above = graph.ancestors(wnid)[:1] if wnid is not None and wnid in graph else ()
+        yield NamedCategory(
+            decision.name or decision.id,
+            mapped.images,
+            wnid,
+            graph.name(wnid) if wnid is not None and wnid in graph else "",
+            graph.name(above[0]) if above else "",
+            decision.score,
+            mapped.fate,
+        )
+
+
+def _merged(placed: dict[int, MappedCategory], graph: NounGraph) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each category that several of the source become, with the names of those."""
+    into = defaultdict[str, list[str]](list)
+    for mapped in placed.values():
+        if mapped.fate == "used" and mapped.wnid is not None:
+            into[mapped.wnid].append(mapped.decision.name or mapped.decision.id)
+    for wnid, names in into.items():
+        if len(names) > 1:
+            yield f"{graph.name(wnid) if wnid in graph else ''} {wnid}".strip(), tuple(names)
 
 
 def _row(catalog: Catalog, record: int) -> str:
@@ -185,16 +255,19 @@ def _label(
     )
 
 
-def _left_out(catalog: Catalog, placed: dict[int, MappedCategory]) -> Iterator[tuple[str, int, str]]:
+def _left_out(
+    catalog: Catalog, placed: dict[int, MappedCategory]
+) -> Iterator[tuple[str, int, str, tuple[str, ...]]]:
     for code, count in sorted(catalog.notes.counts.items()):
         if NOTE_CODES[code].lost:
-            yield code, count, NOTE_CODES[code].meaning
-    fates = Counter[str]()
-    images = Counter[str]()
+            shown = tuple(catalog.notes.examples.get(code, ())[:SHOWN])
+            yield code, count, NOTE_CODES[code].meaning, shown
+    fates = defaultdict[str, list[MappedCategory]](list)
     for mapped in placed.values():
         if mapped.fate != "used":
-            fates[mapped.fate] += 1
-            images[mapped.fate] += mapped.images
-    for fate, count in sorted(fates.items()):
-        what = "1 category" if count == 1 else f"{count:,} categories"
-        yield what, images[fate], FATES.get(fate, fate)
+            fates[mapped.fate].append(mapped)
+    for fate, rows in sorted(fates.items()):
+        what = "1 category" if len(rows) == 1 else f"{len(rows):,} categories"
+        rows.sort(key=lambda row: -row.images)
+        names = tuple(row.decision.name or row.decision.id for row in rows[:SHOWN])
+        yield what, sum(row.images for row in rows), FATES.get(fate, fate), names

@@ -42,7 +42,14 @@ from mlimg_build.labels.mapping.decisions import decide
 from mlimg_build.labels.mapping.mapping_accuracy import Judgement, judge
 from mlimg_build.labels.mapping.scores import POLICIES
 from mlimg_build.labels.mapping.spelling import spellings
-from mlimg_build.labels.name_doubts import NAME_DOUBTS, NEAR, doubtful_findings, near_ties, same_names
+from mlimg_build.labels.name_doubts import (
+    NAME_DOUBTS,
+    NEAR,
+    doubtful_findings,
+    near_ties,
+    same_names,
+    unsure,
+)
 from mlimg_build.labels.vocabulary import (
     FATES,
     WAYS,
@@ -130,6 +137,7 @@ __all__ = [
     "spellings",
     "synset_name",
     "tree_by_rule",
+    "unsure",
     "wilson_bound",
     "without_implied",
     "written",

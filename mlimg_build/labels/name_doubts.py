@@ -1,4 +1,4 @@
-"""Names that may mean something else: two categories of a source share one, or a second sense is nearly as likely."""
+"""Names that may mean something else: a low score, a second sense nearly as likely, two categories of one name."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from mlimg_build.labels.vocabulary import MappedCategory
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
 
-__all__ = ["NAME_DOUBTS", "NEAR", "doubtful_findings", "near_ties", "same_names"]
+__all__ = ["NAME_DOUBTS", "NEAR", "SURE", "doubtful_findings", "near_ties", "same_names", "unsure"]
 
 NEAR = 0.6
 """The share of a decision's score from which its best alternative counts as nearly as likely."""
 
+SURE = 0.7
+"""The score below which a decision by a rule is unsure, unless the spec says from which one it accepts them."""
+
 NAME_DOUBTS = {
     "near-tie": "names whose second sense is nearly as likely as the one taken; counted are the images",
+    "unsure": "names that a rule took with a low score, which nobody has confirmed; counted are the images",
     "same-name": "names that several categories of a source have; counted are the images of them all",
 }
 """The kinds of findings about names, in the form of `KINDS`."""
@@ -35,6 +39,19 @@ def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedC
         and row.decision.score < accepted
         and row.decision.alternatives
         and row.decision.alternatives[0].score >= NEAR * row.decision.score
+    ]
+
+
+def unsure(placed: Sequence[MappedCategory], accepted: float) -> list[MappedCategory]:
+    """Return the used decisions by a rule with a score below `SURE` and `accepted` that are no near ties."""
+    near = {id(row) for row in near_ties(placed, accepted)}
+    return [
+        row
+        for row in placed
+        if row.unreviewed
+        and row.fate == "used"
+        and row.decision.score < min(SURE, accepted)
+        and id(row) not in near
     ]
 
 
@@ -60,7 +77,7 @@ def same_names(placed: Sequence[MappedCategory]) -> list[list[MappedCategory]]:
 def doubtful_findings(
     placed: Sequence[MappedCategory], accepted: float, graph: NounGraph
 ) -> tuple[Finding, ...]:
-    """Return near ties and same names as findings about the mapped categories, those of most images first."""
+    """Return near ties, unsure and same names as findings about the mapped categories, those of most images first."""
     found = []
     for row in near_ties(placed, accepted):
         decision, other = row.decision, row.decision.alternatives[0]
@@ -70,6 +87,13 @@ def doubtful_findings(
             f"{_called(graph, other.wnid)} is nearly as likely ({other.score:.2f})"
         )
         found.append(Finding("near-tie", row.wnid or "", (other.wnid,), row.images, message))
+    for row in unsure(placed, accepted):
+        decision = row.decision
+        message = (
+            f"{decision.name or decision.id} of {decision.source} is taken for "
+            f"{_called(graph, decision.wnid)}, and its score is {decision.score:.2f}"
+        )
+        found.append(Finding("unsure", row.wnid or "", (), row.images, message))
     for group in same_names(placed):
         first = next(row for row in group if row.unreviewed and row.fate == "used")
         ids = ", ".join(row.decision.id for row in group)

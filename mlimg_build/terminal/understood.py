@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from .console import out, percent
+from .console import counted, out, percent
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.understood import ExampleImage, ExampleLabel, Understood
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["show_understood"]
 
 INDENT = 12  # columns before the text of a line
+UNSURE = 0.7
+MERGED = 5  # groups of categories that are shown
 
 
 def show_understood(found: Mapping[str, Understood]) -> None:
@@ -32,23 +34,45 @@ def _lines(one: Understood) -> list[tuple[str, str]]:
     """Return the lines about a source, each with what it is about."""
     labels = f"{one.present:,} present, {one.absent:,} absent"
     machines = f", {one.by_machines:,} of them by machines" if one.by_machines else ""
-    lines = [("rows", f"{one.images:,} images, {one.categories:,} categories, labels: {labels}{machines}")]
+    what = f"{counted(one.images, 'image')}, {counted(one.categories, 'category', 'categories')}"
+    becoming = "" if one.becoming == one.categories else f", which become {one.becoming:,}"
+    lines = [("rows", f"{what}{becoming}; labels: {labels}{machines}")]
     lines += [("reads", f"{column}: {meaning}") for column, meaning in one.columns]
     placed = [f"{count:,} {split or 'drawn'}" for split, count in one.splits.items()]
     lines.append(("splits", ", ".join(placed)))
     statuses = ", ".join(f"{count:,} {_words(status)}" for status, count in one.statuses.items())
     met = f"{one.met:,} images met a file ({percent(one.met / one.images if one.images else 0)})"
     lines.append(("files", f"{met}; {statuses}" if statuses else met))
+    lines += _names(one)
     for image in one.examples:
         lines += _example(image)
-    for what, count, meaning in one.left_out:
+    for what, count, meaning, shown in one.left_out:
         categories = what[:1].isdigit()
-        lines.append(
-            (
-                "left out",
-                f"{what} with {count:,} images: {meaning}" if categories else f"{count:,} {what}: {meaning}",
-            )
-        )
+        text = f"{what} with {counted(count, 'image')}" if categories else f"{count:,} {what}"
+        more = ", …" if shown and not categories and count > len(shown) else ""
+        told = f" ({', '.join(shown)}{more})" if shown else ""
+        lines.append(("left out", f"{text}: {meaning}{told}"))
+    return lines
+
+
+def _names(one: Understood) -> list[tuple[str, str]]:
+    """Return a line for each listed category with what it becomes, then what several become together."""
+    lines = []
+    for i, each in enumerate(one.named):
+        text = f"{each.category} ({counted(each.images, 'image')})"
+        if each.wnid is None:
+            became = f"not used ({_words(each.fate)})"
+        else:
+            kind = f", a kind of {each.above}" if each.above and each.score < 1 else ""
+            score = "" if each.score >= 1 else f", score {each.score:.2f}{', unsure' * (each.score < UNSURE)}"
+            became = f"{each.name} {each.wnid}{kind}{score}".strip()
+        lines.append(("" if i else "names", f"{text} → {became}"))
+    rest = one.categories - len(one.named)
+    if lines and rest > 0:
+        lines.append(("", f"and {rest:,} more: `mlimg map SPEC` lists all"))
+    lines += [("merged", f"{', '.join(names)} → {into}") for into, names in one.merged[:MERGED]]
+    if len(one.merged) > MERGED:
+        lines.append(("", f"and {len(one.merged) - MERGED:,} more"))
     return lines
 
 

@@ -343,3 +343,12 @@ def test_the_digest_of_a_recoded_images_source_is_kept(tmp_path: Path) -> None:
     assert [one.source_digest for one in open_dataset(tmp_path / "d.zarr").train] == [
         (bytes([n]) * 32).hex() for n in range(3)
     ]
+
+
+def test_a_split_that_is_not_there_is_no_attribute(original_dataset: Path) -> None:
+    dataset = open_dataset(original_dataset)
+    assert hasattr(dataset, "train")
+    del dataset.splits["train"]
+    assert not hasattr(dataset, "train")
+    with pytest.raises(DatasetError, match="choose one of"):
+        dataset["transfer"]

@@ -12,12 +12,13 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.sources.lists.class_lists import class_list
 from mlimg_build.sources.lists.class_names import class_names, name_of
 from mlimg_build.sources.synset_names import leading_wnid
-from mlimg_build.spec import LoadedSpec
+from mlimg_build.spec import LoadedSpec, nearest
 
 __all__ = ["source_warnings"]
 
 LOW = 0.5  # a lower confidence of a machine means rather that the category is absent
 SHOWN = 3
+NEAR = 20  # categories without a class name that are compared with the rows of the file
 SYNSETS = ("nearly-a-synset", "tar-unreadable")  # notes of a synset that is skipped as a whole
 
 
@@ -152,6 +153,9 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     used = [one.id for one, count in zip(catalog.categories, times.tolist(), strict=True) if count]
     lacking = [key for key in used if name_of(names, key) is None and leading_wnid(key) is None]
     if 2 * len(lacking) <= len(used):
+        seen = {*used}
+        unmatched = [key for key in names if key not in seen]
+        yield from _of_other_classes(loaded, catalog, path.name, lacking, unmatched)
         return
     shown = ", ".join(repr(key) for key in lacking[:SHOWN])
     there = ", ".join(repr(key) for key in [*names][:SHOWN])
@@ -168,6 +172,26 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         "write the ids in the file as folders or labels have them; upper case and zeros are not guessed",
         "error" if len(lacking) == len(used) else "warning",
     )
+
+
+def _of_other_classes(
+    loaded: LoadedSpec, catalog: Catalog, file: str, lacking: Sequence[str], unmatched: Sequence[str]
+) -> Iterator[Problem]:
+    """Warn of rows of a file of classes that are spelt nearly as a category which has none; of all in a folder's."""
+    part = loaded.spec.sources[catalog.name]
+    near = {key: row for key in lacking[:NEAR] if (row := nearest(key, unmatched)) is not None}
+    told = [f"{row!r} (did you mean {key!r}?)" for key, row in near.items()]
+    if part.type == "folder":  # whose categories are all there
+        told += [repr(row) for row in unmatched if row not in near.values()]
+    if told:
+        what = "1 row names" if len(told) == 1 else f"{len(told):,} rows name"
+        more = f" and {len(told) - SHOWN:,} more" if len(told) > SHOWN else ""
+        message = (
+            f"source {catalog.name}: {what} no category of it: {', '.join(told[:SHOWN])}{more} in {file}"
+        )
+        place = loaded.place("sources", catalog.name, "classes")
+        hint = "write the ids as folders or labels have them; a header, if there is one, is id,name"
+        yield Problem("classes-unused", message, place, hint, "warning")
 
 
 def _of_bytes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:

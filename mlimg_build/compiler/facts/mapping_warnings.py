@@ -1,4 +1,4 @@
-"""Warn of unresolved names, unreviewed decisions, ambiguous senses and duplicate names."""
+"""Warn of unresolved names, unreviewed and unsure decisions, ambiguous senses, duplicate names, unused own ones."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from mlimg_build.category_ids import is_own
 from mlimg_build.errors import Problem
-from mlimg_build.labels import Decision, MappedCategory, near_ties, same_names
-from mlimg_build.spec import LoadedSpec, Mapping
+from mlimg_build.labels import Decision, MappedCategory, near_ties, same_names, unsure
+from mlimg_build.spec import LoadedSpec, Mapping, nearest
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["accepted_from", "doubts"]
@@ -55,6 +56,9 @@ def doubts(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGrap
             mapping.unreviewed,
         )
     yield from _near_ties(loaded, near_ties(placed, accepted), graph)
+    if mapping.unreviewed == "accept":
+        yield from _unsure(loaded, unsure(placed, accepted), graph)
+    yield from _own_unused(loaded, placed, graph)
     yield from _same_names(loaded, same_names(placed))
 
 
@@ -70,6 +74,42 @@ def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGr
     for source, names in by_source.items():
         message = f"source {source}: a second sense is nearly as likely: {_some(names, FEW)}"
         yield Problem("near-tie", message, loaded.place("sources", source), REVIEW, "warning")
+
+
+def _unsure(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
+    """Yield one warning per source about names that a rule took with a low score."""
+    by_source = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.decision.score):
+        decision = row.decision
+        taken = _called(graph, decision.wnid or "")
+        by_source[decision.source].append(f"{decision.name or decision.id!r} ({taken}: {decision.score:.2f})")
+    for source, names in by_source.items():
+        message = f"source {source}: not sure what names mean, and nobody has said it: {_some(names, FEW)}"
+        yield Problem("unsure-name", message, loaded.place("sources", source), REVIEW, "warning")
+
+
+def _own_unused(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
+    """Yield a warning about own categories that no name became, and that have no such category below them."""
+    reached = {wnid for row in placed for wnid in (row.wnid, row.decision.wnid) if wnid is not None}
+    reached |= {above for wnid in reached if wnid in graph for above in graph.ancestors(wnid)}
+    reached |= {*loaded.spec.vocabulary.include}
+    unused = [wnid for wnid in graph.wnids if is_own(wnid) and wnid not in reached]
+    if not unused:
+        return
+    taken = {
+        row.decision.name or row.decision.id: row.decision.wnid
+        for row in placed
+        if row.decision.wnid is None or not is_own(row.decision.wnid)
+    }
+    told = []
+    for wnid in unused[:FEW]:
+        near = nearest(graph.name(wnid), taken)
+        told.append(f"{wnid} (did you mean {near!r}, {taken[near] or 'unresolved'}?)" if near else wnid)
+    more = f" and {len(unused) - FEW:,} more" if len(unused) > FEW else ""
+    what = "own category is" if len(unused) == 1 else "own categories are"
+    message = f"{len(unused):,} {what} no name of a source: {', '.join(told)}{more}"
+    hint = "its id or `name` is the source's own name, but for case, `_` and `-`; remove what no source has"
+    yield Problem("own-unused", message, loaded.place("vocabulary", "own"), hint, "warning")
 
 
 def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[MappedCategory]]) -> Iterator[Problem]:

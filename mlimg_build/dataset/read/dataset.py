@@ -17,7 +17,7 @@ from mlimg_build.dataset.read.column_checks import check_table
 from mlimg_build.dataset.read.copy_groups import CopyGroups
 from mlimg_build.dataset.read.records import Categories, Image, Mappings, Pair
 from mlimg_build.dataset.read.split import Split, unknown_image
-from mlimg_build.errors import DamagedDataset, DatasetError, Problem
+from mlimg_build.errors import DamagedDataset, DatasetError, NoSuchSplit, Problem
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -63,7 +63,7 @@ class Dataset:
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
             hint = f"choose one of: {', '.join(self.splits)}"
-            raise DatasetError(Problem("split-unknown", f"{self.path} has no split {split!r}", hint=hint))
+            raise NoSuchSplit(Problem("split-unknown", f"{self.path} has no split {split!r}", hint=hint))
         return self.splits[split]
 
     @property

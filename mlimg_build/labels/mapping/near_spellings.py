@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
+from mlimg_build.category_ids import is_own
 from mlimg_build.labels.mapping.candidates import HEAD, WRITTEN, Candidate, Lexicon
 from mlimg_build.labels.mapping.decision import Alternative
 from mlimg_build.labels.mapping.name_kinds import name_kind
@@ -72,7 +73,8 @@ def near_spellings(
     """
     if not names:  # the tables of lemmas take a second and memory
         return []
-    weighed = _weigh(names, whole, NearLemmas.of(graph))
+    lemmas = NearLemmas.of(graph)
+    weighed = _weigh(names, whole, lemmas)
     choices = [_senses(found, graph) for found in weighed]
     if not any(choices):
         return [() for _ in names]
@@ -82,9 +84,10 @@ def near_spellings(
     context = Context(known, nothing, nothing, np.zeros(len(names)))
     own = own_features(names, senses, graph, landscape)
     share = believe(senses, own, landscape, context, POLICIES["weighted"]).share
+    declared = _declared(lemmas, graph)
     ratios = np.array(
         [
-            weighed[i][one.form][0] * len(weighed[i])
+            weighed[i][one.form][0] * len(weighed[i]) * (declared if is_own(one.wnid) else 1.0)
             for i, one in zip(senses.owner.tolist(), senses.found, strict=True)
         ]
     )
@@ -96,6 +99,16 @@ def near_spellings(
         if value >= LEAST_SCORE or not mine:
             mine.append(Alternative(one.wnid, value, "is_a" if one.is_head else "same_as", one.form))
     return [tuple(found) for found in offered]
+
+
+def _declared(lemmas: NearLemmas, graph: NounGraph) -> float:
+    """Return how many times likelier an own category is than a noun that is spelt as nearly.
+
+    `ratio` compares with all lemmas. The few names that a spec declares are near to a text by chance so many times less
+    often, and somebody expects them in these very data.
+    """
+    own = sum(is_own(wnid) for wnid in graph.wnids)
+    return len(lemmas.lemmas) / own if own else 1.0
 
 
 def _weigh(

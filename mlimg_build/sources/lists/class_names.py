@@ -21,6 +21,7 @@ HEADERS = {
     ("label", "name"),
     ("class", "name"),
     ("category", "name"),
+    ("folder", "name"),
 }
 CLASSES = 1 << 20  # most classes of a file
 OPEN_IMAGES_ID = re.compile(r"/[mgt]/[0-9a-z_]{2,}|[_.]?[mgt][_.-][01][0-9a-z_]{2,}")
