@@ -173,6 +173,12 @@ def test_an_edit_of_a_label_rule_reads_no_image(
         assert {label.rule for image in dataset.train for label in image.labels} == {"stated", "ancestors"}
     back = build(load_spec(collection / "small.yaml"), out, inline())
     assert back.digest == built.digest
+    rules = "annotation:\n  positives: none\n  negatives: none\nhierarchy: {relations: {hypernym: none}}\nvocabulary:\n"
+    several = edited(collection / "small.yaml", "vocabulary:\n", rules)
+    (why,) = plan_summary(plan(several, out))["why"]["labels"]
+    assert why == (
+        "annotation.positives changed, annotation.negatives changed, the categories or what they imply changed"
+    )
 
 
 def test_an_image_that_changes_is_read_again(collection: Path, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store, read_entry, read_json, write_json
 from mlimg_build.compiler.plan.format_dependence import outdated
@@ -22,6 +23,11 @@ WHY = {  # part of a key → what is reported if it differs, the most informativ
     "rows": "other rows of the sources belong in it",
     "sources": "the order of the sources changed",
 }
+FOLLOWS = {
+    "rows": {"facts", "images"},
+    "sources": {"facts", "images", "rows"},
+}  # part of a key → those it follows from
+WRITTEN = {"add_to": "cooccurrence.add_to"}  # field of a key → the key of the spec, where that is another
 UNREAD = "files that could not be read, or were gone, are asked for again"
 LAST = "last.json"  # the results of each shard in its last build
 LABELS_PER_TASK = 16  # label-only tasks are bundled, so that a task takes longer than its scheduling
@@ -71,7 +77,7 @@ def _slot(shard: Shard) -> str:
 
 
 def _why(key: Key, store: Store, before: str | None) -> str:
-    """Return why a result is not in the store: the first part of its key that differs from the last build.
+    """Return why a result is not in the store: every part of its key that differs from the last build.
 
     The text is "" if the result is in the store and what it depends on besides its key is the same.
     """
@@ -83,11 +89,27 @@ def _why(key: Key, store: Store, before: str | None) -> str:
     old = read_entry(str(store.folder(key.stage, before or "-"))).get("parts")
     if not isinstance(old, dict):
         return "not built yet"
+    return ", ".join(_changed(key, old)) or "the format changed"
+
+
+def _changed(key: Key, old: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what each part of a key that differs from the former one means, of rules each field.
+
+    A part that follows from one that is told is left out.
+    """
+    told: set[str] = set()
     for name, said in WHY.items():
-        if name in key.parts and old.get(name) != key.parts[name]:
-            new, was = key.parts[name], old.get(name)
-            if isinstance(new, dict) and isinstance(was, dict):
-                changed = [field for field in new if was.get(field) != new[field]]
-                return f"{name}.{changed[0]} changed" if changed else said
-            return said
-    return "the format changed"
+        new, was = key.parts.get(name), old.get(name)
+        if name not in key.parts or was == new or told & FOLLOWS.get(name, set()):
+            continue
+        if name == "encoder" and None in (was, new):
+            continue  # not another version: one of the two builds encodes nothing
+        if isinstance(new, dict) and isinstance(was, dict):
+            yield from (
+                f"{name}.{WRITTEN.get(field, field)} changed"
+                for field in dict.fromkeys([*new, *was])
+                if was.get(field) != new.get(field)
+            )
+        else:
+            yield said
+        told.add(name if not isinstance(new, dict) else f"{name}.*")
