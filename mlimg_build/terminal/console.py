@@ -17,14 +17,41 @@ WIDE = 100_000  # a pipe has no width, and a line that is cut or folded cannot b
 
 class _Plain(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Give the segments of what is printed, whose text is `printable`: the one way out for whatever it holds."""
-        for segment in super().render(renderable, options):
-            text = segment.text if segment.control else printable(segment.text)
-            yield segment if text == segment.text else Segment(text, segment.style)
+        """Give the segments of what is printed, whose text is `printable`: the one way out for whatever it holds.
+
+        Through a pipe no line ends in the blanks that fill the last column of a table.
+        """
+        segments = _printable(super().render(renderable, options))
+        return segments if self.is_terminal else _without_trailing_blanks(segments)
 
     def on_broken_pipe(self) -> None:
         """Leave the error to `main`; rich would exit with 1."""
         raise BrokenPipeError
+
+
+def _printable(segments: Iterable[Segment]) -> Iterable[Segment]:
+    for segment in segments:
+        text = segment.text if segment.control else printable(segment.text)
+        yield segment if text == segment.text else Segment(text, segment.style)
+
+
+def _without_trailing_blanks(segments: Iterable[Segment]) -> Iterable[Segment]:
+    blank: list[Segment] = []  # held back until it is known whether their line goes on
+    for segment in segments:
+        if not segment.control and segment.text.startswith("\n"):
+            blank.clear()
+        kept = segment.text.rstrip(" ")
+        if segment.control or "\n" in segment.text:
+            yield from blank
+            blank.clear()
+            yield segment
+        elif kept:
+            yield from blank
+            blank.clear()
+            yield Segment(kept, segment.style)
+        if len(kept) < len(segment.text) and not segment.control and "\n" not in segment.text:
+            blank.append(Segment(segment.text[len(kept) :], segment.style))
+    yield from blank
 
 
 def _console(*, stderr: bool) -> Console:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from .console import err, out, table
+from .console import err, out
+from .fitted_table import fitted
 
 if TYPE_CHECKING:
-    from mlimg_build.compiler.diff.comparison import Differences
+    from mlimg_build.compiler.diff.changes import Differences
 
 __all__ = ["show_differences"]
 
@@ -29,10 +30,7 @@ def show_differences(found: Differences) -> None:
         )
     )
     for section in sections(found):
-        listed = table(*section.columns, right=section.right)
-        for row in section.rows[:ROWS]:
-            listed.add_row(*(Text(cell) for cell in row))
         out.print(Text.assemble("\n", (section.title, "bold cyan")))
-        out.print(listed)
+        out.print(fitted(section.columns, section.rows[:ROWS], out.width, section.right))
         if len(section.rows) > ROWS:
             out.print(f"and {len(section.rows) - ROWS:,} more")
