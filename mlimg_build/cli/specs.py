@@ -198,12 +198,20 @@ def lock(
     to: LockFolder = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit 3 with what changed where the lock is another."),
+        typer.Option(
+            "--check",
+            help="Write nothing; exit 3 with what changed where the lock is another, 1 without a lock.",
+        ),
     ] = False,
     backend: BackendFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write what is decided from the sources, to be reviewed and kept in git; reads no image."""
+    """Write what is decided from the sources, to be reviewed and kept in git; reads no image.
+
+    NAME.lock beside the spec is the one that counts: --check and `build --locked` compare with it, and only this
+    command writes it. build/NAME.lock is written by every build, tells what its dataset was built from, and is never
+    compared with.
+    """
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import check_lock
     from mlimg_build.compiler.pipeline import lock as write

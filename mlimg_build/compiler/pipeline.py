@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +23,12 @@ from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
+from mlimg_build.compiler.lint.contradictions import clash_counts
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
 from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes
 from mlimg_build.compiler.lock.lock_reader import Locked, parse_lock, read_lock
+from mlimg_build.compiler.lock.lock_reader import changes as lock_changes
 from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
 from mlimg_build.compiler.plan.inputs import read_inputs
 from mlimg_build.compiler.plan.lost_images import refuse_lost
@@ -126,25 +128,35 @@ def check_lock(
 ) -> Plan:
     """Return the plan. Raises `LockChanged` with every difference between the lock in `folder` and a new one."""
     locked = read_lock(folder)
-    made, now = _decide(loaded, out, backend, watcher, locked)
+
+    def told(made: Plan, store: Store) -> tuple[Plan, Locked]:
+        return made, _lock_of_now(made, store, locked, out)
+
+    made, now = labelled(loaded, out, backend, told, watcher)
     refuse_changes(locked, now, folder, whole=True)
     return made
 
 
-def decided(loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None = None) -> Locked:
-    """Return the lock that would be written now, in memory; labels are computed, no image is read."""
-    return _decide(loaded, out, backend, watcher, None)[1]
+class Decided(NamedTuple):
+    """The lock that would be written now, and the contradictions within images as `clash_counts` counts them."""
+
+    locked: Locked
+    clashes: Mapping[tuple[str, str, int], int]
 
 
-def _decide(
-    loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None, before: Locked | None
-) -> tuple[Plan, Locked]:
-    path = dataset_path(loaded, out, 1.0)
+def decided(loaded: LoadedSpec, out: Path, backend: Backend, watcher: Watcher | None = None) -> Decided:
+    """Return what is decided now, in memory; labels are computed, no image is read."""
 
-    def told(made: Plan, store: Store) -> tuple[Plan, Locked]:
-        return made, parse_lock(lock_files(made, store, before, _digest_at(path, made)), "the lock of now")
+    def told(made: Plan, store: Store) -> Decided:
+        return Decided(_lock_of_now(made, store, None, out), clash_counts(made, store))
 
     return labelled(loaded, out, backend, told, watcher)
+
+
+def _lock_of_now(made: Plan, store: Store, before: Locked | None, out: Path) -> Locked:
+    """Return the lock of a plan with labels, in memory; digests of what is not built here are those of `before`."""
+    digest = _digest_at(dataset_path(made.loaded, out, 1.0), made)
+    return parse_lock(lock_files(made, store, before, digest), "the lock of now")
 
 
 def labelled(
@@ -170,12 +182,16 @@ def _labelled(
     planned = _plan(loaded, store, 1.0, watcher.step)
     if refuse:
         refuse_lost(planned)
-    made = _undamaged(planned, store, watcher)
+    return _with_labels(_undamaged(planned, store, watcher), store, backend, watcher)
+
+
+def _with_labels(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> Plan:
+    """Return a plan of the whole again after computing the labels of all shards into the store."""
     tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, images=False)
     if tasks:
         watcher.step("working out labels")
         execute(tasks, store, backend, watcher.follow(0, len(tasks)))
-        made = _plan(loaded, store, 1.0, watcher.step)
+        return _plan(made.loaded, store, 1.0, watcher.step)
     return made
 
 
@@ -214,7 +230,11 @@ def build(
             whole = _undamaged(whole, store, watcher)
         if expected and locked:
             now = parse_lock(lock_files(whole, store, expected, None), "the lock of now")
-            refuse_changes(expected, now, locked, whole=False)
+            if lock_changes(
+                expected, now, whole=False
+            ):  # told with the label counts, as `lock --check` tells it
+                now = _lock_of_now(_with_labels(whole, store, backend, watcher), store, expected, out)
+                refuse_changes(expected, now, locked, whole=True)
         made = whole.cut(fraction)
         if repair:
             made = _repaired(made, store, watcher)

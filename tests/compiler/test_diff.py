@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.diff.comparison import Change, Differences, as_json, compare
+from mlimg_build.compiler.diff.changes import Change, Differences
+from mlimg_build.compiler.diff.comparison import as_json, compare
 from mlimg_build.compiler.diff.loading import compare_paths, side_of
 from mlimg_build.compiler.diff.markdown import LONGEST, as_markdown
 from mlimg_build.compiler.diff.sections import sections, summary
@@ -283,9 +284,10 @@ def test_a_pair_is_named_as_the_cause_of_what_it_adds(collection: Path, tmp_path
     motorcycle = next(row for row in told.effects if row.name == "motorcycle")
     assert motorcycle.changes == {"cooccurring": 30}
     assert motorcycle.because == (
-        "animal adds motorcycle now",
-        "cat adds motorcycle now",
+        "animal adds motorcycle now: up to 30 labels",
+        "cat adds motorcycle now: up to 30 labels",
         "co-occurrence adds labels now",
+        "annotation.cooccurrence changed",
     )
     built = build(load_spec(adding), tmp_path / "out", inline())
     assert not compare_paths(built.dataset, built.lock, tmp_path, inline()).different
@@ -293,7 +295,7 @@ def test_a_pair_is_named_as_the_cause_of_what_it_adds(collection: Path, tmp_path
     told = compare_paths(built.dataset, refusing, copy / "out", inline())
     motorcycle = next(row for row in told.effects if row.name == "motorcycle")
     assert motorcycle.changes == {"cooccurring": -30}
-    assert "cat adds motorcycle no longer" in motorcycle.because
+    assert "animal adds motorcycle no longer: up to 30 labels" in motorcycle.because
     lock(load_spec(adding), copy / "out", copy / "adding.lock", inline())
     told = compare_paths(copy / "adding.lock", refusing, copy / "out", inline())
     changed_pairs = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.compiler.diff.comparison import Differences
+from mlimg_build.compiler.diff.changes import Differences
 from mlimg_build.compiler.diff.loading import compare_paths
 from mlimg_build.compiler.diff.markdown import as_markdown
 from mlimg_build.compiler.pipeline import lock
@@ -58,6 +58,7 @@ def test_what_a_collapse_implied_is_stated_now(collapsed: Differences) -> None:
     tabby = next(effect for effect in collapsed.effects if effect.name == "tabby")
     assert tabby.because == (
         "dropped: imagenet:n02123045 goes into feline now; tiny:n02123045 goes into feline now",
+        "vocabulary.collapse changed",
     )
 
 

@@ -18,6 +18,7 @@ from mlimg_build.compiler.lock.lock_reader import FILES, read_lock
 from mlimg_build.compiler.pipeline import build, check_lock, lock
 from mlimg_build.errors import BuildError, LockChanged
 from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.command import mlimg
 from tests.support.runs import backend, inline, tree
 
 OURS = ("version: 1.0.0", "version: 1.1.0")
@@ -79,6 +80,16 @@ def test_an_edited_rule_is_named(copy: Path, tmp_path: Path, kept: Path) -> None
     assert "images_key" not in said
 
 
+def test_a_lock_that_is_not_there_says_where_it_was_looked_for(copy: Path) -> None:
+    for command in (("lock", "--check"), ("build", "--locked")):
+        done = mlimg(*command, "small.yaml", "--out", "out", cwd=copy)
+        assert done.returncode == 1
+        assert "there is no lock small.lock" in done.stderr
+        assert "beside the spec" in done.stderr
+    done = mlimg("lock", "--help", cwd=copy)
+    assert "build/NAME.lock" in done.stdout
+
+
 def test_a_change_under_the_same_version_asks_for_another(copy: Path, tmp_path: Path, kept: Path) -> None:
     text = (copy / "small.yaml").read_text().replace("ancestors: common", "ancestors: all")
     (copy / "small.yaml").write_text(text)
@@ -137,6 +148,9 @@ def test_a_locked_build_refuses_before_it_reads_an_image(copy: Path, tmp_path: P
     loaded = changed(copy / "small.yaml", THEIRS)
     said = refused(lambda: build(loaded, tmp_path / "out", inline(), locked=kept))
     assert "lock.yaml: spec: " in said
+    assert "lock.yaml: rules: annotation.negatives: descendants → none" in said
+    assert "categories.csv: n02121620: absent_implied 40 → 0" in said
+    assert said == refused(lambda: check_lock(loaded, tmp_path / "out", kept, inline()))
     assert not (tmp_path / "out/small.zarr").exists()
     assert not (tmp_path / "out/.mlimg/small/images").exists()
 

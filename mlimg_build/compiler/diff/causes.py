@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
-from mlimg_build.compiler.diff.snapshot import COUNTED, Key, Side
+from mlimg_build.compiler.diff.rule_causes import contradiction_causes, rule_causes
+from mlimg_build.compiler.diff.snapshot import COUNTED, Key, Pair, Side
+from mlimg_build.compiler.lock.rule_changes import RuleChange
 
 __all__ = ["causes"]
 
@@ -13,8 +15,18 @@ NAMED = 2  # causes of one kind that are listed; the others are only counted
 STATED, IMPLIED, COOCCURRING, ABSENT_STATED, ABSENT_IMPLIED = range(len(COUNTED))
 
 
-def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
-    """Yield the causes of the change in a category's label counts, the most direct first; may yield nothing."""
+def causes(before: Side, after: Side, wnid: str, rules: Sequence[RuleChange] = ()) -> Iterator[str]:
+    """Yield the causes of the change in a category's label counts, the most direct first; may yield nothing.
+
+    `rules` are the changed rules of the two specs; those that may explain the change come last.
+    """
+    yield from _direct(before, after, wnid)
+    yield from contradiction_causes(before, after, wnid)
+    yield from rule_causes(before, after, wnid, rules)
+
+
+def _direct(before: Side, after: Side, wnid: str) -> Iterator[str]:
+    """Yield the causes that lie in the sources, the categories, the hierarchy and the pairs."""
     change = [new - old for old, new in zip(before.labels(wnid), after.labels(wnid), strict=True)]
     moves = [*_moves(before, after, wnid)]
     if wnid not in before.categories or wnid not in after.categories:
@@ -29,7 +41,7 @@ def causes(before: Side, after: Side, wnid: str) -> Iterator[str]:
         yield from _through(before, after, wnid, "above", (ABSENT_STATED,), change[ABSENT_IMPLIED])
         yield from _switched(before, after, ABSENT_IMPLIED, "absence implies descendants")
     if change[COOCCURRING]:
-        yield from _paired(before, after, wnid)
+        yield from _paired(before, after, wnid, change[COOCCURRING])
         yield from _switched(before, after, COOCCURRING, "co-occurrence adds labels")
     if (change[STATED] or change[ABSENT_STATED]) and not moves:
         yield from _restated(before, after, wnid)
@@ -135,19 +147,39 @@ def _switched(before: Side, after: Side, column: int, rule: str) -> Iterator[str
         yield f"{rule} now"
 
 
-def _paired(before: Side, after: Side, wnid: str) -> Iterator[str]:
-    """Yield the pairs that add a category or one of its descendants on one side only."""
+def _paired(before: Side, after: Side, wnid: str, change: int) -> Iterator[str]:
+    """Yield the pairs whose labels of a category or its descendants explain the change, those of most labels first."""
     targets = {wnid, *before.below.get(wnid, ()), *after.below.get(wnid, ())}
     used = [
-        {key for key, pair in side.pairs.items() if not pair.vetoed and key[1] in targets}
+        {key: pair for key, pair in side.pairs.items() if not pair.vetoed and key[1] in targets}
         for side in (before, after)
     ]
-    for keys, side, said in (
-        (used[0] - used[1], before, "no longer"),
-        (used[1] - used[0], after, "now"),
-    ):
-        told = [f"{_name(side, low)} adds {_name(side, high)} {said}" for low, high in sorted(keys)]
-        yield from _few(told, "pairs")
+    gave = {}
+    for key in used[0].keys() | used[1].keys():
+        old, new = (_adds(pairs.get(key)) for pairs in used)
+        if (new - old) * change > 0:
+            gave[key] = new - old
+    told = []
+    for low, high in sorted(gave, key=lambda key: (-abs(gave[key]), key)):
+        side = after if (low, high) in used[1] else before
+        names = f"{_name(side, low)} adds {_name(side, high)}"
+        exact = all(one.kind == "dataset" for one in (before, after))
+        count = f"{'' if exact else 'up to '}{_labels(abs(gave[low, high]))}"
+        if (low, high) not in used[0]:
+            told.append(f"{names} now: {count}")
+        elif (low, high) not in used[1]:
+            told.append(f"{names} no longer: {count}")
+        else:
+            told.append(f"{names}: {count} {'more' if change > 0 else 'fewer'}")
+    yield from _few(told, "pairs")
+
+
+def _adds(pair: Pair | None) -> int:
+    return 0 if pair is None else pair.adds
+
+
+def _labels(count: int) -> str:
+    return f"{count:,} {'label' if count == 1 else 'labels'}"
 
 
 def _restated(before: Side, after: Side, wnid: str) -> Iterator[str]:

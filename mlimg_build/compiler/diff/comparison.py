@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from mlimg_build.compiler.diff.causes import causes
+from mlimg_build.compiler.diff.changes import (
+    SPLITS,
+    STORED,
+    Change,
+    Differences,
+    Effect,
+    Found,
+    Gathered,
+    LabelChange,
+    MappingChange,
+    PairChange,
+    ParentChange,
+    SourceChange,
+)
 from mlimg_build.compiler.diff.label_changes import Entries
-from mlimg_build.compiler.diff.snapshot import COUNTED, Mapped, Pair, Side, SourceFacts
+from mlimg_build.compiler.diff.snapshot import COUNTED, Side
+from mlimg_build.compiler.lock.rule_changes import RuleChange, rule_changes, unknown_rules
 
-__all__ = [
-    "COPIED",
-    "Change",
-    "Differences",
-    "Effect",
-    "Found",
-    "Gathered",
-    "LabelChange",
-    "MappingChange",
-    "PairChange",
-    "ParentChange",
-    "SourceChange",
-    "as_json",
-    "compare",
-]
+__all__ = ["as_json", "compare"]
 
 EFFECTS = 20
-SPLITS = "splits"
-DUPLICATES = "duplicates"
-COPIED = "labels of copies"  # a head fact: the digest over which copies count and with which labels
-STORED = "stored images"  # a head fact: the digest over all image shards
 NUMBERS = ("score", "share", "bound")  # fields that sides store as text
 MAPPED = (
     "into",
@@ -43,197 +40,13 @@ MAPPED = (
 )  # compared fields of a mapping, the most important first
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A head fact that differs; None if a side has no such fact."""
-
-    what: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceChange:
-    """A source that was added, removed or changed."""
-
-    name: str
-    before: SourceFacts | None
-    after: SourceFacts | None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A category that only one side has: its labels there, and where its source categories go on the other side.
-
-    `sources` are (source, category, destination on the other side: a category id, a fate, or "" if it is unknown).
-    """
-
-    wnid: str
-    name: str
-    labels: Mapping[str, int]
-    sources: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """A category whose source categories belong to two or more categories, `parts`, on the other side."""
-
-    wnid: str
-    name: str
-    parts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ParentChange:
-    """A category of both sides whose parents changed; `above_*` are the changed ancestors that both sides have."""
-
-    wnid: str
-    name: str
-    gained: tuple[str, ...]
-    lost: tuple[str, ...]
-    above_gained: tuple[str, ...]
-    above_lost: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MappingChange:
-    """A source category that was added, removed or mapped differently; `fields` are the fields that differ."""
-
-    source: str
-    category: str
-    before: Mapped | None
-    after: Mapped | None
-    fields: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PairChange:
-    """A pair of co-occurring categories that was added, removed, vetoed or accepted, or whose frequency changed."""
-
-    antecedent: str
-    consequent: str
-    before: Pair | None
-    after: Pair | None
-
-
-@dataclass(frozen=True, slots=True)
-class LabelChange:
-    """The label counts of one rule: labels gained and lost, each summed over categories."""
-
-    rule: str
-    before: int
-    gained: int
-    lost: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A category whose label counts changed, by rule, and the causes that follow from the other differences."""
-
-    wnid: str
-    name: str
-    before: Mapping[str, int]
-    after: Mapping[str, int]
-    because: tuple[str, ...]
-
-    @property
-    def changes(self) -> dict[str, int]:
-        """The change in the label count of each rule whose count differs; negative for fewer labels."""
-        return {rule: n for rule in COUNTED if (n := self.after[rule] - self.before[rule])}
-
-
-@dataclass(frozen=True, slots=True)
-class Differences:
-    """All differences between two sides; `names` has the name of every category of either side.
-
-    `labels` and `effects` count by category and are empty if `counted` is False: the sides hold different fractions.
-    `entries` compares image by image if both sides are datasets of the same images.
-    """
-
-    before: str
-    after: str
-    head: tuple[Change, ...]
-    sources: tuple[SourceChange, ...]
-    added: tuple[Found, ...]
-    dropped: tuple[Found, ...]
-    merged: tuple[Gathered, ...]
-    split: tuple[Gathered, ...]
-    parents: tuple[ParentChange, ...]
-    implied_pairs: tuple[int, int]
-    mappings: tuple[MappingChange, ...]
-    pairs: tuple[PairChange, ...]
-    counted: bool
-    labels: tuple[LabelChange, ...]
-    categories_changed: int  # categories whose label counts differ
-    effects: tuple[Effect, ...]
-    entries: Entries | None
-    names: Mapping[str, str]
-    stored_known: bool = True  # whether both sides know the digests of their stored images
-
-    @property
-    def different(self) -> bool:
-        """Whether anything differs."""
-        listed = (
-            *(self.head, self.sources, self.added, self.dropped, self.merged, self.split),
-            *(self.parents, self.mappings, self.pairs, self.effects),
-        )
-        return any(listed) or (self.entries is not None and self.entries.different)
-
-    @property
-    def level(self) -> str:
-        """The semantic level of the change for users of the data: "major", "minor" or "patch".
-
-        A major change removes data or changes its meaning: categories dropped, merged or split, parents or ancestors
-        lost, source categories mapped elsewhere or nowhere, fewer images, equally many images with other stored bytes
-        or other splits, labels turned. A minor change adds data or changes labels, also through the handling of copies.
-        A patch does neither, as far as both sides know: `stored_known` tells whether both know their stored images.
-        """
-        elsewhere = any(
-            row.before and row.before.into and _into(row.after) != row.before.into for row in self.mappings
-        )
-        fewer = any(
-            change.before and (change.before.images or 0) > ((change.after and change.after.images) or 0)
-            for change in self.sources
-        )
-        fewer |= any(
-            one.what == "images"
-            and int((one.before or "0").replace(",", "")) > int((one.after or "0").replace(",", ""))
-            for one in self.head
-        )
-        lost = any(row.lost or row.above_lost for row in self.parents)
-        grown = any(one.what == "images" for one in self.head)
-        fewer |= any(one.what in (STORED, SPLITS) for one in self.head)
-        turned = self.entries is not None and self.entries.turned > 0
-        if self.dropped or self.merged or self.split or elsewhere or fewer or lost or turned:
-            return "major"
-        listed = (
-            self.sources,
-            self.added,
-            self.parents,
-            self.mappings,
-            self.pairs,
-            self.effects,
-            self.labels,
-        )
-        grown |= any(one.what in (DUPLICATES, COPIED) for one in self.head)
-        return (
-            "minor"
-            if grown or any(listed) or (self.entries is not None and self.entries.different)
-            else "patch"
-        )
-
-
-def _into(mapped: Mapped | None) -> str | None:
-    return mapped.into if mapped else None
-
-
 def compare(before: Side, after: Side, entries: Entries | None = None) -> Differences:
     """Return the differences from `before` to `after`; facts that only one side knows are not compared."""
     counted = before.whole == after.whole
     changed = _label_changes(before, after) if counted else {}
     largest = sorted(changed, key=lambda wnid: (-sum(map(abs, changed[wnid])), wnid))[:EFFECTS]
     added, dropped = tuple(_only(after, before)), tuple(_only(before, after))
+    rules = tuple(_rules(before, after))
     return Differences(
         before=before.title,
         after=after.title,
@@ -250,11 +63,41 @@ def compare(before: Side, after: Side, entries: Entries | None = None) -> Differ
         counted=counted,
         labels=tuple(_by_rule(before, after, changed)),
         categories_changed=len(changed),
-        effects=tuple(_effect(before, after, wnid) for wnid in largest),
+        effects=tuple(_effect(before, after, wnid, rules) for wnid in largest),
         entries=entries,
         names={**_names(before), **_names(after)},
         stored_known=bool(before.stored and after.stored),
+        rules=rules,
+        rules_missing=tuple(side.title for side in (before, after) if side.rules is None),
+        rules_unknown=tuple(
+            dict.fromkeys(key for side in (before, after) for key in unknown_rules(side.rules or {}))
+        ),
     )
+
+
+def _rules(before: Side, after: Side) -> Iterator[RuleChange]:
+    """Yield the rules that differ, with their lines; a rule whose file has another content differs, too."""
+    if before.rules is None or after.rules is None:
+        return
+    named = set()
+    for change in rule_changes(before.rules, after.rules):
+        named.add(change.key)
+        yield replace(change, place=_place(before, after, change.path))
+    for key in sorted(before.files.keys() & after.files.keys()):
+        old, new = before.files[key], after.files[key]
+        if old != new and key not in named:
+            path = tuple(key.split("."))
+            yield RuleChange(path, old, new, _place(before, after, path))
+
+
+def _place(before: Side, after: Side, path: tuple[str, ...]) -> str:
+    """Return the line of a rule, the later one where both sides write it; "" if neither side has lines."""
+    if path in after.places:
+        return after.places[path]
+    if after.places:
+        file = next(iter(after.places.values())).rpartition(":")[0]
+        return f"{file}, by default"
+    return before.places.get(path, "")
 
 
 def _names(side: Side) -> dict[str, str]:
@@ -341,7 +184,12 @@ def _pairs(before: Side, after: Side) -> Iterator[PairChange]:
         old, new = (pairs.get(key) for pairs in known)
         if old != new:
             found.append(PairChange(*key, old, new))
-    yield from sorted(found, key=lambda row: (_kind(row), row.antecedent, row.consequent))
+    yield from sorted(found, key=lambda row: (_kind(row), -_most(row), row.antecedent, row.consequent))
+
+
+def _most(change: PairChange) -> int:
+    """Return how many labels a pair adds, on the side where it adds more."""
+    return max(pair.adds for pair in (change.before, change.after) if pair is not None)
 
 
 def _kind(change: PairChange) -> int:
@@ -370,19 +218,22 @@ def _by_rule(before: Side, after: Side, changed: Mapping[str, tuple[int, ...]]) 
             yield LabelChange(rule, before.totals[i], gained, lost, after.totals[i])
 
 
-def _effect(before: Side, after: Side, wnid: str) -> Effect:
+def _effect(before: Side, after: Side, wnid: str, rules: Sequence[RuleChange]) -> Effect:
     return Effect(
         wnid=wnid,
         name=after.name(wnid) or before.name(wnid) or wnid,
         before=dict(zip(COUNTED, before.labels(wnid), strict=True)),
         after=dict(zip(COUNTED, after.labels(wnid), strict=True)),
-        because=tuple(causes(before, after, wnid)),
+        because=tuple(causes(before, after, wnid, rules)),
     )
 
 
 def as_json(found: Differences) -> dict[str, Any]:
     """Return the differences as one dict of JSON-compatible values, with `different` first."""
     told = asdict(found)
+    told["rules"] = [
+        {"rule": one.key, "before": one.before, "after": one.after, "place": one.place} for one in found.rules
+    ]
     told["effects"] = [{**asdict(effect), "changes": effect.changes} for effect in found.effects]
     for change in (*told["mappings"], *told["pairs"]):
         for side in filter(None, (change["before"], change["after"])):

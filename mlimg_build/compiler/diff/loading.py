@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mlimg_build.compiler.diff.comparison import COPIED, Differences, compare
+from mlimg_build.compiler.diff.changes import COPIED, Differences
+from mlimg_build.compiler.diff.comparison import compare
 from mlimg_build.compiler.diff.label_changes import compare_entries
-from mlimg_build.compiler.diff.snapshot import COLUMN, COUNTED, Category, Key, Mapped, Pair, Side, SourceFacts
+from mlimg_build.compiler.diff.shared_names import with_distinct_names
+from mlimg_build.compiler.diff.snapshot import COUNTED, Category, Key, Mapped, Pair, Side, SourceFacts
+from mlimg_build.compiler.diff.stored_labels import clashes_of, count_labels
 from mlimg_build.compiler.lock.lock_reader import Locked, read_lock
 from mlimg_build.compiler.pipeline import decided
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.array_files import read_array
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.spec import Backend, load_spec
+from mlimg_build.spec import Backend, canonical_json, load_spec
+from mlimg_build.spec.dataset_rules import StoredRules, rule_places, stored_rules
 
 __all__ = ["compare_paths", "kind_of", "side_of", "side_of_dataset", "side_of_lock"]
 
@@ -48,7 +51,7 @@ def compare_paths(
             if kind == "dataset":
                 open_dataset(path).close()
     sides = [side_of(path, out, backend, watcher) for path in (before, after)]
-    return compare(sides[0], sides[1], entries)
+    return compare(*with_distinct_names(sides[0], sides[1]), entries)
 
 
 def side_of(path: Path, out: Path, backend: Backend, watcher: Watcher | None = None) -> Side:
@@ -62,7 +65,10 @@ def side_of(path: Path, out: Path, backend: Backend, watcher: Watcher | None = N
             return side_of_dataset(dataset, str(path))
     if kind == "lock":
         return side_of_lock(read_lock(path), str(path))
-    return side_of_lock(decided(load_spec(path), out, backend, watcher), str(path), "spec")
+    loaded = load_spec(path)
+    now = decided(loaded, out, backend, watcher)
+    side = side_of_lock(now.locked, str(path), "spec")
+    return replace(side, places=rule_places(loaded.document), clashes=now.clashes)
 
 
 def kind_of(path: Path) -> str:
@@ -118,7 +124,9 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         for row in tables["mappings.csv"]
     }
     pairs = {
-        (row["antecedent"], row["consequent"]): Pair(row["share"], row["bound"], not row["used"])
+        (row["antecedent"], row["consequent"]): Pair(
+            row["share"], row["bound"], not row["used"], int(row["adds"])
+        )
         for row in tables["cooccurrence.csv"]
     }
     sources = {
@@ -138,7 +146,20 @@ def _side_of_lock(locked: Locked, title: str, kind: str) -> Side:
         vetoes=True,
         splits=_by_split((row["split"], int(row["images"])) for row in tables["shards.csv"]),
         stored=_stored(row["images_digest"] for row in tables["shards.csv"]),
+        rules=_rules(head),
+        files={str(key): str(line) for key, line in (head.get("files") or {}).items()},
     )
+
+
+def _rules(head: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the rules of a lock, None if an earlier version wrote it without. Raises `ValueError`, `TypeError`."""
+    rules = head.get("rules")
+    if rules is None:
+        return None
+    canonical_json(rules)
+    if not isinstance(rules, dict):
+        raise ValueError("rules is no mapping")
+    return rules
 
 
 def _head(told: dict[str, Any]) -> dict[str, str]:
@@ -168,7 +189,8 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
     nouns = "own" if "own" in dataset.attributes else "wordnet"  # a flat vocabulary has no noun of WordNet
     dataset.attributes_of_build("name", "version", "fraction", "spec_digest", nouns, "sources")
     told, categories = dataset.attributes, dataset.categories
-    counted = _counted(dataset)
+    counted = count_labels(dataset)
+    rules, places = _stored_rules(dataset) or (None, {})
     names = _told_apart(categories.names, categories.wnid)
     wnids = categories.wnid
     return Side(
@@ -189,13 +211,16 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
                 labels=tuple(labels),
             )
             for wnid, name, parents, labels in zip(
-                wnids, names, categories.parents, counted.tolist(), strict=True
+                wnids, names, categories.parents, counted.labels.tolist(), strict=True
             )
         },
         mappings=_mappings(dataset),
         pairs={
             (wnids[pair.antecedent], wnids[pair.consequent]): Pair(
-                f"{pair.together / pair.images:.4f}", f"{pair.bound:.4f}", False
+                f"{pair.together / pair.images:.4f}",
+                f"{pair.bound:.4f}",
+                False,
+                counted.added[pair.antecedent, pair.consequent],
             )
             for pair in dataset.pairs
         },
@@ -206,7 +231,16 @@ def side_of_dataset(dataset: Dataset, title: str) -> Side:
             for split in dataset.splits
             for digest in read_array(dataset.path / split / "shards" / "images_digest")
         ),
+        rules=rules,
+        places=places,
+        clashes=clashes_of(dataset),
     )
+
+
+def _stored_rules(dataset: Dataset) -> StoredRules | None:
+    """Return the rules of the spec that a dataset stores; None if this version cannot read it."""
+    text, file = dataset.attributes_of_build("spec", "spec_file")
+    return stored_rules(text, file, dataset.path.absolute().parent)
 
 
 def _by_split(shards: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -238,21 +272,6 @@ def _mappings(dataset: Dataset) -> dict[Key, Mapped]:
         into = dataset.categories.wnid[row.category] if row.category >= 0 else ""
         found[row.source, row.id] = Mapped(row.name, into, row.fate, row.method)
     return found
-
-
-def _counted(dataset: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return int64[categories, 5]: the label counts of each category in the order of `COUNTED`."""
-    n = len(dataset.categories)
-    column = np.array([COLUMN[rule] for rule in dataset.rules], np.int64)
-    total = np.zeros(n * len(COUNTED), np.int64)
-    for split in dataset.splits.values():
-        for shard in range(split.shards):
-            category, rule, state = (
-                split.column(f"labels/{name}", shard) for name in ("category", "rule", "state")
-            )
-            into = category.astype(np.int64) * len(COUNTED) + column[rule, np.where(state > 0, 0, 1)]
-            total += np.bincount(into, minlength=len(total))
-    return total.reshape(n, len(COUNTED))
 
 
 def _told_apart(names: list[str], wnids: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mlimg_build.compiler.diff.comparison import Differences
+from mlimg_build.compiler.diff.changes import Differences
 from mlimg_build.compiler.diff.sections import Section, sections, summary
 from mlimg_build.printable import printable
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mlimg_build.compiler.diff.comparison import (
+from mlimg_build.compiler.diff.changes import (
     Differences,
     Effect,
     Found,
@@ -61,12 +62,9 @@ def summary(found: Differences) -> str:
         )
         if rows
     ]
-    if found.mappings:
-        parts.append(
-            counted(len(found.mappings), "source category", "source categories") + " mapped otherwise"
-        )
-    if found.pairs:
-        parts.append(counted(len(found.pairs), "pair", "pairs") + " of co-occurring categories changed")
+    if found.rules:
+        parts.insert(0, counted(len(found.rules), "rule", "rules") + " changed")
+    parts += [*_mapped_parts(found), *_pair_parts(found)]
     if found.sources:
         parts.append(counted(len(found.sources), "source", "sources") + " changed")
     if found.labels:
@@ -86,6 +84,24 @@ def summary(found: Differences) -> str:
     return ", ".join(parts)
 
 
+def _mapped_parts(found: Differences) -> Iterator[str]:
+    """Yield how many source categories go elsewhere, and of how many only the decision differs."""
+    elsewhere = sum(change.elsewhere for change in found.mappings)
+    if elsewhere:
+        yield counted(elsewhere, "source category", "source categories") + " mapped elsewhere"
+    if same := len(found.mappings) - elsewhere:
+        other = counted(same, "source category", "source categories")
+        yield f"{other} decided otherwise with the same destination"
+
+
+def _pair_parts(found: Differences) -> Iterator[str]:
+    """Yield how many pairs were added, removed and changed."""
+    kinds = Counter(change.kind for change in found.pairs)
+    told = [f"{kinds[kind]:,} {kind}" for kind in ("added", "removed", "changed") if kinds[kind]]
+    if told:
+        yield f"pairs of co-occurring categories: {' and '.join(told)}"
+
+
 def unlike(found: Differences) -> bool:
     """Return whether labels cannot be compared because the sides hold different fractions."""
     return not found.counted and found.entries is None
@@ -100,11 +116,13 @@ def sections(found: Differences) -> tuple[Section, ...]:
     """Return the tables of the differences, the most important first; empty if there are none."""
     made = (
         _facts(found),
+        _rules(found),
         _categories(found),
         _labels(found),
         *([_entries(found.entries)] if found.entries is not None and found.entries.different else ()),
         _effects(found),
-        _mappings(found),
+        _mappings(found, "Source categories that are mapped elsewhere", elsewhere=True),
+        _mappings(found, "Source categories decided otherwise with the same destination", elsewhere=False),
         _parents(found),
         _pairs(found),
     )
@@ -119,7 +137,19 @@ def _facts(found: Differences) -> Section:
         rows.append(("implied pairs", f"{before:,}", f"{after:,}"))
     if rows and unlike(found):
         rows.append(("labels", "not compared:", "the sides hold different fractions"))
+    if found.different:
+        rows += [("rules", "not compared:", f"{side} does not have them") for side in found.rules_missing]
+    if rows and found.rules_unknown and not found.rules_missing:
+        keys = _listed(found.rules_unknown)
+        rows.append(("rules", "not compared:", f"{keys}, written with variables that are not recorded"))
     return Section("Facts", ("", "before", "after"), tuple(rows))
+
+
+def _rules(found: Differences) -> Section:
+    rows = [(one.key, *(_short(text) for text in one.texts), one.place) for one in found.rules]
+    placed = any(one.place for one in found.rules)
+    columns = ("rule", "before", "after", *(["line"] if placed else []))
+    return Section("Rules that changed", columns, tuple(row[: len(columns)] for row in rows))
 
 
 def _short(value: str | None) -> str:
@@ -224,7 +254,7 @@ def _effect(row: Effect) -> tuple[str, str, str, str]:
     return _number(row.before), _number(row.after), changes, "; ".join(row.because)
 
 
-def _mappings(found: Differences) -> Section:
+def _mappings(found: Differences, title: str, *, elsewhere: bool) -> Section:
     def told(change: MappingChange) -> tuple[str, ...]:
         sides = [_mapped(side, found.names) for side in (change.before, change.after)]
         names = dict.fromkeys(side.name for side in (change.before, change.after) if side)
@@ -232,8 +262,8 @@ def _mappings(found: Differences) -> Section:
         return f"{change.source}:{change.category}", shown, *sides
 
     columns = ("source category", "name", "before", "after")
-    rows = tuple(told(change) for change in found.mappings)
-    return Section("Source categories that are mapped otherwise", columns, rows, folded=True)
+    rows = tuple(told(change) for change in found.mappings if change.elsewhere is elsewhere)
+    return Section(title, columns, rows, folded=True)
 
 
 def _mapped(mapped: Mapped | None, names: Mapping[str, str]) -> str:
@@ -264,11 +294,12 @@ def _parents(found: Differences) -> Section:
 def _pairs(found: Differences) -> Section:
     def told(row: PairChange) -> tuple[str, ...]:
         names = (found.names.get(wnid, wnid) for wnid in (row.antecedent, row.consequent))
-        return *names, _pair(row.before), _pair(row.after)
+        adds = [str(pair.adds) if pair and not pair.vetoed else "0" for pair in (row.before, row.after)]
+        return *names, _pair(row.before), _pair(row.after), " → ".join(dict.fromkeys(adds))
 
-    columns = ("where there is", "there is", "before", "after")
+    columns = ("where there is", "there is", "before", "after", "adds")
     rows = tuple(told(row) for row in found.pairs)
-    return Section("Pairs of co-occurring categories", columns, rows, folded=True)
+    return Section("Pairs of co-occurring categories", columns, rows, ("adds",), folded=True)
 
 
 def _pair(pair: Pair | None) -> str:

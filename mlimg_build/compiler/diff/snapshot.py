@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
+from typing import Any
 
 from mlimg_build.compiler.lock.lock_reader import COUNTED
 
-__all__ = ["COLUMN", "COUNTED", "Category", "Key", "Mapped", "Pair", "Side", "SourceFacts"]
+__all__ = ["COLUMN", "COUNTED", "Category", "Clashes", "Key", "Mapped", "Pair", "Side", "SourceFacts"]
 
 COLUMN = {  # rule → the positions in `COUNTED` of its labels present and absent
     "stated": (0, 3),
@@ -21,6 +22,9 @@ COLUMN = {  # rule → the positions in `COUNTED` of its labels present and abse
 
 Key = tuple[str, str]
 """A source and the id of one of its categories, or the two categories of a pair."""
+
+Clashes = Mapping[tuple[str, str, int], int]
+"""(category stated absent, category stated present, what stands: 1 presence, -1 absence, 0 neither) → how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,24 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A pair of co-occurring categories: its share, the lower bound of the share, and whether it is vetoed."""
+    """A pair of co-occurring categories: its share, the lower bound of the share, and whether it is vetoed.
+
+    `adds` counts the labels that it adds: exactly those of a dataset; at most so many for a spec or a lock.
+    """
 
     share: str
     bound: str
     vetoed: bool
+    adds: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class Side:
     """One side of a comparison. `head` holds single facts by name; those that the side does not know are left out.
 
-    `vetoes` tells whether vetoed pairs are among `pairs`.
+    `vetoes` tells whether vetoed pairs are among `pairs`. `rules` are the keys of the spec as `dataset_rules` gives
+    them, None if the side does not have them; `places` the lines of the keys that the spec writes; `files` the digests
+    of the files that its rules name; `clashes` the contradictions within images, None if the side does not know them.
     """
 
     title: str
@@ -87,6 +97,10 @@ class Side:
     vetoes: bool
     splits: Mapping[str, int]  # images by split
     stored: str = ""  # sha256 over the digests of all image shards; "" where the side does not know them all
+    rules: Mapping[str, Any] | None = None
+    places: Mapping[tuple[str | int, ...], str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    clashes: Clashes | None = None
 
     def name(self, wnid: str) -> str | None:
         """Return the name of a category, None if the side has no such category."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,7 +21,7 @@ from mlimg_build.dataset.format.layout import CONTRADICTION_COLUMNS
 from mlimg_build.dataset.write.shard_writer import read_labels
 from mlimg_build.sources import place_of
 
-__all__ = ["COLUMNS", "contradictions"]
+__all__ = ["COLUMNS", "clash_counts", "contradictions"]
 
 COLUMNS = (
     "absent",
@@ -89,6 +89,18 @@ def contradictions(plan: Plan, store: Store, merged: MergedCopies | None = None)
         for (absent, said, present, by, how, kept), count in counted.items()
     ]
     return sorted(rows, key=lambda row: (-row[8], *row[:8]))
+
+
+def clash_counts(plan: Plan, store: Store) -> Counter[tuple[str, str, int]]:
+    """Return (absent category, present category, what stands as in `STANDS`) → contradictions within single images."""
+    counted: Counter[tuple[str, str, int]] = Counter()
+    wnids = plan.facts.vocabulary.wnids
+    for work in plan.work:
+        if noted(store, work.labels, "contradictions"):
+            columns = read_labels(store.path(work.labels), "contradictions", ("absent", "present", "kept"))
+            rows = zip(*(columns[name].tolist() for name in ("absent", "present", "kept")), strict=True)
+            counted.update((wnids[absent], wnids[present], kept) for absent, present, kept in rows)
+    return counted
 
 
 def _within_files(

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mlimg_build.compiler.lock.rule_changes import rule_changes
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.regular_files import read_regular
@@ -130,6 +131,12 @@ def read_lock(folder: Path) -> Locked:
     except OSError as error:
         message = f"{folder} is no lock: {error.strerror or error}: {Path(str(error.filename)).name}"
         hint = "write it with `mlimg lock SPEC`"
+        if not folder.exists():
+            message = f"there is no lock {folder}"
+            hint = (
+                "`mlimg lock SPEC` writes NAME.lock beside the spec, where `--check` and `--locked` look for it; "
+                "`--lock DIR` names another"
+            )
         raise BuildError(Problem("lock-missing", message, hint=hint)) from error
     for name, data in files.items():
         if any(line.startswith(tuple(mark.encode() for mark in MARKS)) for line in data.splitlines()):
@@ -212,10 +219,13 @@ def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:
 
 
 def _head_changes(old: Mapping[str, Any], new: Mapping[str, Any], whole: bool) -> Iterator[str]:
-    left_out = {"sources", "files", *(() if whole else ("dataset", "plan"))}
+    left_out = {"sources", "files", "rules", *(() if whole else ("dataset", "plan"))}
     for field in dict.fromkeys([*old, *new]):
         if field not in left_out and old.get(field) != new.get(field):
             yield f"lock.yaml: {field}: {_short(old.get(field))} → {_short(new.get(field))}"
+    was, now = old.get("rules"), new.get("rules")
+    if isinstance(was, dict) and isinstance(now, dict):  # a lock of an earlier version has none
+        yield from (f"lock.yaml: rules: {change}" for change in rule_changes(was, now))
     before, after = old.get("sources") or {}, new.get("sources") or {}
     for source in dict.fromkeys([*before, *after]):
         if before.get(source) != after.get(source):

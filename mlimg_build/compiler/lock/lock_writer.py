@@ -22,6 +22,7 @@ from mlimg_build.compiler.run.label_counts import by_rule
 from mlimg_build.dataset.write.shard_writer import read_result
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.labels import DOUBTS, distinct_names, merges
+from mlimg_build.spec.dataset_rules import dataset_rules
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["ensure_replaceable", "lock_files", "write_lock"]
@@ -93,6 +94,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
         "name": spec.name,
         "version": spec.version,
         "spec": plan.loaded.digest,
+        "rules": dataset_rules(spec),
         **plan.graph.record(),
         "sources": {
             catalog.name: {
