@@ -19,7 +19,7 @@ from mlimg_build.compiler.diff.snapshot import Category, Mapped, Pair, Side
 from mlimg_build.compiler.lock.rule_changes import RuleChange, rule_changes
 from mlimg_build.compiler.pipeline import build, lock
 from mlimg_build.spec import load_spec
-from mlimg_build.spec.dataset_rules import stored_rules
+from mlimg_build.spec.dataset_rules import UNKNOWN, stored_rules
 from tests.support.command import mlimg
 from tests.support.runs import inline
 
@@ -116,6 +116,14 @@ def test_what_a_dataset_wrote_with_a_variable_is_not_guessed(copy: Path, tmp_pat
     differ = compare(side(rules=plain[0], head={"spec": "a"}), side(rules=found[0], head={"spec": "b"}))
     assert differ.rules_unknown == ("split.validation",)
     assert "split.validation, written with variables" in as_markdown(differ).replace("\\", "")
+
+
+def test_a_part_with_an_unknown_value_is_told_without_it() -> None:
+    part = {"min_score": UNKNOWN, "min_images": 5}
+    sides = [side(rules={"annotation": {"cooccurrence": one}}) for one in (part, None)]
+    (told,) = json.loads(json.dumps(as_json(compare(*sides))))["rules"]
+    assert (told["before"], told["after"]) == ({"min_images": 5}, None)
+    assert "{min_images: 5}" in as_markdown(compare(*sides)).replace("\\", "")
 
 
 def test_a_long_list_tells_what_came_and_went() -> None:

@@ -75,7 +75,14 @@ def _changes(
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _changes((*path, key), old, new)
         else:
-            yield RuleChange((*path, key), old, new)
+            yield RuleChange((*path, key), _known(old), _known(new))
+
+
+def _known(value: Any) -> Any:
+    """Return a value without the `UNKNOWN` ones in it."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _known(item) for key, item in value.items() if item is not UNKNOWN}
 
 
 def unknown_rules(rules: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
@@ -99,5 +106,10 @@ def rule_text(value: Any) -> str:
         kept = value[:SEVERAL] if isinstance(value, list) else dict([*value.items()][:SEVERAL])
         text = rule_text(kept)
         return f"{text[:-1]}, and {len(value) - SEVERAL:,} more{text[-1]}"
-    text = yaml.safe_dump(value, default_flow_style=True, width=1 << 30, sort_keys=False, allow_unicode=True)
+    try:
+        text = yaml.safe_dump(
+            value, default_flow_style=True, width=1 << 30, sort_keys=False, allow_unicode=True
+        )
+    except RecursionError:
+        return "nested too deep to be shown"
     return text.removesuffix("\n").removesuffix("\n...").strip()
