@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlimg_build.compiler.catalog.catalog import Catalog
+from mlimg_build.compiler.facts.category_groups import NestingUse
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.source_columns import source_columns
 from mlimg_build.label_states import PRESENT
@@ -102,6 +103,7 @@ class Understood:
     statuses: dict[str, int]
     examples: tuple[ExampleImage, ...]
     left_out: tuple[tuple[str, int, str, tuple[str, ...]], ...]
+    hierarchy: NestingUse | None
 
     def record(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
@@ -117,12 +119,17 @@ def understood(
         placed = {
             row.number: facts.vocabulary.placed[i] for i, row in enumerate(facts.rows) if row.source == number
         }
-        found[catalog.name] = _of_source(spec, catalog, placed, graph)
+        nested = facts.nested.get(catalog.name)
+        found[catalog.name] = _of_source(spec, catalog, placed, graph, nested)
     return found
 
 
 def _of_source(
-    spec: Spec, catalog: Catalog, placed: dict[int, MappedCategory], graph: NounGraph
+    spec: Spec,
+    catalog: Catalog,
+    placed: dict[int, MappedCategory],
+    graph: NounGraph,
+    nested: NestingUse | None,
 ) -> Understood:
     part = spec.sources[catalog.name]
     statuses, splits = Counter[str](), Counter[int]()
@@ -159,6 +166,7 @@ def _of_source(
         statuses={status: count for status, count in sorted(statuses.items()) if status},
         examples=tuple(_examples(catalog, placed, graph)),
         left_out=tuple(_left_out(catalog, placed)),
+        hierarchy=nested,
     )
 
 

@@ -17,7 +17,7 @@ from mlimg_build.sources.formats.table import Table
 from mlimg_build.sources.formats.webdataset import Webdataset
 from mlimg_build.sources.image_reader import ImageReader
 from mlimg_build.sources.lists.ml_images_dictionary import Dictionary, read_dictionary
-from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
+from mlimg_build.sources.lists.open_images_hierarchy import Nesting, read_nesting
 from mlimg_build.sources.protocol import (
     DRAWN,
     IMAGES,
@@ -45,6 +45,7 @@ __all__ = [
     "Dictionary",
     "File",
     "ImageReader",
+    "Nesting",
     "NoValueError",
     "Notes",
     "PageError",

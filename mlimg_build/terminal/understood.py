@@ -11,6 +11,7 @@ from rich.text import Text
 from .console import counted, out, percent
 
 if TYPE_CHECKING:
+    from mlimg_build.compiler.facts.category_groups import NestingUse
     from mlimg_build.compiler.understood import ExampleImage, ExampleLabel, Understood
 
 __all__ = ["show_understood"]
@@ -18,6 +19,7 @@ __all__ = ["show_understood"]
 INDENT = 12  # columns before the text of a line
 UNSURE = 0.7
 MERGED = 5  # groups of categories that are shown
+FEW = 0.5  # share of the categories that a hierarchy helps below which it is said what the others have
 
 
 def show_understood(found: Mapping[str, Understood]) -> None:
@@ -38,6 +40,8 @@ def _lines(one: Understood) -> list[tuple[str, str]]:
     becoming = "" if one.becoming == one.categories else f", which become {one.becoming:,}"
     lines = [("rows", f"{what}{becoming}; labels: {labels}{machines}")]
     lines += [("reads", f"{column}: {meaning}") for column, meaning in one.columns]
+    if one.hierarchy is not None:
+        lines.append(("hierarchy", _hierarchy(one.hierarchy)))
     placed = [f"{count:,} {split or 'drawn'}" for split, count in one.splits.items()]
     lines.append(("splits", ", ".join(placed)))
     statuses = ", ".join(f"{count:,} {_words(status)}" for status, count in one.statuses.items())
@@ -74,6 +78,19 @@ def _names(one: Understood) -> list[tuple[str, str]]:
     if len(one.merged) > MERGED:
         lines.append(("", f"and {len(one.merged) - MERGED:,} more"))
     return lines
+
+
+def _hierarchy(use: NestingUse) -> str:
+    """Return how many categories a hierarchy helps to understand, and why they are few."""
+    text = f"{use.helped:,} of {use.categories:,} categories have a parent that helps"
+    if use.nameless:
+        nodes = "1 node that tells" if use.nameless == 1 else f"{use.nameless:,} nodes that tell"
+        text += f"; {nodes} nothing, as `classes` lacks the name"
+    if not use.helped:
+        return f"{text}; are its {use.nodes:,} nodes the classes of `classes`?"
+    if use.helped < FEW * use.categories:
+        return f"{text}; of the others only the names are known"
+    return text
 
 
 def _example(image: ExampleImage) -> list[tuple[str, str]]:

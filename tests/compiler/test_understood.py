@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.cli import run
+from mlimg_build.compiler.facts.category_groups import NestingUse
 from mlimg_build.compiler.pipeline import understand
 from mlimg_build.compiler.source_columns import source_columns
 from mlimg_build.compiler.understood import EXAMPLES, LABELS, Understood
@@ -82,6 +83,57 @@ def test_examples_are_few_and_long_ones_are_counted(tmp_path: Path) -> None:
     assert len(found.examples) == EXAMPLES
     assert {len(image.labels) for image in found.examples} == {LABELS}
     assert {image.more for image in found.examples} == {len(labels) - LABELS}
+
+
+TREE = {
+    "name": "Entity",
+    "children": [
+        {"name": "Plumbing fixture", "children": [{"name": "Toilet"}]},
+        {"name": "Toy", "children": [{"name": "Kite"}]},
+        {"name": "Dog"},
+    ],
+}
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Path:
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img" / "1.jpg").write_bytes(crops("chelsea", 1, 32)[0])
+    (tmp_path / "classes.csv").write_text("/m/1,Toilet\n/m/2,Kite\n/m/3,Dog\n/m/4,Toy\n/m/5,Cat\n")
+    rows = [f"1,verification,/m/{number},1" for number in (1, 2, 3, 5)]
+    (tmp_path / "rows.csv").write_text("\n".join(["ImageID,Source,LabelName,Confidence", *rows, ""]))
+    (tmp_path / "tree.json").write_text(json.dumps(TREE))
+    return tmp_path
+
+
+NESTED = "{type: open_images, images: img, labels: [rows.csv], classes: classes.csv, hierarchy: tree.json}"
+
+
+def test_what_a_hierarchy_puts_above_a_category_tells_its_senses_apart_without_labels(nested: Path) -> None:
+    (image,) = of(nested, NESTED).examples
+    assert [(label.category, label.wnid) for label in image.labels] == [
+        ("Toilet", "n04446521"),  # below a node that is no class: the fixture, not the room
+        ("Kite", "n03621473"),  # below a class that no label names: the toy, not the hawk
+        ("Dog", "n02084071"),
+        ("Cat", "n02121620"),
+    ]
+    assert [label.score > 0.7 for label in image.labels[:2]] == [True, True]
+
+
+def test_how_many_categories_a_hierarchy_helps_is_told(
+    nested: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert of(nested, NESTED).hierarchy == NestingUse(4, 2, 6, 0), "the top of WordNet helps nothing"
+    assert run(["plan", str(nested / "x.yaml"), "-o", str(nested / "out"), "-q"]) == 0
+    assert "  hierarchy 2 of 4 categories have a parent that helps\n" in capsys.readouterr().out
+    (nested / "tree.json").write_text(
+        json.dumps({"LabelName": "/m/9", "Subcategory": [{"LabelName": "/m/1"}]})
+    )
+    assert of(nested, NESTED).hierarchy == NestingUse(4, 0, 2, 1)
+    assert run(["check", "--deep", str(nested / "x.yaml"), "-o", str(nested / "out"), "-q"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "hierarchy 0 of 4 categories have a parent that helps; 1 node that tells nothing" in said
+    assert "are its 2 nodes the classes of `classes`?" in said
 
 
 def test_a_source_put_into_one_split_says_so(tmp_path: Path) -> None:

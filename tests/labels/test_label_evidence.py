@@ -143,6 +143,33 @@ def test_a_parent_that_nothing_fits_is_passed_over(wordnet: NounGraph) -> None:
     assert decide(names, wordnet, parents=nested)[0].wnid == SEAL_ANIMAL
 
 
+def test_of_two_parents_the_nearer_one_tells_more_and_the_top_tells_nothing(wordnet: NounGraph) -> None:
+    names = [Named("names", *row) for row in (("1", "kite"), ("2", "toy"), ("3", "entity"), ("4", "bird"))]
+    above = {("names", "1"): ("2",), ("names", "2"): ("4",), ("names", "4"): ("3",)}
+    toy = decide(names, wordnet, parents=above)[0]
+    bird = decide(names, wordnet, parents={("names", "1"): ("4",), ("names", "4"): ("2",)})[0]
+    assert [wordnet.lexname(one.wnid or "") for one in (toy, bird)] == ["noun.artifact", "noun.animal"]
+    without = decide(names[:2], wordnet, parents={("names", "1"): ("2",)})[0]
+    topped = decide(names[:3], wordnet, parents={("names", "1"): ("2", "3")})[0]
+    assert topped.score == pytest.approx(without.score, abs=0.01)
+
+
+def test_a_name_that_its_source_puts_in_two_places_is_a_doubt(wordnet: NounGraph) -> None:
+    names = [
+        Named("names", "1", "mouse"),
+        Named("names", "2", "mammal"),
+        Named("names", "3", "electronic device"),
+    ]
+    names += [Named("names", name, name, wordnet.senses(name)[0]) for name in ("rat", "hamster", "squirrel")]
+    once = decide(names, wordnet, parents={("names", "1"): ("2",)})[0]
+    twice = decide(names, wordnet, parents={("names", "1"): ("2", "3")})[0]
+    assert once.wnid == twice.wnid == MOUSE_ANIMAL
+    assert once.score > 0.9
+    assert twice.score == 0.5
+    told = f"its source puts it below electronic device n03277771, too, where mouse {MOUSE_COMPUTER} fits"
+    assert told in twice.evidence
+
+
 def test_the_labels_of_the_same_images_pick_the_sense(wordnet: NounGraph) -> None:
     names = [
         Named("names", str(i), name)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from mlimg_build.labels import POLICIES, Decision, Named, decide, judge
+from mlimg_build.labels.mapping.source_relations import above
 from mlimg_build.sources import read_dictionary
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
@@ -32,6 +33,7 @@ class World:
     """The names, the categories of ML-Images beside them, and which ids are right by (half, rows)."""
 
     names: list[Named]
+    nodes: list[Named]  # what is above the names in the hierarchy and is none of them
     published: list[Named]
     context: Mapping[str, Any]
     truth: dict[tuple[str, str], Truth]
@@ -43,12 +45,16 @@ def world(shared_data: Path, wordnet: NounGraph) -> World:
     names = [Named("oi", *row) for row in class_descriptions(folder / "class-descriptions-v1.csv", "names")]
     later = dict(class_descriptions(folder / "class-descriptions-v6.csv", "names"))
     nesting = read_nesting(folder / "bbox_labels_hierarchy.json", later)
+    parents = {("oi", key): nodes for key, nodes in nesting.parents.items()}
+    called, known = {**later, **nesting.named}, {one.id for one in names}
+    nodes = {node for one in sorted(known) for node, _ in above("oi", one, parents)} - known
     published = read_dictionary(shared_data / "ml-images" / "dictionary_and_semantic_hierarchy.txt")
     return World(
         names,
+        [Named("oi", node, called[node]) for node in sorted(nodes)],
         [Named("published", wnid, wordnet.name(wnid), wnid) for wnid in published.wnids],
         {
-            "parents": {("oi", key): above for key, above in nesting.items()},
+            "parents": parents,
             "colabels": colabels(shared_data / "label-rows" / "open_images_rows.csv"),
         },
         truth_of(folder / "name_to_wnid_truth.csv"),
@@ -80,9 +86,10 @@ def colabels(path: Path) -> dict[tuple[str, str], list[tuple[tuple[str, str], in
 
 def settings(world: World) -> Iterator[tuple[str, list[Named], Mapping[str, Any]]]:
     yield "alone", world.names, {}
-    yield "alone, nested, co-labels", world.names, world.context
+    yield "alone, nested, co-labels", [*world.names, *world.nodes], world.context
     yield "beside ML-Images", [*world.names, *world.published], {}
-    yield "beside ML-Images, nested, co-labels", [*world.names, *world.published], world.context
+    nested = [*world.names, *world.nodes, *world.published]
+    yield "beside ML-Images, nested, co-labels", nested, world.context
 
 
 def figures(made: list[Decision], world: World) -> dict[tuple[str, str], float]:
@@ -121,7 +128,7 @@ def test_sense_order_is_as_good_as_it_is_known_to_be(world: World, wordnet: Noun
 
 
 def test_a_score_is_about_the_share_that_is_right(world: World, wordnet: NounGraph) -> None:
-    made = decide(world.names, wordnet, **world.context)
+    made = decide([*world.names, *world.nodes], wordnet, **world.context)
     truth = world.truth["tuning", "either"] | world.truth["test", "either"]
     judged = [one for one in made if (one.source, one.id) in truth and one.method == "lemma"]
     for low, high in ((0.0, 0.7), (0.7, 0.9), (0.9, 1.0)):
@@ -134,7 +141,7 @@ def test_a_score_is_about_the_share_that_is_right(world: World, wordnet: NounGra
 
 
 def test_the_mistakes_can_be_read(world: World, wordnet: NounGraph) -> None:
-    categories, context = [*world.names, *world.published], world.context
+    categories, context = [*world.names, *world.nodes, *world.published], world.context
     made = decide(categories, wordnet, **context)
     truth = world.truth["tuning", "either"] | world.truth["test", "either"]
     for one in judge(made, truth).mistakes:

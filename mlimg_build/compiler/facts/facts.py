@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from scipy import sparse
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.facts.category_groups import groups_of
+from mlimg_build.compiler.facts.category_groups import NestingUse, groups_of, nested_groups, nesting_use
 from mlimg_build.compiler.facts.category_names import nameless_categories
 from mlimg_build.compiler.facts.colabels import colabels
 from mlimg_build.compiler.facts.curated_files import UNSIGNED, Review, read_parts, read_reviewed
@@ -41,7 +41,7 @@ from mlimg_build.labels import (
     tree_by_rule,
 )
 from mlimg_build.labels.hierarchy.names import synset_named
-from mlimg_build.sources import Category, read_dictionary, read_nesting
+from mlimg_build.sources import Category, Nesting, read_dictionary, read_nesting
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.spec import LoadedSpec, Nearest, OpenImagesSource, Tree
 from mlimg_build.wordnet import NounGraph
@@ -67,6 +67,7 @@ class Facts:
 
     `rows[i]` is the source category of `vocabulary.placed[i]`; `positions[s]` maps the category numbers of source s
     to these positions (-1: no statement names the category, and the source declares no complete vocabulary).
+    `nested` tells of the sources with a hierarchy that was read how much it helps.
     """
 
     vocabulary: Vocabulary
@@ -75,6 +76,7 @@ class Facts:
     rows: tuple[SourceCategory, ...]
     positions: tuple[npt.NDArray[np.int32], ...]
     warnings: tuple[Problem, ...]
+    nested: Mapping[str, NestingUse] = field(default_factory=dict)
 
     @property
     def pairs(self) -> Pairs:
@@ -117,7 +119,7 @@ def decide_facts(
     nameless = nameless_categories(loaded, named, reviewed.keys() | excluded)
     if nameless:
         raise SpecError(nameless)
-    decisions = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
+    decisions, nested = _decisions(loaded, catalogs, named, excluded, graph, reviewed, store)
     per_source = [count_present(catalog, spec.sources[catalog.name].min_confidence) for catalog in catalogs]
     vocabulary = build_vocabulary(
         decisions,
@@ -166,7 +168,7 @@ def decide_facts(
     if spec.annotation.cooccurrence is not None:
         progress("counting what goes together")
     pairs = find_pairs(loaded, catalogs, vocabulary, positions, hierarchy, graph, store)
-    return Facts(vocabulary, hierarchy, pairs, tuple(rows), tuple(positions), tuple(warnings))
+    return Facts(vocabulary, hierarchy, pairs, tuple(rows), tuple(positions), tuple(warnings), nested)
 
 
 def _decisions(
@@ -177,9 +179,13 @@ def _decisions(
     graph: NounGraph,
     reviewed: Mapping[tuple[str, str], Review],
     store: Store | None,
-) -> list[Decision]:
-    """Return a decision for every category; those that a source excludes are not looked up and may have any id."""
+) -> tuple[list[Decision], dict[str, NestingUse]]:
+    """Return a decision for every category, and how much the hierarchies tell that were read for it.
+
+    Categories that a source excludes are not looked up and may have any id.
+    """
     wanted = [category for category in named if (category.source, category.id) not in excluded]
+    used = wanted[:]
     unsaid = {
         category.source
         for category in wanted
@@ -188,33 +194,39 @@ def _decisions(
     asked = [catalog for catalog in catalogs if catalog.name in unsaid]
     parents: dict[tuple[str, str], Sequence[str]] = {}
     beside: dict[tuple[str, str], Sequence[tuple[tuple[str, str], int]]] = {}
+    nestings: dict[str, Nesting] = {}
     for catalog in asked:
         part = loaded.spec.sources[catalog.name]
         if isinstance(part, OpenImagesSource) and part.hierarchy:
             names = {category.id: category.name for category in catalog.categories}
-            nested = read_nesting(part.hierarchy, names)
-            parents.update({(catalog.name, key): above for key, above in nested.items()})
-        groups = groups_of(catalog, wanted)
+            nestings[catalog.name] = nesting = read_nesting(part.hierarchy, names)
+            groups = nested_groups(catalog, nesting, wanted, partial(_known_wnid, graph=graph))
+        else:
+            groups = groups_of(catalog, wanted)
         parents.update(groups.parents)
         wanted += groups.named
         beside.update(colabels(catalog, part.min_confidence, store))
-    decided = iter(  # those of the groups come last, and are not asked for
-        decide(
-            wanted,
-            graph,
-            reviewed={key: review.wnid for key, review in reviewed.items()},
-            synonyms="synonyms" in loaded.spec.vocabulary.merge,
-            policy=loaded.spec.vocabulary.mapping.policy,
-            parents=parents,
-            colabels=beside,
-        )
+    decided = decide(
+        wanted,
+        graph,
+        reviewed={key: review.wnid for key, review in reviewed.items()},
+        synonyms="synonyms" in loaded.spec.vocabulary.merge,
+        policy=loaded.spec.vocabulary.mapping.policy,
+        parents=parents,
+        colabels=beside,
     )
+    nested = {
+        source: nesting_use(nesting, source, [one.id for one in used if one.source == source], decided, graph)
+        for source, nesting in nestings.items()
+        if graph.wordnet is not None
+    }
+    found = iter(decided)  # those of the groups come last, and are not asked for
     return [
         Decision(category.source, category.id, category.name, None, "unresolved")
         if (category.source, category.id) in excluded
-        else _signed(next(decided), reviewed)
+        else _signed(next(found), reviewed)
         for category in named
-    ]
+    ], nested
 
 
 def _signed(decision: Decision, reviewed: Mapping[tuple[str, str], Review]) -> Decision:
@@ -258,6 +270,12 @@ def _wnid(category: Category, graph: NounGraph) -> str | None:
     if wnid is None and category.synset and graph.release == SYNSETS_OF:
         return synset_named(graph, category.synset)
     return wnid
+
+
+def _known_wnid(category: Category, graph: NounGraph) -> str | None:
+    """Return the WordNet id of a category, None for one that the release lacks."""
+    wnid = _wnid(category, graph)
+    return wnid if wnid in graph else None
 
 
 def _present(

@@ -16,6 +16,7 @@ from mlimg_build.labels.mapping.evidence import Reasons
 from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.labels.mapping.near_spellings import near_spellings
 from mlimg_build.labels.mapping.own_names import OwnNames
+from mlimg_build.labels.mapping.places import SPLIT, other_place
 from mlimg_build.labels.mapping.scores import POLICIES, Context, believe, own_features
 from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 from mlimg_build.labels.mapping.source_relations import colabel_weights, label_shares, parent_weights
@@ -122,11 +123,12 @@ class _Found:
         self.graph = graph
         self.lexicon = Lexicon.of(graph)
         self.landscape = Landscape.of(graph)
+        self.parents = parents
         self.row = {name: i for i, name in enumerate(names)}
         self.by_id = frozenset(given.values()) if synonyms else frozenset()
         # Categories with an id follow if another one has them as parents or as labels of its images.
         related = sorted(_asked(names, given, parents, colabels, synonyms))
-        rows = {
+        self.rows = rows = {
             (source, key): i for i, (source, key, _) in enumerate([*names, *((*key, "") for key in related)])
         }
         choices = [self._candidates(name or key) for _, key, name in names]
@@ -140,7 +142,7 @@ class _Found:
         decided = [bool(choice) for choice in choices]
         self.context = Context(
             known,
-            parent_weights(rows, decided, parents),
+            parent_weights(rows, [self._telling(choice) for choice in choices], parents),
             colabel_weights(rows, decided, colabels),
             label_shares(rows, decided, colabels),
         )
@@ -167,6 +169,11 @@ class _Found:
             for one in found
             if one.kind not in (BASE, HEAD) or not self.landscape.instance[self.graph.index(one.wnid)]
         )
+
+    def _telling(self, choice: Sequence[Candidate]) -> bool:
+        """Return whether a parent with these candidates tells anything: every noun lies below the top of WordNet."""
+        top = self.landscape.size.max()
+        return any(self.landscape.size[self.graph.index(one.wnid)] < top for one in choice)
 
     def _near(self, names: int, known: Floats) -> dict[int, tuple[Alternative, ...]]:
         """Return near spellings by row: of names that have no candidate, and of those known by their head only."""
@@ -209,6 +216,10 @@ class _Found:
         if company < RARE and support is None:
             said.append("a single place, person or thing, unlike the other categories")
         shares = [trust(float(self.belief.share[at]), support, company) for at in ranked]
+        if not best.is_head and (other := self._other_place(key, ranked)) is not None:
+            shares[0] = min(shares[0], SPLIT)
+            sense, place = (f"{self.graph.name(wnid)} {wnid}" for wnid in other)
+            said.append(f"its source puts it below {place}, too, where {sense} fits")
         return Decision(
             *key,
             named.name,
@@ -226,6 +237,18 @@ class _Found:
             relation="is_a" if best.is_head else "same_as",
             evidence=tuple(said),
         )
+
+    def _other_place(self, key: Key, ranked: Sequence[int]) -> tuple[str, str] | None:
+        """Return `other_place` of a category whose candidates are `ranked`."""
+        rows = [
+            row for above in self.parents.get(key, ()) if (row := self.rows.get((key[0], above))) is not None
+        ]
+        above = [self.senses.found[at] for row in rows if (at := self.chosen(row)) is not None]
+        parents = {one.wnid for one in above if not one.is_head}
+        if len(parents) < 2 or len(ranked) < 2:
+            return None
+        taken, *others = (self.senses.found[at].wnid for at in ranked)
+        return other_place(taken, others, parents, self.graph)
 
 
 def _likeliest(senses: Iterable[Alternative], near: Iterable[Alternative]) -> tuple[Alternative, ...]:

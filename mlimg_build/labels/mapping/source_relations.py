@@ -9,24 +9,29 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["colabel_weights", "label_shares", "parent_weights"]
+__all__ = ["above", "colabel_weights", "label_shares", "parent_weights"]
 
 Key = tuple[str, str]
 
 
 def parent_weights(
-    rows: Mapping[Key, int], decided: Sequence[bool], parents: Mapping[Key, Sequence[str]]
+    rows: Mapping[Key, int], telling: Sequence[bool], parents: Mapping[Key, Sequence[str]]
 ) -> sparse.csr_array:
-    """Return float64[category, category]: for each category its ancestors in its source, with equal weights.
+    """Return float64[category, category]: for each category its ancestors in its source, each step up half as much.
 
-    `parents` maps (source, id) to the ids just above it. Ancestors without a synset (`decided` False) are skipped;
-    in a cycle, the category itself is.
+    `parents` maps (source, id) to the ids just above it. Ancestors that tell nothing (`telling` False) are skipped; in
+    a cycle, the category itself is. A row sums to 1, or to 0 without ancestors.
     """
     entries = []
     for (source, key), row in rows.items():
-        at = [rows[source, above] for above in _above(source, key, parents) if (source, above) in rows]
-        at = [one for one in at if decided[one] and one != row]
-        entries += [(row, one, 1 / len(at)) for one in at]
+        at = [
+            (rows[source, node], steps)
+            for node, steps in above(source, key, parents)
+            if (source, node) in rows
+        ]
+        weights = [(one, 0.5**steps) for one, steps in at if telling[one] and one != row]
+        whole = sum(weight for _, weight in weights)
+        entries += [(row, one, weight / whole) for one, weight in weights]
     return _matrix(entries, len(rows))
 
 
@@ -77,15 +82,15 @@ def _seen(colabels: Mapping[Key, Sequence[tuple[Key, int]]]) -> dict[Key, int]:
     return seen
 
 
-def _above(source: str, key: str, parents: Mapping[Key, Sequence[str]]) -> Iterator[str]:
-    """Yield every id above a category in its source, nearest first, each once, without the category itself."""
-    seen, queue = {key}, [key]
-    for below in queue:  # grows during the loop
-        for above in sorted(parents.get((source, below), ())):
-            if above not in seen:
-                seen.add(above)
-                queue.append(above)
-                yield above
+def above(source: str, key: str, parents: Mapping[Key, Sequence[str]]) -> Iterator[tuple[str, int]]:
+    """Yield (id, steps) of all above a category in its source, nearest first, each once, but not itself."""
+    seen, queue = {key}, [(key, 0)]
+    for below, steps in queue:  # grows during the loop
+        for node in sorted(parents.get((source, below), ())):
+            if node not in seen:
+                seen.add(node)
+                queue.append((node, steps + 1))
+                yield node, steps + 1
 
 
 def _matrix(entries: Sequence[tuple[int, int, float]], n: int) -> sparse.csr_array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +13,32 @@ from mlimg_build.errors import Place, Problem, SourceError
 from mlimg_build.sources.lists.line_blocks import require_file, unreadable, whole_text
 from mlimg_build.text_limits import SMALL_FILE
 
-__all__ = ["read_nesting"]
+__all__ = ["Nesting", "read_nesting"]
 
 MOST = 100  # problems of a file that are told together
 WHAT = "the hierarchy"
 HINT = "expected nodes with `name` and `children`, or with `LabelName` and `Subcategory` or `Part`"
 _BRACKETS = re.compile(r"\([^)]*\)")
 BELOW = ("children", "Subcategory", "Part")
+OUTSIDE = "node of the hierarchy: "  # begins the id of a node that is no category
+
+
+class Nesting(NamedTuple):
+    """What is nested in what.
+
+    `parents` maps the id of each node to the sorted ids of the nearest nodes above it; those with none are absent.
+    `named` maps the ids of nodes that are no category to their names. `nodes` counts all nodes, `nameless` those whose
+    `LabelName` the class descriptions lack and that have no name themselves: they are passed through.
+    """
+
+    parents: dict[str, tuple[str, ...]]
+    named: dict[str, str]
+    nodes: int
+    nameless: int
 
 
 class _Node(NamedTuple):
-    """A node of the tree, its nearest category, and the number of the node that it is below, with the step to it."""
+    """A node of the tree, the id that it lies below, and the number of the node above it, with the step to it."""
 
     node: Any
     parent: str | None
@@ -31,12 +46,13 @@ class _Node(NamedTuple):
     step: str
 
 
-def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Return the nearest categories above each category: id → sorted ids; categories with none are absent.
+def read_nesting(path: Path, names: Mapping[str, str]) -> Nesting:
+    """Return what the nodes of a hierarchy lie below.
 
     `names` maps the ids of the class descriptions to names. A node is a category by its `LabelName`, or by a `name`
-    that exactly one id has, ignoring case, with or without the part in parentheses (Bat is "Bat (Animal)"). Other nodes
-    are skipped: their children belong to the nearest category above. A class may occur in several places.
+    that exactly one id has, ignoring case, with or without the part in parentheses (Bat is "Bat (Animal)"). Another
+    node with a name has an id of its own, for its name tells what lies below it; the children of one without a name
+    belong to the nearest node above. A class may occur in several places.
 
     Raises:
         SourceError: `nesting-unreadable` if the file is no JSON, `nesting-shape` with the first `MOST` invalid nodes;
@@ -50,14 +66,13 @@ def read_nesting(path: Path, names: Mapping[str, str]) -> dict[str, tuple[str, .
         raise SourceError(Problem("nesting-unreadable", f"{WHAT} is no JSON: {error.msg}", place)) from error
     except RecursionError as error:
         raise unreadable(path, WHAT, str(error), HINT) from error
-    ids = _ids(names)
     problems: list[Problem] = []
-    above: dict[str, set[str]] = defaultdict(set)
-    for key, parent in _edges(path, root, ids, names, problems):
-        above[key].add(parent)
+    tree = _Tree(names)
+    tree.read(path, root, problems)
     if problems:
         raise SourceError(problems)
-    return {key: tuple(sorted(above[key])) for key in sorted(above)}
+    parents = {key: tuple(sorted(tree.above[key])) for key in sorted(tree.above)}
+    return Nesting(parents, dict(sorted(tree.named.items())), tree.nodes, tree.nameless)
 
 
 def _ids(names: Mapping[str, str]) -> dict[str, set[str]]:
@@ -70,28 +85,53 @@ def _ids(names: Mapping[str, str]) -> dict[str, set[str]]:
     return {**bare, **whole}
 
 
-def _edges(
-    path: Path, root: Any, ids: Mapping[str, set[str]], names: Mapping[str, str], problems: list[Problem]
-) -> Iterator[tuple[str, str]]:
-    """Yield the (category, nearest category above) pairs of a tree; invalid nodes are added to `problems`."""
-    queue: list[_Node] = [_Node(root, None, -1, "")]
-    for number, (node, parent, _, _) in enumerate(queue):  # grows during the iteration
-        if not isinstance(node, dict) or not isinstance(node.get("LabelName", node.get("name")), str):
-            message = f"{WHAT} has no node at {_where(queue, number) or 'its top'}"
-            problems.append(Problem("nesting-shape", message, Place(str(path), 1, 1), HINT))
-            if len(problems) == MOST:
-                return
-            continue
-        key = _category(node, ids, names)
-        if key is not None and parent is not None and key != parent:
-            yield key, parent
-        for field in BELOW:
-            children = node.get(field, [])
-            if isinstance(children, list):
-                above = key or parent
-                queue += [_Node(child, above, number, f"/{field}/{i}") for i, child in enumerate(children)]
-            else:
-                queue.append(_Node(children, key or parent, number, f"/{field}"))
+class _Tree:
+    """The nodes of a hierarchy while they are read."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names, self.ids = names, _ids(names)
+        self.above: dict[str, set[str]] = defaultdict(set)
+        self.named: dict[str, str] = {}
+        self.nodes = self.nameless = 0
+
+    def read(self, path: Path, root: Any, problems: list[Problem]) -> None:
+        """Read the nodes from the top; the first `MOST` invalid ones are added to `problems`."""
+        queue: list[_Node] = [_Node(root, None, -1, "")]
+        for number, (node, parent, _, _) in enumerate(queue):  # grows during the iteration
+            if not isinstance(node, dict) or not isinstance(node.get("LabelName", node.get("name")), str):
+                message = f"{WHAT} has no node at {_where(queue, number) or 'its top'}"
+                problems.append(Problem("nesting-shape", message, Place(str(path), 1, 1), HINT))
+                if len(problems) == MOST:
+                    return
+                continue
+            key = self._key(node)
+            if key is not None and parent is not None and key != parent:
+                self.above[key].add(parent)
+            for field in BELOW:
+                children = node.get(field, [])
+                if isinstance(children, list):
+                    above = key or parent
+                    queue += [
+                        _Node(child, above, number, f"/{field}/{i}") for i, child in enumerate(children)
+                    ]
+                else:
+                    queue.append(_Node(children, key or parent, number, f"/{field}"))
+
+    def _key(self, node: Mapping[str, Any]) -> str | None:
+        """Return the id of the category that a node is, its own if it is none and has a name, else None."""
+        self.nodes += 1
+        if node.get("LabelName") in self.names:
+            return str(node["LabelName"])
+        name = node["name"] if isinstance(node.get("name"), str) else ""
+        folded = _folded(name)
+        if not folded:
+            self.nameless += 1
+            return None
+        found = self.ids.get(folded, set()) if "LabelName" not in node else set()
+        if len(found) == 1:
+            return next(iter(found))
+        self.named.setdefault(f"{OUTSIDE}{folded}", name)
+        return f"{OUTSIDE}{folded}"
 
 
 def _where(queue: Sequence[_Node], number: int) -> str:
@@ -101,14 +141,6 @@ def _where(queue: Sequence[_Node], number: int) -> str:
         steps.append(queue[number].step)
         number = queue[number].above
     return "".join(reversed(steps))
-
-
-def _category(node: Mapping[str, Any], ids: Mapping[str, set[str]], names: Mapping[str, str]) -> str | None:
-    """Return the category id of a node, None if the class descriptions lack it or its name is ambiguous."""
-    if "LabelName" in node:
-        return node["LabelName"] if node["LabelName"] in names else None
-    found = ids.get(_folded(node["name"]), set())
-    return next(iter(found)) if len(found) == 1 else None
 
 
 def _folded(name: str) -> str:

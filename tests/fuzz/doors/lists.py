@@ -115,7 +115,7 @@ def open_images(path: Path) -> None:
     )
     source = OpenImages("open", part)
     nesting = read_nesting(room / "nesting.json", {one.id: one.name for one in source.categories()})
-    assert all(parents == tuple(sorted(parents)) for parents in nesting.values())
+    assert all(parents == tuple(sorted(parents)) for parents in nesting.parents.values())
     scanned(source)
 
 
