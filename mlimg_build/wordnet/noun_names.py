@@ -15,6 +15,7 @@ __all__ = ["in_words", "near_in_words", "synset_of"]
 _NUMBERED = re.compile(r"(.+)\.n\.([0-9]{1,3})", re.DOTALL)
 SHOWN = 12  # senses listed in an error
 NEAR = 4  # lemmas spelt nearly so listed in an error
+SENSES = 4  # senses of one of them
 LONGEST = 200  # letters of a name
 
 
@@ -71,10 +72,26 @@ def in_words(graph: NounGraph, wnid: str) -> str:
 
 
 def near_in_words(graph: NounGraph, name: str) -> list[str]:
-    """Return the synsets whose lemmas are spelt nearly as a name, a line each: those of fewest edits first."""
+    """Return the synsets whose lemmas are spelt nearly as a name, a line each: those of fewest edits first.
+
+    The senses of a lemma come in WordNet's order, which is by frequency where it counted; those of a lemma that has
+    more than `SENSES` are followed by a line with the number of the others.
+
+    >>> from mlimg_build.wordnet import load
+    >>> [line.split(", ")[0] for line in near_in_words(load(), "kiet") if " kite" in line]
+    ['n13382471 kite: a kind of check', 'n13382306 kite: a kind of check', 'n03621473 kite: a kind of plaything', \
+'n01608432 kite: a kind of hawk']
+    """
     (found,) = NearLemmas.of(graph).near([name.lower()])
     ranked = sorted(found, key=lambda one: (one.edits, not one.alike, not one.first, one.lemma))
-    return [in_words(graph, wnid) for one in ranked[:NEAR] for wnid in graph.senses(one.lemma)[:2]]
+    return [line for one in ranked[:NEAR] for line in _senses_in_words(graph, one.lemma)]
+
+
+def _senses_in_words(graph: NounGraph, lemma: str) -> Iterator[str]:
+    senses = graph.senses(lemma)
+    yield from (in_words(graph, wnid) for wnid in senses[:SENSES])
+    if (more := len(senses) - SENSES) > 0:
+        yield f"and {more} more of {lemma!r}, which `mlimg synset {lemma}` shows"
 
 
 def _forms(graph: NounGraph, name: str) -> Iterator[str]:

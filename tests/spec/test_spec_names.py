@@ -64,6 +64,17 @@ def test_a_name_that_is_no_noun_gives_those_that_are_spelt_nearly_so() -> None:
     assert "n02342885 hamster" in (problem.hint or "")
 
 
+def test_the_senses_of_a_near_spelling_are_all_there_and_more_are_counted() -> None:
+    with pytest.raises(SpecError) as caught:
+        parsed("{exclude: [kiet]}")
+    hint = caught.value.problems[0].hint or ""
+    assert "n03621473 kite: a kind of plaything" in hint
+    assert "n01608432 kite: a kind of hawk" in hint
+    with pytest.raises(SpecError) as caught:
+        parsed("{exclude: [headx]}")
+    assert "and 29 more of 'head', which `mlimg synset head` shows" in (caught.value.problems[0].hint or "")
+
+
 def test_two_names_of_one_key_are_an_error() -> None:
     with pytest.raises(SpecError) as caught:
         parsed("{join: {animal: [cat.n.01], n00015388: [n02084071]}}")
