@@ -69,6 +69,7 @@ def lint(
     hierarchy: Hierarchy,
     *,
     positives: Ints | None = None,
+    negatives: Ints | None = None,
     shared: Ints | None = None,
     dag: Hierarchy | None = None,
     names: Sequence[str] | None = None,
@@ -77,6 +78,7 @@ def lint(
     """Return every finding, kind by kind in the order of `KINDS`, the largest count first, then by name and id.
 
     `positives[i]` counts the images with category i present; without it there are no findings about images.
+    `negatives[i]` counts those where it is known to be absent, which only the messages say.
     `shared` is the result of `shared_images`; it can be left out only if presence implies every ancestor.
     `dag` is WordNet's order, with the parts and joins of the spec, if `hierarchy` is a tree. `names` are
     `distinct_names` unless given. `images` is the number of all images; without it nothing is everywhere.
@@ -85,7 +87,7 @@ def lint(
         ValueError: if the lengths differ, or if `shared` is missing and a category has more images than a parent.
         WordNetError: those of `NounGraph.index`.
     """
-    _require_lengths(len(hierarchy), wnids, positives, dag, names)
+    _require_lengths(len(hierarchy), wnids, positives, negatives, dag, names)
     made = _Categories(graph, wnids, hierarchy, distinct_names(graph, wnids) if names is None else names)
     found = [
         *_homonyms(made),
@@ -98,7 +100,7 @@ def lint(
         found += _lost(made, apart.lost, dag)
         found += _added(made, apart.added)
     if positives is not None:
-        found += _empty(made, positives)
+        found += _empty(made, positives, np.zeros(len(wnids), np.int64) if negatives is None else negatives)
         found += _everywhere(made, positives, images)
         found += _same(made, positives, _shared(hierarchy, positives, shared))
     name = dict(zip(wnids, made.names, strict=True))
@@ -110,10 +112,11 @@ def _require_lengths(
     n: int,
     wnids: Sequence[str],
     positives: Ints | None,
+    negatives: Ints | None,
     dag: Hierarchy | None,
     names: Sequence[str] | None,
 ) -> None:
-    given = {"wnids": wnids, "positives": positives, "dag": dag, "names": names}
+    given = {"wnids": wnids, "positives": positives, "negatives": negatives, "dag": dag, "names": names}
     wrong = {name: len(column) for name, column in given.items() if column is not None and len(column) != n}
     if wrong:
         raise ValueError(f"the hierarchy has {n} categories, but the lengths are {wrong}")
@@ -241,13 +244,19 @@ def _count(positives: Ints | None, category: int) -> int:
     return 0 if positives is None else int(positives[category])
 
 
-def _empty(made: _Categories, positives: Ints) -> Iterator[Finding]:
+def _empty(made: _Categories, positives: Ints, negatives: Ints) -> Iterator[Finding]:
     down = made.hierarchy.down
     for i in np.flatnonzero(positives == 0).tolist():
         below = down.indices[down.indptr[i] : down.indptr[i + 1]]
         others = int((positives[below] == 0).sum())
-        more = f", nor {_are(others, 'has', 'have')} below it" if others else ""
-        yield made.finding("empty", i, (), 1 + others, f"{made.names[i]} has no image{more}")
+        if known := int(negatives[i]):
+            more = f", nor {_are(others, '', '').strip()} below it" if others else ""
+            not_to = f"{known:,} {'is' if known == 1 else 'are'} known not to"
+            message = f"no image shows {made.names[i]} ({not_to}){more}"
+        else:
+            more = f", nor {_are(others, 'has', 'have')} below it" if others else ""
+            message = f"{made.names[i]} has no image{more}"
+        yield made.finding("empty", i, (), 1 + others, message)
 
 
 def _shared(hierarchy: Hierarchy, positives: Ints, shared: Ints | None) -> Ints:

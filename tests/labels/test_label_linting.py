@@ -132,6 +132,17 @@ def test_an_empty_category_is_counted_with_the_empty_ones_below(wordnet: NounGra
     ]
 
 
+def test_an_empty_category_says_how_many_images_are_known_not_to_show_it(wordnet: NounGraph) -> None:
+    wnids = [ANIMAL, CANINE, DOG, BIRD]
+    made = from_graph(wordnet, wnids)
+    found = lint(wordnet, wnids, made, positives=np.array([1, 0, 0, 0]), negatives=np.array([9, 1, 1200, 0]))
+    assert messages("empty", found) == [
+        "no image shows canine (1 is known not to), nor 1 category below it",
+        "crane has no image",
+        "no image shows dog (1,200 are known not to)",
+    ]
+
+
 def test_a_category_with_all_images_of_its_parent_is_found(wordnet: NounGraph) -> None:
     wnids = [ANIMAL, CANINE, DOG]
     found = lint(wordnet, wnids, from_graph(wordnet, wnids), positives=np.array([7, 4, 4]))

@@ -71,11 +71,13 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
     names = distinct_names(plan.graph, wnids)
     rules = spec.annotation
     whole = rules.positives == "ancestors" and rules.machine_levels == "all"
+    counts = by_rule(plan.work, store, len(wnids)).sum(axis=1)
     findings = lint(
         plan.graph,
         wnids,
         hierarchy,
-        positives=by_rule(plan.work, store, len(wnids))[:, :, 0].sum(axis=1),
+        positives=counts[:, 0],
+        negatives=counts[:, 1],
         shared=None if whole else _shared(hierarchy, plan.work, store),
         dag=None if spec.hierarchy.parents == "all" else dag_of(plan.loaded, wnids, plan.graph),
         names=names,
@@ -84,7 +86,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
     form = shape(hierarchy)
     accepted = accepted_from(spec.vocabulary.mapping)
     groups = ordered_groups(groups_of_copies(spec, plan.work, store))
-    counts = merge_copies(groups, spec, facts, plan.rows, plan.work, merge=False).counts
+    copied = merge_copies(groups, spec, facts, plan.rows, plan.work, merge=False).counts
     built = [store.has(work.images, asked_again=True) for work in plan.work]
     return Lint(
         joins=plan.inputs.joins,
@@ -95,7 +97,7 @@ def lint_plan(plan: Plan, store: Store) -> Lint:
         left_out=plan.left_out,
         contradictions=contradictions(plan, store),
         copies=copy_findings(groups, plan.rows, plan.work, names),
-        copied=copies_attribute(spec, counts, "whole" if all(built) else "fraction") if any(built) else {},
+        copied=copies_attribute(spec, copied, "whole" if all(built) else "fraction") if any(built) else {},
         pairs=tuple(row for row in pair_rows(facts, plan.graph) if row.doubt),
         shape={
             "categories": form.categories,
