@@ -141,7 +141,7 @@ def test_an_id_of_another_release_is_refused(copy: Path) -> None:
     (copy / "synsets" / "n02121620").rename(copy / "synsets" / "n99999999")
     error = refused(copy)
     assert error.code == "unknown-synset"
-    assert "n99999999" in str(error)
+    assert "no noun n99999999 (synsets: synsets/n99999999)" in str(error), "its folder"
 
 
 def test_an_unknown_id_is_shown_where_it_is_written(copy: Path) -> None:

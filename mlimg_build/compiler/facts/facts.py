@@ -24,6 +24,7 @@ from mlimg_build.compiler.facts.flat_vocabulary import same_slugs
 from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts
 from mlimg_build.compiler.facts.pair_counts import FoundPairs, find_pairs, pairs_digest
+from mlimg_build.compiler.facts.unknown_ids import with_folders
 from mlimg_build.compiler.facts.unsigned_rows import unsigned_in
 from mlimg_build.compiler.facts.unused_categories import LOST, own_lines, unused_categories
 from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError
@@ -206,15 +207,18 @@ def _decisions(
         parents.update(groups.parents)
         wanted += groups.named
         beside.update(colabels(catalog, part.min_confidence, store))
-    decided = decide(
-        wanted,
-        graph,
-        reviewed={key: review.wnid for key, review in reviewed.items()},
-        synonyms="synonyms" in loaded.spec.vocabulary.merge,
-        policy=loaded.spec.vocabulary.mapping.policy,
-        parents=parents,
-        colabels=beside,
-    )
+    try:
+        decided = decide(
+            wanted,
+            graph,
+            reviewed={key: review.wnid for key, review in reviewed.items()},
+            synonyms="synonyms" in loaded.spec.vocabulary.merge,
+            policy=loaded.spec.vocabulary.mapping.policy,
+            parents=parents,
+            colabels=beside,
+        )
+    except WordNetError as error:
+        raise with_folders(error, loaded.spec, catalogs, used, graph) from error
     nested = {
         source: nesting_use(nesting, source, [one.id for one in used if one.source == source], decided, graph)
         for source, nesting in nestings.items()
