@@ -73,13 +73,18 @@ def _explain_other(
         try:
             told = as_told = explain_category(dataset, text)
         except DatasetError as error:
-            some = left_out_problem(dataset)
+            some = left_out_problem(dataset) if _may_be_image(text) else None
             raise DatasetError([*unknown.problems, *([some] if some else []), *error.problems]) from error
         show = terminal.show_portrait
     if as_json:
         print_json(as_told)
     else:
         show(told)
+
+
+def _may_be_image(text: str) -> bool:
+    """Return whether a text may be the id of an image: plain words, as of a category, are none."""
+    return any(letter.isdigit() or letter in "/._" for letter in text)
 
 
 def verify(

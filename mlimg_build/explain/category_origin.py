@@ -9,6 +9,7 @@ import numpy as np
 
 from mlimg_build.category_ids import is_own
 from mlimg_build.dataset import Dataset
+from mlimg_build.explain.category_senses import graph_of, sense_of
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 
 __all__ = ["describe_category"]
@@ -46,6 +47,7 @@ def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str,
     return {
         "wnid": categories.wnid[number],
         "name": categories.names[number],
+        "sense": sense_of(dataset, number, graph_of(dataset)),
         "present": int(categories.positives[number]),
         "absent": int(categories.negatives[number]),
         "parents": [_named(dataset, i) for i in categories.parents[number]],

@@ -12,6 +12,7 @@ from typing import Any
 from mlimg_build.dataset import Dataset, Image, Label, open_dataset
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 from mlimg_build.explain.category_origin import describe_category
+from mlimg_build.explain.category_senses import graph_of, sense_of
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 from mlimg_build.labels import written
 from mlimg_build.sources import place_of, written_place
@@ -81,6 +82,7 @@ class _Explained:
         self.image = image
         self.categories = dataset.categories
         self.places = SpecLocations(dataset)
+        self.graph = graph_of(dataset)
 
     def told(self, category: str | None) -> dict[str, Any]:
         chosen = categories_named(self.dataset, category) if category else None
@@ -106,11 +108,16 @@ class _Explained:
     def _named(self, category: int) -> str:
         return f"{self.categories.names[category]} {self.categories.wnid[category]}"
 
+    def _sense(self, category: int) -> str:
+        sense = sense_of(self.dataset, category, self.graph)
+        return f" ({sense})" if sense else ""
+
     def _label(self, label: Label) -> dict[str, Any]:
         chain = self._chain(label)
         return {
             "wnid": label.wnid,
             "name": label.name,
+            "sense": sense_of(self.dataset, label.category, self.graph),
             "state": STATES[label.state],
             "confidence": float(written(label.confidence)),
             "rule": label.rule,
@@ -214,8 +221,8 @@ class _Explained:
 
     def _unknown(self, category: int) -> str:
         return (
-            f"nothing is known about {self._named(category)} in this image: no source states it, "
-            "and no statement that stands implies it"
+            f"nothing is known about {self._named(category)}{self._sense(category)} in this image: "
+            "no source states it, and no statement that stands implies it"
         )
 
     def _above(self, category: int) -> set[int]:

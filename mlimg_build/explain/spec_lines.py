@@ -6,6 +6,7 @@ from mlimg_build.category_ids import OWN, folded_id, is_own
 from mlimg_build.dataset import Dataset
 from mlimg_build.dataset.read.records import Mapped
 from mlimg_build.errors import DatasetError, Problem
+from mlimg_build.explain.category_senses import named_by_lemma
 from mlimg_build.spec import nearest
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.yaml.reader import read_document
@@ -78,12 +79,16 @@ class SpecLocations:
 
 
 def categories_named(dataset: Dataset, text: str) -> list[int]:
-    """Return the categories of an id or a name, which several may share. Raises `DatasetError` if there is none."""
+    """Return the categories of an id or a name, which several may share. Raises `DatasetError` if there is none.
+
+    A name is that of a category itself, else one of its other names in WordNet.
+    """
     categories = dataset.categories
     if (wnid := folded_id(text)) in categories.wnid:
         return [categories.index(wnid)]
     wanted = text.casefold().replace("_", " ")
     found = [i for i, name in enumerate(categories.names) if name.casefold() == wanted]
+    found = found or named_by_lemma(dataset, " ".join(wanted.split()))
     if not found:
         near = nearest(wanted, categories.names)
         hint = f'did you mean "{near}"?' if near else "`categories.csv` in the lock lists the categories"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NO_DATASET = {"dataset-missing", "not-a-dataset"}
 RULES = 3  # rules without effect that a build names
 MOST = 12  # categories listed on one line
+BRANCH = 4  # columns before a branch of a tree
 
 __all__ = ["show_built", "show_info", "show_plan", "show_portrait", "show_proof", "show_verified", "show_why"]
 
@@ -227,7 +228,7 @@ def show_portrait(told: dict[str, Any]) -> None:
     """Print the origin of a category and the rules that added its labels."""
     for one in told["categories"]:
         about = f"  {one['present']:,} images present, {one['absent']:,} absent"
-        tree = Tree(Text.assemble((f"{one['name']} {one['wnid']}", "bold"), about))
+        tree = Tree(Text.assemble((_with_sense(one, out.width - len(about)), "bold"), about))
         for origin in one["origins"]:
             narrower = "; its absence says nothing" if origin["narrower"] else ""
             tree.add(_line("mapping", f"{origin['source']}: {origin['text']}{narrower}", origin["place"]))
@@ -268,7 +269,16 @@ def _more(count: int) -> str:
 def _headed(label: dict[str, Any]) -> Text:
     colour = "bold green" if label["state"] == "present" else "bold red"
     certain = "" if label["confidence"] >= 1 else f" {label['confidence']:.9g}"
-    return Text.assemble((f"{label['state']}{certain}", colour), f"  {label['name']} {label['wnid']}")
+    head = f"{label['state']}{certain}"
+    room = out.width - len(head) - BRANCH - 2
+    return Text.assemble((head, colour), f"  {_with_sense(label, room)}")
+
+
+def _with_sense(one: dict[str, Any], room: int) -> str:
+    """Return the name and id of a category, with its sense if its name has several and the line has room for it."""
+    called = f"{one['name']} {one['wnid']}"
+    longer = f"{called} ({one['sense']})" if one["sense"] else called
+    return longer if len(longer) <= room else called
 
 
 def _chain(branch: Tree, chain: Iterable[dict[str, str]]) -> None:

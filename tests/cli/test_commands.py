@@ -347,6 +347,27 @@ def test_why_of_an_id_that_is_nearly_one_names_it(project: Path) -> None:
         assert "category-unknown" not in done.stderr
 
 
+def test_why_finds_a_category_by_all_its_names_and_says_which_sense_it_is(tmp_path: Path) -> None:
+    for folder in ("bicycle", "mouse"):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        (tmp_path / "images" / folder / "1.jpg").write_bytes(crops("coffee", 1)[0])
+    (tmp_path / "images" / "stop_sign").mkdir()
+    (tmp_path / "images" / "stop_sign" / "2.jpg").write_bytes(crops("coffee", 2)[1])
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n  s: {type: folder, images: images}\n"
+        "vocabulary: {allow_lost: 0.5}\n"
+    )
+    assert mlimg("build", "x.yaml", "--until", "dataset", cwd=tmp_path).returncode == 0
+    assert mlimg("why", "build/x.zarr", "bikes", cwd=tmp_path).stdout.startswith("bicycle n02834778  1 image")
+    said = mlimg("why", "build/x.zarr", "mouse/1", "mouse", cwd=tmp_path).stdout
+    assert "mouse n02330245 (a kind of rodent)\n" in said
+    assert max(map(len, said.splitlines()[1:2])) <= 80
+    nothing = mlimg("why", "build/x.zarr", "unicycle", cwd=tmp_path).stderr
+    assert "no category is called 'unicycle'" in nothing
+    assert "left out" not in nothing, "a word is no id of an image"
+    assert "images of the sources are left out" in mlimg("why", "build/x.zarr", "s/9", cwd=tmp_path).stderr
+
+
 def test_why_of_a_source_category_that_is_not_used_says_why(tmp_path: Path) -> None:
     for folder in ("dog", "stop_sign"):
         (tmp_path / "images" / folder).mkdir(parents=True)
