@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["find_noun", "map_names", "synset"]
 
 PICTURES = 3  # of a category, whose paths are shown
+NOTHING = "nothing is in doubt; --all goes through all names, --name WORD through one"
 
 
 def map_names(
@@ -40,6 +42,21 @@ def map_names(
             help="Write one page with pictures, on which people decide in a browser.",
         ),
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="With --review or --html: all names, those in doubt first, not the doubtful ones alone.",
+        ),
+    ] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="WORD",
+            help="With --review or --html: this name or id of the source alone, however certain; may be repeated.",
+        ),
+    ] = None,
     reviewer: Annotated[
         str | None,
         typer.Option("--reviewer", metavar="NAME", help="Who decides; default: the name of the user."),
@@ -54,6 +71,8 @@ def map_names(
 
     if (review or html) and as_json:
         raise typer.BadParameter("--json shows what is decided already", param_hint="--review, --html")
+    if (whole or names) and not (review or html):
+        raise typer.BadParameter("add --review or --html FILE", param_hint="--name" if names else "--all")
     loaded = load(spec)
     named = loaded.spec.vocabulary.mapping.file
     path = to or named or spec.with_name(f"{loaded.spec.name}.mapping.csv")
@@ -68,13 +87,13 @@ def map_names(
         print_json(review_records(made.loaded.spec, made.facts, made.graph))
         return
     if html:
-        _write_page(made, html, path, reviewer or _user())
+        _write_page(made, html, path, reviewer or _user(), whole, names or ())
         return
     if path == named:
         path.parent.mkdir(parents=True, exist_ok=True)
     rows, reviewed = write_review(made.loaded.spec, made.facts, made.graph, path)
     if review:
-        _review(made, path, reviewer)
+        _review(made, path, reviewer, whole, names or ())
     else:
         terminal.show_review(made.facts, path, rows, reviewed, named)
     if review and (named is None or named.resolve() != path.resolve()):
@@ -82,28 +101,29 @@ def map_names(
     print(path)
 
 
-def _review(made: Plan, path: Path, reviewer: str | None) -> None:
+def _review(made: Plan, path: Path, reviewer: str | None, whole: bool, names: Collection[str]) -> None:
     from functools import partial
 
     from mlimg_build import terminal
     from mlimg_build.compiler.lint.review_file import ReviewFile
     from mlimg_build.compiler.lint.review_items import candidates_of, picture_paths, review_items
 
-    items = review_items(made, PICTURES)
-    if not items:
-        print("nothing is in doubt", file=sys.stderr)
-        return
     file = ReviewFile(path, made.graph, reviewer or _user())
-    terminal.review_at_terminal(
-        items, file, partial(candidates_of, graph=made.graph), partial(picture_paths, made)
-    )
+    items = review_items(made, PICTURES, whole=whole, names=names, rows=file.rows)
+    if not items:
+        print("no name is to be decided" if whole else NOTHING, file=sys.stderr)
+        return
+    search, places = partial(candidates_of, graph=made.graph), partial(picture_paths, made)
+    terminal.review_at_terminal(items, file, search, places, chosen=whole or bool(names))
 
 
-def _write_page(made: Plan, html: Path, path: Path, reviewer: str) -> None:
+def _write_page(
+    made: Plan, html: Path, path: Path, reviewer: str, whole: bool, names: Collection[str]
+) -> None:
     from mlimg_build.compiler.lint.review_page import write_page
 
-    shown, more = write_page(made, html, path, reviewer)
-    rest = f", {more:,} more are in doubt" if more else ""
+    shown, more = write_page(made, html, path, reviewer, whole=whole, names=names)
+    rest = f", {more:,} more are {'not' if whole or names else 'in doubt'}" if more else ""
     print(f"{shown:,} categories are on the page{rest}; it gives back {path.name}", file=sys.stderr)
     print(html)
 

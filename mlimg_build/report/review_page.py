@@ -35,6 +35,8 @@ class ReviewCard:
     evidence: tuple[str, ...]
     options: tuple[Option, ...]
     thumbnails: tuple[tuple[str, str], ...]
+    rule: str  # what a rule took, in words, which a decision keeps; "" if there is nothing to keep
+    decided: str | None  # what people decided already, None if nobody did
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class ReviewPage:
     signed: int
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    kicker: str
+    release: str  # of WordNet
+    ids: str  # of WordNet, as `packed_ids` writes them
+    own: Sequence[str]  # the ids of own categories
 
 
 def render_review(page: ReviewPage) -> str:
@@ -63,6 +69,9 @@ def render_review(page: ReviewPage) -> str:
         "file": page.file,
         "columns": [*page.columns],
         "rows": [[*row] for row in page.rows],
+        "release": page.release,
+        "ids": page.ids,
+        "own": [*page.own],
     }
     return environment().get_template("review.html").render(page=page, data=as_script(data))
 

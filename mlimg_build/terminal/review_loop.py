@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["review_at_terminal"]
 
-KEYS = "1-9 choose, k then 1-9 a kind of it, n none, s skip, u undo, / search, q quit"
+KEYS = "1-9 choose, k 1-9 a kind of it, n none, s skip, u undo, / search, q quit"
+EVERY = 8  # categories after which the keys are shown again
 STEPS = 6  # synsets above a candidate that are named
 END = "\x04"
 
@@ -73,16 +75,21 @@ def review_at_terminal(
     file: ReviewFile,
     search: Callable[[str], Sequence[Candidate]],
     place_of: Callable[[ReviewItem], Sequence[str]],
+    *,
+    chosen: bool = False,
 ) -> int:
     """Ask about each category and write each answer into the file; return how many were decided.
 
-    `search` returns what a word may mean, `place_of` the paths of some pictures of a category.
+    `search` returns what a word may mean, `place_of` the paths of some pictures of a category. With `chosen`, the
+    categories are not those in doubt, which the next review would go on with.
     """
     keys = _Keys()
-    at, decided = 0, 0
+    at, shown = 0, 0
+    done: dict[int, str] = {}  # of the items before `at`: "decided" or "skipped"
     while at < len(items):
         item = items[at]
-        _show(item, at, len(items), place_of(item))
+        _show(item, at, len(items), place_of(item), legend=shown % EVERY == 0)
+        shown += 1
         answer = _answer(item, keys, search)
         if answer is None:
             break
@@ -91,22 +98,25 @@ def review_at_terminal(
             if undone is None:
                 err.print("nothing to undo")
                 continue
-            decided -= 1
             at = next(i for i, one in enumerate(items) if one.key == undone)
+            done = {i: what for i, what in done.items() if i < at}
             continue
+        done[at] = "skipped"
         if isinstance(answer, tuple):
             wnid, relation = answer
-            file.sign(item.key, wnid, relation)
-            decided += 1
+            file.sign(item.key, wnid, relation, item.rule)
+            done[at] = "decided"
             err.print(
                 Text(
                     f"  → {'a kind of ' if wnid and relation == 'is_a' else ''}{wnid or 'none'}", "bold green"
                 )
             )
         at += 1
-    left = len(items) - at
-    err.print(f"\n{decided:,} decided, {left:,} not looked at; `mlimg map --review` goes on from here")
-    return decided
+    counts = Counter(done.values())
+    left = len(items) - len(done)
+    goes_on = "; `mlimg map --review` goes on from here" if left and not chosen else ""
+    err.print(f"\n{counts['decided']:,} decided, {counts['skipped']:,} skipped, {left:,} left{goes_on}")
+    return counts["decided"]
 
 
 def _answer(
@@ -138,11 +148,11 @@ def _answer(
         elif key.isdecimal() and key.isascii() and 0 < int(key) <= len(candidates):
             chosen = candidates[int(key) - 1]
             return chosen.wnid, "is_a" if kind_of else chosen.relation
-        elif not key.isspace():
+        elif key == "?" or not key.isspace():
             err.print(f"  {KEYS}")
 
 
-def _show(item: ReviewItem, at: int, total: int, places: Sequence[str]) -> None:
+def _show(item: ReviewItem, at: int, total: int, places: Sequence[str], *, legend: bool) -> None:
     images = "1 image" if item.images == 1 else f"{item.images:,} images"
     head = Text.assemble(
         (f"\n{at + 1:,} of {total:,}  ", "dim"),
@@ -155,8 +165,9 @@ def _show(item: ReviewItem, at: int, total: int, places: Sequence[str]) -> None:
     if item.evidence:
         err.print(f"     {'; '.join(item.evidence)}", style="dim")
     _list(item.candidates)
-    if at == 0 or not item.candidates:
+    if legend or not item.candidates:
         err.print(f"     {KEYS}", style="dim")
+        err.print("     ? shows the keys again", style="dim")
 
 
 def _list(candidates: Sequence[Candidate]) -> None:

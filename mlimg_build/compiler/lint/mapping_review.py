@@ -16,6 +16,7 @@ from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described, is_correction
+from mlimg_build.compiler.lint.rule_words import DECIDED, kept_evidence, rule_words, with_rule
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.errors import Place, Problem, SpecError
@@ -83,7 +84,8 @@ def merged_rows(
     """Return the columns and rows of a review, with what people wrote into the one at `path`.
 
     Kept are signed rows, also about categories that no source has any more; a synset or relation that was corrected
-    and is not signed yet; extra columns. Everything that mlimg wrote earlier is replaced.
+    and is not signed yet; extra columns; what the rule had found of what people decided. Everything else that mlimg
+    wrote earlier is replaced.
     Raises `SpecError` `not-replaceable` if `path` is no such CSV.
     """
     extra, there = _there(path)
@@ -96,12 +98,16 @@ def merged_rows(
         if old.get("reviewer") and not mine["reviewer"]:  # the spec does not name this file
             wnid = written_wnid(old["wnid"], graph)
             mine |= {"wnid": wnid, "relation": (old.get("relation") or "same_as") if wnid else ""}
-            mine |= {"synset": described(graph, wnid), "reviewer": old["reviewer"]}
+            mine |= {"synset": described(graph, wnid), "reviewer": old["reviewer"], **DECIDED}
+            mine["evidence"] = with_rule(mine["evidence"], rule_words(decisions[key], graph))
         elif old and not mine["reviewer"] and is_correction(old, decisions[key], graph):
             wnid = written_wnid(old["wnid"], graph)
             mine |= {"wnid": wnid, "relation": (old.get("relation") or mine["relation"]) if wnid else ""}
             mine["synset"] = described(graph, wnid)
             mine["evidence"] = f"{CORRECTED}; {mine['evidence']}"
+        elif old.get("reviewer"):
+            mine["evidence"] = "; ".join(filter(None, (mine["evidence"], kept_evidence(old, graph))))
+            mine["alternatives"] = old.get("alternatives", "")
         rows.append([*mine.values(), *(old.get(name, "") for name in extra)])
     signed = [old for old in there.values() if old.get("reviewer")]
     rows += [[old.get(name, "") for name in (*COLUMNS, *extra)] for old in signed]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlimg_build.atomic import replace_file
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.compiler.facts.unsigned_rows import described
+from mlimg_build.compiler.lint.rule_words import DECIDED, with_rule
 from mlimg_build.compiler.run.csv_files import as_csv
 from mlimg_build.csv_cells import unguarded
 from mlimg_build.sources.image_paths import composed
@@ -16,7 +18,7 @@ from mlimg_build.wordnet import NounGraph
 
 __all__ = ["ReviewFile"]
 
-CHANGED = ("wnid", "synset", "relation", "reviewer")
+CHANGED = ("wnid", "synset", "relation", "method", "score", "evidence", "reviewer")
 
 
 class ReviewFile:
@@ -33,17 +35,27 @@ class ReviewFile:
         }
         self._before: list[tuple[tuple[str, str], dict[str, str]]] = []
 
-    def sign(self, key: tuple[str, str], wnid: str, relation: str) -> None:
-        """Write that a category is the same as a synset, or a kind of it, or nothing ("")."""
+    def sign(self, key: tuple[str, str], wnid: str, relation: str, rule: str = "") -> None:
+        """Write that a category is the same as a synset, or a kind of it, or nothing ("").
+
+        `rule` is what a rule took, in words.
+        """
         row = self._rows[key]
         self._before.append((key, {name: row[name] for name in CHANGED}))
         row |= {
             "wnid": wnid,
             "synset": described(self.graph, wnid),
             "relation": relation if wnid else "",
+            "evidence": with_rule(row["evidence"], rule),
             "reviewer": self.reviewer,
+            **DECIDED,
         }
         self._write()
+
+    @property
+    def rows(self) -> Mapping[tuple[str, str], Mapping[str, str]]:
+        """The rows by source and category."""
+        return self._rows
 
     def undo(self) -> tuple[str, str] | None:
         """Take back the last decision of this session; return its category, or None if there is none."""

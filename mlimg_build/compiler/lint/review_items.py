@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from mlimg_build.compiler.facts.noun_search import chains
 from mlimg_build.compiler.facts.unsigned_rows import described
 from mlimg_build.compiler.lint.mapping_review import reviewed_rows
 from mlimg_build.compiler.lint.review_pictures import ImagePlace, example_images
+from mlimg_build.compiler.lint.rule_words import found_before, rule_words
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.errors import Problem, SpecError
 from mlimg_build.labels import Alternative, MappedCategory, Named, decide
 from mlimg_build.sources import open_source
-from mlimg_build.spec import Spec
+from mlimg_build.spec import Spec, nearest
 from mlimg_build.wordnet import NounGraph
 
 __all__ = [
@@ -56,6 +59,7 @@ class ReviewItem:
     candidates: tuple[Candidate, ...]
     pictures: tuple[ImagePlace, ...]
     reviewer: str
+    rule: str  # what a rule took, in words; "" if people decided
 
     @property
     def key(self) -> tuple[str, str]:
@@ -68,21 +72,63 @@ class ReviewItem:
         return self.name or self.category
 
 
-def review_items(plan: Plan, pictures: int, *, whole: bool = False) -> list[ReviewItem]:
-    """Return the categories in doubt that nobody has signed, in the order of `mlimg map`; all of them with `whole`.
+def review_items(
+    plan: Plan,
+    pictures: int,
+    *,
+    whole: bool = False,
+    names: Collection[str] = (),
+    rows: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
+) -> list[ReviewItem]:
+    """Return the categories in doubt that nobody has signed, in the order of `mlimg map`.
 
     In doubt are names without a synset, names that may mean something else (see `review_rows`), and scores below
-    `accept_from`, or else `CERTAIN`. Words for a missing value are not.
+    `accept_from`, or else `CERTAIN`. Words for a missing value are not. With `whole` all others follow; with `names`,
+    the names or ids of categories, these alone are returned. `rows` are those of the review's CSV: what a rule had
+    found of a signed one is there.
+
+    Raises:
+        SpecError: `category-unknown` for the first of `names` that no category has which is decided by its name.
     """
     mapping = plan.loaded.spec.vocabulary.mapping
     certain = CERTAIN if mapping.accept_from is None else mapping.accept_from
-    chosen = [
-        (row, doubts)
-        for row, doubts in reviewed_rows(plan.loaded.spec, plan.facts)
-        if whole or (not row.decision.reviewer and _in_doubt(row, bool(doubts), certain))
-    ]
-    places = _pictures(plan, [row for row, _ in chosen], pictures)
-    return [_item(plan.graph, row, doubts, places) for row, doubts in chosen]
+    found = reviewed_rows(plan.loaded.spec, plan.facts)
+    asked = {(row.decision.source, row.decision.id) for row, doubts in found if _asked(row, doubts, certain)}
+    if names:
+        found = _named(found, names)
+    else:
+        found.sort(key=lambda one: (one[0].decision.source, one[0].decision.id) not in asked)
+        found = found if whole else found[: len(asked)]
+    places = _pictures(plan, [row for row, _ in found], pictures)
+    return [_item(plan.graph, row, doubts, places, rows or {}) for row, doubts in found]
+
+
+def _asked(row: MappedCategory, doubts: tuple[str, ...], certain: float) -> bool:
+    return not row.decision.reviewer and _in_doubt(row, bool(doubts), certain)
+
+
+def _named(
+    found: list[tuple[MappedCategory, tuple[str, ...]]], names: Collection[str]
+) -> list[tuple[MappedCategory, tuple[str, ...]]]:
+    """Return the rows with one of the names or ids, in the order of the names."""
+    by_name: dict[str, list[tuple[MappedCategory, tuple[str, ...]]]] = defaultdict(list)
+    for one in found:
+        for text in {_folded(one[0].decision.name), _folded(one[0].decision.id)}:
+            by_name[text].append(one)
+    for name in names:
+        if _folded(name) not in by_name:
+            near = nearest(_folded(name), [*by_name])
+            hint = f'did you mean "{near}"?' if near else "`mlimg map SPEC` writes all names into a CSV"
+            message = f"no category that is decided by its name is called {name!r}"
+            raise SpecError(Problem("category-unknown", message, hint=hint))
+    chosen = {
+        (one[0].decision.source, one[0].decision.id): one for name in names for one in by_name[_folded(name)]
+    }
+    return [*chosen.values()]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().replace("_", " ").split())
 
 
 def candidates_of(name: str, graph: NounGraph) -> tuple[Candidate, ...]:
@@ -118,9 +164,19 @@ def _item(
     row: MappedCategory,
     doubts: tuple[str, ...],
     places: dict[tuple[str, str], list[ImagePlace]],
+    rows: Mapping[tuple[str, str], Mapping[str, str]],
 ) -> ReviewItem:
     decision = row.decision
+    key = (decision.source, decision.id)
     taken = [Alternative(decision.wnid, decision.score, decision.relation)] if decision.wnid else []
+    candidates = tuple(_candidate(graph, one) for one in [*taken, *decision.alternatives])
+    evidence = (*doubts, *decision.evidence)
+    if decision.reviewer and key in rows:
+        found = (_candidate(graph, one) for one in found_before(rows[key], graph))
+        candidates = (*candidates, *found) if rows[key].get("alternatives") else candidates
+        evidence = (rows[key].get("evidence", ""),) if rows[key].get("evidence") else evidence
+    if decision.reviewer and len(candidates) <= len(taken):  # nothing is kept: as the name alone
+        candidates = (*candidates, *candidates_of(decision.name or decision.id, graph))
     return ReviewItem(
         decision.source,
         decision.id,
@@ -128,11 +184,19 @@ def _item(
         row.images,
         decision.wnid or "",
         decision.method,
-        (*doubts, *decision.evidence),
-        tuple(_candidate(graph, one) for one in [*taken, *decision.alternatives][:MOST]),
-        tuple(places.get((decision.source, decision.id), ())),
+        evidence,
+        _each_once(candidates)[:MOST],
+        tuple(places.get(key, ())),
         decision.reviewer,
+        rule_words(decision, graph),
     )
+
+
+def _each_once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    first: dict[str, Candidate] = {}
+    for one in candidates:
+        first.setdefault(one.wnid, one)
+    return tuple(first.values())
 
 
 def _candidate(graph: NounGraph, one: Alternative) -> Candidate:

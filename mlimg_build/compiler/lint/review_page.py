@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from mlimg_build.atomic import replace_file
 from mlimg_build.compiler.lint.mapping_review import merged_rows
+from mlimg_build.compiler.lint.packed_ids import packed_ids
 from mlimg_build.compiler.lint.review_items import ReviewItem, folder_of, review_items
 from mlimg_build.compiler.lint.review_pictures import ImagePlace
 from mlimg_build.compiler.plan.plan import Plan
@@ -28,21 +29,26 @@ BIGGEST = 64 << 20  # bytes of an image file that is read
 PIXELS = 100_000_000  # of an image that is decoded
 
 
-def write_page(plan: Plan, to: Path, review: Path, reviewer: str) -> tuple[int, int]:
-    """Write the page to `to`, atomically; return how many categories are on it, and how many more are in doubt.
+def write_page(
+    plan: Plan, to: Path, review: Path, reviewer: str, *, whole: bool = False, names: Collection[str] = ()
+) -> tuple[int, int]:
+    """Write the page to `to`, atomically; return how many categories are on it, and how many have no room there.
 
-    It gives back the CSV `review` with what is decided; the rows that people signed there are kept.
+    It gives back the CSV `review` with what is decided; the rows that people signed there are kept. The categories
+    are those of `review_items`.
 
     Raises:
         DatasetError: `not-replaceable` if `to` is a folder.
+        SpecError: those of `review_items` and `merged_rows`.
     """
     if to.is_dir():
         hint = "name a file, such as review.html"
         raise DatasetError(Problem("not-replaceable", f"{to} is a folder", hint=hint))
-    items = review_items(plan, PICTURES)
-    shown = items[:CARDS]
     columns, rows = merged_rows(plan.loaded.spec, plan.facts, plan.graph, review)
     at = {(row[columns.index("source")], row[columns.index("category")]): i for i, row in enumerate(rows)}
+    there = {key: dict(zip(columns, rows[i], strict=True)) for key, i in at.items()}
+    items = review_items(plan, PICTURES, whole=whole, names=names, rows=there)
+    shown = items[:CARDS]
     cards = [
         _card(item, at[item.key], thumbnails)
         for item, thumbnails in zip(shown, _thumbnails(plan, shown), strict=True)
@@ -59,6 +65,10 @@ def write_page(plan: Plan, to: Path, review: Path, reviewer: str) -> tuple[int, 
         signed=sum(bool(row[signed]) for row in rows),
         columns=columns,
         rows=rows,
+        kicker="Names to decide" if whole or names else "Names in doubt",
+        release=plan.graph.release,
+        ids=packed_ids(plan.graph),
+        own=tuple(one.id for one in plan.graph.own),
     )
     to.parent.mkdir(parents=True, exist_ok=True)
     replace_file(to, render_review(page).encode())
@@ -76,6 +86,8 @@ def _card(item: ReviewItem, row: int, thumbnails: Sequence[tuple[str, str]]) -> 
         item.evidence,
         options,
         tuple(thumbnails),
+        item.rule,
+        item.wnid if item.reviewer else None,
     )
 
 

@@ -8,11 +8,53 @@
 
   const chosen = (card) => card.querySelector("input[type=radio]:checked");
   const text = (card) => card.querySelector(".text");
+  // the ids of WordNet, as differences: two digits to the base 64, or ~ and five
+  const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const number = (from, count) => {
+    let value = 0;
+    for (let i = from; i < from + count; i++) value = value * 64 + digits.indexOf(data.ids[i]);
+    return value;
+  };
+  const known = new Set();
+  for (let i = 0, last = 0; i < data.ids.length;) {
+    const long = data.ids[i] === "~";
+    last += long ? number(i + 1, 5) : number(i, 2);
+    i += long ? 6 : 2;
+    known.add(last);
+  }
+  const own = new Set(data.own);
+
+  // what is wrong with a typed id or noun, and what is only known when mlimg reads it
+  const wrong = (typed) => {
+    const id = typed.toLowerCase();
+    if (/^own:/.test(id)) {
+      if (own.has(id)) return "";
+      return "The spec has no own category " + typed + (own.size ? "; it has " + [...own].slice(0, 5).join(", ") : "") + ".";
+    }
+    if (/^n\d+$/.test(id)) {
+      if (id.length !== 9) return "An id is the letter n and eight digits.";
+      return known.has(+id.slice(1)) ? "" : "WordNet " + data.release + " has no noun " + id + ".";
+    }
+    return data.ids && /^\p{L}[\p{L}\p{M}\p{N} _'.\/-]*$/u.test(typed) && !/\.n\.(?!\d{1,3}$)/.test(typed)
+      ? "" : "This is no id and no noun.";
+  };
+  const unsure = (typed) => /^(own:|n\d+$)/i.test(typed) || /\.n\.\d{1,3}$/.test(typed) ? ""
+    : "A name with one sense is taken, or one like labrador.n.01: mlimg check says whether this one is.";
+  const tell = (card) => {
+    const typed = text(card).value.trim(), fault = typed ? wrong(typed) : "";
+    const told = card.querySelector(".told"), said = typed ? fault || unsure(typed) : "";
+    if (told.textContent !== said) told.textContent = said;
+    told.classList.toggle("fault", fault !== "");
+    text(card).setAttribute("aria-invalid", fault !== "");
+  };
+
   const decision = (card) => {
     const radio = chosen(card);
-    if (!radio || (radio.value === "other" && !text(card).value.trim())) return null;
+    if (!radio) return null;
     const other = radio.value === "other";
-    const wnid = other ? text(card).value.trim() : radio.value;
+    const typed = text(card).value.trim();
+    if (other && (!typed || wrong(typed))) return null;
+    const wnid = !other ? radio.value : /^(n\d|own:)/i.test(typed) ? typed.toLowerCase() : typed;
     const kind = card.querySelector(".kind").checked;
     return { wnid, synset: other ? "" : radio.dataset.synset || "", relation: wnid ? (kind ? "is_a" : "same_as") : "" };
   };
@@ -45,6 +87,7 @@
     let decided = 0, none = 0;
     for (const card of cards) {
       const made = decision(card);
+      tell(card);
       card.classList.toggle("decided", made !== null);
       card.querySelector(".clear").hidden = !chosen(card);
       decided += made !== null;
@@ -80,6 +123,9 @@
       if (!made) continue;
       const row = rows[+card.dataset.row];
       for (const name of ["wnid", "synset", "relation"]) row[at[name]] = made[name];
+      const rule = card.dataset.rule, said = row[at.evidence].replace(/^corrected and not signed yet(; |$)/, "");
+      if (rule && !row[at.evidence].includes("the rule took ")) row[at.evidence] = [rule, said].filter(Boolean).join("; ");
+      [row[at.method], row[at.score]] = ["file", "1.000"];
       row[at.reviewer] = reviewer.value.trim() || "reviewed";
     }
     return [data.columns, ...rows].map((row) => row.map(cell).join(",") + "\n").join("");
