@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 
 __all__ = [
     "OWN",
@@ -15,6 +16,8 @@ __all__ = [
     "is_slug",
     "is_wnid",
     "loose_name",
+    "marked_slug",
+    "own_slugs",
     "slug_of",
 ]
 
@@ -97,6 +100,42 @@ def slug_of(name: str) -> str:
     slug = slug.lstrip("".join(letter for letter in slug[:1] if unicodedata.category(letter).startswith("M")))
     if len(slug) <= SLUG_LONGEST:
         return slug
+    return _with_mark(slug, folded)
+
+
+def marked_slug(name: str) -> str:
+    """Return the slug of a name behind which a digest of the folded name stands, for a name whose slug is another's.
+
+    >>> marked_slug("C++"), marked_slug("!?")
+    ('c-cedb1bac', 'x-8faf838e')
+    """
+    return _with_mark(slug_of(name) or "x", folded_name(name))
+
+
+def own_slugs(names: Iterable[str], others: Iterable[str] = ()) -> dict[str, str]:
+    """Return name → slug for names that become own categories, where no slug is the name of another category.
+
+    A source's category is found by the slug of an own one, too: `zorbl` would become the own category `zorbl+`. Of
+    names that differ in `_` and `-` only, the first stands for all. `others` are names that become none.
+
+    >>> own_slugs(["with mask", "with_mask", "zorbl+", "tag?"], ["zorbl", "cat"])
+    {'with mask': 'with_mask', 'zorbl+': 'zorbl-84400ef9', 'tag?': 'tag'}
+    """
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(loose_name(name), name)
+    taken = {*kept, *map(loose_name, others)}
+    slugs: dict[str, str] = {}
+    for loose, name in kept.items():
+        slug = slug_of(name)
+        if not slug or (loose_name(slug) != loose and loose_name(slug) in taken):
+            slug = marked_slug(name)
+        taken.add(loose_name(slug))
+        slugs[name] = slug
+    return slugs
+
+
+def _with_mark(slug: str, folded: str) -> str:
     mark = hashlib.sha256(folded.encode(errors="surrogatepass")).hexdigest()[:_MARK]
     return f"{slug[: SLUG_LONGEST - _MARK - 1]}-{mark}"
 

@@ -124,3 +124,19 @@ def test_a_check_says_what_a_build_is_refused_for_and_scripts_get_one_object(
     assert run([*arguments, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert [problem["code"] for problem in told["problems"]] == ["images-lost"]
+
+
+def test_the_hint_declares_no_name_under_the_name_of_another(tmp_path: Path) -> None:
+    (problem,) = lost(
+        tmp_path, {"s": {"quuxel+": 3, "quuxel": 2, "dog!": 2, "dog": 2, "quux_el": 1, "quux el": 1}}
+    )
+    assert problem.hint is not None
+    own = [line.strip() for line in problem.hint.splitlines() if "{name:" in line]
+    assert [line.partition(": ")[2] for line in own] == [
+        '{name: "quuxel+"}',
+        '{name: "dog!"}',
+        "{name: quuxel}",
+        "{name: quux el}",
+    ]
+    assert [line.partition(": ")[0] for line in own[2:]] == ["quuxel", "quux_el"]
+    assert "more" not in problem.hint

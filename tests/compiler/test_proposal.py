@@ -59,6 +59,23 @@ def test_a_name_that_is_a_kind_of_a_noun_is_placed_below_it(tmp_path: Path) -> N
     )
 
 
+def labels_of(root: Path, found: str) -> dict[str, str]:
+    """The category of the examples of the proposed spec, by the folder of each."""
+    (one,) = propose(root / found, root / "spec.yaml").sources.values()
+    return {label.category: label.name for image in one.examples for label in image.labels}
+
+
+def test_a_slug_never_takes_the_images_of_a_category_that_is_called_so(tmp_path: Path) -> None:
+    write(tmp_path, "p/quuxel+/a.jpg", "p/quuxel+/b.jpg", "p/quuxel/c.jpg", "p/dog!/d.jpg", "p/dog/e.jpg")
+    (tmp_path / "p/quuxel+/b.jpg").unlink()
+    assert labels_of(tmp_path, "p") == {
+        "quuxel+": "quuxel+",
+        "quuxel": "quuxel",
+        "dog!": "dog!",
+        "dog": "dog",
+    }
+
+
 def test_folders_of_splits_and_what_is_left_out_is_said(tmp_path: Path) -> None:
     write(tmp_path, "d/train/dog/a.jpg", "d/train/cat/b.jpg", "d/val/dog/c.jpg", "d/test/dog/e.jpg")
     assert built(tmp_path, "d") == {"train": {"dog", "cat"}, "validation": {"dog"}}

@@ -154,7 +154,7 @@ def decide_facts(
         more = f"; and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
         hint = "decide in the file of `vocabulary.mapping.file`, or look at the thresholds and exclusions"
         if strangers := [one for one in unused if one.reason in LOST]:
-            hint = "\n".join([f"{hint};", *own_lines(strangers)])
+            hint = "\n".join([f"{hint};", *own_lines(strangers, [one.name or one.id for one in named])])
         nothing = Problem(
             "no-category",
             f"no category is left of {len(vocabulary.placed)}: {listed} ({named_ones}{more})",

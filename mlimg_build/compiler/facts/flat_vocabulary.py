@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from mlimg_build.category_ids import OWN, SLUG_LONGEST, folded_name, slug_of
+from mlimg_build.category_ids import OWN, folded_name, marked_slug, slug_of
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.labels.mapping.name_kinds import name_kind
@@ -17,7 +16,6 @@ from mlimg_build.wordnet import NounGraph, OwnNoun, with_own
 __all__ = ["flat_ids", "flat_nouns", "same_slugs"]
 
 SHOWN = 5  # names in a warning
-MARK = 8  # hex digits that tell two names of one slug apart
 
 
 def flat_nouns(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> NounGraph:
@@ -73,6 +71,5 @@ def flat_ids(keys: Iterable[str]) -> dict[str, str]:
     ids = {}
     for key, slug in slugs.items():
         marked = not slug or (times[slug] > 1 and slug != key)
-        mark = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:MARK]
-        ids[key] = f"{OWN}{slug[: SLUG_LONGEST - MARK - 1] or 'x'}-{mark}" if marked else f"{OWN}{slug}"
+        ids[key] = f"{OWN}{marked_slug(key) if marked else slug}"
     return ids

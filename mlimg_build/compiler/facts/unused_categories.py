@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from mlimg_build.category_ids import slug_of
+from mlimg_build.category_ids import loose_name, own_slugs, slug_of
 from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.labels import MappedCategory
 from mlimg_build.labels.mapping.name_kinds import name_kind
@@ -164,17 +164,20 @@ def _unused(
     )
 
 
-def own_lines(unused: Sequence[UnusedCategory]) -> list[str]:
-    """Return the lines of a hint that declare names as own categories, as a spec has them."""
+def own_lines(unused: Sequence[UnusedCategory], others: Iterable[str] = ()) -> list[str]:
+    """Return the lines of a hint that declare names as own categories, as a spec has them.
+
+    `others` are the names of all other source categories, which no own category may be called.
+    """
     names = list(dict.fromkeys(one.name for one in unused))
-    declared = {slug_of(name): name for name in reversed(names) if len(name) <= LONGEST and slug_of(name)}
-    chosen = list(declared.items())[::-1][:DECLARED]
-    left = len(names) - len(chosen)
+    declared = own_slugs((name for name in names if len(name) <= LONGEST), [*others, *names])
+    chosen = list(declared.items())[:DECLARED]
+    left = len({*map(loose_name, names)}) - len(chosen)
     return [
         "what is no noun of WordNet becomes a category of its own, with `below: ID` if it is a kind of something:",
         "  vocabulary:",
         "    own:",
-        *(f"      {in_yaml(slug)}: {{name: {in_yaml(name)}}}" for slug, name in chosen),
+        *(f"      {in_yaml(slug)}: {{name: {in_yaml(name)}}}" for name, slug in chosen),
         *([f"      # and {left:,} more"] if left else []),
     ]
 

@@ -53,14 +53,14 @@ def _lost(
             f"source {catalog.name}: {lost:,} of {_images(images)} ({lost / images:.1%}, and allow_lost is "
             f"{allowed:.1%}) would be left out, as no category was found for their names: {worst}{more}",
             loaded.place("sources", catalog.name),
-            _hint(loaded, names),
+            _hint(loaded, names, [one.name or one.id for other in catalogs for one in other.categories]),
         )
 
 
-def _hint(loaded: LoadedSpec, names: Sequence[UnusedCategory]) -> str:
+def _hint(loaded: LoadedSpec, names: Sequence[UnusedCategory], others: Sequence[str]) -> str:
     return "\n".join(
         [
-            *own_lines(names),
+            *own_lines(names, others),
             f"or write what each name means into the file of `mlimg map {loaded.path}`, leave names out with `exclude`",
             "of the source, or say that so many images may be lost: `vocabulary: {allow_lost: SHARE}`",
         ]

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlimg_build.category_ids import SLUG_LONGEST, slug_of
+from mlimg_build.category_ids import own_slugs
 from mlimg_build.compiler.pipeline import Understanding, understand
 from mlimg_build.compiler.proposal.layouts import Layout, layouts_of
 from mlimg_build.compiler.proposal.spec_text import OwnCategory, spec_text
 from mlimg_build.compiler.understood import Understood
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import parse_spec
+from mlimg_build.text_limits import NAME, over
 
 __all__ = ["Proposal", "propose"]
 
 TO_PLACE = ("unresolved", "is_a")  # reasons for which a name is no category yet
-MOST = 2000  # own categories that are written into a spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,12 @@ def _distinct(layouts: Sequence[Layout]) -> list[Layout]:
 def _own(found: Understanding) -> Iterator[OwnCategory]:
     """Yield an own category for each name that no noun has, those in the most images first."""
     above = {(row.decision.source, row.decision.id): row.decision for row in found.placed}
-    seen = set[str]()
-    for one in found.unused:
-        slug = slug_of(one.name)
-        if one.reason not in TO_PLACE or not slug or slug in seen or len(one.name) > SLUG_LONGEST:
+    wanted = [one for one in found.unused if one.reason in TO_PLACE and not over(one.name, NAME)]
+    slugs = own_slugs((one.name for one in wanted), (one.name or one.id for one in above.values()))
+    for one in wanted:
+        slug = slugs.pop(one.name, None)
+        if slug is None:  # an earlier one has the name
             continue
-        if len(seen) == MOST:
-            return
-        seen.add(slug)
         decision = above[one.source, one.category]
         below = decision.wnid if one.reason == "is_a" else None
         images = "1 image" if one.images == 1 else f"{one.images:,} images"
