@@ -76,6 +76,22 @@ def test_a_slug_never_takes_the_images_of_a_category_that_is_called_so(tmp_path:
     }
 
 
+@pytest.mark.parametrize(
+    "folders", [("yes", "no"), ("good", "scratch", "Bad"), ("собачка", "划痕", "كلب"), ("dog", "1e3", "???")]
+)
+def test_folders_that_no_noun_names_make_a_spec_that_builds(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    write(tmp_path, *(f"p/{folder}/a.jpg" for folder in folders))
+    assert names(built(tmp_path, "p")) >= {*folders}
+
+
+def test_folders_of_missing_values_alone_are_no_categories(tmp_path: Path) -> None:
+    write(tmp_path, "p/null/a.jpg", "p/NaN/b.jpg")
+    made = propose(tmp_path / "p", tmp_path / "spec.yaml")
+    assert made.failed
+    assert made.problems[0].code == "no-category"
+    assert "vocabulary" not in made.text
+
+
 def test_folders_of_splits_and_what_is_left_out_is_said(tmp_path: Path) -> None:
     write(tmp_path, "d/train/dog/a.jpg", "d/train/cat/b.jpg", "d/val/dog/c.jpg", "d/test/dog/e.jpg")
     assert built(tmp_path, "d") == {"train": {"dog", "cat"}, "validation": {"dog"}}

@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlimg_build.category_ids import own_slugs
+from mlimg_build.compiler.facts.unused_categories import LOST
 from mlimg_build.compiler.pipeline import Understanding, understand
 from mlimg_build.compiler.proposal.layouts import Layout, layouts_of
 from mlimg_build.compiler.proposal.spec_text import OwnCategory, spec_text
 from mlimg_build.compiler.understood import Understood
-from mlimg_build.errors import MlimgError, Problem
+from mlimg_build.errors import LabelError, MlimgError, Problem
 from mlimg_build.spec import parse_spec
 from mlimg_build.text_limits import NAME, over
 
 __all__ = ["Proposal", "propose"]
 
-TO_PLACE = ("unresolved", "is_a")  # reasons for which a name is no category yet
+PLACED = "\nvocabulary: {include: [n00001740]}\n"  # entity: lets a spec be understood none of whose names is a noun
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def propose(path: Path, spec: Path, progress: Callable[[str], None] = lambda mes
     text = spec_text(name, layouts, own, folder)
     with tempfile.TemporaryDirectory() as room:
         try:
-            found = _understood(text, spec, Path(room), progress)
+            found = _first_understood(text, spec, Path(room), progress)
             own = tuple(_own(found))
             if own:
                 text = spec_text(name, layouts, own, folder)
@@ -68,6 +69,19 @@ def _understood(text: str, spec: Path, room: Path, progress: Callable[[str], Non
     return understand(loaded, room, progress)
 
 
+def _first_understood(text: str, spec: Path, room: Path, progress: Callable[[str], None]) -> Understanding:
+    """Return what is understood before there is an own category, even if no name is a noun."""
+    try:
+        return _understood(text, spec, room, progress)
+    except LabelError as error:
+        if error.code != "no-category":
+            raise
+        found = _understood(text + PLACED, spec, room, progress)
+        if not any(_own(found)):
+            raise
+        return found
+
+
 def _distinct(layouts: Sequence[Layout]) -> list[Layout]:
     """Return the layouts with a name each: a second one of a name gets a number."""
     taken: dict[str, int] = {}
@@ -80,9 +94,12 @@ def _distinct(layouts: Sequence[Layout]) -> list[Layout]:
 
 
 def _own(found: Understanding) -> Iterator[OwnCategory]:
-    """Yield an own category for each name that no noun has, those in the most images first."""
+    """Yield an own category for each name that led to no category, those in the most images first.
+
+    That of a defect's folder may be `good`, and that of a diagnosis `no`: what is no name elsewhere is one here.
+    """
     above = {(row.decision.source, row.decision.id): row.decision for row in found.placed}
-    wanted = [one for one in found.unused if one.reason in TO_PLACE and not over(one.name, NAME)]
+    wanted = [one for one in found.unused if one.reason in LOST and not over(one.name, NAME)]
     slugs = own_slugs((one.name for one in wanted), (one.name or one.id for one in above.values()))
     for one in wanted:
         slug = slugs.pop(one.name, None)
@@ -96,5 +113,7 @@ def _own(found: Understanding) -> Iterator[OwnCategory]:
             if below is None
             else []
         )
+        if one.reason not in ("unresolved", "is_a"):
+            images = f"{images}; {one.meaning}"
         known = f"{images}; is it {' or '.join(near)}?" if near else images
         yield OwnCategory(slug, one.name, below, known)
