@@ -84,6 +84,23 @@ def test_folders_that_no_noun_names_make_a_spec_that_builds(tmp_path: Path, fold
     assert names(built(tmp_path, "p")) >= {*folders}
 
 
+def test_what_yaml_or_the_spec_would_read_otherwise_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "dog")
+    folders = ("${SECRET}", "quux $$", "no: dog", 'it\'s "x"', "- quuxel", "#quux", "cat")
+    write(tmp_path, *(f"${{SECRET}} [1]/train/{folder}/a.jpg" for folder in folders))
+    write(tmp_path, "${SECRET} [1]/val/cat/b.jpg", "${SECRET} [1]/${SECRET}/cat/c.jpg")
+    found = built(tmp_path, "${SECRET} [1]")
+    assert found["train"] >= {*folders}
+    assert found["validation"] >= {"cat"}
+
+
+def test_remarks_stay_in_their_line(tmp_path: Path) -> None:
+    write(tmp_path, "d/train/dog/a.jpg", "d/val/dog/b.jpg", "d/x\n  y: {/dog/c.jpg")
+    assert names(built(tmp_path, "d")) >= {"dog"}
+
+
 def test_folders_of_missing_values_alone_are_no_categories(tmp_path: Path) -> None:
     write(tmp_path, "p/null/a.jpg", "p/NaN/b.jpg")
     made = propose(tmp_path / "p", tmp_path / "spec.yaml")

@@ -11,6 +11,7 @@ from mlimg_build.category_ids import loose_name, own_slugs, slug_of
 from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.labels import MappedCategory
 from mlimg_build.labels.mapping.name_kinds import name_kind
+from mlimg_build.printable import printable_json
 from mlimg_build.spec import Spec, TableSource
 from mlimg_build.wordnet import NounGraph
 
@@ -182,14 +183,16 @@ def own_lines(unused: Sequence[UnusedCategory], others: Iterable[str] = ()) -> l
     ]
 
 
-def in_yaml(text: str) -> str:
-    """Return a text as a spec has it, in quotes if it needs them.
+def in_yaml(text: str, *, key: bool = False) -> str:
+    """Return a text as a spec has it, in quotes if it needs them; in a value, `$$` is a dollar that is no variable's.
 
-    >>> in_yaml("with mask"), in_yaml("3/4: left"), in_yaml("no")
-    ('with mask', '"3/4: left"', '"no"')
+    >>> in_yaml("with mask"), in_yaml("3/4: left"), in_yaml("no"), in_yaml("${HOME}"), in_yaml("5 $")
+    ('with mask', '"3/4: left"', '"no"', '"$${HOME}"', '"5 $"')
     """
+    if not key and ("$$" in text or "${" in text):
+        text = text.replace("$", "$$")
     plain = PLAIN.fullmatch(text) is not None and text.casefold() not in WORDS
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else printable_json(json.dumps(text, ensure_ascii=False))
 
 
 def _cell(text: str) -> str:

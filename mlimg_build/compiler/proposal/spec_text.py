@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mlimg_build.compiler.facts.unused_categories import in_yaml
 from mlimg_build.compiler.proposal.layouts import Layout
+from mlimg_build.printable import printable
 
 __all__ = ["OwnCategory", "spec_text"]
 
@@ -38,7 +39,7 @@ def _lines(name: str, layouts: Sequence[Layout], own: Sequence[OwnCategory], fol
     yield ""
     yield "sources:"
     for one in layouts:
-        yield from (f"  # {remark}" for remark in one.remarks)
+        yield from (f"  # {' '.join(printable(remark).split())}" for remark in one.remarks)
         yield f"  {one.name}:"
         yield from (f"    {key}: {_value(value, folder)}" for key, value in one.keys.items())
     if own:
@@ -63,7 +64,7 @@ def _value(value: Any, folder: Path) -> str:
         path = str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
         return path if PATH.fullmatch(path) else in_yaml(path)
     if isinstance(value, Mapping):
-        pairs = (f"{_value(key, folder)}: {_value(item, folder)}" for key, item in value.items())
+        pairs = (f"{in_yaml(key, key=True)}: {_value(item, folder)}" for key, item in value.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item, folder) for item in value)}]"
