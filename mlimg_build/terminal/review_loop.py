@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.text import Text
 
@@ -21,7 +21,7 @@ __all__ = ["review_at_terminal"]
 KEYS = "1-9 choose, k 1-9 a kind of it, n none, s skip, u undo, / search, q quit"
 EVERY = 8  # categories after which the keys are shown again
 STEPS = 6  # synsets above a candidate that are named
-END = "\x04"
+END, ESCAPE, UNKNOWN = "\x04", "\x1b", "?"
 
 
 class _Keys:
@@ -36,7 +36,7 @@ class _Keys:
         """Return the next key, `END` at the end of the input."""
         if self.single:
             with _raw_keys():
-                return sys.stdin.read(1) or END
+                return _typed(sys.stdin) or END
         while not self._line:
             line = sys.stdin.readline()
             if not line:
@@ -53,6 +53,28 @@ class _Keys:
             err.print("search: ", end="")
             return sys.stdin.readline().strip()
         return self._word.strip() or sys.stdin.readline().strip()
+
+
+def _typed(stream: TextIO) -> str:
+    """Return the next key of a terminal, `UNKNOWN` for one that sends a sequence: Delete is ESC [ 3 ~, and no 3.
+
+    The parts of a sequence are those of ECMA-48, 5.4; F1 to F4 and keys of the number pad send ESC O and a letter.
+    """
+    key = stream.read(1)
+    if key != ESCAPE:
+        return key
+    key = stream.read(1)
+    if key == "O":
+        stream.read(1)
+    elif key == "[":
+        key = stream.read(1)
+        if key == "[":  # the function keys of the Linux console
+            stream.read(1)
+        while key and not "@" <= key <= "~":
+            key = stream.read(1)
+    else:
+        return key  # it was the key Esc, and another one
+    return UNKNOWN
 
 
 @contextmanager

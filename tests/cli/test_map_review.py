@@ -189,9 +189,15 @@ def test_a_review_beside_the_spec_goes_on_though_no_spec_names_it(
     assert ",me\n" in (pets / "pets.mapping.csv").read_text(), "a signature is not lost"
 
 
-def test_at_a_terminal_one_key_is_enough(pets: Path) -> None:
+DELETE, F5, F2, F1, ESC = b"\x1b[3~", b"\x1b[15~", b"\x1bOQ", b"\x1b[[A", b"\x1b"
+
+
+@pytest.mark.parametrize("typed", [b"1nq", DELETE + F5 + b"1" + F2 + F1 + ESC + b"nq"])
+def test_at_a_terminal_one_key_is_enough_and_one_of_several_letters_decides_nothing(
+    pets: Path, typed: bytes
+) -> None:
     terminal, end = pty.openpty()
-    os.write(terminal, b"1nq")  # no line is ended
+    os.write(terminal, typed)  # no line is ended
     subprocess.run(
         [
             *(sys.executable, "-c", "from mlimg_build.cli import main; main()"),
