@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -160,6 +161,40 @@ def test_a_table_with_a_column_for_each_category(tmp_path: Path) -> None:
     (tmp_path / "d" / "t.csv").write_text("image,dog,cat\na.jpg,1,0\nb.jpg,0,1\n")
     assert names(built(tmp_path, "d/t.csv")) >= {"dog", "cat"}
     assert "labels: [dog, cat]" in (tmp_path / "spec.yaml").read_text()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_may_be_sorted_by_its_splits(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path, "d/0.jpg", "d/1200.jpg", "d/1210.jpg")
+    columns = {
+        "image": [f"{i}.jpg" for i in range(1220)],
+        "label": ["dog", "cat"] * 610,
+        "split": ["train"] * 1200 + ["val"] * 10 + ["test"] * 10,
+    }
+    if suffix == "parquet":
+        pq.write_table(pa.table(columns), tmp_path / "d" / "t.parquet")
+    else:
+        rows = [columns, *zip(*columns.values(), strict=True)]
+        (tmp_path / "d" / "t.csv").write_text("".join(f"{','.join(row)}\n" for row in rows))
+    made = propose(tmp_path / "d", tmp_path / "spec.yaml")
+    assert not made.failed
+    assert "splits: {test: none, train: train, val: validation}" in made.text
+    assert "# split test is left out: say where it goes" in made.text
+
+
+def test_the_name_of_a_column_may_hold_a_comma(tmp_path: Path) -> None:
+    write(tmp_path, "d/a.jpg", "d/b.jpg")
+    (tmp_path / "d" / "t.csv").write_text('image,"seen, by",label\na.jpg,x,dog\nb.jpg,y,cat\n')
+    assert names(built(tmp_path, "d")) >= {"dog", "cat"}
+
+
+def test_parquet_that_is_none_is_said_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
+    os.mkfifo(tmp_path / "pipe.parquet")
+    for name, code in (("torn", "list-unreadable"), ("pipe", "list-missing")):
+        with pytest.raises(SourceError) as caught:
+            propose(tmp_path / f"{name}.parquet", tmp_path / "spec.yaml")
+        assert caught.value.code == code
 
 
 def test_folders_beside_a_table_are_told(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels.mapping.name_kinds import split_of
 from mlimg_build.sources.image_files import is_image_name
 from mlimg_build.sources.image_paths import is_url
-from mlimg_build.sources.lists.delimited import read_table
-from mlimg_build.sources.lists.line_blocks import read_blocks
+from mlimg_build.sources.lists.delimited import read_table, table_header
+from mlimg_build.sources.lists.line_blocks import require_file, unreadable
+from mlimg_build.sources.lists.parquet import read_parquet
 from mlimg_build.sources.protocol import Notes
 
 __all__ = ["TABLES", "table_layout"]
 
 TABLES = (".csv", ".tsv", ".parquet")
 ROWS = 1000  # that are looked at
+MOST = 200  # values of a split, with more of which it is none
 IMAGE = (
     "image",
     "image_path",
@@ -79,7 +82,7 @@ def table_layout(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     Raises:
         SourceError: `layout-unknown` if no column has images or none has labels; it lists the columns.
     """
-    if path.suffix.lower() == ".parquet" and _holds_bytes(path):
+    if _is_parquet(path) and _holds_bytes(path):
         return {"type": "parquet", "images": path}, ()
     rows = _rows(path)
     image = _image_column(rows)
@@ -92,7 +95,7 @@ def table_layout(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     keys["columns"] = {**columns, "labels": labels}
     keys |= values
     if "split" in roles:
-        placed = {value: split_of(value) for value in sorted(set(rows[roles["split"]]) - {""})}
+        placed = {value: split_of(value) for value in sorted(_values(path, roles["split"]) - {""})}
         splits = {
             value: {"train": "train", "validation": "validation"}.get(of or "", "none")
             for value, of in placed.items()
@@ -110,22 +113,49 @@ def table_layout(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def _rows(path: Path) -> dict[str, list[str]]:
     """Return the first rows of a table as text, by column."""
-    if path.suffix.lower() == ".parquet":
-        with pq.ParquetFile(path) as file:
+    if _is_parquet(path):
+        with _parquet(path) as file:
             batch = next(file.iter_batches(ROWS), None)
-        table = {} if batch is None else batch.to_pydict()
+            table = {} if batch is None else batch.to_pydict()
         return {name: [_text(value) for value in values] for name, values in table.items()}
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    first = next(iter(read_blocks(path, "the table", Notes())), None)
-    header = [] if first is None else _header(first, delimiter)
+    header = table_header(path, "the table", _delimiter(path))
     columns = list(dict.fromkeys(name for name in header if name))
-    batch, _ = next(iter(read_table(path, "the table", Notes(), columns, delimiter)))
+    batch, _ = next(iter(read_table(path, "the table", Notes(), columns, _delimiter(path))))
     return {name: batch.column(name).slice(0, ROWS).to_pylist() for name in columns}
 
 
-def _header(block: Any, delimiter: str) -> list[str]:
-    line = bytes(block.data).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
-    return [cell.strip().strip('"') for cell in line.split(delimiter)]
+def _values(path: Path, column: str) -> set[str]:
+    """Return the values of a column in all rows: a table is often sorted by its splits."""
+    if _is_parquet(path):
+        batches = read_parquet(path, "the table", Notes(), [column], [None])
+    else:
+        batches = read_table(path, "the table", Notes(), [column], _delimiter(path))
+    found = set[str]()
+    for batch, _ in batches:
+        found.update(batch.column(0).unique().to_pylist())
+        if len(found) > MOST:
+            break
+    return found
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file. Raises `SourceError` if it is no file, or damaged."""
+    require_file(path, "the table", parquet=True)
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        why = f"not a Parquet file in order: {error}"
+        raise unreadable(path, "the table", why, "get it or write it again") from error
 
 
 def _text(value: Any) -> str:
@@ -135,7 +165,7 @@ def _text(value: Any) -> str:
 
 
 def _holds_bytes(path: Path) -> bool:
-    with pq.ParquetFile(path) as file:
+    with _parquet(path) as file:
         kinds = [field.type for field in file.schema_arrow]
     return any(
         pa.types.is_binary(kind)
