@@ -229,6 +229,38 @@ def test_coco(tmp_path: Path) -> None:
     assert found["validation"] >= {"dog"}
 
 
+def test_of_coco_files_those_of_instances_are_taken_and_one_that_is_named_alone(tmp_path: Path) -> None:
+    write(tmp_path, "d/train2017/1.jpg", "d/val2017/2.jpg")
+    (tmp_path / "d" / "annotations").mkdir()
+    for split, number in (("train2017", 1), ("val2017", 2)):
+        images = [{"id": number, "file_name": f"{number}.jpg", "height": 32, "width": 32}]
+        box = {"id": 1, "image_id": number, "category_id": 3, "bbox": [0, 0, 9, 9], "iscrowd": 0}
+        caption = {"id": 1, "image_id": number, "caption": "a dog"}
+        for kind, content in {
+            "instances": {"annotations": [box], "categories": [{"id": 3, "name": "dog"}]},
+            "captions": {"annotations": [caption]},
+            "person_keypoints": {"annotations": [], "categories": [{"id": 1, "name": "person"}]},
+        }.items():
+            path = tmp_path / "d" / "annotations" / f"{kind}_{split}.json"
+            path.write_text(json.dumps({"images": images, **content}))
+    assert built(tmp_path, "d") == {"train": {"dog"}, "validation": {"dog"}}
+    text = (tmp_path / "spec.yaml").read_text()
+    assert "# captions_train2017.json and 3 more left out, as no file of instances" in text
+    made = propose(tmp_path / "d/annotations/instances_val2017.json", tmp_path / "one.yaml")
+    assert [*made.sources] == ["instances_val2017"]
+
+
+def test_the_splits_that_names_of_parquet_files_tell(tmp_path: Path) -> None:
+    pictures = iter(crops("chelsea", 6, 32))
+    for split in ("train", "validation", "test"):
+        path = tmp_path / "d" / "data" / f"{split}-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images = [{"bytes": next(pictures), "path": f"{split}{i}"} for i in range(2)]
+        pq.write_table(pa.table({"image": images, "label": ["dog", "cat"]}), path)
+    assert built(tmp_path, "d") == {"train": {"dog", "cat"}, "validation": {"dog", "cat"}}
+    assert "# test is left out: say where it goes" in (tmp_path / "spec.yaml").read_text()
+
+
 def test_parquet_with_images(tmp_path: Path) -> None:
     one, other = crops("chelsea", 2, 32)
     table = pa.table(
@@ -242,6 +274,13 @@ def test_tars_of_samples(tmp_path: Path) -> None:
     one, other = crops("chelsea", 2, 32)
     write_tar(tmp_path / "d" / "a-000.tar", {"1.jpg": one, "1.cls": b"dog", "2.jpg": other, "2.cls": b"cat"})
     assert names(built(tmp_path, "d")) >= {"dog", "cat"}
+
+
+def test_the_splits_that_names_of_tars_tell_in_a_folder_with_signs_of_a_pattern(tmp_path: Path) -> None:
+    one, other = crops("chelsea", 2, 32)
+    write_tar(tmp_path / "d [1]*" / "train-0.tar", {"1.jpg": one, "1.cls": b"dog"})
+    write_tar(tmp_path / "d [1]*" / "val-0.tar", {"2.jpg": other, "2.cls": b"cat"})
+    assert built(tmp_path, "d [1]*") == {"train": {"dog"}, "validation": {"cat"}}
 
 
 @pytest.mark.parametrize("path", ["nowhere", "empty", "odd.bin", "t.csv"])

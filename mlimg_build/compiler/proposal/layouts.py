@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -14,8 +14,11 @@ from mlimg_build.compiler.proposal.table_layout import TABLES, table_layout
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels.mapping.name_kinds import names_of_splits, split_of
 from mlimg_build.regular_files import open_regular
+from mlimg_build.sources.embedded.file_splits import name_of_split
 from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text
 from mlimg_build.sources.synset_names import leading_wnid
+from mlimg_build.sources.webdataset.tar_files import split_of_tar, split_words
+from mlimg_build.spec.path_patterns import escaped
 
 __all__ = ["Layout", "layouts_of"]
 
@@ -72,12 +75,15 @@ def _of_folder(path: Path) -> Iterator[Layout]:
         yield crowd
         return
     if tars:
-        yield Layout(_slug(names), {"type": "webdataset", "tars": path / "*.tar"})
+        yield _of_tars(path, tars)
         return
     parquet = [name for name in files if name.endswith(".parquet")]
     parquet = parquet or [f"data/{name}" for name in _entries(path / "data")[1] if name.endswith(".parquet")]
     if len(parquet) > 1:
-        yield Layout(_slug(names), {"type": "parquet", "images": (path / parquet[0]).parent})
+        told = {name_of_split(Path(name).name) for name in parquet}
+        keys, remarks = _split_keys(told if "" not in told else [])
+        images = (path / parquet[0]).parent
+        yield Layout(_slug(names), {"type": "parquet", "images": images, **keys}, remarks)
         return
     lists = [name for name in files if Path(name).suffix.lower() in TABLES]
     if len(lists) == 1 or parquet:
@@ -88,6 +94,32 @@ def _of_folder(path: Path) -> Iterator[Layout]:
         yield from _of_splits(path, folders)
     elif folders and any(_holds_images(path / name) for name in folders):
         yield Layout(_slug(names), {"type": "folder", "images": path}, tuple(_strays(files)))
+
+
+def _of_tars(path: Path, tars: Sequence[str]) -> Layout:
+    words = split_words(tars)
+    sure = all(len(split_of_tar(name, dict.fromkeys(words, ""))) == 1 for name in tars)
+    keys, remarks = _split_keys(words if sure else [])
+    pattern = _pattern(path) / "*.tar"
+    return Layout(_slug(path.name or "images"), {"type": "webdataset", "tars": pattern, **keys}, remarks)
+
+
+def _split_keys(told: Iterable[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the key `splits` for two splits or more that the names of files tell, and remarks; nothing for fewer."""
+    splits = {name: PLACES.get(split_of(name) or "", "none") for name in sorted(told)}
+    if len(splits) < 2:
+        return {}, ()
+    return {"splits": splits}, tuple(_left_out(splits))
+
+
+def _left_out(splits: Mapping[str, str]) -> Iterator[str]:
+    """Yield a remark for each split that goes nowhere."""
+    return (f"{name} is left out: say where it goes" for name, place in splits.items() if place == "none")
+
+
+def _pattern(path: Path) -> Path:
+    """Return a path whose brackets and stars stand for themselves where a pattern is read."""
+    return Path(escaped(str(path)))
 
 
 def _beside(path: Path, folders: Sequence[str]) -> Iterator[str]:
@@ -114,32 +146,48 @@ def _of_splits(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
         return
     wnids = [name for name in inside[below[0]][0] if leading_wnid(name) is not None]
     kind = "imagenet" if 2 * len(wnids) > len(inside[below[0]][0]) else "folder"
-    remarks = [f"{name} is left out: say where it goes" for name, place in splits.items() if place == "none"]
-    yield Layout(_slug(path.name), {"type": kind, "images": path, "splits": splits}, tuple(remarks))
+    keys = {"type": kind, "images": path, "splits": splits}
+    yield Layout(_slug(path.name), keys, tuple(_left_out(splits)))
 
 
 def _coco_files(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
-    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images."""
+    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images.
+
+    Beside files of instances, those of captions and keypoints are left out: they are about the same images.
+    """
     for place in (path / "annotations", path):
-        for name in _entries(place)[1]:
-            if name.endswith(".json") and _is_coco(place / name):
-                ending = Path(name).stem.rsplit("_", 1)[-1]
-                sure = next((one for one in folders if one == ending), None)
-                images = sure or next((one for one in folders if one in ("images", "train", "val")), None)
-                keys: dict[str, Any] = {"type": "coco", "annotations": [place / name]}
-                if images is not None:
-                    keys["images"] = path / images
-                elif any(is_image_name(file) for file in _entries(path)[1]):
-                    keys["images"] = path
-                split = split_of(ending)
-                if split in PLACES:
-                    keys["split"] = PLACES[split]
-                remarks = []
-                if "images" not in keys:
-                    remarks.append("no folder of its images was found: only URLs are kept")
-                elif sure is None:
-                    remarks.append("`images` is a guess: see how many met a file")
-                yield Layout(_slug(Path(name).stem), keys, tuple(remarks))
+        found = [name for name in _entries(place)[1] if name.endswith(".json") and _is_coco(place / name)]
+        chosen = [name for name in found if name.startswith("instances")] or found
+        left = [name for name in found if name not in chosen]
+        for name in chosen:
+            made = _of_coco(place / name, path, folders)
+            if left and name == chosen[0]:
+                more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
+                made = replace(
+                    made, remarks=(*made.remarks, f"{left[0]}{more} left out, as no file of instances")
+                )
+            yield made
+
+
+def _of_coco(file: Path, path: Path, folders: Sequence[str]) -> Layout:
+    """Return the source of one COCO JSON, whose images lie below `path` or in one of its folders."""
+    ending = file.stem.rsplit("_", 1)[-1]
+    sure = next((one for one in folders if one == ending), None)
+    images = sure or next((one for one in folders if one in ("images", "train", "val")), None)
+    keys: dict[str, Any] = {"type": "coco", "annotations": [file]}
+    if images is not None:
+        keys["images"] = path / images
+    elif any(is_image_name(name) for name in _entries(path)[1]):
+        keys["images"] = path
+    split = split_of(ending)
+    if split in PLACES:
+        keys["split"] = PLACES[split]
+    remarks = []
+    if "images" not in keys:
+        remarks.append("no folder of its images was found: only URLs are kept")
+    elif sure is None:
+        remarks.append("`images` is a guess: see how many met a file")
+    return Layout(_slug(file.stem), keys, tuple(remarks))
 
 
 def _is_coco(path: Path) -> bool:
@@ -170,12 +218,10 @@ def _open_images(path: Path, folders: Sequence[str], files: Sequence[str]) -> La
 def _of_file(path: Path) -> Iterator[Layout]:
     suffix = path.suffix.lower()
     if suffix == ".json" and _is_coco(path):
-        yield from _coco_files(
-            path.parent.parent if path.parent.name == "annotations" else path.parent,
-            _entries(path.parent.parent if path.parent.name == "annotations" else path.parent)[0],
-        )
+        root = path.parent.parent if path.parent.name == "annotations" else path.parent
+        yield _of_coco(path, root, _entries(root)[0])
     elif suffix == ".tar":
-        yield Layout(_slug(path.stem), {"type": "webdataset", "tars": path})
+        yield Layout(_slug(path.stem), {"type": "webdataset", "tars": _pattern(path)})
     elif suffix in TABLES:
         keys, remarks = table_layout(path)
         yield Layout(_slug(path.stem), keys, remarks)
