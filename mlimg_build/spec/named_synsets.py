@@ -1,4 +1,4 @@
-"""Replace the names that a spec writes for WordNet ids by the ids, before it is checked and digested."""
+"""Replace the names that a spec writes for ids of categories by the ids, before it is checked and digested."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlimg_build.category_ids import OWN, folded_id, is_own, is_slug, loose_name, slug_of
 from mlimg_build.errors import LISTED, WordNetError
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.document import Path as Where
@@ -28,12 +29,24 @@ NO_NAME = re.compile(r"\s*|[nN]?[0-9]+|own:.*|.*\$\{.*|.*[\r\n].*", re.DOTALL)
 def resolve_names(document: Document, directory: Path, variables: Mapping[str, str]) -> None:
     """Replace every name by its id, in keys too; what has no id or several is a problem of the document.
 
-    So a spec has the same digest whether it says `Labrador retriever` or `n02099712`. WordNet is loaded only if there
-    is a name: the release that the spec itself asks for.
+    So a spec has the same digest whether it says `Labrador retriever` or `n02099712`. The spec's own categories come
+    first, as they do for the names of sources. WordNet is loaded only if there is another name: the release that the
+    spec itself asks for. The ids of a flat vocabulary are known only once its sources are read.
     """
     vocabulary = document.data.get("vocabulary")
-    named = [*_names(vocabulary)] if isinstance(vocabulary, dict) else []
-    if not isinstance(vocabulary, dict) or not named:
+    if not isinstance(vocabulary, dict):
+        return
+    own, named = _own_ids(vocabulary.get("own")), []
+    for holder, key, where in [*_names(vocabulary)]:
+        text = str(where[-1] if holder is None else holder[key])
+        wnid = own.get(loose_name(text))
+        if vocabulary.get("kind") == "flat":
+            _refuse_flat(document, text, where)
+        elif wnid is None or wnid == _declared(where):
+            named.append((holder, key, where))
+        else:
+            _put(document, vocabulary, (holder, key, where), wnid)
+    if not named:
         return
     try:
         graph = _graph(document.data.get("wordnet"), directory, variables)
@@ -51,10 +64,43 @@ def resolve_names(document: Document, directory: Path, variables: Mapping[str, s
         except WordNetError as error:
             _refuse(document, error, where)
             continue
-        if holder is not None:
-            holder[key] = wnid
-        else:
-            _rename(document, vocabulary, where, wnid)
+        _put(document, vocabulary, (holder, key, where), wnid)
+
+
+def _own_ids(own: object) -> dict[str, str]:
+    """Return the id of each own category that the spec itself declares, by its slug and its name."""
+    found: dict[str, str] = {}
+    for slug, part in own.items() if isinstance(own, dict) else ():
+        if is_own(slug) or is_slug(slug):
+            wnid = folded_id(slug if is_own(slug) else f"{OWN}{slug}")
+            name = part.get("name") if isinstance(part, dict) else None
+            for text in (wnid.removeprefix(OWN), *([name] if isinstance(name, str) else [])):
+                found.setdefault(loose_name(text), wnid)
+    return found
+
+
+def _declared(where: Where) -> str | None:
+    """Return the id of the own category that a path leads into: `dog` may lie below the noun dog."""
+    if where[:2] != ("vocabulary", "own"):
+        return None
+    slug = str(where[2])
+    return folded_id(slug if is_own(slug) else f"{OWN}{slug}")
+
+
+def _put(document: Document, vocabulary: dict[str, Any], named: tuple[Any, Any, Where], wnid: str) -> None:
+    """Write the id in the place of a name."""
+    holder, key, where = named
+    if holder is not None:
+        holder[key] = wnid
+    else:
+        _rename(document, vocabulary, where, wnid)
+
+
+def _refuse_flat(document: Document, text: str, where: Where) -> None:
+    document.faulty.add(where)
+    message = f"{text[:60]!r} is no id, and the categories of a flat vocabulary are named by their ids"
+    hint = f"write {OWN}{slug_of(text)}; `mlimg plan` shows the ids"
+    document.add_problem("bad-wnid", message, partial(document.key_place, where), hint)
 
 
 def _names(vocabulary: dict[str, Any]) -> Iterator[tuple[Any, Any, Where]]:

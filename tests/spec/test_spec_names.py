@@ -114,3 +114,25 @@ parse_spec({SPEC.format(vocabulary=WITH_IDS)!r}, "trial.yaml", Path(), {{}})
 sys.exit("numpy" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_name_is_first_that_of_an_own_category() -> None:
+    own = (
+        "own: {zebra: {}, striped_one: {name: the Stripes}, dog: {below: giraffe}, giraffe: {below: giraffe}}"
+    )
+    named = parsed(f"{{{own}, exclude: [Zebra, the-stripes], join: {{zebra: [dog]}}}}").spec.vocabulary
+    assert named.exclude == ("own:zebra", "own:striped_one")
+    assert named.join == {"own:zebra": ("own:dog",)}
+    assert isinstance(named.own, dict)
+    assert named.own["dog"].below == ("own:giraffe",)
+    assert named.own["giraffe"].below == ("n02439033",), "nothing lies below itself: it is the noun"
+
+
+@pytest.mark.parametrize("field", ["include: [zebra]", "exclude: [zebra]", "join: {zebra: [own:giraffe]}"])
+def test_a_flat_vocabulary_has_ids_and_no_nouns(field: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parsed(f"{{kind: flat, {field}}}")
+    (problem,) = caught.value.problems
+    assert problem.code == "bad-wnid"
+    assert "flat vocabulary" in problem.message
+    assert "write own:zebra" in (problem.hint or "")
