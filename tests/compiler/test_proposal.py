@@ -121,6 +121,21 @@ def test_a_folder_around_all_is_looked_into(tmp_path: Path) -> None:
     assert names(built(tmp_path, "d")) >= {"dog", "cat"}
 
 
+def test_folders_whose_names_are_not_read_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "d/animal/dog/a.jpg", "d/animal/cat/b.jpg", "d/car/c.jpg")
+    text = propose(tmp_path / "d", tmp_path / "spec.yaml").text
+    assert "# the folders in animal are no categories: `images: d/animal` takes those" in text
+    write(
+        tmp_path,
+        *(f"e/{wnid}/{wnid}_1.JPEG" for wnid in ("n01440764", "n02084071", "n02121620")),
+        "e/zebra/a.jpg",
+    )
+    assert (
+        "# 1 folder or tar without a WordNet id left out: zebra"
+        in propose(tmp_path / "e", tmp_path / "e.yaml").text
+    )
+
+
 @pytest.mark.parametrize("tars", [False, True])
 def test_imagenet(tmp_path: Path, tars: bool) -> None:
     if tars:

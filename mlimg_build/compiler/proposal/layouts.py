@@ -64,7 +64,8 @@ def _of_folder(path: Path) -> Iterator[Layout]:
     tars = [name for name in files if name.endswith(".tar")]
     synsets = [name for name in (*folders, *tars) if leading_wnid(name.removesuffix(".tar")) is not None]
     if synsets and 2 * len(synsets) > len(folders) + len(tars):
-        yield Layout(_slug(names), {"type": "imagenet", "images": path})
+        others = [name for name in (*folders, *tars) if name not in synsets]
+        yield Layout(_slug(names), {"type": "imagenet", "images": path}, tuple(_strangers(others)))
         return
     annotated = [*_coco_files(path, folders)]
     if annotated:
@@ -93,7 +94,8 @@ def _of_folder(path: Path) -> Iterator[Layout]:
     if names_of_splits(folders):
         yield from _of_splits(path, folders)
     elif folders and any(_holds_images(path / name) for name in folders):
-        yield Layout(_slug(names), {"type": "folder", "images": path}, tuple(_strays(files)))
+        remarks = (*_strays(files), *_nested(path, folders))
+        yield Layout(_slug(names), {"type": "folder", "images": path}, remarks)
 
 
 def _of_tars(path: Path, tars: Sequence[str]) -> Layout:
@@ -262,6 +264,26 @@ def _strays(files: Sequence[str]) -> Iterator[str]:
     images = sum(is_image_name(name) for name in files)
     if images:
         yield f"{images:,} images lie beside the folders and have no category"
+
+
+def _strangers(names: Sequence[str]) -> Iterator[str]:
+    """Yield the remark that folders beside those of synsets are left out."""
+    if names:
+        what = "folder or tar" if len(names) == 1 else "folders or tars"
+        yield f"{len(names):,} {what} without a WordNet id left out: {', '.join(names[:3])}"
+
+
+def _nested(path: Path, folders: Sequence[str]) -> Iterator[str]:
+    """Yield the remark that some categories hold folders, whose names are not read."""
+    deeper = []
+    for name in folders[:PEEKED]:
+        inside, files = _entries(path / name)
+        if not any(map(is_image_name, files)) and any(
+            any(map(is_image_name, _entries(path / name / one)[1])) for one in inside[:PEEKED]
+        ):
+            deeper.append(name)
+    if deeper:
+        yield f"the folders in {', '.join(deeper[:3])} are no categories: `images: {path.name}/{deeper[0]}` takes those"
 
 
 def _told(path: Path) -> str:
