@@ -85,7 +85,7 @@ class Understood:
     `columns` are pairs of what is read and what it means. `splits` counts images by the source's own split, "" where
     they are drawn. `met` counts the images that met a file. `becoming` counts the categories that those of the source
     become, `named` lists those with images, the least certain first if there are too many, `merged` are groups of
-    several that become one. `left_out` are (what, images or rows, meaning, examples).
+    several that become one. `left_out` are (what, rows or labels, meaning, examples).
     """
 
     type: str

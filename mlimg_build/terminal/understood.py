@@ -52,7 +52,7 @@ def _lines(one: Understood) -> list[tuple[str, str]]:
         lines += _example(image)
     for what, count, meaning, shown in one.left_out:
         categories = what[:1].isdigit()
-        text = f"{what} with {counted(count, 'image')}" if categories else f"{count:,} {what}"
+        text = f"{what} with {counted(count, 'label')}" if categories else f"{count:,} {what}"
         more = ", …" if shown and not categories and count > len(shown) else ""
         told = f" ({', '.join(shown)}{more})" if shown else ""
         lines.append(("left out", f"{text}: {meaning}{told}"))

@@ -14,6 +14,7 @@ from mlimg_build.compiler.source_columns import source_columns
 from mlimg_build.compiler.understood import EXAMPLES, LABELS, Understood
 from mlimg_build.spec import load_spec, parse_spec
 from mlimg_build.spec.models.sources import TYPES
+from mlimg_build.terminal import show_understood
 from tests.support.photographs import crops
 
 HEAD = "mlimg: 1\nname: x\nversion: 1.0.0\nsources:\n"
@@ -134,6 +135,17 @@ def test_how_many_categories_a_hierarchy_helps_is_told(
     said = " ".join(capsys.readouterr().out.split())
     assert "hierarchy 0 of 4 categories have a parent that helps; 1 node that tells nothing" in said
     assert "are its 2 nodes the classes of `classes`?" in said
+
+
+def test_what_is_left_out_counts_labels_where_an_image_has_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(crops("chelsea", 1, 32)[0])
+    (tmp_path / "t.csv").write_text("image,labels\na.jpg,quuxel|zorblish|dog\n")
+    found = of(tmp_path, "{type: table, table: t.csv, images: .}")
+    assert [(what, count) for what, count, *_ in found.left_out] == [("2 categories", 2)]
+    show_understood({"s": found})
+    assert "2 categories with 2 labels: no synset fits their name" in capsys.readouterr().out
 
 
 def test_a_source_put_into_one_split_says_so(tmp_path: Path) -> None:
