@@ -97,6 +97,11 @@ def test_what_yaml_or_the_spec_would_read_otherwise_is_quoted(
     assert found["validation"] >= {"cat"}
 
 
+def test_a_name_with_a_control_character_costs_the_others_nothing(tmp_path: Path) -> None:
+    write(tmp_path, *(f"p/quuxel/{i}.jpg" for i in range(30)), "p/zorb\tlish/a.jpg", "p/bad\x01one/a.jpg")
+    assert names(built(tmp_path, "p")) == {"quuxel", "zorb lish"}
+
+
 def test_remarks_stay_in_their_line(tmp_path: Path) -> None:
     write(tmp_path, "d/train/dog/a.jpg", "d/val/dog/b.jpg", "d/x\n  y: {/dog/c.jpg")
     assert names(built(tmp_path, "d")) >= {"dog"}

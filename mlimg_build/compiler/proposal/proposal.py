@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def _own(found: Understanding) -> Iterator[OwnCategory]:
     That of a defect's folder may be `good`, and that of a diagnosis `no`: what is no name elsewhere is one here.
     """
     above = {(row.decision.source, row.decision.id): row.decision for row in found.placed}
-    wanted = [one for one in found.unused if one.reason in LOST and not over(one.name, NAME)]
+    wanted = [one for one in found.unused if one.reason in LOST and _can_be_shown(one.name)]
     slugs = own_slugs((one.name for one in wanted), (one.name or one.id for one in above.values()))
     for one in wanted:
         slug = slugs.pop(one.name, None)
@@ -116,4 +117,10 @@ def _own(found: Understanding) -> Iterator[OwnCategory]:
         if one.reason not in ("unresolved", "is_a"):
             images = f"{images}; {one.meaning}"
         known = f"{images}; is it {' or '.join(near)}?" if near else images
-        yield OwnCategory(slug, one.name, below, known)
+        yield OwnCategory(slug, " ".join(one.name.split()), below, known)
+
+
+def _can_be_shown(name: str) -> bool:
+    """Return whether a name can be that of an own category: neither too long nor with a control character."""
+    kinds = map(unicodedata.category, "".join(name.split()))
+    return not over(name, NAME) and not {"Cc", "Cs"} & {*kinds}
