@@ -84,6 +84,20 @@ def test_keys_are_those_of_the_library(name: str) -> None:
     assert split_key(name) == expected
 
 
+def test_the_name_of_a_repeated_key_is_no_other_images_name(tmp_path: Path) -> None:
+    def sample(key: str, label: str) -> dict[str, bytes]:
+        return {f"{key}.jpg": JPEG, f"{key}.cls": label.encode()}
+
+    write_tar(tmp_path / "1.tar", sample("2/a", "0") | sample("a", "1"))
+    write_tar(tmp_path / "2.tar", sample("2/a", "2") | sample("a", "3"))
+    write_tar(tmp_path / "3.tar", sample("2/2/a", "4"))
+    made = scanned(tmp_path)
+    assert made.names == ["2/a", "a", "2/2/a", "2/2/2/a", "3/2/2/a"]
+    assert [label for _, label, _ in made.statements] == list("01234")
+    assert [name for name, _, _ in made.statements] == made.names
+    assert made.counts == {"key-in-two-tars": 3}
+
+
 @pytest.mark.parametrize(
     ("value", "labels"),
     [

@@ -30,7 +30,7 @@ __all__ = ["Webdataset"]
 
 
 class Webdataset:
-    """A source of tars, indexed one at a time. An image is called by its key; if an earlier tar has it, `TAR/KEY`.
+    """A source of tars, indexed one at a time. An image is called by its key; if that is another's name, `TAR/KEY`.
 
     A statement's place is its tar and the number of its sample there, in the order of first members.
     """
@@ -130,7 +130,7 @@ class Webdataset:
         if known.any():
             example = f"{file.path}:{keys[int(np.argmax(known))]}"
             notes.add("key-in-two-tars", example, int(np.count_nonzero(known)))
-        names = [f"{tar}/{key}" if again else key for key, again in zip(keys, known.tolist(), strict=True)]
+        names = _names(tar, keys, known, seen)
         kept = np.ones(len(names), np.bool_)
         for row in np.flatnonzero(known):
             if why := over(names[row], ID):
@@ -225,6 +225,20 @@ class Webdataset:
             pa.array(record(number, position + 1)),
         ]
         return pa.record_batch(columns, names=LABELS.names)
+
+
+def _names(tar: str, keys: list[str], known: npt.NDArray[np.bool_], seen: SeenKeys) -> list[str]:
+    """Return the names of the samples of a tar: their keys, behind the tar's name for those that are `known`.
+
+    Such a name may itself be the key of another sample; then the tar's name stands twice before it, or more often.
+    """
+    names = list(keys)
+    again = np.flatnonzero(known)
+    while len(again):
+        for row in again:
+            names[row] = f"{tar}/{names[row]}"
+        again = again[seen.add([names[row] for row in again])]
+    return names
 
 
 def _of(column: array[int]) -> npt.NDArray[np.int64]:

@@ -27,7 +27,7 @@ def split_key(name: str) -> tuple[str, str] | None:
 
 
 class SeenKeys:
-    """The keys of the tars that were read, eight bytes each.
+    """The keys of the tars that were read, and the names that images have instead of some, eight bytes each.
 
     They are kept as sorted arrays, of which each is more than twice as long as the next, so that adding n keys takes
     n log n steps in all.
