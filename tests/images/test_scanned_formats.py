@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image, features
 
 from mlimg_build.images import BadImage, ImageInfo, Status, check, decode, decode_fully
+from mlimg_build.images.formats.tiff_directory import first_directory
 from tests.fuzz.doors.images import runs
 
 LIMIT = 10_000_000
@@ -100,6 +102,47 @@ def test_damage_of_a_jpeg_in_a_tiff_is_seen(picture: Image.Image, saved: Save) -
     places = range(middle, middle + 900, 150)
     found = {status_of(data[:at] + bytes(64) + data[at + 64 :]) for at in places}
     assert Status.corrupt in found
+
+
+def in_strips_of_a_row(data: bytes, rows: int, strip: bytes = b"") -> bytes:
+    """A TIFF of one strip whose rows are all one and the same strip: `strip`, else the one that it has."""
+    made = data + strip
+    (place,), (size,) = (first_directory(data).numbers(tag) for tag in (273, 279))
+    if strip:
+        place, size = len(data), len(strip)
+    made = with_tag(with_tag(made, 278, 4, 1), 273, 4, *[place] * rows)
+    return with_tag(made, 279, 4, *[size] * rows)
+
+
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "packbits"])
+def test_strips_may_share_bytes_but_not_much_more_than_their_pixels(saved: Save, compression: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 64), np.uint8))
+    data = saved(noise, "TIFF", compression=compression)
+    with pytest.raises(BadImage, match="share their bytes"):
+        decode_fully(in_strips_of_a_row(data, 200), LIMIT)
+    row = zlib.compress(bytes(64)) if "deflate" in compression else bytes([0xC1, 0])
+    assert status_of(in_strips_of_a_row(data, 200, row)) is Status.ok
+
+
+def test_a_strip_that_inflates_to_far_more_than_its_rows_is_refused(saved: Save) -> None:
+    data = saved(Image.new("L", (64, 200)), "TIFF", compression="tiff_adobe_deflate")
+
+    def with_strip(size: int) -> bytes:
+        packed = zlib.compress(bytes(size))
+        return with_tag(with_tag(data + packed, 273, 4, len(data)), 279, 4, len(packed))
+
+    assert status_of(with_strip(64 * 400)) is Status.ok  # some writers fill the last strip
+    with pytest.raises(BadImage, match="go on far behind their last row"):
+        decode_fully(with_strip(1 << 26), LIMIT)
+
+
+def test_a_jpeg_larger_than_its_strip_is_refused_before_it_is_decoded(
+    picture: Image.Image, saved: Save
+) -> None:
+    data = saved(picture, "TIFF", compression="jpeg")
+    with pytest.raises(BadImage, match="smaller than its JPEG") as caught:
+        decode_fully(with_tag(data, 256, 4, picture.width // 2), LIMIT)
+    assert caught.value.status is Status.corrupt
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -8,7 +8,7 @@ Source: TIFF 6.0; Adobe PageMaker 6.0 TIFF Technical Notes; TIFF Technical Note 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mlimg_build.images.decoders import require_decoder
-from mlimg_build.images.formats import jpeg
+from mlimg_build.images.formats import jpeg, jpeg_segments
 from mlimg_build.images.formats.quiet_libtiff import quiet_libtiff
 from mlimg_build.images.formats.samples import stretched
 from mlimg_build.images.formats.tiff_directory import SIGNATURES, Directory, first_directory, plain
@@ -148,6 +148,9 @@ def _page(data: bytes, directory: Directory, max_pixels: int) -> _Page:
             raise BadImage.because(Status.truncated, "the TIFF ends before its image data do")
         if not count or offset < 8:
             raise BadImage.because(Status.corrupt, "the TIFF has a strip or tile without data")
+    page = replace(page, counts=counts)
+    if sum(counts) > len(data) + 2 * page.row_bytes * sum(rows):  # blank tiles are shared, but are small
+        raise BadImage.because(Status.corrupt, "the TIFF's strips or tiles share their bytes")
     return page
 
 
@@ -180,19 +183,38 @@ def _check_block(data: bytes, directory: Directory, page: _Page, number: int, ma
     body = data[start : start + page.counts[number]]
     if page.compression in _DEFLATE:
         least = 0 if page.photometric == _YCBCR else page.row_bytes * page.rows[number]
-        _check_deflate(body, least)
+        _check_deflate(body, least, 2 * page.row_bytes * page.rows[0])
     elif page.compression == _JPEG:
         tables = directory.body(347)
-        jpeg.decode_fully((tables[:-2] if tables else b"\xff\xd8") + body[2:], max(max_pixels, _SMALL_TILES))
+        stream = (tables[:-2] if tables else b"\xff\xd8") + body[2:]
+        _require_fitting(jpeg_segments.header(stream).frame, page, number)
+        jpeg.decode_fully(stream, max(max_pixels, _SMALL_TILES))
 
 
-def _check_deflate(body: bytes, least: int) -> None:
-    """Check that a zlib stream ends, has its checksum, and holds at least so many bytes."""
+def _require_fitting(frame: jpeg_segments.Frame, page: _Page, number: int) -> None:
+    """Check that the JPEG of a strip or tile is not larger than it; the last strip may have more rows, as in libtiff.
+
+    Raises:
+        BadImage: corrupt, as libtiff would refuse it after each of many had been decoded.
+    """
+    last = number == len(page.offsets) - 1
+    if frame.width > page.columns or (frame.height > page.rows[0] and not last):
+        raise BadImage.because(Status.corrupt, "the TIFF has a strip or tile that is smaller than its JPEG")
+
+
+def _check_deflate(body: bytes, least: int, most: int) -> None:
+    """Check that a zlib stream ends, has its checksum, and holds from `least` to `most` bytes.
+
+    A few bytes may inflate to a thousand times as many, and each of thousands of strips may be such a stream.
+    """
     inflater, rest = zlib.decompressobj(), body
     found = 0
     try:
-        while not inflater.eof and (part := inflater.decompress(rest, _PIECE)):
+        while not inflater.eof and (part := inflater.decompress(rest, min(_PIECE, most + 1 - found))):
             found += len(part)
+            if found > most:
+                reason = "the TIFF's Deflate data go on far behind their last row"
+                raise BadImage.because(Status.corrupt, reason)
             rest = inflater.unconsumed_tail
     except zlib.error as error:
         raise BadImage.because(Status.corrupt, "the TIFF's Deflate data do not inflate") from error
