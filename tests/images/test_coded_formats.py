@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,6 +203,17 @@ def test_a_heic_may_not_be_larger_than_it_says() -> None:
     large = heic(Image.new("RGB", (2000, 2000), "olive"))
     assert status_of(large, 2_000_000) is Status.too_many_pixels
     assert status_of(with_size(large, 64, 64), 2_000_000) is Status.corrupt
+
+
+def test_extents_that_take_no_bytes_are_counted_over_the_whole_file() -> None:
+    iloc = struct.pack(">I4s4xBBHHHH", 22, b"iloc", 0, 0, 1, 1, 0, 0xFFFF)
+
+    def listed(times: int) -> list[iso_boxes.Item]:
+        return iso_boxes.items(struct.pack(">I4s4x", 12 + times * len(iloc), b"meta") + times * iloc)
+
+    assert listed(1) == []
+    with pytest.raises(BadImage, match="no possible box"):
+        listed(2)  # each further one would be as much work for 22 bytes more
 
 
 def test_a_container_without_a_still_picture_is_unrecognised(picture: Image.Image) -> None:

@@ -146,6 +146,7 @@ def items(data: bytes) -> list[Item]:
     kinds: dict[int, tuple[bytes, int]] = {}
     places: dict[int, tuple[tuple[int, int], ...]] = {}
     idat = next((box.start for box in nested(data, b"idat")), 0)
+    extents = 0
     for box in nested(data, b"iinf", b"iloc"):
         if box.kind == b"iinf":
             first = box.start + (6 if data[box.start : box.start + 1] == b"\0" else 8)
@@ -157,7 +158,9 @@ def items(data: bytes) -> list[Item]:
                     number = int.from_bytes(data[entry.start + 4 : entry.start + 4 + wide], "big")
                     kinds[number] = data[at : at + 4], at
         else:
-            places |= _places(data, box, idat)
+            found, count = _places(data, box, idat, _MOST - extents)
+            places |= found
+            extents += count
     return [Item(number, kind, at, places.get(number, ())) for number, (kind, at) in kinds.items()]
 
 
@@ -170,8 +173,14 @@ def without_exif(data: bytes) -> bytes:
     return bytes(made)
 
 
-def _places(data: bytes, box: Box, idat: int) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Return the extents of each item that an iloc box lists."""
+def _places(
+    data: bytes, box: Box, idat: int, most: int
+) -> tuple[dict[int, tuple[tuple[int, int], ...]], int]:
+    """Return the extents of each item that an iloc box lists, and how many they are; an extent may take no byte.
+
+    Raises:
+        BadImage: corrupt if they are more than `most`, or the box ends before.
+    """
     at = box.start
 
     def number(size: int) -> int:
@@ -202,10 +211,10 @@ def _places(data: bytes, box: Box, idat: int) -> dict[int, tuple[tuple[int, int]
             if method < 2:
                 extents.append((start, start + length if length else len(data)))
             total += 1
-            if total > _MOST:
+            if total > most:
                 raise _damaged(box.start)
         found[item] = tuple(extents)
-    return found
+    return found, total
 
 
 def _cut(at: int) -> BadImage:
