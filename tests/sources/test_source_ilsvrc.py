@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from mlimg_build.errors import MlimgError, SourceError
 from mlimg_build.sources import SOURCES, ImageReader, place_of
+from mlimg_build.sources.ilsvrc import matlab_file
 from mlimg_build.sources.ilsvrc.ground_truth import Numbering
 from mlimg_build.sources.ilsvrc.matlab_file import MatlabError, read_structures
 from mlimg_build.sources.ilsvrc.synset_tables import read_synset_table
@@ -235,6 +237,16 @@ def test_a_matlab_file_takes_no_memory_that_its_header_asks_for() -> None:
     assert shape in data
     huge = data.replace(shape, struct.pack("<IIii", 5, 8, 2**31 - 1, 2**31 - 1))
     assert len(read_structures(huge, "synsets", ("WNID",))) == len(WNIDS)
+
+
+def test_compressed_elements_share_one_limit_also_where_the_first_reaches_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matlab_file, "UNPACKED", 1 << 10)
+    packed = [zlib.compress(bytes(size)) for size in (1 << 10, 1 << 20)]
+    data = bytes(126) + b"IM" + b"".join(struct.pack("<II", 15, len(one)) + one for one in packed)
+    with pytest.raises(MatlabError, match="unpacks to more than 1,024 bytes"):
+        read_structures(data, "synsets", ("WNID",))
 
 
 @pytest.mark.parametrize(

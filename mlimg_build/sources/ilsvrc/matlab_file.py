@@ -68,8 +68,8 @@ def _unpacked(data: memoryview, order: str) -> Iterator[_Element]:
             yield element
             continue
         unpacker = zlib.decompressobj()
-        plain = unpacker.decompress(element.data, left)
-        if unpacker.unconsumed_tail:
+        plain = unpacker.decompress(element.data, max(left, 1))  # 0 would be no limit
+        if unpacker.unconsumed_tail or len(plain) > left:
             raise MatlabError(f"it unpacks to more than {UNPACKED:,} bytes")
         left -= len(plain)
         yield from _elements(memoryview(plain), order)
