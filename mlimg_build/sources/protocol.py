@@ -157,6 +157,13 @@ class Notes:
         if len(listed) < self.kept:
             listed.append(example if len(example) <= LONGEST else f"{example[:LONGEST]}…")
 
+    def merge(self, other: Notes) -> None:
+        """Add what was noted elsewhere; `walked` stays as it is."""
+        for code, count in other.counts.items():
+            self.counts[code] += count
+            listed = self.examples.setdefault(code, [])
+            listed += other.examples[code][: max(self.kept - len(listed), 0)]
+
 
 @dataclass(frozen=True, slots=True)
 class File:

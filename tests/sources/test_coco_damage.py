@@ -179,3 +179,16 @@ def test_a_disk_that_fails_in_the_middle_is_told(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("mlimg_build.sources.coco.json_events._chunks", broken)
     with pytest.raises(SourceError, match="Input/output error"):
         list(json_events(path, "the annotations"))
+
+
+def test_licences_without_an_id_are_counted_and_not_kept(tmp_path: Path) -> None:
+    whole = document([image(1)], [annotation(1, 1, 17)]) | {"licenses": [1] * 30_000}
+    source = coco(written(tmp_path / "c.json", whole))
+    tracemalloc.start()
+    try:
+        found = scan(source)
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert found.counts["unknown-licence"] == 30_000
+    assert found.notes.examples["unknown-licence"][0] == "c.json: licenses[0] has no id"

@@ -12,7 +12,7 @@ from mlimg_build.sources.coco.json_rows import Row, json_rows, no_coco
 from mlimg_build.sources.coco.listed_images import ImageTable, ListedImage, TableWriter, listed_image
 from mlimg_build.sources.coco.row_ids import id_text, plain_text
 from mlimg_build.sources.image_paths import ImagePaths
-from mlimg_build.sources.protocol import Category
+from mlimg_build.sources.protocol import Category, Notes
 from mlimg_build.text_limits import NAME, RIGHTS, over
 
 __all__ = ["Document", "read_document", "together"]
@@ -24,13 +24,13 @@ HINT = 'expected objects such as {"id": 18, "name": "dog", "supercategory": "ani
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its categories and licences by their ids as text, its images; `flaws` are codes and words to note."""
+    """One file: its categories and licences by their ids as text, its images; `flaws` is what is to be noted of it."""
 
     path: Path
     categories: Mapping[str, Category]
     licences: Mapping[str, str]
     images: ImageTable
-    flaws: tuple[tuple[str, str], ...]
+    flaws: Notes
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _Reading:
     places: dict[str, int] = field(default_factory=dict)
     licences: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    flaws: list[tuple[str, str]] = field(default_factory=list)
+    flaws: Notes = field(default_factory=Notes)
     keypoints: bool = False
 
     def category(self, row: Row) -> None:
@@ -80,11 +80,11 @@ class _Reading:
         key = id_text(values.get("id"))
         text = plain_text(values.get("url")).strip() or plain_text(values.get("name")).strip()
         if key is None:
-            self.flaws.append(("unknown-licence", f"{at} has no id"))
+            self.flaws.add("unknown-licence", f"{at} has no id")
         elif self.licences.get(key, text) != text:
-            self.flaws.append(("unknown-licence", f"{at} has the id {key} of another: the first counts"))
+            self.flaws.add("unknown-licence", f"{at} has the id {key} of another: the first counts")
         elif why := over(text, RIGHTS):
-            self.flaws.append(("unknown-licence", f"{at} has {why}"))
+            self.flaws.add("unknown-licence", f"{at} has {why}")
         elif len(self.licences) < LICENCES:
             self.licences[key] = text
 
@@ -115,8 +115,8 @@ def read_document(path: Path, what: str, paths: ImagePaths) -> Document:
         if not len(found):
             raise no_coco(path, what, f"its `{name}` name none")
     if reading.keypoints:
-        reading.flaws.append(("keypoints", path.name))
-    return Document(path, reading.categories, reading.licences, images, tuple(reading.flaws))
+        reading.flaws.add("keypoints", path.name)
+    return Document(path, reading.categories, reading.licences, images, reading.flaws)
 
 
 def together(documents: Sequence[Document]) -> dict[str, Category]:

@@ -57,8 +57,7 @@ class Coco:
         absences = Absences(documents, keys) if self.part.exhaustive else None
         places = ImageRows(self.root, self.part.licence, self.part.author, notes)
         for number, document in enumerate(documents):
-            for flaw in document.flaws:
-                notes.add(*flaw)
+            notes.merge(document.flaws)
             for part in StatementReader(document, number, self._what, notes).parts():
                 if part.images:
                     yield Batch(places.of(part.images, document.licences, document.path.name), None)
