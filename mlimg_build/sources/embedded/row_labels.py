@@ -93,6 +93,8 @@ class RowLabels:
         named = np.array([name != "" for name in names], bool)
         good = inside.copy()
         good[inside] = named[number[inside]]
+        for i in np.flatnonzero(inside & ~good):
+            self._notes.add("bad-label", f"{self._file}:{numbers[i]}: the label {number[i]} has no name")
         return (
             good,
             pa.DictionaryArray.from_arrays(pa.array(number[good], pa.int32()), pa.array(names, pa.string())),
