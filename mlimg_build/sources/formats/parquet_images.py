@@ -133,7 +133,10 @@ class ParquetImages:
     def _schema(self, file: File) -> ImageSchema:
         path = root_of(self.part.images) / file.path
         require_file(path, self._what, parquet=True)
-        return read_schema(path, self._what, self.part.columns)
+        schema = read_schema(path, self._what, self.part.columns)
+        if self.part.classes is None:
+            _require_distinct(schema.names or (), path, self._what)
+        return schema
 
     def _require_alike(self, one: File, first: ImageSchema, other: File, schema: ImageSchema) -> None:
         """Raise `SourceError` if labels are numbers here and texts there, or have names here only."""
@@ -331,6 +334,16 @@ class _Reading:
         return text_of_rows(
             batch, column, most, f"the {field} of the image", numbers, self.file.path, self.notes
         )
+
+
+def _require_distinct(names: Sequence[str], path: Path, what: str) -> None:
+    """Raise `SourceError` if two labels have one name: they would become one category, as ImageNet's two cranes."""
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if (first := seen.setdefault(name.strip(), number)) != number and name.strip():
+            why = f"its labels {first} and {number} are both named {name.strip()}"
+            hint = "name the labels by their numbers: `classes: FILE`, a CSV of number and name"
+            raise unreadable(path, what, why, hint)
 
 
 @contextmanager
