@@ -191,6 +191,13 @@ def test_a_bad_line_costs_itself_and_shifts_no_other(tmp_path: Path) -> None:
     }
 
 
+def test_a_bare_list_that_counts_from_0_is_not_sent_to_a_table_that_refuses_it(tmp_path: Path) -> None:
+    photographs(tmp_path)
+    (problem,) = refused(tmp_path, "0\n1\n2\n0\n", CLSLOC).problems
+    assert problem.code == "index-base"
+    assert "synsets.txt" not in (problem.hint or "")
+
+
 def test_two_images_of_one_number_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         Numbering("s", ["a_1", "b_01"])

@@ -29,6 +29,7 @@ BETWEEN = re.compile(r"[\s,;]+")
 LAST_DIGITS = re.compile(r"(.*?)([0-9]{1,18})")
 BOX = 5  # words of a box in a PredictionString: WordNet id, four coordinates
 OF_DEVKIT = "meta.mat of the devkit or map_clsloc.txt"
+OF_NUMBERS = "take the devkit's ILSVRC2012_validation_ground_truth.txt, or write an image and a WordNet id in each line"
 OF_CAFFE = "synsets.txt or synset_words.txt of Caffe, or LOC_synset_mapping.txt of Kaggle"
 
 
@@ -167,7 +168,8 @@ class GroundTruth:
         if table.of_devkit and number == table.first - 1:
             begins = f"the numbers of {table.file} begin at {table.first}"
             message = f"it says {number}, and {begins}: it counts from {number}"
-            raise self._refusal("index-base", message, line, f"let `synsets` be {OF_CAFFE}")
+            hint = OF_NUMBERS if bare else f"let `synsets` be {OF_CAFFE}"
+            raise self._refusal("index-base", message, line, hint)
         if not table.of_devkit and number == table.last + 1:
             message = (
                 f"it says {number}, and {table.file} has {number:,} lines, counted from 0: it counts from 1"
