@@ -191,6 +191,17 @@ def test_a_bad_line_costs_itself_and_shifts_no_other(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("text", ["\n1\n2\n3\n1\n", "1\n \n2\n3\n1\n"])
+def test_an_empty_line_that_shifts_the_others_is_an_error_at_it(tmp_path: Path, text: str) -> None:
+    photographs(tmp_path)
+    error = refused(tmp_path, text, CLSLOC)
+    (problem,) = error.problems
+    assert problem.code == "ground-truth-short"
+    assert problem.place is not None
+    assert problem.place.line == 1 + (text[0] == "1")
+    assert scanned(tmp_path, text.strip() if text[0] == "\n" else "1\n-\n2\n3\n", CLSLOC).statements
+
+
 def test_a_bare_list_that_counts_from_0_is_not_sent_to_a_table_that_refuses_it(tmp_path: Path) -> None:
     photographs(tmp_path)
     (problem,) = refused(tmp_path, "0\n1\n2\n0\n", CLSLOC).problems

@@ -73,8 +73,12 @@ class Numbering:
         """Return the name of the image with a number, as it would be called if it is not there."""
         return self.names.get(number) or f"{self.prefix}{number:0{self.width}d}"
 
-    def require_lines(self, path: Path, lines: int) -> None:
-        """Raise `SourceError` if an image has a number that no line can have: then all lines may be shifted."""
+    def require_lines(self, path: Path, lines: int, empty: int = 0) -> None:
+        """Raise `SourceError` if all lines may be shifted.
+
+        So it is if an image has a number that no line can have, or if the last line is about an image behind all that
+        there are and the line `empty` (0: none) is.
+        """
         outside = [
             number
             for number in (max(self.names, default=1), min(self.names, default=1))
@@ -85,6 +89,11 @@ class Numbering:
             message = f"source {self.source}: {path.name} has {lines:,} lines, and there is an image {image}"
             hint = "line i is about the image with the number i: get the list again, or move the image away"
             raise SourceError(Problem("ground-truth-short", message, hint=hint))
+        if empty and self.names and lines > max(self.names):
+            image = self.names[max(self.names)]
+            message = f"line {lines} is about an image behind the last, {image}, and line {empty} is empty"
+            hint = "line i is about the image with the number i: remove the line, or write - for no label"
+            raise SourceError(Problem("ground-truth-short", message, Place(str(path), empty, 1), hint))
 
 
 @dataclass(slots=True)
@@ -102,6 +111,7 @@ class GroundTruth:
     lowest: int | None = field(default=None, init=False)
     highest: int = field(default=0, init=False)
     lines: int = field(default=0, init=False)
+    empty: int = field(default=0, init=False)  # the first line without a word that has others behind it
 
     def statements(self, numbering: Numbering) -> Iterator[list[Statement]]:
         """Yield the statements in blocks. Raises `SourceError` if numbers cannot mean what the table says."""
@@ -117,6 +127,8 @@ class GroundTruth:
                 words = BETWEEN.split(text.strip())
                 if words == [""]:
                     continue
+                if not self.empty and line > self.lines + 1:
+                    self.empty = self.lines + 1
                 self.lines = line
                 if not form and self._is_form(words):
                     form = len(words)
@@ -131,7 +143,7 @@ class GroundTruth:
                     block.append(Statement(image, wnid, line))
             yield block
         if form == 1:
-            numbering.require_lines(self.path, self.lines)
+            numbering.require_lines(self.path, self.lines, self.empty)
         self._say_doubts(form)
 
     def _is_kaggle(self, what: str) -> bool:
