@@ -314,10 +314,13 @@ def compile_wordnet(
         "wordnet-nouns.npz"
     ),
 ) -> None:
-    """Compile the nouns of a WordNet release into one file that specs can name."""
-    from mlimg_build.wordnet import compile_corpus, save
+    """Compile the nouns of a WordNet release into one file that specs can name; their glosses go into one beside it."""
+    from mlimg_build.wordnet import compile_corpus, read_glosses, save, save_glosses
 
     graph = compile_corpus(corpus)
+    glosses = read_glosses(corpus)
     save(graph, to)
+    beside = save_glosses(glosses, graph, to)
     print(f"WordNet {graph.release}: {len(graph)} noun synsets, digest {graph.digest}", file=sys.stderr)
+    print(f"their glosses, {len(glosses)}, are in {beside}", file=sys.stderr)
     print(to)

@@ -20,6 +20,7 @@ from mlimg_build.regular_files import open_regular
 from mlimg_build.wordnet.content import RELATIONS, Content
 from mlimg_build.wordnet.graph import NounGraph
 from mlimg_build.wordnet.morphology import fold
+from mlimg_build.wordnet.wnids import format_wnid
 
 REQUIRED = ("data.noun", "index.noun", "noun.exc")
 
@@ -64,6 +65,25 @@ def compile_corpus(directory: Path, release: str | None = None) -> NounGraph:
         message = f"{directory} cannot be read as a WordNet database: {type(error).__name__}: {error}"
         hint = "copy the database again from where it came; the temporary folder needs 25 MB"
         raise WordNetError(Problem("wordnet-damaged", message, hint=hint)) from error
+
+
+def read_glosses(directory: Path) -> dict[str, str]:
+    """Return id → gloss of a WordNet database that `compile_corpus` takes: definition and examples as they stand there.
+
+    Raises:
+        WordNetError: "wordnet-damaged" if a line is no synset (wndb(5WN)).
+    """
+    found = {}
+    with os.fdopen(open_regular(directory / "data.noun"), encoding="utf-8") as lines:
+        try:
+            for line in lines:
+                if not line.startswith("  ") and (gloss := line.partition(" | ")[2].strip()):
+                    found[format_wnid(int(line[:8]))] = gloss
+        except ValueError as error:
+            message = f"{directory / 'data.noun'} cannot be read as a WordNet database: {error}"
+            hint = "copy the database again from where it came"
+            raise WordNetError(Problem("wordnet-damaged", message, hint=hint)) from error
+    return found
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from mlimg_build.category_ids import OWN
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.wordnet.closure import Edges, find_cycle, from_pairs, reach, transitive_closure
 from mlimg_build.wordnet.content import RELATIONS, Content
+from mlimg_build.wordnet.glosses import Glosses
 from mlimg_build.wordnet.morphology import base_forms, fold
 from mlimg_build.wordnet.near_ids import near_offsets
 from mlimg_build.wordnet.wnids import format_wnid, parse_wnid, parse_wnids
@@ -41,7 +42,8 @@ class NounGraph:
     """The noun synsets of a WordNet release, numbered 0 … n - 1 by ascending id; equal if the digests are.
 
     `own` are nodes that are no synsets: the last ones, by ascending id (`own_nouns.with_own` adds them); `wordnet` is
-    the graph without them, None if there are no others.
+    the graph without them, None if there are no others. `glosses`, where it was loaded with them, are no part of the
+    digest.
 
     Raises:
         WordNetError: "wordnet-damaged" if the content violates an invariant of noun graphs.
@@ -50,6 +52,7 @@ class NounGraph:
     content: Content
     own: tuple[OwnNoun, ...] = ()
     wordnet: NounGraph | None = None
+    glosses: Glosses | None = None
     digest: str = field(init=False)
     _own: dict[str, int] = field(init=False)
 
@@ -180,6 +183,18 @@ class NounGraph:
         if wnid in self._own:
             return self.own[self._own[wnid] - len(self)].name
         return self.lemmas(wnid)[0].replace("_", " ")
+
+    def gloss(self, wnid: str) -> str:
+        """Return a synset's definition and examples as WordNet writes them; "" for own nodes and without glosses.
+
+        They are read from their file when one is asked for.
+
+        Raises:
+            WordNetError: "wordnet-damaged" if that file cannot be read, and the errors of `index`.
+        """
+        self.index(wnid)
+        known = self.wordnet
+        return "" if known is None or known.glosses is None or wnid in self._own else known.glosses.of(wnid)
 
     def lexname(self, wnid: str) -> str:
         """Return the lexicographer file of a synset, such as "noun.animal". Raises the errors of `index`."""

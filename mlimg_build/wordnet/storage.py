@@ -1,4 +1,7 @@
-"""A noun graph in one file: a zip of arrays (.npz) that is the same for the same graph, and holds its digest."""
+"""A noun graph in one file: a zip of arrays (.npz) that is the same for the same graph, and holds its digest.
+
+Its glosses lie in a file beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ import os
 import secrets
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.regular_files import read_regular
 from mlimg_build.wordnet.content import FORMAT, Content
+from mlimg_build.wordnet.glosses import Glosses, glosses_beside, pack_glosses, shipped_file
 from mlimg_build.wordnet.graph import NounGraph
 
 SHIPPED = "wordnet-3.0-nouns.npz"
@@ -49,6 +55,7 @@ def _shipped() -> NounGraph:
 
 def _load(path: Path | None) -> NounGraph:
     source = path or resources.files("mlimg_build.wordnet") / SHIPPED
+    beside = glosses_beside(path.absolute()) if path else shipped_file()
     try:
         data = read_regular(path, LIMIT) if path else source.read_bytes()
     except OSError as error:
@@ -56,7 +63,7 @@ def _load(path: Path | None) -> NounGraph:
         hint = _RECOMPILE if path else "the installation of mlimg is not whole; install it again"
         raise WordNetError(Problem("wordnet-missing", message, hint=hint)) from error
     try:
-        return _unpack(data)
+        return _unpack(data, beside)
     except WordNetError as error:
         problems = (Problem(p.code, f"{source}: {p.message}", hint=_RECOMPILE) for p in error.problems)
         raise WordNetError(problems) from error
@@ -73,23 +80,39 @@ def save(graph: NounGraph, path: Path) -> None:
     header = {"digest": graph.digest, "format": FORMAT, "release": graph.release}
     text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
     arrays = {"header": text, **graph.content.arrays()}
+    # numpy dates every member 1980-01-01, so the time of writing is not in the file.
+    _write(path, "noun graph", lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+
+def save_glosses(glosses: Mapping[str, str], graph: NounGraph, path: Path) -> Path:
+    """Write the glosses by id of the graph that `path` holds beside it, whole or not at all; return their file.
+
+    Raises:
+        WordNetError: "wordnet-unwritable".
+    """
+    beside = glosses_beside(path)
+    data = pack_glosses(glosses, graph.release, graph.digest)
+    _write(beside, "file of glosses", lambda file: file.write(data))
+    return beside
+
+
+def _write(path: Path, what: str, fill: Callable[[BinaryIO], object]) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
-            # numpy dates every member 1980-01-01, so the time of writing is not in the file.
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        message = f"The noun graph {path} cannot be written: {error.strerror or error}"
+        message = f"The {what} {path} cannot be written: {error.strerror or error}"
         hint = "check that the folder exists, may be written to and has space left"
         raise WordNetError(Problem("wordnet-unwritable", message, hint=hint)) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def _unpack(data: bytes) -> NounGraph:
+def _unpack(data: bytes, beside: Path) -> NounGraph:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > LIMIT:
@@ -100,11 +123,11 @@ def _unpack(data: bytes) -> NounGraph:
                 message = f"The noun graph has format {header['format']}, this mlimg reads format {FORMAT}"
                 raise WordNetError(Problem("wordnet-format", message))
             content = Content.from_arrays(str(header["release"]), arrays)
-        digest = header["digest"]
+        digest = str(header["digest"])
     except _UNREADABLE as error:
         message = f"The noun graph is damaged: {type(error).__name__}: {error}"
         raise WordNetError(Problem("wordnet-damaged", message)) from error
-    graph = NounGraph(content)
+    graph = NounGraph(content, glosses=Glosses(beside, digest))
     if graph.digest != digest:
         message = f"The noun graph is damaged: its content has digest {graph.digest}, the file says {digest}"
         raise WordNetError(Problem("wordnet-damaged", message))

@@ -63,7 +63,7 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     modules = {
         name
         for name in listed.stdout.splitlines()
-        if name.endswith((".py", ".npz", ".yaml", ".html", ".css", ".js"))
+        if name.endswith((".py", ".npz", ".zip", ".yaml", ".html", ".css", ".js"))
     }
     assert modules <= names
 

@@ -17,8 +17,9 @@ from mlimg_build.dataset.format.column_types import StoredImage
 from mlimg_build.dataset.format.layout import Layout
 from mlimg_build.dataset.write.shard_writer import RESULT, ImagesWriter, read_result
 from mlimg_build.report import read_model
-from mlimg_build.wordnet import NounGraph, load
+from mlimg_build.wordnet import Glosses, NounGraph, load
 from mlimg_build.wordnet.content import RELATIONS, Content
+from mlimg_build.wordnet.glosses import pack_glosses
 from mlimg_build.wordnet.storage import save
 from tests.fuzz.door import Door
 from tests.fuzz.doors.datasets import STORED
@@ -162,6 +163,15 @@ def graphs() -> list[bytes]:
         return [path.read_bytes()]
 
 
+def glosses(path: Path) -> None:
+    known = Glosses(path, "d")
+    _ = [known.of(wnid) for wnid in ("n02083346", "n02084071")]
+
+
+def gloss_files() -> list[bytes]:
+    return [pack_glosses({"n02083346": "a mammal", "n02084071": 'it barks; "the dog barked"'}, "3.0", "d")]
+
+
 def result(path: Path) -> None:
     read_result(path.parent, "images")
 
@@ -227,5 +237,6 @@ DOORS = (
         ("nouns.npz",),
         tokens=(b"PK\x03\x04", b"PK\x01\x02", b"\x93NUMPY", b"'descr': '|O'"),
     ),
+    Door("glosses", glosses, gloss_files, ("g.zip",), tokens=(b"PK\x03\x04", b"PK\x01\x02", *JSON)),
     Door("result", result, result_seeds, ("result.json",), tokens=JSON, tree=True),
 )
