@@ -11,6 +11,7 @@ from mlimg_build.category_ids import is_own
 from mlimg_build.dataset import Dataset
 from mlimg_build.explain.category_senses import graph_of, sense_of
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
+from mlimg_build.wordnet import shipped_glosses
 
 __all__ = ["describe_category"]
 
@@ -48,6 +49,7 @@ def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str,
         "wnid": categories.wnid[number],
         "name": categories.names[number],
         "sense": sense_of(dataset, number, graph_of(dataset)),
+        "gloss": _gloss(dataset, categories.wnid[number]),
         "present": int(categories.positives[number]),
         "absent": int(categories.negatives[number]),
         "parents": [_named(dataset, i) for i in categories.parents[number]],
@@ -70,6 +72,13 @@ def _portrait(dataset: Dataset, places: SpecLocations, number: int) -> dict[str,
             if number in (pair.antecedent, pair.consequent)
         ],
     }
+
+
+def _gloss(dataset: Dataset, wnid: str) -> str | None:
+    """Return the gloss of a synset if the dataset was made with the WordNet that ships; None otherwise."""
+    record = dataset.attributes.get("wordnet")
+    known = shipped_glosses(str(record.get("digest"))) if isinstance(record, dict) else None
+    return (known.of(wnid) or None) if known is not None and not is_own(wnid) else None
 
 
 def _labels(dataset: Dataset, places: SpecLocations, number: int) -> list[dict[str, Any]]:

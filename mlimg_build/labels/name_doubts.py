@@ -9,6 +9,7 @@ from mlimg_build.labels.findings import Finding
 from mlimg_build.labels.vocabulary import MappedCategory
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.morphology import fold
+from mlimg_build.wordnet.noun_names import told_apart
 
 __all__ = ["NAME_DOUBTS", "NEAR", "SURE", "doubtful_findings", "near_ties", "same_names", "unsure"]
 
@@ -81,17 +82,18 @@ def doubtful_findings(
     found = []
     for row in near_ties(placed, accepted):
         decision, other = row.decision, row.decision.alternatives[0]
+        wnids = (decision.wnid or "", other.wnid)
+        taken, second = told_apart(graph, wnids, [_called(graph, wnid) for wnid in wnids])
         message = (
-            f"{decision.name or decision.id} of {decision.source} is taken for "
-            f"{_called(graph, decision.wnid)} ({decision.score:.2f}), "
-            f"{_called(graph, other.wnid)} is nearly as likely ({other.score:.2f})"
+            f"{decision.name or decision.id} of {decision.source} is taken for {taken} ({decision.score:.2f}), "
+            f"{second} is nearly as likely ({other.score:.2f})"
         )
         found.append(Finding("near-tie", row.wnid or "", (other.wnid,), row.images, message))
     for row in unsure(placed, accepted):
         decision = row.decision
         message = (
             f"{decision.name or decision.id} of {decision.source} is taken for "
-            f"{_called(graph, decision.wnid)}, and its score is {decision.score:.2f}"
+            f"{_called(graph, decision.wnid or '')}, and its score is {decision.score:.2f}"
         )
         found.append(Finding("unsure", row.wnid or "", (), row.images, message))
     for group in same_names(placed):
@@ -104,9 +106,9 @@ def doubtful_findings(
     return tuple(sorted(found, key=lambda one: (one.kind, -one.count, one.message)))
 
 
-def _called(graph: NounGraph, wnid: str | None) -> str:
-    """Return the name of a synset and of the one above it, which distinguishes senses; "nothing" for None."""
-    if wnid is None:
+def _called(graph: NounGraph, wnid: str) -> str:
+    """Return the name of a synset and of the one above it; "nothing" for ""."""
+    if not wnid:
         return "nothing"
     above = graph.ancestors(wnid)
     return f"{graph.name(wnid)} (a kind of {graph.name(above[0])})" if above else graph.name(wnid)

@@ -13,7 +13,7 @@ __all__ = ["Option", "ReviewCard", "ReviewPage", "data_uri", "render_review"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A synset that a category may be; `near` is the lemma that is spelt nearly so, or ""."""
+    """A synset that a category may be; `near` is the lemma that is spelt nearly so, or ""; `gloss` may be ""."""
 
     wnid: str
     synset: str
@@ -21,6 +21,7 @@ class Option:
     score: float
     relation: str
     near: str
+    gloss: str
 
 
 @dataclass(frozen=True, slots=True)

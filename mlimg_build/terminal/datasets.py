@@ -229,6 +229,8 @@ def show_portrait(told: dict[str, Any]) -> None:
     for one in told["categories"]:
         about = f"  {one['present']:,} images present, {one['absent']:,} absent"
         tree = Tree(Text.assemble((_with_sense(one, out.width - len(about)), "bold"), about))
+        if one["gloss"]:
+            tree.add(Text.assemble((f"{'gloss':<11} ", "cyan"), one["gloss"]))
         for origin in one["origins"]:
             narrower = "; its absence says nothing" if origin["narrower"] else ""
             tree.add(_line("mapping", f"{origin['source']}: {origin['text']}{narrower}", origin["place"]))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from rich.padding import Padding
 from rich.text import Text
 
 from .console import err
@@ -205,6 +206,13 @@ def _list(candidates: Sequence[Candidate]) -> None:
                 (near, "yellow"),
             )
         )
+        if one.gloss:
+            err.print(_indented(one.gloss))
         more = " → …" if len(one.chain) > STEPS else ""
         if one.chain:
-            err.print(f"           {' → '.join(one.chain[:STEPS])}{more}", style="dim")
+            err.print(_indented(f"{' → '.join(one.chain[:STEPS])}{more}"), style="dim")
+
+
+def _indented(text: str) -> Padding:
+    """Return a text below a candidate, whose further lines begin where the first does."""
+    return Padding(text, (0, 0, 0, 11), expand=False)

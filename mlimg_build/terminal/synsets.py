@@ -28,13 +28,14 @@ def show_synsets(told: Mapping[str, Any], spec: str | None) -> None:
             more = [f"{one['score']:.2f}"] if rest else []
             if rest and spec:
                 more.append(f"{one['images_with_below']:,}")
-            listed.add_row(one["wnid"], one["synset"], *more)
+            listed.add_row(one["wnid"], _defined(one["synset"], one["gloss"]), *more)
         out.print(listed)
     if told["near"]:
         out.print(Text("\nspelt nearly so", "bold"))
         listed = table("id", "synset", "score")
         for one in told["near"]:
-            listed.add_row(one["wnid"], f"{one['near']}: {one['synset']}", f"{one['score']:.2f}")
+            near = _defined(f"{one['near']}: {one['synset']}", one["gloss"])
+            listed.add_row(one["wnid"], near, f"{one['score']:.2f}")
         out.print(listed)
     if rest:
         err.print(f"\n`mlimg synset ID` shows one of them in full, such as {rest[0]['wnid']}")
@@ -45,6 +46,8 @@ def _show(one: Mapping[str, Any], name: str, spec: str | None) -> None:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
+    if one["gloss"]:
+        grid.add_row("gloss", one["gloss"])
     if one["as"] != "id":
         grid.add_row("found", f"{one['as']}, score {one['score']:.2f} by the name {name!r} alone")
     for chain in one["chains"]:
@@ -65,6 +68,11 @@ def _show(one: Mapping[str, Any], name: str, spec: str | None) -> None:
         for row in _categories(one["categories"]):
             grid.add_row("", row)
     out.print(grid)
+
+
+def _defined(synset: str, gloss: str | None) -> Text:
+    """Return a synset with its gloss on the next line."""
+    return Text.assemble(synset, *([("\n" + gloss, "dim")] if gloss else []))
 
 
 def _categories(rows: Sequence[Mapping[str, Any]]) -> list[str]:

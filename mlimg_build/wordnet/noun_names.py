@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.wordnet.graph import NounGraph
 from mlimg_build.wordnet.near_lemmas import NearLemmas
 from mlimg_build.wordnet.wnids import parse_wnid
 
-__all__ = ["in_words", "near_in_words", "synset_of"]
+__all__ = ["in_words", "near_in_words", "synset_of", "told_apart"]
 
 _NUMBERED = re.compile(r"(.+)\.n\.([0-9]{1,3})", re.DOTALL)
 SHOWN = 12  # senses listed in an error
@@ -66,9 +68,28 @@ def in_words(graph: NounGraph, wnid: str) -> str:
     >>> in_words(load(), "n02012849")
     'n02012849 crane: a kind of wading bird, aquatic bird'
     """
-    lemmas = ", ".join(lemma.replace("_", " ") for lemma in graph.lemmas(wnid)[:3])
-    above = ", ".join(graph.name(one) for one in graph.ancestors(wnid)[:2])
-    return f"{wnid} {lemmas}: a kind of {above}" if above else f"{wnid} {lemmas}"
+    return f"{wnid} {_words(graph, wnid)}"
+
+
+def told_apart(graph: NounGraph, wnids: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return the words for each synset, with its definition behind those that stand for another one, too.
+
+    Without glosses, and for an id that the graph does not have, they stay as they are.
+
+    >>> from mlimg_build.wordnet import load
+    >>> told_apart(load(), ["n02828884", "n02829116"], ["a kind of seat", "a kind of seat"])[0]
+    'a kind of seat: a long seat for more than one person'
+    """
+    shared = Counter(dict(zip(wnids, words, strict=True)).values())
+    return [
+        f"{one}: {gloss}" if shared[one] > 1 and (gloss := _definition(graph, wnid)) else one
+        for wnid, one in zip(wnids, words, strict=True)
+    ]
+
+
+def _definition(graph: NounGraph, wnid: str) -> str:
+    """Return a gloss without its examples."""
+    return graph.gloss(wnid).partition('; "')[0].rstrip(";") if wnid in graph else ""
 
 
 def near_in_words(graph: NounGraph, name: str) -> list[str]:
@@ -84,14 +105,26 @@ def near_in_words(graph: NounGraph, name: str) -> list[str]:
     """
     (found,) = NearLemmas.of(graph).near([name.lower()])
     ranked = sorted(found, key=lambda one: (one.edits, not one.alike, not one.first, one.lemma))
-    return [line for one in ranked[:NEAR] for line in _senses_in_words(graph, one.lemma)]
+    lines = iter(_lines(graph, [wnid for one in ranked[:NEAR] for wnid in graph.senses(one.lemma)[:SENSES]]))
+    told: list[str] = []
+    for one in ranked[:NEAR]:
+        senses = graph.senses(one.lemma)
+        told += islice(lines, min(len(senses), SENSES))
+        if (more := len(senses) - SENSES) > 0:
+            told.append(f"and {more} more of {one.lemma!r}, which `mlimg synset {one.lemma}` shows")
+    return told
 
 
-def _senses_in_words(graph: NounGraph, lemma: str) -> Iterator[str]:
-    senses = graph.senses(lemma)
-    yield from (in_words(graph, wnid) for wnid in senses[:SENSES])
-    if (more := len(senses) - SENSES) > 0:
-        yield f"and {more} more of {lemma!r}, which `mlimg synset {lemma}` shows"
+def _lines(graph: NounGraph, wnids: Sequence[str]) -> list[str]:
+    """Return each synset in words, and told apart from the others."""
+    words = told_apart(graph, wnids, [_words(graph, wnid) for wnid in wnids])
+    return [f"{wnid} {one}" for wnid, one in zip(wnids, words, strict=True)]
+
+
+def _words(graph: NounGraph, wnid: str) -> str:
+    lemmas = ", ".join(lemma.replace("_", " ") for lemma in graph.lemmas(wnid)[:3])
+    above = ", ".join(graph.name(one) for one in graph.ancestors(wnid)[:2])
+    return f"{lemmas}: a kind of {above}" if above else lemmas
 
 
 def _forms(graph: NounGraph, name: str) -> Iterator[str]:
@@ -101,7 +134,7 @@ def _forms(graph: NounGraph, name: str) -> Iterator[str]:
 
 def _error(graph: NounGraph, name: str, senses: tuple[str, ...], message: str) -> WordNetError:
     lemma = "_".join(name.lower().split())
-    lines = [f"  {lemma}.n.{at:02d} {in_words(graph, wnid)}" for at, wnid in enumerate(senses[:SHOWN], 1)]
+    lines = [f"  {lemma}.n.{at:02d} {line}" for at, line in enumerate(_lines(graph, senses[:SHOWN]), 1)]
     more = [f"  and {len(senses) - SHOWN} more"] if len(senses) > SHOWN else []
     hint = "\n".join(["write the id of the one that is meant:", *lines, *more])
     return WordNetError(Problem("ambiguous-name", message, hint=hint))

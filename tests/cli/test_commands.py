@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,6 +258,20 @@ def test_why_knows_absent_present_and_unknown(project: Path) -> None:
     assert 'did you mean "tabby"?' in done.stderr
     done = mlimg("why", "build/mine.zarr", "rocket/99", cwd=project)
     assert done.returncode == 1
+
+
+def test_why_shows_the_gloss_of_a_category_from_the_wordnet_that_ships_alone(project: Path) -> None:
+    told = mlimg("why", "build/mine.zarr", "rocket", cwd=project)
+    assert "gloss       any vehicle self-propelled by a rocket engine" in told.stdout
+    entry = json.loads(mlimg("why", "build/mine.zarr", "rocket", "--json", cwd=project).stdout)
+    assert entry["categories"][0]["gloss"] == "any vehicle self-propelled by a rocket engine"
+    other = project / "build" / "other.zarr"
+    shutil.copytree(project / "build" / "mine.zarr", other)
+    attributes = json.loads((other / "zarr.json").read_text())
+    attributes["attributes"]["wordnet"]["digest"] = "0" * 64
+    (other / "zarr.json").write_text(json.dumps(attributes))
+    assert "gloss" not in mlimg("why", "build/other.zarr", "rocket", cwd=project).stdout
+    shutil.rmtree(other)
 
 
 def test_verify_names_the_shard_and_the_image_of_a_flipped_byte(project: Path, tmp_path: Path) -> None:

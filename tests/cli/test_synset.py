@@ -32,6 +32,8 @@ def test_a_name_has_its_senses_each_with_every_way_up_and_its_children() -> None
     assert all(chain[-1]["name"] == "entity" for chain in first["chains"])
     assert "puppy" in {child["name"] for child in first["children"]}
     assert len(others) == 6
+    assert first["gloss"].startswith("a member of the genus Canis")
+    assert others[0]["gloss"] != first["gloss"]
     assert first["score"] > max(one["score"] for one in others)
 
 
@@ -39,7 +41,8 @@ def test_words_are_one_name_and_an_id_has_the_other_senses_of_its_names() -> Non
     assert told("traffic", "light")["synsets"][0]["names"][0] == "traffic light"
     found = told(CRANE_BIRD)
     assert [one["wnid"] for one in found["synsets"]] == [CRANE_BIRD]
-    assert "n03126707" in {one["wnid"] for one in found["others"]}, "the machine"
+    (machine,) = [one for one in found["others"] if one["wnid"] == "n03126707"]
+    assert machine["gloss"].startswith("lifts and moves heavy objects")
 
 
 def test_a_misspelt_name_is_an_error_that_lists_near_spellings_with_their_ids() -> None:
@@ -111,4 +114,10 @@ def test_on_a_terminal_of_80_columns_no_line_is_longer() -> None:
     os.close(master)
     lines = shown.decode().splitlines()
     assert any("canine n02083346" in line for line in lines)
+    said = " ".join(" ".join(lines).split())
+    assert "gloss a member of the genus Canis (probably descended from the common wolf) that has been" in said
+    assert (
+        "a smooth-textured sausage of minced beef or pork usually smoked; often served on a bread roll"
+        in said
+    )
     assert max(map(len, lines)) <= 80

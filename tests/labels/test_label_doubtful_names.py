@@ -66,3 +66,11 @@ def test_a_finding_names_both_senses_so_that_they_can_be_told_apart(wordnet: Nou
     assert "a kind of hawk" in found[0].message
     assert found[0].related == (HAWK,)
     assert found[1].count == 6
+
+
+def test_senses_with_the_same_words_have_their_definitions(wordnet: NounGraph) -> None:
+    altered, uncovered = "n13382471", "n13382306"
+    decision = Decision("s", "k", "kite", altered, "lemma", "kite", (Alternative(uncovered, 0.45),), 0.5)
+    (found,) = doubtful_findings([MappedCategory(decision, altered, "used", 3)], 2.0, wordnet)
+    assert "kite (a kind of check): a bank check that has been fraudulently altered" in found.message
+    assert "kite (a kind of check): a bank check drawn on insufficient funds" in found.message

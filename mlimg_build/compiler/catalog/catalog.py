@@ -35,7 +35,7 @@ from mlimg_build.spec import without_paths
 
 __all__ = ["STATEMENTS", "Catalog", "Signature", "catalog", "content_digest", "signature_of"]
 
-FORMAT = 7
+FORMAT = 8
 IMAGE_COLUMNS = [field.name for field in IMAGES if field.name not in ("mtime", "ctime")]
 BESIDE = ("key", "draw", "split", "inside")
 OPTIONAL = {

@@ -11,6 +11,7 @@ from mlimg_build.errors import Problem
 from mlimg_build.labels import Decision, MappedCategory, near_ties, same_names, unsure
 from mlimg_build.spec import LoadedSpec, Mapping, nearest
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.noun_names import told_apart
 
 __all__ = ["accepted_from", "doubts"]
 
@@ -68,9 +69,9 @@ def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGr
     for row in rows:
         decision = row.decision
         wnids = (decision.wnid or "", decision.alternatives[0].wnid)
-        by_source[decision.source].append(
-            f"{decision.name or decision.id!r} ({' or '.join(_called(graph, wnid) for wnid in wnids)})"
-        )
+        kinds = told_apart(graph, wnids, [_kind(graph, wnid) for wnid in wnids])
+        called = " or ".join(f"{wnid}{kind}" for wnid, kind in zip(wnids, kinds, strict=True))
+        by_source[decision.source].append(f"{decision.name or decision.id!r} ({called})")
     for source, names in by_source.items():
         message = f"source {source}: a second sense is nearly as likely: {_some(names, FEW)}"
         yield Problem("near-tie", message, loaded.place("sources", source), REVIEW, "warning")
@@ -81,7 +82,8 @@ def _unsure(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGraph
     by_source = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.decision.score):
         decision = row.decision
-        taken = _called(graph, decision.wnid or "")
+        wnid = decision.wnid or ""
+        taken = f"{wnid}{_kind(graph, wnid)}"
         by_source[decision.source].append(f"{decision.name or decision.id!r} ({taken}: {decision.score:.2f})")
     for source, names in by_source.items():
         message = f"source {source}: not sure what names mean, and nobody has said it: {_some(names, FEW)}"
@@ -123,10 +125,10 @@ def _same_names(loaded: LoadedSpec, groups: Sequence[Sequence[MappedCategory]]) 
         yield Problem("same-name", message, loaded.place("sources", source), REVIEW, "warning")
 
 
-def _called(graph: NounGraph, wnid: str) -> str:
-    """Return the id of a synset and its hypernym; its name would not help, because that is the ambiguous name."""
+def _kind(graph: NounGraph, wnid: str) -> str:
+    """Return the hypernym of a synset in words; its name would not help, because that is the ambiguous name."""
     above = graph.ancestors(wnid)
-    return f"{wnid}, a kind of {graph.name(above[0])}" if above else wnid
+    return f", a kind of {graph.name(above[0])}" if above else ""
 
 
 def _some(names: Sequence[str], shown: int) -> str:

@@ -9,6 +9,7 @@ from mlimg_build.compiler.facts.unsigned_rows import described
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels import MappedCategory, Named, decide, nouns_of
 from mlimg_build.wordnet import NounGraph
+from mlimg_build.wordnet.noun_names import told_apart
 
 __all__ = ["chains", "describe_nouns", "find_nouns", "no_noun"]
 
@@ -19,31 +20,20 @@ NEAR = 5  # near spellings that are given
 def find_nouns(graph: NounGraph, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the synsets that `name` may mean and those whose names are spelt nearly so, the likeliest first.
 
-    Both are JSON objects with `wnid`, `synset` (its lemmas and hypernym) and `score`, the share of such decisions that
-    are right if nothing but the name is known. `as` says how a name matches: as written, base form, other spelling, or
-    head ("cake" of "carrot cake", which is a kind of it); `near` is the lemma that is spelt nearly so. A WordNet id
-    matches itself as `id`.
+    Both are JSON objects with `wnid`, `synset` (its lemmas and hypernym), `gloss` (None without one) and `score`, the
+    share of such decisions that are right if nothing but the name is known. `as` says how a name matches: as written,
+    base form, other spelling, or head ("cake" of "carrot cake", which is a kind of it); `near` is the lemma that is
+    spelt nearly so. A WordNet id matches itself as `id`.
     """
     if name in graph:
-        return [{"wnid": name, "synset": described(graph, name), "as": "id", "score": 1.0}], []
+        return [{**_told(graph, name), "as": "id", "score": 1.0}], []
     (decision,) = decide([Named("", name, name)], graph)
     score = {decision.wnid: decision.score} if decision.wnid else {}
     score |= {one.wnid: one.score for one in decision.alternatives if not one.near}
     found = sorted(nouns_of(name, graph), key=lambda one: -score.get(one.wnid, 0.0))
-    senses = [
-        {
-            "wnid": one.wnid,
-            "synset": described(graph, one.wnid),
-            "as": one.kind,
-            "score": score.get(one.wnid, 0.0),
-        }
-        for one in found
-    ]
+    senses = [{**_told(graph, one.wnid), "as": one.kind, "score": score.get(one.wnid, 0.0)} for one in found]
     near = [one for one in decision.alternatives if one.near][:NEAR]
-    return senses, [
-        {"wnid": one.wnid, "synset": described(graph, one.wnid), "near": one.near, "score": one.score}
-        for one in near
-    ]
+    return senses, [{**_told(graph, one.wnid), "near": one.near, "score": one.score} for one in near]
 
 
 def describe_nouns(
@@ -59,7 +49,7 @@ def describe_nouns(
     others = []
     if name in graph:
         wnids = dict.fromkeys(other for lemma in graph.lemmas(name) for other in graph.senses(lemma))
-        others = [{"wnid": one, "synset": described(graph, one)} for one in wnids if one != name]
+        others = [_told(graph, one) for one in wnids if one != name]
     told = [one | _details(graph, one["wnid"]) for one in senses]
     if placed is not None:
         told = [one | _images(graph, one["wnid"], placed) for one in told]
@@ -68,7 +58,9 @@ def describe_nouns(
 
 def no_noun(graph: NounGraph, name: str, near: Sequence[dict[str, Any]]) -> WordNetError:
     """Return the error that no noun is called `name`; its hint lists what is spelt nearly so."""
-    listed = "; ".join(f"{one['wnid']} {one['synset']}" for one in near)
+    wnids = [one["wnid"] for one in near]
+    words = told_apart(graph, wnids, [one["synset"] for one in near])
+    listed = "; ".join(f"{wnid} {one}" for wnid, one in zip(wnids, words, strict=True))
     hint = "try another word for it, or one for what it is a kind of; no id leaves a category out"
     if listed:
         hint = f"spelt nearly so: {listed}"
@@ -109,6 +101,10 @@ def _details(graph: NounGraph, wnid: str) -> dict[str, Any]:
         "children": [_named(graph, one) for one in _beside(graph, wnid, up=False)],
         "below": len(graph.descendants(wnid)),
     }
+
+
+def _told(graph: NounGraph, wnid: str) -> dict[str, Any]:
+    return {"wnid": wnid, "synset": described(graph, wnid), "gloss": graph.gloss(wnid) or None}
 
 
 def _named(graph: NounGraph, wnid: str) -> dict[str, str]:

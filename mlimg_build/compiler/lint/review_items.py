@@ -35,7 +35,7 @@ MOST = 9  # candidates, one for each key of a digit
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A synset that a category may be: its lemmas, the way up, how likely it is, and what it rests on."""
+    """A synset that a category may be: its lemmas, the way up, how likely it is, what it rests on, and its gloss."""
 
     wnid: str
     synset: str
@@ -43,6 +43,7 @@ class Candidate:
     score: float
     relation: str
     near: str  # the lemma that is spelt nearly so, "" if it is no near spelling
+    gloss: str  # "" without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,8 @@ def _each_once(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 def _candidate(graph: NounGraph, one: Alternative) -> Candidate:
     way: tuple[str, ...] = next(chains(graph, one.wnid), ())
     names = tuple(graph.name(above) for above in way)
-    return Candidate(one.wnid, described(graph, one.wnid), names, one.score, one.relation, one.near)
+    synset, gloss = described(graph, one.wnid), graph.gloss(one.wnid)
+    return Candidate(one.wnid, synset, names, one.score, one.relation, one.near, gloss)
 
 
 def _pictures(plan: Plan, rows: list[MappedCategory], count: int) -> dict[tuple[str, str], list[ImagePlace]]:
