@@ -13,6 +13,7 @@ import pytest
 
 from mlimg_build.errors import SourceError
 from mlimg_build.sources import Notes
+from mlimg_build.sources.coco import json_events as json_events_module
 from mlimg_build.sources.coco.json_events import json_events
 from tests.support.coco_world import CATEGORIES, annotation, coco, document, image, written
 from tests.support.source_world import scan
@@ -86,6 +87,31 @@ def test_a_million_levels_are_one_error(tmp_path: Path, opening: bytes, inside: 
     levels = inside.count(b"{") + inside.count(b"[")
     at = len(inside) + (64 - levels) * len(opening)
     assert f"more than 64 deep in each other at byte {at:,}:" in message
+
+
+def test_only_the_part_with_too_many_levels_is_parsed_byte_by_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    class Counted:
+        def __init__(self, parser: Any) -> None:
+            self.parser, self.close = parser, parser.close
+
+        def send(self, data: bytes) -> None:
+            sent.append(len(data))
+            self.parser.send(data)
+
+    def counted() -> tuple[Any, Any]:
+        events, parser = made()
+        return events, Counted(parser)
+
+    made = json_events_module._parser
+    monkeypatch.setattr(json_events_module, "_parser", counted)
+    before = b'{"info": [' + b"1," * 300_000
+    _, message, _ = refused(tmp_path / "c.json", before + b"[" * 80)
+    assert f"at byte {len(before) + 62:,}:" in message
+    assert sent.count(1) <= json_events_module.CHUNK
 
 
 @pytest.mark.parametrize("filler", [b'"' + b"x" * 9, b'"' + b" " * 9, b"1" * 9, b" " * 9])

@@ -69,6 +69,17 @@ def json_events(path: Path, what: str) -> Iterator[Sequence[Event]]:
 
 def too_deep(path: Path, what: str) -> SourceError:
     """Return the error for a file whose lists and objects lie more than `DEEPEST` levels in each other."""
+    at = _first_byte(path, _first_chunk(path, _depth_watch()), _depth_watch())
+    return unreadable(
+        path,
+        what,
+        f"its lists and objects lie more than {DEEPEST} deep in each other at byte {at:,}",
+        BOUNDED,
+    )
+
+
+def _depth_watch() -> Callable[[Sequence[Event]], bool]:
+    """Return a function that takes the events of a file in turn and says whether they lie deeper than `DEEPEST`."""
     depth = 0
 
     def deep(events: Sequence[Event]) -> bool:
@@ -79,13 +90,7 @@ def too_deep(path: Path, what: str) -> SourceError:
                 return True
         return False
 
-    at = _first_byte(path, 0, deep)
-    return unreadable(
-        path,
-        what,
-        f"its lists and objects lie more than {DEEPEST} deep in each other at byte {at:,}",
-        BOUNDED,
-    )
+    return deep
 
 
 def _parser() -> tuple[Any, Any]:
@@ -102,6 +107,21 @@ def _chunks(path: Path, size: int = CHUNK) -> Iterator[tuple[int, bytes]]:
         while data := stream.read(size):
             yield at, data
             at += len(data)
+
+
+def _first_chunk(path: Path, wrong: Callable[[Sequence[Event]], bool]) -> int:
+    """Return where the part of a file begins with which parsing fails or `wrong` is true."""
+    events, parser = _parser()
+    at = 0
+    for at, data in _chunks(path):
+        try:
+            parser.send(data)
+        except FLAWS:
+            return at
+        if wrong(events):
+            return at
+        del events[:]
+    return at
 
 
 def _first_byte(path: Path, start: int, wrong: Callable[[Sequence[Event]], bool]) -> int:
