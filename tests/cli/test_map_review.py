@@ -250,7 +250,9 @@ def test_a_gloss_is_escaped_and_an_empty_one_leaves_no_line() -> None:
         Option(f"n0000000{i}", "x", (), 0.5, "same_as", "", gloss) for i, gloss in ((1, HOSTILE), (2, ""))
     ]
     card = ReviewCard(0, "s", "c", "n", 1, (), tuple(options), (), "", None)
-    text = render_review(ReviewPage("t", "k", "f.csv", "me", [card], 0, 1, 0, ["source"], [["s"]]))
+    text = render_review(
+        ReviewPage("t", "k", "f.csv", "me", [card], 0, 1, 0, ["source"], [["s"]], "k", "3.0", "", [])
+    )
     assert HOSTILE not in text
     assert text.count('<span class="gloss">') == 1
     assert f'<span class="gloss">{html.escape(HOSTILE)}</span>' in text
