@@ -33,6 +33,7 @@ SHOWN = (2, 0, 1, 2)  # positions in WNIDS of what the images 1 to 4 show
 FORMS = {
     "numbers": "".join(f"{at + 1}\n" for at in SHOWN),
     "caffe": "".join(f"{{name}}{i}.JPEG {BY_ID.index(WNIDS[at])}\n" for i, at in enumerate(SHOWN, 1)),
+    "bare ids": "".join(f"{WNIDS[at]}\n" for at in SHOWN),
     "plain": "".join(f"{{name}}{i}.JPEG {WNIDS[at]}\n" for i, at in enumerate(SHOWN, 1)),
     "kaggle": "ImageId,PredictionString\n"
     + "".join(f"{{name}}{i},{WNIDS[at]} 1 2 3 4 {WNIDS[at]} 5 6 7 8 \n" for i, at in enumerate(SHOWN, 1)),
@@ -88,6 +89,7 @@ def photographs(root: Path, numbers: tuple[int, ...] = (1, 2, 3, 4)) -> None:
         ("numbers", "map_clsloc.txt", CLSLOC),
         ("caffe", "synsets.txt", SYNSETS),
         ("caffe", "synset_words.txt", WORDS),
+        ("bare ids", "t.txt", None),
         ("plain", "t.txt", None),
         ("kaggle", "t.txt", None),
         ("kaggle", "LOC_synset_mapping.txt", WORDS),

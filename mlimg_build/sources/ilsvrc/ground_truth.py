@@ -100,7 +100,8 @@ class Numbering:
 class GroundTruth:
     """A list of labels; `statements` yields what its lines say.
 
-    Forms: bare numbers (line i is about image i), an image and a number, an image and a WordNet id, and Kaggle's CSV.
+    Forms: bare numbers or bare WordNet ids (line i is about image i), an image and a number or a WordNet id, and
+    Kaggle's CSV.
     What form it is says the first line that has one; lines of another are noted.
     """
 
@@ -155,9 +156,7 @@ class GroundTruth:
     @staticmethod
     def _is_form(words: list[str]) -> bool:
         last = words[-1]
-        return len(words) <= 2 and (
-            ONE.fullmatch(last) is not None or (len(words) == 2 and WNID.fullmatch(last) is not None)
-        )
+        return len(words) <= 2 and (ONE.fullmatch(last) is not None or WNID.fullmatch(last) is not None)
 
     def _wnid(self, word: str, line: int, *, bare: bool) -> str | None:
         """Return the synset that a word means, None (noted) for a number that is in no table."""
