@@ -16,6 +16,7 @@ from mlimg_build.errors import LISTED, Place, Problem, SpecError, WordNetError, 
 from mlimg_build.sources.embedded.parquet_files import is_pattern
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.spec.path_patterns import lacking, matches
+from mlimg_build.spec.path_suggestions import did_you_mean
 from mlimg_build.spec.paths import PathKind
 from mlimg_build.wordnet import NounGraph, load
 
@@ -100,7 +101,7 @@ def missing_paths(loaded: LoadedSpec, *, lenient: bool = False) -> list[Problem]
                 "path-missing",
                 why,
                 loaded.place(*place),
-                hint=_hint(path) if place != MAPPING else _mapping_hint(loaded, path),
+                hint=_hint(path, kind) if place != MAPPING else _mapping_hint(loaded, path),
                 severity="warning" if mild else "error",
             )
         )
@@ -125,12 +126,14 @@ def _why_missing(path: Path, kind: PathKind) -> str:
 
 def _mapping_hint(loaded: LoadedSpec, path: Path) -> str:
     there = os.path.lexists(path)  # a folder, or a broken link
-    return _hint(path) if there else f"write it with `mlimg map {loaded.path}`, or correct the path"
+    write = f"write it with `mlimg map {loaded.path}`, or correct the path"
+    return _hint(path, "file") if there else f"{did_you_mean(path, folder=False)}{write}"
 
 
-def _hint(path: Path) -> str:
+def _hint(path: Path, kind: PathKind) -> str:
     parent = next(folder for folder in path.parents if _is_folder(folder))
-    return f"correct the path or set its variable; the nearest folder that exists is {parent}"
+    meant = did_you_mean(path, folder={"folder": True, "file": False, "tars": False}.get(kind))
+    return f"{meant}correct the path or set its variable; the nearest folder that exists is {parent}"
 
 
 def _is_file(path: Path) -> bool:

@@ -11,6 +11,7 @@ from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text, u
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.protocol import File, Notes
 from mlimg_build.sources.read_errors import lost
+from mlimg_build.spec.path_suggestions import did_you_mean
 
 __all__ = ["base_names", "every_file", "is_pattern", "parquet_files", "root_of"]
 
@@ -83,7 +84,7 @@ def parquet_files(source: str, path: Path, notes: Notes) -> list[File]:
     if not is_pattern(path) and not path.exists():
         message = f"source {source}: there is no {path}"
         hint = "`images` is a Parquet file, a folder of them, or a pattern such as data/train-*.parquet"
-        raise SourceError(Problem("source-missing", message, hint=hint))
+        raise SourceError(Problem("source-missing", message, hint=did_you_mean(path) + hint))
     folder = path.is_dir()
     found: list[File] = []
     other = ""

@@ -26,6 +26,7 @@ from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, r
 from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.sources.tar_index import member_rows, members
 from mlimg_build.spec import IlsvrcSource
+from mlimg_build.spec.path_suggestions import did_you_mean
 
 __all__ = ["Ilsvrc"]
 
@@ -100,7 +101,9 @@ class Ilsvrc:
             return image_rows(_names(paths), files, part.licence, part.author)
         if not part.images.exists():
             message = f"source {self.name}: there is no tar {part.images}"
-            raise SourceError(Problem("source-missing", message, hint="correct `images`"))
+            raise SourceError(
+                Problem("source-missing", message, hint=f"{did_you_mean(part.images)}correct `images`")
+            )
         (file,) = watched(self.listing(notes), notes)
         found = members(part.images, notes)
         state = part.images.stat()

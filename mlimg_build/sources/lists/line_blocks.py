@@ -17,6 +17,7 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.regular_files import open_regular, read_regular
 from mlimg_build.sources.lists.file_kinds import kind_of, other_than_parquet
 from mlimg_build.sources.protocol import Notes
+from mlimg_build.spec.path_suggestions import did_you_mean
 from mlimg_build.text_limits import LINE
 
 __all__ = [
@@ -52,7 +53,8 @@ def require_file(path: Path, what: str, parquet: bool = False) -> None:
             Problem(
                 "list-missing",
                 f"{what} is not a file: {path}" if path.exists() else f"{what} does not exist: {path}",
-                hint="correct the path, or set the variable that the spec takes it from",
+                hint=f"{did_you_mean(path, folder=False)}correct the path, or set the variable that the spec takes it "
+                "from",
             )
         )
     if not os.access(path, os.R_OK):
