@@ -28,10 +28,8 @@ FOLDERS = (
 )
 
 
-def block(kind: str) -> str:
-    found = re.search(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    return found[1]
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -44,26 +42,34 @@ def line(tmp_path: Path) -> Path:
 
 def test_the_factory_of_the_page_first_fails_and_then_builds(line: Path) -> None:
     assert all(f"`{name}`" in PAGE for name in FOLDERS)
-    spec = line / "factory.yaml"
-    spec.write_text(block("yaml").partition("vocabulary:")[0])
+    spec, whole = line / "factory.yaml", blocks("yaml")[0]
+    spec.write_text(whole.partition("vocabulary:")[0].replace(", classes: factory.classes.csv", ""))
     with pytest.raises(MlimgError) as caught:
         build(load_spec(spec), line / "out", inline())
-    assert caught.value.problems[0].code == "images-lost"
-    spec.write_text(block("yaml"))
+    (problem,) = caught.value.problems
+    assert problem.code == "images-lost"
+    assert "put it right in a CSV of folder,name,below" in str(problem.hint)
+    spec.write_text(whole)
+    (line / "factory.classes.csv").write_text(blocks("csv")[0])
     built = build(load_spec(spec), line / "out", inline())
     with open_dataset(built.dataset) as dataset:
-        found = {label.wnid for label in dataset.find("line/misalinged/0").labels}
-    assert found == {"own:misaligned", "own:defect"}
+        found = {(label.wnid, label.name) for label in dataset.find("line/misalinged/0").labels}
+    assert found == {("own:misaligned", "misaligned"), ("own:defect", "defect")}
 
 
-def test_the_csv_of_the_page_is_its_yaml(line: Path) -> None:
-    (line / "own.csv").write_text(block("csv"))
-    (line / "a.yaml").write_text(block("yaml"))
-    head, _, rest = block("yaml").partition("  own:\n")
-    (line / "b.yaml").write_text(f"{head}  own: own.csv\n{rest[rest.index('  include') :]}")
-    inside, outside = (plan(load_spec(line / name), line / "out") for name in ("a.yaml", "b.yaml"))
-    assert inside.graph == outside.graph
-    assert inside.facts.digest == outside.facts.digest
+def test_the_file_of_the_page_is_its_yaml_and_a_table_of_ids(line: Path) -> None:
+    whole, inside = blocks("yaml")
+    (line / "factory.classes.csv").write_text(blocks("csv")[0])
+    (line / "a.yaml").write_text(whole)
+    own = inside.removeprefix("vocabulary:\n")
+    (line / "b.yaml").write_text(whole.replace("  own: factory.classes.csv\n", own))
+    slugs = re.findall(r"^    (\w+): \{(?:below: (own:defect))?\}$", own, re.MULTILINE)
+    table = "".join(f"{slug},,{below}\n" for slug, below in slugs)
+    (line / "own.csv").write_text(f"id,name,below\n{table}")
+    (line / "c.yaml").write_text(whole.replace("own: factory.classes.csv", "own: own.csv"))
+    plans = [plan(load_spec(line / f"{name}.yaml"), line / "out") for name in "abc"]
+    assert len({one.facts.digest for one in plans}) == 1
+    assert plans[0].graph == plans[1].graph == plans[2].graph
 
 
 def test_the_page_names_every_key_that_a_flat_vocabulary_refuses() -> None:

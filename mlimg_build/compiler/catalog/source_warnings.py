@@ -152,10 +152,12 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
         times += np.bincount(chunk.to_numpy(), minlength=len(times))
     used = [one.id for one, count in zip(catalog.categories, times.tolist(), strict=True) if count]
     lacking = [key for key in used if name_of(names, key) is None and leading_wnid(key) is None]
-    if 2 * len(lacking) <= len(used):
-        seen = {*used}
-        unmatched = [key for key in names if key not in seen]
-        yield from _of_other_classes(loaded, catalog, path.name, lacking, unmatched)
+    own = path == loaded.spec.vocabulary.own
+    if 2 * len(lacking) <= len(used) or (own and len(lacking) < len(used)):
+        if not own:  # a file of own categories has the names that are no nouns, and perhaps few
+            seen = {*used}
+            unmatched = [key for key in names if key not in seen]
+            yield from _of_other_classes(loaded, catalog, path.name, lacking, unmatched)
         return
     shown = ", ".join(repr(key) for key in lacking[:SHOWN])
     there = ", ".join(repr(key) for key in [*names][:SHOWN])

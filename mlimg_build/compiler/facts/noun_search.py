@@ -11,7 +11,7 @@ from mlimg_build.labels import MappedCategory, Named, decide, nouns_of
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.noun_names import told_apart
 
-__all__ = ["chains", "describe_nouns", "find_nouns", "no_noun"]
+__all__ = ["chains", "children", "describe_nouns", "find_nouns", "no_noun"]
 
 WAYS_UP = 6  # chains of one synset that are given
 NEAR = 5  # near spellings that are given
@@ -81,6 +81,11 @@ def chains(graph: NounGraph, wnid: str) -> Iterator[tuple[str, ...]]:
             yield (parent,)
 
 
+def children(graph: NounGraph, wnid: str) -> list[str]:
+    """Return the direct hyponyms of a synset, and what is one of it, in the order of ids."""
+    return _beside(graph, wnid, up=False)
+
+
 def _beside(graph: NounGraph, wnid: str, *, up: bool) -> list[str]:
     """Return the direct hypernyms of a synset, or what it is one of, in the order of ids."""
     at = graph.index(wnid)
@@ -98,7 +103,7 @@ def _details(graph: NounGraph, wnid: str) -> dict[str, Any]:
         "file": graph.lexname(wnid),
         "chains": [[_named(graph, one) for one in way] for way in ways[:WAYS_UP]],
         "more_chains": max(len(ways) - WAYS_UP, 0),
-        "children": [_named(graph, one) for one in _beside(graph, wnid, up=False)],
+        "children": [_named(graph, one) for one in children(graph, wnid)],
         "below": len(graph.descendants(wnid)),
     }
 

@@ -14,10 +14,12 @@ from mlimg_build.category_ids import (
     folded_id,
     is_own,
     is_slug,
+    is_wnid,
     loose_name,
     slug_of,
 )
 from mlimg_build.compiler.facts.curated_files import meant, table_rows
+from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.errors import Place, Problem, SpecError, first_problems
 from mlimg_build.spec import LoadedSpec
 from mlimg_build.text_limits import NAME, over
@@ -29,6 +31,7 @@ MOST = 100_000  # own categories of a spec
 DEEPEST = 100  # own categories above one another
 BESIDE = re.compile(r"[\s|;]+")  # what stands between several parents in a cell
 CSV = "id,name,below"
+CLASSES = ("folder", "label")  # the first column of a file of class names whose names are own categories
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,13 @@ def _from_spec(loaded: LoadedSpec) -> Iterator[_Declared]:
 
 
 def _from_file(path: Path) -> Iterator[_Declared]:
-    for line, row in table_rows(path, "the list of own categories", CSV.split(",")):
+    """Yield the own categories of a CSV: each with an id, or, in a file of class names, each name with its slug."""
+    what = "the list of own categories"
+    header = text_of(path, what).split("\n", 1)[0].strip().split(",")
+    if "name" in header and header[0] in CLASSES and "id" not in header:
+        yield from _of_class_names(path, what)
+        return
+    for line, row in table_rows(path, what, CSV.split(",")):
         place = Place(str(path), line, 1)
         slug = row["id"][len(OWN) :] if row["id"][: len(OWN)].casefold() == OWN else row["id"]
         if not is_slug(slug):
@@ -89,6 +98,32 @@ def _from_file(path: Path) -> Iterator[_Declared]:
             raise SpecError(Problem("own-id", message, place, f"{hint}: {better}" if better else hint))
         below = tuple(folded_id(text) for text in BESIDE.split(row["below"]) if text)
         yield _Declared(_noun(slug, row["name"] or None, below), place, (place,) * len(below))
+
+
+def _of_class_names(path: Path, what: str) -> Iterator[_Declared]:
+    """Yield an own category for each name of a file that `classes` of a source names, too; an id of WordNet is none.
+
+    Several rows of one name are one category, which lies below all that they say.
+    """
+    named: dict[str, _Declared] = {}
+    for line, row in table_rows(path, what, ("name",), ("below",)):
+        place, name = Place(str(path), line, 1), row["name"]
+        if is_wnid(name):
+            continue
+        slug = slug_of(name)
+        if not slug:
+            message = f"{name[:60]!r} has no letter, and none makes no id"
+            raise SpecError(Problem("own-id", message, place, "write a name, or an id of WordNet"))
+        below = tuple(folded_id(text) for text in BESIDE.split(row.get("below", "")) if text)
+        one = _Declared(_noun(slug, name, below), place, (place,) * len(below))
+        before = named.setdefault(loose_name(name), one)
+        if before is not one:
+            more = [parent for parent in below if parent not in before.noun.below]
+            noun = _noun(slug_of(before.noun.name), before.noun.name, (*before.noun.below, *more))
+            named[loose_name(name)] = replace(
+                before, noun=noun, below=(*before.below, *(place for _ in more))
+            )
+    yield from named.values()
 
 
 def _noun(slug: str, name: str | None, below: Sequence[str]) -> OwnNoun:

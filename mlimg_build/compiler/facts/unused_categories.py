@@ -180,6 +180,8 @@ def own_lines(unused: Sequence[UnusedCategory], others: Iterable[str] = ()) -> l
         "    own:",
         *(f"      {in_yaml(slug)}: {{name: {in_yaml(name)}}}" for name, slug in chosen),
         *([f"      # and {left:,} more"] if left else []),
+        "  a misspelt name becomes an id: put it right in a CSV of folder,name,below that",
+        "  `classes: FILE` of the source and `own: FILE` name (docs/own-categories.md)",
     ]
 
 

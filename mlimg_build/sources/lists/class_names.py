@@ -23,6 +23,7 @@ HEADERS = {
     ("category", "name"),
     ("folder", "name"),
 }
+BELOW = "below"  # the third column of a file that declares own categories, too
 CLASSES = 1 << 20  # most classes of a file
 OPEN_IMAGES_ID = re.compile(r"/[mgt]/[0-9a-z_]{2,}|[_.]?[mgt][_.-][01][0-9a-z_]{2,}")
 MOST = 100  # problems of a file that are told together
@@ -32,6 +33,7 @@ HINT = "expected rows of LabelName,DisplayName"
 def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
     """Return the `(id, name)` rows of a class description CSV, with or without a header (`HEADERS`).
 
+    A third column `below` says that the file declares own categories, too; its rows without an id are left to them.
     Ids are unique. Raises `SourceError` with the first `MOST` invalid rows, each at its line.
     """
     problems: list[Problem] = []
@@ -63,10 +65,10 @@ def class_descriptions(path: Path, what: str) -> list[tuple[str, str]]:
 
 
 def _rows(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line and the cells of each row that is not blank, the id first; a header is left out."""
+    """Yield the line and the cells of each row that names an id, the id first; a header is left out."""
     require_file(path, what)
     text = whole_text(path, what, CLASS_FILE, "save it as a CSV in UTF-8")
-    line, swapped, first = 0, False, True
+    line, swapped, first, own = 0, False, True, False
     try:
         reader = csv.reader(io.StringIO(text, newline=""))
         for row in reader:
@@ -77,7 +79,10 @@ def _rows(path: Path, what: str) -> Iterator[tuple[int, list[str]]]:
                 first, header = False, tuple(field.strip().lower() for field in row[:2])
                 swapped = header not in HEADERS and header[::-1] in HEADERS  # names first
                 if swapped or header in HEADERS:
+                    own = [field.strip().lower() for field in row[2:]] == [BELOW]
                     continue
+            if own and not row[0].strip():
+                continue
             yield line, [*row[1::-1], *row[2:]] if swapped else row
     except csv.Error as error:
         raise unreadable(path, what, f"line {line + 1}: {error}", "save it as a CSV in UTF-8") from error
