@@ -50,24 +50,32 @@ def init(
             Problem("spec-exists", f"{path} exists already", hint="give another name, or --force")
         )
     if source is not None:
-        _write_proposal(source, path, quiet=quiet)
+        _write_proposal(source, path, force=force, quiet=quiet)
         return
     path.write_text(init_text(path.stem), encoding="utf-8")
     print(f"wrote {path}; next: mlimg check {path}", file=sys.stderr)
 
 
-def _write_proposal(source: Path, path: Path, *, quiet: bool) -> None:
+def _write_proposal(source: Path, path: Path, *, force: bool, quiet: bool) -> None:
     """Write the spec for what lies at `source`, and show what is understood with it."""
     from mlimg_build import terminal
     from mlimg_build.compiler.proposal.proposal import propose
+    from mlimg_build.errors import SpecError
 
     with terminal.Watcher(quiet=quiet) as watcher:
         made = propose(source, path, watcher.step)
+    for file, text in made.files.items():
+        if file.exists() and not force:
+            hint = "give the spec another name, or --force"
+            raise SpecError(Problem("spec-exists", f"{file.name} exists already", hint=hint))
+        file.write_text(text, encoding="utf-8")
     path.write_text(made.text, encoding="utf-8")
     terminal.show_problems(made.problems)
     terminal.show_understood(made.sources)
-    own = f" with {len(made.own):,} names that no noun has, to be placed" if made.own else ""
-    print(f"wrote {path}{own}; next: look at it, then mlimg check --deep {path}", file=sys.stderr)
+    wrote = " and ".join([str(path), *(file.name for file in made.files)])
+    names = "1 name" if len(made.own) == 1 else f"{len(made.own):,} names"
+    own = f" with {names} as categories of your own, to be placed" if made.own else ""
+    print(f"wrote {wrote}{own}; next: look at it, then mlimg check --deep {path}", file=sys.stderr)
     if made.failed:
         raise typer.Exit(1)
 

@@ -33,6 +33,7 @@ def built(root: Path, found: str) -> dict[str, set[str]]:
     made = propose(root / found, spec)
     assert not made.failed, [str(problem) for problem in made.problems]
     spec.write_text(made.text)
+    assert [line for line in made.text.split("\n") if len(line) > 80] == []
     dataset = open_dataset(build(load_spec(spec), root / "out", inline()).dataset)
     return {
         split: {label.name for image in dataset[split] for label in image.labels if label.state > 0}
@@ -323,7 +324,7 @@ def test_the_command_writes_the_spec_and_shows_what_is_understood(
     assert run(arguments) == 0
     said = capsys.readouterr()
     assert "pics (folder) was understood as" in said.out
-    assert "with 1 names that no noun has" in said.err
+    assert "with 1 name as categories of your own, to be placed" in said.err
     assert run(["check", f"{tmp_path}/s.yaml"]) == 0
     assert run(arguments) == 1
     assert "exists already" in capsys.readouterr().err

@@ -1,40 +1,43 @@
-"""Tell by its names and first rows what a folder or a file holds: the source that a spec would declare for it."""
+"""Tell by its names and first rows what a folder or a file holds: the sources that a spec would declare for it."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mlimg_build.compiler.proposal.folder_contents import (
+    absolute,
+    count,
+    entries,
+    folders_of_images,
+    head,
+    holds_images,
+    images_in,
+    name_of,
+    told,
+)
+from mlimg_build.compiler.proposal.layout import Layout, slug
+from mlimg_build.compiler.proposal.listed_layouts import coco_layouts, is_coco, open_images_layout
 from mlimg_build.compiler.proposal.table_layout import TABLES, table_layout
 from mlimg_build.errors import Problem, SourceError
-from mlimg_build.labels.mapping.name_kinds import names_of_splits, split_of
-from mlimg_build.regular_files import open_regular
-from mlimg_build.sources.embedded.file_splits import name_of_split
-from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text
+from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits, split_of
+from mlimg_build.sources.image_files import is_image_name
 from mlimg_build.sources.synset_names import leading_wnid
-from mlimg_build.sources.webdataset.tar_files import split_of_tar, split_words
-from mlimg_build.spec.path_patterns import escaped
+from mlimg_build.spec.path_suggestions import did_you_mean
 
 __all__ = ["Layout", "layouts_of"]
 
-MOST = 20_000  # entries of a folder that are looked at
-PEEKED = 64  # entries of a folder in it
-HEAD = 1 << 16  # bytes of a JSON
 PLACES = {"train": "train", "validation": "validation"}
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A source as a spec would declare it: its name, its keys with their values, and remarks for the reader."""
-
-    name: str
-    keys: Mapping[str, Any]
-    remarks: tuple[str, ...] = field(default=())
+WRITTEN = ("folder,name,below", "label,name,below", "source,category,")  # how files beside a spec begin
+DATASETS = 64  # folders beside one another that may be datasets; more are categories
+DEEPEST = 3  # folders around all that are looked into
+KNOWN = (
+    "known are a folder for each category, ImageNet's folders or tars (n01440764), Open Images' and COCO's files, "
+    "tables of images and labels (CSV, TSV, Parquet), Parquet with images, tars of samples, a folder of such datasets; "
+    "`mlimg init SPEC` writes a spec with the lines of each"
+)
 
 
 def layouts_of(path: Path) -> list[Layout]:
@@ -42,222 +45,201 @@ def layouts_of(path: Path) -> list[Layout]:
 
     Raises:
         SourceError: `source-missing` if there is nothing, `layout-unknown` if it is of no known layout, with what was
-            found there.
+            found there and what would be known.
     """
     if not path.exists():
-        raise SourceError(Problem("source-missing", f"there is nothing at {path}", hint="correct the path"))
-    found = [*(_of_folder(path) if path.is_dir() else _of_file(path))]
+        hint = f"{did_you_mean(path)}correct the path"
+        raise SourceError(Problem("source-missing", f"there is nothing at {path}", hint=hint))
+    found = [*(_of_folder(path, name_of(path), 0) if path.is_dir() else _of_file(path))]
     if found:
         return found
-    raise SourceError(
-        Problem(
-            "layout-unknown",
-            f"{path} is of no layout that is known: {_told(path)}",
-            hint="known are folders of categories, ImageNet's, Open Images' and COCO's files, tables (CSV, TSV, "
-            "Parquet), Parquet with images, webdataset tars; `mlimg init` writes a spec with the lines of each",
-        )
+    raise SourceError(_without_categories(path) or _unknown(path))
+
+
+def _unknown(path: Path) -> Problem:
+    return Problem(
+        "layout-unknown", f"{path} is of no layout that is known, found were: {told(path)}", hint=KNOWN
     )
 
 
-def _of_folder(path: Path) -> Iterator[Layout]:
-    names, folders, files = path.name or "images", *_entries(path)
-    tars = [name for name in files if name.endswith(".tar")]
-    synsets = [name for name in (*folders, *tars) if leading_wnid(name.removesuffix(".tar")) is not None]
+def _without_categories(path: Path) -> Problem | None:
+    """Return the problem of images that nothing names, with the folder above if its folders look like categories."""
+    folder = path if path.is_dir() else path.parent
+    images = images_in(folder)
+    if not images or (path is not folder and not is_image_name(path.name)):
+        return None
+    if path is folder:
+        message = f"{path} holds {count(images, 'image')}, and neither folders of categories nor labels"
+    else:
+        message = f"{path} is one image, and nothing says what it shows"
+    above = absolute(folder).parent
+    beside = folders_of_images(above)
+    if len(beside) > 1:
+        named = folder.parent if folder.name not in ("", "..") else above
+        hint = f"{above.name or above} holds {len(beside):,} folders of images, which look like categories: "
+        hint += f"did you mean `mlimg init SPEC --from {named}`?"
+    else:
+        hint = "move the images into a folder for each category, or write a CSV of image,label beside them"
+    return Problem("layout-unknown", message, hint=hint)
+
+
+def _of_folder(path: Path, name: str, depth: int) -> Iterator[Layout]:
+    """Yield the sources of a folder; `name` is what one of them is called, `depth` how many folders are around it."""
+    folders, files = entries(path)
+    tars = [file for file in files if file.endswith(".tar")]
+    synsets = [one for one in (*folders, *tars) if leading_wnid(one.removesuffix(".tar")) is not None]
     if synsets and 2 * len(synsets) > len(folders) + len(tars):
-        others = [name for name in (*folders, *tars) if name not in synsets]
-        yield Layout(_slug(names), {"type": "imagenet", "images": path}, tuple(_strangers(others)))
+        yield Layout(slug(name), {"type": "imagenet", "images": path})
         return
-    annotated = [*_coco_files(path, folders)]
+    annotated = [*coco_layouts(path, folders)]
     if annotated:
         yield from annotated
         return
-    crowd = _open_images(path, folders, files)
+    crowd = open_images_layout(path, name, folders, files)
     if crowd is not None:
         yield crowd
         return
     if tars:
-        yield _of_tars(path, tars)
+        yield Layout(slug(name), {"type": "webdataset", "tars": path / "*.tar"})
         return
-    parquet = [name for name in files if name.endswith(".parquet")]
-    parquet = parquet or [f"data/{name}" for name in _entries(path / "data")[1] if name.endswith(".parquet")]
+    parquet = [file for file in files if file.endswith(".parquet")]
+    parquet = parquet or [f"data/{file}" for file in entries(path / "data")[1] if file.endswith(".parquet")]
     if len(parquet) > 1:
-        told = {name_of_split(Path(name).name) for name in parquet}
-        keys, remarks = _split_keys(told if "" not in told else [])
-        images = (path / parquet[0]).parent
-        yield Layout(_slug(names), {"type": "parquet", "images": images, **keys}, remarks)
+        yield Layout(slug(name), {"type": "parquet", "images": (path / parquet[0]).parent})
         return
-    lists = [name for name in files if Path(name).suffix.lower() in TABLES]
+    lists = [file for file in files if _may_be_table(path / file)]
+    below = [*_of_folders(path, name, folders, files, depth)] if len(lists) == 1 or not parquet else []
     if len(lists) == 1 or parquet:
-        for one in _of_file(path / (parquet or lists)[0]):
-            yield replace(one, remarks=(*one.remarks, *_beside(path, folders)))
+        yield from _of_table(path, path / (parquet or lists)[0], folders, below)
         return
-    if names_of_splits(folders):
-        yield from _of_splits(path, folders)
-    elif folders and any(_holds_images(path / name) for name in folders):
-        remarks = (*_strays(files), *_nested(path, folders))
-        yield Layout(_slug(names), {"type": "folder", "images": path}, remarks)
+    yield from below
 
 
-def _of_tars(path: Path, tars: Sequence[str]) -> Layout:
-    words = split_words(tars)
-    sure = all(len(split_of_tar(name, dict.fromkeys(words, ""))) == 1 for name in tars)
-    keys, remarks = _split_keys(words if sure else [])
-    pattern = _pattern(path) / "*.tar"
-    return Layout(_slug(path.name or "images"), {"type": "webdataset", "tars": pattern, **keys}, remarks)
+def _may_be_table(path: Path) -> bool:
+    """Return whether a file is a table by its suffix, and none of those that mlimg writes beside a spec."""
+    return path.suffix.lower() in TABLES and not head(path).startswith(WRITTEN)
 
 
-def _split_keys(told: Iterable[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the key `splits` for two splits or more that the names of files tell, and remarks; nothing for fewer."""
-    splits = {name: PLACES.get(split_of(name) or "", "none") for name in sorted(told)}
-    if len(splits) < 2:
-        return {}, ()
-    return {"splits": splits}, tuple(_left_out(splits))
-
-
-def _left_out(splits: Mapping[str, str]) -> Iterator[str]:
-    """Yield a remark for each split that goes nowhere."""
-    return (f"{name} is left out: say where it goes" for name, place in splits.items() if place == "none")
-
-
-def _pattern(path: Path) -> Path:
-    """Return a path whose brackets and stars stand for themselves where a pattern is read."""
-    return Path(escaped(str(path)))
+def _of_table(path: Path, table: Path, folders: Sequence[str], below: Sequence[Layout]) -> Iterator[Layout]:
+    """Yield the source of a table; where it is none and folders beside it are a source, that one, and say so."""
+    try:
+        found = [*_of_file(table)]
+    except SourceError as error:
+        if not below:
+            raise
+        remark = f"left out, as it is no table of labels: {error.problems[0].message}"
+        yield replace(below[0], remarks=(remark, *below[0].remarks))
+        yield from below[1:]
+        return
+    for one in found:
+        yield replace(one, remarks=(*one.remarks, *_beside(path, folders)))
 
 
 def _beside(path: Path, folders: Sequence[str]) -> Iterator[str]:
     """Yield the remark that the folders beside a table may be categories, too."""
-    named = [
-        name
-        for name in folders
-        if split_of(name) is None and any(map(is_image_name, _entries(path / name)[1]))
-    ]
+    named = [one for one in folders if split_of(one) is None and images_in(path / one)]
     if len(named) > 1:
         yield f"labels are those of the table; {{type: folder, images: {path.name}}} takes the {len(named)} folders"
 
 
-def _of_splits(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
-    """Yield the source of a folder of splits, or of the one folder that holds those of the categories."""
-    whole = [name for name in folders if split_of(name) == ""]
-    if len(folders) == 1 and whole:
-        yield from _of_folder(path / whole[0])
+def _of_folders(
+    path: Path, name: str, folders: Sequence[str], files: Sequence[str], depth: int
+) -> Iterator[Layout]:
+    """Yield the sources of a folder of folders: of the one in it, of splits, of datasets, or of categories."""
+    inner = [*_of_the_one(path, name, folders, depth)]
+    if inner:
+        yield from inner
+    elif names_of_splits(folders):
+        yield from _of_splits(path, name, folders)
+    elif datasets := [*_of_datasets(path, folders, depth)]:
+        yield from datasets
+    elif folders and any(holds_images(path / one) for one in folders):
+        remarks = [*_strays(files), *_deep(path, folders)]
+        yield Layout(slug(name), {"type": "folder", "images": path}, tuple(remarks))
+
+
+def _of_the_one(path: Path, name: str, folders: Sequence[str], depth: int) -> Iterator[Layout]:
+    """Yield the sources of the one folder in a folder, unless it is that of the only category."""
+    if len(folders) != 1 or depth == DEEPEST:
         return
-    splits = {name: PLACES.get(split_of(name) or "", "none") for name in folders}
-    inside = {name: _entries(path / name) for name in folders}
-    below = [one for one in folders if inside[one][0]]
-    if not below:
+    inside = entries(path / folders[0])[0]
+    if inside and all(name_kind(one) == "number" for one in inside) and split_of(folders[0]) is None:
         return
-    wnids = [name for name in inside[below[0]][0] if leading_wnid(name) is not None]
-    kind = "imagenet" if 2 * len(wnids) > len(inside[below[0]][0]) else "folder"
-    keys = {"type": kind, "images": path, "splits": splits}
-    yield Layout(_slug(path.name), keys, tuple(_left_out(splits)))
+    remark = f"{name_of(path)} holds one folder, {folders[0]}, and what is in that was taken"
+    named = name if split_of(folders[0]) is not None else folders[0]
+    for one in _of_folder(path / folders[0], named, depth + 1):
+        yield replace(one, remarks=(remark, *one.remarks))
 
 
-def _coco_files(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
-    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images.
-
-    Beside files of instances, those of captions and keypoints are left out: they are about the same images.
-    """
-    for place in (path / "annotations", path):
-        found = [name for name in _entries(place)[1] if name.endswith(".json") and _is_coco(place / name)]
-        chosen = [name for name in found if name.startswith("instances")] or found
-        left = [name for name in found if name not in chosen]
-        for name in chosen:
-            made = _of_coco(place / name, path, folders)
-            if left and name == chosen[0]:
-                more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
-                made = replace(
-                    made, remarks=(*made.remarks, f"{left[0]}{more} left out, as no file of instances")
-                )
-            yield made
-
-
-def _of_coco(file: Path, path: Path, folders: Sequence[str]) -> Layout:
-    """Return the source of one COCO JSON, whose images lie below `path` or in one of its folders."""
-    ending = file.stem.rsplit("_", 1)[-1]
-    sure = next((one for one in folders if one == ending), None)
-    images = sure or next((one for one in folders if one in ("images", "train", "val")), None)
-    keys: dict[str, Any] = {"type": "coco", "annotations": [file]}
-    if images is not None:
-        keys["images"] = path / images
-    elif any(is_image_name(name) for name in _entries(path)[1]):
-        keys["images"] = path
-    split = split_of(ending)
-    if split in PLACES:
-        keys["split"] = PLACES[split]
-    remarks = []
-    if "images" not in keys:
-        remarks.append("no folder of its images was found: only URLs are kept")
-    elif sure is None:
-        remarks.append("`images` is a guess: see how many met a file")
-    return Layout(_slug(file.stem), keys, tuple(remarks))
+def _of_datasets(path: Path, folders: Sequence[str], depth: int) -> Iterator[Layout]:
+    """Yield the sources of the folders of a folder if most of those with images are datasets, and no categories."""
+    if not 0 < len(folders) <= DATASETS or depth == DEEPEST:
+        return
+    found = {one: _of_dataset(path / one, one, depth + 1) for one in folders}
+    known = [one for one in folders if any(_is_dataset(layout) for layout in found[one])]
+    plain = [one for one in folders if not found[one] and images_in(path / one)]
+    if not known or len(plain) > len(known):
+        return
+    left = [one for one in folders if not found[one]]
+    remarks = [f"left out, as nothing in it was known: {', '.join(left)}"] if left else []
+    for one in folders:
+        for layout in found[one]:
+            named = slug(one) if len(found[one]) == 1 else ""
+            source = replace(layout, name=named or slug(f"{one}-{layout.name}"))
+            yield replace(source, remarks=(*remarks, *source.remarks))
+            remarks = []
 
 
-def _is_coco(path: Path) -> bool:
-    head = _head(path)
-    return head.lstrip().startswith("{") and any(
-        f'"{key}"' in head for key in ("images", "annotations", "categories")
-    )
+def _of_dataset(path: Path, name: str, depth: int) -> list[Layout]:
+    """Return the sources of a folder among others; none of what mlimg built itself."""
+    if any(one.endswith(".zarr") for one in (name, *entries(path)[0])):
+        return []
+    try:
+        return [*_of_folder(path, name, depth)]
+    except SourceError:  # a table that has no column of images or labels
+        return []
 
 
-def _open_images(path: Path, folders: Sequence[str], files: Sequence[str]) -> Layout | None:
-    """Return the source of a folder with Open Images' lists, None without them."""
-    lists = [
-        name
-        for name in files
-        if name.endswith(".csv") and "LabelName" in _head(path / name).split("\n", 1)[0]
+def _is_dataset(layout: Layout) -> bool:
+    """Return whether a source is surely more than folders of images."""
+    return layout.keys["type"] != "folder" or "splits" in layout.keys
+
+
+def _of_splits(path: Path, name: str, folders: Sequence[str]) -> Iterator[Layout]:
+    """Yield the source of a folder of splits, each with the folders or tars of its categories."""
+    inside = {one: _named_in(path / one) for one in folders}
+    if not any(inside.values()):
+        return
+    splits = {one: PLACES.get(split_of(one) or "", "none") if inside[one] else "none" for one in folders}
+    first = next(names for names in inside.values() if names)
+    wnids = [one for one in first if leading_wnid(one.removesuffix(".tar")) is not None]
+    kind = "imagenet" if 2 * len(wnids) > len(first) else "folder"
+    remarks = [
+        f"{one} is left out: say where it goes"
+        if inside[one]
+        else f"{one} is left out, as its {count(images_in(path / one), 'image')} lie in no folders of categories"
+        for one, place in splits.items()
+        if place == "none"
     ]
-    labels = [name for name in lists if "ImageID" in _head(path / name).split("\n", 1)[0]]
-    classes = next(
-        (name for name in files if name.startswith("class-descriptions") and name.endswith(".csv")), None
-    )
-    images = next((name for name in folders if name in ("images", "train", "validation", "test")), None)
-    if not labels or classes is None or images is None:
-        return None
-    keys = {"type": "open_images", "images": path / images, "labels": [path / name for name in labels]}
-    return Layout(_slug(path.name), {**keys, "classes": path / classes})
+    yield Layout(slug(name), {"type": kind, "images": path, "splits": splits}, tuple(remarks))
+
+
+def _named_in(path: Path) -> list[str]:
+    """Return the names of the folders, and of the tars of synsets, that lie in a split."""
+    folders, files = entries(path)
+    return [*folders, *(one for one in files if one.endswith(".tar") and leading_wnid(one[:-4]) is not None)]
 
 
 def _of_file(path: Path) -> Iterator[Layout]:
     suffix = path.suffix.lower()
-    if suffix == ".json" and _is_coco(path):
-        root = path.parent.parent if path.parent.name == "annotations" else path.parent
-        yield _of_coco(path, root, _entries(root)[0])
+    if suffix == ".json" and is_coco(path):
+        folder = path.parent.parent if path.parent.name == "annotations" else path.parent
+        yield from coco_layouts(folder, entries(folder)[0])
     elif suffix == ".tar":
-        yield Layout(_slug(path.stem), {"type": "webdataset", "tars": _pattern(path)})
+        yield Layout(slug(path.stem), {"type": "webdataset", "tars": path})
     elif suffix in TABLES:
         keys, remarks = table_layout(path)
-        yield Layout(_slug(path.stem), keys, remarks)
-
-
-def _entries(path: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the folders and of the files in a folder, sorted, of very many the first."""
-    folders: list[str] = []
-    files: list[str] = []
-    try:
-        with os.scandir(path) as entries:
-            for entry in islice(entries, MOST):
-                if is_text(entry.name) and not is_hidden(entry.name):
-                    (folders if entry.is_dir() else files).append(entry.name)
-    except OSError:
-        return [], []
-    return sorted(folders), sorted(files)
-
-
-def _holds_images(path: Path) -> bool:
-    folders, files = _entries(path)
-    deeper = (name for one in folders[:PEEKED] for name in _entries(path / one)[1][:PEEKED])
-    return any(is_image_name(name) for name in (*files[:PEEKED], *deeper))
-
-
-def _head(path: Path) -> str:
-    try:
-        descriptor = open_regular(path)
-    except OSError:
-        return ""
-    try:
-        return os.read(descriptor, HEAD).decode(errors="replace")
-    finally:
-        os.close(descriptor)
+        yield Layout(slug(path.stem), keys, remarks)
 
 
 def _strays(files: Sequence[str]) -> Iterator[str]:
@@ -266,43 +248,13 @@ def _strays(files: Sequence[str]) -> Iterator[str]:
         yield f"{images:,} images lie beside the folders and have no category"
 
 
-def _strangers(names: Sequence[str]) -> Iterator[str]:
-    """Yield the remark that folders beside those of synsets are left out."""
-    if names:
-        what = "folder or tar" if len(names) == 1 else "folders or tars"
-        yield f"{len(names):,} {what} without a WordNet id left out: {', '.join(names[:3])}"
-
-
-def _nested(path: Path, folders: Sequence[str]) -> Iterator[str]:
-    """Yield the remark that some categories hold folders, whose names are not read."""
-    deeper = []
-    for name in folders[:PEEKED]:
-        inside, files = _entries(path / name)
-        if not any(map(is_image_name, files)) and any(
-            any(map(is_image_name, _entries(path / name / one)[1])) for one in inside[:PEEKED]
-        ):
-            deeper.append(name)
-    if deeper:
-        yield f"the folders in {', '.join(deeper[:3])} are no categories: `images: {path.name}/{deeper[0]}` takes those"
-
-
-def _told(path: Path) -> str:
-    if not path.is_dir():
-        return f"a file {path.suffix or 'without a suffix'}"
-    folders, files = _entries(path)
-    kinds = sorted({Path(name).suffix.lower() or "no suffix" for name in files})
-    listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in folders[:3])
-    return f"{len(folders):,} folders ({listed}), {len(files):,} files ({', '.join(kinds[:5])})"
-
-
-def _slug(name: str) -> str:
-    """Return a name of a source.
-
-    >>> _slug("My Photos (2)"), _slug("???")
-    ('my-photos-2', 'source')
-    """
-    kept = "".join(
-        letter if letter.isascii() and (letter.isalnum() or letter in "._") else " "
-        for letter in name.lower()
-    )
-    return "-".join(kept.split()).strip("._-")[:60] or "source"
+def _deep(path: Path, folders: Sequence[str]) -> Iterator[str]:
+    """Yield the remark that the folders in the folders may be the categories."""
+    if len(folders) <= DATASETS and not any(images_in(path / one) for one in folders):
+        deep: dict[str, Any] = {one: folders_of_images(path / one) for one in folders}
+        example = next((f"{path.name}/{one}" for one, inside in deep.items() if len(inside) > 1), "")
+        if example:
+            yield (
+                f"the categories are the {count(len(folders), 'folder')}, though images lie in folders below them: "
+                f"`--from {example}` takes those of one"
+            )

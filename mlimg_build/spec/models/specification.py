@@ -104,7 +104,8 @@ class Vocabulary(Part):
     )
     own: OwnCategories = Field(
         default={},
-        description="categories beside WordNet's nouns, as own:SLUG: {SLUG: {name, below}}, or a CSV id,name,below",
+        description="categories beside WordNet's nouns, as own:SLUG: {SLUG: {name, below}}, or a CSV id,name,below; "
+        "a CSV folder,name,below that is `classes` of sources, too",
     )
     allow_lost: Share = Field(
         default=0.05,

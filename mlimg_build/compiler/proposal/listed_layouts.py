@@ -1,0 +1,86 @@
+"""Tell the sources of folders with COCO's JSONs or with Open Images' lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlimg_build.compiler.proposal.folder_contents import entries, head, images_in
+from mlimg_build.compiler.proposal.layout import Layout, slug
+from mlimg_build.errors import SourceError
+from mlimg_build.labels.mapping.name_kinds import split_of
+from mlimg_build.sources.lists.class_names import class_names
+from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
+
+__all__ = ["coco_layouts", "is_coco", "open_images_layout"]
+
+ZARR = "zarr.json"  # of a dataset that was built, whose attributes may have any keys
+PLACES = ("train", "validation")
+OF_IMAGES = ("images", "train", "validation", "test")
+
+
+def coco_layouts(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
+    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images."""
+    for place in (path / "annotations", path):
+        for name in entries(place)[1]:
+            if name.endswith(".json") and name != ZARR and is_coco(place / name):
+                yield _of_coco(path, place / name, folders)
+
+
+def _of_coco(path: Path, file: Path, folders: Sequence[str]) -> Layout:
+    ending = file.stem.rsplit("_", 1)[-1]
+    sure = next((one for one in folders if one == ending), None)
+    images = sure or next((one for one in folders if one in ("images", "train", "val")), None)
+    keys: dict[str, Any] = {"type": "coco", "annotations": [file]}
+    if images is not None:
+        keys["images"] = path / images
+    elif images_in(path):
+        keys["images"] = path
+    split = split_of(ending)
+    if split in PLACES:
+        keys["split"] = split
+    remarks = []
+    if "images" not in keys:
+        remarks.append("no folder of its images was found: only URLs are kept")
+    elif sure is None:
+        remarks.append("`images` is a guess: see how many met a file")
+    return Layout(slug(file.stem), keys, tuple(remarks))
+
+
+def is_coco(path: Path) -> bool:
+    """Return whether a JSON begins as COCO's do."""
+    begins = head(path)
+    return begins.lstrip().startswith("{") and any(
+        f'"{key}"' in begins for key in ("images", "annotations", "categories")
+    )
+
+
+def open_images_layout(path: Path, name: str, folders: Sequence[str], files: Sequence[str]) -> Layout | None:
+    """Return the source of a folder with Open Images' lists, None without them."""
+    headers = {file: head(path / file).split("\n", 1)[0] for file in files if file.endswith(".csv")}
+    labels = [file for file, first in headers.items() if "LabelName" in first and "ImageID" in first]
+    classes = next((file for file in headers if file.startswith("class-descriptions")), None)
+    images = [one for one in OF_IMAGES if one in folders]
+    if not labels or classes is None or not images:
+        return None
+    keys = {"type": "open_images", "images": path / images[0], "labels": [path / file for file in labels]}
+    keys["classes"] = path / classes
+    remarks = [f"images of {one} are left out: they are a source of their own" for one in images[1:]]
+    for file in files:
+        if file.endswith(".json") and "hierarchy" in file.lower():
+            if "hierarchy" not in keys and _nests(path / file, path / classes):
+                keys["hierarchy"] = path / file
+            else:
+                remarks.append(
+                    f"{file} is left out as `hierarchy`: it has none of the classes, or is not the first"
+                )
+    return Layout(slug(name), keys, tuple(remarks))
+
+
+def _nests(path: Path, classes: Path) -> bool:
+    """Return whether a JSON is a hierarchy of the classes that a file describes."""
+    try:
+        return bool(read_nesting(path, class_names(classes, "the class names")))
+    except SourceError:
+        return False
