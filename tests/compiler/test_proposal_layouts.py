@@ -78,9 +78,9 @@ def test_a_folder_of_datasets_is_a_source_for_each() -> None:
     }
     assert found["imagenet"]["images"] == "imagenet/train"
     assert found["open_images"]["hierarchy"] == "open_images/bbox_labels_hierarchy.json"
-    assert "left out, as nothing in it was known: notes" in comments()
+    assert ", as nothing in it was known: notes" in comments()
     assert {*proposed(".")} == {*found}  # the spec and what was built lie there now
-    assert "left out, as nothing in it was known: build, notes" in comments()
+    assert ", as nothing in it was known: build, notes" in comments()
 
 
 def test_datasets_are_named_by_their_folders() -> None:
@@ -183,3 +183,10 @@ def test_a_hierarchy_of_other_classes_is_left_out_and_said() -> None:
     assert "hierarchy" not in proposed("oi")["oi"]
     assert "bbox_labels_hierarchy.json is left out" in comments()
     assert "images of validation are left out" in comments()
+
+
+def test_a_json_that_only_has_a_key_of_coco_is_not_taken_for_it() -> None:
+    tars("shards", "train-000")
+    Path("shards/count.json").write_text(json.dumps({"images": 3, "categories": {"a": 1}}))
+    Path("shards/export.json").write_text(json.dumps({"categories": ["a"]}))
+    assert [one.keys["type"] for one in layouts_of(Path("shards"))] == ["webdataset"]

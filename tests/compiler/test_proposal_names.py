@@ -214,3 +214,9 @@ def test_of_very_many_own_categories_a_file_has_all_and_the_spec_tells_few(
     assert "  #   and 4 more\n" in text
     assert len(Path("s.classes.csv").read_text().split()) == 5
     assert len(ids()) == 4
+
+
+def test_what_two_sources_call_alike_is_told_once() -> None:
+    write(*(f"all/{path}.jpg" for path in ("one/dog/0", "one/cat/0", "two/a", "two/b")))
+    Path("all/two/labels.csv").write_text("image,label\na.jpg,dog\nb.jpg,cat\n")
+    assert proposed("all").count("#   dog: dog n02084071") == 1

@@ -181,7 +181,7 @@ def _of_datasets(path: Path, folders: Sequence[str], depth: int) -> Iterator[Lay
     if not known or len(plain) > len(known):
         return
     left = [one for one in folders if not found[one]]
-    remarks = [f"left out, as nothing in it was known: {', '.join(left)}"] if left else []
+    remarks = [f"left out of {name_of(path)}, as nothing in it was known: {', '.join(left)}"] if left else []
     for one in folders:
         for layout in found[one]:
             named = slug(one) if len(found[one]) == 1 else ""
@@ -245,7 +245,8 @@ def _of_file(path: Path) -> Iterator[Layout]:
 def _strays(files: Sequence[str]) -> Iterator[str]:
     images = sum(is_image_name(name) for name in files)
     if images:
-        yield f"{images:,} images lie beside the folders and have no category"
+        lies = "lies" if images == 1 else "lie"
+        yield f"{count(images, 'image')} {lies} beside the folders, without a category"
 
 
 def _deep(path: Path, folders: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 
 __all__ = ["coco_layouts", "is_coco", "open_images_layout"]
 
-ZARR = "zarr.json"  # of a dataset that was built, whose attributes may have any keys
+LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
+WRITTEN = ("zarr.json", "export.json")  # by mlimg, with keys that COCO has, too
 PLACES = ("train", "validation")
 OF_IMAGES = ("images", "train", "validation", "test")
 
@@ -24,7 +26,7 @@ def coco_layouts(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
     """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images."""
     for place in (path / "annotations", path):
         for name in entries(place)[1]:
-            if name.endswith(".json") and name != ZARR and is_coco(place / name):
+            if name.endswith(".json") and name not in WRITTEN and is_coco(place / name):
                 yield _of_coco(path, place / name, folders)
 
 
@@ -49,11 +51,9 @@ def _of_coco(path: Path, file: Path, folders: Sequence[str]) -> Layout:
 
 
 def is_coco(path: Path) -> bool:
-    """Return whether a JSON begins as COCO's do."""
+    """Return whether a JSON begins as COCO's do: with an object that has one of its lists."""
     begins = head(path)
-    return begins.lstrip().startswith("{") and any(
-        f'"{key}"' in begins for key in ("images", "annotations", "categories")
-    )
+    return begins.lstrip("\ufeff \t\r\n").startswith("{") and LISTS.search(begins) is not None
 
 
 def open_images_layout(path: Path, name: str, folders: Sequence[str], files: Sequence[str]) -> Layout | None:

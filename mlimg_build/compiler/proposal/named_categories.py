@@ -121,22 +121,27 @@ def _noun(row: MappedCategory, graph: NounGraph) -> str:
 
 
 def taken_lines(found: Understanding) -> Iterator[str]:
-    """Yield a line for each category that became a noun of WordNet or has no label; of very many the unsure ones."""
+    """Yield a line for each name that became a noun of WordNet or is no label; of very many the unsure ones."""
     rows = [row for row in found.placed if row.decision.method not in ("same_id", "own", "file")]
     used = [row for row in rows if row.fate == "used" and row.decision.wnid is not None]
-    shown = used if len(used) <= LISTED else [row for row in used if row.decision.score < SURE]
-    shown = (
-        sorted(shown, key=lambda row: (row.decision.score, row.decision.id)) if shown is not used else used
-    )
-    for row in shown[:LISTED]:
-        yield f"{_name(row)}: {'a kind of ' * row.narrower}{_noun(row, found.graph)}"
-    if len(shown) > LISTED:
-        yield f"and {len(shown) - LISTED:,} more that are unsure"
-    if len(used) > len(shown):
-        yield f"and {len(used) - len(shown):,} more with a score of at least {SURE}"
+    if len({_taken(row, found.graph) for row in used}) > LISTED:
+        used.sort(key=lambda row: (row.decision.score, row.decision.id))
+    told = [*dict.fromkeys(_taken(row, found.graph) for row in used)]
+    unsure = [one for one in told if one.endswith("unsure")]
+    shown = told if len(told) <= LISTED else unsure[:LISTED]
+    yield from shown
+    if len(told) > len(shown):
+        more = len(unsure) - len(shown)
+        if more > 0:
+            yield f"and {more:,} more that are unsure"
+        yield f"and {len(told) - len(unsure):,} more with a score of at least {SURE}"
     for row in rows:
         if row.fate == "no_value":
             yield f"{_name(row)}: {count(row.images, 'image')}, {REASONS['no_value'].meaning}, so no label"
     by_id = sum(row.decision.method == "same_id" for row in found.placed)
     if by_id and used:
         yield f"and {by_id:,} by their ids"
+
+
+def _taken(row: MappedCategory, graph: NounGraph) -> str:
+    return f"{_name(row)}: {'a kind of ' * row.narrower}{_noun(row, graph)}"
