@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mlimg_build.category_ids import loose_name
+from mlimg_build.category_ids import loose_name, slug_of
 from mlimg_build.compiler.proposal.layout import Layout
 from mlimg_build.compiler.proposal.named_categories import NamedCategories, OwnCategory
 
@@ -35,7 +35,8 @@ def sources_to_name(layouts: Sequence[Layout], named: NamedCategories) -> list[L
     chosen = {one.name for one in found}
     slugs = {(one.slug, loose_name(one.name)) for one in named.own}
     ids = {(one.category, one.name) for one in named.own if one.source in chosen}
-    plain = all(len(pairs) == len({first for first, _ in pairs}) for pairs in (slugs, ids))
+    spelt = all(one.slug == slug_of(one.name) for one in named.own)
+    plain = spelt and all(len(pairs) == len({first for first, _ in pairs}) for pairs in (slugs, ids))
     return found if plain else []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,20 @@ from mlimg_build.compiler.proposal.folder_contents import (
     told,
 )
 from mlimg_build.compiler.proposal.layout import Layout, slug
-from mlimg_build.compiler.proposal.listed_layouts import coco_layouts, is_coco, open_images_layout
+from mlimg_build.compiler.proposal.listed_layouts import (
+    coco_layout,
+    coco_layouts,
+    is_coco,
+    open_images_layout,
+)
 from mlimg_build.compiler.proposal.table_layout import TABLES, table_layout
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits, split_of
+from mlimg_build.sources.embedded.file_splits import name_of_split
 from mlimg_build.sources.image_files import is_image_name
 from mlimg_build.sources.synset_names import leading_wnid
+from mlimg_build.sources.webdataset.tar_files import split_of_tar, split_words
+from mlimg_build.spec.path_patterns import escaped
 from mlimg_build.spec.path_suggestions import did_you_mean
 
 __all__ = ["Layout", "layouts_of"]
@@ -89,7 +97,8 @@ def _of_folder(path: Path, name: str, depth: int) -> Iterator[Layout]:
     tars = [file for file in files if file.endswith(".tar")]
     synsets = [one for one in (*folders, *tars) if leading_wnid(one.removesuffix(".tar")) is not None]
     if synsets and 2 * len(synsets) > len(folders) + len(tars):
-        yield Layout(slug(name), {"type": "imagenet", "images": path})
+        others = [one for one in (*folders, *tars) if one not in synsets]
+        yield Layout(slug(name), {"type": "imagenet", "images": path}, tuple(_strangers(others)))
         return
     annotated = [*coco_layouts(path, folders)]
     if annotated:
@@ -100,12 +109,15 @@ def _of_folder(path: Path, name: str, depth: int) -> Iterator[Layout]:
         yield crowd
         return
     if tars:
-        yield Layout(slug(name), {"type": "webdataset", "tars": path / "*.tar"})
+        yield _of_tars(path, name, tars)
         return
     parquet = [file for file in files if file.endswith(".parquet")]
     parquet = parquet or [f"data/{file}" for file in entries(path / "data")[1] if file.endswith(".parquet")]
     if len(parquet) > 1:
-        yield Layout(slug(name), {"type": "parquet", "images": (path / parquet[0]).parent})
+        words = {name_of_split(Path(file).name) for file in parquet}
+        keys, remarks = _split_keys(words if "" not in words else [])
+        images = (path / parquet[0]).parent
+        yield Layout(slug(name), {"type": "parquet", "images": images, **keys}, remarks)
         return
     lists = [file for file in files if _may_be_table(path / file)]
     below = [*_of_folders(path, name, folders, files, depth)] if len(lists) == 1 or not parquet else []
@@ -113,6 +125,27 @@ def _of_folder(path: Path, name: str, depth: int) -> Iterator[Layout]:
         yield from _of_table(path, path / (parquet or lists)[0], folders, below)
         return
     yield from below
+
+
+def _of_tars(path: Path, name: str, tars: Sequence[str]) -> Layout:
+    words = split_words(tars)
+    sure = all(len(split_of_tar(tar, dict.fromkeys(words, ""))) == 1 for tar in tars)
+    keys, remarks = _split_keys(words if sure else [])
+    return Layout(slug(name), {"type": "webdataset", "tars": _pattern(path) / "*.tar", **keys}, remarks)
+
+
+def _split_keys(words: Iterable[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the key `splits` for two splits or more that the names of files tell, and remarks; nothing for fewer."""
+    splits = {word: PLACES.get(split_of(word) or "", "none") for word in sorted(words)}
+    if len(splits) < 2:
+        return {}, ()
+    left = (f"{word} is left out: say where it goes" for word, place in splits.items() if place == "none")
+    return {"splits": splits}, tuple(left)
+
+
+def _pattern(path: Path) -> Path:
+    """Return a path whose brackets and stars stand for themselves where a pattern is read."""
+    return Path(escaped(str(path)))
 
 
 def _may_be_table(path: Path) -> bool:
@@ -234,9 +267,9 @@ def _of_file(path: Path) -> Iterator[Layout]:
     suffix = path.suffix.lower()
     if suffix == ".json" and is_coco(path):
         folder = path.parent.parent if path.parent.name == "annotations" else path.parent
-        yield from coco_layouts(folder, entries(folder)[0])
+        yield coco_layout(folder, path, entries(folder)[0])
     elif suffix == ".tar":
-        yield Layout(slug(path.stem), {"type": "webdataset", "tars": path})
+        yield Layout(slug(path.stem), {"type": "webdataset", "tars": _pattern(path)})
     elif suffix in TABLES:
         keys, remarks = table_layout(path)
         yield Layout(slug(path.stem), keys, remarks)
@@ -249,9 +282,22 @@ def _strays(files: Sequence[str]) -> Iterator[str]:
         yield f"{count(images, 'image')} {lies} beside the folders, without a category"
 
 
+def _strangers(names: Sequence[str]) -> Iterator[str]:
+    """Yield the remark that folders beside those of synsets are left out."""
+    if names:
+        what = count(len(names), "folder or tar", "folders or tars")
+        yield f"{what} without a WordNet id left out: {', '.join(names[:3])}"
+
+
 def _deep(path: Path, folders: Sequence[str]) -> Iterator[str]:
-    """Yield the remark that the folders in the folders may be the categories."""
-    if len(folders) <= DATASETS and not any(images_in(path / one) for one in folders):
+    """Yield the remark that the folders in the folders may be the categories, of all or of some."""
+    plain = [one for one in folders[:DATASETS] if images_in(path / one)]
+    if plain:
+        deeper = [one for one in folders[:DATASETS] if one not in plain and folders_of_images(path / one)]
+        if deeper:
+            named = ", ".join(deeper[:3])
+            yield f"the folders in {named} are no categories: `images: {path.name}/{deeper[0]}` takes those"
+    elif len(folders) <= DATASETS:
         deep: dict[str, Any] = {one: folders_of_images(path / one) for one in folders}
         example = next((f"{path.name}/{one}" for one, inside in deep.items() if len(inside) > 1), "")
         if example:

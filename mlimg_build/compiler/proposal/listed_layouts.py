@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mlimg_build.labels.mapping.name_kinds import split_of
 from mlimg_build.sources.lists.class_names import class_names
 from mlimg_build.sources.lists.open_images_hierarchy import read_nesting
 
-__all__ = ["coco_layouts", "is_coco", "open_images_layout"]
+__all__ = ["coco_layout", "coco_layouts", "is_coco", "open_images_layout"]
 
 LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
 WRITTEN = ("zarr.json", "export.json")  # by mlimg, with keys that COCO has, too
@@ -23,14 +24,29 @@ OF_IMAGES = ("images", "train", "validation", "test")
 
 
 def coco_layouts(path: Path, folders: Sequence[str]) -> Iterator[Layout]:
-    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images."""
+    """Yield a source for each COCO JSON in the folder or in `annotations`, with the folder of its images.
+
+    Beside files of instances, those of captions and keypoints are left out: they are about the same images.
+    """
     for place in (path / "annotations", path):
-        for name in entries(place)[1]:
-            if name.endswith(".json") and name not in WRITTEN and is_coco(place / name):
-                yield _of_coco(path, place / name, folders)
+        found = [
+            name
+            for name in entries(place)[1]
+            if name.endswith(".json") and name not in WRITTEN and is_coco(place / name)
+        ]
+        chosen = [name for name in found if name.startswith("instances")] or found
+        left = [name for name in found if name not in chosen]
+        for name in chosen:
+            made = coco_layout(path, place / name, folders)
+            if left and name == chosen[0]:
+                more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
+                remark = f"{left[0]}{more} left out, as no file of instances"
+                made = replace(made, remarks=(*made.remarks, remark))
+            yield made
 
 
-def _of_coco(path: Path, file: Path, folders: Sequence[str]) -> Layout:
+def coco_layout(path: Path, file: Path, folders: Sequence[str]) -> Layout:
+    """Return the source of one COCO JSON, whose images lie below `path` or in one of its folders."""
     ending = file.stem.rsplit("_", 1)[-1]
     sure = next((one for one in folders if one == ending), None)
     images = sure or next((one for one in folders if one in ("images", "train", "val")), None)
@@ -81,6 +97,7 @@ def open_images_layout(path: Path, name: str, folders: Sequence[str], files: Seq
 def _nests(path: Path, classes: Path) -> bool:
     """Return whether a JSON is a hierarchy of the classes that a file describes."""
     try:
-        return bool(read_nesting(path, class_names(classes, "the class names")))
+        names = class_names(classes, "the class names")
+        return not names.keys().isdisjoint(read_nesting(path, names).parents)
     except SourceError:
         return False

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mlimg_build.category_ids import SLUG_LONGEST, slug_of
+from mlimg_build.category_ids import loose_name, own_slugs
 from mlimg_build.compiler.facts.unused_categories import LOST, REASONS
 from mlimg_build.compiler.pipeline import Understanding
 from mlimg_build.compiler.proposal.folder_contents import count
 from mlimg_build.compiler.proposal.name_questions import COMPARED, kinds_of, near_names, near_words, noun_text
 from mlimg_build.labels import MappedCategory
+from mlimg_build.text_limits import NAME, over
 from mlimg_build.wordnet import NounGraph
 
 __all__ = ["LISTED", "NamedCategories", "OwnCategory", "named_categories", "taken_lines"]
@@ -41,7 +43,7 @@ class NamedCategories:
 
     own: tuple[OwnCategory, ...] = ()
     mostly: dict[str, tuple[int, int]] = field(default_factory=dict)  # source → names that need it, names
-    left: int = 0  # names that cannot be own ones: too many, too long, or without a letter
+    left: int = 0  # names that cannot be own ones: too many, too long, or with a control character
 
     def declared(self) -> list[OwnCategory]:
         """Return the own categories, one of each slug."""
@@ -64,7 +66,7 @@ def named_categories(found: Understanding) -> NamedCategories:
         reason = unused[row.decision.source, row.decision.id].reason if row.fate != "used" else ""
         if row.decision.method != "same_id" and reason in ("", *LOST):
             rows[row.decision.source].append(row)
-    own: list[OwnCategory] = []
+    chosen: list[tuple[str, MappedCategory, Sequence[MappedCategory]]] = []
     mostly: dict[str, tuple[int, int]] = {}
     left = 0
     for source, named in rows.items():
@@ -72,12 +74,22 @@ def named_categories(found: Understanding) -> NamedCategories:
         need = [row for row in ranked if row.fate != "used"]
         if 2 * len(need) > len(ranked) > 2:
             mostly[source], need = (len(need), len(ranked)), ranked
-        can = [row for row in need if _can_be_own(_name(row))][: max(MOST - len(own), 0)]
+        can = [row for row in need if _can_be_shown(_name(row))][: max(MOST - len(chosen), 0)]
         left += len(need) - len(can)
-        for row in can:
-            reason = unused[source, row.decision.id].reason if row.fate != "used" else ""
-            above = ranked[:COMPARED] if len(own) < COMPARED_NAMES else ()
-            own.append(_own(row, reason, above, found.graph, placed=source not in mostly))
+        chosen += [(source, row, ranked[:COMPARED] if len(chosen) < COMPARED_NAMES else ()) for row in can]
+    slugs = own_slugs((_name(row) for _, row, _ in chosen), map(_name, found.placed))
+    by_name = {loose_name(name): slug for name, slug in slugs.items()}
+    own = [
+        _own(
+            row,
+            unused[source, row.decision.id].reason if row.fate != "used" else "",
+            above,
+            found.graph,
+            by_name[loose_name(_name(row))],
+            placed=source not in mostly,
+        )
+        for source, row, above in chosen
+    ]
     return NamedCategories(tuple(own), mostly, left)
 
 
@@ -85,12 +97,20 @@ def _name(row: MappedCategory) -> str:
     return row.decision.name or row.decision.id
 
 
-def _can_be_own(name: str) -> bool:
-    return bool(slug_of(name)) and len(name) <= SLUG_LONGEST
+def _can_be_shown(name: str) -> bool:
+    """Return whether a name can be that of an own category: neither too long nor with a control character."""
+    kinds = map(unicodedata.category, "".join(name.split()))
+    return not over(name, NAME) and not {"Cc", "Cs"} & {*kinds}
 
 
 def _own(
-    row: MappedCategory, reason: str, named: Sequence[MappedCategory], graph: NounGraph, *, placed: bool
+    row: MappedCategory,
+    reason: str,
+    named: Sequence[MappedCategory],
+    graph: NounGraph,
+    slug: str,
+    *,
+    placed: bool,
 ) -> OwnCategory:
     """Return a category as an own one, below its head word if that is all that is known and it is to be `placed`.
 
@@ -110,7 +130,7 @@ def _own(
         parts.append(f"as a noun {_noun(row, graph)}")
     remark = "; ".join([*parts, " ".join(questions)] if questions else parts)
     below = decision.wnid if reason == "is_a" and placed else None
-    return OwnCategory(slug_of(name), name, below, remark, decision.source, decision.id, bool(asked))
+    return OwnCategory(slug, " ".join(name.split()), below, remark, decision.source, decision.id, bool(asked))
 
 
 def _noun(row: MappedCategory, graph: NounGraph) -> str:

@@ -14,6 +14,7 @@ from mlimg_build.compiler.proposal.class_file import INLINE
 from mlimg_build.compiler.proposal.folder_contents import absolute
 from mlimg_build.compiler.proposal.layout import Layout
 from mlimg_build.compiler.proposal.named_categories import LISTED, NamedCategories, OwnCategory
+from mlimg_build.printable import printable
 
 __all__ = ["spec_text"]
 
@@ -125,9 +126,9 @@ def _inline(named: NamedCategories) -> Iterator[str]:
 
 def _declared(one: OwnCategory) -> Iterator[str]:
     below = f", below: {one.below}" if one.below else ""
-    line = f"    {in_yaml(one.slug)}: {{name: {in_yaml(one.name)}{below}}}"
+    line = f"    {in_yaml(one.slug, key=True)}: {{name: {in_yaml(one.name)}{below}}}"
     if len(line) + len(one.remark) + 6 <= WIDTH:
-        yield f"{line}    # {one.remark}"
+        yield f"{line}    # {' '.join(printable(one.remark).split())}"
     else:
         yield from _comment(one.remark, "    ")
         yield line
@@ -137,7 +138,7 @@ def _comment(text: str, before: str = "", inside: str = "") -> Iterator[str]:
     """Yield a text as lines of a comment; `before` stands before the `#`, `inside` behind it."""
     first = f"{before}# {inside}"
     yield from textwrap.wrap(
-        " ".join(text.split()),
+        " ".join(printable(text).split()),
         WIDTH,
         initial_indent=first,
         subsequent_indent=f"{first}  " if inside else first,
@@ -153,7 +154,7 @@ def _value(value: Any, folder: Path) -> str:
         path = str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
         return path if PATH.fullmatch(path) else in_yaml(path)
     if isinstance(value, Mapping):
-        pairs = (f"{_value(key, folder)}: {_value(item, folder)}" for key, item in value.items())
+        pairs = (f"{in_yaml(key, key=True)}: {_value(item, folder)}" for key, item in value.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item, folder) for item in value)}]"
