@@ -100,9 +100,12 @@ def check(
     told, errors = [], []
     for spec in specs:
         try:
-            told.append(_checked(spec, quiet=as_json))
+            result, sound = _checked(spec)
             if deep:
-                told[-1] |= _understood(spec, out, quiet=quiet, as_json=as_json)
+                result |= _understood(spec, out, quiet=quiet, as_json=as_json)
+            told.append(result)
+            if not as_json:
+                print(sound)
         except MlimgError as error:
             errors.append(error)
     if errors:
@@ -131,8 +134,8 @@ def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[st
     }
 
 
-def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
-    """Return the result of `check` for one spec; show its warnings and, unless `quiet`, that it has no error."""
+def _checked(spec: Path) -> tuple[dict[str, Any], str]:
+    """Return the result of `check` for one spec, and the line that it has no error; show its warnings."""
     from mlimg_build import terminal
     from mlimg_build.compiler.facts.category_names import folder_problems
     from mlimg_build.compiler.facts.preflight import check_mapping, load_nouns, missing_paths
@@ -152,14 +155,13 @@ def _checked(spec: Path, *, quiet: bool) -> dict[str, Any]:
     terminal.show_problems(warnings)
     if errors:
         raise SpecError(errors)
-    if not quiet:
-        sources = "1 source" if len(loaded.spec.sources) == 1 else f"{len(loaded.spec.sources)} sources"
-        print(f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources}, no errors")
+    sources = "1 source" if len(loaded.spec.sources) == 1 else f"{len(loaded.spec.sources)} sources"
+    sound = f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources}, no errors"
     return {
         "name": loaded.spec.name,
         "digest": loaded.digest,
         "warnings": [str(problem) for problem in warnings],
-    }
+    }, sound
 
 
 def schema() -> None:

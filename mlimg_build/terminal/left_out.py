@@ -46,6 +46,8 @@ def show_left_out(to: Console, left_out: Mapping[str, int], listed: str = "") ->
     for reason, count in left_out.items():
         made.add_row(f"{count:,}", f"{REASONS.get(reason, reason)} ({reason})")
     to.print(made)
+    if "no_label" in left_out:
+        to.print("`annotation: {unlabelled: keep}` keeps images that have no label")
 
 
 def show_unused_category(found: Sequence[Mapping[str, str]]) -> None:

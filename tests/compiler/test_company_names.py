@@ -122,7 +122,8 @@ def test_it_fits_into_eighty_columns(
     said = capsys.readouterr().out
     assert "  rows      8 images, 4 categories, which become 2; labels: 8 present, 0 absent\n" in said
     assert "  names     Dent (2 images) → dent n11413661, a kind of consequence, score 0." in said
-    assert max(map(len, said[said.index("was understood") :].splitlines())) <= 80
+    about = said[said.index("was understood") :].splitlines()[:-1]
+    assert max(map(len, about)) <= 80
 
 
 def test_lint_lists_what_is_unsure(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,3 +131,32 @@ def test_lint_lists_what_is_unsure(parts: Path, capsys: pytest.CaptureFixture[st
     assert run(["lint", f"{parts}/x.yaml", "--out", f"{parts}/out"]) == 0
     said = capsys.readouterr().out
     assert "Dent of s is taken for dent (a kind of consequence), and its score is 0." in said
+
+
+def test_a_decision_about_a_misspelt_id_is_a_warning(parts: Path) -> None:
+    (parts / "maps.csv").write_text(
+        "source,category,wnid,reviewer\ns,crack,own:crack,me\ns,scrach,own:scratch,me\ns,wombat,n01883070,me\n"
+    )
+    mapped = OWN.replace("allow_lost", "mapping: {file: maps.csv}, allow_lost")
+    (unmatched,) = warned(of(parts, mapped), "mapping-unmatched")
+    assert "a row decides about a category" in unmatched.message
+    assert "crack of s (did you mean crak, 'crak'?)" in unmatched.message
+    assert "wombat" not in unmatched.message, "the file may be about other sources' categories, too"
+
+
+def test_check_says_that_there_is_no_error_only_at_the_end(
+    parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of(parts, "vocabulary: {allow_lost: 0}\n")
+    assert run(["check", "--deep", f"{parts}/x.yaml", "--out", f"{parts}/out"]) == 1
+    assert "no errors" not in capsys.readouterr().out
+    of(parts, "vocabulary: {allow_lost: 1}\n")
+    assert run(["check", "--deep", f"{parts}/x.yaml", "--out", f"{parts}/out"]) == 0
+    assert capsys.readouterr().out.endswith("x.yaml: x 1.0.0, 1 source, no errors\n")
+
+
+def test_how_images_without_a_label_are_kept_is_said(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (parts / "t.csv").write_text("image,labels\nDent/0.jpg,dog\nDent/1.jpg,\n")
+    (parts / "x.yaml").write_text(f"{HEAD}  s: {{type: table, table: t.csv, images: parts}}\n")
+    assert run(["plan", f"{parts}/x.yaml", "--out", f"{parts}/out"]) == 0
+    assert "`annotation: {unlabelled: keep}` keeps images that have no label" in capsys.readouterr().out

@@ -83,6 +83,12 @@ def test_a_list_that_finds_nothing_is_an_error_with_both_sides_and_a_hint() -> N
     assert problem.place.line == 5
 
 
+def test_suffixes_in_another_case_are_said() -> None:
+    files("aa0.jpg", "bb1.jpg")
+    (problem,) = problems(table(["aa0.JPG", "bb1.JPG"]))
+    assert "lists say aa0.JPG, the folder has aa0.jpg (upper and lower case differ)" in problem.message
+
+
 def test_a_prefix_that_is_the_folder_s_own_name_asks_for_the_folder_above() -> None:
     files("train/aa0.jpg", "train/bb1.jpg")
     source = table(["train/aa0.jpg", "train/bb1.jpg"]).replace(f": {FOLDER}", f": {FOLDER}/train")

@@ -61,7 +61,8 @@ def differences(listed: str, there: str) -> tuple[str, ...]:
     if posixpath.dirname(_loose(listed)) != posixpath.dirname(_loose(there)):
         kinds.append("folder")
         listed, there = posixpath.basename(listed), posixpath.basename(there)
-    if _suffix(listed) != _suffix(there):
+    suffixes = _suffix(listed), _suffix(there)
+    if suffixes[0].lower() != suffixes[1].lower():
         kinds.append("suffix")
     listed, there = stem(listed), stem(there)
     if listed != there and (unquote(listed), unquote(there)) != (listed, there):
@@ -70,7 +71,7 @@ def differences(listed: str, there: str) -> tuple[str, ...]:
     if listed.casefold() != there.casefold():
         kinds.append("zeros")
         listed, there = ZEROS.sub("", listed), ZEROS.sub("", there)
-    if listed != there:
+    if listed != there or (suffixes[0] != suffixes[1] and "suffix" not in kinds):
         kinds.append("case")
     return tuple(kinds)
 
@@ -81,4 +82,4 @@ def _loose(path: str) -> str:
 
 
 def _suffix(path: str) -> str:
-    return posixpath.splitext(path)[1].lower() if is_image_name(path) else ""
+    return posixpath.splitext(path)[1] if is_image_name(path) else ""

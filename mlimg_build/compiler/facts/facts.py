@@ -22,7 +22,7 @@ from mlimg_build.compiler.facts.colabels import colabels
 from mlimg_build.compiler.facts.curated_files import UNSIGNED, Review, read_parts, read_reviewed
 from mlimg_build.compiler.facts.flat_vocabulary import same_slugs
 from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
-from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts
+from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts, unmatched_reviews
 from mlimg_build.compiler.facts.pair_counts import FoundPairs, find_pairs, pairs_digest
 from mlimg_build.compiler.facts.unknown_ids import with_folders
 from mlimg_build.compiler.facts.unsigned_rows import unsigned_in
@@ -144,6 +144,7 @@ def decide_facts(
     warnings = [
         *doubts(loaded, vocabulary.placed, graph),
         *unsigned_in(loaded, vocabulary.placed, graph),
+        *unmatched_reviews(loaded, reviewed.keys(), named),
         *same_slugs(loaded, graph),
     ]
     if not len(vocabulary):

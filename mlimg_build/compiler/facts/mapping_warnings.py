@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from mlimg_build.category_ids import is_own
 from mlimg_build.errors import Problem
-from mlimg_build.labels import Decision, MappedCategory, near_ties, same_names, unsure
+from mlimg_build.labels import Decision, MappedCategory, Named, near_ties, same_names, unsure
 from mlimg_build.spec import LoadedSpec, Mapping, nearest
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.noun_names import told_apart
 
-__all__ = ["accepted_from", "doubts"]
+__all__ = ["accepted_from", "doubts", "unmatched_reviews"]
 
 SHOWN = 8  # names of one source in one problem
 LIKELY = 0.3  # score from which a near spelling is suggested
@@ -61,6 +61,32 @@ def doubts(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGrap
         yield from _unsure(loaded, unsure(placed, accepted), graph)
     yield from _own_unused(loaded, placed, graph)
     yield from _same_names(loaded, same_names(placed))
+
+
+def unmatched_reviews(
+    loaded: LoadedSpec, reviewed: Collection[tuple[str, str]], known: Sequence[Named]
+) -> Iterator[Problem]:
+    """Yield a warning about decisions of the mapping file on ids that no source has, where one is spelt nearly so.
+
+    A file may be about more categories than the sources have; an id that resembles one that nobody decided about is
+    rather misspelt.
+    """
+    there = {(named.source, named.id): named.name for named in known}
+    open_ids: dict[str, list[str]] = defaultdict(list)
+    for source, key in there:
+        if (source, key) not in reviewed:
+            open_ids[source].append(key)
+    told = []
+    for source, key in reviewed:
+        near = nearest(key, open_ids[source]) if (source, key) not in there and source in open_ids else None
+        if near is not None:
+            told.append(f"{key} of {source} (did you mean {near}, {there[source, near]!r}?)")
+    if told:
+        what = "a row decides" if len(told) == 1 else f"{len(told):,} rows decide"
+        message = f"{what} about a category that its source does not have: {_some(told, FEW)}"
+        hint = "correct the column category: the decision has no effect"
+        place = loaded.place("vocabulary", "mapping", "file")
+        yield Problem("mapping-unmatched", message, place, hint, "warning")
 
 
 def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
