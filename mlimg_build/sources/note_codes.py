@@ -86,6 +86,12 @@ NOTE_CODES: dict[str, NoteCode] = {
     "row-without-class": NoteCode("the label is -1: nothing is known of the image", lost=False),
     "other-separator": NoteCode("most cells hold a separator other than `separator`", lost=False),
     "row-without-split": NoteCode("no split in the row: it is drawn", lost=False),
+    "names-differ": NoteCode(
+        "a number is another class than in the first file: each file's own names were taken", lost=False
+    ),
+    "shards-missing": NoteCode(
+        "a file of a numbered set that no pattern of `images` matches or that is not there"
+    ),
     "several-rows": NoteCode("several rows of one image, put together", lost=False),
     "unknown-licence": NoteCode(
         "the file does not explain the licence: the image gets that of the source", lost=False

@@ -8,7 +8,7 @@ import pytest
 
 from mlimg_build.cli import run
 from mlimg_build.compiler.pipeline import Understanding, understand
-from mlimg_build.errors import Problem
+from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import load_spec
 from mlimg_build.terminal import console
 from tests.support.photographs import crops
@@ -160,3 +160,28 @@ def test_how_images_without_a_label_are_kept_is_said(parts: Path, capsys: pytest
     (parts / "x.yaml").write_text(f"{HEAD}  s: {{type: table, table: t.csv, images: parts}}\n")
     assert run(["plan", f"{parts}/x.yaml", "--out", f"{parts}/out"]) == 0
     assert "`annotation: {unlabelled: keep}` keeps images that have no label" in capsys.readouterr().out
+
+
+def test_decisions_none_of_which_is_about_the_source_are_a_warning(parts: Path) -> None:
+    (parts / "maps.csv").write_text("source,category,wnid,reviewer\ns,0,own:crack,me\ns,1,own:scratch,me\n")
+    mapped = OWN.replace("allow_lost", "mapping: {file: maps.csv}, allow_lost")
+    (unmatched,) = warned(of(parts, mapped), "mapping-unmatched")
+    assert "none of the 2 decisions on source s is about a category of it" in unmatched.message
+
+
+@pytest.mark.parametrize(("first", "said"), [(0, ""), (1, "greater by 1")])
+def test_classes_that_count_from_another_number_are_an_error(tmp_path: Path, first: int, said: str) -> None:
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img" / "0.jpg").write_bytes(crops("chelsea", 1, 32)[0])
+    words = ("tench", "banana", "ostrich", "umbrella", "zebra")
+    (tmp_path / "c.csv").write_text("".join(f"{first + i},{word}\n" for i, word in enumerate(words)))
+    rows = [f"https://example.org/{i}.jpg,{i % 5}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["image,labels", *rows, ""]))
+    source = "{type: table, table: t.csv, images: img, classes: c.csv}"
+    if not said:
+        assert not warned(of(tmp_path, "", source), "classes-shifted")
+        return
+    with pytest.raises(MlimgError) as caught:
+        of(tmp_path, "vocabulary: {allow_lost: 1}\n", source)
+    assert caught.value.code == "classes-shifted"
+    assert said in caught.value.problems[0].message

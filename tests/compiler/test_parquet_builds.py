@@ -340,3 +340,30 @@ def test_a_column_that_holds_no_groups_is_an_error(
     assert error.problems[0].code == code
     assert words in str(error.problems[0].hint)
     assert str(error.problems[0].place).endswith("x.yaml:5:52")
+
+
+def shards(root: Path, *numbers: int, names: list[str] = CLASSES) -> None:
+    for number in numbers:
+        table = image_table(crops("chelsea", 3, 24), [0, 1, 2], names=names if number else CLASSES)
+        pq.write_table(table, root / f"train-{number:05}-of-00003.parquet")
+
+
+def test_a_file_of_a_numbered_set_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    shards(tmp_path, 0, 2)
+    error = refusal(tmp_path, "{type: parquet, images: .}")
+    assert error.code == "shards-missing"
+    assert "train-00001-of-00003.parquet is not there" in error.problems[0].message
+    made_plan = plan(
+        load_spec(spec_of(tmp_path, "{type: parquet, images: train-*.parquet}")), tmp_path / "out"
+    )
+    assert made_plan.inputs.catalogs[0].notes.counts["shards-missing"] == 1
+    shards(tmp_path, 1)
+    plan(load_spec(spec_of(tmp_path, "{type: parquet, images: .}")), tmp_path / "out")
+
+
+def test_files_whose_numbers_are_other_classes_are_a_warning(tmp_path: Path) -> None:
+    shards(tmp_path, 0, 1, 2, names=["dog", "cat", "golden_retriever"])
+    found = plan(load_spec(spec_of(tmp_path, "{type: parquet, images: .}")), tmp_path / "out")
+    (differ,) = [one for one in found.warnings if one.code == "names-differ"]
+    assert "2 files have other names" in differ.message
+    assert "train-00001-of-00003.parquet: 0 is dog, in train-00000-of-00003.parquet cat" in differ.message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -47,6 +47,7 @@ def source_warnings(loaded: LoadedSpec, catalogs: Sequence[Catalog]) -> Iterator
         yield from _of_cells(loaded, catalog)
         yield from _of_classes(loaded, catalog)
         yield from _of_bytes(loaded, catalog)
+        yield from _of_numbers(loaded, catalog)
 
 
 def _of_synsets(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
@@ -155,9 +156,7 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
     own = path == loaded.spec.vocabulary.own
     if 2 * len(lacking) <= len(used) or (own and len(lacking) < len(used)):
         if not own:  # a file of own categories has the names that are no nouns, and perhaps few
-            seen = {*used}
-            unmatched = [key for key in names if key not in seen]
-            yield from _of_other_classes(loaded, catalog, path.name, lacking, unmatched)
+            yield from _of_other_classes(loaded, catalog, path.name, names, used, lacking)
         return
     shown = ", ".join(repr(key) for key in lacking[:SHOWN])
     there = ", ".join(repr(key) for key in [*names][:SHOWN])
@@ -177,10 +176,26 @@ def _of_classes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
 
 
 def _of_other_classes(
-    loaded: LoadedSpec, catalog: Catalog, file: str, lacking: Sequence[str], unmatched: Sequence[str]
+    loaded: LoadedSpec,
+    catalog: Catalog,
+    file: str,
+    names: Collection[str],
+    used: Sequence[str],
+    lacking: Sequence[str],
 ) -> Iterator[Problem]:
     """Warn of rows of a file of classes that are spelt nearly as a category which has none; of all in a folder's."""
     part = loaded.spec.sources[catalog.name]
+    place = loaded.place("sources", catalog.name, "classes")
+    if shift := _shift(used, names):
+        message = (
+            f"source {catalog.name}: {file} does not name {', '.join(lacking[:SHOWN])}, and each of its labels "
+            f"would have a name if they were {'greater' if shift > 0 else 'less'} by 1"
+        )
+        hint = "if one counts from 0 and the other from 1, every name is that of its neighbour: write the ids alike"
+        yield Problem("classes-shifted", message, place, hint)
+        return
+    seen = {*used}
+    unmatched = [key for key in names if key not in seen]
     near = {key: row for key in lacking[:NEAR] if (row := nearest(key, unmatched)) is not None}
     told = [f"{row!r} (did you mean {key!r}?)" for key, row in near.items()]
     if part.type == "folder":  # whose categories are all there
@@ -191,9 +206,28 @@ def _of_other_classes(
         message = (
             f"source {catalog.name}: {what} no category of it: {', '.join(told[:SHOWN])}{more} in {file}"
         )
-        place = loaded.place("sources", catalog.name, "classes")
         hint = "write the ids as folders or labels have them; a header, if there is one, is id,name"
         yield Problem("classes-unused", message, place, hint, "warning")
+
+
+def _shift(used: Sequence[str], names: Collection[str]) -> int:
+    """Return by how much numbers of classes have to be moved so that all have a name; 0 if they have, or never do."""
+    if not used or not all(key.isdecimal() and key.isascii() for key in used):
+        return 0
+    numbers, named = {*map(int, used)}, {int(key) for key in names if key.isdecimal()}
+    if numbers <= named:
+        return 0
+    return next((step for step in (1, -1) if {number + step for number in numbers} <= named), 0)
+
+
+def _of_numbers(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:
+    """Warn of files whose numbers of classes differ."""
+    if count := catalog.notes.counts.get("names-differ", 0):
+        what = "1 file has" if count == 1 else f"{count:,} files have"
+        example = catalog.notes.examples["names-differ"][0]
+        message = f"source {catalog.name}: {what} other names of classes than the first: {example}"
+        hint = "each file's own names were taken; other programs take those of the first file for all"
+        yield Problem("names-differ", message, loaded.place("sources", catalog.name), hint, "warning")
 
 
 def _of_bytes(loaded: LoadedSpec, catalog: Catalog) -> Iterator[Problem]:

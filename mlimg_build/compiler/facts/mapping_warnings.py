@@ -77,6 +77,16 @@ def unmatched_reviews(
         if (source, key) not in reviewed:
             open_ids[source].append(key)
     told = []
+    for source in open_ids:
+        rows = [key for own, key in reviewed if own == source]
+        if rows and not any((source, key) in there for key in rows):
+            example = f"it has {open_ids[source][0]}, and the file {rows[0]}"
+            message = (
+                f"none of the {len(rows):,} decisions on source {source} is about a category of it: {example}"
+            )
+            hint = "ids change with `classes`: write the column category as `mlimg map SPEC` does"
+            place = loaded.place("vocabulary", "mapping", "file")
+            yield Problem("mapping-unmatched", message, place, hint, "warning")
     for source, key in reviewed:
         near = nearest(key, open_ids[source]) if (source, key) not in there and source in open_ids else None
         if near is not None:
@@ -96,8 +106,10 @@ def _near_ties(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGr
         decision = row.decision
         wnids = (decision.wnid or "", decision.alternatives[0].wnid)
         kinds = told_apart(graph, wnids, [_kind(graph, wnid) for wnid in wnids])
-        called = " or ".join(f"{wnid}{kind}" for wnid, kind in zip(wnids, kinds, strict=True))
-        by_source[decision.source].append(f"{decision.name or decision.id!r} ({called})")
+        taken, second = (f"{wnid}{kind}" for wnid, kind in zip(wnids, kinds, strict=True))
+        by_source[decision.source].append(
+            f"{decision.name or decision.id!r} ({taken} was taken, or {second})"
+        )
     for source, names in by_source.items():
         message = f"source {source}: a second sense is nearly as likely: {_some(names, FEW)}"
         yield Problem("near-tie", message, loaded.place("sources", source), REVIEW, "warning")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlimg_build.errors import Problem, SourceError
@@ -17,6 +19,8 @@ __all__ = ["base_names", "every_file", "is_pattern", "parquet_files", "root_of"]
 
 MAGIC = frozenset("*?[")
 SUFFIX = ".parquet"
+NUMBERED = re.compile(r"(.*?)-?([0-9]{4,6})-of-([0-9]{4,6})(?:-[0-9a-f]+)?\.parquet", re.DOTALL)
+SHOWN = 3  # missing files that are named
 OTHERS = {  # what else holds such data: its suffix, and what to do with it
     ".arrow": "write Arrow files as Parquet: datasets.load_from_disk(FOLDER)[SPLIT].to_parquet(FILE)",
     ".tar": "tars of images are a source of another type",
@@ -79,7 +83,9 @@ def parquet_files(source: str, path: Path, notes: Notes) -> list[File]:
     """Return the Parquet files in the order of their paths; others of a folder are noted, but images are not.
 
     Raises:
-        SourceError: `source-missing` if the path leads nowhere, `source-empty` if there is no such file.
+        SourceError: `source-missing` if the path leads nowhere, `source-empty` if there is no such file,
+            `shards-missing` if a folder lacks one of train-00000-of-00012.parquet and its kind; with a pattern that is
+            noted.
     """
     if not is_pattern(path) and not path.exists():
         message = f"source {source}: there is no {path}"
@@ -99,7 +105,31 @@ def parquet_files(source: str, path: Path, notes: Notes) -> list[File]:
         what = f"no file of {path} ends in {SUFFIX}" if folder else f"no file meets the pattern {path}"
         hint = other or f"the nearest folder that exists is {_existing(path)}"
         raise SourceError(Problem("source-empty", f"source {source}: {what}", hint=hint))
+    missing = [*_missing(found)]
+    if missing and folder:
+        more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
+        what = f"{', '.join(missing[:SHOWN])}{more} {'is' if len(missing) == 1 else 'are'} not there"
+        hint = f"get it again, or take what is there: images: {path}/*.parquet"
+        raise SourceError(Problem("shards-missing", f"source {source}: {what}", hint=hint))
+    if is_pattern(path):
+        for name in missing:
+            notes.add("shards-missing", name)
     return found
+
+
+def _missing(files: Sequence[File]) -> Iterator[str]:
+    """Yield the names of files that the others say there are.
+
+    >>> [*_missing([File("train-00000-of-00003.parquet", 1, 0), File("train-00002-of-00003.parquet", 1, 0)])]
+    ['train-00001-of-00003.parquet']
+    """
+    numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for file in files:
+        if said := NUMBERED.fullmatch(file.path):
+            numbers[said[1], said[3]].add(int(said[2]))
+    for (begin, total), there in sorted(numbers.items()):
+        for number in sorted({*range(int(total))} - there):
+            yield f"{begin}-{number:0{len(total)}d}-of-{total}{SUFFIX}"
 
 
 def base_names(files: list[File]) -> list[str]:

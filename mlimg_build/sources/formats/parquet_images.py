@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ class ParquetImages:
                 notes.add("split-left-out", file.path, schema.rows)
                 continue
             first = first or (file, schema)
-            self._require_alike(*first, file, schema)
+            self._require_alike(*first, file, schema, notes)
             if why := over(f"{base}/{schema.rows}", ID):
                 raise unreadable(root / file.path, self._what, f"its path has {why}", "shorten it")
             labels = RowLabels(number, file.path, schema, bool(self.part.classes), notes)
@@ -138,10 +139,20 @@ class ParquetImages:
             _require_distinct(schema.names or (), path, self._what)
         return schema
 
-    def _require_alike(self, one: File, first: ImageSchema, other: File, schema: ImageSchema) -> None:
-        """Raise `SourceError` if labels are numbers here and texts there, or have names here only."""
+    def _require_alike(
+        self, one: File, first: ImageSchema, other: File, schema: ImageSchema, notes: Notes
+    ) -> None:
+        """Raise `SourceError` if labels are numbers here and texts there, or have names here only.
+
+        That a number is another class in each is noted: readers that take the names of the first file for all differ.
+        """
         told = [(each.kind, each.names is not None) for each in (first, schema)]
         if told[0] == told[1]:
+            pairs = zip_longest(first.names or (), schema.names or (), fillvalue="nothing")
+            for number, (name, here) in enumerate(pairs):
+                if name != here:
+                    notes.add("names-differ", f"{other.path}: {number} is {here}, in {one.path} {name}")
+                    break
             return
         words = [
             f"{kind}s{' with names' if named else ' without names' * (kind == 'number')}"
