@@ -130,10 +130,12 @@ def _unsure(loaded: LoadedSpec, rows: Sequence[MappedCategory], graph: NounGraph
 
 def _own_unused(loaded: LoadedSpec, placed: Sequence[MappedCategory], graph: NounGraph) -> Iterator[Problem]:
     """Yield a warning about own categories that no name became, and that have no such category below them."""
+    if not graph.own:
+        return
     reached = {wnid for row in placed for wnid in (row.wnid, row.decision.wnid) if wnid is not None}
     reached |= {above for wnid in reached if wnid in graph for above in graph.ancestors(wnid)}
     reached |= {*loaded.spec.vocabulary.include}
-    unused = [wnid for wnid in graph.wnids if is_own(wnid) and wnid not in reached]
+    unused = [one.id for one in graph.own if one.id not in reached]
     if not unused:
         return
     taken = {

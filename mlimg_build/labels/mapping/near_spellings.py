@@ -107,8 +107,7 @@ def _declared(lemmas: NearLemmas, graph: NounGraph) -> float:
     `ratio` compares with all lemmas. The few names that a spec declares are near to a text by chance so many times less
     often, and somebody expects them in these very data.
     """
-    own = sum(is_own(wnid) for wnid in graph.wnids)
-    return len(lemmas.lemmas) / own if own else 1.0
+    return len(lemmas.lemmas) / len(graph.own) if graph.own else 1.0
 
 
 def _weigh(
