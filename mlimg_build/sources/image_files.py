@@ -18,7 +18,7 @@ from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.image_signatures import note_other_name
 from mlimg_build.sources.protocol import IMAGES, LABELS, WHOLE_FILE, File, Notes
 from mlimg_build.sources.read_errors import is_forbidden, is_gone, is_of_one_file, is_of_the_name, lost
-from mlimg_build.spec.path_suggestions import did_you_mean
+from mlimg_build.spec.suggestions import did_you_mean
 from mlimg_build.text_limits import ID, over
 
 __all__ = [

@@ -18,7 +18,7 @@ from mlimg_build.errors import LISTED, Place, Problem, SpecError, more_problems
 from mlimg_build.regular_files import open_regular
 from mlimg_build.spec.document import Document
 from mlimg_build.spec.model_fields import is_tag
-from mlimg_build.spec.path_suggestions import did_you_mean
+from mlimg_build.spec.suggestions import did_you_mean
 from mlimg_build.spec.validation_messages import Finding, finding_of
 from mlimg_build.spec.yaml.reader import BIGGEST, read_document, too_big
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mlimg_build.printable import printable
 
-__all__ = ["counted", "duration", "err", "out", "percent", "size", "table"]
+__all__ = ["duration", "err", "out", "percent", "size", "table"]
 
 WIDE = 100_000  # a pipe has no width, and a line that is cut or folded cannot be searched
 
@@ -64,15 +64,6 @@ def _console(*, stderr: bool) -> Console:
 
 out = _console(stderr=False)
 err = _console(stderr=True)
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a number with what it counts.
-
-    >>> counted(1, "image"), counted(2_000, "category", "categories")
-    ('1 image', '2,000 categories')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def size(count: float) -> str:

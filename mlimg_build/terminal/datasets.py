@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 from rich.tree import Tree
 
+from mlimg_build.quantities import counted
+
 from .build_log import say
 from .console import err, out, size, table
 from .left_out import show_left_out, show_unused_categories
@@ -294,7 +296,6 @@ def _line(step: str, text: str, place: str) -> Text:
 
 def show_verified(path: Path, found: Verification) -> None:
     """Print what is wrong with a dataset, or that nothing is."""
-    from mlimg_build.compiler.diff.sections import counted  # noqa: PLC0415  other commands need not load it
 
     _findings(found.findings)
     if {finding.code for finding in found.findings} & NO_DATASET:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from mlimg_build.quantities import counted
+
 from .console import out, table
 from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
@@ -22,8 +24,6 @@ SHOWN = 8  # findings listed of one kind
 
 def show_lint(found: Lint) -> None:
     """Print the findings kind by kind, the largest first, then unused rules and contradictions."""
-    from mlimg_build.compiler.diff.sections import counted  # noqa: PLC0415  other commands need not load it
-
     form = found.shape
     categories, roots = (
         counted(form["categories"], "category", "categories"),

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from .console import counted, out, percent
+from mlimg_build.quantities import counted
+
+from .console import out, percent
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.facts.category_groups import NestingUse

@@ -22,6 +22,7 @@ ALLOWED = {
     "csv_cells": set(),
     "digests": {"regular_files"},
     "printable": set(),
+    "quantities": set(),
     "regular_files": set(),
     "label_states": set(),
     "missing_values": set(),
@@ -43,6 +44,7 @@ ALLOWED = {
             "csv_cells",
             "digests",
             "printable",
+            "quantities",
             "regular_files",
             "errors",
             "label_states",
@@ -60,6 +62,7 @@ ALLOWED = {
     "terminal": {
         "errors",
         "printable",
+        "quantities",
         "regular_files",
         "spec",
         "compiler",
@@ -72,6 +75,7 @@ ALLOWED = {
         *(
             "atomic",
             "printable",
+            "quantities",
             "regular_files",
             "errors",
             "spec",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.cli import run
-from mlimg_build.spec.path_suggestions import did_you_mean, similar_path
+from mlimg_build.spec.suggestions import did_you_mean, similar_path
 from tests.support.photographs import crops
 
 

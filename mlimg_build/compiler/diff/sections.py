@@ -18,6 +18,7 @@ from mlimg_build.compiler.diff.changes import (
 )
 from mlimg_build.compiler.diff.label_changes import Entries
 from mlimg_build.compiler.diff.snapshot import Mapped, Pair, SourceFacts
+from mlimg_build.quantities import counted
 
 __all__ = ["Section", "sections", "summary"]
 
@@ -105,11 +106,6 @@ def _pair_parts(found: Differences) -> Iterator[str]:
 def unlike(found: Differences) -> bool:
     """Return whether labels cannot be compared because the sides hold different fractions."""
     return not found.counted and found.entries is None
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """Return a count with its noun, singular or plural."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def sections(found: Differences) -> tuple[Section, ...]:

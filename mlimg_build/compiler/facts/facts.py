@@ -15,6 +15,7 @@ from scipy import sparse
 
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
+from mlimg_build.compiler.catalog.unknown_ids import with_folders
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.facts.category_groups import NestingUse, groups_of, nested_groups, nesting_use
 from mlimg_build.compiler.facts.category_names import nameless_categories
@@ -24,7 +25,6 @@ from mlimg_build.compiler.facts.flat_vocabulary import same_slugs
 from mlimg_build.compiler.facts.id_lists import read_categories, read_ids
 from mlimg_build.compiler.facts.mapping_warnings import accepted_from, doubts, unmatched_reviews
 from mlimg_build.compiler.facts.pair_counts import FoundPairs, find_pairs, pairs_digest
-from mlimg_build.compiler.facts.unknown_ids import with_folders
 from mlimg_build.compiler.facts.unsigned_rows import unsigned_in
 from mlimg_build.compiler.facts.unused_categories import LOST, own_lines, unused_categories
 from mlimg_build.errors import LabelError, Problem, SpecError, WordNetError

@@ -16,8 +16,8 @@ from mlimg_build.errors import LISTED, Place, Problem, SpecError, WordNetError, 
 from mlimg_build.sources.embedded.parquet_files import is_pattern
 from mlimg_build.spec import LoadedSpec, file_paths
 from mlimg_build.spec.path_patterns import lacking, matches
-from mlimg_build.spec.path_suggestions import did_you_mean
 from mlimg_build.spec.paths import PathKind
+from mlimg_build.spec.suggestions import did_you_mean
 from mlimg_build.wordnet import NounGraph, load
 
 __all__ = ["check_ids", "check_mapping", "load_nouns", "load_wordnet", "missing_paths"]

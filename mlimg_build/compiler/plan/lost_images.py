@@ -8,6 +8,7 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.unused_categories import LOST, UnusedCategory, own_lines
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.errors import LabelError, Problem
+from mlimg_build.quantities import counted
 from mlimg_build.spec import LoadedSpec
 
 __all__ = ["lost_problems", "refuse_lost"]
@@ -45,12 +46,12 @@ def _lost(
             continue
         names = [one for one in unused if one.source == catalog.name and one.reason in LOST]
         worst = "; ".join(
-            f"{one.name[:60]!r} ({_images(one.images)}: {one.meaning})" for one in names[:WORST]
+            f"{one.name[:60]!r} ({counted(one.images, 'image')}: {one.meaning})" for one in names[:WORST]
         )
         more = f"; and {len(names) - WORST:,} more" if len(names) > WORST else ""
         yield Problem(
             "images-lost",
-            f"source {catalog.name}: {lost:,} of {_images(images)} ({lost / images:.1%}, and allow_lost is "
+            f"source {catalog.name}: {lost:,} of {counted(images, 'image')} ({lost / images:.1%}, and allow_lost is "
             f"{allowed:.1%}) would be left out, as no category was found for their names: {worst}{more}",
             loaded.place("sources", catalog.name),
             _hint(loaded, names, [one.name or one.id for other in catalogs for one in other.categories]),
@@ -65,7 +66,3 @@ def _hint(loaded: LoadedSpec, names: Sequence[UnusedCategory], others: Sequence[
             "of the source, or say that so many images may be lost: `vocabulary: {allow_lost: SHARE}`",
         ]
     )
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"

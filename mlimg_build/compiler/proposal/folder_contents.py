@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from mlimg_build.quantities import counted
 from mlimg_build.regular_files import open_regular
 from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text
 
 __all__ = [
     "absolute",
-    "count",
     "entries",
     "folders_of_images",
     "head",
@@ -93,13 +93,4 @@ def told(path: Path) -> str:
 def _part(names: Sequence[str], what: str) -> Iterator[str]:
     if names:
         more = ", …" if len(names) > SHOWN else ""
-        yield f"{count(len(names), what)} ({', '.join(names[:SHOWN])}{more})"
-
-
-def count(number: int, one: str, several: str = "") -> str:
-    """Return a number with its noun.
-
-    >>> count(1, "folder"), count(2000, "folder"), count(3, "category", "categories")
-    ('1 folder', '2,000 folders', '3 categories')
-    """
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+        yield f"{counted(len(names), what)} ({', '.join(names[:SHOWN])}{more})"

@@ -9,7 +9,6 @@ from typing import Any
 
 from mlimg_build.compiler.proposal.folder_contents import (
     absolute,
-    count,
     entries,
     folders_of_images,
     head,
@@ -28,12 +27,13 @@ from mlimg_build.compiler.proposal.listed_layouts import (
 from mlimg_build.compiler.proposal.table_layout import TABLES, table_layout
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.labels.mapping.name_kinds import name_kind, names_of_splits, split_of
+from mlimg_build.quantities import counted
 from mlimg_build.sources.embedded.file_splits import name_of_split
 from mlimg_build.sources.image_files import is_image_name
 from mlimg_build.sources.synset_names import leading_wnid
 from mlimg_build.sources.webdataset.tar_files import split_of_tar, split_words
 from mlimg_build.spec.path_patterns import escaped
-from mlimg_build.spec.path_suggestions import did_you_mean
+from mlimg_build.spec.suggestions import did_you_mean
 
 __all__ = ["Layout", "layouts_of"]
 
@@ -77,7 +77,7 @@ def _without_categories(path: Path) -> Problem | None:
     if not images or (path is not folder and not is_image_name(path.name)):
         return None
     if path is folder:
-        message = f"{path} holds {count(images, 'image')}, and neither folders of categories nor labels"
+        message = f"{path} holds {counted(images, 'image')}, and neither folders of categories nor labels"
     else:
         message = f"{path} is one image, and nothing says what it shows"
     above = absolute(folder).parent
@@ -250,7 +250,7 @@ def _of_splits(path: Path, name: str, folders: Sequence[str]) -> Iterator[Layout
     remarks = [
         f"{one} is left out: say where it goes"
         if inside[one]
-        else f"{one} is left out, as its {count(images_in(path / one), 'image')} lie in no folders of categories"
+        else f"{one} is left out, as its {counted(images_in(path / one), 'image')} lie in no folders of categories"
         for one, place in splits.items()
         if place == "none"
     ]
@@ -279,13 +279,13 @@ def _strays(files: Sequence[str]) -> Iterator[str]:
     images = sum(is_image_name(name) for name in files)
     if images:
         lies = "lies" if images == 1 else "lie"
-        yield f"{count(images, 'image')} {lies} beside the folders, without a category"
+        yield f"{counted(images, 'image')} {lies} beside the folders, without a category"
 
 
 def _strangers(names: Sequence[str]) -> Iterator[str]:
     """Yield the remark that folders beside those of synsets are left out."""
     if names:
-        what = count(len(names), "folder or tar", "folders or tars")
+        what = counted(len(names), "folder or tar", "folders or tars")
         yield f"{what} without a WordNet id left out: {', '.join(names[:3])}"
 
 
@@ -302,6 +302,6 @@ def _deep(path: Path, folders: Sequence[str]) -> Iterator[str]:
         example = next((f"{path.name}/{one}" for one, inside in deep.items() if len(inside) > 1), "")
         if example:
             yield (
-                f"the categories are the {count(len(folders), 'folder')}, though images lie in folders below them: "
+                f"the categories are the {counted(len(folders), 'folder')}, though images lie in folders below them: "
                 f"`--from {example}` takes those of one"
             )

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from mlimg_build.category_ids import loose_name, own_slugs
 from mlimg_build.compiler.facts.unused_categories import LOST, REASONS
 from mlimg_build.compiler.pipeline import Understanding
-from mlimg_build.compiler.proposal.folder_contents import count
 from mlimg_build.compiler.proposal.name_questions import COMPARED, kinds_of, near_names, near_words, noun_text
 from mlimg_build.labels import MappedCategory
+from mlimg_build.quantities import counted
 from mlimg_build.text_limits import NAME, over
 from mlimg_build.wordnet import NounGraph
 
@@ -123,7 +123,7 @@ def _own(
     if reason == "is_a":
         questions.append(f"is it a kind of {_noun(row, graph)}?")
         questions += filter(None, [kinds_of(graph, decision.wnid or "", name)])
-    parts = [count(row.images, "image")]
+    parts = [counted(row.images, "image")]
     if reason not in ("", "unresolved", "is_a"):
         parts.append(REASONS[reason].meaning)
     if not reason and decision.wnid is not None:
@@ -157,7 +157,7 @@ def taken_lines(found: Understanding) -> Iterator[str]:
         yield f"and {len(told) - len(unsure):,} more with a score of at least {SURE}"
     for row in rows:
         if row.fate == "no_value":
-            yield f"{_name(row)}: {count(row.images, 'image')}, {REASONS['no_value'].meaning}, so no label"
+            yield f"{_name(row)}: {counted(row.images, 'image')}, {REASONS['no_value'].meaning}, so no label"
     by_id = sum(row.decision.method == "same_id" for row in found.placed)
     if by_id and used:
         yield f"and {by_id:,} by their ids"

@@ -77,7 +77,7 @@ def _lines(
     yield ""
     yield "# training:      # the network; `transfer: {source: …}` tunes it to one source,"
     yield "#   model: resnet50    # as a classifier with one label an image"
-    yield "#                      # without a GPU: resnet18, image_size: 64, batch_size: 32, epochs: 5"
+    yield "# without a GPU: model: resnet18, image_size: 64, batch_size: 32, epochs: 5"
 
 
 def _intro(named: NamedCategories, own_file: Path | None) -> Iterator[str]:

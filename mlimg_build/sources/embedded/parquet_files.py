@@ -13,7 +13,7 @@ from mlimg_build.sources.image_files import is_hidden, is_image_name, is_text, u
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.sources.protocol import File, Notes
 from mlimg_build.sources.read_errors import lost
-from mlimg_build.spec.path_suggestions import did_you_mean
+from mlimg_build.spec.suggestions import did_you_mean
 
 __all__ = ["base_names", "every_file", "is_pattern", "parquet_files", "root_of"]
 

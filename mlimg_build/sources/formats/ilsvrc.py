@@ -26,7 +26,7 @@ from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, r
 from mlimg_build.sources.read_errors import lost, moving
 from mlimg_build.sources.tar_index import member_rows, members
 from mlimg_build.spec import IlsvrcSource
-from mlimg_build.spec.path_suggestions import did_you_mean
+from mlimg_build.spec.suggestions import did_you_mean
 
 __all__ = ["Ilsvrc"]
 

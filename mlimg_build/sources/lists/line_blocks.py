@@ -17,7 +17,7 @@ from mlimg_build.errors import Problem, SourceError
 from mlimg_build.regular_files import open_regular, read_regular
 from mlimg_build.sources.lists.file_kinds import kind_of, other_than_parquet
 from mlimg_build.sources.protocol import Notes
-from mlimg_build.spec.path_suggestions import did_you_mean
+from mlimg_build.spec.suggestions import did_you_mean
 from mlimg_build.text_limits import LINE
 
 __all__ = [
