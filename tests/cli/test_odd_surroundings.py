@@ -99,7 +99,20 @@ ENVIRONMENTS = [
 ]
 
 
-@pytest.mark.parametrize("odd", ENVIRONMENTS, ids=" ".join)
+ALONE = [
+    pytest.param(environment, id=" ".join(environment), marks=pytest.mark.slow)
+    for environment in ENVIRONMENTS
+]
+TOGETHER = [
+    pytest.param(
+        {name: value for environment in ENVIRONMENTS[first::3] for name, value in environment.items()},
+        id=f"every third from {first}",
+    )
+    for first in range(3)
+]
+
+
+@pytest.mark.parametrize("odd", [*TOGETHER, *ALONE])
 def test_a_build_does_not_mind_its_environment(few: Path, tmp_path: Path, odd: dict[str, str]) -> None:
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), "MLIMG_BACKEND": os.environ["MLIMG_BACKEND"]}
     line = ("build", "spec.yaml", "--until", "dataset", "--out", str(tmp_path))

@@ -68,6 +68,7 @@ def test_a_source_that_is_away_for_a_while_leaves_no_wrong_dataset(world: Path, 
     assert digest in clean.stderr
 
 
+@pytest.mark.slow  # it waits
 def test_a_file_that_went_since_the_plan_is_told_of_and_asked_for_again(world: Path) -> None:
     process = build(world)
     assert process.stdout is not None

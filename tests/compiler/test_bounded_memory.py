@@ -97,7 +97,10 @@ def listed(path: Path) -> None:
     parquet.write_table(pa.table({"image": [*(["b.jpg"] * 3000), "a.jpg"], "labels": lists}), path)
 
 
-@pytest.mark.parametrize("write", [dictionary, plain, prefixes, listed], ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "write",
+    [dictionary, listed, *(pytest.param(write, marks=pytest.mark.slow) for write in (plain, prefixes))],
+)
 def test_a_parquet_whose_texts_unpack_to_gigabytes_costs_its_rows(
     tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
@@ -151,7 +154,7 @@ def many_codes(path: Path) -> None:
     parquet.write_table(pa.table({"image": ["a.jpg", "b.jpg"], "labels": lists}), path)
 
 
-@pytest.mark.parametrize("write", [large_page, many_codes], ids=lambda write: write.__name__)
+@pytest.mark.parametrize("write", [large_page, pytest.param(many_codes, marks=pytest.mark.slow)])
 def test_a_parquet_at_the_limits_takes_no_more_than_twice_the_ceiling(
     tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
@@ -200,6 +203,7 @@ def test_a_packed_csv_is_not_unpacked(tmp_path: Path) -> None:
     assert "it is compressed by gzip" in said
 
 
+@pytest.mark.slow
 def test_a_csv_of_empty_lines_takes_no_more_than_twice_the_ceiling(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"image,labels\na.jpg,dog\n" + b"\n" * (64 << 20))
     code, said, peak = run(tmp_path, "plan", TABLE.format("t.csv"), data=2 * DATA)
@@ -257,7 +261,9 @@ def member(name: str, kind: bytes, size: int) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+@pytest.mark.parametrize(
+    "kind", [b"x", b"L", *(pytest.param(kind, marks=pytest.mark.slow) for kind in (b"g", b"K"))]
+)
 def test_a_tar_with_a_header_of_three_gigabytes_loses_what_lies_behind_it(
     tmp_path: Path, kind: bytes
 ) -> None:

@@ -281,6 +281,7 @@ def test_settings_reach_a_worker_that_joins_later(tmp_path: Path) -> None:
                 ended(other)
 
 
+@pytest.mark.slow  # it waits
 def test_a_window_of_tasks_follows_the_workers_that_are_there(tmp_path: Path) -> None:
     with external_cluster(tmp_path) as address, Client(address) as client:
         client.wait_for_workers(1, timeout=30)
@@ -300,6 +301,7 @@ def test_a_window_of_tasks_follows_the_workers_that_are_there(tmp_path: Path) ->
             time.sleep(0.2)
 
 
+@pytest.mark.slow  # it waits
 def test_a_scheduler_that_is_stopped_ends_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlimg_build.compiler.engine.cluster.ANSWERED", 2)
     silent: Callable[..., None] = lambda *counts: None  # noqa: E731
@@ -340,6 +342,7 @@ def pause(dask_worker: Worker) -> None:
     dask_worker.memory_manager.memory_pause_fraction = 1e-9
 
 
+@pytest.mark.slow  # it waits
 def test_workers_that_stay_paused_end_a_run_but_not_while_they_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

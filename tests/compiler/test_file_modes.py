@@ -16,7 +16,13 @@ from tests.support.file_modes import masked, wrong_modes
 from tests.support.runs import external_cluster, inline
 
 
-@pytest.mark.parametrize(("driver", "workers"), [(0o022, 0o077), (0o077, 0o022), (0o002, 0o027)])
+@pytest.mark.parametrize(
+    ("driver", "workers"),
+    [
+        (0o077, 0o022),
+        *(pytest.param(*masks, marks=pytest.mark.slow) for masks in ((0o022, 0o077), (0o002, 0o027))),
+    ],
+)
 def test_modes_follow_the_driver(
     spec: LoadedSpec, built: Built, tmp_path: Path, driver: int, workers: int
 ) -> None:

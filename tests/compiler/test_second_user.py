@@ -163,6 +163,7 @@ class Visited:
         return hear
 
 
+@pytest.mark.slow
 def test_another_user_reaches_nothing_of_a_build(spec: LoadedSpec, built: Built, open_folder: Path) -> None:
     out = open_folder / "out"
     certificate(open_folder)

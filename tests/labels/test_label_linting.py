@@ -204,7 +204,7 @@ def test_of_no_category_nothing_is_found(wordnet: NounGraph) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 def test_findings_are_sorted_and_do_not_depend_on_the_order_of_categories(
     data: st.DataObject, wordnet: NounGraph, above: list[set[int]]
 ) -> None:

@@ -91,8 +91,11 @@ def test_a_check_takes_a_small_multiple_of_reading_the_file(tmp_path: Path, kind
     checked(tmp_path, ONE)  # what is loaded once
     text = text_of(kind, SMALL)
     problems: list[int] = []
-    took = min(seconds(lambda: problems.append(checked(tmp_path, text))) for _ in range(2))
-    assert took < MULTIPLE * reading(text) + 0.3
+    for _ in range(3):  # a busy machine may take longer now and then
+        took = seconds(lambda: problems.append(checked(tmp_path, text)))
+        if took < (limit := MULTIPLE * reading(text) + 0.3):
+            break
+    assert took < limit
     assert problems[0] <= LISTED + 1
 
 

@@ -88,7 +88,9 @@ def test_a_process_that_is_deadlocked_is_one_error(dataset: Dataset) -> None:
 
 @LINUX
 def test_a_process_that_is_stopped_is_one_error_that_says_so(dataset: Dataset) -> None:
-    batches = BatchLoader(stream(dataset), 0, 1000).load(2, limit=1)
+    batches = BatchLoader(stream(dataset), 0, 1000).load(
+        2, limit=5
+    )  # a busy machine starts them in some seconds
     next(batches)
     for child in multiprocessing.active_children():
         os.kill(child.pid or 0, signal.SIGSTOP)
@@ -118,9 +120,9 @@ def test_a_machine_without_threads_is_one_error(dataset: Dataset, monkeypatch: p
 
 
 def test_only_waiting_counts(dataset: Dataset) -> None:
-    batches = BatchLoader(stream(dataset), 0, 3).load(1, limit=1)
+    batches = BatchLoader(stream(dataset), 0, 3).load(1, limit=3)
     next(batches)
-    time.sleep(1.5)
+    time.sleep(3.5)
     assert len(list(batches)) == 2
 
 
