@@ -170,6 +170,40 @@ def test_a_name_that_its_source_puts_in_two_places_is_a_doubt(wordnet: NounGraph
     assert told in twice.evidence
 
 
+ELECTRONIC = (
+    "mouse",
+    "tv",
+    "laptop",
+    "remote",
+    "keyboard",
+    "cell phone",
+)  # a group of COCO, whose name is no noun
+
+
+def test_a_name_of_another_kind_than_its_group_takes_the_sense_that_fits_and_is_a_doubt(
+    wordnet: NounGraph,
+) -> None:
+    names = [Named("coco", name, name) for name in ELECTRONIC]
+    groups = {("coco", name): ("electronic",) for name in ELECTRONIC}
+    alone, grouped = (decide(names, wordnet, parents=parents)[0] for parents in ({}, groups))
+    assert (alone.wnid, grouped.wnid) == (MOUSE_ANIMAL, MOUSE_COMPUTER)
+    assert grouped.score == 0.5
+    assert grouped.alternatives[0].wnid == MOUSE_ANIMAL
+    told = "5 others that its source puts below 'electronic' are of the kind artifact"
+    assert f"{told}: by its name alone it would be mouse {MOUSE_ANIMAL}" in grouped.evidence
+
+
+def test_a_group_says_nothing_if_it_is_small_mixed_or_has_another_of_the_kind(wordnet: NounGraph) -> None:
+    for others in (
+        ELECTRONIC[1:4],
+        ("tv", "laptop", "apple", "sandwich", "oak"),
+        (*ELECTRONIC[1:], "hamster"),
+    ):
+        names = [Named("s", name, name) for name in ("mouse", *others)]
+        parents = {("s", one.id): ("group",) for one in names}
+        assert decide(names, wordnet, parents=parents)[0].wnid == MOUSE_ANIMAL
+
+
 def test_the_labels_of_the_same_images_pick_the_sense(wordnet: NounGraph) -> None:
     names = [
         Named("names", str(i), name)

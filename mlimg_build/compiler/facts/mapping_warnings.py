@@ -18,6 +18,9 @@ __all__ = ["accepted_from", "doubts", "unmatched_reviews"]
 SHOWN = 8  # names of one source in one problem
 LIKELY = 0.3  # score from which a near spelling is suggested
 FEW = 4  # names in a problem that explains each
+MISSPELT = (
+    100  # most decisions on a source that may be misspelt: of more, the file is about another collection, too
+)
 FIND = (
     "`mlimg map SPEC --to FILE` lists them: write the WordNet id of each (`mlimg synset NAME`) and who decided, "
     "and name the file as `vocabulary: {mapping: {file: FILE}}`; what is no noun is a category of its own: "
@@ -77,20 +80,21 @@ def unmatched_reviews(
         if (source, key) not in reviewed:
             open_ids[source].append(key)
     told = []
-    for source in open_ids:
+    for source, ids in open_ids.items():
         rows = [key for own, key in reviewed if own == source]
-        if rows and not any((source, key) in there for key in rows):
-            example = f"it has {open_ids[source][0]}, and the file {rows[0]}"
+        unmatched = [key for key in rows if (source, key) not in there]
+        if rows and len(unmatched) == len(rows):
+            example = f"it has {ids[0]}, and the file {rows[0]}"
             message = (
                 f"none of the {len(rows):,} decisions on source {source} is about a category of it: {example}"
             )
             hint = "ids change with `classes`: write the column category as `mlimg map SPEC` does"
             place = loaded.place("vocabulary", "mapping", "file")
             yield Problem("mapping-unmatched", message, place, hint, "warning")
-    for source, key in reviewed:
-        near = nearest(key, open_ids[source]) if (source, key) not in there and source in open_ids else None
-        if near is not None:
-            told.append(f"{key} of {source} (did you mean {near}, {there[source, near]!r}?)")
+            continue
+        for key in unmatched if len(unmatched) <= MISSPELT else ():
+            if (near := nearest(key, ids)) is not None:
+                told.append(f"{key} of {source} (did you mean {near}, {there[source, near]!r}?)")
     if told:
         what = "a row decides" if len(told) == 1 else f"{len(told):,} rows decide"
         message = f"{what} about a category that its source does not have: {_some(told, FEW)}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from mlimg_build.category_ids import is_own
 from mlimg_build.errors import Problem, WordNetError
 from mlimg_build.labels.mapping.calibration import head_support, trust
 from mlimg_build.labels.mapping.candidates import BASE, HEAD, WRITTEN, Candidate, Lexicon, candidates
@@ -16,7 +17,7 @@ from mlimg_build.labels.mapping.evidence import Reasons
 from mlimg_build.labels.mapping.name_kinds import name_kind
 from mlimg_build.labels.mapping.near_spellings import near_spellings
 from mlimg_build.labels.mapping.own_names import OwnNames
-from mlimg_build.labels.mapping.places import SPLIT, other_place
+from mlimg_build.labels.mapping.places import SPLIT, GroupKinds, other_place
 from mlimg_build.labels.mapping.scores import POLICIES, Context, believe, own_features
 from mlimg_build.labels.mapping.senses import Floats, Landscape, Senses
 from mlimg_build.labels.mapping.source_relations import colabel_weights, label_shares, parent_weights
@@ -156,6 +157,7 @@ class _Found:
         self.reasons = Reasons(
             self.names, self.senses, self.belief, self.context, self.landscape, graph, self.chosen
         )
+        self.odd = self._regrouped(given) if parents else {}
         self.near = self._near(len(names), known)
 
     def _candidates(self, name: str) -> tuple[Candidate, ...]:
@@ -220,6 +222,9 @@ class _Found:
             shares[0] = min(shares[0], SPLIT)
             sense, place = (f"{self.graph.name(wnid)} {wnid}" for wnid in other)
             said.append(f"its source puts it below {place}, too, where {sense} fits")
+        if row in self.odd:
+            shares[:2] = SPLIT, min(shares[1], SPLIT)
+            said.append(self.odd[row])
         return Decision(
             *key,
             named.name,
@@ -249,6 +254,36 @@ class _Found:
             return None
         taken, *others = (self.senses.found[at].wnid for at in ranked)
         return other_place(taken, others, parents, self.graph)
+
+    def _regrouped(self, given: Mapping[Key, str]) -> dict[int, str]:
+        """Take a sense of the kind of its group for each category that else were the only one of another kind there.
+
+        Returns what to say of it, by row.
+        """
+        kinds = {key: self.graph.lexname(wnid) for key, wnid in given.items() if not is_own(wnid)}
+        for key, row in self.rows.items():
+            at = self.chosen(row)
+            if at is not None and not self.senses.found[at].is_head:
+                kinds.setdefault(key, self._kind(at))
+        groups, why = GroupKinds(self.parents, kinds), {}
+        for key, row in self.rows.items():
+            taken, *others = self.ranked.get(row) or [-1]
+            odd = groups.odd(key, [self._kind(at) for at in others]) if others else None
+            if odd is None:
+                continue
+            kind, node, count = odd
+            better = next(at for at in others if self._kind(at) == kind)
+            self.ranked[row] = [better, taken, *(at for at in others if at != better)]
+            wnid, above = self.senses.found[taken].wnid, self.rows.get((key[0], node))
+            group = node if above is None else self.names[above]
+            why[row] = (
+                f"{count} others that its source puts below {group!r} are of the kind {kind.partition('.')[2]}: "
+                f"by its name alone it would be {self.graph.name(wnid)} {wnid}"
+            )
+        return why
+
+    def _kind(self, at: int) -> str:
+        return self.graph.lexname(self.senses.found[at].wnid)
 
 
 def _likeliest(senses: Iterable[Alternative], near: Iterable[Alternative]) -> tuple[Alternative, ...]:

@@ -109,7 +109,7 @@ def parquet_files(source: str, path: Path, notes: Notes) -> list[File]:
     if missing and folder:
         more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
         what = f"{', '.join(missing[:SHOWN])}{more} {'is' if len(missing) == 1 else 'are'} not there"
-        hint = f"get it again, or take what is there: images: {path}/*.parquet"
+        hint = f"get it again, or take what is there: images: {path}/**/*.parquet"
         raise SourceError(Problem("shards-missing", f"source {source}: {what}", hint=hint))
     if is_pattern(path):
         for name in missing:
@@ -118,17 +118,20 @@ def parquet_files(source: str, path: Path, notes: Notes) -> list[File]:
 
 
 def _missing(files: Sequence[File]) -> Iterator[str]:
-    """Yield the names of files that the others say there are.
+    """Yield the names of files that the others say there are; a set without 0 that has its last counts from 1.
 
     >>> [*_missing([File("train-00000-of-00003.parquet", 1, 0), File("train-00002-of-00003.parquet", 1, 0)])]
     ['train-00001-of-00003.parquet']
+    >>> [*_missing([File("train-00001-of-00002.parquet", 1, 0), File("train-00002-of-00002.parquet", 1, 0)])]
+    []
     """
     numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
     for file in files:
         if said := NUMBERED.fullmatch(file.path):
             numbers[said[1], said[3]].add(int(said[2]))
     for (begin, total), there in sorted(numbers.items()):
-        for number in sorted({*range(int(total))} - there):
+        first = int(0 not in there and int(total) in there)  # some count from 1
+        for number in sorted({*range(first, int(total) + first)} - there):
             yield f"{begin}-{number:0{len(total)}d}-of-{total}{SUFFIX}"
 
 
