@@ -28,11 +28,11 @@ NAME_DOUBTS = {
 
 
 def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedCategory]:
-    """Return the used decisions by a rule whose best alternative has a score of at least `NEAR` times theirs.
+    """Return the used decisions by a rule whose best alternative has a score of at least `NEAR` times theirs, closest first.
 
     Decisions by people and those with a score of `accepted` or more are not doubtful.
     """
-    return [
+    near = [
         row
         for row in placed
         if row.unreviewed
@@ -41,6 +41,7 @@ def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedC
         and row.decision.alternatives
         and row.decision.alternatives[0].score >= NEAR * row.decision.score
     ]
+    return sorted(near, key=lambda row: row.decision.score - row.decision.alternatives[0].score)
 
 
 def unsure(placed: Sequence[MappedCategory], accepted: float) -> list[MappedCategory]:

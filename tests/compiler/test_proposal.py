@@ -17,14 +17,9 @@ from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SourceError
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
+from tests.support.proposals import write
 from tests.support.runs import inline
 from tests.support.source_world import write_tar
-
-
-def write(root: Path, *paths: str) -> None:
-    for path, data in zip(paths, crops("chelsea", len(paths), 32), strict=True):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(data)
 
 
 def built(root: Path, found: str) -> dict[str, set[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,18 @@ from mlimg_build.cli import run
 from mlimg_build.compiler.proposal.layouts import layouts_of
 from mlimg_build.errors import SourceError
 from mlimg_build.spec import load_spec
+from tests.support import proposals
 from tests.support.photographs import crops
+from tests.support.proposals import proposed
 from tests.support.source_world import write_tar
 
+write = partial(proposals.write, Path())
 NUMBERS = ("n01440764", "n02084071")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def write(*paths: str) -> None:
-    for path, data in zip(paths, crops("chelsea", len(paths), 32), strict=True):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(data)
 
 
 def tars(folder: str, *names: str) -> None:
@@ -46,10 +44,9 @@ def open_images(folder: str) -> None:
     Path(f"{folder}/bbox_labels_hierarchy.json").write_text(json.dumps(tree))
 
 
-def proposed(path: str, spec: str = "s.yaml") -> dict[str, Any]:
+def built(path: str, spec: str = "s.yaml") -> dict[str, Any]:
     """Return the sources of the spec that `init` writes and that check and build take as it is."""
-    assert run(["init", spec, "--force", "--from", path, "-q"]) == 0
-    assert [line for line in Path(spec).read_text().split("\n") if len(line) > 80] == []
+    proposed(path, spec)
     assert run(["check", "--deep", spec, "-q"]) == 0
     assert run(["build", spec, "--until", "dataset", "-q"]) == 0
     return dict(load_spec(Path(spec)).document.data["sources"])
@@ -70,7 +67,7 @@ def test_a_folder_of_datasets_is_a_source_for_each() -> None:
     open_images("open_images")
     write("mine/dog/0.jpg", "mine/cat/0.jpg")
     Path("notes").mkdir()
-    found = proposed(".")
+    found = built(".")
     assert {name: one["type"] for name, one in found.items()} == {
         "imagenet": "imagenet",
         "mine": "folder",
@@ -79,7 +76,7 @@ def test_a_folder_of_datasets_is_a_source_for_each() -> None:
     assert found["imagenet"]["images"] == "imagenet/train"
     assert found["open_images"]["hierarchy"] == "open_images/bbox_labels_hierarchy.json"
     assert ", as nothing in it was known: notes" in comments()
-    assert {*proposed(".")} == {*found}  # the spec and what was built lie there now
+    assert {*built(".")} == {*found}  # the spec and what was built lie there now
     assert ", as nothing in it was known: build, notes" in comments()
 
 
@@ -114,7 +111,7 @@ def test_a_lone_folder_is_looked_into(inner: str, kind: str) -> None:
 
 def test_one_level_too_high_is_looked_into_and_said() -> None:
     write("p2/camera_dump/dog/0.jpg", "p2/camera_dump/cat/0.jpg")
-    assert proposed("p2")["camera_dump"]["images"] == "p2/camera_dump"
+    assert built("p2")["camera_dump"]["images"] == "p2/camera_dump"
     assert "p2 holds one folder, camera_dump, and what is in that was taken" in comments()
 
 
@@ -164,14 +161,14 @@ def test_a_path_with_a_typing_error_is_told_the_right_one() -> None:
 def test_a_table_that_is_none_does_not_hide_the_folders_beside_it() -> None:
     write("pics/dog/0.jpg", "pics/cat/0.jpg")
     Path("pics/sizes.csv").write_text("height,weight\n1,2\n")
-    assert proposed("pics")["pics"]["type"] == "folder"
+    assert built("pics")["pics"]["type"] == "folder"
     assert "left out, as it is no table of labels: sizes.csv has no column" in comments()
 
 
 def test_a_split_without_folders_of_categories_is_left_out_and_said() -> None:
     tars("in/train", *NUMBERS)
     write("in/val/a.JPEG", "in/val/b.JPEG")
-    found = proposed("in")["in"]
+    found = built("in")["in"]
     assert found["splits"] == {"train": "train", "val": "none"}
     assert "val is left out, as its 2 images lie in no folders of categories" in comments()
 
@@ -180,7 +177,7 @@ def test_a_hierarchy_of_other_classes_is_left_out_and_said() -> None:
     open_images("oi")
     Path("oi/bbox_labels_hierarchy.json").write_text(json.dumps({"LabelName": "/m/zzz"}))
     write("oi/validation/3.jpg")
-    assert "hierarchy" not in proposed("oi")["oi"]
+    assert "hierarchy" not in built("oi")["oi"]
     assert "bbox_labels_hierarchy.json is left out" in comments()
     assert "images of validation are left out" in comments()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from mlimg_build.cli import run
 from mlimg_build.compiler.proposal import class_file, spec_text
 from mlimg_build.compiler.proposal.proposal import propose
 from mlimg_build.dataset import open_dataset
-from tests.support.photographs import crops
+from tests.support import proposals
+from tests.support.proposals import proposed
 
+write = partial(proposals.write, Path())
 FACTORY = (
     "OK",
     "scrach",
@@ -27,20 +30,6 @@ FACTORY = (
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def write(*paths: str) -> None:
-    for path, data in zip(paths, crops("chelsea", len(paths), 32), strict=True):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_bytes(data)
-
-
-def proposed(path: str) -> str:
-    """Return the spec that `init` writes, which fits into 80 columns, and which check and build take as it is."""
-    assert run(["init", "s.yaml", "--force", "--from", path, "-q"]) == 0
-    text = Path("s.yaml").read_text()
-    assert [line for line in text.split("\n") if len(line) > 80] == []
-    return text
 
 
 def ids() -> dict[str, set[tuple[str, str]]]:
