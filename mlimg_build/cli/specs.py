@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,9 +101,9 @@ def check(
     told, errors = [], []
     for spec in specs:
         try:
-            result, sound = _checked(spec)
+            result, sound, shown = _checked(spec)
             if deep:
-                result |= _understood(spec, out, quiet=quiet, as_json=as_json)
+                result |= _understood(spec, out, shown, quiet=quiet, as_json=as_json)
             told.append(result)
             if not as_json:
                 print(sound)
@@ -114,8 +115,10 @@ def check(
         print_json(told[0] if len(told) == 1 else {"specs": told})
 
 
-def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[str, Any]:
-    """Return what is understood of the sources of a spec, and the warnings; both are shown."""
+def _understood(
+    spec: Path, out: Path, shown: Collection[Problem], *, quiet: bool, as_json: bool
+) -> dict[str, Any]:
+    """Return what is understood of the sources of a spec, and the warnings; both are shown, but not those in `shown`."""
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.lost_images import refuse_lost
@@ -123,7 +126,7 @@ def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[st
 
     with terminal.Watcher(quiet=quiet) as watcher:
         made = make(load(spec), out, 1.0, watcher.step)
-    terminal.show_problems(made.warnings)
+    terminal.show_problems([problem for problem in made.warnings if problem not in shown])
     found = understood(made.loaded.spec, made.inputs.catalogs, made.facts, made.graph)
     if not as_json:
         terminal.show_understood(found)
@@ -134,8 +137,8 @@ def _understood(spec: Path, out: Path, *, quiet: bool, as_json: bool) -> dict[st
     }
 
 
-def _checked(spec: Path) -> tuple[dict[str, Any], str]:
-    """Return the result of `check` for one spec, and the line that it has no error; show its warnings."""
+def _checked(spec: Path) -> tuple[dict[str, Any], str, list[Problem]]:
+    """Return the result of `check` for one spec, the line that it has no error, and its warnings, which are shown."""
     from mlimg_build import terminal
     from mlimg_build.compiler.facts.category_names import folder_problems
     from mlimg_build.compiler.facts.preflight import check_mapping, load_nouns, missing_paths
@@ -157,11 +160,12 @@ def _checked(spec: Path) -> tuple[dict[str, Any], str]:
         raise SpecError(errors)
     sources = "1 source" if len(loaded.spec.sources) == 1 else f"{len(loaded.spec.sources)} sources"
     sound = f"{spec}: {loaded.spec.name} {loaded.spec.version}, {sources}, no errors"
-    return {
+    result = {
         "name": loaded.spec.name,
         "digest": loaded.digest,
         "warnings": [str(problem) for problem in warnings],
-    }, sound
+    }
+    return result, sound, warnings
 
 
 def schema() -> None:

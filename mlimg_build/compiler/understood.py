@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,7 +85,9 @@ class Understood:
     `columns` are pairs of what is read and what it means. `splits` counts images by the source's own split, "" where
     they are drawn. `met` counts the images that met a file. `becoming` counts the categories that those of the source
     become, `named` lists those with images, the least certain first if there are too many, `merged` are groups of
-    several that become one. `left_out` are (what, rows or labels, meaning, examples).
+    several that become one. `unlabelled` counts the images without any statement, `bare` has the number of categories
+    without any, and some of their names. `left_out` are (what, rows or labels, meaning, examples), `noted` the same of
+    what is used although something is odd about it.
     """
 
     type: str
@@ -104,6 +106,9 @@ class Understood:
     examples: tuple[ExampleImage, ...]
     left_out: tuple[tuple[str, int, str, tuple[str, ...]], ...]
     hierarchy: NestingUse | None
+    unlabelled: int
+    bare: tuple[int, tuple[str, ...]]
+    noted: tuple[tuple[str, int, str, tuple[str, ...]], ...]
 
     def record(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
@@ -138,9 +143,14 @@ def _of_source(
         statuses.update({one["values"]: one["counts"] for one in counts})
         values, times = np.unique(batch.column("split").to_numpy(), return_counts=True)
         splits.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
-    present = absent = machines = 0
-    for batch in catalog.statements.batches(["state", "confidence"]):
+    present = absent = machines = labelled = 0
+    told, last = set[int](), None
+    for batch in catalog.statements.batches(["key", "category", "state", "confidence"]):
         state, confidence = batch.column("state").to_numpy(), batch.column("confidence").to_numpy()
+        keys = batch.column("key").to_numpy()
+        told.update(np.unique(batch.column("category").to_numpy()).tolist())
+        labelled += int(np.count_nonzero(keys[1:] != keys[:-1])) + (keys[0] != last)
+        last = keys[-1]
         present += int(np.count_nonzero(state == PRESENT))
         absent += int(np.count_nonzero(state != PRESENT))
         machines += int(np.count_nonzero(confidence < 1))
@@ -167,6 +177,9 @@ def _of_source(
         examples=tuple(_examples(catalog, placed, graph)),
         left_out=tuple(_left_out(catalog, placed)),
         hierarchy=nested,
+        unlabelled=len(catalog.images) - int(labelled),
+        bare=_bare(catalog, placed, told),
+        noted=tuple(_notes(catalog, lost=False)),
     )
 
 
@@ -263,13 +276,25 @@ def _label(
     )
 
 
+def _bare(
+    catalog: Catalog, placed: dict[int, MappedCategory], told: Collection[int]
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many categories of a source no statement is about, and the first names of them."""
+    bare = [number for number in range(len(catalog.categories)) if number not in told]
+    names = [placed[number].decision for number in bare[:SHOWN] if number in placed]
+    return len(bare), tuple(one.name or one.id for one in names)
+
+
+def _notes(catalog: Catalog, *, lost: bool) -> Iterator[tuple[str, int, str, tuple[str, ...]]]:
+    for code, count in sorted(catalog.notes.counts.items()):
+        if NOTE_CODES[code].lost == lost:
+            yield code, count, NOTE_CODES[code].meaning, tuple(catalog.notes.examples.get(code, ())[:SHOWN])
+
+
 def _left_out(
     catalog: Catalog, placed: dict[int, MappedCategory]
 ) -> Iterator[tuple[str, int, str, tuple[str, ...]]]:
-    for code, count in sorted(catalog.notes.counts.items()):
-        if NOTE_CODES[code].lost:
-            shown = tuple(catalog.notes.examples.get(code, ())[:SHOWN])
-            yield code, count, NOTE_CODES[code].meaning, shown
+    yield from _notes(catalog, lost=True)
     fates = defaultdict[str, list[MappedCategory]](list)
     for mapped in placed.values():
         if mapped.fate != "used":

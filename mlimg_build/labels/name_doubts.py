@@ -28,9 +28,9 @@ NAME_DOUBTS = {
 
 
 def near_ties(placed: Sequence[MappedCategory], accepted: float) -> list[MappedCategory]:
-    """Return the used decisions by a rule whose best alternative has a score of at least `NEAR` times theirs, closest first.
+    """Return the used decisions by a rule whose best alternative has a score of at least `NEAR` times theirs.
 
-    Decisions by people and those with a score of `accepted` or more are not doubtful.
+    The closest come first. Decisions by people and those with a score of `accepted` or more are not doubtful.
     """
     near = [
         row

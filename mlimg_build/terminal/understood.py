@@ -40,7 +40,8 @@ def _lines(one: Understood) -> list[tuple[str, str]]:
     machines = f", {one.by_machines:,} of them by machines" if one.by_machines else ""
     what = f"{counted(one.images, 'image')}, {counted(one.categories, 'category', 'categories')}"
     becoming = "" if one.becoming == one.categories else f", which become {one.becoming:,}"
-    lines = [("rows", f"{what}{becoming}; labels: {labels}{machines}")]
+    none = f"; {counted(one.unlabelled, 'image')} without a label" if one.unlabelled else ""
+    lines = [("rows", f"{what}{becoming}; labels: {labels}{machines}{none}")]
     lines += [("reads", f"{column}: {meaning}") for column, meaning in one.columns]
     if one.hierarchy is not None:
         lines.append(("hierarchy", _hierarchy(one.hierarchy)))
@@ -52,12 +53,17 @@ def _lines(one: Understood) -> list[tuple[str, str]]:
     lines += _names(one)
     for image in one.examples:
         lines += _example(image)
-    for what, count, meaning, shown in one.left_out:
-        categories = what[:1].isdigit()
-        text = f"{what} with {counted(count, 'label')}" if categories else f"{count:,} {what}"
-        more = ", …" if shown and not categories and count > len(shown) else ""
-        told = f" ({', '.join(shown)}{more})" if shown else ""
-        lines.append(("left out", f"{text}: {meaning}{told}"))
+    bare, some = one.bare
+    if bare:
+        more = ", …" if bare > len(some) else ""
+        lines.append(("no label", f"{counted(bare, 'category', 'categories')}: {', '.join(some)}{more}"))
+    for name, rows in (("noted", one.noted), ("left out", one.left_out)):
+        for what, count, meaning, shown in rows:
+            categories = what[:1].isdigit()
+            text = f"{what} with {counted(count, 'label')}" if categories else f"{count:,} {what}"
+            more = ", …" if shown and not categories and count > len(shown) else ""
+            told = f" ({', '.join(shown)}{more})" if shown else ""
+            lines.append((name, f"{text}: {meaning}{told}"))
     return lines
 
 
