@@ -118,7 +118,7 @@ def check(
 def _understood(
     spec: Path, out: Path, shown: Collection[Problem], *, quiet: bool, as_json: bool
 ) -> dict[str, Any]:
-    """Return what is understood of the sources of a spec, and the warnings; both are shown, but not those in `shown`."""
+    """Return what is understood of the sources of a spec, and the warnings; shown are all not in `shown`."""
     from mlimg_build import terminal
     from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.lost_images import refuse_lost
