@@ -99,7 +99,11 @@ def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path, way: st
 
 @pytest.mark.parametrize(
     ("number", "pause"),
-    [(signal.SIGINT, 0.1), (signal.SIGINT, 0.6), (signal.SIGINT, 2.5), (signal.SIGTERM, 0.4)],
+    [
+        (signal.SIGINT, 0.6),
+        (signal.SIGTERM, 0.4),
+        *(pytest.param(signal.SIGINT, pause, marks=pytest.mark.slow) for pause in (0.1, 2.5)),
+    ],
 )
 def test_an_interrupt_ends_the_work_at_once(tmp_path: Path, number: signal.Signals, pause: float) -> None:
     program = tmp_path / "works.py"

@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[str, Line, str]] = {
     "an endless line": (f"{ONE}description: ", lambda i: "x", "\n"),
     "blank lines": (ONE, lambda i: "\n", "nmae: x\n"),
 }
-SMALL = 150_000  # bytes
+SMALL = 60_000  # bytes
 MULTIPLE = 6.0  # how often YAML could be read in the time of a check
 
 
