@@ -238,6 +238,7 @@ def _trained(folder: Path, digest: str) -> Trained:
         plots["map"] = curves.measures(lines, "main", "validation mAP")
     if model.evaluation:
         plots["bands"] = curves.bands(model.evaluation.bands[:BANDS])
+        plots["reliability"] = curves.reliability(model.evaluation.reliability)
     if model.transfer:
         runs = [("pretrained here", model.transfer.run), ("from scratch", model.transfer.scratch_run)]
         there = [(label, run) for label, run in runs if run]

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mlimg_build.report.charts import Series, axis, thinned
 from mlimg_build.report.formatting import compact, count
-from mlimg_build.report.model_data import Band, Run
+from mlimg_build.report.model_data import Band, Reliability, Run
 from mlimg_build.report.plots import COLOURS, blank, inline
 
-__all__ = ["band_name", "bands", "loss", "measures", "rate", "smoothed"]
+__all__ = ["band_name", "bands", "loss", "measures", "rate", "reliability", "smoothed"]
 
 POINTS = 500  # of a line at most
 
@@ -143,6 +143,36 @@ def bands(found: Sequence[Band]) -> str:
         figure.legend(loc="outside upper left", ncols=2, fontsize=9.5)
         told = "; ".join(f"{band_name(band)} images: {_told(band)}" for band in found)
         return inline(figure, "bands", f"Mean average precision by training images of a category. {told}")
+
+
+def reliability(found: Sequence[Reliability]) -> str:
+    """Draw the share of present labels by score as SVG, one line for each kind of entries, beside the diagonal."""
+    words = {
+        "unknown_as_absent": ("unknown taken as absent", COLOURS["second"]),
+        "verified": ("verified labels only", COLOURS["present"]),
+    }
+    lines = []
+    for one in found:
+        points = [
+            (score, share, n) for n, score, share in one.bins if score is not None and share is not None
+        ]
+        if points and one.kind in words:
+            lines.append((*words[one.kind], np.array(points, float), one))
+    if not lines:
+        return ""
+    with blank(5.6, 3.5) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=COLOURS["muted"], lw=1.2, ls="--", label="as often as the score says")
+        for label, colour, points, _ in lines:
+            score, share, entries = points.T
+            axes.plot(score, share, color=colour, lw=2, label=label)
+            axes.scatter(score, share, s=6 + 90 * entries / entries.max(), color=colour, lw=0, alpha=0.8)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("score")
+        axes.set_ylabel("share present")
+        figure.legend(loc="outside upper left", ncols=2, fontsize=9.5)
+        told = "; ".join(f"{label}: calibration error {one.error or 0:.3f}" for label, _, _, one in lines)
+        return inline(figure, "reliability", f"Share of present labels by score. {told}")
 
 
 def band_name(band: Band) -> str:

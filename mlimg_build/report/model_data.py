@@ -12,9 +12,11 @@ __all__ = [
     "Model",
     "PerCategory",
     "Precision",
+    "Reliability",
     "Run",
     "Scored",
     "Step",
+    "Threshold",
     "Transfer",
 ]
 
@@ -93,6 +95,28 @@ class PerCategory:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether scores are probabilities, over the entries that `kind` names; `bins` are (entries, score, share present)."""
+
+    kind: str
+    entries: int
+    error: float | None
+    brier: float | None
+    mean_score: float | None
+    share_present: float | None
+    bins: tuple[tuple[int, float | None, float | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The score from which on labels have the best F1."""
+
+    threshold: float | None
+    micro: float | None
+    macro: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """`evaluation.json` of a multi-label network."""
 
@@ -107,6 +131,9 @@ class Evaluation:
     share: float | None
     share_confident: float | None
     categories: tuple[PerCategory, ...]
+    always: tuple[str, float | None] | None
+    reliability: tuple[Reliability, ...]
+    f1: Threshold | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,11 @@ from mlimg_build.report.model_data import (
     Model,
     PerCategory,
     Precision,
+    Reliability,
     Run,
     Scored,
     Step,
+    Threshold,
     Transfer,
 )
 
@@ -133,6 +135,35 @@ def _evaluation(value: Any) -> Evaluation:
                 _number(row["unknown_as_absent"]),
             )
             for row in value["categories"]
+        ),
+        always=_always(value.get("always")),
+        reliability=tuple(
+            _reliability(str(kind), found) for kind, found in (value.get("calibration") or {}).items()
+        ),
+        f1=_threshold(value.get("f1")),
+    )
+
+
+def _always(value: Any) -> tuple[str, float | None] | None:
+    return None if value is None else (str(value["name"]), _number(value["precision"]))
+
+
+def _threshold(value: Any) -> Threshold | None:
+    if value is None:
+        return None
+    return Threshold(_number(value["threshold"]), _number(value["micro"]), _number(value["macro"]))
+
+
+def _reliability(kind: str, value: Any) -> Reliability:
+    return Reliability(
+        kind,
+        _count(value["entries"]),
+        _number(value["expected_calibration_error"]),
+        _number(value["brier"]),
+        _number(value["mean_score"]),
+        _number(value["share_present"]),
+        tuple(
+            (_count(one["entries"]), _number(one["score"]), _number(one["present"])) for one in value["bins"]
         ),
     )
 

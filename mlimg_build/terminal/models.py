@@ -80,8 +80,12 @@ def show_evaluation(found: dict[str, Any]) -> None:
         )
     ]
     out.print(f"\ncategories that count: {', '.join(counted)}")
+    _show_depths(found.get("depths", ()))
     for k, row in found["at_k"].items():
         out.print(f"at {k:>2}: precision {percent(row['precision'])}, recall {percent(row['recall'])}")
+    if always := found.get("always"):
+        out.print(f"       always naming {always['name']}: precision {percent(always['precision'])} at 1")
+    _show_scores(found)
     order = found["hierarchy"]
     if order["share"] is not None:
         out.print(
@@ -89,6 +93,40 @@ def show_evaluation(found: dict[str, Any]) -> None:
             f"in {percent(order['share_confident'])} where the descendant scores at least 0.5 "
             f"({order['pairs']:,} pairs)"
         )
+
+
+def _show_depths(depths: Iterable[dict[str, Any]]) -> None:
+    """Print the mAP of the categories at each number of steps from a root, if there is more than one."""
+    cells = [
+        f"{one['depth']} {percent(one['unknown_as_absent']['map'])} of {one['unknown_as_absent']['categories']:,}"
+        for one in depths
+        if one["unknown_as_absent"]["categories"]
+    ]
+    if len(cells) > 1:
+        out.print(f"mAP by steps from a root: {', '.join(cells)}")
+
+
+def _show_scores(found: dict[str, Any]) -> None:
+    """Print whether scores are probabilities, and the threshold of labels."""
+    words = {"unknown_as_absent": "with unknown as absent", "verified": "on verified entries"}
+    for kind, what in words.items():
+        told = found.get("calibration", {}).get(kind, {})
+        if told.get("entries"):
+            out.print(
+                f"scores {what}: calibration error {percent(told['expected_calibration_error'])}, "
+                f"Brier {told['brier']:.4f}; mean score {percent(told['mean_score'])}, "
+                f"present {percent(told['share_present'])}"
+            )
+    if (f1 := found.get("f1")) is not None:
+        out.print(
+            f"labels from {percent(f1['threshold'])}: F1 {percent(f1['micro'])} over all entries, "
+            f"{percent(f1['macro'])} by category"
+        )
+        if f1["own_thresholds"]:
+            out.print(
+                f"       with thresholds of their own for {f1['own_thresholds']:,} categories of 50 images "
+                f"or more: F1 {percent(f1['micro_with_own'])}"
+            )
 
 
 def show_predicted(found: Iterable[Any]) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import Tensor
 
 import mlimg_build
 from mlimg_build.atomic import save_json
@@ -23,13 +24,14 @@ from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.devices import ComputeDevice, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
+from mlimg_build.training.logit_adjustment import Calibration, begin_at_prior, wants_adjustment
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
 from mlimg_build.training.loss.objectives import multi_label
 from mlimg_build.training.model.backbone import Backbone, try_size
 from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.initial_weights import InitialWeights, begin_with, find_weights
-from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
+from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card
 
 __all__ = ["EVALUATION", "RunInputs", "RunResult", "run_key", "steps_per_epoch", "train", "versions"]
 
@@ -91,7 +93,8 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
         categories = setting.dataset.categories
         if not len(categories):
             raise TrainingError(Problem("no-category", "the dataset has no category to learn"))
-        backbone, loaded = _begun(part, initial, categories.wnid, warnings)
+        calibration = Calibration(setting.dataset, part)
+        backbone, loaded = _begun(part, initial, categories.wnid, calibration, warnings)
         try_size(backbone, part.image_size)
         steps = part.steps_per_epoch or steps_per_epoch(len(order), part.batch_size)
         job = Job(
@@ -115,7 +118,7 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
             seed=part.seed,
         )
         last: dict[str, Any] = {}
-        evaluate = _evaluation(setting, part, machine, counts, last)
+        evaluate = _evaluation(setting, part, machine, counts, last, calibration.shift_of)
         describe_run(folder, job, part, backbone)
         trained = learn(
             job,
@@ -150,20 +153,29 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
             std=trained.std,
             initial=loaded,
         )
-        card = save_model(folder, trained.module, card)
+        card = calibration.save(folder, trained, card)
         evaluation = _kept(folder, evaluate, trained, last, job.steps)
         checkpoints.finish(folder / "checkpoints", setting.backend.keep_finished)
     return RunResult(folder, card, evaluation, again=False, warnings=tuple(warnings))
 
 
 def _begun(
-    part: Training, initial: InitialWeights | None, categories: Sequence[str], warnings: list[Problem]
+    part: Training,
+    initial: InitialWeights | None,
+    categories: Sequence[str],
+    calibration: Calibration,
+    warnings: list[Problem],
 ) -> tuple[Backbone, dict[str, Any] | None]:
     """Return the network before its first step and what was loaded into it; add to `warnings` what was not."""
     backbone = make_backbone(part.model, len(categories), part.seed)
-    if initial is None:
+    loaded = None
+    if initial is not None:
+        backbone, loaded = begin_with(backbone, initial, categories)
+    if part.head_bias == "prior" and (loaded is None or loaded["random"]):
+        told = begin_at_prior(backbone, calibration)
+        warnings += [] if told is None else [told]
+    if initial is None or loaded is None:
         return backbone, None
-    backbone, loaded = begin_with(backbone, initial, categories)
     if loaded["random"]:
         message = (
             f"{loaded['name']} has no head for these {len(categories):,} categories, so it begins at random: "
@@ -185,8 +197,10 @@ def told_of(part: Training | Any) -> dict[str, Any]:
 
 def run_key(stage: str, part: Training | Any, inputs: Mapping[str, str]) -> str:
     """Return the digest, hex, of everything that decides a run's weights except the machine."""
-    apart = {"device", "compare_scratch", "evaluation_threshold"}
+    apart = {"device", "compare_scratch", "evaluation_threshold", "logit_adjustment"}
     told = {name: value for name, value in told_of(part).items() if name not in apart}
+    if told.get("head_bias") == "random":  # as all networks began before there was a choice
+        del told["head_bias"]
     return digest_of({"stage": stage, "format": RUN_FORMAT, "part": told, "inputs": dict(inputs)})
 
 
@@ -238,11 +252,16 @@ def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
 
 
 def _evaluation(
-    setting: RunInputs, part: Training, machine: ComputeDevice, counts: Any, last: dict[str, Any]
+    setting: RunInputs,
+    part: Training,
+    machine: ComputeDevice,
+    counts: Any,
+    last: dict[str, Any],
+    shift_of: Callable[[Backbone], Tensor | None],
 ) -> Callable[[Backbone], dict[str, float | None]] | None:
     """Return a function that evaluates a network on the validation images and puts the full result in `last`.
 
-    None if there are no validation images.
+    `shift_of` returns what its model's bias lacks, as the model is what is measured. None without validation images.
     """
     if not len(setting.dataset.splits.get("validation", ())):
         return None
@@ -253,17 +272,18 @@ def _evaluation(
     def measure(backbone: Backbone) -> dict[str, float | None]:
         backbone.module.eval()
         last.clear()
-        last.update(
-            evaluate_multi_label(
-                backbone,
-                samples,
-                size=part.image_size,
-                precision=part.precision,
-                machine=machine,
-                train_positives=counts,
-                positive_threshold=part.evaluation_threshold,
+        with backbone.shifted(shift_of(backbone)):
+            last.update(
+                evaluate_multi_label(
+                    backbone,
+                    samples,
+                    size=part.image_size,
+                    precision=part.precision,
+                    machine=machine,
+                    train_positives=counts,
+                    positive_threshold=part.evaluation_threshold,
+                )
             )
-        )
         assumed, verified = last["unknown_as_absent"], last["verified"]
         return {"map": assumed["map"], "map_verified": verified["map"], "baseline": assumed["baseline"]}
 
@@ -288,13 +308,24 @@ def _kept(
 
 
 def _finished(setting: RunInputs, part: Training, folder: Path, machine: ComputeDevice) -> RunResult:
-    """Return the result of a finished run; evaluate it if its evaluation is missing or has another threshold."""
+    """Return the result of a finished run; measure it again if its evaluation is missing, old or by another threshold.
+
+    If the spec now asks for another adjustment of the bias, its model is written anew.
+    """
     card = read_card(folder)
     evaluation = read_evaluation(folder)
-    if evaluation is None or threshold_of(evaluation, card) != part.evaluation_threshold:
+    calibration = Calibration(setting.dataset, part)
+    if wants_adjustment(part) != (card.logit_adjustment is not None):
+        before, card = card, calibration.again(folder)
+        evaluation = evaluation if card == before else None
+    if (
+        evaluation is None
+        or "calibration" not in evaluation
+        or threshold_of(evaluation, card) != part.evaluation_threshold
+    ):
         last: dict[str, Any] = {}
         counts = [category.positives for category in card.categories]
-        evaluate = _evaluation(setting, part, machine, counts, last)
+        evaluate = _evaluation(setting, part, machine, counts, last, lambda backbone: None)
         if evaluate:
             backbone = load_model(folder)[0]
             backbone.move(machine.device, machine.memory_format)

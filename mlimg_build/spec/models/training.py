@@ -173,6 +173,25 @@ class Training(Run):
         default=0.7,
         description="confidence from which a machine's label counts as present in the evaluation",
     )
+    head_bias: Literal["prior", "random"] = Field(
+        default="prior",
+        description="how the bias of the last layer begins: where the loss is least if only the share of each category "
+        "is known, or at random, as published and as `loss: {compat: tencent-code}` has it",
+    )
+    logit_adjustment: Flag = Field(
+        default=True,
+        description="subtract from the finished bias what the loss adds to the log-odds of a label, so that scores are "
+        "probabilities; false with `loss: {compat: tencent-code}` where it is not written",
+    )
+
+    @model_validator(mode="after")
+    def _as_published(self) -> Training:
+        """Leave the bias of the last layer alone in the mode of the published script, where the spec does not say."""
+        if isinstance(self.loss, MLImagesLossPart) and self.loss.compat == "tencent-code":
+            for name, published in (("head_bias", "random"), ("logit_adjustment", False)):
+                if name not in self.model_fields_set:
+                    self.__dict__[name] = published
+        return self
 
     @model_validator(mode="after")
     def _short_warm_up(self) -> Training:

@@ -18,11 +18,13 @@ from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.views import logits_of, viewed
 from mlimg_build.training.devices import ComputeDevice
+from mlimg_build.training.evaluate.calibration import Reliability, own_thresholds
 from mlimg_build.training.evaluate.metrics import (
     AveragePrecision,
     Inversions,
     average_precision,
     bands,
+    depths,
     implied_pairs,
     mean,
     precision_recall,
@@ -65,8 +67,11 @@ def evaluate_multi_label(
     `verified` counts only entries that a person states, or that follow from such a statement, present or absent; a
     category needs one of each. `unknown_as_absent` takes what is not stated present as a negative, as the published
     evaluation does; labels of a machine are positive from a confidence of `positive_threshold`, and left out below it.
-    `bands` gives both by the number of training images, `at_k` uses the latter. `hierarchy` gives how often an ancestor
-    scores below its descendant.
+    `calibration` tells for both kinds of entries whether scores are probabilities, `f1` and the `threshold` of a category
+    from which score on labels have the best F1 on this split, over the latter entries.
+    `bands` gives both by the number of training images, `depths` by the number of steps to a root of the hierarchy;
+    `at_k` uses the latter, and has beside it what always naming the most frequent category of the training gives.
+    `hierarchy` gives how often an ancestor scores below its descendant.
 
     Raises:
         TrainingError: `no-image` if no image of the split has bytes.
@@ -76,6 +81,9 @@ def evaluate_multi_label(
     n = len(categories)
     inversions = Inversions(implied_pairs(categories.parents))
     at_k = {k: np.zeros(3) for k in KS}
+    counts = np.asarray(train_positives, np.int64)
+    usual, always = int(counts.argmax()), np.zeros(2, np.int64)
+    reliable = {"verified": Reliability(), "unknown_as_absent": Reliability()}
     entries: list[tuple[NDArray[np.int64], ...]] = []
     with _scores(len(rows), n) as scores:
         done = 0
@@ -88,6 +96,14 @@ def evaluate_multi_label(
             inversions.add(logits)
             scores[done : done + len(chosen)] = logits.numpy()
             doubtful = (labels.target > 0) & ~present
+            sure = (labels.target == 0) | (labels.target >= 1)
+            entries_of = labels.image[sure], labels.category[sure]
+            reliable["verified"].add(logits[entries_of], labels.target[sure] >= 1)
+            counted = torch.ones_like(positive)
+            counted[labels.image[doubtful], labels.category[doubtful]] = False
+            reliable["unknown_as_absent"].add(logits[counted], positive[counted])
+            shown = positive.any(dim=1)
+            always += int(positive[shown, usual].sum()), int(shown.sum())
             ranked = logits.clone()
             ranked[labels.image[doubtful], labels.category[doubtful]] = -torch.inf
             for k, found in precision_recall(ranked, positive, KS).items():
@@ -99,8 +115,14 @@ def evaluate_multi_label(
         table = _Table(len(rows), n, image, category, target, positive_threshold)
         verified = average_precision(scores, lambda block: table.block(block, verified=True))
         assumed = average_precision(scores, lambda block: table.block(block, verified=False))
-    counts = np.asarray(train_positives, np.int64)
+        best = reliable["unknown_as_absent"].best_threshold()
+        own = (
+            None
+            if best is None
+            else own_thresholds(scores, lambda block: table.block(block, verified=False), best[0])
+        )
     everything = np.arange(n)
+    deep = np.array(depths(categories.parents))
     return {
         "format": FORMAT,
         "kind": "multi_label",
@@ -119,9 +141,34 @@ def evaluate_multi_label(
             }
             for low, high, members in bands(counts)
         ],
+        "depths": [
+            {
+                "depth": depth,
+                "categories": len(members),
+                "verified": _summary(verified, members),
+                "unknown_as_absent": _summary(assumed, members),
+            }
+            for depth in range(int(deep.max(initial=0)) + 1)
+            if len(members := np.flatnonzero(deep == depth))
+        ],
         "at_k": {
             str(k): {"precision": _ratio(sums[0], sums[2]), "recall": _ratio(sums[1], sums[2])}
             for k, sums in at_k.items()
+        },
+        "always": {
+            "wnid": categories.wnid[usual],
+            "name": categories.names[usual],
+            "precision": _ratio(*always.tolist()),
+        },
+        "calibration": {kind: one.record() for kind, one in reliable.items()},
+        "f1": None
+        if best is None or own is None
+        else {
+            "threshold": best[0],
+            "micro": best[1],
+            "macro": own.macro_f1,
+            "own_thresholds": int((~np.isnan(own.threshold)).sum()),
+            "micro_with_own": own.micro_f1,
         },
         "hierarchy": inversions.shares(),
         "categories": [
@@ -133,6 +180,7 @@ def evaluate_multi_label(
                 "negatives": int(table.negatives[i]),
                 "verified": _number(verified.value[i]),
                 "unknown_as_absent": _number(assumed.value[i]),
+                "threshold": None if own is None else _number(own.threshold[i]),
             }
             for i in range(n)
         ],

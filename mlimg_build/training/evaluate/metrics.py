@@ -15,6 +15,7 @@ __all__ = [
     "Inversions",
     "average_precision",
     "bands",
+    "depths",
     "implied_pairs",
     "mean",
     "precision_recall",
@@ -147,6 +148,20 @@ def implied_pairs(parents: Sequence[Sequence[int]]) -> NDArray[np.int64]:
             above[node] = set(parents[node]).union(*(above[parent] or () for parent in parents[node]))
     pairs = [(node, ancestor) for node, found in enumerate(above) for ancestor in sorted(found or ())]
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def depths(parents: Sequence[Sequence[int]]) -> list[int]:
+    """Return the length of the longest path from each category up to a root, in steps.
+
+    >>> depths([[1], [2], [], [2, 1]])
+    [2, 1, 0, 2]
+    """
+    found = [0] * len(parents)
+    pairs = implied_pairs(parents)
+    above = np.bincount(pairs[:, 0], minlength=len(parents))
+    for node in np.argsort(above, kind="stable").tolist():  # an ancestor has fewer ancestors
+        found[node] = 1 + max((found[parent] for parent in parents[node]), default=-1)
+    return found
 
 
 class Inversions:

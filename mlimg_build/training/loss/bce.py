@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from mlimg_build.spec import BinaryCrossEntropyPart
 from mlimg_build.training.loss.entry_loss import EntryLoss
+from mlimg_build.training.loss.prior import LabelPrior
 
 __all__ = ["BinaryCrossEntropy"]
 
@@ -18,6 +21,10 @@ class BinaryCrossEntropy(EntryLoss):
     def of(cls, part: BinaryCrossEntropyPart, categories: int, seed: int) -> BinaryCrossEntropy:
         """Return the loss that a spec describes."""
         return cls()
+
+    def prior_shift(self, prior: LabelPrior, batch_size: int) -> NDArray[np.float64]:
+        """Return zeros: the best logit is the log-odds of the label; float64[categories]."""
+        return np.zeros_like(prior.label)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each entry, float[images, categories]."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlimg_build.training.data.targets import MASKED
+from mlimg_build.training.loss.prior import LabelPrior
 
 __all__ = ["EntryLoss"]
+
+LOGITS = (-20.0, 20.0)  # between which the best logit of a share is looked for
+HALVINGS = 60
 
 
 class EntryLoss(nn.Module):
@@ -20,6 +26,33 @@ class EntryLoss(nn.Module):
 
     def observe(self, targets: Tensor, step: int) -> None:
         """Update the loss from the labels of the whole batch, once per step; does nothing by default."""
+
+    def prior_shift(self, prior: LabelPrior, batch_size: int) -> NDArray[np.float64] | None:
+        """Return by how much the best logit of each category exceeds the log-odds of its label; float64[categories].
+
+        None if the two do not differ by a constant, so that no bias corrects it: as for losses that focus.
+        """
+        return None
+
+    def prior_logits(self, prior: LabelPrior, batch_size: int) -> NDArray[np.float64]:
+        """Return the logit of least expected loss where only the share of each category is known; float64[categories].
+
+        Without `prior_shift` it is found by halving an interval, as the expected loss of a share falls up to one logit
+        and rises from there.
+        """
+        shift = self.prior_shift(prior, batch_size)
+        if shift is not None:
+            return prior.log_odds + shift
+        share = torch.from_numpy(prior.label)[None]
+        low, high = (torch.full_like(share, bound) for bound in LOGITS)
+        for _ in range(HALVINGS):
+            middle = ((low + high) / 2).requires_grad_()
+            present, absent = (self.entries(middle, torch.full_like(share, state)) for state in (1, 0))
+            (slope,) = torch.autograd.grad((share * present + (1 - share) * absent).sum(), middle)
+            rises = slope > 0
+            low, high = torch.where(rises, low, middle), torch.where(rises, middle, high)
+        best: NDArray[np.float64] = middle.detach()[0].numpy()
+        return best
 
     @abstractmethod
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -17,8 +19,11 @@ from mlimg_build.spec import MLImagesLossPart
 from mlimg_build.training.data.shuffle_order import splitmix64
 from mlimg_build.training.data.targets import MASKED
 from mlimg_build.training.loss.entry_loss import EntryLoss
+from mlimg_build.training.loss.prior import LabelPrior
 
 __all__ = ["MLImagesLoss", "loss_weights"]
+
+LONGEST = 10  # run length from which `loss_weights` are at their floor for either status
 
 
 def loss_weights(run: Tensor, positive: Tensor, compat: Literal["paper", "tencent-code"] = "paper") -> Tensor:
@@ -92,6 +97,40 @@ class MLImagesLoss(EntryLoss):
             compat=part.compat,
             seed=seed,
         )
+
+    def prior_shift(self, prior: LabelPrior, batch_size: int) -> NDArray[np.float64]:
+        """Return the logarithm of the expected weight of a present label over that of an absent one.
+
+        A present label has `positive_weight` times the weight of its category, in a batch that has it. An absent label
+        has the weight of a category with a positive if one of the other images has it, else that of one without, with
+        the probability `negative_sampling`. With images drawn independently, a run of equal status has a geometric
+        length; r is `loss_weights`, s the share of positive images, B the batch:
+
+        shift = ln(w * E[r+]) - ln(P * E[r+] + (1 - P) * q * E[r-]), P = 1 - (1 - s)^(B - 1)
+
+        It is ln w for a category that every batch has.
+        """
+        absent = np.log1p(-prior.positive)
+        beside, batch = -np.expm1((batch_size - 1) * absent), -np.expm1(batch_size * absent)
+        stays = 1 - batch
+        if self.compat == "tencent-code":  # a run of the negative status counts the batches that were kept
+            kept = stays * self.negative_sampling
+            stays = kept / (batch + kept)
+        present, without = self._expected_weights(batch, True), self._expected_weights(stays, False)
+        weight = beside * present + (1 - beside) * self.negative_sampling * without
+        shift: NDArray[np.float64] = np.log(self.positive_weight * present) - np.log(weight)
+        return shift
+
+    def _expected_weights(self, again: NDArray[np.float64], positive: bool) -> NDArray[np.float64]:
+        """Return the mean of `loss_weights` over runs that go on with the probability `again`; float64[categories]."""
+        if not self.adaptive_decay:
+            return np.ones_like(again)
+        run = torch.arange(1, LONGEST + 1, dtype=torch.float64)
+        weights = loss_weights(run, torch.full_like(run, positive, dtype=torch.bool), self.compat).numpy()
+        length = again[:, None] ** np.arange(LONGEST)
+        length[:, :-1] *= 1 - again[:, None]  # the last has all longer runs, whose weight is the floor
+        mean: NDArray[np.float64] = length @ weights
+        return mean
 
     @torch.no_grad()
     def observe(self, targets: Tensor, step: int) -> None:

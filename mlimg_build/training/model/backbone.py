@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,37 @@ class Backbone:
         """Replace the head by a new layer of `outputs` logits, whose random weights follow from the seed."""
         with seeded(seed, 2):
             self.new_head(self.module, outputs)
+
+    def head_bias(self) -> nn.Parameter | None:
+        """Return the bias of the layer of logits, float[outputs]; None if it has none, or several."""
+        found = [
+            parameter
+            for name, parameter in self.module.named_parameters()
+            if is_below(name, self.head) and parameter.ndim == 1
+        ]
+        return found[0] if len(found) == 1 else None
+
+    @contextmanager
+    def shifted(self, shift: Tensor | None) -> Iterator[None]:
+        """Subtract `shift`, float64[outputs], from the bias of the layer of logits while the block runs; None: nothing.
+
+        Raises:
+            ValueError: if the network has no such bias.
+        """
+        if shift is None:
+            yield
+            return
+        bias = self.head_bias()
+        if bias is None:
+            raise ValueError(f"{self.architecture} has no bias of its logits")
+        trained = bias.detach().clone()
+        with torch.no_grad():
+            bias.copy_((trained.double() - shift.to(trained.device)).to(trained.dtype))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                bias.copy_(trained)
 
     def freeze(self, stages: int) -> None:
         """Freeze the first `stages`: their parameters and batch-norm statistics do not change.

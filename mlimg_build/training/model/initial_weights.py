@@ -38,6 +38,8 @@ class InitialWeights:
             return {"initial": self.digest}
         wnids = [category.wnid for category in self.card.categories]
         told = {"mean": self.card.mean, "std": self.card.std, "categories": wnids}
+        if self.card.logit_adjustment is not None:
+            told["logit_adjustment"] = self.card.logit_adjustment
         return {"initial": self.digest, "initial_card": digest_of(told)}
 
 
@@ -70,7 +72,7 @@ def begin_with(
 
     The head keeps its random weights if the file has another number of outputs, no head, or (for a model) other
     categories than `categories`, the WordNet ids in the order of the outputs. The mean and the standard deviation of
-    the inputs become those of a model.
+    the inputs become those of a model, and what was subtracted from its trained bias is added again.
 
     Raises:
         CheckpointError: `weights-unreadable`, `weights-of-another-network`, and `weights-differ` with the first names
@@ -96,6 +98,10 @@ def begin_with(
         for name, value in given.items():
             if name not in left:
                 wanted[name].copy_(value)
+        bias = backbone.head_bias()
+        if card is not None and card.logit_adjustment is not None and fits and bias is not None:
+            added = torch.tensor(card.logit_adjustment, dtype=torch.float64)
+            bias.copy_((bias.double() + added).to(bias.dtype))
     if card is not None:
         backbone = replace(backbone, mean=card.mean, std=card.std)
     name = weights.path.name if card is None else weights.path.parent.name

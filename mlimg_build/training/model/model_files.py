@@ -25,6 +25,7 @@ __all__ = ["CARD", "FORMAT", "WEIGHTS", "Card", "Category", "load_model", "read_
 
 FORMAT = "mlimg-model/1"
 CARD, WEIGHTS = "model.json", "model.safetensors"
+OPTIONAL = frozenset({"initial", "logit_adjustment"})  # what a card does not say if it is None
 
 
 STRICT = ConfigDict(strict=True, extra="forbid")
@@ -52,6 +53,8 @@ class Card:
     `activation` turns logits into scores: "sigmoid" (any number of labels) or "softmax" (one of them). Inputs are
     RGB, the short side `image_size` / 0.875 pixels, cropped to `image_size`, (pixels / 255 - mean) / std. `initial` is
     what the training began with (`name`, `sha256`) and which tensors began at `random`; None if all of them did.
+    `logit_adjustment` is what was subtracted from the trained bias of each output, so that scores are probabilities;
+    None if nothing was.
     """
 
     __pydantic_config__ = STRICT
@@ -70,6 +73,7 @@ class Card:
     mean: tuple[Number, Number, Number] = HALF
     std: tuple[Positive, Positive, Positive] = HALF
     initial: dict[str, Any] | None = None
+    logit_adjustment: tuple[Number, ...] | None = None
 
 
 CARDS = TypeAdapter(Card)
@@ -92,7 +96,9 @@ def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
             temporary.replace(folder / WEIGHTS)
         finally:
             temporary.unlink(missing_ok=True)
-        told = {name: value for name, value in asdict(card).items() if name != "initial" or value is not None}
+        told = {
+            name: value for name, value in asdict(card).items() if name not in OPTIONAL or value is not None
+        }
         told |= {"digests": {**card.digests, "weights": digest}}
         save_json(folder / CARD, {"format": FORMAT, **told})
     return read_card(folder)
@@ -128,6 +134,11 @@ def _unreadable(path: Path, why: str) -> CheckpointError:
 
 def _checked(card: Card) -> Card:
     """Return the card if its numbers go together; raises `ValueError` otherwise."""
+    adjusted = card.logit_adjustment
+    if adjusted is not None and len(adjusted) != len(card.categories):
+        raise ValueError(
+            f"logit_adjustment has {len(adjusted)} numbers for {len(card.categories)} categories"
+        )
     children: dict[int, set[int]] = {}
     for number, category in enumerate(card.categories):
         for parent in category.parents:

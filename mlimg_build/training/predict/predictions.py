@@ -21,7 +21,7 @@ from mlimg_build.regular_files import read_regular
 from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.data.views import BATCH, ahead, logits_of
 from mlimg_build.training.devices import ComputeDevice
-from mlimg_build.training.evaluate.metrics import implied_pairs
+from mlimg_build.training.evaluate.metrics import depths, implied_pairs
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card
 
@@ -270,20 +270,6 @@ class CategoryTree:
         rest = np.flatnonzero(enough & above)
         rest = rest[np.lexsort((-scores[rest], -self._depth[rest]))]
         return [int(number) for number in np.concatenate([first, rest])[:top]]
-
-
-def depths(parents: Sequence[Sequence[int]]) -> list[int]:
-    """Return the length of the longest path from each category up to a root, in steps.
-
-    >>> depths([[1], [2], [], [2, 1]])
-    [2, 1, 0, 2]
-    """
-    found = [0] * len(parents)
-    pairs = implied_pairs(parents)
-    above = np.bincount(pairs[:, 0], minlength=len(parents))
-    for node in np.argsort(above, kind="stable").tolist():  # an ancestor has fewer ancestors
-        found[node] = 1 + max((found[parent] for parent in parents[node]), default=-1)
-    return found
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,0 +1,147 @@
+"""Whether scores are probabilities, and from which score on a label is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
+
+__all__ = ["OwnThresholds", "Reliability", "own_thresholds"]
+
+BINS = 15  # of equal width in scores, as in Guo et al. 2017 (arXiv 1706.04599)
+LOGIT, STEP = 16.0, 1 / 64  # thresholds lie on logits from -LOGIT to LOGIT
+ENOUGH = 50  # positives of a category from which on it has a threshold of its own: with fewer one overfits
+BLOCK = 256  # categories measured at a time
+PART = 1 << 20  # entries counted at a time
+
+
+class Reliability:
+    """Counts scores and what became of them, over entries of any images and categories.
+
+    `expected_calibration_error` is the mean over `BINS` bins of the scores of |share present - mean score|, weighted by
+    entries; `brier` is the mean of (score - present)^2 (Brier 1950).
+    """
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(BINS, np.int64)
+        self.present = np.zeros(BINS, np.int64)
+        self.sums = np.zeros(BINS)
+        self.squares = 0.0
+        self._all = np.zeros(round(2 * LOGIT / STEP) + 1, np.int64)
+        self._hits = np.zeros_like(self._all)
+
+    def add(self, logits: Tensor, present: Tensor) -> None:
+        """Count entries: `logits` float, `present` bool, both of one dimension."""
+        for start in range(0, len(logits), PART):
+            part, state = logits[start : start + PART].double(), present[start : start + PART]
+            scores = part.sigmoid()
+            chosen = (scores * BINS).long().clamp_(max=BINS - 1)
+            self.counts += torch.bincount(chosen, minlength=BINS).numpy()
+            self.present += torch.bincount(chosen[state], minlength=BINS).numpy()
+            self.sums += torch.bincount(chosen, weights=scores, minlength=BINS).numpy()
+            self.squares += float((scores - state.double()).square().sum())
+            # the number of thresholds that a logit reaches
+            reached = ((part + LOGIT) / STEP).floor().add_(1).long().clamp_(0, len(self._all) - 1)
+            self._all += torch.bincount(reached, minlength=len(self._all)).numpy()
+            self._hits += torch.bincount(reached[state], minlength=len(self._all)).numpy()
+
+    def record(self) -> dict[str, Any]:
+        """Return the measures as plain JSON types; None where there is no entry."""
+        entries = int(self.counts.sum())
+        full = self.counts > 0
+        score = np.divide(self.sums, self.counts, where=full, out=np.zeros(BINS))
+        share = np.divide(self.present, self.counts, where=full, out=np.zeros(BINS))
+        error = float((self.counts * np.abs(share - score)).sum() / entries) if entries else None
+        return {
+            "entries": entries,
+            "mean_score": float(self.sums.sum() / entries) if entries else None,
+            "share_present": float(self.present.sum() / entries) if entries else None,
+            "expected_calibration_error": error,
+            "brier": self.squares / entries if entries else None,
+            "bins": [
+                {"entries": int(n), "score": float(s) if n else None, "present": float(p) if n else None}
+                for n, s, p in zip(self.counts, score, share, strict=True)
+            ],
+        }
+
+    def best_threshold(self) -> tuple[float, float] | None:
+        """Return the score from which on labels have the best F1 over all entries, and that F1; None without a present one.
+
+        F1 is 2 · hits / (given + present). Thresholds are `STEP` apart as logits.
+        """
+        present = int(self._hits.sum())
+        if not present:
+            return None
+        given, hits = (counts[::-1].cumsum()[::-1][1:] for counts in (self._all, self._hits))
+        f1 = 2 * hits / (given + present)
+        best = int(f1.argmax())
+        return float(expit(best * STEP - LOGIT)), float(f1[best])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnThresholds:
+    """The score with the best F1 of each category with `ENOUGH` positives, float64[categories], NaN for the others.
+
+    `micro_f1` counts all entries with these thresholds, and with the common one for the other categories.
+    """
+
+    threshold: NDArray[np.float64]
+    macro_f1: float | None
+    micro_f1: float | None
+
+
+def own_thresholds(
+    logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]], common: float
+) -> OwnThresholds:
+    """Find the thresholds of categories; `macro_f1` is the mean F1 at the threshold `common`, of those with a positive.
+
+    `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
+    a slice of categories: 1 present, 0 absent, -1 no entry.
+    """
+    n = logits.shape[1]
+    found = np.full(n, np.nan)
+    hits = given = present = 0
+    each: list[float] = []
+    for start in range(0, n, BLOCK):
+        block = slice(start, min(start + BLOCK, n))
+        target = targets(block)
+        known, there = target >= 0, target == 1
+        scores = expit(np.ascontiguousarray(logits[:, block]).astype(np.float64))
+        positives = there.sum(axis=0)
+        limit = np.full(block.stop - start, common)
+        for column in np.flatnonzero(positives >= ENOUGH):
+            keep = known[:, column]
+            limit[column] = found[start + column] = _best(scores[keep, column], there[keep, column])
+        usual = (scores >= common) & known
+        both = (usual & there).sum(axis=0)
+        some = positives > 0
+        each += (2 * both[some] / (usual.sum(axis=0) + positives)[some]).tolist()
+        own = (scores >= limit) & known
+        hits, given, present = (
+            hits + int((own & there).sum()),
+            given + int(own.sum()),
+            present + int(positives.sum()),
+        )
+    micro = 2 * hits / (given + present) if present else None
+    return OwnThresholds(found, float(np.mean(each)) if each else None, micro)
+
+
+def _best(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
+    """Return the score of best F1, half-way to the next lower one.
+
+    >>> _best(np.array([0.9, 0.8, 0.4, 0.2]), np.array([True, True, False, False]))
+    0.6000000000000001
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], present[order].cumsum()
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + hits[-1])
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # equal scores are given together
+    best = int(f1.argmax())
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2)

@@ -1,0 +1,233 @@
+"""Scores are probabilities: the loss's optimum is where its arithmetic says, and the finished bias is put right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+
+from mlimg_build.dataset import Dataset  # noqa: E402
+from mlimg_build.spec import LoadedSpec, Training  # noqa: E402
+from mlimg_build.training import load_model, train  # noqa: E402
+from mlimg_build.training.evaluate.calibration import Reliability, own_thresholds  # noqa: E402
+from mlimg_build.training.evaluate.evaluate_model import measure  # noqa: E402
+from mlimg_build.training.logit_adjustment import Calibration  # noqa: E402
+from mlimg_build.training.loss.asymmetric import AsymmetricLoss  # noqa: E402
+from mlimg_build.training.loss.bce import BinaryCrossEntropy  # noqa: E402
+from mlimg_build.training.loss.focal import FocalLoss  # noqa: E402
+from mlimg_build.training.loss.ml_images import MLImagesLoss  # noqa: E402
+from mlimg_build.training.loss.prior import LabelPrior  # noqa: E402
+from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
+from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
+from tests.training.test_runs import part, setting  # noqa: E402
+
+SHARES = (0.0005, 0.004, 0.02, 0.1, 0.5)
+COPIES = 300  # categories of each share, for the sake of a small error
+
+
+def slopes(
+    loss: MLImagesLoss, shares: NDArray[np.float64], at: NDArray[np.float64], batch: int
+) -> NDArray[np.float64]:
+    """The mean gradient of the loss at these logits, float64[shares], over many batches of drawn labels."""
+    chance = torch.Generator().manual_seed(1)
+    logits = torch.from_numpy(at).repeat_interleave(COPIES)[None].requires_grad_()
+    share = torch.from_numpy(shares).repeat_interleave(COPIES)
+    total = torch.zeros(len(share), dtype=torch.float64)
+    for step in range(400):
+        targets = (torch.rand((batch, len(share)), generator=chance) < share).float()
+        loss.observe(targets, step)
+        (slope,) = torch.autograd.grad(loss(logits.expand(batch, -1), targets), logits)
+        if step >= 50:  # runs are long enough by then
+            total += slope[0]
+    return total.reshape(len(shares), COPIES).mean(dim=1).numpy()
+
+
+@pytest.mark.parametrize("compat", ["paper", "tencent-code"])
+@pytest.mark.parametrize(("decay", "sampling"), [(True, 0.1), (False, 0.1), (True, 1.0), (False, 1.0)])
+def test_the_best_logit_of_a_share_is_where_its_arithmetic_says(
+    decay: bool, sampling: float, compat: str
+) -> None:
+    shares, batch = np.array(SHARES), 64
+    prior = LabelPrior(shares, shares)
+    made = [
+        MLImagesLoss(
+            len(SHARES) * COPIES, adaptive_decay=decay, negative_sampling=sampling, compat=compat, seed=3
+        )
+        for _ in range(2)
+    ]
+    best = made[0].prior_logits(prior, batch)
+    low, high = (
+        slopes(loss, shares, best + move, batch) for loss, move in zip(made, (-0.15, 0.15), strict=True)
+    )
+    assert (low < 0).all(), (low, high)
+    assert (high > 0).all(), (low, high)
+    zero = best - 0.15 + 0.3 * low / (low - high)  # where a line through both is 0
+    np.testing.assert_allclose(zero, best, atol=0.08)
+
+
+def test_a_category_that_every_batch_has_moves_by_the_weight_alone() -> None:
+    prior = LabelPrior(np.array([0.3]), np.array([0.3]))
+    loss = MLImagesLoss(1)
+    assert loss.prior_shift(prior, 4000) == pytest.approx(np.log(12))
+    assert loss.prior_shift(LabelPrior(np.array([1e-4]), np.array([1e-4])), 64) > np.log(12)
+    plain = MLImagesLoss(1, positive_weight=1, negative_sampling=1, adaptive_decay=False)
+    for share in (1e-4, 0.3):
+        assert plain.prior_shift(LabelPrior(*[np.array([share])] * 2), 64) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), FocalLoss(), FocalLoss(alpha=0.25), AsymmetricLoss()])
+def test_every_loss_begins_where_its_expected_loss_is_least(loss: object) -> None:
+    share = np.array(SHARES)
+    best = loss.prior_logits(LabelPrior(share, share), 64)  # type: ignore[attr-defined]
+    grid = torch.linspace(-12, 6, 3601, dtype=torch.float64)[:, None].expand(-1, len(share))
+    present, absent = (
+        loss.entries(grid, torch.full_like(grid, state))  # type: ignore[attr-defined]
+        for state in (1, 0)
+    )
+    expected = torch.from_numpy(share) * present + (1 - torch.from_numpy(share)) * absent
+    np.testing.assert_allclose(best, grid[expected.argmin(dim=0), 0].numpy(), atol=0.006)
+
+
+def test_the_shares_are_those_of_the_training_images(
+    built: tuple[LoadedSpec, Path], dataset: Dataset
+) -> None:
+    split = dataset["train"]
+    images = [image for image in split if image.status == "ok"]
+    for unknown in ("absent", "masked"):
+        found = Calibration(dataset, part(built[0], loss={"unknown": unknown})).prior
+        for number, wnid in enumerate(dataset.categories.wnid):
+            states = [label.state for image in images for label in image.labels if label.wnid == wnid]
+            present = sum(state > 0 for state in states)
+            whole = len(images) if unknown == "absent" else len(states)
+            assert found.label[number] == pytest.approx((present + 0.5) / (whole + 1))
+            assert found.positive[number] == pytest.approx((present + 0.5) / (len(images) + 1))
+
+
+def test_a_model_has_the_trained_bias_less_what_its_card_says(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = part(built[0], epochs=1)
+    ran = train(setting(dataset, tmp_path), recipe)
+    raw = train(setting(dataset, tmp_path / "raw"), recipe.model_copy(update={"logit_adjustment": False}))
+    assert raw.card.logit_adjustment is None
+    assert ran.card.logit_adjustment is not None
+    (one, card), (other, _) = load_model(ran.folder), load_model(raw.folder)
+    shift = torch.tensor(card.logit_adjustment, dtype=torch.float64)
+    assert (shift >= np.log(12) - 1e-6).all()
+    bias, trained = one.head_bias(), other.head_bias()
+    assert torch.equal(bias, (trained.double() - shift).float())
+    state = torch.load(next(iter((ran.folder / "checkpoints").glob("*.pt"))), weights_only=True)["network"]
+    assert any(torch.equal(value, trained) for value in state.values() if value.shape == trained.shape)
+    found = measure(ran.folder, built[1], "validation", "cpu", lambda done, total: None)
+    assert {key: found[key] for key in ran.evaluation} == {**ran.evaluation, "step": found["step"]}
+    assert raw.evaluation["unknown_as_absent"] == ran.evaluation["unknown_as_absent"], (
+        "no order within a category changes"
+    )
+
+
+def test_another_adjustment_trains_nothing_and_gives_the_same_bytes(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    on = part(built[0], epochs=1)
+    off = on.model_copy(update={"logit_adjustment": False})
+    first = train(setting(dataset, tmp_path), on)
+    plain = train(setting(dataset, tmp_path), off)
+    again = train(setting(dataset, tmp_path), on)
+    assert (plain.again, again.again) == (True, True)
+    assert first.card == again.card
+    assert first.evaluation == again.evaluation
+    assert plain.card.logit_adjustment is None
+    assert train(setting(dataset, tmp_path / "other"), off).card.digests == plain.card.digests
+
+
+def test_the_mode_of_the_published_script_leaves_biases_alone() -> None:
+    plain, compat = (Training(loss={"compat": mode}) for mode in ("paper", "tencent-code"))
+    assert (plain.head_bias, plain.logit_adjustment) == ("prior", True)
+    assert (compat.head_bias, compat.logit_adjustment) == ("random", False)
+    said = Training(loss={"compat": "tencent-code"}, head_bias="prior", logit_adjustment=True)
+    assert (said.head_bias, said.logit_adjustment) == ("prior", True)
+
+
+def test_training_goes_on_from_a_model_with_the_bias_that_was_trained(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    fresh = make_backbone(ran.card.architecture, len(dataset.categories), 5)
+    begun, loaded = begin_with(fresh, find_weights(ran.folder), dataset.categories.wnid)
+    assert loaded["random"] == []
+    folded = load_model(ran.folder)[0].head_bias().double()
+    expected = folded + torch.tensor(ran.card.logit_adjustment, dtype=torch.float64)
+    assert torch.equal(begun.head_bias().double(), expected.float().double())
+
+
+def test_the_first_loss_is_that_of_the_prior(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    first = {}
+    for kind in ("prior", "random"):
+        ran = train(setting(dataset, tmp_path / kind), part(built[0], epochs=1, head_bias=kind))
+        records = map(json.loads, (ran.folder / "history.jsonl").read_text().splitlines())
+        first[kind] = next(record["loss"] for record in records if "loss" in record)
+    assert first["prior"] < 0.8 * first["random"]
+
+
+def test_calibration_error_brier_score_and_the_best_f1_are_their_definitions() -> None:
+    chance = np.random.default_rng(2)
+    logits = chance.normal(-1, 2, 4000)
+    present = chance.random(4000) < expit(logits - 0.7)
+    found = Reliability()
+    for part_of in np.array_split(np.arange(4000), 7):
+        found.add(torch.from_numpy(logits[part_of]), torch.from_numpy(present[part_of]))
+    told, scores = found.record(), expit(logits)
+    bins = np.minimum((scores * 15).astype(int), 14)
+    error = sum(
+        abs(present[bins == b].mean() - scores[bins == b].mean()) * (bins == b).sum()
+        for b in set(bins.tolist())
+    )
+    assert told["expected_calibration_error"] == pytest.approx(error / 4000)
+    assert told["brier"] == pytest.approx(((scores - present) ** 2).mean())
+    assert told["mean_score"] == pytest.approx(scores.mean())
+    assert told["share_present"] == present.mean()
+
+    def f1(threshold: float) -> float:
+        given = scores >= threshold
+        return float(2 * (given & present).sum() / (given.sum() + present.sum()))
+
+    threshold, best = found.best_threshold() or (0.0, 0.0)
+    assert f1(threshold) == pytest.approx(best)
+    assert best >= max(f1(one) for one in scores) - 0.002
+    assert Reliability().record()["expected_calibration_error"] is None
+    assert Reliability().best_threshold() is None
+
+
+def test_only_categories_with_fifty_positives_have_a_threshold_of_their_own() -> None:
+    chance = np.random.default_rng(3)
+    logits = chance.normal(0, 2, (400, 300)).astype(np.float32)
+    target = (chance.random((400, 300)) < expit(logits - np.linspace(0, 6, 300))).astype(np.int8)
+    target[chance.random((400, 300)) < 0.1] = -1
+    found = own_thresholds(logits, lambda block: target[:, block], 0.4)
+    positives = (target == 1).sum(axis=0)
+    assert ((positives >= 50) == ~np.isnan(found.threshold)).all()
+    scores, known = expit(logits.astype(np.float64)), target >= 0
+
+    def f1(column: int, threshold: float) -> float:
+        given = (scores[:, column] >= threshold) & known[:, column]
+        return float(2 * (given & (target[:, column] == 1)).sum() / (given.sum() + positives[column]))
+
+    for column in np.flatnonzero(positives >= 50)[::9]:
+        best = max(f1(column, one) for one in scores[known[:, column], column])
+        assert f1(column, found.threshold[column]) == pytest.approx(best)
+    some = np.flatnonzero(positives)
+    assert found.macro_f1 == pytest.approx(np.mean([f1(column, 0.4) for column in some]))
+    limit = np.where(np.isnan(found.threshold), 0.4, found.threshold)
+    given = (scores >= limit) & known
+    assert found.micro_f1 == pytest.approx(
+        2 * (given & (target == 1)).sum() / (given.sum() + positives.sum())
+    )
+    assert logit(0.4) < 0
