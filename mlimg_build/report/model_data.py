@@ -96,7 +96,7 @@ class PerCategory:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Whether scores are probabilities, over the entries that `kind` names; `bins` are (entries, score, share present)."""
+    """Whether scores are probabilities, over entries of one `kind`; `bins` are (entries, score, share present)."""
 
     kind: str
     entries: int

@@ -81,7 +81,7 @@ def wants_adjustment(part: Training) -> bool:
 
 
 def begin_at_prior(backbone: Backbone, calibration: Calibration) -> Problem | None:
-    """Set the bias of the last layer to the best logits where only shares are known; return a warning if it has none."""
+    """Set the bias of the last layer to the best logits for shares alone; return a warning if there is no bias."""
     bias = backbone.head_bias()
     if bias is None:
         message = f"{backbone.architecture} has no bias of its logits: its scores begin at a half and stay as trained"

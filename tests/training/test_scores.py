@@ -23,8 +23,8 @@ from mlimg_build.training.loss.bce import BinaryCrossEntropy  # noqa: E402
 from mlimg_build.training.loss.focal import FocalLoss  # noqa: E402
 from mlimg_build.training.loss.ml_images import MLImagesLoss  # noqa: E402
 from mlimg_build.training.loss.prior import LabelPrior  # noqa: E402
-from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
+from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
 from tests.training.test_runs import part, setting  # noqa: E402
 
 SHARES = (0.0005, 0.004, 0.02, 0.1, 0.5)

@@ -71,7 +71,7 @@ class Reliability:
         }
 
     def best_threshold(self) -> tuple[float, float] | None:
-        """Return the score from which on labels have the best F1 over all entries, and that F1; None without a present one.
+        """Return the score from which on labels have the best F1 over all entries, and that F1; None if there is none.
 
         F1 is 2 · hits / (given + present). Thresholds are `STEP` apart as logits.
         """

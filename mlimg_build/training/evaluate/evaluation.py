@@ -67,8 +67,8 @@ def evaluate_multi_label(
     `verified` counts only entries that a person states, or that follow from such a statement, present or absent; a
     category needs one of each. `unknown_as_absent` takes what is not stated present as a negative, as the published
     evaluation does; labels of a machine are positive from a confidence of `positive_threshold`, and left out below it.
-    `calibration` tells for both kinds of entries whether scores are probabilities, `f1` and the `threshold` of a category
-    from which score on labels have the best F1 on this split, over the latter entries.
+    `calibration` tells for both kinds of entries if scores are probabilities; `f1` and the `threshold` of a category
+    tell from which score on labels have the best F1 on this split, over the latter entries.
     `bands` gives both by the number of training images, `depths` by the number of steps to a root of the hierarchy;
     `at_k` uses the latter, and has beside it what always naming the most frequent category of the training gives.
     `hierarchy` gives how often an ancestor scores below its descendant.
