@@ -162,8 +162,8 @@ def reliability(found: Sequence[Reliability]) -> str:
         return ""
     with blank(5.6, 3.5) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=COLOURS["muted"], lw=1.2, ls="--", label="as often as the score says")
-        for label, colour, points, _ in lines:
-            score, share, entries = points.T
+        for label, colour, places, _ in lines:
+            score, share, entries = places.T
             axes.plot(score, share, color=colour, lw=2, label=label)
             axes.scatter(score, share, s=6 + 90 * entries / entries.max(), color=colour, lw=0, alpha=0.8)
         axes.set_xlim(0, 1)
