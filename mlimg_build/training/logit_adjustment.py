@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from mlimg_build.atomic import replace_file
 from mlimg_build.dataset import Dataset
 from mlimg_build.errors import Problem
 from mlimg_build.spec import MLImagesLossPart, Training
@@ -58,9 +59,7 @@ class Calibration:
         if shift is None or bias is None:
             return save_model(folder, backbone.module, replace(card, logit_adjustment=None))
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{BIAS}.tmp"
-        safetensors.torch.save_file({"bias": bias.detach().cpu().contiguous()}, temporary)
-        temporary.replace(folder / BIAS)
+        replace_file(folder / BIAS, safetensors.torch.save({"bias": bias.detach().cpu().contiguous()}))
         with backbone.shifted(shift):
             return save_model(folder, backbone.module, replace(card, logit_adjustment=tuple(shift.tolist())))
 

@@ -18,6 +18,7 @@ from mlimg_build.digests import file_digest  # noqa: E402
 from mlimg_build.errors import CheckpointError, SpecError  # noqa: E402
 from mlimg_build.spec import LoadedSpec, Training, parse_spec  # noqa: E402
 from mlimg_build.training import publish, train  # noqa: E402
+from mlimg_build.training.logit_adjustment import Calibration, begin_at_prior  # noqa: E402
 from mlimg_build.training.loop.trainer import Trainer  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
@@ -63,6 +64,7 @@ def test_a_training_begins_with_the_weights_of_a_file_and_a_head_of_its_own(
     )
     given = load_file(file)
     fresh = make_backbone("resnet18", len(dataset.categories), built[0].spec.training.seed)  # type: ignore[union-attr]
+    begin_at_prior(fresh, Calibration(dataset, part(built[0])))
     for name, value in seen.items():
         wanted = fresh.module.state_dict()[name] if name.startswith("fc.") else given[name]
         assert torch.equal(value, wanted), name
@@ -108,7 +110,9 @@ def test_a_model_of_ones_own_is_tuned_and_its_head_stays_where_categories_are_th
     publish(model, base, None)
     seen = begun(part(built[0], epochs=1, weights=model), dataset, tmp_path / "again", monkeypatch)
     given = load_file(model / "model.safetensors")
-    assert all(torch.equal(value, given[name]) for name, value in seen.items())
+    assert all(torch.equal(value, given[name]) for name, value in seen.items() if name != "fc.bias")
+    shift = torch.tensor(base.card.logit_adjustment, dtype=torch.float64)
+    assert torch.equal(seen["fc.bias"], (given["fc.bias"].double() + shift).float())
     backbone, told = begin_with(make_backbone(TINY, 2, 0), find_weights(model), ["n00000001", "n00000002"])
     assert told["random"] == ["fc.bias", "fc.weight"]
     assert told["name"] == "small.model"

@@ -395,7 +395,11 @@ def test_a_damaged_model_says_so(built: tuple[LoadedSpec, Path], dataset: Datase
     card = ran.folder / "model.json"
     told = json.loads(card.read_text())
     one_more = {"wnid": "n00000001", "name": "more", "parents": [], "positives": 0}
-    card.write_text(json.dumps(told | {"categories": [*told["categories"], one_more]}))
+    longer = {"categories": [*told["categories"], one_more]}
+    card.write_text(json.dumps(told | longer))
+    with pytest.raises(CheckpointError, match="logit_adjustment has 9 numbers for 10 categories"):
+        load_model(ran.folder)
+    card.write_text(json.dumps(told | longer | {"logit_adjustment": None}))
     with pytest.raises(CheckpointError) as caught:
         load_model(ran.folder)
     assert caught.value.code == "category-count"
