@@ -21,6 +21,7 @@ from mlimg_build.report import (
     Failure,
     Head,
     LeftOutRow,
+    Model,
     Page,
     Picture,
     Statistics,
@@ -31,6 +32,7 @@ from mlimg_build.report import (
     charts,
     choose,
     curves,
+    data_uri,
     decisions,
     draw,
     image_flow,
@@ -119,7 +121,7 @@ def _page(dataset: Dataset, model: Path | None) -> Page:
             for one in numbers.left_out_by
         ],
         pictures=[_picture(dataset, place) for place in choose(dataset, numbers.scan, PICTURES)],
-        trained=_trained(model, dataset.digest) if model else None,
+        trained=_trained(model, dataset) if model else None,
     )
 
 
@@ -224,8 +226,9 @@ def _thumbnail(image: Image) -> bytes:
         return b""
 
 
-def _trained(folder: Path, digest: str) -> Trained:
+def _trained(folder: Path, dataset: Dataset) -> Trained:
     model = read_model(folder)
+    strange = model.dataset_digest not in ("", dataset.digest)
     plots: dict[str, str] = {}
     if model.run:
         lines = [
@@ -245,7 +248,16 @@ def _trained(folder: Path, digest: str) -> Trained:
         plots["transfer_loss"] = curves.loss(there, "transfer")
         tops = [(label, run, "top1") for label, run in there]
         plots["transfer_top1"] = curves.measures(tops, "transfer", "top-1 accuracy")
-    return Trained(model, plots, strange=model.dataset_digest not in ("", digest))
+    return Trained(model, plots, strange, () if strange else tuple(_judged(dataset, model)))
+
+
+def _judged(dataset: Dataset, model: Model) -> Iterator[str]:
+    """Yield a thumbnail for each image that the evaluation gives as an example, "" if it is another one."""
+    found = model.evaluation
+    split = dataset.splits.get(found.split) if found else None
+    for example in found.examples if found else ():
+        same = split is not None and example.row < len(split) and split[example.row].id == example.id
+        yield data_uri(_thumbnail(split[example.row])) if same and split is not None else ""
 
 
 def _write(to: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlimg_build.report.dataset_scan import ContradictionRow, Scan, scan
 from mlimg_build.report.decisions import decisions
 from mlimg_build.report.flows import image_flow, label_flow
-from mlimg_build.report.gallery import ContradictionCard, Picture, picture, quarrel
+from mlimg_build.report.gallery import ContradictionCard, Picture, data_uri, picture, quarrel
 from mlimg_build.report.model_data import Model
 from mlimg_build.report.page import (
     ClashRow,
@@ -19,7 +19,7 @@ from mlimg_build.report.page import (
     render,
 )
 from mlimg_build.report.read_model import read_model
-from mlimg_build.report.review_page import Option, ReviewCard, ReviewPage, data_uri, render_review
+from mlimg_build.report.review_page import Option, ReviewCard, ReviewPage, render_review
 from mlimg_build.report.sample_images import TRAITS, choose
 from mlimg_build.report.sankey import draw
 from mlimg_build.report.statistics import Statistics, measure

@@ -19,6 +19,7 @@ __all__ = [
     "Picture",
     "Reason",
     "Step",
+    "data_uri",
     "picture",
     "quarrel",
     "step_of",
@@ -133,7 +134,7 @@ def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
         height=told["height"],
         licence=told["licence"],
         author=told["author"],
-        thumbnail=f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}" if thumbnail else "",
+        thumbnail=data_uri(thumbnail),
         alt=f"Image {told['image']}, {what}",
         chips=tuple(chips),
         more=more,
@@ -141,6 +142,15 @@ def picture(told: Mapping[str, Any], thumbnail: bytes) -> Picture:
         untold=len(reasons[STATEMENTS:]),
         quarrels=tuple(quarrel(told["image"], clash) for clash in told["contradictions"]),
     )
+
+
+def data_uri(thumbnail: bytes) -> str:
+    """Return a small JPEG as a data URI; "" for b"".
+
+    >>> data_uri(b"abc"), data_uri(b"")
+    ('data:image/jpeg;base64,YWJj', '')
+    """
+    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}" if thumbnail else ""
 
 
 def quarrel(image: str, clash: Mapping[str, Any]) -> ContradictionCard:

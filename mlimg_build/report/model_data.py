@@ -8,6 +8,8 @@ __all__ = [
     "AtK",
     "Band",
     "Evaluation",
+    "Example",
+    "JudgedLabel",
     "Measured",
     "Model",
     "PerCategory",
@@ -108,6 +110,26 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedLabel:
+    """A label of an image: `state` is "present", "absent", "unknown", or "missed" if it is present and was not given."""
+
+    wnid: str
+    name: str
+    score: float | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An image of the evaluated split with the labels that the network gave and missed; `f1` is None if unknown."""
+
+    id: str
+    row: int
+    f1: float | None
+    labels: tuple[JudgedLabel, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """The score from which on labels have the best F1."""
 
@@ -134,6 +156,7 @@ class Evaluation:
     always: tuple[str, float | None] | None
     reliability: tuple[Reliability, ...]
     f1: Threshold | None
+    examples: tuple[Example, ...]
 
 
 @dataclass(frozen=True, slots=True)

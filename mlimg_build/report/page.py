@@ -16,7 +16,7 @@ from mlimg_build.report import formatting as wording
 from mlimg_build.report.decisions import Decided, Decisions
 from mlimg_build.report.flows import RULE_NAMES
 from mlimg_build.report.gallery import ContradictionCard, Picture
-from mlimg_build.report.model_data import Model, PerCategory
+from mlimg_build.report.model_data import Example, Model, PerCategory
 from mlimg_build.report.statistics import Statistics
 from mlimg_build.report.tree import Branch
 
@@ -127,11 +127,21 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model and its plots by name; `strange` if it was trained on another dataset than this."""
+    """A model and its plots by name; `strange` if it was trained on another dataset than this.
+
+    `thumbnails` are data URIs of the images in the evaluation's `examples`, "" where there is no picture.
+    """
 
     model: Model
     plots: Mapping[str, str]
     strange: bool
+    thumbnails: Sequence[str] = ()
+
+    @property
+    def judged(self) -> tuple[tuple[Example, str], ...]:
+        """The examples of the evaluation with their thumbnails."""
+        found = self.model.evaluation.examples if self.model.evaluation else ()
+        return tuple(zip(found, self.thumbnails, strict=False))
 
     @property
     def ranked(self) -> tuple[PerCategory, ...]:

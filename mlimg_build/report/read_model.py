@@ -14,6 +14,8 @@ from mlimg_build.report.model_data import (
     AtK,
     Band,
     Evaluation,
+    Example,
+    JudgedLabel,
     Measured,
     Model,
     PerCategory,
@@ -141,6 +143,26 @@ def _evaluation(value: Any) -> Evaluation:
             _reliability(str(kind), found) for kind, found in (value.get("calibration") or {}).items()
         ),
         f1=_threshold(value.get("f1")),
+        examples=tuple(_example(one, value["categories"]) for one in value.get("examples") or ()),
+    )
+
+
+def _example(value: Any, categories: Any) -> Example:
+    labels = [(label, str(label["state"])) for label in value["given"]]
+    labels += [(label, "missed") for label in value["missed"]]
+    return Example(
+        str(value["id"]),
+        _count(value["row"]),
+        _number(value["f1"]),
+        tuple(
+            JudgedLabel(
+                str(categories[_count(label["category"])]["wnid"]),
+                str(categories[_count(label["category"])]["name"]),
+                _number(label["score"]),
+                state,
+            )
+            for label, state in labels
+        ),
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlimg_build.report.page import as_script, environment
 
-__all__ = ["Option", "ReviewCard", "ReviewPage", "data_uri", "render_review"]
+__all__ = ["Option", "ReviewCard", "ReviewPage", "render_review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,3 @@ def render_review(page: ReviewPage) -> str:
         "own": [*page.own],
     }
     return environment().get_template("review.html").render(page=page, data=as_script(data))
-
-
-def data_uri(jpeg: bytes) -> str:
-    """Return a JPEG as the source of an image element.
-
-    >>> data_uri(b"x")
-    'data:image/jpeg;base64,eA=='
-    """
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

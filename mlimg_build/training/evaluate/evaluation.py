@@ -30,6 +30,8 @@ from mlimg_build.training.evaluate.metrics import (
     precision_recall,
 )
 from mlimg_build.training.model.backbone import Backbone
+from mlimg_build.training.predict.category_tree import CategoryTree
+from mlimg_build.training.predict.examples import by_image, example_images
 
 __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
 
@@ -71,7 +73,8 @@ def evaluate_multi_label(
     tell from which score on labels have the best F1 on this split, over the latter entries.
     `bands` gives both by the number of training images, `depths` by the number of steps to a root of the hierarchy;
     `at_k` uses the latter, and has beside it what always naming the most frequent category of the training gives.
-    `hierarchy` gives how often an ancestor scores below its descendant.
+    `hierarchy` gives how often an ancestor scores below its descendant, `examples` are images with labels that are
+    right and wrong (see `example_images`), with their row in the split.
 
     Raises:
         TrainingError: `no-image` if no image of the split has bytes.
@@ -120,6 +123,18 @@ def evaluate_multi_label(
             None
             if best is None
             else own_thresholds(scores, lambda block: table.block(block, verified=False), best[0])
+        )
+        shown_images = (
+            []
+            if best is None
+            else example_images(
+                scores,
+                by_image(len(rows), image, category, target),
+                CategoryTree(categories.parents, counts.tolist()),
+                best[0],
+                positive_threshold,
+                lambda number: samples.split[int(rows[number])].id,
+            )
         )
     everything = np.arange(n)
     deep = np.array(depths(categories.parents))
@@ -171,6 +186,7 @@ def evaluate_multi_label(
             "micro_with_own": own.micro_f1,
         },
         "hierarchy": inversions.shares(),
+        "examples": [{**one, "row": int(rows[one["image"]])} for one in shown_images],
         "categories": [
             {
                 "wnid": categories.wnid[i],
