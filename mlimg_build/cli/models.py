@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -58,6 +58,10 @@ def predict(
         list[Path],
         typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.", show_default=False),
     ],
+    head: Annotated[
+        Literal["training", "transfer"],
+        typer.Option("--head", help="The network: that of the training, or the one tuned to one source."),
+    ] = "training",
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Labels an image.")] = 5,
     least: Annotated[
         float | None,
@@ -66,8 +70,8 @@ def predict(
             metavar="S",
             min=0,
             max=1,
-            help="Also give labels below 0.5 down to this score, or leave out those below a higher one; "
-            "default 0.5, or the best where none reaches it.",
+            help="Also give labels below the threshold down to this score, or leave out those below a higher one; "
+            "default: the threshold of the best F1 in the model's evaluation.json, else 0.5.",
         ),
     ] = None,
     features: Annotated[
@@ -76,33 +80,43 @@ def predict(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="FILE", help="Write a .parquet, or features as .npy, instead of printing."
+            "--to",
+            metavar="FILE",
+            help="Write a .csv, .json or .parquet instead of printing, or features as .npy or .parquet.",
         ),
     ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is in images: the top labels, the most specific first; or write feature vectors."""
+    """Say what is in images: the most specific labels, each with what is above it; or write feature vectors."""
     from mlimg_build import terminal
     from mlimg_build.compiler.model_stage import require_torch
 
-    allowed = (".parquet", ".npy") if features else (".parquet",)
+    allowed = (".parquet", ".npy") if features else (".csv", ".json", ".parquet")
     if (features and to is None) or (to is not None and to.suffix not in allowed):
-        raise typer.BadParameter(f"give a file whose name ends in {' or '.join(allowed)}", param_hint="--to")
+        named = " or ".join((", ".join(allowed[:-1]), allowed[-1]))
+        raise typer.BadParameter(f"give a file whose name ends in {named}", param_hint="--to")
     require_torch()
-    from mlimg_build.training.predict.predict_images import labels_of, write
+    from mlimg_build.training.predict.label_rule import label_rule
+    from mlimg_build.training.predict.outputs import record
+    from mlimg_build.training.predict.predict_images import head_folder, labels_of, write
 
+    folder = head_folder(model, head)
+    rule = label_rule(folder, least)
+    result: dict[str, Any] = {"model": str(model), "head": head, **({} if features else rule.record())}
     with terminal.counting("predicting", quiet=quiet) as advance:
         if to is not None:
-            count, failed = write(model, images, to, features, top, least, device, advance)
+            given = None if features else rule
+            count, failed = write(folder, images, to, result, top, given, device, advance)
         else:
-            found = labels_of(model, images, top, least, device, advance)
+            found = labels_of(folder, images, top, rule, device, advance)
             if as_json:
                 predicted = list(found)
                 count, failed = len(predicted), sum(one.status != "ok" for one in predicted)
+                records = [record(one) for one in predicted]
             else:
-                count, failed = terminal.show_predicted(found)
+                count, failed = terminal.show_predicted(found, rule.threshold)
     nothing = TrainingError(
         Problem(
             "nothing-read",
@@ -110,14 +124,13 @@ def predict(
             hint="each has its reason above, or in the file: are they images?",
         )
     )
+    if not features and failed < count:
+        terminal.show_label_rule(rule)
     if as_json:
-        from dataclasses import asdict
-
-        result: dict[str, Any] = {"model": str(model)}
         if to is not None:
             result |= {"file": str(to), "images": count, "failed": failed}
         else:
-            result |= {"images": [{**asdict(one), "path": one.name} for one in predicted]}
+            result |= {"images": records}
         if failed == count:
             end_failed(nothing, result)
         print_json(result)

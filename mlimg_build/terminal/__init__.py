@@ -9,7 +9,7 @@ from .exports import show_exported
 from .left_out import show_left_out_image, show_unused_category
 from .lint_findings import show_lint
 from .mapping_review import show_review
-from .models import show_evaluation, show_modelled, show_predicted, show_written
+from .models import show_evaluation, show_label_rule, show_modelled, show_predicted, show_written
 from .problems import show_problems
 from .review_loop import review_at_terminal
 from .synsets import show_synsets
@@ -25,6 +25,7 @@ __all__ = [
     "show_evaluation",
     "show_exported",
     "show_info",
+    "show_label_rule",
     "show_left_out_image",
     "show_lint",
     "show_modelled",

@@ -10,11 +10,18 @@ from rich.text import Text
 
 from .build_log import say
 from .console import err, out, percent, table
+from .label_lines import label_lines, share_of_100
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.model_stage import Modelled
 
-__all__ = ["show_evaluation", "show_modelled", "show_predicted", "show_written"]
+__all__ = ["show_evaluation", "show_label_rule", "show_modelled", "show_predicted", "show_written"]
+
+ORIGINS = {
+    "min-score": "--min-score",
+    "f1": "the threshold of the best F1 on validation",
+    "default": "the default, as the model has no evaluation.json with a threshold",
+}
 
 
 def show_modelled(made: Modelled) -> None:
@@ -129,8 +136,11 @@ def _show_scores(found: dict[str, Any]) -> None:
             )
 
 
-def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
-    """Print the labels of each image as it comes; return the numbers of images and of unreadable ones."""
+def show_predicted(found: Iterable[Any], threshold: float | None) -> tuple[int, int]:
+    """Print the labels of each image as it comes; return the numbers of images and of unreadable ones.
+
+    `threshold` is that of labels, None if there is none. Through a pipe no line is shortened.
+    """
     count = failed = 0
     for image in found:
         count += 1
@@ -138,12 +148,25 @@ def show_predicted(found: Iterable[Any]) -> tuple[int, int]:
             failed += 1
             err.print(f"{image.name}: {image.status}: {image.reason}")
             continue
-        out.print(Text(image.name, "bold"))
-        for label in image.labels:
-            out.print(f"  {label.score:6.1%}  {label.name}  {label.wnid}")
+        out.print(Text(image.name, "bold"), soft_wrap=True)
+        for line in label_lines(image, threshold, out.width):
+            out.print(line, soft_wrap=True)
     if failed:
         err.print(f"{failed:,} of {count:,} images could not be read")
     return count, failed
+
+
+def show_label_rule(rule: Any) -> None:
+    """Say on stderr from which score on there are labels, and whether the model is hardly better than frequency."""
+    if rule.threshold is not None:
+        err.print(f"labels from {share_of_100(rule.threshold)}: {ORIGINS[rule.origin]}", soft_wrap=True)
+    if rule.by_frequency is not None:
+        found, baseline = rule.by_frequency
+        err.print(
+            "the model is hardly better than guessing by frequency: "
+            f"mAP {percent(found)} on validation, by frequency alone {percent(baseline)}",
+            soft_wrap=True,
+        )
 
 
 def show_written(to: Path, count: int, failed: int) -> None:

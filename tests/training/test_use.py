@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import itertools
 import json
 import os
 import subprocess
@@ -162,6 +163,144 @@ def test_labels_are_written_as_parquet(made: Modelled, folder: Path, tmp_path: P
     rows = pq.read_table(tmp_path / "l.parquet").to_pylist()
     assert len(rows) == len(list(folder.iterdir()))
     assert all(row["labels"] or row["status"] == "truncated" for row in rows)
+
+
+def with_evaluation(made: Modelled, folder: Path, told: object) -> Path:
+    """A copy of the model whose evaluation.json is `told`, text or JSON; there is none if it is None."""
+    import shutil
+
+    copy = shutil.copytree(made.model, folder / "copy.model")
+    (copy / "evaluation.json").unlink()
+    if told is not None:
+        (copy / "evaluation.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    return copy
+
+
+def test_a_csv_has_a_row_for_each_label_and_one_for_an_unreadable_image(
+    made: Modelled, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "=1+1.jpg").write_bytes((folder / "rocket1.jpg").read_bytes())
+    asked = (made.model, "=1+1.jpg", folder / "half.jpg", "--min-score", "0", "--top", "3")
+    done = mlimg("predict", *asked, "--to", "new/l.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "new/l.csv\n"
+    with (tmp_path / "new/l.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [*rows[0]] == ["image", "status", "reason", "rank", "wnid", "name", "score"]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", ""]
+    assert rows[0]["image"] == "'=1+1.jpg"  # no formula
+    assert (rows[3]["status"], rows[3]["score"]) == ("truncated", "")
+    assert rows[3]["reason"]
+    (told, _) = json.loads(mlimg("predict", *asked, "--json", cwd=tmp_path).stdout)["images"]
+    labels = [(row["wnid"], row["name"], float(row["score"])) for row in rows[:3]]
+    assert labels == [(label["wnid"], label["name"], label["score"]) for label in told["labels"]]
+
+
+def test_a_json_file_has_what_is_printed_as_json(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    done = mlimg("predict", made.model, folder, "--to", tmp_path / "l.json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(mlimg("predict", made.model, folder, "--json").stdout)
+    assert json.loads((tmp_path / "l.json").read_text()) == told
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    made: Modelled, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(path: Path, most: int) -> bytes:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    monkeypatch.setattr(predictions, "read_regular", lost)
+    for name in ("l.csv", "l.json", "l.parquet"):
+        (tmp_path / name).write_text("before")
+        done = mlimg("predict", made.model, folder, "--to", tmp_path / name)
+        assert done.returncode == 1
+        assert "error[read-failed]" in done.stderr
+        assert (tmp_path / name).read_text() == "before"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_label_has_its_path_with_the_scores_of_the_network(made: Modelled, folder: Path) -> None:
+    asked = ("predict", made.model, folder / "rocket1.jpg", "--min-score", "0", "--top", "99", "--json")
+    labels = json.loads(mlimg(*asked).stdout)["images"][0]["labels"]
+    _, card = load_model(made.model)
+    number_of = {category.wnid: number for number, category in enumerate(card.categories)}
+    scores = {label["wnid"]: label["score"] for label in labels}
+    deep = 0
+    for label in labels:
+        steps = [label["wnid"], *(step["wnid"] for step in label["path"])]
+        for low, high in itertools.pairwise(steps):
+            assert number_of[high] in card.categories[number_of[low]].parents
+        assert not card.categories[number_of[steps[-1]]].parents
+        assert all(step["score"] == scores[step["wnid"]] for step in label["path"])
+        deep = max(deep, len(steps))
+    assert deep > 1
+
+
+@pytest.mark.parametrize(
+    "told", [None, "no JSON", "[]", {"f1": None}, {"f1": {"threshold": "0.3"}}, {"f1": {"threshold": 3}}]
+)
+def test_a_model_without_a_threshold_has_labels_from_one_half(
+    made: Modelled, folder: Path, tmp_path: Path, told: object
+) -> None:
+    copy = with_evaluation(made, tmp_path, told)
+    done = mlimg("predict", copy, folder / "rocket1.jpg")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "labels from 50 %: the default, as the model has no evaluation.json with a threshold"
+    ]
+    found = json.loads(mlimg("predict", copy, folder / "rocket1.jpg", "--json").stdout)
+    assert (found["threshold"], found["threshold_from"]) == (0.5, "default")
+
+
+def test_labels_are_those_from_the_threshold_of_the_evaluation(
+    made: Modelled, folder: Path, tmp_path: Path
+) -> None:
+    picture = folder / "rocket1.jpg"
+    copy = with_evaluation(made, tmp_path, {"f1": {"threshold": 0.0123}})
+    found = json.loads(mlimg("predict", copy, picture, "--top", "99", "--json").stdout)
+    assert (found["threshold"], found["threshold_from"]) == (0.0123, "f1")
+    every = json.loads(mlimg("predict", copy, picture, "--min-score", "0", "--top", "99", "--json").stdout)
+    labels = [label["wnid"] for label in every["images"][0]["labels"] if label["score"] >= 0.0123]
+    assert [label["wnid"] for label in found["images"][0]["labels"]] == labels
+    done = mlimg("predict", copy, picture)
+    assert done.stderr == "labels from 1 %: the threshold of the best F1 on validation\n"
+    done = mlimg("predict", copy, picture, "--min-score", "1")
+    assert done.stderr == "labels from 100 %: --min-score\n"
+    assert "  nothing reaches 100" in done.stdout
+    assert " %; closest: " in done.stdout
+
+
+@pytest.mark.parametrize(("found", "said"), [(0.104, True), (0.3, False), (None, False)])
+def test_a_model_that_is_no_better_than_frequency_is_said_to_be_so(
+    made: Modelled, folder: Path, tmp_path: Path, found: float | None, said: bool
+) -> None:
+    copy = with_evaluation(made, tmp_path, {"unknown_as_absent": {"map": found, "baseline": 0.1}})
+    done = mlimg("predict", copy, folder / "rocket1.jpg")
+    assert done.returncode == 0, done.stderr
+    assert ("the model is hardly better than guessing by frequency: mAP 10.4" in done.stderr) == said
+
+
+def test_the_tuned_network_is_asked_by_its_name(made: Modelled, folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    picture = folder / "rocket1.jpg"
+    tuned = json.loads(mlimg("predict", made.model, picture, "--head", "transfer", "--json").stdout)
+    direct = json.loads(mlimg("predict", made.model / "transfer", picture, "--json").stdout)
+    assert tuned["images"] == direct["images"]
+    assert (tuned["head"], tuned["threshold"]) == ("transfer", None)
+    assert sum(label["score"] for label in tuned["images"][0]["labels"]) == pytest.approx(1)
+    done = mlimg("predict", made.model, picture, "--head", "transfer")
+    assert len(done.stdout.splitlines()) == 5  # the image and its four classes
+    assert done.stderr == ""
+    copy = shutil.copytree(made.model, tmp_path / "copy.model")
+    shutil.rmtree(copy / "transfer")
+    done = mlimg("predict", copy, picture, "--head", "transfer")
+    assert done.returncode == 1
+    assert "error[head-missing]" in done.stderr
+    assert "hint:" in done.stderr
+    assert "error[model-missing]" in mlimg("predict", tmp_path, picture, "--head", "transfer").stderr
+    assert mlimg("predict", copy, picture, "--head", "other").returncode == 2
 
 
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), "--json"])

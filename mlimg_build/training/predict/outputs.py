@@ -1,11 +1,14 @@
-"""Write predictions and features to Parquet or npy files, whole or not at all, in bounded memory."""
+"""Write predictions to Parquet, CSV or JSON and features to Parquet or npy, whole or not at all, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +19,14 @@ from mlimg_build.csv_cells import CellWriter
 from mlimg_build.training.data.views import BATCH
 from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, joined, name_of
 
-__all__ = ["write_features_npy", "write_features_parquet", "write_labels_parquet"]
+__all__ = [
+    "record",
+    "write_features_npy",
+    "write_features_parquet",
+    "write_labels_csv",
+    "write_labels_json",
+    "write_labels_parquet",
+]
 
 ROWS = 4096  # per Parquet row group
 
@@ -57,6 +67,55 @@ def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
             writer.write_table(table)
             rows += len(part)
     return rows
+
+
+def write_labels_csv(path: Path, predicted: Iterable[Predicted]) -> int:
+    """Write a row per image and label, `rank` from 1 on; return the number of images.
+
+    Columns: `image`, `status`, `reason`, `rank`, `wnid`, `name`, `score`. An image without a label, such as one that is
+    not readable, has one row, whose last four cells are empty. Cells are guarded (`csv_cells`); scores are unrounded.
+    """
+    count = 0
+    with _whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = CellWriter(stream)
+        table.writerow(("image", "status", "reason", "rank", "wnid", "name", "score"))
+        for image in predicted:
+            about = image.name, image.status, image.reason
+            for rank, label in enumerate(image.labels, 1):
+                table.writerow((*about, rank, label.wnid, label.name, label.score))
+            if not image.labels:
+                table.writerow((*about, "", "", "", ""))
+            count += 1
+    return count
+
+
+def write_labels_json(path: Path, predicted: Iterable[Predicted], about: Mapping[str, Any]) -> int:
+    """Write one object: what `about` has, and under `images` the `record` of each, one a line; return their number."""
+    count = 0
+    with _whole(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write("{\n")
+        for name, value in about.items():
+            stream.write(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n")
+        stream.write('"images": [')
+        for image in predicted:
+            stream.write(",\n" if count else "\n")
+            stream.write(json.dumps(record(image), ensure_ascii=False))
+            count += 1
+        stream.write("\n]}\n")
+    return count
+
+
+def record(image: Predicted) -> dict[str, Any]:
+    """Return an image and its labels, JSON-able: `path`, `status`, `reason`, `labels`.
+
+    A label has `wnid`, `name`, `score` and its `path`: the same three of each label above it, the nearest first.
+    """
+    return {
+        "path": image.name,
+        "status": image.status,
+        "reason": image.reason,
+        "labels": [asdict(label) for label in image.labels],
+    }
 
 
 def write_features_parquet(path: Path, seen: Iterable[ModelOutputs], width: int) -> int:

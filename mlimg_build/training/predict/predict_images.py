@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
-from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
 from mlimg_build.training.devices import prepared
-from mlimg_build.training.model.model_files import load_model
+from mlimg_build.training.model.model_files import CARD, load_model, read_card
+from mlimg_build.training.predict.label_rule import LabelRule
 from mlimg_build.training.predict.outputs import (
     write_features_npy,
     write_features_parquet,
+    write_labels_csv,
+    write_labels_json,
     write_labels_parquet,
 )
 from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, find_images, predict, run_model
 
-__all__ = ["labels_of", "write"]
+__all__ = ["Head", "head_folder", "labels_of", "write"]
 
 Progress = Callable[[int, int], None]
+Head = Literal["training", "transfer"]
 One = TypeVar("One", Predicted, ModelOutputs)
 
 
+def head_folder(model: Path, head: Head) -> Path:
+    """Return the folder of a network of NAME.model: itself, or its `transfer/`, which is tuned to one source.
+
+    Raises:
+        CheckpointError: `head-missing`; `model-missing` or `model-unreadable` if there is no model either.
+    """
+    folder = model / "transfer" if head == "transfer" else model
+    if head == "transfer" and not (folder / CARD).is_file():
+        read_card(model)
+        hint = "add `transfer: {source: …}` to its spec and run `mlimg train`, or leave out --head transfer"
+        message = f"{model} has no transfer/{CARD}: it was not tuned to a source"
+        raise CheckpointError(Problem("head-missing", message, hint=hint))
+    return folder
+
+
 def labels_of(
-    model: Path, images: Sequence[Path], top: int, least: float | None, device: str, progress: Progress
+    model: Path, images: Sequence[Path], top: int, rule: LabelRule, device: str, progress: Progress
 ) -> Iterator[Predicted]:
     """Return an iterator over the top labels of every image, in order.
 
@@ -38,7 +57,15 @@ def labels_of(
     def found() -> Iterator[Predicted]:
         with prepared(device, TrainingBackend(loader_workers=0)) as machine:
             backbone.move(machine.device, machine.memory_format)
-            made = predict(backbone, card, find_images(images), machine, top=top, least=least)
+            made = predict(
+                backbone,
+                card,
+                find_images(images),
+                machine,
+                top=top,
+                least=rule.least,
+                likely=rule.likely,
+            )
             yield from _followed(made, total, progress)
 
     return found()
@@ -48,13 +75,16 @@ def write(
     model: Path,
     images: Sequence[Path],
     to: Path,
-    features: bool,
+    about: Mapping[str, Any],
     top: int,
-    least: float | None,
+    rule: LabelRule | None,
     device: str,
     progress: Progress,
 ) -> tuple[int, int]:
-    """Write labels or features of every image to the file `to`; return how many images and how many unreadable ones."""
+    """Write labels by a rule, or features if it is None, to `to`; return how many images and how many unreadable ones.
+
+    `to` ends in .parquet, in .csv or .json for labels, or in .npy for features. A .json begins with `about`.
+    """
     failed = 0
 
     def counted(found: Iterable[One]) -> Iterator[One]:
@@ -65,9 +95,11 @@ def write(
             )
             yield one
 
-    if not features:
-        rows = write_labels_parquet(to, counted(labels_of(model, images, top, least, device, progress)))
-        return rows, failed
+    if rule is not None:
+        labelled = counted(labels_of(model, images, top, rule, device, progress))
+        if to.suffix == ".json":
+            return write_labels_json(to, labelled, about), failed
+        return (write_labels_csv if to.suffix == ".csv" else write_labels_parquet)(to, labelled), failed
     backbone, card = load_model(model)
     total = _counted(images)
     with prepared(device, TrainingBackend(loader_workers=0)) as machine:

@@ -21,12 +21,12 @@ from mlimg_build.regular_files import read_regular
 from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.data.views import BATCH, ahead, logits_of
 from mlimg_build.training.devices import ComputeDevice
-from mlimg_build.training.evaluate.metrics import depths, implied_pairs
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card
+from mlimg_build.training.predict.category_tree import CategoryTree
 
 __all__ = [
-    "CategoryTree",
+    "Label",
     "ModelOutputs",
     "Predicted",
     "Score",
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 LARGEST = 1 << 30  # bytes of an image
-LIKELY = 0.5  # score of a sigmoid from which a label is given without `least`
+LIKELY = 0.5  # score of a sigmoid from which a label is likely where the model has no threshold
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),
@@ -71,6 +71,16 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """A label with its score, and what is above it up to a root, the nearest first; all scores are the network's."""
+
+    wnid: str
+    name: str
+    score: float
+    path: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOutputs:
     """The outputs for a batch of images: `values` is float32[images, …], NaN in the rows of those that have a `reason`.
 
@@ -85,12 +95,18 @@ class ModelOutputs:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """An image and its labels, none if it could not be read."""
+    """An image and its labels, none if it could not be read.
+
+    `printed` are the paths of what a person reads: a specific label and what is above it, in which no score is lower
+    than the one before. If `reached` is false, no label of them scores enough, and there is one path, the closest.
+    """
 
     path: Path
     status: str
     reason: str
-    labels: tuple[Score, ...]
+    labels: tuple[Label, ...]
+    printed: tuple[tuple[Score, ...], ...] = ()
+    reached: bool = True
 
     @property
     def name(self) -> str:
@@ -200,18 +216,33 @@ def predict(
     *,
     top: int = 5,
     least: float | None = None,
+    likely: float = LIKELY,
 ) -> Iterator[Predicted]:
     """Yield up to `top` labels of each image that score at least `least`, the most specific first.
 
-    A label is likely if it scores 0.5 or more (sigmoid), or any score (softmax). The most specific likely labels, which
-    have no likely descendant in the model's hierarchy, come first by score; their ancestors follow, the deepest first.
-    Without `least`, only likely labels are given, or the best of any score if none is likely. With `least` below that
-    limit, the best unlikely labels follow, so that no likely one is lost; with `least` above it, `least` is the limit.
+    A label is likely if it scores `likely` or more (sigmoid), or any score (softmax). The most specific likely labels,
+    which have no likely descendant in the model's hierarchy, come first by score; their ancestors follow, the deepest
+    first. Without `least`, only likely labels are given, or the best of any score if none is likely. With `least` below
+    that limit, the best unlikely labels follow, so that no likely one is lost; with `least` above it, `least` is the
+    limit. `CategoryTree.printed` tells which paths are printed.
 
     Raises:
         TrainingError: those of `run_model`.
     """
-    hierarchy = CategoryTree([category.parents for category in card.categories])
+    tree = CategoryTree(
+        [category.parents for category in card.categories],
+        [category.positives for category in card.categories],
+    )
+    if card.activation == "softmax":
+        likely = 0.0
+
+    def named(number: int, score: float) -> Score:
+        return Score(card.categories[number].wnid, card.categories[number].name, score)
+
+    def label(number: int, scores: NDArray[np.float64]) -> Label:
+        path = tuple(named(above, float(scores[above])) for above in tree.path(scores, number))
+        return Label(card.categories[number].wnid, card.categories[number].name, float(scores[number]), path)
+
     for seen in run_model(backbone, card, paths, machine):
         logits = seen.values.astype(np.float64)
         if card.activation == "sigmoid":
@@ -220,56 +251,19 @@ def predict(
             scores = np.exp(logits - logits.max(axis=1, keepdims=True))
             scores /= scores.sum(axis=1, keepdims=True)
         for i, path in enumerate(seen.paths):
-            chosen: list[int] = []
-            if seen.statuses[i] == "ok":
-                likely = LIKELY if card.activation == "sigmoid" else 0.0
-                chosen = hierarchy.choose(scores[i], likely, least, top)
-            labels = tuple(
-                Score(card.categories[number].wnid, card.categories[number].name, float(scores[i, number]))
-                for number in chosen
+            if seen.statuses[i] != "ok":
+                yield Predicted(path, seen.statuses[i], seen.reasons[i], ())
+                continue
+            chosen = tree.choose(scores[i], likely, least, top)
+            told = tree.printed(scores[i], likely, least, top)
+            yield Predicted(
+                path,
+                "ok",
+                seen.reasons[i],
+                tuple(label(number, scores[i]) for number in chosen),
+                tuple(tuple(named(number, shown) for number, shown in line) for line in told.paths),
+                told.reached,
             )
-            yield Predicted(path, seen.statuses[i], seen.reasons[i], labels)
-
-
-class CategoryTree:
-    """The hierarchy of a model's outputs: their ancestors and depths."""
-
-    def __init__(self, parents: Sequence[Sequence[int]]) -> None:
-        pairs = implied_pairs(parents)
-        self._low, self._high = pairs[:, 0], pairs[:, 1]
-        self._depth = np.array(depths(parents))
-
-    def choose(self, scores: NDArray[np.float64], likely: float, least: float | None, top: int) -> list[int]:
-        """Return up to `top` outputs: the most specific likely ones, then the best of the others if `least` allows.
-
-        A larger `top`, or a `least` further below `likely`, only adds outputs.
-        """
-        chosen = self.most_specific(scores, likely if least is None else max(likely, least), top)
-        if least is None and not chosen:
-            least = 0.0
-        if least is not None and least < likely:
-            chosen += self.best(scores, least, likely, top - len(chosen))
-        return chosen
-
-    def best(self, scores: NDArray[np.float64], least: float, below: float, top: int) -> list[int]:
-        """Return the `top` outputs of the highest scores from `least` to `below` (excluded), the deepest first."""
-        among = np.flatnonzero((scores >= least) & (scores < below))
-        chosen = among[np.argsort(-scores[among], kind="stable")[:top]]
-        return [int(number) for number in chosen[np.lexsort((-scores[chosen], -self._depth[chosen]))]]
-
-    def most_specific(self, scores: NDArray[np.float64], least: float, top: int) -> list[int]:
-        """Return up to `top` outputs that score at least `least`: first those without a descendant that does."""
-        enough = scores >= least
-        covered = np.zeros(len(scores), bool)
-        covered[self._high[enough[self._low]]] = True
-        first = np.flatnonzero(enough & ~covered)
-        first = first[np.argsort(-scores[first], kind="stable")][:top]
-        below = np.isin(self._low, first)
-        above = np.zeros(len(scores), bool)
-        above[self._high[below]] = True
-        rest = np.flatnonzero(enough & above)
-        rest = rest[np.lexsort((-scores[rest], -self._depth[rest]))]
-        return [int(number) for number in np.concatenate([first, rest])[:top]]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
