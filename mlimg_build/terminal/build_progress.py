@@ -176,7 +176,7 @@ def _recorded(record: dict[str, Any]) -> str:
         speed = f"{record['images_per_second']:,.0f} images/s"
         return f"epoch {record['epoch']:.2f}, loss {record['loss']:.4g}, rate {record['rate']:.3g}, {speed}"
     if "top1" in record:
-        return f"top-1 {record['top1']:.1%}, top-5 {record['top5']:.1%}"
+        return f"top-1 {percent(record['top1'])}, top-5 {percent(record['top5'])}"
     verified = record.get("map_verified")
     told = f"mAP {percent(record['map'])} (by frequency {percent(record['baseline'])})"
     return told if verified is None else f"{told}, on verified entries {percent(verified)}"

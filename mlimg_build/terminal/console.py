@@ -102,4 +102,9 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 
 def percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+    """Return a share in per cent, as the report writes it.
+
+    >>> percent(0.4123), percent(None)
+    ('41.2 %', '-')
+    """
+    return "-" if share is None else f"{100 * share:.1f} %"

@@ -12,7 +12,7 @@ from rich.tree import Tree
 from mlimg_build.quantities import counted
 
 from .build_log import say
-from .console import err, out, size, table
+from .console import err, out, percent, size, table
 from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
 
@@ -113,7 +113,7 @@ def _show_groups(summary: dict[str, Any]) -> None:
     groups, total = summary["groups"], sum(summary["splits"].values())
     if groups is None:
         shares = ", ".join(
-            f"{name} {count:,} ({count / total:.1%})" for name, count in summary["splits"].items()
+            f"{name} {count:,} ({percent(count / total)})" for name, count in summary["splits"].items()
         )
         out.print(f"splits      {shares}")
         return
@@ -123,7 +123,9 @@ def _show_groups(summary: dict[str, Any]) -> None:
     images = sum(summary["splits"].values())
     for split, count in summary["splits"].items():
         in_it = groups["splits"].get(split, 0)
-        told = f"{count:,} images ({count / images:.1%}), {in_it:,} {'group' if in_it == 1 else 'groups'}"
+        told = (
+            f"{count:,} images ({percent(count / images)}), {in_it:,} {'group' if in_it == 1 else 'groups'}"
+        )
         out.print(f"split       {split}: {told}")
     if groups["images_without"]:
         out.print(f"no group    {groups['images_without']:,} images, each draws its split alone")
@@ -253,7 +255,7 @@ def show_portrait(told: dict[str, Any]) -> None:
         for pair in one["pairs"]:
             text = (
                 f"{pair['antecedent']} goes with {pair['consequent']}: {pair['together']:,} of {pair['images']:,} "
-                f"images, at least {pair['bound']:.1%}"
+                f"images, at least {percent(pair['bound'])}"
             )
             tree.add(_line("pair", text, pair["place"]))
         for group in one["labels"]:

@@ -166,7 +166,7 @@ def test_plan_and_check_show_it(table: Path, verb: list[str], capsys: pytest.Cap
     assert "  example   0.jpg, t.csv:2\n" in said
     assert "→ dog 0.8: dog n02084071, score" in said
     assert "quuxel 0.5: not used (unresolved)" in said
-    assert "3 images met a file (75.0%); 1 missing" in said
+    assert "3 images met a file (75.0 %); 1 missing" in said
     assert all(line == line.rstrip() for line in said[said.index("was understood") :].splitlines())
     assert run([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["understood"]["s"]
