@@ -105,7 +105,8 @@ def predict(
     folder = head_folder(model, head)
     rule = label_rule(folder, least)
     result: dict[str, Any] = {"model": str(model), "head": head, **({} if features else rule.record())}
-    with terminal.counting("predicting", quiet=quiet) as advance:
+    printing = to is None and not as_json
+    with terminal.counting("predicting", quiet=quiet, printing=printing) as advance:
         if to is not None:
             given = None if features else rule
             count, failed = write(folder, images, to, result, top, given, device, advance)

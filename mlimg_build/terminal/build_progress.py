@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from .build_log import LOG
-from .console import duration, err, percent, size
+from .console import duration, err, out, percent, size
 
 __all__ = ["Watcher", "counting"]
 
@@ -149,8 +149,13 @@ class Watcher:
 
 
 @contextmanager
-def counting(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function (done, total) that draws a bar on a terminal and is silent elsewhere, and with `quiet`."""
+def counting(
+    what: str, *, quiet: bool = False, printing: bool = False
+) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function (done, total) that draws a bar on a terminal and is silent elsewhere, and with `quiet`.
+
+    `printing` tells that results are printed meanwhile: where they go to a terminal there is no bar among them.
+    """
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None, table_column=Column(ratio=1)),
@@ -159,7 +164,7 @@ def counting(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int],
         console=err,
         transient=True,
         expand=True,
-        disable=quiet or not err.is_terminal,
+        disable=quiet or not err.is_terminal or (printing and out.is_terminal),
     ) as bars:
         bar = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)

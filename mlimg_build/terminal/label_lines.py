@@ -18,14 +18,13 @@ MOST_DIGITS = 4
 
 
 def share_of_100(score: float, digits: int = 0) -> str:
-    """Return a score in whole per cent, below 1 % with up to two digits, or with more `digits`.
+    """Return a score in whole per cent, below 1 % with one figure down to 0.01 %, or with so many `digits`.
 
     >>> share_of_100(0.664), share_of_100(0.0042), share_of_100(0.0003), share_of_100(0.33548, 1)
     ('66 %', '0.4 %', '0.03 %', '33.5 %')
     """
     value = 100 * score
-    needed = 0 if value >= 1 or value == 0 else 1 if value >= 0.1 else 2
-    return f"{value:.{max(needed, digits)}f} %"
+    return f"{round(value, 2):.1g} %" if value < 1 and not digits else f"{value:.{digits}f} %"
 
 
 def label_lines(image: Any, threshold: float | None, width: int) -> Iterator[str]:

@@ -159,13 +159,12 @@ def show_predicted(found: Iterable[Any], threshold: float | None) -> tuple[int, 
 def show_label_rule(rule: Any) -> None:
     """Say on stderr from which score on there are labels, and whether the model is hardly better than frequency."""
     if rule.threshold is not None:
-        err.print(f"labels from {share_of_100(rule.threshold)}: {ORIGINS[rule.origin]}", soft_wrap=True)
+        err.print(f"labels from {share_of_100(rule.threshold)}: {ORIGINS[rule.origin]}")
     if rule.by_frequency is not None:
         found, baseline = rule.by_frequency
         err.print(
             "the model is hardly better than guessing by frequency: "
-            f"mAP {percent(found)} on validation, by frequency alone {percent(baseline)}",
-            soft_wrap=True,
+            f"mAP {percent(found)} on validation, by frequency alone {percent(baseline)}"
         )
 
 

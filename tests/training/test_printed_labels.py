@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.terminal.label_lines import label_lines
+from mlimg_build.terminal.label_lines import label_lines, share_of_100
 from mlimg_build.training.predict.category_tree import CategoryTree, PrintedPaths
 from mlimg_build.training.predict.predictions import Predicted, Score
 
@@ -88,6 +88,10 @@ def test_where_nothing_specific_is_likely_it_says_so_and_gives_the_closest() -> 
     assert told(scores, likely=0.34) == [
         "nothing reaches 34 %; closest: cat 22 % < feline 25 % < animal 31 %"
     ]
+    # the best part counts, also where what is between scores lower
+    tree = CategoryTree([[1], [4], [3], [4], []])
+    scores = np.array([0.4, 0.1, 0.3, 0.35, 0.45])
+    assert tree.printed(scores, 0.5, None, 5).paths == (((0, 0.4), (1, 0.4), (4, 0.45)),)
     # a part with less than half of the best score is not closer than it
     assert told(scores_of(cat=0.05, feline=0.1, animal=0.31)) == [
         "nothing reaches 50 %; closest: animal 31 %"
@@ -143,6 +147,12 @@ def test_the_closest_has_a_line_of_its_own_where_both_do_not_fit() -> None:
         "    tabby 40 % < domestic cat 40 % < …",
     ]
     assert chain(60, 0.4) == ["  nothing reaches 50 %; closest: tabby 40 % < …"]
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_score_that_is_not_lower_is_not_written_as_lower(one: float, other: float) -> None:
+    low, high = (float(share_of_100(score).removesuffix(" %")) for score in sorted((one, other)))
+    assert low <= high
 
 
 @given(st.integers(12, 120), st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=6))

@@ -12,7 +12,7 @@ from mlimg_build.training.evaluate.metrics import depths, implied_pairs
 
 __all__ = ["EVERYWHERE", "CategoryTree", "PrintedPaths", "says_nothing"]
 
-EVERYWHERE = 0.9  # share of the training images from which on a category says nothing of one of them
+EVERYWHERE = 0.75  # share of the training images from which on a category says nothing of one of them
 NEAR = 0.5  # of the best score that a part must have so that it is the closest instead
 
 
@@ -28,9 +28,9 @@ class PrintedPaths:
 
 
 def says_nothing(parents: Sequence[Sequence[int]], positives: Sequence[int]) -> NDArray[np.bool_]:
-    """Return bool[categories]: which of them nearly every training image shows, as entity and physical entity.
+    """Return bool[categories]: which of them most training images show, as entity, physical entity and whole.
 
-    These have parts and at least 90 % of the images, or have such a part themselves. A model does not store the
+    These have parts and at least 75 % of the images, or have such a part themselves. A model does not store the
     number of its training images; the images of all roots together stand for it, or those of the largest category if it
     has more. That number is exact with one root, and else at least the number of images with a label if labels imply
     their ancestors: so a frequent category of a vocabulary without a common root is never taken for one.
@@ -143,14 +143,16 @@ class CategoryTree:
         return [int(number) for number in found[np.argsort(-scores[found], kind="stable")]]
 
     def _closest(self, scores: NDArray[np.float64]) -> int:
-        """Return the output of the highest score that says something, or its best part with at least half of that."""
+        """Return the output of the highest score that says something, or its part with at least half of that score.
+
+        It goes down as far as there is such a part, each time to the one that has the best score or the best part.
+        """
         number = int(np.where(self.left_out, -np.inf, scores).argmax())
         least = NEAR * scores[number]
-        while below := self._children[number]:
-            part = max(below, key=lambda child: scores[child])
-            if scores[part] < least:
-                break
-            number = part
+        best = scores.copy()
+        np.maximum.at(best, self._high, scores[self._low])
+        while below := [child for child in self._children[number] if best[child] >= least]:
+            number = max(below, key=lambda child: best[child])
         return number
 
     def _covered(self, enough: NDArray[np.bool_]) -> NDArray[np.bool_]:
