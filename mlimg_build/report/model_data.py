@@ -111,7 +111,7 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class JudgedLabel:
-    """A label of an image: `state` is "present", "absent", "unknown", or "missed" if it is present and was not given."""
+    """A label of an image; `state` is "present", "absent", "unknown", or "missed": present, but not given."""
 
     wnid: str
     name: str

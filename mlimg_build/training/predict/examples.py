@@ -32,10 +32,10 @@ def example_images(
     """Return the images with the lowest F1 of their labels, and others drawn from the better half, as plain JSON types.
 
     `scores` is float32[images, categories], logits; `entries(image)` gives the categories and targets of its known
-    labels, `name_of(image)` its id. Categories that nearly every image shows do not count. Of each image: `image` (its
-    position), `id`, `f1`, `given` (the most specific labels that score `threshold` or more: category, score, and whether
-    it is "present", "absent" or "unknown") and `missed` (the most specific present ones that score less). Images without
-    a present label are left out.
+    labels, `name_of(image)` its id. Categories that nearly every image shows do not count. Each image has `image` (its
+    position), `id`, `f1`, `given` (the most specific labels that score `threshold` or more: category, score, and the
+    state "present", "absent" or "unknown") and `missed` (the most specific present ones that score less). Images
+    without a present label are left out.
     """
     telling = ~tree.left_out
     limit = logit(threshold)
@@ -51,7 +51,9 @@ def example_images(
         hits = (given & present).sum(axis=1)
         whole = given.sum(axis=1) + present.sum(axis=1)
         f1[start : start + len(given)][counted] = 2 * hits[counted] / whole[counted]
-    order = sorted(np.flatnonzero(~np.isnan(f1)).tolist(), key=lambda image: (f1[image], _mixed(name_of(image))))
+    order = sorted(
+        np.flatnonzero(~np.isnan(f1)).tolist(), key=lambda image: (f1[image], _mixed(name_of(image)))
+    )
     worst = order[: min(EACH, len(order) // 2)]
     best = sorted(order[len(order) // 2 :], key=lambda image: _mixed(name_of(image)))[:EACH]
     return [
@@ -96,7 +98,10 @@ def _mixed(name: str) -> bytes:
 
 
 def by_image(
-    images: int, image: Sequence[int] | NDArray[np.int64], category: NDArray[np.int64], target: NDArray[np.float32]
+    images: int,
+    image: Sequence[int] | NDArray[np.int64],
+    category: NDArray[np.int64],
+    target: NDArray[np.float32],
 ) -> Callable[[int], Entries]:
     """Return a function that gives the categories and targets of one image out of the entries of all."""
     order = np.argsort(image, kind="stable")
