@@ -12,11 +12,12 @@ from mlimg_build.training.evaluate.metrics import (  # noqa: E402
     Inversions,
     average_precision,
     bands,
+    depths,
     implied_pairs,
     mean,
     precision_recall,
 )
-from mlimg_build.training.predict.predictions import CategoryTree, depths  # noqa: E402
+from mlimg_build.training.predict.category_tree import CategoryTree  # noqa: E402
 
 
 def slow_average_precision(scores: NDArray[np.float64], target: NDArray[np.int8]) -> float:
