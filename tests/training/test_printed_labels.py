@@ -106,8 +106,8 @@ def test_a_threshold_and_the_closest_are_not_rounded_to_the_same_number() -> Non
 def test_a_threshold_of_a_person_goes_before_that_of_the_model() -> None:
     scores = scores_of(cat=0.2, feline=0.4, animal=0.84, car=0.1)
     assert told(scores, 0.9) == ["nothing reaches 90 %; closest: animal 84 %"]
-    # a lower one adds lines, and none that is likely goes
-    assert told(scores, 0.1) == ["animal 84 %", "cat 20 % < feline 40 % < animal 84 %", "car 10 %"]
+    # a lower one adds labels, and what is likely is in a line of its own or above one of them
+    assert told(scores, 0.1) == ["cat 20 % < feline 40 % < animal 84 %", "car 10 %"]
     assert told(scores, 0.1, top=1) == ["animal 84 %"]
 
 

@@ -116,7 +116,8 @@ class CategoryTree:
         """Return the paths of up to `top` specific labels, by score; that of the closest if there is none.
 
         A label is specific if it scores enough, says something, and has no descendant that scores enough. Enough is
-        `likely`, or `least` where it is higher; with a lower `least`, labels that are specific from there on follow.
+        `likely`, or `least` where it is higher; with a lower `least`, labels that are specific from there on follow,
+        and a label that is in the path of one of them has no line of its own.
         A score is shown as the highest of its own and those of all that is printed below it, so that no parent is shown
         below its part. What says nothing is in no path.
         """
@@ -127,6 +128,8 @@ class CategoryTree:
             [number, *(above for above in self.path(scores, number) if not self.left_out[above])]
             for number in leaves[:top] or [self._closest(scores)]
         ]
+        told = {above for path in paths for above in path[1:]}
+        paths = [path for path in paths if path[0] not in told]
         among = np.zeros(len(scores), bool)
         among[[number for path in paths for number in path]] = True
         pairs = among[self._low] & among[self._high]
