@@ -30,26 +30,33 @@ def share_of_100(score: float, digits: int = 0) -> str:
 def label_lines(image: Any, threshold: float | None, width: int) -> Iterator[str]:
     """Yield the lines of a `Predicted` image, of at most `width` columns.
 
-    Each specific label has a line: `cat 66 % < feline 71 % < animal 84 %`. If none reaches `threshold`, it says so and
-    gives the closest. A path that is too long ends early; a name that is too long is cut.
+    Each specific label has a line: `cat 66 % < feline 71 % < animal 84 %`. If none reaches `threshold`, or only labels
+    that have parts do, it says so and gives the closest. A path that is too long ends early; a name that is too long is cut.
     """
     if image.reached:
         for path in image.printed:
             yield _fitted(INDENT, _cells(path), width)
+        if image.part is not None:
+            yield from _closest("nothing more specific reaches", [image.part], threshold or 0, width)
         return
     for path in image.printed:
-        highest = max(step.score for step in path)
-        digits = 0
-        while digits < MOST_DIGITS and share_of_100(threshold or 0, digits) == share_of_100(highest, digits):
-            digits += 1
-        begin = f"{INDENT}nothing reaches {share_of_100(threshold or 0, digits)}; closest:"
-        cells = _cells(path, digits)
-        if cell_len(f"{begin} {cells[0][0]} {cells[0][1]}") > width:
-            yield begin
-            begin = 2 * INDENT
-        else:
-            begin += " "
-        yield _fitted(begin, cells, width)
+        yield from _closest("nothing reaches", path, threshold or 0, width)
+
+
+def _closest(what: str, path: Sequence[Any], threshold: float, width: int) -> Iterator[str]:
+    """Yield that nothing reaches a threshold, and what comes closest, with as many digits as tell them apart."""
+    highest = max(step.score for step in path)
+    digits = 0
+    while digits < MOST_DIGITS and share_of_100(threshold, digits) == share_of_100(highest, digits):
+        digits += 1
+    begin = f"{INDENT}{what} {share_of_100(threshold, digits)}; closest:"
+    cells = _cells(path, digits)
+    if cell_len(f"{begin} {cells[0][0]} {cells[0][1]}") > width:
+        yield begin
+        begin = 2 * INDENT
+    else:
+        begin += " "
+    yield _fitted(begin, cells, width)
 
 
 def _cells(path: Sequence[Any], digits: int = 0) -> list[tuple[str, str]]:

@@ -41,12 +41,19 @@ def told(
 def predicted(made: PrintedPaths, names: list[str]) -> Predicted:
     """An image with these paths, as `predict` makes it."""
     paths = tuple(tuple(Score("n", names[number], shown) for number, shown in path) for path in made.paths)
-    return Predicted(Path("a.jpg"), "ok", "", (), paths, made.reached)
+    part = None if made.part is None else Score("n", names[made.part[0]], made.part[1])
+    return Predicted(Path("a.jpg"), "ok", "", (), paths, made.reached, part)
 
 
 def test_a_label_has_its_path_and_what_every_picture_shows_is_left_out() -> None:
     scores = scores_of(cat=0.66, feline=0.71, animal=0.84, whole=0.99, entity=1.0)
     assert told(scores) == ["cat 66 % < feline 71 % < animal 84 %"]
+
+
+def test_where_only_labels_with_parts_are_given_the_closest_part_is_told() -> None:
+    scores = scores_of(cat=0.2, feline=0.3, animal=0.84, car=0.1, whole=0.99, entity=1.0)
+    assert told(scores) == ["animal 84 %", "nothing more specific reaches 50 %; closest: cat 20 %"]
+    assert told(scores_of(animal=0.8, cat=0.1, car=0.7)) == ["animal 80 %", "car 70 %"]
 
 
 def test_labels_are_ordered_by_score_one_a_line() -> None:
@@ -80,7 +87,8 @@ def test_a_parent_is_never_shown_below_its_part_and_the_same_everywhere() -> Non
 
 
 def test_a_likely_general_label_without_a_likely_part_is_specific() -> None:
-    assert told(scores_of(cat=0.3, feline=0.4, animal=0.84, whole=0.9)) == ["animal 84 %"]
+    lines = told(scores_of(cat=0.3, feline=0.4, animal=0.84, whole=0.9))
+    assert lines == ["animal 84 %", "nothing more specific reaches 50 %; closest: cat 30 %"]
 
 
 def test_where_nothing_specific_is_likely_it_says_so_and_gives_the_closest() -> None:

@@ -20,11 +20,13 @@ NEAR = 0.5  # of the best score that a part must have so that it is the closest 
 class PrintedPaths:
     """What is printed of an image: each path is a label and what is above it, as (output, score shown).
 
-    `reached` tells whether the labels score enough; if not, there is one path, that of the closest.
+    `reached` tells whether the labels score enough; if not, there is one path, that of the closest. `part` is the best
+    output without parts below the labels, where each of them has parts; else None.
     """
 
     paths: tuple[tuple[tuple[int, float], ...], ...]
     reached: bool
+    part: tuple[int, float] | None = None
 
 
 def says_nothing(parents: Sequence[Sequence[int]], positives: Sequence[int]) -> NDArray[np.bool_]:
@@ -136,8 +138,24 @@ class CategoryTree:
         shown = scores.copy()
         np.maximum.at(shown, self._high[pairs], scores[self._low[pairs]])
         return PrintedPaths(
-            tuple(tuple((number, float(shown[number])) for number in path) for path in paths), bool(leaves)
+            tuple(tuple((number, float(shown[number])) for number in path) for path in paths),
+            bool(leaves),
+            self._part(scores, [path[0] for path in paths], likely if least is None else least)
+            if leaves
+            else None,
         )
+
+    def _part(
+        self, scores: NDArray[np.float64], labels: Sequence[int], enough: float
+    ) -> tuple[int, float] | None:
+        """Return the best output without parts below any of `labels`; None if that scores enough, or a label has none."""
+        if not all(self._children[number] for number in labels):
+            return None
+        ends = [
+            number for number in self._low[np.isin(self._high, labels)].tolist() if not self._children[number]
+        ]
+        best = max(ends, key=lambda number: (scores[number], -number))
+        return (best, float(scores[best])) if scores[best] < enough else None
 
     def _specific(self, scores: NDArray[np.float64], least: float) -> list[int]:
         """Return the outputs that score enough, say something and have no descendant that scores enough, by score."""

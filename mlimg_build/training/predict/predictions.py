@@ -99,6 +99,7 @@ class Predicted:
 
     `printed` are the paths of what a person reads: a specific label and what is above it, in which no score is lower
     than the one before. If `reached` is false, no label of them scores enough, and there is one path, the closest.
+    `part` is the best category without parts below them, where each of them has parts.
     """
 
     path: Path
@@ -107,6 +108,7 @@ class Predicted:
     labels: tuple[Label, ...]
     printed: tuple[tuple[Score, ...], ...] = ()
     reached: bool = True
+    part: Score | None = None
 
     @property
     def name(self) -> str:
@@ -263,6 +265,7 @@ def predict(
                 tuple(label(number, scores[i]) for number in chosen),
                 tuple(tuple(named(number, shown) for number, shown in line) for line in told.paths),
                 told.reached,
+                None if told.part is None else named(*told.part),
             )
 
 
