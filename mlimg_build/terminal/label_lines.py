@@ -30,8 +30,8 @@ def share_of_100(score: float, digits: int = 0) -> str:
 def label_lines(image: Any, threshold: float | None, width: int) -> Iterator[str]:
     """Yield the lines of a `Predicted` image, of at most `width` columns.
 
-    Each specific label has a line: `cat 66 % < feline 71 % < animal 84 %`. If none reaches `threshold`, or only labels
-    that have parts do, it says so and gives the closest. A path that is too long ends early; a name that is too long is cut.
+    Each specific label has a line: `cat 66 % < feline 71 % < animal 84 %`. Where none reaches `threshold`, or only some
+    that have parts, it says so and gives the closest. A path that is too long ends early; a name that is too long is cut.
     """
     if image.reached:
         for path in image.printed:

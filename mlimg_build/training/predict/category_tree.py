@@ -148,7 +148,7 @@ class CategoryTree:
     def _part(
         self, scores: NDArray[np.float64], labels: Sequence[int], enough: float
     ) -> tuple[int, float] | None:
-        """Return the best output without parts below any of `labels`; None if that scores enough, or a label has none."""
+        """Return the best output without parts below any label; None if that scores enough, or a label has none."""
         if not all(self._children[number] for number in labels):
             return None
         ends = [
