@@ -134,6 +134,8 @@ class Threshold:
     """The score from which on labels have the best F1."""
 
     threshold: float | None
+    precision: float | None
+    recall: float | None
     micro: float | None
     macro: float | None
 

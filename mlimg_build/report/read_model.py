@@ -173,7 +173,9 @@ def _always(value: Any) -> tuple[str, float | None] | None:
 def _threshold(value: Any) -> Threshold | None:
     if value is None:
         return None
-    return Threshold(_number(value["threshold"]), _number(value["micro"]), _number(value["macro"]))
+    return Threshold(
+        *(_number(value[name]) for name in ("threshold", "precision", "recall", "micro", "macro"))
+    )
 
 
 def _reliability(kind: str, value: Any) -> Reliability:

@@ -31,7 +31,7 @@ def label_lines(image: Any, threshold: float | None, width: int) -> Iterator[str
     """Yield the lines of a `Predicted` image, of at most `width` columns.
 
     Each specific label has a line: `cat 66 % < feline 71 % < animal 84 %`. Where none reaches `threshold`, or only some
-    that have parts, it says so and gives the closest. A path that is too long ends early; a name that is too long is cut.
+    that have parts, it says so and gives the closest. A path that is too long ends early, and a long name is cut.
     """
     if image.reached:
         for path in image.printed:

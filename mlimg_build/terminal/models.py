@@ -126,8 +126,9 @@ def _show_scores(found: dict[str, Any]) -> None:
             )
     if (f1 := found.get("f1")) is not None:
         out.print(
-            f"labels from {percent(f1['threshold'])}: F1 {percent(f1['micro'])} over all entries, "
-            f"{percent(f1['macro'])} by category"
+            f"labels from {percent(f1['threshold'])}: {percent(f1['precision'])} of those given are right, "
+            f"{percent(f1['recall'])} of those present are given; F1 {percent(f1['micro'])}, "
+            f"by category {percent(f1['macro'])}"
         )
         if f1["own_thresholds"]:
             out.print(

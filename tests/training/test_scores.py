@@ -199,9 +199,13 @@ def test_calibration_error_brier_score_and_the_best_f1_are_their_definitions() -
         given = scores >= threshold
         return float(2 * (given & present).sum() / (given.sum() + present.sum()))
 
-    threshold, best = found.best_threshold() or (0.0, 0.0)
-    assert f1(threshold) == pytest.approx(best)
-    assert best >= max(f1(one) for one in scores) - 0.002
+    best = found.best_threshold()
+    assert best is not None
+    assert f1(best.score) == pytest.approx(best.f1)
+    assert best.f1 >= max(f1(one) for one in scores) - 0.002
+    given = scores >= best.score
+    assert best.precision == pytest.approx((given & present).sum() / given.sum())
+    assert best.recall == pytest.approx((given & present).sum() / present.sum())
     assert Reliability().record()["expected_calibration_error"] is None
     assert Reliability().best_threshold() is None
 

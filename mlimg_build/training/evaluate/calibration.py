@@ -12,13 +12,26 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-__all__ = ["OwnThresholds", "Reliability", "own_thresholds"]
+__all__ = ["OwnThresholds", "Reliability", "Threshold", "own_thresholds"]
 
 BINS = 15  # of equal width in scores, as in Guo et al. 2017 (arXiv 1706.04599)
 LOGIT, STEP = 16.0, 1 / 64  # thresholds lie on logits from -LOGIT to LOGIT
 ENOUGH = 50  # positives of a category from which on it has a threshold of its own: with fewer one overfits
 BLOCK = 256  # categories measured at a time
 PART = 1 << 20  # entries counted at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The score from which on labels are given, and over all entries their precision, recall and F1.
+
+    Precision is hits / given, recall hits / present, F1 2 · hits / (given + present).
+    """
+
+    score: float
+    f1: float
+    precision: float
+    recall: float
 
 
 class Reliability:
@@ -70,10 +83,10 @@ class Reliability:
             ],
         }
 
-    def best_threshold(self) -> tuple[float, float] | None:
-        """Return the score from which on labels have the best F1 over all entries, and that F1; None if there is none.
+    def best_threshold(self) -> Threshold | None:
+        """Return the score from which on labels have the best F1 over all entries; None if no label is present.
 
-        F1 is 2 · hits / (given + present). Thresholds are `STEP` apart as logits.
+        Thresholds are `STEP` apart as logits.
         """
         present = int(self._hits.sum())
         if not present:
@@ -81,7 +94,10 @@ class Reliability:
         given, hits = (counts[::-1].cumsum()[::-1][1:] for counts in (self._all, self._hits))
         f1 = 2 * hits / (given + present)
         best = int(f1.argmax())
-        return float(expit(best * STEP - LOGIT)), float(f1[best])
+        found, all_given = int(hits[best]), int(given[best])
+        return Threshold(
+            float(expit(best * STEP - LOGIT)), float(f1[best]), found / max(all_given, 1), found / present
+        )
 
 
 @dataclass(frozen=True, slots=True)

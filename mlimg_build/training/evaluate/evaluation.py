@@ -122,7 +122,7 @@ def evaluate_multi_label(
         own = (
             None
             if best is None
-            else own_thresholds(scores, lambda block: table.block(block, verified=False), best[0])
+            else own_thresholds(scores, lambda block: table.block(block, verified=False), best.score)
         )
         shown_images = (
             []
@@ -131,7 +131,7 @@ def evaluate_multi_label(
                 scores,
                 by_image(len(rows), image, category, target),
                 CategoryTree(categories.parents, counts.tolist()),
-                best[0],
+                best.score,
                 positive_threshold,
                 lambda number: samples.split[int(rows[number])].id,
             )
@@ -179,8 +179,10 @@ def evaluate_multi_label(
         "f1": None
         if best is None or own is None
         else {
-            "threshold": best[0],
-            "micro": best[1],
+            "threshold": best.score,
+            "precision": best.precision,
+            "recall": best.recall,
+            "micro": best.f1,
             "macro": own.macro_f1,
             "own_thresholds": int((~np.isnan(own.threshold)).sum()),
             "micro_with_own": own.micro_f1,
