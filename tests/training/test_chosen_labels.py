@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlimg_build.training.predict.category_tree import CategoryTree
+from mlimg_build.training.evaluate.category_tree import CategoryTree
 
 # animal ← dog ← corgi, animal ← cat; plant; thing above all
 PARENTS = [[5], [0], [1], [0], [5], []]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from mlimg_build.training.evaluate.category_tree import CategoryTree  # noqa: E402
 from mlimg_build.training.evaluate.metrics import (  # noqa: E402
     Inversions,
     average_precision,
@@ -17,7 +18,6 @@ from mlimg_build.training.evaluate.metrics import (  # noqa: E402
     mean,
     precision_recall,
 )
-from mlimg_build.training.predict.category_tree import CategoryTree  # noqa: E402
 
 
 def slow_average_precision(scores: NDArray[np.float64], target: NDArray[np.int8]) -> float:

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from mlimg_build.terminal.label_lines import label_lines, share_of_100
-from mlimg_build.training.predict.category_tree import CategoryTree, PrintedPaths
+from mlimg_build.training.evaluate.category_tree import CategoryTree, PrintedPaths
 from mlimg_build.training.predict.predictions import Predicted, Score
 
 NAMES = ["cat", "feline", "animal", "pet", "entity", "car", "whole"]

@@ -19,6 +19,8 @@ from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.views import logits_of, viewed
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.evaluate.calibration import Reliability, own_thresholds
+from mlimg_build.training.evaluate.category_tree import CategoryTree
+from mlimg_build.training.evaluate.examples import by_image, example_images
 from mlimg_build.training.evaluate.metrics import (
     AveragePrecision,
     Inversions,
@@ -30,8 +32,6 @@ from mlimg_build.training.evaluate.metrics import (
     precision_recall,
 )
 from mlimg_build.training.model.backbone import Backbone
-from mlimg_build.training.predict.category_tree import CategoryTree
-from mlimg_build.training.predict.examples import by_image, example_images
 
 __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
 

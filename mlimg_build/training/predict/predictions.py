@@ -21,9 +21,9 @@ from mlimg_build.regular_files import read_regular
 from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.data.views import BATCH, ahead, logits_of
 from mlimg_build.training.devices import ComputeDevice
+from mlimg_build.training.evaluate.category_tree import CategoryTree
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card
-from mlimg_build.training.predict.category_tree import CategoryTree
 
 __all__ = [
     "Label",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from mlimg_build.training.predict.category_tree import CategoryTree
+from mlimg_build.training.evaluate.category_tree import CategoryTree
 
 __all__ = ["by_image", "example_images"]
 
