@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlimg_build.training.data.batches import Batch, BatchLoader, BatchPlan
     from mlimg_build.training.data.samples import Samples
     from mlimg_build.training.data.shuffle_order import ShuffleOrder
-    from mlimg_build.training.data.targets import SparseLabels, dense
+    from mlimg_build.training.data.targets import SparseLabels, SparseTargets, dense
     from mlimg_build.training.finetuning import classes_of, transfer
     from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
     from mlimg_build.training.loss.asymmetric import AsymmetricLoss
@@ -44,6 +44,7 @@ __all__ = [
     "Samples",
     "ShuffleOrder",
     "SparseLabels",
+    "SparseTargets",
     "check_network",
     "classes_of",
     "dense",
@@ -69,6 +70,7 @@ _HOMES = {
     "data.shuffle_order": ("ShuffleOrder",),
     "data.targets": (
         "SparseLabels",
+        "SparseTargets",
         "dense",
     ),
     "finetuning": (

@@ -35,7 +35,7 @@ from mlimg_build.training.model.model_files import CARD, Card, Category, load_mo
 
 __all__ = ["EVALUATION", "RunInputs", "RunResult", "run_key", "steps_per_epoch", "train", "versions"]
 
-RUN_FORMAT = 1
+RUN_FORMAT = 2
 EVALUATION = "evaluation.json"
 
 

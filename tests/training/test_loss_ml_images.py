@@ -46,6 +46,8 @@ class Transcription:
         for j in range(categories):
             positive = any(targets[i, j] >= 0.7 for i in range(images))
             kept = positive or bool(drawn[j])
+            if all(targets[i, j] == -1 for i in range(images)) and self.compat == "paper":
+                continue  # nothing is known, so nothing is learnt
             if positive:
                 self.positive_run[j] += 1
                 self.negative_run[j] = 0
@@ -85,6 +87,7 @@ def test_the_loss_is_the_formula_over_fifty_steps(compat: str, dtype: torch.dtyp
             chance.random((images, categories)) < frequency, chance.choice([1, 0.9, 0.8, 0.5]), 0.0
         )
         targets[chance.random(targets.shape) < 0.3] = -1
+        targets[:, chance.random(categories) < 0.2] = -1
         logits = chance.normal(0, 4, (images, categories)).astype(np.float32).astype(np.float64)
         given = torch.tensor(targets, dtype=torch.float32)
         wide = given.numpy().astype(np.float64)
@@ -104,6 +107,21 @@ def test_the_loss_is_the_formula_over_fifty_steps(compat: str, dtype: torch.dtyp
     assert loss.positive_run.tolist() == truth.positive_run
     assert loss.negative_run.tolist() == truth.negative_run
     assert len(lengths) > 3
+
+
+def test_a_category_of_which_nothing_is_known_keeps_its_runs() -> None:
+    unknown, masked = -torch.ones(2, 3), torch.tensor([[1.0, 0.0, -1.0], [-1.0, -1.0, -1.0]])
+    loss = MLImagesLoss(3)
+    runs = []
+    for step, targets in enumerate((masked, masked, unknown, unknown, masked)):
+        loss.observe(targets, step)
+        runs.append((loss.positive_run.tolist(), loss.negative_run.tolist()))
+    assert runs[1] == runs[2] == runs[3] == ([2, 0, 0], [0, 2, 0])
+    assert runs[4] == ([3, 0, 0], [0, 3, 0])
+    published = MLImagesLoss(3, negative_sampling=1.0, compat="tencent-code")
+    for step, targets in enumerate((masked, unknown)):
+        published.observe(targets, step)
+    assert (published.positive_run.tolist(), published.negative_run.tolist()) == ([0, 0, 0], [1, 2, 2])
 
 
 def test_a_masked_entry_has_no_gradient_and_no_part_in_the_value() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-__all__ = ["MASKED", "SparseLabels", "dense"]
+__all__ = ["MASKED", "SparseLabels", "SparseTargets", "Targets", "dense"]
 
 MASKED = -1.0  # "ignore", as in Tencent's published training script
 
@@ -31,6 +31,17 @@ class SparseLabels(NamedTuple):
     def to(self, device: torch.device) -> SparseLabels:
         """Return the same labels on `device`."""
         return SparseLabels(*(part.to(device, non_blocking=True) for part in self))
+
+
+class SparseTargets(NamedTuple):
+    """What `dense` would write out: the known labels of a batch, and what all others count as, "masked" or "absent"."""
+
+    labels: SparseLabels
+    unknown: str
+
+
+Targets: TypeAlias = Tensor | SparseTargets
+"""What a loss takes: float[images, categories], 0 to 1 or masked (-1), or the same as `SparseTargets`."""
 
 
 def dense(labels: SparseLabels, images: int, categories: int, unknown: str) -> Tensor:

@@ -93,15 +93,18 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
         images = batch.images.to(device, non_blocking=True, memory_format=self.machine.memory_format)
-        targets = self.objective.targets(batch.labels.to(device), len(images))
-        self.objective.observe(targets, batch.step)
+        whole = self.objective.targets(batch.labels.to(device), len(images))
+        self.objective.observe(whole, batch.step)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=device)
         for part in _even_parts(len(images), job.micro_batch or len(images)):
+            targets, size = whole, part.stop - part.start
+            if size < len(images):  # the labels are taken apart where they are, so that a GPU need not wait
+                labels = batch.labels.part(part.start, part.stop).to(device)
+                targets = self.objective.targets(labels, size)
             with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
                 logits = self.run(self.backbone.inputs(images[part]))
-            share = len(logits) / len(images)
-            loss = self.objective.loss(logits.float(), targets[part]) * share
+            loss = self.objective.loss(logits.float(), targets) * (size / len(images))
             loss.backward()
             total += loss.detach()
         parameters = [one for one in self.network.parameters() if one.grad is not None]

@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 
 from mlimg_build.spec import AsymmetricLossPart
 from mlimg_build.training.loss.entry_loss import EntryLoss
+from mlimg_build.training.loss.focused import focused, focused_slope, power
 
 __all__ = ["AsymmetricLoss"]
 
@@ -37,7 +38,7 @@ class AsymmetricLoss(EntryLoss):
         return cls(gamma_positive=part.gamma_positive, gamma_negative=part.gamma_negative, margin=part.margin)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each entry, float[images, categories]."""
+        """Return the loss of each entry, float of the shape of `logits`."""
         absent, present = softplus(logits), softplus(-logits)  # -log(1 - p) and -log p
         as_present = torch.exp(-self.gamma_positive * absent) * present
         if self.margin:
@@ -48,3 +49,23 @@ class AsymmetricLoss(EntryLoss):
         else:
             as_absent = torch.exp(-self.gamma_negative * present) * absent
         return targets * as_present + (1 - targets) * as_absent
+
+    def absent(self, logits: Tensor) -> Tensor:
+        """Return L- of each logit, float of the shape of `logits`."""
+        if not self.margin:
+            return focused(logits, self.gamma_negative)
+        shifted = logits.sigmoid().sub_(self.margin).clamp_(min=0)
+        return power(shifted, self.gamma_negative).mul_(shifted.neg_().log1p_()).neg_()
+
+    def absent_slope(self, logits: Tensor) -> Tensor:
+        """Return the derivative of `absent`, float of the shape of `logits`; 0 below the margin and at it.
+
+        With q = p_m it is p (1 - p) q^(gamma - 1) (q / (1 - q) - gamma log(1 - q)).
+        """
+        if not self.margin:
+            return focused_slope(logits, self.gamma_negative)
+        score = logits.sigmoid()
+        shifted = score - self.margin
+        outer = (shifted / (1 - shifted)).sub_(torch.log1p(-shifted), alpha=self.gamma_negative)
+        inner = power(shifted, self.gamma_negative - 1).mul_(score.mul_(1 - score))
+        return torch.where(shifted <= 0, 0, inner.mul_(outer))

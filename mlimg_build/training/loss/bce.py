@@ -27,5 +27,13 @@ class BinaryCrossEntropy(EntryLoss):
         return np.zeros_like(prior.label)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each entry, float[images, categories]."""
+        """Return the loss of each entry, float of the shape of `logits`."""
         return targets * softplus(-logits) + (1 - targets) * softplus(logits)
+
+    def absent(self, logits: Tensor) -> Tensor:
+        """Return softplus(z), float of the shape of `logits`."""
+        return softplus(logits)
+
+    def absent_slope(self, logits: Tensor) -> Tensor:
+        """Return sigmoid(z), float of the shape of `logits`."""
+        return logits.sigmoid()

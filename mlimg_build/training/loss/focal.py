@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 
 from mlimg_build.spec import FocalLossPart
 from mlimg_build.training.loss.entry_loss import EntryLoss
+from mlimg_build.training.loss.focused import focused, focused_slope
 
 __all__ = ["FocalLoss"]
 
@@ -26,7 +27,7 @@ class FocalLoss(EntryLoss):
     def __init__(self, *, gamma: float = 2.0, alpha: float | None = None) -> None:
         super().__init__()
         self.gamma = gamma
-        self.weights = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+        self.alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
 
     @classmethod
     def of(cls, part: FocalLossPart, categories: int, seed: int) -> FocalLoss:
@@ -34,12 +35,20 @@ class FocalLoss(EntryLoss):
         return cls(gamma=part.gamma, alpha=part.alpha)
 
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each entry, float[images, categories].
+        """Return the loss of each entry, float of the shape of `logits`.
 
         -log p is softplus(-z) and 1 - p is exp(-softplus(z)), so that nothing overflows and no power has base 0.
         """
         absent, present = softplus(logits), softplus(-logits)  # -log(1 - p) and -log p
-        up, down = self.weights
+        up, down = self.alphas
         as_present = up * torch.exp(-self.gamma * absent) * present
         as_absent = down * torch.exp(-self.gamma * present) * absent
         return targets * as_present + (1 - targets) * as_absent
+
+    def absent(self, logits: Tensor) -> Tensor:
+        """Return the loss of each entry if it is absent, float of the shape of `logits`."""
+        return focused(logits, self.gamma).mul_(self.alphas[1])
+
+    def absent_slope(self, logits: Tensor) -> Tensor:
+        """Return the derivative of `absent`, float of the shape of `logits`."""
+        return focused_slope(logits, self.gamma).mul_(self.alphas[1])

@@ -6,7 +6,7 @@ training script does where it differs.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ from torch.nn.functional import softplus
 
 from mlimg_build.spec import MLImagesLossPart
 from mlimg_build.training.data.shuffle_order import splitmix64
-from mlimg_build.training.data.targets import MASKED
+from mlimg_build.training.data.targets import MASKED, SparseTargets, Targets
 from mlimg_build.training.loss.entry_loss import EntryLoss
 from mlimg_build.training.loss.prior import LabelPrior
 
 __all__ = ["MLImagesLoss", "loss_weights"]
 
 LONGEST = 10  # run length from which `loss_weights` are at their floor for either status
+KEPT = int.from_bytes(b"kept")  # the tag of the stream that says which negative categories count
 
 
 def loss_weights(run: Tensor, positive: Tensor, compat: Literal["paper", "tencent-code"] = "paper") -> Tensor:
@@ -55,8 +56,11 @@ class MLImagesLoss(EntryLoss):
     `negative_sampling`, drawn from `seed` and the step alone. The run lengths `positive_run` and `negative_run`
     (buffers, float32[categories]) are the only state that belongs in the checkpoint.
 
-    Under torch.distributed a category is positive if it is on any rank, so that the ranks' states stay equal.
-    In the mode "tencent-code" the all-negative run grows only in batches in which the category was kept.
+    A category of which nothing is known in a batch (all its entries are masked) keeps its run lengths.
+
+    Under torch.distributed a category is positive, or known, if it is on any rank, so that the ranks keep equal states.
+    In the mode "tencent-code" the all-negative run grows only in batches in which the category was kept, and a category
+    of which nothing is known counts as negative.
     """
 
     positive_run: Tensor
@@ -133,20 +137,24 @@ class MLImagesLoss(EntryLoss):
         return mean
 
     @torch.no_grad()
-    def observe(self, targets: Tensor, step: int) -> None:
+    def observe(self, targets: Targets, step: int) -> None:
         """Update the run lengths and the weights of categories from the labels of the whole batch, once per step.
 
-        `targets` is float[images, categories] with -1 for what is masked, of all images of the step on this rank.
+        `targets` are of all images of the step on this rank: float[images, categories] with -1 for what is masked, or
+        `SparseTargets`.
         """
-        positive = (targets >= self.positive_threshold).any(dim=0)
+        positive, known = self._status(targets)
         if dist.is_available() and dist.is_initialized():
-            shared = positive.to(torch.uint8)
+            shared = torch.stack([positive, known]).to(torch.uint8)
             dist.all_reduce(shared, op=dist.ReduceOp.MAX)
-            positive = shared.bool()
+            positive, known = shared.bool()
         drawn = torch.rand(len(positive), generator=_generator(self.seed, step)) <= self.negative_sampling
         kept = positive | drawn.to(positive.device)
-        grows = ~positive & kept if self.compat == "tencent-code" else ~positive
-        self.positive_run.copy_(torch.where(positive, self.positive_run + 1, 0))
+        if self.compat == "tencent-code":
+            grows, ends = ~positive & kept, ~positive
+        else:
+            grows = ends = ~positive & known
+        self.positive_run.copy_(torch.where(ends, 0, self.positive_run + positive))
         self.negative_run.copy_(torch.where(positive, 0, self.negative_run + grows))
         if self.adaptive_decay:
             run = torch.where(positive, self.positive_run, self.negative_run)
@@ -154,22 +162,40 @@ class MLImagesLoss(EntryLoss):
         else:
             self.coefficient.copy_(kept)
 
+    def _status(self, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Return which categories are positive, and of which anything is known; both bool[categories]."""
+        if not isinstance(targets, SparseTargets):
+            return (targets >= self.positive_threshold).any(dim=0), (targets != MASKED).any(dim=0)
+        (_, category, target), unknown = targets
+        stated = torch.stack([target >= self.positive_threshold, torch.ones_like(target, dtype=torch.bool)])
+        counts = torch.zeros(2, len(self.coefficient), device=target.device)
+        positive, known = (
+            counts.index_add_(1, category, stated.float()) > 0
+        )  # sums of ones: any order gives the same
+        if unknown == "absent":
+            positive |= self.positive_threshold <= 0
+            known = torch.ones_like(known)
+        return positive, known
+
     def entries(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy of each entry, not yet weighted by its category; float[images, categories]."""
+        """Return the cross-entropy of each entry, not yet weighted by its category; float of the shape of `logits`."""
         return self.positive_weight * targets * softplus(-logits) + (1 - targets) * softplus(logits)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of images of the observed batch, a scalar; both arguments are float[images, categories].
+    def weights(self) -> Tensor:
+        """Return weight_j * kept_j of the observed batch, float32[categories]."""
+        return self.coefficient
 
-        The loss of a batch is the mean of the losses of its parts, weighted by their numbers of images.
-        """
-        wide = logits if logits.dtype == torch.float64 else logits.float()
-        entropy = self.entries(wide, targets.to(wide.dtype))
-        known = targets != MASKED
-        return (torch.where(known, entropy, 0).mean(dim=0) * self.coefficient.to(wide.dtype)).sum()
+    def absent(self, logits: Tensor) -> Tensor:
+        """Return softplus(z), float of the shape of `logits`."""
+        return softplus(logits)
+
+    def absent_slope(self, logits: Tensor) -> Tensor:
+        """Return sigmoid(z), float of the shape of `logits`."""
+        return logits.sigmoid()
 
 
-def _generator(*key: Any) -> torch.Generator:
+def _generator(seed: int, step: int) -> torch.Generator:
+    """Return the stream of a step; the tag keeps it apart from that of the image at the same position."""
     generator = torch.Generator()
-    generator.manual_seed(int(splitmix64(*key)) >> 1)
+    generator.manual_seed(int(splitmix64(seed, KEPT, step)) >> 1)
     return generator

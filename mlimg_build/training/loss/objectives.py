@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mlimg_build.spec import LossPart
-from mlimg_build.training.data.targets import SparseLabels, dense
+from mlimg_build.training.data.targets import SparseLabels, SparseTargets, Targets
 from mlimg_build.training.loss.entry_loss import EntryLoss
 from mlimg_build.training.loss.losses import make_loss
 
@@ -21,28 +21,27 @@ class Objective(Protocol):
     loss: nn.Module
     needs_labels: bool  # whether a batch without a known label is an error
 
-    def targets(self, labels: SparseLabels, images: int) -> Tensor:
-        """Return the targets of a batch, one row per image, on the device of the labels."""
+    def targets(self, labels: SparseLabels, images: int) -> Targets:
+        """Return the targets of a batch or of a part of it, on the device of the labels."""
 
-    def observe(self, targets: Tensor, step: int) -> None:
+    def observe(self, targets: Targets, step: int) -> None:
         """Update the loss from the targets of the whole batch, before the losses of its parts are computed."""
 
 
 class MultiLabel:
-    """Sigmoid outputs; targets are float32[images, categories] with -1 where `unknown` is "masked"."""
+    """Sigmoid outputs; targets are the known labels and what all others count as, `unknown`: "masked" or "absent"."""
 
-    def __init__(self, loss: EntryLoss, categories: int, unknown: str) -> None:
+    def __init__(self, loss: EntryLoss, unknown: str) -> None:
         self.loss: nn.Module = loss
         self.needs_labels = unknown == "masked"
         self._observe = loss.observe
-        self._categories = categories
         self._unknown = unknown
 
-    def targets(self, labels: SparseLabels, images: int) -> Tensor:
-        """Return float32[images, categories]."""
-        return dense(labels, images, self._categories, self._unknown)
+    def targets(self, labels: SparseLabels, images: int) -> SparseTargets:
+        """Return the labels with what the others count as; nothing is copied."""
+        return SparseTargets(labels, self._unknown)
 
-    def observe(self, targets: Tensor, step: int) -> None:
+    def observe(self, targets: Targets, step: int) -> None:
         """Update the loss from the targets of the whole batch, once per step."""
         self._observe(targets, step)
 
@@ -61,10 +60,10 @@ class SingleLabel:
         target[labels.image] = labels.category
         return target
 
-    def observe(self, targets: Tensor, step: int) -> None:
+    def observe(self, targets: Targets, step: int) -> None:
         """Do nothing: the loss has no state."""
 
 
 def multi_label(part: LossPart, categories: int, seed: int) -> MultiLabel:
     """Return the objective that a spec's `loss` describes."""
-    return MultiLabel(make_loss(part, categories, seed), categories, part.unknown)
+    return MultiLabel(make_loss(part, categories, seed), part.unknown)
