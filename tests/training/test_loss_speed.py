@@ -53,6 +53,7 @@ def test_a_loss_takes_hardly_longer_than_binary_cross_entropy(capsys: pytest.Cap
     logits = torch.randn(IMAGES, CATEGORIES, generator=torch.Generator().manual_seed(1)).sub_(4)
     logits.requires_grad_()
     plain = nn.BCEWithLogitsLoss()
+    if os.environ.get("STATE") == "clean": torch.rand(1 << 20).pow(2.5)
     lines = [
         f"{IMAGES} × {CATEGORIES:,}, {STATED} labels an image, {torch.get_num_threads()} computing threads"
     ]

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from mlimg_build.spec import AsymmetricLossPart
 from mlimg_build.training.loss.entry_loss import EntryLoss
-from mlimg_build.training.loss.focused import focused, focused_slope, power
+from mlimg_build.training.loss.focused import focused, power
 
 __all__ = ["AsymmetricLoss"]
 
@@ -50,22 +50,21 @@ class AsymmetricLoss(EntryLoss):
             as_absent = torch.exp(-self.gamma_negative * present) * absent
         return targets * as_present + (1 - targets) * as_absent
 
-    def absent(self, logits: Tensor) -> Tensor:
-        """Return L- of each logit, float of the shape of `logits`."""
-        if not self.margin:
-            return focused(logits, self.gamma_negative)
-        shifted = logits.sigmoid().sub_(self.margin).clamp_(min=0)
-        return power(shifted, self.gamma_negative).mul_(shifted.neg_().log1p_()).neg_()
+    def absent(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L- of each logit and its derivative, float of the shape of `logits`; both are 0 up to the margin.
 
-    def absent_slope(self, logits: Tensor) -> Tensor:
-        """Return the derivative of `absent`, float of the shape of `logits`; 0 below the margin and at it.
-
-        With q = p_m it is p (1 - p) q^(gamma - 1) (q / (1 - q) - gamma log(1 - q)).
+        With q = p_m the derivative is p (1 - p) q^(gamma - 1) (q / (1 - q) - gamma log(1 - q)).
         """
+        gamma = self.gamma_negative
         if not self.margin:
-            return focused_slope(logits, self.gamma_negative)
+            return focused(logits, gamma)
         score = logits.sigmoid()
-        shifted = score - self.margin
-        outer = (shifted / (1 - shifted)).sub_(torch.log1p(-shifted), alpha=self.gamma_negative)
-        inner = power(shifted, self.gamma_negative - 1).mul_(score.mul_(1 - score))
-        return torch.where(shifted <= 0, 0, inner.mul_(outer))
+        shifted = (score - self.margin).clamp_(min=0)
+        factor, rest = power(shifted, gamma - 1), 1 - shifted
+        logs = shifted.neg().log1p_()
+        values = (shifted * logs).mul_(factor).neg_()
+        slopes = shifted.div_(rest).sub_(logs, alpha=gamma).mul_(factor).mul_(score.addcmul_(score, score, value=-1))
+        if gamma > 1:
+            return values, slopes
+        below = logs == 0  # where the power has no finite value, or is 1
+        return values.masked_fill_(below, 0), slopes.masked_fill_(below, 0)

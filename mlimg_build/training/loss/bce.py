@@ -30,10 +30,6 @@ class BinaryCrossEntropy(EntryLoss):
         """Return the loss of each entry, float of the shape of `logits`."""
         return targets * softplus(-logits) + (1 - targets) * softplus(logits)
 
-    def absent(self, logits: Tensor) -> Tensor:
-        """Return softplus(z), float of the shape of `logits`."""
-        return softplus(logits)
-
-    def absent_slope(self, logits: Tensor) -> Tensor:
-        """Return sigmoid(z), float of the shape of `logits`."""
-        return logits.sigmoid()
+    def absent(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return softplus(z) and its derivative, sigmoid(z), float of the shape of `logits`."""
+        return softplus(logits), logits.sigmoid()

@@ -24,8 +24,7 @@ class EntryLoss(nn.Module):
 
     w_j is `weights()`, 1 by default. Targets y are a tensor, float[images, categories], or the same as
     `SparseTargets`: the loss is equal, but takes a fraction of the time and the memory where few labels are known.
-    A loss needs `entries` alone; `absent` and `absent_slope` make it fast. Its persistent buffers are part of every
-    checkpoint.
+    A loss needs `entries` alone; `absent` makes it fast. Its persistent buffers are part of every checkpoint.
     """
 
     def observe(self, targets: Targets, step: int) -> None:
@@ -69,16 +68,16 @@ class EntryLoss(nn.Module):
         """Return the weight of each category, float[categories]; None if all are 1."""
         return None
 
-    def absent(self, logits: Tensor) -> Tensor:
-        """Return `entries(logits, 0)`, float of the shape of `logits`, a new tensor; called without gradient."""
-        return self.entries(logits, torch.zeros_like(logits))
+    def absent(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `entries(logits, 0)` and the derivative, float of the shape of `logits`, new tensors.
 
-    def absent_slope(self, logits: Tensor) -> Tensor:
-        """Return the derivative of `absent` at each of `logits`, float of their shape."""
+        A loss that computes both in few passes is faster.
+        """
         with torch.enable_grad():
             at = logits.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(self.entries(at, torch.zeros_like(at)).sum(), at)
-        return slope
+            values = self.entries(at, torch.zeros_like(at))
+            (slopes,) = torch.autograd.grad(values.sum(), at)
+        return values.detach(), slopes
 
     def forward(self, logits: Tensor, targets: Targets) -> Tensor:
         """Return the loss of images of the observed batch, a scalar; `logits` are float[images, categories].

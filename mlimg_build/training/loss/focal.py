@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from mlimg_build.spec import FocalLossPart
 from mlimg_build.training.loss.entry_loss import EntryLoss
-from mlimg_build.training.loss.focused import focused, focused_slope
+from mlimg_build.training.loss.focused import focused
 
 __all__ = ["FocalLoss"]
 
@@ -45,10 +45,8 @@ class FocalLoss(EntryLoss):
         as_absent = down * torch.exp(-self.gamma * present) * absent
         return targets * as_present + (1 - targets) * as_absent
 
-    def absent(self, logits: Tensor) -> Tensor:
-        """Return the loss of each entry if it is absent, float of the shape of `logits`."""
-        return focused(logits, self.gamma).mul_(self.alphas[1])
-
-    def absent_slope(self, logits: Tensor) -> Tensor:
-        """Return the derivative of `absent`, float of the shape of `logits`."""
-        return focused_slope(logits, self.gamma).mul_(self.alphas[1])
+    def absent(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of each entry if it is absent and its derivative, float of the shape of `logits`."""
+        values, slopes = focused(logits, self.gamma)
+        down = self.alphas[1]
+        return (values, slopes) if down == 1 else (values.mul_(down), slopes.mul_(down))

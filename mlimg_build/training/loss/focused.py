@@ -8,18 +8,18 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import softplus
 
-__all__ = ["focused", "focused_slope", "power"]
+__all__ = ["focused", "power"]
 
 
-def focused(logits: Tensor, gamma: float) -> Tensor:
-    """Return p^gamma * softplus(z) of each logit z, float of their shape."""
-    return power(logits.sigmoid(), gamma).mul_(softplus(logits))
+def focused(logits: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Return p^gamma * softplus(z) of each logit z and its derivative, float of the shape of `logits`, new tensors.
 
-
-def focused_slope(logits: Tensor, gamma: float) -> Tensor:
-    """Return the derivative of `focused`: p^gamma * (gamma * (1 - p) * softplus(z) + p)."""
+    The derivative is p^gamma * p + gamma * (1 - p) * p^gamma * softplus(z).
+    """
     score = logits.sigmoid()
-    return softplus(logits).mul_(1 - score).mul_(gamma).add_(score).mul_(power(score, gamma))
+    factor, rest = power(score, gamma), 1 - score
+    values = softplus(logits).mul_(factor)
+    return values, score.mul_(factor).addcmul_(values, rest, value=gamma)
 
 
 def power(base: Tensor, exponent: float) -> Tensor:

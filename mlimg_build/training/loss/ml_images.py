@@ -185,13 +185,9 @@ class MLImagesLoss(EntryLoss):
         """Return weight_j * kept_j of the observed batch, float32[categories]."""
         return self.coefficient
 
-    def absent(self, logits: Tensor) -> Tensor:
-        """Return softplus(z), float of the shape of `logits`."""
-        return softplus(logits)
-
-    def absent_slope(self, logits: Tensor) -> Tensor:
-        """Return sigmoid(z), float of the shape of `logits`."""
-        return logits.sigmoid()
+    def absent(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return softplus(z) and its derivative, sigmoid(z), float of the shape of `logits`."""
+        return softplus(logits), logits.sigmoid()
 
 
 def _generator(seed: int, step: int) -> torch.Generator:
