@@ -158,10 +158,18 @@ def test_a_batch_without_any_label(make: Callable[[], EntryLoss], unknown: str) 
 
 
 @ways
-def test_two_times_the_same_are_equal_to_the_bit(make: Callable[[], EntryLoss], unknown: str) -> None:
-    one = both(make, stated(), unknown, scores(torch.float32))
-    two = both(make, stated(), unknown, scores(torch.float32))
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+def test_the_loss_is_equal_to_the_bit_with_any_number_of_threads(
+    make: Callable[[], EntryLoss], unknown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse_loss, "BLOCK", 2 * CATEGORIES)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 1, 2, 5):
+            torch.set_num_threads(threads)
+            found.append(both(make, stated(), unknown, scores(torch.float32))[:2])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

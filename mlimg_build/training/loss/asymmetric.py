@@ -63,7 +63,12 @@ class AsymmetricLoss(EntryLoss):
         factor, rest = power(shifted, gamma - 1), 1 - shifted
         logs = shifted.neg().log1p_()
         values = (shifted * logs).mul_(factor).neg_()
-        slopes = shifted.div_(rest).sub_(logs, alpha=gamma).mul_(factor).mul_(score.addcmul_(score, score, value=-1))
+        slopes = (
+            shifted.div_(rest)
+            .sub_(logs, alpha=gamma)
+            .mul_(factor)
+            .mul_(score.addcmul_(score, score, value=-1))
+        )
         if gamma > 1:
             return values, slopes
         below = logs == 0  # where the power has no finite value, or is 1

@@ -2,12 +2,12 @@
 
 Memory is what a loss over many categories waits for. All entries count as absent but for those that are stated, so the
 logits are read once, and the gradient is computed with the loss and written once; what lies between is computed in
-blocks, which take little room and are not fetched from far away.
+blocks that stay in a processor's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import torch
@@ -18,7 +18,9 @@ from mlimg_build.training.data.targets import SparseLabels, SparseTargets
 
 __all__ = ["BLOCK", "SeparableLoss", "sparse_loss"]
 
-BLOCK = 1 << 20  # entries of a block on a CPU, 4 MiB in float32: threads wait for each other at the end of each
+BLOCK = 1 << 15
+"""Entries of a block on a CPU. Torch computes no more than these in the thread that asks for it. More would be computed
+by all its threads, which wait for each other after every operation: milliseconds each where other work takes a core."""
 
 
 class SeparableLoss(Protocol):
@@ -38,10 +40,10 @@ def sparse_loss(loss: SeparableLoss, logits: Tensor, targets: SparseTargets) -> 
     """Return sum_j w_j mean_i entry(z_ij, y_ij), a scalar, of `logits`, float32 or float64[images, categories].
 
     The sum goes over all entries, or over the stated ones if the others are masked. An image has a category at most
-    once. Value and gradient are the same to the bit in every run with the same number of threads: no entry is written
-    by two labels, so that no order matters. There is no second derivative.
+    once. Value and gradient are the same to the bit in every run, with any number of threads: no entry is written by
+    two labels, and blocks are added in their order. There is no second derivative.
     """
-    result: Tensor = _SparseLoss.apply(logits, loss, targets)  # type: ignore[no-untyped-call]
+    result: Tensor = _SparseLoss.apply(logits, loss, targets)
     return result
 
 
@@ -57,19 +59,14 @@ class _SparseLoss(torch.autograd.Function):
             gradient = torch.zeros_like(logits)
             total = (stated if weights is None else stated * weights[category]).sum()
         else:
-            gradient, sums = torch.empty_like(logits), []
-            for rows, inside in _blocks(logits, image):
-                block, slope = loss.absent(logits[rows])
-                block[image[inside] - rows.start, category[inside]] = stated[inside]
-                sums.append(block.sum() if weights is None else block.mul_(weights).sum())
-                torch.mul(slope, scale, out=gradient[rows])
-            total = torch.stack(sums).sum()
+            gradient = torch.empty_like(logits)
+            total = _absent(loss, logits, targets.labels, stated, weights, scale, gradient)
         gradient[image, category] = slopes * (scale if weights is None else scale[category])
         ctx.save_for_backward(gradient)
         return total / len(logits)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, share: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         if share.device.type == "cpu" and share == 1:  # a GPU would have to be waited for
@@ -86,14 +83,42 @@ def _stated(loss: SeparableLoss, logits: Tensor, labels: SparseLabels) -> tuple[
     return values.detach(), slopes
 
 
-def _blocks(logits: Tensor, image: Tensor) -> Iterator[tuple[slice, Tensor | slice]]:
-    """Yield the rows of each block, and which of the elements of `image` are of these rows; all at once on a GPU."""
+def _absent(
+    loss: SeparableLoss,
+    logits: Tensor,
+    labels: SparseLabels,
+    stated: Tensor,
+    weights: Tensor | None,
+    scale: Tensor,
+    gradient: Tensor,
+) -> Tensor:
+    """Return the weighted sum of all entries, those of `labels` being `stated`; write the gradient of absent ones."""
     images, categories = logits.shape
-    if logits.device.type != "cpu":
-        yield slice(0, images), slice(None)
-        return
-    height = max(1, BLOCK // categories)
-    bounds = [slice(first, min(first + height, images)) for first in range(0, images, height)]
-    number = image // height
-    inside = number.argsort(stable=True).split(torch.bincount(number, minlength=len(bounds)).tolist())
-    yield from zip(bounds, inside, strict=True)
+    cpu = logits.device.type == "cpu"
+    height = max(1, BLOCK // categories) if cpu else images
+    count = -(-images // height)
+    by_block = [(labels.image % height, labels.category, stated)]
+    if count > 1:
+        number = labels.image // height
+        order, sizes = number.argsort(stable=True), torch.bincount(number, minlength=count).tolist()
+        by_block = list(zip(*(torch.split(one[order], sizes) for one in by_block[0]), strict=True))
+    blocks = zip(torch.split(logits, height), torch.split(gradient, height), by_block, strict=True)
+    waiting = iter(list(enumerate(blocks)))  # threads take the next one in turn
+    sums = [stated] * count
+
+    def work() -> None:
+        with torch.no_grad():
+            for place, (block, result, (image, category, values)) in waiting:
+                entries, slopes = loss.absent(block)
+                entries[image, category] = values
+                sums[place] = entries.sum() if weights is None else entries.mul_(weights).sum()
+                torch.mul(slopes, scale, out=result)
+
+    threads = min(torch.get_num_threads(), count)
+    if threads == 1 or not cpu:
+        work()
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(work) for _ in range(threads)]:
+                done.result()
+    return torch.stack(sums).sum()
