@@ -19,8 +19,8 @@ from tests.training.test_runs import part, setting
 
 
 def test_recipes_of_before_have_the_keys_that_they_had() -> None:
-    """So that a network that was trained is not trained again. They are those of RUN_FORMAT 2, since which the negatives
-    of `ml_images` are drawn from a stream of their own."""
+    """So that a network that was trained is not trained again. They are those of RUN_FORMAT 2: since then the
+    negatives of `ml_images` are drawn from a stream of their own."""
     inputs = {"dataset": "0"}
     known = "dace9d5a05357524187246223b147abc46dbd16e1f6cc4daa28d383de64211e4"
     assert run_key("training", Training(head_bias="random"), inputs) == known
