@@ -31,8 +31,12 @@ SHARES = (0.0005, 0.004, 0.02, 0.1, 0.5)
 COPIES = 300  # categories of each share, for the sake of a small error
 
 
+def prior_of(shares: NDArray[np.float64], known: float = 1.0) -> LabelPrior:
+    return LabelPrior(shares, shares * known, np.full(len(shares), known))
+
+
 def slopes(
-    loss: MLImagesLoss, shares: NDArray[np.float64], at: NDArray[np.float64], batch: int
+    loss: MLImagesLoss, shares: NDArray[np.float64], at: NDArray[np.float64], batch: int, known: float = 1.0
 ) -> NDArray[np.float64]:
     """The mean gradient of the loss at these logits, float64[shares], over many batches of drawn labels."""
     chance = torch.Generator().manual_seed(1)
@@ -41,6 +45,8 @@ def slopes(
     total = torch.zeros(len(share), dtype=torch.float64)
     for step in range(400):
         targets = (torch.rand((batch, len(share)), generator=chance) < share).float()
+        if known < 1:
+            targets[torch.rand(targets.shape, generator=chance) >= known] = -1
         loss.observe(targets, step)
         (slope,) = torch.autograd.grad(loss(logits.expand(batch, -1), targets), logits)
         if step >= 50:  # runs are long enough by then
@@ -54,7 +60,7 @@ def test_the_best_logit_of_a_share_is_where_its_arithmetic_says(
     decay: bool, sampling: float, compat: str
 ) -> None:
     shares, batch = np.array(SHARES), 64
-    prior = LabelPrior(shares, shares)
+    prior = prior_of(shares)
     made = [
         MLImagesLoss(
             len(SHARES) * COPIES, adaptive_decay=decay, negative_sampling=sampling, compat=compat, seed=3
@@ -71,20 +77,33 @@ def test_the_best_logit_of_a_share_is_where_its_arithmetic_says(
     np.testing.assert_allclose(zero, best, atol=0.08)
 
 
+def test_the_best_logit_where_few_labels_are_known_counts_the_batches_that_know_one() -> None:
+    """In a quarter of the batches nothing is known of a category."""
+    shares, batch, known = np.array(SHARES[2:]), 64, 0.02
+    made = [MLImagesLoss(len(shares) * COPIES, seed=3) for _ in range(2)]
+    best = made[0].prior_logits(prior_of(shares, known), batch)
+    low, high = (
+        slopes(loss, shares, best + move, batch, known)
+        for loss, move in zip(made, (-0.15, 0.15), strict=True)
+    )
+    zero = best - 0.15 + 0.3 * low / (low - high)
+    np.testing.assert_allclose(zero, best, atol=0.1)
+
+
 def test_a_category_that_every_batch_has_moves_by_the_weight_alone() -> None:
-    prior = LabelPrior(np.array([0.3]), np.array([0.3]))
+    prior = prior_of(np.array([0.3]))
     loss = MLImagesLoss(1)
     assert loss.prior_shift(prior, 4000) == pytest.approx(np.log(12))
-    assert loss.prior_shift(LabelPrior(np.array([1e-4]), np.array([1e-4])), 64) > np.log(12)
+    assert loss.prior_shift(prior_of(np.array([1e-4])), 64) > np.log(12)
     plain = MLImagesLoss(1, positive_weight=1, negative_sampling=1, adaptive_decay=False)
     for share in (1e-4, 0.3):
-        assert plain.prior_shift(LabelPrior(*[np.array([share])] * 2), 64) == pytest.approx(0)
+        assert plain.prior_shift(prior_of(np.array([share])), 64) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), FocalLoss(), FocalLoss(alpha=0.25), AsymmetricLoss()])
 def test_every_loss_begins_where_its_expected_loss_is_least(loss: object) -> None:
     share = np.array(SHARES)
-    best = loss.prior_logits(LabelPrior(share, share), 64)  # type: ignore[attr-defined]
+    best = loss.prior_logits(prior_of(share), 64)  # type: ignore[attr-defined]
     grid = torch.linspace(-12, 6, 3601, dtype=torch.float64)[:, None].expand(-1, len(share))
     present, absent = (
         loss.entries(grid, torch.full_like(grid, state))  # type: ignore[attr-defined]

@@ -108,7 +108,8 @@ class MLImagesLoss(EntryLoss):
         A present label has `positive_weight` times the weight of its category, in a batch that has it. An absent label
         has the weight of a category with a positive if one of the other images has it, else that of one without, with
         the probability `negative_sampling`. With images drawn independently, a run of equal status has a geometric
-        length; r is `loss_weights`, s the share of positive images, B the batch:
+        length, not counting batches that know nothing of it; r is `loss_weights`, s the share of positive images, B the
+        batch:
 
         shift = ln(w * E[r+]) - ln(P * E[r+] + (1 - P) * q * E[r-]), P = 1 - (1 - s)^(B - 1)
 
@@ -116,11 +117,13 @@ class MLImagesLoss(EntryLoss):
         """
         absent = np.log1p(-prior.positive)
         beside, batch = -np.expm1((batch_size - 1) * absent), -np.expm1(batch_size * absent)
-        stays = 1 - batch
         if self.compat == "tencent-code":  # a run of the negative status counts the batches that were kept
-            kept = stays * self.negative_sampling
-            stays = kept / (batch + kept)
-        present, without = self._expected_weights(batch, True), self._expected_weights(stays, False)
+            lasting, ended = batch, (1 - batch) * self.negative_sampling
+        else:
+            ended = (1 - batch) - (1 - prior.known) ** batch_size
+            lasting = batch / (batch + ended)
+        stays = ended / (batch + ended)
+        present, without = self._expected_weights(lasting, True), self._expected_weights(stays, False)
         weight = beside * present + (1 - beside) * self.negative_sampling * without
         shift: NDArray[np.float64] = np.log(self.positive_weight * present) - np.log(weight)
         return shift

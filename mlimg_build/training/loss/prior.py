@@ -26,14 +26,16 @@ HALF = (
 
 @dataclass(frozen=True, slots=True)
 class LabelPrior:
-    """Shares of the training images, float64[categories], each above 0 and below 1.
+    """Shares of the training images, float64[categories], each above 0, the first two below 1.
 
     `label` is the mean target among the images whose label is known, which are all where unknown counts as absent;
-    `positive` is the share of all images whose label is positive in a batch (its confidence reaches the threshold).
+    `positive` is the share of all images whose label is positive in a batch (its confidence reaches the threshold),
+    `known` that of those whose label is known: 1 where unknown counts as absent.
     """
 
     label: Floats
     positive: Floats
+    known: Floats
 
     @property
     def log_odds(self) -> Floats:
@@ -64,5 +66,9 @@ def label_prior(samples: Samples, unknown: str, threshold: float) -> LabelPrior:
         known += np.bincount(category, minlength=n)
         positive += np.bincount(category[value >= threshold], minlength=n)
         images += int(usable.sum())
-    whole = known if unknown == "masked" else np.full(n, float(images))
-    return LabelPrior((target + HALF) / (whole + 2 * HALF), (positive + HALF) / (images + 2 * HALF))
+    if unknown != "masked":
+        known[:] = images
+    every = images + 2 * HALF
+    return LabelPrior(
+        (target + HALF) / (known + 2 * HALF), (positive + HALF) / every, (known + 2 * HALF) / every
+    )
