@@ -146,6 +146,8 @@ def _of_source(
     present = absent = machines = labelled = 0
     told, last = set[int](), None
     for batch in catalog.statements.batches(["key", "category", "state", "confidence"]):
+        if not len(batch):  # nobody labelled these images
+            continue
         state, confidence = batch.column("state").to_numpy(), batch.column("confidence").to_numpy()
         keys = batch.column("key").to_numpy()
         told.update(np.unique(batch.column("category").to_numpy()).tolist())
@@ -178,7 +180,7 @@ def _of_source(
         left_out=tuple(_left_out(catalog, placed)),
         hierarchy=nested,
         unlabelled=len(catalog.images) - int(labelled),
-        bare=_bare(catalog, placed, told),
+        bare=_bare(catalog, told),
         noted=tuple(_notes(catalog, lost=False)),
     )
 
@@ -276,13 +278,10 @@ def _label(
     )
 
 
-def _bare(
-    catalog: Catalog, placed: dict[int, MappedCategory], told: Collection[int]
-) -> tuple[int, tuple[str, ...]]:
+def _bare(catalog: Catalog, told: Collection[int]) -> tuple[int, tuple[str, ...]]:
     """Return how many categories of a source no statement is about, and the first names of them."""
-    bare = [number for number in range(len(catalog.categories)) if number not in told]
-    names = [placed[number].decision for number in bare[:SHOWN] if number in placed]
-    return len(bare), tuple(one.name or one.id for one in names)
+    bare = [one.name or one.id for number, one in enumerate(catalog.categories) if number not in told]
+    return len(bare), tuple(bare[:SHOWN])
 
 
 def _notes(catalog: Catalog, *, lost: bool) -> Iterator[tuple[str, int, str, tuple[str, ...]]]:

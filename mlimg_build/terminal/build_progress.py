@@ -16,6 +16,7 @@ from .console import duration, err, out, percent, size
 __all__ = ["Watcher", "counting"]
 
 NARROW = 100  # columns below which a bar's line does without the bytes
+WAITING = 0.2  # share of the time that a training waits for images from which on it is told
 LOGGED = 30.0  # seconds between lines of progress in the log
 
 
@@ -179,6 +180,8 @@ def _recorded(record: dict[str, Any]) -> str:
     """Return a record of a run's history in a few words."""
     if record["kind"] == "step":
         speed = f"{record['images_per_second']:,.0f} images/s"
+        if (waiting := record.get("waiting", 0)) >= WAITING:
+            speed += f" ({percent(waiting)} of the time waiting for images)"
         return f"epoch {record['epoch']:.2f}, loss {record['loss']:.4g}, rate {record['rate']:.3g}, {speed}"
     if "top1" in record:
         return f"top-1 {percent(record['top1'])}, top-5 {percent(record['top5'])}"

@@ -148,6 +148,30 @@ def test_what_is_left_out_counts_labels_where_an_image_has_several(
     assert "2 categories with 2 labels: no synset fits their name" in capsys.readouterr().out
 
 
+def test_images_and_categories_without_any_label_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "img").mkdir()
+    for name, data in zip("abc", crops("chelsea", 3, 32), strict=True):
+        (tmp_path / "img" / f"{name}.jpg").write_bytes(data)
+    images = [{"id": i, "file_name": f"{name}.jpg"} for i, name in enumerate("abc")]
+    names = [{"id": i, "name": name} for i, name in enumerate(("cat", "dog", "car"))]
+    spec = tmp_path / "s.yaml"
+    spec.write_text(
+        "mlimg: 1\nname: s\nversion: 1.0.0\nannotation: {unlabelled: keep}\n"
+        "sources:\n  s: {type: coco, images: img, annotations: [a.json]}\n"
+    )
+    boxes = [{"id": i, "image_id": 0, "category_id": 0, "bbox": [1, 1, 9, 9]} for i in range(2)]
+    (tmp_path / "a.json").write_text(
+        json.dumps({"images": images, "annotations": boxes, "categories": names})
+    )
+    for verb in (["plan"], ["check", "--deep"]):
+        assert run([*verb, str(spec), "--out", str(tmp_path / "out"), "-q"]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "; 2 images without a label" in shown
+        assert "no label 2 categories: dog, car" in shown
+
+
 def test_a_source_put_into_one_split_says_so(tmp_path: Path) -> None:
     (tmp_path / "img" / "dog").mkdir(parents=True)
     (tmp_path / "img" / "dog" / "a.jpg").write_bytes(crops("chelsea", 1, 32)[0])

@@ -33,6 +33,7 @@ training:
   learning_rate: {base: 0.00002, warm_up_epochs: 0}
   precision: fp32
   seed: 7
+  head_bias: random
 """
 
 

@@ -15,6 +15,7 @@ from mlimg_build.errors import LossNotFinite  # noqa: E402
 from mlimg_build.spec import LoadedSpec, TrainingBackend  # noqa: E402
 from mlimg_build.training import train, transfer  # noqa: E402
 from mlimg_build.training.loop import checkpoints  # noqa: E402
+from mlimg_build.training.loop.loss_log import _Told  # noqa: E402
 from tests.training.test_not_finite import third, with_infinite_gradient  # noqa: E402
 
 pytestmark = [
@@ -88,3 +89,12 @@ def test_an_infinite_gradient_leaves_the_weights_alone_without_a_wait(
     state = checkpoints.load(newest)
     assert state["step"] == 2
     assert all(value.isfinite().all() for value in state["network"].values())
+
+
+def test_an_early_loss_is_read_while_later_work_runs() -> None:
+    told = _Told(torch.tensor([1.0, 2.0], device="cuda"))
+    torch.cuda._sleep(2_000_000_000)  # about a second
+    after = torch.cuda.Event()
+    after.record()
+    assert told.read() == [1.0, 2.0]
+    assert not after.query()

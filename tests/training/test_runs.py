@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from mlimg_build.training import (  # noqa: E402
     train,
     transfer,
 )
+from mlimg_build.training.data.samples import Samples  # noqa: E402
 from mlimg_build.training.loop import checkpoints  # noqa: E402
 from mlimg_build.training.loop.history import read_history  # noqa: E402
 
@@ -388,6 +390,24 @@ def test_weights_load_into_torchvisions_network_as_they_are(
     assert torch.equal(plain.eval()(image), backbone.module(image))
     assert [category.wnid for category in card.categories] == dataset.categories.wnid
     assert card.mean == (0.5, 0.5, 0.5)
+
+
+def test_the_history_has_the_norm_of_the_gradient_and_the_share_of_time_spent_waiting(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = train(setting(dataset, tmp_path / "one"), part(built[0], epochs=1))
+    steps = [one for one in read_history(ran.folder / "history.jsonl") if one["kind"] == "step"]
+    assert all(one["gradient_norm"] > 0 and 0 <= one["waiting"] <= 1 for one in steps)
+    pixels = Samples.pixels
+
+    def slow(samples: Samples, row: int, least: int | None = None) -> torch.Tensor:
+        time.sleep(0.02)
+        return pixels(samples, row, least)
+
+    monkeypatch.setattr(Samples, "pixels", slow)
+    ran = train(setting(dataset, tmp_path / "two"), part(built[0], epochs=1))
+    steps = [one for one in read_history(ran.folder / "history.jsonl") if one["kind"] == "step"]
+    assert min(one["waiting"] for one in steps[1:]) > 0.5
 
 
 def test_a_damaged_model_says_so(built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path) -> None:

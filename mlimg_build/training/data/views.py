@@ -17,7 +17,7 @@ from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.transforms import viewing_transform
 from mlimg_build.training.devices import ComputeDevice
 
-__all__ = ["ahead", "logits_of", "viewed"]
+__all__ = ["ahead", "logits_of", "outputs_of", "viewed"]
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -51,11 +51,18 @@ def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[l
         yield [row for row, _ in batch], torch.stack([image for _, image in batch])
 
 
-@torch.inference_mode()
 def logits_of(
     network: Callable[[Tensor], Tensor], images: Tensor, machine: ComputeDevice, precision: str
 ) -> Tensor:
-    """Return what `network` (`Backbone.logits` or `.features`) gives for uint8 images: float32 on the CPU, a row each.
+    """Return `outputs_of` on the CPU."""
+    return outputs_of(network, images, machine, precision).cpu()
+
+
+@torch.inference_mode()
+def outputs_of(
+    network: Callable[[Tensor], Tensor], images: Tensor, machine: ComputeDevice, precision: str
+) -> Tensor:
+    """Return what `network` (`Backbone.logits` or `.features`) gives for uint8 images: float32 there, a row each.
 
     Raises:
         TrainingError: `outputs-not-finite` if an output is infinite or NaN.
@@ -68,4 +75,4 @@ def logits_of(
         message = "the network's outputs are not finite numbers, so they say nothing"
         hint = "the weights are damaged or training diverged; go back to an earlier checkpoint with --from"
         raise TrainingError(Problem("outputs-not-finite", message, hint=hint))
-    return said.float().cpu()
+    return said.float()

@@ -55,14 +55,15 @@ class Reliability:
             part, state = logits[start : start + PART].double(), present[start : start + PART]
             scores = part.sigmoid()
             chosen = (scores * BINS).long().clamp_(max=BINS - 1)
-            self.counts += torch.bincount(chosen, minlength=BINS).numpy()
-            self.present += torch.bincount(chosen[state], minlength=BINS).numpy()
-            self.sums += torch.bincount(chosen, weights=scores, minlength=BINS).numpy()
+            self.counts += torch.bincount(chosen, minlength=BINS).cpu().numpy()
+            self.present += torch.bincount(chosen[state], minlength=BINS).cpu().numpy()
+            # one sum a bin, as a weighted count of a GPU is not the same twice
+            self.sums += torch.stack([scores[chosen == b].sum() for b in range(BINS)]).cpu().numpy()
             self.squares += float((scores - state.double()).square().sum())
             # the number of thresholds that a logit reaches
             reached = ((part + LOGIT) / STEP).floor().add_(1).long().clamp_(0, len(self._all) - 1)
-            self._all += torch.bincount(reached, minlength=len(self._all)).numpy()
-            self._hits += torch.bincount(reached[state], minlength=len(self._all)).numpy()
+            self._all += torch.bincount(reached, minlength=len(self._all)).cpu().numpy()
+            self._hits += torch.bincount(reached[state], minlength=len(self._all)).cpu().numpy()
 
     def record(self) -> dict[str, Any]:
         """Return the measures as plain JSON types; None where there is no entry."""

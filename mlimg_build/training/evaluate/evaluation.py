@@ -5,38 +5,36 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mlimg_build.atomic import explaining_full_disk
 from mlimg_build.dataset import Dataset
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
-from mlimg_build.training.data.views import logits_of, viewed
+from mlimg_build.training.data.targets import SparseLabels
+from mlimg_build.training.data.views import logits_of, outputs_of, viewed
 from mlimg_build.training.devices import ComputeDevice
-from mlimg_build.training.evaluate.calibration import Reliability, own_thresholds
+from mlimg_build.training.evaluate.calibration import own_thresholds
 from mlimg_build.training.evaluate.category_tree import CategoryTree
 from mlimg_build.training.evaluate.examples import by_image, example_images
 from mlimg_build.training.evaluate.metrics import (
     AveragePrecision,
-    Inversions,
     average_precision,
     bands,
     depths,
-    implied_pairs,
     mean,
-    precision_recall,
 )
+from mlimg_build.training.evaluate.running_metrics import RunningMetrics, entries_of
 from mlimg_build.training.model.backbone import Backbone
 
 __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
 
 FORMAT = "mlimg-evaluation/1"
-KS = (1, 5, 10)
 IN_MEMORY = 256 << 20  # bytes of scores; a larger table is kept in a temporary file
 Progress = Callable[[int, int], None]
 
@@ -82,47 +80,29 @@ def evaluate_multi_label(
     rows = _usable(samples)
     categories = samples.dataset.categories
     n = len(categories)
-    inversions = Inversions(implied_pairs(categories.parents))
-    at_k = {k: np.zeros(3) for k in KS}
     counts = np.asarray(train_positives, np.int64)
-    usual, always = int(counts.argmax()), np.zeros(2, np.int64)
-    reliable = {"verified": Reliability(), "unknown_as_absent": Reliability()}
-    entries: list[tuple[NDArray[np.int64], ...]] = []
+    usual = int(counts.argmax())
+    running = RunningMetrics(categories.parents, usual, positive_threshold, machine.device)
+    entries: list[tuple[int, SparseLabels]] = []
     with _scores(len(rows), n) as scores:
         done = 0
         for chosen, images in viewed(samples, rows.tolist(), size):
-            logits = logits_of(backbone.logits, images, machine, precision)
+            logits = outputs_of(backbone.logits, images, machine, precision)
             labels = samples.labels(chosen)
-            positive = torch.zeros(logits.shape, dtype=torch.bool)
-            present = labels.target >= positive_threshold
-            positive[labels.image[present], labels.category[present]] = True
-            inversions.add(logits)
-            scores[done : done + len(chosen)] = logits.numpy()
-            doubtful = (labels.target > 0) & ~present
-            sure = (labels.target == 0) | (labels.target >= 1)
-            entries_of = labels.image[sure], labels.category[sure]
-            reliable["verified"].add(logits[entries_of], labels.target[sure] >= 1)
-            counted = torch.ones_like(positive)
-            counted[labels.image[doubtful], labels.category[doubtful]] = False
-            reliable["unknown_as_absent"].add(logits[counted], positive[counted])
-            shown = positive.any(dim=1)
-            always += int(positive[shown, usual].sum()), int(shown.sum())
-            ranked = logits.clone()
-            ranked[labels.image[doubtful], labels.category[doubtful]] = -torch.inf
-            for k, found in precision_recall(ranked, positive, KS).items():
-                at_k[k] += found
-            entries.append((labels.image.numpy() + done, labels.category.numpy(), labels.target.numpy()))
+            running.add(logits, labels)
+            scores[done : done + len(chosen)] = logits.cpu().numpy()
+            entries.append((done, labels))
             done += len(chosen)
             progress(done, len(rows))
-        image, category, target = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+        image, category, target = entries_of(entries)
         table = _Table(len(rows), n, image, category, target, positive_threshold)
-        verified = average_precision(scores, lambda block: table.block(block, verified=True))
-        assumed = average_precision(scores, lambda block: table.block(block, verified=False))
-        best = reliable["unknown_as_absent"].best_threshold()
+        verified, assumed = (
+            average_precision(scores, partial(table.block, verified=kind), machine.device)
+            for kind in (True, False)
+        )
+        best = running.assumed.best_threshold()
         own = (
-            None
-            if best is None
-            else own_thresholds(scores, lambda block: table.block(block, verified=False), best.score)
+            None if best is None else own_thresholds(scores, partial(table.block, verified=False), best.score)
         )
         shown_images = (
             []
@@ -137,7 +117,7 @@ def evaluate_multi_label(
             )
         )
     everything = np.arange(n)
-    deep = np.array(depths(categories.parents))
+    deep, told = np.array(depths(categories.parents)), running.record()
     return {
         "format": FORMAT,
         "kind": "multi_label",
@@ -166,16 +146,12 @@ def evaluate_multi_label(
             for depth in range(int(deep.max(initial=0)) + 1)
             if len(members := np.flatnonzero(deep == depth))
         ],
-        "at_k": {
-            str(k): {"precision": _ratio(sums[0], sums[2]), "recall": _ratio(sums[1], sums[2])}
-            for k, sums in at_k.items()
-        },
+        **told,
         "always": {
             "wnid": categories.wnid[usual],
             "name": categories.names[usual],
-            "precision": _ratio(*always.tolist()),
+            "precision": told["always"],
         },
-        "calibration": {kind: one.record() for kind, one in reliable.items()},
         "f1": None
         if best is None or own is None
         else {
@@ -187,7 +163,6 @@ def evaluate_multi_label(
             "own_thresholds": int((~np.isnan(own.threshold)).sum()),
             "micro_with_own": own.micro_f1,
         },
-        "hierarchy": inversions.shares(),
         "examples": [{**one, "row": int(rows[one["image"]])} for one in shown_images],
         "categories": [
             {

@@ -21,7 +21,7 @@ __all__ = [
     "precision_recall",
 ]
 
-BLOCK = 256  # categories measured at a time
+BLOCK = 64  # categories measured at a time
 PAIRS = 8192  # (category, ancestor) pairs compared at a time
 UNKNOWN = -1
 
@@ -39,18 +39,16 @@ class AveragePrecision:
 
 
 def average_precision(
-    logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]]
+    logits: NDArray[np.float32],
+    targets: Callable[[slice], NDArray[np.int8]],
+    device: torch.device | str = "cpu",
 ) -> AveragePrecision:
-    """Compute the average precision of each category over its entries with torchmetrics.
+    """Compute the average precision of each category over its entries, `BLOCK` categories at a time on `device`.
 
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
-    a slice of categories: 1 positive, 0 negative, -1 no entry.
+    a slice of categories: 1 positive, 0 negative, -1 no entry. It is the sum over thresholds of the precision times the
+    gain in recall, as scikit-learn and torchmetrics have it; entries of one score are above a threshold together.
     """
-    from torchmetrics.functional.classification import (  # noqa: PLC0415  slow to load: it draws, too
-        binary_average_precision,
-        multilabel_average_precision,
-    )
-
     n = logits.shape[1]
     value, baseline = np.full(n, np.nan), np.full(n, np.nan)
     for start in range(0, n, BLOCK):
@@ -60,18 +58,26 @@ def average_precision(
         chosen = np.flatnonzero((positives > 0) & (negatives > 0))
         if not len(chosen):
             continue
-        # float64, because a float32 sigmoid gives all logits above 17 the same score
-        scores = torch.from_numpy(np.ascontiguousarray(logits[:, block][:, chosen])).double().sigmoid()
-        truth = torch.from_numpy(target[:, chosen].astype(np.int64))
-        if len(chosen) == 1:
-            found = binary_average_precision(scores[:, 0], truth[:, 0], ignore_index=UNKNOWN)
-        else:
-            found = multilabel_average_precision(
-                scores, truth, num_labels=len(chosen), average="none", ignore_index=UNKNOWN
-            )
-        value[start + chosen] = found.reshape(-1).numpy()
+        ranked = torch.from_numpy(np.ascontiguousarray(logits[:, block][:, chosen].T)).to(device)
+        truth = torch.from_numpy(np.ascontiguousarray(target[:, chosen].T)).to(device)
+        value[start + chosen] = _precision_of(ranked, truth).cpu().numpy()
         baseline[start + chosen] = positives[chosen] / (positives + negatives)[chosen]
     return AveragePrecision(value, baseline)
+
+
+def _precision_of(scores: Tensor, truth: Tensor) -> Tensor:
+    """Return the average precision of each row, float64[rows], each with a positive; both are [rows, entries]."""
+    scores, order = torch.where(truth == UNKNOWN, -torch.inf, scores).sort(dim=1, descending=True)
+    truth = truth.gather(1, order)
+    hits = (truth == 1).cumsum(dim=1)
+    known = (truth != UNKNOWN).cumsum(dim=1)
+    ends = torch.ones_like(truth, dtype=torch.bool)
+    ends[:, :-1] = scores[:, :-1] != scores[:, 1:]
+    before = torch.where(ends, hits, 0).cummax(dim=1).values[:, :-1]
+    gained = hits.clone()
+    gained[:, 1:] -= before
+    share = torch.where(ends, gained * (hits / known.clamp(min=1).double()), 0)
+    return share.sum(dim=1) / hits[:, -1]
 
 
 def mean(values: NDArray[np.float64]) -> float | None:
@@ -167,13 +173,13 @@ def depths(parents: Sequence[Sequence[int]]) -> list[int]:
 class Inversions:
     """Counts how often an ancestor scores below its descendant, over images and pairs."""
 
-    def __init__(self, pairs: NDArray[np.int64]) -> None:
-        self._low = torch.from_numpy(pairs[:, 0].copy())
-        self._high = torch.from_numpy(pairs[:, 1].copy())
+    def __init__(self, pairs: NDArray[np.int64], device: torch.device | str = "cpu") -> None:
+        self._low = torch.from_numpy(pairs[:, 0].copy()).to(device)
+        self._high = torch.from_numpy(pairs[:, 1].copy()).to(device)
         self.compared = self.inverted = self.confident = self.confident_inverted = 0
 
     def add(self, logits: Tensor) -> None:
-        """Count the inversions in the logits of some images, float[images, categories]."""
+        """Count the inversions in the logits of some images, float[images, categories], on the device of the pairs."""
         for start in range(0, len(self._low), PAIRS):
             low = logits[:, self._low[start : start + PAIRS]]
             below = logits[:, self._high[start : start + PAIRS]] < low

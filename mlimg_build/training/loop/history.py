@@ -32,7 +32,11 @@ class History:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
 
     def step(self, step: int, **values: float) -> None:
-        """Record the values of a training step: `epoch`, `loss`, `rate`, `images_per_second`."""
+        """Record the values of a training step.
+
+        They are `epoch`, `loss`, `rate`, `gradient_norm` (before clipping), `images_per_second`, and `waiting`: the
+        share of the time since the record before in which the run waited for its batches.
+        """
         self._write("step", step, values)
 
     def evaluation(self, step: int, **values: float | None) -> None:

@@ -165,7 +165,7 @@ def _steps(
     batches = BatchLoader(job.stream, first, job.steps).load(
         learner.machine.workers, gpu, prefetch=backend.loader_prefetch, limit=backend.loader_timeout_seconds
     )
-    for batch in batches:
+    for batch in losses.timed(batches):
         refuse_unknown(batch, learner)
         losses.add(batch, learn_batch(batch, learner), learner.optimizer.param_groups[0]["lr"])
         losses.record(keep=UNREAD)
