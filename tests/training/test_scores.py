@@ -225,6 +225,22 @@ def test_calibration_error_brier_score_and_the_best_f1_are_their_definitions() -
     given = scores >= best.score
     assert best.precision == pytest.approx((given & present).sum() / given.sum())
     assert best.recall == pytest.approx((given & present).sum() / present.sum())
+    table = Reliability()
+    table.add_table(
+        torch.from_numpy(logits.reshape(40, 100)),
+        torch.from_numpy(logits[present]),
+        torch.from_numpy(logits[:50][~present[:50]]),
+    )
+    left = np.ones(4000, dtype=bool)
+    left[:50] = present[:50]
+    same = Reliability()
+    same.add(torch.from_numpy(logits[left]), torch.from_numpy(present[left]))
+    for key, value in same.record().items():
+        if key != "bins":
+            assert table.record()[key] == pytest.approx(value), key
+    np.testing.assert_allclose(table.sums, same.sums)
+    np.testing.assert_array_equal([table.counts, table.present], [same.counts, same.present])
+    assert table.best_threshold() == same.best_threshold()
     assert Reliability().record()["expected_calibration_error"] is None
     assert Reliability().best_threshold() is None
 

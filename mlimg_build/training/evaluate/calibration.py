@@ -51,19 +51,35 @@ class Reliability:
 
     def add(self, logits: Tensor, present: Tensor) -> None:
         """Count entries: `logits` float, `present` bool, both of one dimension."""
-        for start in range(0, len(logits), PART):
-            part, state = logits[start : start + PART].double(), present[start : start + PART]
+        self._count(logits[present], 1, present=True)
+        self._count(logits[~present], 1, present=False)
+
+    def add_table(self, logits: Tensor, present: Tensor, left_out: Tensor) -> None:
+        """Count every entry of `logits`, float of any shape, as absent, but as `present` those whose logits it lists.
+
+        Entries with the logits `left_out` do not count; both are of one dimension. It takes one pass over the table.
+        """
+        self._count(logits.reshape(-1), 1, present=False)
+        for listed in (present, left_out):
+            self._count(listed, -1, present=False)
+        self._count(present, 1, present=True)
+
+    def _count(self, logits: Tensor, times: int, *, present: bool) -> None:
+        """Count entries of one state, or take them back with `times` -1."""
+        for part in logits.double().split(PART):
             scores = part.sigmoid()
             chosen = (scores * BINS).long().clamp_(max=BINS - 1)
-            self.counts += torch.bincount(chosen, minlength=BINS).cpu().numpy()
-            self.present += torch.bincount(chosen[state], minlength=BINS).cpu().numpy()
-            # one sum a bin, as a weighted count of a GPU is not the same twice
-            self.sums += torch.stack([scores[chosen == b].sum() for b in range(BINS)]).cpu().numpy()
-            self.squares += float((scores - state.double()).square().sum())
+            counts = times * torch.bincount(chosen, minlength=BINS).cpu().numpy()
+            self.counts += counts
+            self.sums += times * _sums(chosen, scores)
+            self.squares += times * float(((1 - scores) if present else scores).square().sum())
             # the number of thresholds that a logit reaches
             reached = ((part + LOGIT) / STEP).floor().add_(1).long().clamp_(0, len(self._all) - 1)
-            self._all += torch.bincount(reached, minlength=len(self._all)).cpu().numpy()
-            self._hits += torch.bincount(reached[state], minlength=len(self._all)).cpu().numpy()
+            all_reached = times * torch.bincount(reached, minlength=len(self._all)).cpu().numpy()
+            self._all += all_reached
+            if present:
+                self.present += counts
+                self._hits += all_reached
 
     def record(self) -> dict[str, Any]:
         """Return the measures as plain JSON types; None where there is no entry."""
@@ -99,6 +115,16 @@ class Reliability:
         return Threshold(
             float(expit(best * STEP - LOGIT)), float(f1[best]), found / max(all_given, 1), found / present
         )
+
+
+def _sums(chosen: Tensor, scores: Tensor) -> NDArray[np.float64]:
+    """Return the sum of the scores in each bin."""
+    if chosen.device.type == "cpu":
+        sums = torch.bincount(chosen, weights=scores, minlength=BINS)
+    else:  # a weighted count of a GPU is not the same twice
+        sums = torch.stack([scores[chosen == number].sum() for number in range(BINS)])
+    found: NDArray[np.float64] = sums.cpu().numpy()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

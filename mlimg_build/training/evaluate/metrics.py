@@ -21,7 +21,8 @@ __all__ = [
     "precision_recall",
 ]
 
-BLOCK = 64  # categories measured at a time
+BLOCK = 256  # categories read at a time
+AT_ONCE = 64  # of them ranked at a time
 PAIRS = 8192  # (category, ancestor) pairs compared at a time
 UNKNOWN = -1
 
@@ -43,7 +44,7 @@ def average_precision(
     targets: Callable[[slice], NDArray[np.int8]],
     device: torch.device | str = "cpu",
 ) -> AveragePrecision:
-    """Compute the average precision of each category over its entries, `BLOCK` categories at a time on `device`.
+    """Compute the average precision of each category over its entries, `AT_ONCE` categories at a time on `device`.
 
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
     a slice of categories: 1 positive, 0 negative, -1 no entry. It is the sum over thresholds of the precision times the
@@ -58,9 +59,11 @@ def average_precision(
         chosen = np.flatnonzero((positives > 0) & (negatives > 0))
         if not len(chosen):
             continue
-        ranked = torch.from_numpy(np.ascontiguousarray(logits[:, block][:, chosen].T)).to(device)
-        truth = torch.from_numpy(np.ascontiguousarray(target[:, chosen].T)).to(device)
-        value[start + chosen] = _precision_of(ranked, truth).cpu().numpy()
+        ranked, truth = (np.ascontiguousarray(one[:, chosen].T) for one in (logits[:, block], target))
+        for first in range(0, len(chosen), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
+            found = _precision_of(*(torch.from_numpy(one[part]).to(device) for one in (ranked, truth)))
+            value[start + chosen[part]] = found.cpu().numpy()
         baseline[start + chosen] = positives[chosen] / (positives + negatives)[chosen]
     return AveragePrecision(value, baseline)
 
@@ -180,14 +183,17 @@ class Inversions:
 
     def add(self, logits: Tensor) -> None:
         """Count the inversions in the logits of some images, float[images, categories], on the device of the pairs."""
+        by_category = logits.T.contiguous()  # so that the logits of a category are read in one piece
         for start in range(0, len(self._low), PAIRS):
-            low = logits[:, self._low[start : start + PAIRS]]
-            below = logits[:, self._high[start : start + PAIRS]] < low
+            low, high = (
+                by_category.index_select(0, one[start : start + PAIRS]) for one in (self._low, self._high)
+            )
+            below = high < low
             sure = low >= 0  # a score of at least 0.5
             self.compared += below.numel()
-            self.inverted += int(below.sum())
-            self.confident += int(sure.sum())
-            self.confident_inverted += int((below & sure).sum())
+            self.inverted += int(below.count_nonzero())
+            self.confident += int(sure.count_nonzero())
+            self.confident_inverted += int((below & sure).count_nonzero())
 
     def shares(self) -> dict[str, float | int | None]:
         """Return `pairs`, the share of comparisons inverted, and the same where the descendant scores at least 0.5."""

@@ -45,9 +45,9 @@ class RunningMetrics:
         doubtful = (target > 0) & ~present
         sure = (target == 0) | (target >= 1)
         self.verified.add(logits[image[sure], category[sure]], target[sure] >= 1)
-        counted = torch.ones_like(positive)
-        counted[image[doubtful], category[doubtful]] = False
-        self.assumed.add(logits[counted], positive[counted])
+        self.assumed.add_table(
+            logits, logits[image[present], category[present]], logits[image[doubtful], category[doubtful]]
+        )
         shown = positive.any(dim=1)
         self._always += int(positive[shown, self._usual].sum()), int(shown.sum())
         ranked = logits.clone()
