@@ -66,7 +66,7 @@ class Reliability:
 
     def _count(self, logits: Tensor, times: int, *, present: bool) -> None:
         """Count entries of one state, or take them back with `times` -1."""
-        for part in logits.double().split(PART):
+        for part in torch.split(logits.double(), PART):
             scores = part.sigmoid()
             chosen = (scores * BINS).long().clamp_(max=BINS - 1)
             counts = times * torch.bincount(chosen, minlength=BINS).cpu().numpy()
