@@ -132,8 +132,8 @@ def _show_scores(found: dict[str, Any]) -> None:
         )
         if f1["own_thresholds"]:
             out.print(
-                f"       with thresholds of their own for {f1['own_thresholds']:,} categories of 50 images "
-                f"or more: F1 {percent(f1['micro_with_own'])}"
+                f"       with thresholds of their own for {f1['own_thresholds']:,} categories of 50 images or more: "
+                f"F1 {percent(f1['micro_with_own'])}, by category {percent(f1['macro_with_own'])}"
             )
 
 

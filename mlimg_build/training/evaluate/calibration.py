@@ -131,18 +131,20 @@ def _sums(chosen: Tensor, scores: Tensor) -> NDArray[np.float64]:
 class OwnThresholds:
     """The score with the best F1 of each category with `ENOUGH` positives, float64[categories], NaN for the others.
 
-    `micro_f1` counts all entries with these thresholds, and with the common one for the other categories.
+    `common_macro` is the mean F1 of the categories with a positive at the common threshold; `macro` is the same, and
+    `micro` the F1 over all entries, with these thresholds, and with the common one for the other categories.
     """
 
     threshold: NDArray[np.float64]
-    macro_f1: float | None
-    micro_f1: float | None
+    common_macro: float | None
+    macro: float | None
+    micro: float | None
 
 
 def own_thresholds(
     logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]], common: float
 ) -> OwnThresholds:
-    """Find the thresholds of categories; `macro_f1` is the mean F1 at the threshold `common`, of those with a positive.
+    """Find the thresholds of categories, beside the threshold `common` of all.
 
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
     a slice of categories: 1 present, 0 absent, -1 no entry.
@@ -150,7 +152,7 @@ def own_thresholds(
     n = logits.shape[1]
     found = np.full(n, np.nan)
     hits = given = present = 0
-    each: list[float] = []
+    each: dict[str, list[float]] = {"common": [], "own": []}
     for start in range(0, n, BLOCK):
         block = slice(start, min(start + BLOCK, n))
         target = targets(block)
@@ -161,18 +163,19 @@ def own_thresholds(
         for column in np.flatnonzero(positives >= ENOUGH):
             keep = known[:, column]
             limit[column] = found[start + column] = _best(scores[keep, column], there[keep, column])
-        usual = (scores >= common) & known
-        both = (usual & there).sum(axis=0)
         some = positives > 0
-        each += (2 * both[some] / (usual.sum(axis=0) + positives)[some]).tolist()
-        own = (scores >= limit) & known
+        usual, own = (scores >= common) & known, (scores >= limit) & known
+        for kind, labels in (("common", usual), ("own", own)):
+            both = (labels & there).sum(axis=0)
+            each[kind] += (2 * both[some] / (labels.sum(axis=0) + positives)[some]).tolist()
         hits, given, present = (
             hits + int((own & there).sum()),
             given + int(own.sum()),
             present + int(positives.sum()),
         )
     micro = 2 * hits / (given + present) if present else None
-    return OwnThresholds(found, float(np.mean(each)) if each else None, micro)
+    macro = {kind: float(np.mean(values)) if values else None for kind, values in each.items()}
+    return OwnThresholds(found, macro["common"], macro["own"], micro)
 
 
 def _best(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> float:

@@ -159,9 +159,10 @@ def evaluate_multi_label(
             "precision": best.precision,
             "recall": best.recall,
             "micro": best.f1,
-            "macro": own.macro_f1,
+            "macro": own.common_macro,
             "own_thresholds": int((~np.isnan(own.threshold)).sum()),
-            "micro_with_own": own.micro_f1,
+            "macro_with_own": own.macro,
+            "micro_with_own": own.micro,
         },
         "examples": [{**one, "row": int(rows[one["image"]])} for one in shown_images],
         "categories": [
