@@ -58,6 +58,7 @@ def show_evaluation(found: dict[str, Any]) -> None:
     if found["kind"] == "single_label":
         out.print(f"top-1 {percent(found['top1'])}\ntop-5 {percent(found['top5'])}")
         return
+    _show_scores(found)
     right = ("categories", "verified", "by frequency", "unknown as absent", "by frequency ")
     listed = table("mAP over", *right, right=right)
 
@@ -92,7 +93,6 @@ def show_evaluation(found: dict[str, Any]) -> None:
         out.print(f"at {k:>2}: precision {percent(row['precision'])}, recall {percent(row['recall'])}")
     if always := found.get("always"):
         out.print(f"       always naming {always['name']}: precision {percent(always['precision'])} at 1")
-    _show_scores(found)
     order = found["hierarchy"]
     if order["share"] is not None:
         out.print(
@@ -114,27 +114,28 @@ def _show_depths(depths: Iterable[dict[str, Any]]) -> None:
 
 
 def _show_scores(found: dict[str, Any]) -> None:
-    """Print whether scores are probabilities, and the threshold of labels."""
-    words = {"unknown_as_absent": "with unknown as absent", "verified": "on verified entries"}
-    for kind, what in words.items():
+    """Print what is right of the labels given, and whether scores are probabilities where both states are known."""
+    if (f1 := found.get("f1")) is not None:
+        out.print(
+            f"labels from {percent(f1['threshold'])}: {percent(f1['precision'])} of those given are right, "
+            f"{percent(f1['recall'])} of those present are given\n"
+            f"F1 {percent(f1['micro'])}, by category {percent(f1['macro'])}"
+        )
+        if f1["own_thresholds"]:
+            out.print(
+                f"   {percent(f1['micro_with_own'])}, by category {percent(f1['macro_with_own'])} with thresholds "
+                f"of their own for {f1['own_thresholds']:,} categories of 50 images or more"
+            )
+    for kind, what in (("unknown_as_absent", "with unknown as absent"), ("verified", "on verified entries")):
         told = found.get("calibration", {}).get(kind, {})
-        if told.get("entries"):
+        if told.get("entries") and 0 < told["share_present"] < 1:
             out.print(
                 f"scores {what}: calibration error {percent(told['expected_calibration_error'])}, "
                 f"Brier {told['brier']:.4f}; mean score {percent(told['mean_score'])}, "
                 f"present {percent(told['share_present'])}"
             )
-    if (f1 := found.get("f1")) is not None:
-        out.print(
-            f"labels from {percent(f1['threshold'])}: {percent(f1['precision'])} of those given are right, "
-            f"{percent(f1['recall'])} of those present are given; F1 {percent(f1['micro'])}, "
-            f"by category {percent(f1['macro'])}"
-        )
-        if f1["own_thresholds"]:
-            out.print(
-                f"       with thresholds of their own for {f1['own_thresholds']:,} categories of 50 images or more: "
-                f"F1 {percent(f1['micro_with_own'])}, by category {percent(f1['macro_with_own'])}"
-            )
+    if f1 is not None or found.get("calibration"):
+        out.print()
 
 
 def show_predicted(found: Iterable[Any], threshold: float | None) -> tuple[int, int]:
