@@ -271,7 +271,7 @@ def _write(to: Path, text: str) -> None:
         number, name = tempfile.mkstemp(prefix=f".{to.name}.", suffix=".tmp", dir=to.parent)
         temporary = Path(name)
         try:
-            with os.fdopen(number, "w", encoding="utf-8", newline="\n") as stream:
+            with os.fdopen(number, "w", encoding="utf-8", errors="replace", newline="\n") as stream:
                 stream.write(text)
             temporary.chmod(0o666 & ~process_umask())  # mkstemp's 0600 would exclude all other readers
             sync_file(temporary)

@@ -165,7 +165,9 @@ def reliability(found: Sequence[Reliability]) -> str:
         for label, colour, places, _ in lines:
             score, share, entries = places.T
             axes.plot(score, share, color=colour, lw=2, label=label)
-            axes.scatter(score, share, s=6 + 90 * entries / entries.max(), color=colour, lw=0, alpha=0.8)
+            axes.scatter(
+                score, share, s=6 + 90 * entries / max(entries.max(), 1), color=colour, lw=0, alpha=0.8
+            )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_xlabel("score")

@@ -60,7 +60,7 @@ def _read(path: Path, name: str, understood: Callable[[Any], T], problems: list[
         return understood(json.loads(read_regular(path, LARGEST)))
     except OSError:
         problems.append(f"{name} cannot be read, so it is left out")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         problems.append(f"{name} is left out: {_reason(error)}")
     return None
 

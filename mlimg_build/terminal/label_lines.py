@@ -28,7 +28,7 @@ def share_of_100(score: float, digits: int = 0) -> str:
 
 
 def label_lines(image: Any, threshold: float | None, width: int) -> Iterator[str]:
-    """Yield the lines of a `Predicted` image, of at most `width` columns.
+    """Yield the lines of a `Predicted` image, of at most `width` columns, which are at least 50.
 
     Each specific label has a line: `cat 66 % < feline 71 % < animal 84 %`. Where none reaches `threshold`, or only some
     that have parts, it says so and gives the closest. A path that is too long ends early, and a long name is cut.

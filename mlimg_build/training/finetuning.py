@@ -19,6 +19,7 @@ from mlimg_build.training.data.samples import Samples, single_labels
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.devices import ComputeDevice, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_single_label
+from mlimg_build.training.logit_adjustment import TRAINED
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Job, learn
 from mlimg_build.training.loss.objectives import SingleLabel
@@ -114,7 +115,10 @@ def transfer(setting: RunInputs, part: Transfer, base: RunResult) -> RunResult:
         CheckpointError: those of `load_model` and `learn`.
     """
     dataset = setting.dataset
-    key = run_key("transfer", part, {"dataset": dataset.digest, "weights": base.card.digests["weights"]})
+    weights = base.card.digests.get(
+        TRAINED, base.card.digests["weights"]
+    )  # the head is replaced, with its bias
+    key = run_key("transfer", part, {"dataset": dataset.digest, "weights": weights})
     folder = setting.folder(key)
     classes = classes_of(dataset, part.source)
     warnings = _left_out(classes, part.source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from mlimg_build.training.loss.entry_loss import EntryLoss
 from mlimg_build.training.loss.losses import make_loss
 from mlimg_build.training.loss.prior import LabelPrior, label_prior
 from mlimg_build.training.model.backbone import Backbone
-from mlimg_build.training.model.model_files import Card, load_model, save_model
+from mlimg_build.training.model.model_files import Card, load_model, save_model, weights_digest
 
-__all__ = ["Calibration", "begin_at_prior", "wants_adjustment"]
+__all__ = ["TRAINED", "Calibration", "begin_at_prior", "wants_adjustment", "without_bias"]
 
+log = logging.getLogger(__name__)
+TRAINED = "trained_weights"  # the digest of the weights before their bias was adjusted
 BIAS = "head_bias.safetensors"  # of a run: the trained bias, which the model's has lost
 THRESHOLD = 0.7  # confidence of a positive label where a loss has no threshold of its own
 
@@ -56,9 +59,14 @@ class Calibration:
     def save(self, folder: Path, backbone: Backbone, card: Card) -> Card:
         """Write the network with its bias adjusted, and its trained bias beside it; return the card."""
         shift, bias = self.shift_of(backbone), backbone.head_bias()
+        told = {**card.training, "logit_adjustment": self.part.logit_adjustment}
+        digests = {name: value for name, value in card.digests.items() if name != TRAINED}
+        card = replace(card, training=told, digests=digests)
         if shift is None or bias is None:
-            return save_model(folder, backbone.module, replace(card, logit_adjustment=None))
+            without: tuple[float, ...] | None = () if wants_adjustment(self.part) else None
+            return save_model(folder, backbone.module, replace(card, logit_adjustment=without))
         folder.mkdir(parents=True, exist_ok=True)
+        digests[TRAINED] = weights_digest(backbone.module)
         replace_file(folder / BIAS, safetensors.torch.save({"bias": bias.detach().cpu().contiguous()}))
         with backbone.shifted(shift):
             return save_model(folder, backbone.module, replace(card, logit_adjustment=tuple(shift.tolist())))
@@ -67,11 +75,21 @@ class Calibration:
         """Write a finished network anew with the adjustment that the spec asks for now; return its card."""
         backbone, card = load_model(folder)
         bias = backbone.head_bias()
-        if bias is not None and card.logit_adjustment is not None:
-            trained = safetensors.torch.load_file(folder / BIAS)["bias"]
+        if bias is not None and card.logit_adjustment:
             with torch.no_grad():
-                bias.copy_(trained)
+                bias.copy_(_trained(folder, bias, card.logit_adjustment))
         return self.save(folder, backbone, card)
+
+
+def _trained(folder: Path, bias: Tensor, adjustment: tuple[float, ...]) -> Tensor:
+    """Return the trained bias; where its file is gone or damaged, that of the model and what was subtracted."""
+    try:
+        trained = safetensors.torch.load_file(folder / BIAS)["bias"]
+        if trained.shape == bias.shape and trained.isfinite().all():
+            return trained
+    except Exception:  # safetensors has its own exception for each kind of damage
+        log.warning("%s cannot be read; the trained bias is computed from the model's", folder / BIAS)
+    return (bias.double() + torch.tensor(adjustment, dtype=torch.float64)).to(bias.dtype)
 
 
 def wants_adjustment(part: Training) -> bool:
@@ -79,14 +97,25 @@ def wants_adjustment(part: Training) -> bool:
     return part.logit_adjustment and isinstance(part.loss, MLImagesLossPart)
 
 
-def begin_at_prior(backbone: Backbone, calibration: Calibration) -> Problem | None:
-    """Set the bias of the last layer to the best logits for shares alone; return a warning if there is no bias."""
+def begin_at_prior(backbone: Backbone, calibration: Calibration) -> str:
+    """Set the bias of the last layer to the best logits for shares alone; return its name.
+
+    Raises:
+        ValueError: if the network has no such bias.
+    """
     bias = backbone.head_bias()
     if bias is None:
-        message = f"{backbone.architecture} has no bias of its logits: its scores begin at a half and stay as trained"
-        hint = "write `head_bias: random` and `logit_adjustment: false`"
-        return Problem("head-without-bias", message, hint=hint, severity="warning")
+        raise ValueError(f"{backbone.architecture} has no bias of its logits")
     best = calibration.loss.prior_logits(calibration.prior, calibration.part.batch_size)
     with torch.no_grad():
         bias.copy_(torch.from_numpy(best))
-    return None
+    return next(name for name, parameter in backbone.module.named_parameters() if parameter is bias)
+
+
+def without_bias(backbone: Backbone) -> Problem:
+    """Return the warning about a network whose last layer has no bias, or several, so that none is set."""
+    message = (
+        f"{backbone.architecture} has no single bias of its logits, so its scores stay as they are trained"
+    )
+    hint = "write `head_bias: random` and `logit_adjustment: false`; scores are then in order, and no probabilities"
+    return Problem("head-without-bias", message, hint=hint, severity="warning")

@@ -16,7 +16,7 @@ from torch import Tensor
 import mlimg_build
 from mlimg_build.atomic import save_json
 from mlimg_build.dataset import Dataset
-from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.regular_files import read_object
 from mlimg_build.spec import Training, TrainingBackend, digest_of
 from mlimg_build.training.data.batches import BatchPlan
@@ -24,7 +24,12 @@ from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.devices import ComputeDevice, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
-from mlimg_build.training.logit_adjustment import Calibration, begin_at_prior, wants_adjustment
+from mlimg_build.training.logit_adjustment import (
+    Calibration,
+    begin_at_prior,
+    wants_adjustment,
+    without_bias,
+)
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
 from mlimg_build.training.loss.objectives import multi_label
@@ -85,7 +90,12 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
     folder = setting.folder(key)
     with prepared(part.device, setting.backend) as machine:
         if (folder / CARD).is_file() and start is None:
-            return _finished(setting, part, folder, machine)
+            try:
+                return _finished(setting, part, folder, machine)
+            except CheckpointError as error:
+                if error.code != "model-damaged":
+                    raise
+                (folder / CARD).unlink()  # its last checkpoint makes the model again
         samples = Samples(setting.dataset, "train")
         order = ShuffleOrder(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, "the dataset has no training image with bytes")
@@ -171,9 +181,12 @@ def _begun(
     loaded = None
     if initial is not None:
         backbone, loaded = begin_with(backbone, initial, categories)
-    if part.head_bias == "prior" and (loaded is None or loaded["random"]):
-        told = begin_at_prior(backbone, calibration)
-        warnings += [] if told is None else [told]
+    if (part.head_bias == "prior" or wants_adjustment(part)) and backbone.head_bias() is None:
+        warnings.append(without_bias(backbone))
+    elif part.head_bias == "prior" and (loaded is None or loaded["random"]):
+        name = begin_at_prior(backbone, calibration)
+        if loaded is not None:
+            loaded["random"] = [one for one in loaded["random"] if one != name]
     if initial is None or loaded is None:
         return backbone, None
     if loaded["random"]:
@@ -312,12 +325,12 @@ def _finished(setting: RunInputs, part: Training, folder: Path, machine: Compute
 
     If the spec now asks for another adjustment of the bias, its model is written anew.
     """
-    card = read_card(folder)
+    card, again = read_card(folder), True
     evaluation = read_evaluation(folder)
     calibration = Calibration(setting.dataset, part)
     if wants_adjustment(part) != (card.logit_adjustment is not None):
-        before, card = card, calibration.again(folder)
-        evaluation = evaluation if card == before else None
+        (folder / EVALUATION).unlink(missing_ok=True)  # that of another bias
+        card, evaluation, again = calibration.again(folder), None, False
     if (
         evaluation is None
         or "calibration" not in evaluation
@@ -330,7 +343,7 @@ def _finished(setting: RunInputs, part: Training, folder: Path, machine: Compute
             backbone = load_model(folder)[0]
             backbone.move(machine.device, machine.memory_format)
             evaluation = _kept(folder, evaluate, backbone, last, card.step)
-    return RunResult(folder, card, evaluation, again=True)
+    return RunResult(folder, card, evaluation, again)
 
 
 def threshold_of(evaluation: Mapping[str, Any], card: Card) -> float:

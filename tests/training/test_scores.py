@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from scipy.special import expit, logit
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from mlimg_build.dataset import Dataset  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+from mlimg_build.dataset import Dataset, Split  # noqa: E402
 from mlimg_build.spec import LoadedSpec, Training  # noqa: E402
-from mlimg_build.training import load_model, train  # noqa: E402
+from mlimg_build.training import load_model, runs, train, transfer  # noqa: E402
 from mlimg_build.training.evaluate.calibration import Reliability, own_thresholds  # noqa: E402
 from mlimg_build.training.evaluate.evaluate_model import measure  # noqa: E402
 from mlimg_build.training.logit_adjustment import Calibration  # noqa: E402
@@ -23,6 +26,7 @@ from mlimg_build.training.loss.bce import BinaryCrossEntropy  # noqa: E402
 from mlimg_build.training.loss.focal import FocalLoss  # noqa: E402
 from mlimg_build.training.loss.ml_images import MLImagesLoss  # noqa: E402
 from mlimg_build.training.loss.prior import LabelPrior  # noqa: E402
+from mlimg_build.training.model.backbone import Backbone  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
 from tests.training.test_runs import part, setting  # noqa: E402
@@ -156,9 +160,12 @@ def test_another_adjustment_trains_nothing_and_gives_the_same_bytes(
     on = part(built[0], epochs=1)
     off = on.model_copy(update={"logit_adjustment": False})
     first = train(setting(dataset, tmp_path), on)
+    history = (first.folder / "history.jsonl").stat()
     plain = train(setting(dataset, tmp_path), off)
     again = train(setting(dataset, tmp_path), on)
-    assert (plain.again, again.again) == (True, True)
+    assert (plain.folder, again.folder) == (first.folder, first.folder)
+    assert (first.folder / "history.jsonl").stat() == history
+    assert train(setting(dataset, tmp_path), on).again
     assert first.card == again.card
     assert first.evaluation == again.evaluation
     assert plain.card.logit_adjustment is None
@@ -270,3 +277,100 @@ def test_only_categories_with_fifty_positives_have_a_threshold_of_their_own() ->
     given = (scores >= limit) & known
     assert found.micro == pytest.approx(2 * (given & (target == 1)).sum() / (given.sum() + positives.sum()))
     assert logit(0.4) < 0
+
+
+def test_an_evaluation_that_was_stopped_is_made_again_with_the_new_bias(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = part(built[0], epochs=1)
+    off = on.model_copy(update={"logit_adjustment": False})
+    whole = train(setting(dataset, tmp_path / "whole"), on)
+    train(setting(dataset, tmp_path), off)
+
+    def stopped(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "evaluate_multi_label", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(setting(dataset, tmp_path), on)
+    assert train(setting(dataset, tmp_path), on).evaluation == whole.evaluation
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"no tensors")])
+def test_without_its_file_the_trained_bias_is_computed(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    on = part(built[0], epochs=1)
+    ran = train(setting(dataset, tmp_path), on)
+    trained = load_file(ran.folder / "head_bias.safetensors")["bias"].clone()
+    damage(ran.folder / "head_bias.safetensors")
+    train(setting(dataset, tmp_path), on.model_copy(update={"logit_adjustment": False}))
+    bias = load_model(ran.folder)[0].head_bias()
+    assert bias is not None
+    assert torch.allclose(bias, trained, rtol=0, atol=1e-5)
+
+
+def test_a_model_that_was_killed_between_its_files_is_made_again_from_its_checkpoint(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    on = part(built[0], epochs=1)
+    ran = train(setting(dataset, tmp_path), on)
+    with (ran.folder / "model.safetensors").open("ab") as stream:
+        stream.write(b"x")
+    off = on.model_copy(update={"logit_adjustment": False})
+    again = train(setting(dataset, tmp_path), off)
+    assert again.card.digests["weights"] == ran.card.digests["trained_weights"]
+
+
+def test_another_adjustment_tunes_nothing_again(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    on, spec = part(built[0], epochs=1), built[0].spec.transfer
+    assert spec is not None
+    spec = spec.model_copy(update={"compare_scratch": False, "epochs": 1})
+    first = transfer(setting(dataset, tmp_path), spec, train(setting(dataset, tmp_path), on))
+    off = train(setting(dataset, tmp_path), on.model_copy(update={"logit_adjustment": False}))
+    second = transfer(setting(dataset, tmp_path), spec, off)
+    assert (second.again, second.folder) == (True, first.folder)
+
+
+def test_a_network_without_a_bias_says_so_and_is_not_written_at_each_run(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backbone, "head_bias", lambda backbone: None)
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert [warning.code for warning in ran.warnings] == ["head-without-bias"]
+    assert ran.card.logit_adjustment == ()
+    before = (ran.folder / "model.safetensors").stat()
+    again = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert again.again
+    assert (ran.folder / "model.safetensors").stat() == before
+
+
+def test_a_confidence_at_the_threshold_is_positive_as_in_the_loss(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = Split.column
+
+    def machines(split: Split, name: str, shard: int) -> NDArray[np.generic]:
+        found = column(split, name, shard)
+        return np.full_like(found, 0.7) if name == "counted/confidence" else found
+
+    usual = Calibration(dataset, part(built[0])).prior
+    monkeypatch.setattr(Split, "column", machines)
+    found = Calibration(dataset, part(built[0])).prior
+    np.testing.assert_array_equal(found.positive, usual.positive)
+    assert (found.label < usual.label).any()
+
+
+def test_extreme_settings_have_finite_shifts_and_logits_that_can_be_learnt() -> None:
+    prior = prior_of(np.array([1e-6, 0.3, 0.999]))
+    alone = MLImagesLoss(3, negative_sampling=0)
+    assert np.isfinite(alone.prior_shift(prior, 1)).all()
+    for loss in (AsymmetricLoss(margin=0.5), FocalLoss(alpha=1.0), FocalLoss(alpha=0.0)):
+        best = torch.from_numpy(loss.prior_logits(prior, 64)).float().requires_grad_()
+        assert (best.abs() <= 9).all()
+        for state in (0, 1):
+            (slope,) = torch.autograd.grad(loss.entries(best, torch.full_like(best, state)).sum(), best)
+            assert slope.isfinite().all()

@@ -268,11 +268,12 @@ class _Found:
         groups, why = GroupKinds(self.parents, kinds), {}
         for key, row in self.rows.items():
             taken, *others = self.ranked.get(row) or [-1]
-            odd = groups.odd(key, [self._kind(at) for at in others]) if others else None
+            whole = [at for at in others if not self.senses.found[at].is_head]
+            odd = groups.odd(key, [self._kind(at) for at in whole]) if whole else None
             if odd is None:
                 continue
             kind, node, count = odd
-            better = next(at for at in others if self._kind(at) == kind)
+            better = next(at for at in whole if self._kind(at) == kind)
             self.ranked[row] = [better, taken, *(at for at in others if at != better)]
             wnid, above = self.senses.found[taken].wnid, self.rows.get((key[0], node))
             group = node if above is None else self.names[above]

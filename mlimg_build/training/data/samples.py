@@ -93,7 +93,9 @@ class Samples:
 
     def ids(self, rows: Sequence[int]) -> list[str]:
         """Return the ids of these rows."""
-        return [self.split[row].id for row in rows]
+        places = [self.split.locate(row) for row in rows]
+        texts = {shard: self.split.texts("images/id", shard) for shard in {shard for shard, _ in places}}
+        return [texts[shard][offset] for shard, offset in places]
 
 
 def single_labels(dataset: Dataset, split: str, source: str | None) -> NDArray[np.int32]:

@@ -83,11 +83,13 @@ class Reliability:
 
     def record(self) -> dict[str, Any]:
         """Return the measures as plain JSON types; None where there is no entry."""
-        entries = int(self.counts.sum())
-        full = self.counts > 0
-        score = np.divide(self.sums, self.counts, where=full, out=np.zeros(BINS))
-        share = np.divide(self.present, self.counts, where=full, out=np.zeros(BINS))
-        error = float((self.counts * np.abs(share - score)).sum() / entries) if entries else None
+        counts = self.counts.clip(
+            min=0
+        )  # entries that were taken back may have been rounded into another bin
+        entries, full = int(counts.sum()), counts > 0
+        score = np.divide(self.sums, counts, where=full, out=np.zeros(BINS))
+        share = np.divide(self.present, counts, where=full, out=np.zeros(BINS))
+        error = float((counts * np.abs(share - score)).sum() / entries) if entries else None
         return {
             "entries": entries,
             "mean_score": float(self.sums.sum() / entries) if entries else None,
@@ -96,7 +98,7 @@ class Reliability:
             "brier": self.squares / entries if entries else None,
             "bins": [
                 {"entries": int(n), "score": float(s) if n else None, "present": float(p) if n else None}
-                for n, s, p in zip(self.counts, score, share, strict=True)
+                for n, s, p in zip(counts, score, share, strict=True)
             ],
         }
 

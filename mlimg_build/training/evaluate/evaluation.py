@@ -113,7 +113,7 @@ def evaluate_multi_label(
                 CategoryTree(categories.parents, counts.tolist()),
                 best.score,
                 positive_threshold,
-                lambda number: samples.split[int(rows[number])].id,
+                samples.ids(rows.tolist()),
             )
         )
     everything = np.arange(n)

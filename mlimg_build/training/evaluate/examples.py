@@ -27,12 +27,12 @@ def example_images(
     tree: CategoryTree,
     threshold: float,
     positive_threshold: float,
-    name_of: Callable[[int], str],
+    names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return the images with the lowest F1 of their labels, and others drawn from the better half, as plain JSON types.
 
     `scores` is float32[images, categories], logits; `entries(image)` gives the categories and targets of its known
-    labels, `name_of(image)` its id. Categories that nearly every image shows do not count. Each image has `image` (its
+    labels, `names[image]` is its id. Categories that nearly every image shows do not count. Each image has `image` (its
     position), `id`, `f1`, `given` (the most specific labels that score `threshold` or more: category, score, and the
     state "present", "absent" or "unknown") and `missed` (the most specific present ones that score less). Images
     without a present label are left out.
@@ -51,14 +51,13 @@ def example_images(
         hits = (given & present).sum(axis=1)
         whole = given.sum(axis=1) + present.sum(axis=1)
         f1[start : start + len(given)][counted] = 2 * hits[counted] / whole[counted]
-    order = sorted(
-        np.flatnonzero(~np.isnan(f1)).tolist(), key=lambda image: (f1[image], _mixed(name_of(image)))
-    )
+    mixed = {image: _mixed(names[image]) for image in np.flatnonzero(~np.isnan(f1)).tolist()}
+    order = sorted(mixed, key=lambda image: (f1[image], mixed[image]))
     worst = order[: min(EACH, len(order) // 2)]
-    best = sorted(order[len(order) // 2 :], key=lambda image: _mixed(name_of(image)))[:EACH]
+    best = sorted(order[len(order) // 2 :], key=mixed.__getitem__)[:EACH]
     return [
         _told(image, scores[image], entries(image), tree, threshold, positive_threshold)
-        | {"id": name_of(image), "f1": float(f1[image])}
+        | {"id": names[image], "f1": float(f1[image])}
         for image in [*best, *worst]
     ]
 

@@ -15,7 +15,10 @@ from mlimg_build.training.loss.sparse_loss import sparse_loss
 
 __all__ = ["EntryLoss"]
 
-LOGITS = (-20.0, 20.0)  # between which the best logit of a share is looked for
+LOGITS = (
+    -9.0,
+    7.0,
+)  # between which a best logit is looked for: outside, a slope in float32 is too small to learn by
 HALVINGS = 60
 
 
@@ -40,8 +43,8 @@ class EntryLoss(nn.Module):
     def prior_logits(self, prior: LabelPrior, batch_size: int) -> NDArray[np.float64]:
         """Return the logit of least expected loss where only the share of each category is known; float64[categories].
 
-        Without `prior_shift` it is found by halving an interval, as the expected loss of a share falls up to one logit
-        and rises from there.
+        Without `prior_shift` it is found by halving the interval `LOGITS`: the expected loss of a share falls up to one
+        logit and rises from there, or falls without end, as that of a frequent category with a margin does.
         """
         shift = self.prior_shift(prior, batch_size)
         if shift is not None:

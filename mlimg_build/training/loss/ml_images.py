@@ -23,6 +23,7 @@ from mlimg_build.training.loss.prior import LabelPrior
 
 __all__ = ["MLImagesLoss", "loss_weights"]
 
+LEAST = 1e-6  # weight of an absent label: without negative sampling a category alone in its batch has none
 LONGEST = 10  # run length from which `loss_weights` are at their floor for either status
 KEPT = int.from_bytes(b"kept")  # the tag of the stream that says which negative categories count
 
@@ -125,7 +126,9 @@ class MLImagesLoss(EntryLoss):
         stays = ended / (batch + ended)
         present, without = self._expected_weights(lasting, True), self._expected_weights(stays, False)
         weight = beside * present + (1 - beside) * self.negative_sampling * without
-        shift: NDArray[np.float64] = np.log(self.positive_weight * present) - np.log(weight)
+        shift: NDArray[np.float64] = np.log(self.positive_weight * present) - np.log(
+            np.maximum(weight, LEAST)
+        )
         return shift
 
     def _expected_weights(self, again: NDArray[np.float64], positive: bool) -> NDArray[np.float64]:

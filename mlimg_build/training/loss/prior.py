@@ -61,13 +61,17 @@ def label_prior(samples: Samples, unknown: str, threshold: float) -> LabelPrior:
             part.column(f"counted/{name}", shard)[: len(owner)][used]
             for name in ("category", "state", "confidence")
         )
-        value = np.where(state > 0, confidence, 0).astype(np.float64)
-        target += np.bincount(category, value, minlength=n)
+        value = np.where(state > 0, confidence, np.float32(0)).astype(
+            np.float32
+        )  # compared as the loss compares it
+        target += np.bincount(category, value.astype(np.float64), minlength=n)
         known += np.bincount(category, minlength=n)
-        positive += np.bincount(category[value >= threshold], minlength=n)
+        positive += np.bincount(category[value >= np.float32(threshold)], minlength=n)
         images += int(usable.sum())
     if unknown != "masked":
         known[:] = images
+        if threshold <= 0:  # what is not stated is positive, too
+            positive[:] = images
     every = images + 2 * HALF
     return LabelPrior(
         (target + HALF) / (known + 2 * HALF), (positive + HALF) / every, (known + 2 * HALF) / every

@@ -38,7 +38,7 @@ class InitialWeights:
             return {"initial": self.digest}
         wnids = [category.wnid for category in self.card.categories]
         told = {"mean": self.card.mean, "std": self.card.std, "categories": wnids}
-        if self.card.logit_adjustment is not None:
+        if self.card.logit_adjustment:
             told["logit_adjustment"] = self.card.logit_adjustment
         return {"initial": self.digest, "initial_card": digest_of(told)}
 
@@ -99,7 +99,7 @@ def begin_with(
             if name not in left:
                 wanted[name].copy_(value)
         bias = backbone.head_bias()
-        if card is not None and card.logit_adjustment is not None and fits and bias is not None:
+        if card is not None and card.logit_adjustment and fits and bias is not None:
             added = torch.tensor(card.logit_adjustment, dtype=torch.float64)
             bias.copy_((bias.double() + added).to(bias.dtype))
     if card is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from graphlib import CycleError, TopologicalSorter
@@ -21,7 +22,17 @@ from mlimg_build.training.data.transforms import HALF
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.backbones import make_backbone
 
-__all__ = ["CARD", "FORMAT", "WEIGHTS", "Card", "Category", "load_model", "read_card", "save_model"]
+__all__ = [
+    "CARD",
+    "FORMAT",
+    "WEIGHTS",
+    "Card",
+    "Category",
+    "load_model",
+    "read_card",
+    "save_model",
+    "weights_digest",
+]
 
 FORMAT = "mlimg-model/1"
 CARD, WEIGHTS = "model.json", "model.safetensors"
@@ -54,7 +65,7 @@ class Card:
     RGB, the short side `image_size` / 0.875 pixels, cropped to `image_size`, (pixels / 255 - mean) / std. `initial` is
     what the training began with (`name`, `sha256`) and which tensors began at `random`; None if all of them did.
     `logit_adjustment` is what was subtracted from the trained bias of each output, so that scores are probabilities;
-    None if nothing was.
+    None if nothing was, and empty if the network has no such bias.
     """
 
     __pydantic_config__ = STRICT
@@ -86,11 +97,10 @@ def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
         DatasetError: `disk-full`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     temporary = folder / f".{WEIGHTS}.tmp"
     with explaining_full_disk(folder):
         try:
-            temporary.write_bytes(safetensors.torch.save(weights, metadata={"format": "pt"}))
+            temporary.write_bytes(_packed(network))
             sync_file(temporary)
             digest = file_digest(temporary)
             temporary.replace(folder / WEIGHTS)
@@ -102,6 +112,16 @@ def save_model(folder: Path, network: nn.Module, card: Card) -> Card:
         told |= {"digests": {**card.digests, "weights": digest}}
         save_json(folder / CARD, {"format": FORMAT, **told})
     return read_card(folder)
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Return the digest that the weights of a network have as a file."""
+    return hashlib.sha256(_packed(network)).hexdigest()
+
+
+def _packed(network: nn.Module) -> bytes:
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return safetensors.torch.save(weights, metadata={"format": "pt"})
 
 
 def read_card(folder: Path) -> Card:
@@ -135,7 +155,7 @@ def _unreadable(path: Path, why: str) -> CheckpointError:
 def _checked(card: Card) -> Card:
     """Return the card if its numbers go together; raises `ValueError` otherwise."""
     adjusted = card.logit_adjustment
-    if adjusted is not None and len(adjusted) != len(card.categories):
+    if adjusted and len(adjusted) != len(card.categories):
         raise ValueError(
             f"logit_adjustment has {len(adjusted)} numbers for {len(card.categories)} categories"
         )
