@@ -19,7 +19,7 @@ from mlimg_build.training.data.samples import Samples, single_labels
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.devices import ComputeDevice, prepared
 from mlimg_build.training.evaluate.evaluation import evaluate_single_label
-from mlimg_build.training.logit_adjustment import TRAINED
+from mlimg_build.training.logit_adjustment import trained_digest
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.loop.loop import Job, learn
 from mlimg_build.training.loss.objectives import SingleLabel
@@ -115,10 +115,7 @@ def transfer(setting: RunInputs, part: Transfer, base: RunResult) -> RunResult:
         CheckpointError: those of `load_model` and `learn`.
     """
     dataset = setting.dataset
-    weights = base.card.digests.get(
-        TRAINED, base.card.digests["weights"]
-    )  # the head is replaced, with its bias
-    key = run_key("transfer", part, {"dataset": dataset.digest, "weights": weights})
+    key = run_key("transfer", part, {"dataset": dataset.digest, "weights": trained_digest(base.card)})
     folder = setting.folder(key)
     classes = classes_of(dataset, part.source)
     warnings = _left_out(classes, part.source)
@@ -167,7 +164,7 @@ class _Transfer:
         job = Job(
             name=name,
             key=key,
-            digests={**setting.digests, "dataset": dataset.digest, "base": self.base.digests["weights"]},
+            digests={**setting.digests, "dataset": dataset.digest, "base": trained_digest(self.base)},
             architecture=self.base.architecture,
             outputs=len(self.classes.categories),
             stream=BatchPlan(samples, order, part.batch_size, sizes, part.augmentation, part.seed),
@@ -186,13 +183,19 @@ class _Transfer:
         size = [given.size for given in part.sizes if given.epoch < part.epochs][-1]
         evaluable = later is not None and any(mask.any() for mask in later.usable())
 
-        def evaluate(net: Backbone) -> dict[str, float | None]:
+        def evaluate(net: Backbone, whole: bool) -> dict[str, float | None]:
             assert later is not None  # noqa: S101  not called otherwise
             net.module.eval()
             last.clear()
             last.update(
                 evaluate_single_label(
-                    net, later, self.names(), size=size, precision=part.precision, machine=self.machine
+                    net,
+                    later,
+                    self.names(),
+                    size=size,
+                    precision=part.precision,
+                    machine=self.machine,
+                    most=None if whole else setting.backend.evaluate_images,
                 )
             )
             return {"top1": last["top1"], "top5": last["top5"]}
@@ -210,7 +213,7 @@ class _Transfer:
         )
         if evaluable:
             if not last:
-                evaluate(trained)
+                evaluate(trained, True)
             save_json(folder / EVALUATION, {**last, "step": job.steps, "scratch": None})
         save_model(folder, trained.module, self.card(job, size, trained))
         checkpoints.finish(folder / "checkpoints", setting.backend.keep_finished)

@@ -22,7 +22,7 @@ from mlimg_build.training.loss.prior import LabelPrior, label_prior
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.model.model_files import Card, load_model, save_model, weights_digest
 
-__all__ = ["TRAINED", "Calibration", "begin_at_prior", "wants_adjustment", "without_bias"]
+__all__ = ["Calibration", "begin_at_prior", "trained_digest", "wants_adjustment", "without_bias"]
 
 log = logging.getLogger(__name__)
 TRAINED = "trained_weights"  # the digest of the weights before their bias was adjusted
@@ -90,6 +90,11 @@ def _trained(folder: Path, bias: Tensor, adjustment: tuple[float, ...]) -> Tenso
     except Exception:  # safetensors has its own exception for each kind of damage
         log.warning("%s cannot be read; the trained bias is computed from the model's", folder / BIAS)
     return (bias.double() + torch.tensor(adjustment, dtype=torch.float64)).to(bias.dtype)
+
+
+def trained_digest(card: Card) -> str:
+    """Return the digest of the weights as they were trained: what follows from them does not follow the adjustment."""
+    return card.digests.get(TRAINED, card.digests["weights"])
 
 
 def wants_adjustment(part: Training) -> bool:

@@ -31,7 +31,7 @@ from mlimg_build.training.logit_adjustment import (
     without_bias,
 )
 from mlimg_build.training.loop import checkpoints
-from mlimg_build.training.loop.loop import Follower, Job, Quiet, learn
+from mlimg_build.training.loop.loop import Evaluate, Follower, Job, Quiet, learn
 from mlimg_build.training.loss.objectives import multi_label
 from mlimg_build.training.model.backbone import Backbone, try_size
 from mlimg_build.training.model.backbones import make_backbone
@@ -271,7 +271,7 @@ def _evaluation(
     counts: Any,
     last: dict[str, Any],
     shift_of: Callable[[Backbone], Tensor | None],
-) -> Callable[[Backbone], dict[str, float | None]] | None:
+) -> Evaluate | None:
     """Return a function that evaluates a network on the validation images and puts the full result in `last`.
 
     `shift_of` returns what its model's bias lacks, as the model is what is measured. None without validation images.
@@ -282,7 +282,7 @@ def _evaluation(
     if not any(mask.any() for mask in samples.usable()):
         return None
 
-    def measure(backbone: Backbone) -> dict[str, float | None]:
+    def measure(backbone: Backbone, whole: bool) -> dict[str, float | None]:
         backbone.module.eval()
         last.clear()
         with backbone.shifted(shift_of(backbone)):
@@ -295,6 +295,7 @@ def _evaluation(
                     machine=machine,
                     train_positives=counts,
                     positive_threshold=part.evaluation_threshold,
+                    most=None if whole else setting.backend.evaluate_images,
                 )
             )
         assumed, verified = last["unknown_as_absent"], last["verified"]
@@ -305,7 +306,7 @@ def _evaluation(
 
 def _kept(
     folder: Path,
-    evaluate: Callable[[Backbone], dict[str, float | None]] | None,
+    evaluate: Evaluate | None,
     backbone: Backbone,
     last: dict[str, Any],
     step: int,
@@ -314,7 +315,7 @@ def _kept(
     if evaluate is None:
         return None
     if not last:
-        evaluate(backbone)
+        evaluate(backbone, True)
     told = {**last, "step": step}
     save_json(folder / EVALUATION, told)
     return told

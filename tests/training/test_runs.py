@@ -410,6 +410,21 @@ def test_the_history_has_the_norm_of_the_gradient_and_the_share_of_time_spent_wa
     assert min(one["waiting"] for one in steps[1:]) > 0.5
 
 
+def test_between_epochs_the_same_sample_is_measured_and_all_images_at_the_end(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    maps, ends = {}, {}
+    for most in (5, 10_000):
+        backend = HERE.model_copy(update={"evaluate_images": most})
+        ran = train(setting(dataset, tmp_path / str(most), backend), part(built[0], epochs=3))
+        records = read_history(ran.folder / "history.jsonl")
+        maps[most] = [one["map"] for one in records if one["kind"] == "evaluation"]
+        ends[most] = ran.evaluation
+    assert maps[5][:2] != maps[10_000][:2]
+    assert maps[5][2] == maps[10_000][2]
+    assert ends[5] == ends[10_000]
+
+
 def test_a_damaged_model_says_so(built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path) -> None:
     ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
     card = ran.folder / "model.json"

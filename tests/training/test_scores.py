@@ -32,7 +32,7 @@ from mlimg_build.training.model.initial_weights import begin_with, find_weights 
 from tests.training.test_runs import part, setting  # noqa: E402
 
 SHARES = (0.0005, 0.004, 0.02, 0.1, 0.5)
-COPIES = 300  # categories of each share, for the sake of a small error
+COPIES = 150  # categories of each share, for the sake of a small error
 
 
 def prior_of(shares: NDArray[np.float64], known: float = 1.0) -> LabelPrior:
@@ -47,7 +47,7 @@ def slopes(
     logits = torch.from_numpy(at).repeat_interleave(COPIES)[None].requires_grad_()
     share = torch.from_numpy(shares).repeat_interleave(COPIES)
     total = torch.zeros(len(share), dtype=torch.float64)
-    for step in range(400):
+    for step in range(350):
         targets = (torch.rand((batch, len(share)), generator=chance) < share).float()
         if known < 1:
             targets[torch.rand(targets.shape, generator=chance) >= known] = -1
@@ -59,7 +59,16 @@ def slopes(
 
 
 @pytest.mark.parametrize("compat", ["paper", "tencent-code"])
-@pytest.mark.parametrize(("decay", "sampling"), [(True, 0.1), (False, 0.1), (True, 1.0), (False, 1.0)])
+@pytest.mark.parametrize(
+    ("decay", "sampling"),
+    [
+        (True, 0.1),
+        *(
+            pytest.param(*settings, marks=pytest.mark.slow)
+            for settings in ((False, 0.1), (True, 1.0), (False, 1.0))
+        ),
+    ],
+)
 def test_the_best_logit_of_a_share_is_where_its_arithmetic_says(
     decay: bool, sampling: float, compat: str
 ) -> None:
@@ -78,7 +87,7 @@ def test_the_best_logit_of_a_share_is_where_its_arithmetic_says(
     assert (low < 0).all(), (low, high)
     assert (high > 0).all(), (low, high)
     zero = best - 0.15 + 0.3 * low / (low - high)  # where a line through both is 0
-    np.testing.assert_allclose(zero, best, atol=0.08)
+    np.testing.assert_allclose(zero, best, atol=0.1)
 
 
 def test_the_best_logit_where_few_labels_are_known_counts_the_batches_that_know_one() -> None:
@@ -91,7 +100,7 @@ def test_the_best_logit_where_few_labels_are_known_counts_the_batches_that_know_
         for loss, move in zip(made, (-0.15, 0.15), strict=True)
     )
     zero = best - 0.15 + 0.3 * low / (low - high)
-    np.testing.assert_allclose(zero, best, atol=0.1)
+    np.testing.assert_allclose(zero, best, atol=0.15)
 
 
 def test_a_category_that_every_batch_has_moves_by_the_weight_alone() -> None:

@@ -123,6 +123,11 @@ class TrainingBackend(Part):
     evaluate_epochs: Whole = Field(
         default=1, ge=1, description="epochs between evaluations on the validation images"
     )
+    evaluate_images: Whole = Field(
+        default=10_000,
+        ge=1,
+        description="validation images that are measured between epochs, the same each time; all are at the end",
+    )
     compile: Flag = Field(default=True, description="use torch.compile on a GPU")
     deterministic: Flag = Field(
         default=False, description="on a GPU, only operations that give the same bits every time; slower"

@@ -60,9 +60,10 @@ def evaluate_multi_label(
     machine: ComputeDevice,
     train_positives: Sequence[int] | NDArray[np.int64],
     positive_threshold: float = 0.7,
+    most: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Evaluate sigmoid scores on the images of a split; return JSON-able metrics.
+    """Evaluate sigmoid scores on the images of a split, at `most` so many; return JSON-able metrics.
 
     `verified` counts only entries that a person states, or that follow from such a statement, present or absent; a
     category needs one of each. `unknown_as_absent` takes what is not stated present as a negative, as the published
@@ -77,7 +78,7 @@ def evaluate_multi_label(
     Raises:
         TrainingError: `no-image` if no image of the split has bytes.
     """
-    rows = _usable(samples)
+    rows = _usable(samples)[:most]
     categories = samples.dataset.categories
     n = len(categories)
     counts = np.asarray(train_positives, np.int64)
@@ -189,16 +190,17 @@ def evaluate_single_label(
     size: int,
     precision: str,
     machine: ComputeDevice,
+    most: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Return the top-1 and top-5 accuracy of softmax scores on the images of a split that have a class, JSON-able.
 
-    `names` are the (WordNet id, name) of each class.
+    `names` are the (WordNet id, name) of each class; at `most` so many images are looked at.
 
     Raises:
         TrainingError: `no-image` if no image of the split has bytes and a class.
     """
-    rows = _usable(samples)
+    rows = _usable(samples)[:most]
     images_of, right = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
     among = done = 0
     for chosen, images in viewed(samples, rows.tolist(), size):

@@ -28,7 +28,7 @@ from mlimg_build.training.loss.objectives import Objective
 from mlimg_build.training.model.backbone import Backbone
 from mlimg_build.training.run_position import first_step
 
-__all__ = ["Follower", "Job", "Quiet", "learn"]
+__all__ = ["Evaluate", "Follower", "Job", "Quiet", "learn"]
 
 
 class Follower(Protocol):
@@ -52,7 +52,7 @@ class Quiet:
         return lambda record: None
 
 
-Evaluate = Callable[[Backbone], dict[str, float | None]]
+Evaluate = Callable[[Backbone, bool], dict[str, float | None]]
 
 
 def learn(
@@ -72,8 +72,9 @@ def learn(
 
     `folder` keeps `history.jsonl`, `tensorboard/` and `checkpoints/`. The run resumes from `start`, or else from the
     newest checkpoint there, and its steps are those of a run that was never stopped: bit for bit on a CPU with the same
-    number of threads. `evaluate` is called at the end of epochs. From a checkpoint of a run with another batch size,
-    the run resumes at the first image not yet seen; settings that differ are added to `warnings`.
+    number of threads. `evaluate` is called at the end of epochs, and told if it is the last. From a checkpoint of a run
+    with another batch size, the run resumes at the first image not yet seen; settings that differ are added to
+    `warnings`.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, slim, of another dataset, network or run, or between batches.
@@ -174,7 +175,7 @@ def _steps(
         if evaluate and not left and (done == job.steps or number % backend.evaluate_epochs == 0):
             losses.record(keep=0)
             with losses.paused():
-                measured = evaluate(learner.result)
+                measured = evaluate(learner.result, done == job.steps)
                 history.evaluation(done, epoch=float(number), **measured)
                 told({"kind": "evaluation", "step": done, **measured})
                 learner.train()
