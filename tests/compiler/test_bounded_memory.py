@@ -154,6 +154,7 @@ def many_codes(path: Path) -> None:
     parquet.write_table(pa.table({"image": ["a.jpg", "b.jpg"], "labels": lists}), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [large_page, pytest.param(many_codes, marks=pytest.mark.slow)])
 def test_a_parquet_at_the_limits_takes_no_more_than_twice_the_ceiling(
     tmp_path: Path, write: Callable[[Path], None]
@@ -224,6 +225,7 @@ COCO = "{{type: coco, annotations: [c.json]{}}}"
 ENTRY = b'{"segmentation": [[1.5, 2, 3, 4]], "note": "' + b"n" * 1500 + b'", "iscrowd": 0, '
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), ", exhaustive: true"])
 def test_a_coco_json_is_read_without_being_held(tmp_path: Path, more: str) -> None:
     """310 MB, which nothing may hold; the annotations come before the images."""
@@ -278,6 +280,7 @@ def test_a_tar_with_a_header_of_three_gigabytes_loses_what_lies_behind_it(
     assert "tar-cut" in said or "damaged there" in said
 
 
+@pytest.mark.slow
 def test_an_image_that_is_a_hole_of_ten_gigabytes_is_a_row_without_bytes(tmp_path: Path) -> None:
     (tmp_path / "images/dog").mkdir(parents=True)
     (tmp_path / "images/dog/a.jpg").write_bytes(crops("chelsea", 1, side=48)[0])
@@ -289,6 +292,7 @@ def test_an_image_that_is_a_hole_of_ten_gigabytes_is_a_row_without_bytes(tmp_pat
     assert 'too_many_pixels,"it has 10,737,418,240 bytes' in (tmp_path / "out/x.failures.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_large_file_of_few_pixels_is_read_under_a_low_limit_of_pixels(tmp_path: Path) -> None:
     (tmp_path / "images/dog").mkdir(parents=True)
     path = tmp_path / "images/dog/a.jpg"

@@ -161,6 +161,7 @@ def test_no_shard_knows_of_copies(whole: Built, tmp_path: Path) -> None:
     assert prove_labels(report.dataset).ok
 
 
+@pytest.mark.slow
 def test_two_workers_and_another_order_of_sources_make_the_same_groups(whole: Built, tmp_path: Path) -> None:
     loaded = make_copies(tmp_path, CORGI_AND_DOG)
     again = build(loaded, tmp_path / "two", backend(2))

@@ -81,7 +81,7 @@ class Heavy:
         return math.isqrt(number)
 
 
-@pytest.mark.parametrize("way", ["file", "stdin"])
+@pytest.mark.parametrize("way", [pytest.param("file", marks=pytest.mark.slow), "stdin"])
 def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path, way: str) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"

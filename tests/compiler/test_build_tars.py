@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
@@ -106,6 +108,7 @@ def test_a_check_names_the_tars_that_are_missing(tmp_path: Path) -> None:
     assert "4 tars of {train,val}-{0..2}.tar are not there: train-1.tar" in problem.message
 
 
+@pytest.mark.slow
 def test_one_and_two_workers_give_the_same_dataset(tmp_path: Path) -> None:
     source = make_tars(tmp_path)
     one, two = (built(tmp_path, source, f"out{n}", n) for n in (1, 2))

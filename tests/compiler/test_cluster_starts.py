@@ -54,6 +54,7 @@ def run(spec: LoadedSpec, out: Path, before: str) -> object:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_workers_get_a_folder_that_exists(spec: LoadedSpec, built: Built, tmp_path: Path) -> None:
     assert run(spec, tmp_path / "out", GONE) == built.digest
 

@@ -123,6 +123,7 @@ def pages(port: int) -> list[str]:
     return served
 
 
+@pytest.mark.slow
 def test_nobody_joins_the_cluster_of_a_build(tmp_path: Path) -> None:
     """Whoever may send a message to a scheduler or a worker runs code as the user who builds."""
     before, asked = listening(), strangers(tmp_path)
@@ -186,6 +187,7 @@ def ended(*processes: subprocess.Popen[bytes]) -> None:
         process.wait(30)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_grows_and_shrinks_in_mid_build_makes_the_same(
     spec: LoadedSpec, built: Built, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ OLDER = "import mlimg_build\nmlimg_build.__version__ = '0.0.9'"
 NO_MLIMG = "import sys\nsys.modules['mlimg_build'] = None"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "found"), [(OLDER, "mlimg 0.0.9"), (NO_MLIMG, "no mlimg")])
 def test_a_worker_of_another_version_that_joins_later_ends_the_run(
     tmp_path: Path, before: str, found: str
@@ -320,6 +323,7 @@ def test_a_scheduler_that_is_stopped_ends_a_run(tmp_path: Path, monkeypatch: pyt
     assert caught.value.code == "scheduler-lost"
 
 
+@pytest.mark.slow
 def test_workers_that_are_gone_for_good_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlimg_build.compiler.engine.dask_executor.COUNTED", 0.2)
     cluster = external_cluster(tmp_path)

@@ -121,6 +121,7 @@ class Label(NamedTuple):
     record: int
 
 
+@pytest.mark.slow
 @pytest.mark.bench
 def test_every_label_of_a_small_collection_is_what_a_slow_definition_says(
     shared_data: Path, tmp_path: Path

@@ -97,6 +97,7 @@ def test_datasets_own_files_are_built(tmp_path: Path) -> None:
     assert {label for _, labels in found for label in labels} >= {"domestic cat", "cat"} & {"cat"}
 
 
+@pytest.mark.slow
 def test_a_dataset_is_the_same_with_one_worker_and_with_two(tmp_path: Path) -> None:
     photographs = crops("chelsea", 40, 40)
     write_images(

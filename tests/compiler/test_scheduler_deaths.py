@@ -64,7 +64,7 @@ def work_seconds(spec: LoadedSpec, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_scheduler_killed_at_any_moment_is_one_error_soon_and_costs_nothing(
     spec: LoadedSpec, built: Built, work_seconds: float, tmp_path: Path, kills: int
 ) -> None:

@@ -274,6 +274,7 @@ def test_files_of_others_make_a_table(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "| open-images:nesting.json | 1 | 0 | 1 `nesting-unreadable` | 0 |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_campaign_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["3", "ids", "--seed", "7", "--found", str(tmp_path)]) == 0
     said = capsys.readouterr().out

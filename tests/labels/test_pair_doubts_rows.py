@@ -99,6 +99,7 @@ def trial(folder: Path, graph: NounGraph, learn: str, judge: str) -> Trial:
     return Trial(pairs, information_content(graph, wnids), judged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("learn", "judge"),
     [("open_images", "open_images"), ("coco", "coco"), ("coco", "open_images"), ("open_images", "coco")],

@@ -312,6 +312,7 @@ def test_parquet_columns_of_lists_or_damage_are_one_error(tmp_path: Path) -> Non
         scan(source(tmp_path / "t.parquet", ALL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_twenty_thousand_columns_are_read_in_bounded_batches(tmp_path: Path, form: str) -> None:
     columns, rows = 20_000, 60

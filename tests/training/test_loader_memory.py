@@ -110,6 +110,7 @@ def in_small_shared_memory(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("unshare"), reason="there is no `unshare`")
 def test_loaders_use_what_is_counted_and_full_memory_is_an_error(dataset: Dataset) -> None:
     with TemporaryDirectory(dir="/tmp") as folder:  # other temporary folders may lie in /dev/shm

@@ -99,6 +99,7 @@ def test_a_process_that_is_stopped_is_one_error_that_says_so(dataset: Dataset) -
     assert "is stopped" in str(error)
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_fork_server_that_is_stopped_is_one_error_and_the_next_loader_has_another(dataset: Dataset) -> None:
     server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
@@ -119,6 +120,7 @@ def test_a_machine_without_threads_is_one_error(dataset: Dataset, monkeypatch: p
     assert "can't start new thread" in str(error)
 
 
+@pytest.mark.slow
 def test_only_waiting_counts(dataset: Dataset) -> None:
     batches = BatchLoader(stream(dataset), 0, 3).load(1, limit=3)
     next(batches)
@@ -145,6 +147,7 @@ def test_a_loader_that_is_left_early_leaves_no_process(dataset: Dataset) -> None
     batches.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=[LINUX, pytest.mark.slow])])
 def test_no_process_outlives_a_training_that_is_killed(
     built: tuple[LoadedSpec, Path], tmp_path: Path, stopped: bool

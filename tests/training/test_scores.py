@@ -58,7 +58,7 @@ def slopes(
     return total.reshape(len(shares), COPIES).mean(dim=1).numpy()
 
 
-@pytest.mark.parametrize("compat", ["paper", "tencent-code"])
+@pytest.mark.parametrize("compat", ["paper", pytest.param("tencent-code", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("decay", "sampling"),
     [

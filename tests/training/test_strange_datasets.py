@@ -116,9 +116,9 @@ def flaws(world: Path, edited: Callable[[Edit], Path], verb: str, edits: Sequenc
 def test_every_verb_ends_and_says_what_is_wrong(
     world: Path, edited: Callable[[Edit], Path], verb: str
 ) -> None:
-    """A tenth of the edits for each verb, so that one verb meets each."""
-    edits = EDITS[list(VERBS).index(verb) :: len(VERBS)]
-    assert len(edits) >= 25
+    """A twentieth of the edits for each verb; verify meets more of them below."""
+    edits = EDITS[list(VERBS).index(verb) :: 2 * len(VERBS)]
+    assert len(edits) >= 12
     assert flaws(world, edited, verb, edits) == []
 
 

@@ -63,6 +63,7 @@ def compiled() -> NounGraph:
     return compile_corpus(DEBIAN)
 
 
+@pytest.mark.slow
 def test_shipped_file_is_what_wordnet_base_compiles_to(wordnet: NounGraph, compiled: NounGraph) -> None:
     assert compiled.digest == wordnet.digest
     ours, theirs = wordnet.content.arrays(), compiled.content.arrays()
