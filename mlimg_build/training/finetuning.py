@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mlimg_build.atomic import save_json
 from mlimg_build.dataset import Dataset
 from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.images import Decoder
 from mlimg_build.spec import Transfer
 from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples, single_labels
@@ -26,6 +27,7 @@ from mlimg_build.training.loss.objectives import SingleLabel
 from mlimg_build.training.model.backbone import Backbone, try_size
 from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
+from mlimg_build.training.run_keys import choose_run
 from mlimg_build.training.runs import (
     EVALUATION,
     RunInputs,
@@ -33,7 +35,6 @@ from mlimg_build.training.runs import (
     describe_run,
     read_evaluation,
     refuse_nothing,
-    run_key,
     steps_per_epoch,
     versions,
 )
@@ -111,16 +112,17 @@ def transfer(setting: RunInputs, part: Transfer, base: RunResult) -> RunResult:
     the result under `scratch`; that run's folder is `scratch/` in this one's.
 
     Raises:
-        TrainingError: `device-missing`, `transfer-without-images`, and those of `learn`.
+        TrainingError: `device-missing`, `transfer-without-images`, and those of `choose_run` and `learn`.
         CheckpointError: those of `load_model` and `learn`.
     """
     dataset = setting.dataset
-    key = run_key("transfer", part, {"dataset": dataset.digest, "weights": trained_digest(base.card)})
-    folder = setting.folder(key)
+    inputs = {"dataset": dataset.digest, "weights": trained_digest(base.card)}
+    chosen = choose_run("transfer", part, inputs, setting.folder)
+    key, folder = chosen.key, setting.folder(chosen.key)
     classes = classes_of(dataset, part.source)
-    warnings = _left_out(classes, part.source)
+    warnings = [*chosen.warnings, *_left_out(classes, part.source)]
     with prepared(part.device, setting.backend) as machine:
-        ran = _Transfer(setting, part, classes, base.card, machine)
+        ran = _Transfer(setting, part, classes, base.card, machine, chosen.decoder)
         again = (folder / CARD).is_file()
         if not again:
             backbone, _ = load_model(base.folder)
@@ -149,6 +151,7 @@ class _Transfer:
     classes: Classes
     base: Card
     machine: ComputeDevice
+    decoder: Decoder
 
     def run(self, name: str, key: str, folder: Path, backbone: Backbone, frozen: int) -> list[Problem]:
         """Train, save and evaluate `backbone` in `folder`; return warnings."""
@@ -167,7 +170,9 @@ class _Transfer:
             digests={**setting.digests, "dataset": dataset.digest, "base": trained_digest(self.base)},
             architecture=self.base.architecture,
             outputs=len(self.classes.categories),
-            stream=BatchPlan(samples, order, part.batch_size, sizes, part.augmentation, part.seed),
+            stream=BatchPlan(
+                samples, order, part.batch_size, sizes, part.augmentation, part.seed, self.decoder
+            ),
             steps_per_epoch=steps,
             epochs=part.epochs,
             rate=part.learning_rate,

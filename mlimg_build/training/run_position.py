@@ -37,11 +37,19 @@ def first_step(job: Job, state: Mapping[str, Any], path: Path) -> tuple[int, Pro
     The problem, if any, is a warning that says which settings differ and what follows.
 
     Raises:
-        CheckpointError: `checkpoint-between-batches` if the images seen are not a whole number of the job's batches.
+        CheckpointError: `checkpoint-between-batches` if the images seen are not a whole number of the job's batches,
+            `checkpoint-of-another-decoder` if other pixels would follow.
     """
     step, now, before = int(state["step"]), position_of(job), state.get("position")
     if state["key"] == job.key:
         return step, None
+    decoder = state.get("decoder")
+    if decoder is not None and decoder != job.stream.decoder:
+        message = f"{path} was fed by the decoder {decoder}, and this run by {job.stream.decoder}"
+        hint = (
+            f"write `decoder: {decoder}` in the spec to go on from it (partial needs the compiled extension)"
+        )
+        raise CheckpointError(Problem("checkpoint-of-another-decoder", message, hint=hint))
     if before is None:
         message = (
             f"{path} does not say how large its batches were: step {step:,} is taken for one of this run"

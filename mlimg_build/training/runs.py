@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mlimg_build.atomic import save_json
 from mlimg_build.dataset import Dataset
 from mlimg_build.errors import CheckpointError, Problem, TrainingError
 from mlimg_build.regular_files import read_object
-from mlimg_build.spec import Training, TrainingBackend, digest_of
+from mlimg_build.spec import Training, TrainingBackend
 from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
@@ -37,10 +37,10 @@ from mlimg_build.training.model.backbone import Backbone, try_size
 from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.initial_weights import InitialWeights, begin_with, find_weights
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card
+from mlimg_build.training.run_keys import choose_run, told_of
 
-__all__ = ["EVALUATION", "RunInputs", "RunResult", "run_key", "steps_per_epoch", "train", "versions"]
+__all__ = ["EVALUATION", "RunInputs", "RunResult", "steps_per_epoch", "train", "versions"]
 
-RUN_FORMAT = 2
 EVALUATION = "evaluation.json"
 
 
@@ -80,18 +80,18 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
     is a checkpoint to resume from, possibly of a run with other settings; it must be of this dataset.
 
     Raises:
-        TrainingError: `device-missing`, `no-training-image`, `no-category`, and those of `make_backbone`, `try_size`
-            and `learn`.
+        TrainingError: `device-missing`, `no-training-image`, `no-category`, and those of `choose_run`, `make_backbone`,
+            `try_size` and `learn`.
         CheckpointError: those of `find_weights`, `begin_with` and `learn`.
     """
     initial = None if part.weights is None else find_weights(part.weights)
     inputs = {} if initial is None else initial.inputs
-    key = run_key("training", part, {"dataset": setting.dataset.digest, **inputs})
-    folder = setting.folder(key)
+    chosen = choose_run("training", part, {"dataset": setting.dataset.digest, **inputs}, setting.folder)
+    key, folder = chosen.key, setting.folder(chosen.key)
     with prepared(part.device, setting.backend) as machine:
         if (folder / CARD).is_file() and start is None:
             try:
-                return _finished(setting, part, folder, machine)
+                return replace(_finished(setting, part, folder, machine), warnings=chosen.warnings)
             except CheckpointError as error:
                 if error.code != "model-damaged":
                     raise
@@ -114,7 +114,13 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
             architecture=part.model,
             outputs=len(categories),
             stream=BatchPlan(
-                samples, order, part.batch_size, ((0, part.image_size),), part.augmentation, part.seed
+                samples,
+                order,
+                part.batch_size,
+                ((0, part.image_size),),
+                part.augmentation,
+                part.seed,
+                chosen.decoder,
             ),
             steps_per_epoch=steps,
             epochs=part.epochs,
@@ -202,21 +208,6 @@ def _begun(
     return backbone, loaded
 
 
-def told_of(part: Training | Any) -> dict[str, Any]:
-    """Return a part of the spec as JSON, without the path of its weights: their digest identifies them."""
-    told: dict[str, Any] = part.model_dump(mode="json", exclude={"weights"})
-    return told
-
-
-def run_key(stage: str, part: Training | Any, inputs: Mapping[str, str]) -> str:
-    """Return the digest, hex, of everything that decides a run's weights except the machine."""
-    apart = {"device", "compare_scratch", "evaluation_threshold", "logit_adjustment"}
-    told = {name: value for name, value in told_of(part).items() if name not in apart}
-    if told.get("head_bias") == "random":  # as all networks began before there was a choice
-        del told["head_bias"]
-    return digest_of({"stage": stage, "format": RUN_FORMAT, "part": told, "inputs": dict(inputs)})
-
-
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Return the number of batches in which every image is read once, on average over the epochs.
 
@@ -258,6 +249,7 @@ def describe_run(folder: Path, job: Job, part: Any, backbone: Backbone) -> None:
         "digests": dict(job.digests),
         "steps": job.steps,
         "steps_per_epoch": job.steps_per_epoch,
+        "decoder": job.stream.decoder,
         "part": told_of(part),
         "versions": versions(backbone),
     }

@@ -11,10 +11,11 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from mlimg_build.dataset import Dataset  # noqa: E402
 from mlimg_build.errors import DatasetError, MlimgError  # noqa: E402
+from mlimg_build.images import available_decoder  # noqa: E402
 from mlimg_build.spec import Augmentation  # noqa: E402
 from mlimg_build.training import Batch, BatchLoader, BatchPlan, Samples, ShuffleOrder, dense  # noqa: E402
 from mlimg_build.training.data.samples import single_labels  # noqa: E402
-from mlimg_build.training.data.transforms import normalise, seeded, training_transform, viewing_transform  # noqa: E402
+from mlimg_build.training.data.transforms import seeded  # noqa: E402
 
 
 def stream(dataset: Dataset, **changes: object) -> BatchPlan:
@@ -28,6 +29,7 @@ def stream(dataset: Dataset, **changes: object) -> BatchPlan:
         "sizes": ((0, 24), (2, 32)),
         "augmentation": Augmentation(),
         "seed": 5,
+        "decoder": available_decoder(),
     }
     return BatchPlan(**(settings | changes))  # type: ignore[arg-type]
 
@@ -38,10 +40,11 @@ def same(one: Batch, other: Batch) -> bool:
     return one.step == other.step and all(torch.equal(a, b) for a, b in parts)
 
 
+@pytest.mark.parametrize("decoder", sorted({"whole", available_decoder()}))
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(dataset: Dataset, workers: int) -> None:
-    alone = list(BatchLoader(stream(dataset), 0, 5).load(0))
-    together = list(BatchLoader(stream(dataset), 0, 5).load(workers))
+def test_workers_change_nothing(dataset: Dataset, workers: int, decoder: str) -> None:
+    alone = list(BatchLoader(stream(dataset, decoder=decoder), 0, 5).load(0))
+    together = list(BatchLoader(stream(dataset, decoder=decoder), 0, 5).load(workers))
     assert [batch.step for batch in together] == [0, 1, 2, 3, 4]
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
 
@@ -57,10 +60,11 @@ def test_a_large_batch_is_made_in_pieces_and_is_the_same(
 
 
 def test_pieces_of_a_batch_come_together_from_several_workers(dataset: Dataset) -> None:
-    large = stream(dataset, batch_size=600)
-    assert large.pieces == 3
-    (alone,), (together,) = (list(BatchLoader(large, 0, 1).load(workers)) for workers in (0, 2))
-    assert same(alone, together)
+    for decoder in {"whole", available_decoder()}:
+        large = stream(dataset, batch_size=600, decoder=decoder)
+        assert large.pieces == 3
+        (alone,), (together,) = (list(BatchLoader(large, 0, 1).load(workers)) for workers in (0, 2))
+        assert same(alone, together)
 
 
 def test_a_later_start_gives_the_same_batches(dataset: Dataset) -> None:
@@ -113,26 +117,6 @@ def test_drawing_for_an_image_leaves_the_random_state_alone() -> None:
         assert not torch.equal(torch.rand(3), first)
 
 
-def test_augmentation_does_what_the_spec_says() -> None:
-    image = torch.arange(3 * 64 * 64, dtype=torch.int64).remainder(251).to(torch.uint8).reshape(3, 64, 64)
-    still = Augmentation(
-        crop_area=(1.0, 1.0), aspect=(1.0, 1.0), flip_share=0, rotation_share=0, colour_jitter_share=0
-    )
-    assert torch.equal(training_transform(still, 64)[0](image), image)
-    flipped = training_transform(still.model_copy(update={"flip_share": 1.0}), 64)[0](image)
-    assert torch.equal(flipped, image.flip(2))
-    turned = still.model_copy(update={"rotation_share": 1.0, "rotation_degrees": 45.0})
-    corners = [
-        int(training_transform(turned, 64)[0](torch.full_like(image, 200))[0, 0, 0]) for _ in range(20)
-    ]
-    assert min(corners) == 0
-    grey = torch.full((3, 8, 8), 100, dtype=torch.uint8)
-    jittered = still.model_copy(update={"colour_jitter_share": 1.0})
-    assert any(not torch.equal(training_transform(jittered, 8)[0](grey), grey) for _ in range(5))
-    assert viewing_transform(224)[0](torch.zeros(3, 300, 500, dtype=torch.uint8)).shape == (3, 224, 224)
-    assert normalise(torch.tensor([[0, 255]], dtype=torch.uint8)).tolist() == [[-1.0, 1.0]]
-
-
 def test_a_problem_in_a_worker_arrives_as_itself(dataset: Dataset, tmp_path: Path) -> None:
     import shutil
 
@@ -151,11 +135,14 @@ def test_a_problem_in_a_worker_arrives_as_itself(dataset: Dataset, tmp_path: Pat
 
 
 def test_bytes_that_do_not_decode_name_their_image(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    samples = Samples(dataset, "train")
-    monkeypatch.setattr(type(samples.split), "read", lambda self, row: b"\xff\xd8\xffnothing")
-    with pytest.raises(DatasetError, match=dataset.train[3].id) as caught:
-        samples.pixels(3)
-    assert caught.value.code == "image-undecodable"
+    plan = stream(dataset)
+    whole = plan.samples.split.read(3)
+    output = plan.empty(0, 1).numpy()
+    for bad in (b"\xff\xd8\xffnothing", whole[:40], whole[:300]):
+        monkeypatch.setattr(type(plan.samples.split), "read", lambda self, row, bad=bad: bad)
+        with pytest.raises(DatasetError, match=dataset.train[3].id) as caught:
+            plan.fill(0, [3], output)
+        assert caught.value.code == "image-undecodable"
 
 
 def test_single_labels_are_the_stated_ones_of_the_source(dataset: Dataset) -> None:

@@ -10,24 +10,12 @@ import pytest
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from mlimg_build.dataset import Dataset
-from mlimg_build.spec import LoadedSpec, Training, Transfer
+from mlimg_build.spec import LoadedSpec
 from mlimg_build.training import load_model, publish, published, train
 from mlimg_build.training.evaluate.evaluate_model import measure
-from mlimg_build.training.runs import run_key, threshold_of
+from mlimg_build.training.runs import threshold_of
 from tests.support.file_modes import masked, wrong_modes
 from tests.training.test_runs import part, setting
-
-
-def test_recipes_of_before_have_the_keys_that_they_had() -> None:
-    """So that a network that was trained is not trained again. They are those of RUN_FORMAT 2: since then the
-    negatives of `ml_images` are drawn from a stream of their own."""
-    inputs = {"dataset": "0"}
-    known = "dace9d5a05357524187246223b147abc46dbd16e1f6cc4daa28d383de64211e4"
-    assert run_key("training", Training(head_bias="random"), inputs) == known
-    known = "f0fed1231de9a9f6c681ac828168dfb8684bf49204c48072258e3abab12ea986"
-    assert run_key("transfer", Transfer(source="s"), inputs) == known
-    apart = Training(evaluation_threshold=0.5, logit_adjustment=False)
-    assert run_key("training", apart, inputs) == run_key("training", Training(), inputs)
 
 
 def test_another_threshold_measures_a_finished_network_again_and_trains_nothing(

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.errors import TrainingError  # noqa: E402
 from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402
-from mlimg_build.training import BatchLoader  # noqa: E402
+from mlimg_build.training import BatchLoader, BatchPlan  # noqa: E402
 from mlimg_build.training.data import loader_memory  # noqa: E402
 from mlimg_build.training.data.loader_memory import (  # noqa: E402
     needed_bytes,
@@ -25,10 +26,16 @@ from mlimg_build.training.data.loader_memory import (  # noqa: E402
     pieces_at_once,
     require_room,
 )
-from tests.training.test_batches import stream  # noqa: E402
+from tests.training.test_batches import stream as any_stream  # noqa: E402
+from tests.training.test_runs import part  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = 16 << 20
+
+
+def stream(dataset: Dataset, **changes: object) -> BatchPlan:
+    """Batches that processes make."""
+    return any_stream(dataset, decoder="whole", **changes)
 
 
 def test_a_piece_of_256_images_of_224_pixels_takes_38_megabytes(dataset: Dataset) -> None:
@@ -76,13 +83,15 @@ def test_a_training_looks_before_it_starts(
     from mlimg_build.compiler.model_stage import make_model
 
     shutil.copytree(built[1], tmp_path / "small.zarr")
+    whole = part(built[0]).model_copy(update={"decoder": "whole"})  # so that processes load
+    by_processes = replace(built[0], spec=built[0].spec.model_copy(update={"training": whole}))
     little = SimpleNamespace(f_frsize=4096, f_bavail=20, f_blocks=20)
     monkeypatch.setattr(loader_memory.os, "statvfs", lambda path: little)
     with pytest.raises(TrainingError, match=r"room for 0\.1 MiB"):
-        make_model(built[0], tmp_path, Backend(training=TrainingBackend(loader_workers=1)))
+        make_model(by_processes, tmp_path, Backend(training=TrainingBackend(loader_workers=1)))
     assert not list(tmp_path.glob("small.runs/*/checkpoints"))
     made = make_model(
-        built[0], tmp_path, Backend()
+        by_processes, tmp_path, Backend()
     )  # nobody asked for processes: there are none, which is said
     assert {"loader-room"} <= {warning.code for warning in made.warnings}
 

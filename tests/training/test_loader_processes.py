@@ -22,19 +22,25 @@ import psutil  # noqa: E402
 
 from mlimg_build.dataset import Dataset  # noqa: E402
 from mlimg_build.errors import TrainingError  # noqa: E402
+from mlimg_build.images import OpenImage  # noqa: E402
 from mlimg_build.spec import LoadedSpec  # noqa: E402
-from mlimg_build.training import BatchLoader, Samples  # noqa: E402
+from mlimg_build.training import BatchLoader, BatchPlan, Samples  # noqa: E402
 from mlimg_build.training.data import loader_processes  # noqa: E402
-from tests.training.test_batches import stream  # noqa: E402
+from tests.training.test_batches import stream as any_stream  # noqa: E402
 from tests.training.test_runs_killed import command, until  # noqa: E402
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux alone ends a stopped process")
 
 
+def stream(dataset: Dataset, **changes: object) -> BatchPlan:
+    """Batches that processes make."""
+    return any_stream(dataset, decoder="whole", **changes)
+
+
 class Deadlocked(Samples):
     """No image ever comes."""
 
-    def pixels(self, row: int, least: int | None = None) -> torch.Tensor:
+    def open(self, row: int, decoder: str) -> OpenImage:
         threading.Event().wait()
         raise AssertionError
 
@@ -42,7 +48,7 @@ class Deadlocked(Samples):
 class Killed(Samples):
     """The process that makes an image is killed, as by a kernel that lacks memory."""
 
-    def pixels(self, row: int, least: int | None = None) -> torch.Tensor:
+    def open(self, row: int, decoder: str) -> OpenImage:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
 from mlimg_build.errors import CheckpointError, LossNotFinite, TrainingError  # noqa: E402
+from mlimg_build.images import Decoder, OpenImage  # noqa: E402
 from mlimg_build.spec import (  # noqa: E402
     BinaryCrossEntropyPart,
     LearningRate,
@@ -398,13 +399,13 @@ def test_the_history_has_the_norm_of_the_gradient_and_the_share_of_time_spent_wa
     ran = train(setting(dataset, tmp_path / "one"), part(built[0], epochs=1))
     steps = [one for one in read_history(ran.folder / "history.jsonl") if one["kind"] == "step"]
     assert all(one["gradient_norm"] > 0 and 0 <= one["waiting"] <= 1 for one in steps)
-    pixels = Samples.pixels
+    opened = Samples.open
 
-    def slow(samples: Samples, row: int, least: int | None = None) -> torch.Tensor:
+    def slow(samples: Samples, row: int, decoder: Decoder) -> OpenImage:
         time.sleep(0.02)
-        return pixels(samples, row, least)
+        return opened(samples, row, decoder)
 
-    monkeypatch.setattr(Samples, "pixels", slow)
+    monkeypatch.setattr(Samples, "open", slow)
     ran = train(setting(dataset, tmp_path / "two"), part(built[0], epochs=1))
     steps = [one for one in read_history(ran.folder / "history.jsonl") if one["kind"] == "step"]
     assert min(one["waiting"] for one in steps[1:]) > 0.5

@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from mlimg_build.compiler.pipeline import build  # noqa: E402
 from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
+from mlimg_build.images import available_decoder  # noqa: E402
 from mlimg_build.spec import (  # noqa: E402
     Augmentation,
     LearningRate,
@@ -63,7 +64,7 @@ def job(dataset: Dataset) -> Job:
         digests={},
         architecture=ARCHITECTURE,
         outputs=len(dataset.categories),
-        stream=BatchPlan(samples, order, BATCH, ((0, SIZE),), Augmentation(), 0),
+        stream=BatchPlan(samples, order, BATCH, ((0, SIZE),), Augmentation(), 0, available_decoder()),
         steps_per_epoch=1000,
         epochs=1,
         rate=LearningRate(base=0.01),

@@ -129,6 +129,11 @@ class Run(Part):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where to compute; auto takes a GPU if there is one"
     )
+    decoder: Literal["auto", "partial", "whole"] = Field(
+        default="auto",
+        description="how JPEGs are decoded: partial, no more than a crop needs, by the compiled extension, or whole; "
+        "auto takes partial where the extension was built",
+    )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="number format of activations")
     augmentation: Augmentation = Field(
         default_factory=Augmentation, description="random changes to training images"

@@ -1,32 +1,43 @@
-"""Training batches, from any step on; they are the same for every number of worker processes."""
+"""Training batches, from any step on; they are the same for every number of threads or processes that make them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from threading import Lock
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mlimg_build.errors import MlimgError, Problem, TrainingError
+from mlimg_build.images import Decoder
 from mlimg_build.spec import Augmentation
+from mlimg_build.training.data.augmentation import augment, draw
 from mlimg_build.training.data.loader_processes import loaded
+from mlimg_build.training.data.loader_threads import Part, made_by_threads
 from mlimg_build.training.data.loader_worker import SentPiece
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
 from mlimg_build.training.data.targets import SparseLabels
-from mlimg_build.training.data.transforms import seeded, training_transform
 
 __all__ = ["Batch", "BatchLoader", "BatchPlan"]
 
 PIECE = 256  # images that one process makes at a time
+PART = 32  # and one thread
 FAILED = "loader-failed"
 
 
 class Batch(NamedTuple):
-    """The input of one step: uint8 `images` [images, 3, size, size], their `rows` int64[images], their labels."""
+    """The input of one step: its images, their `rows` int64[images] and their labels.
+
+    `images` is uint8[images, 3, size, size], in channels-last memory.
+    """
 
     step: int
     rows: Tensor
@@ -47,6 +58,7 @@ class BatchPlan:
     sizes: tuple[tuple[int, int], ...]  # (first step, pixels)
     augmentation: Augmentation
     seed: int
+    decoder: Decoder
     rank: int = 0
     ranks: int = 1
 
@@ -65,41 +77,70 @@ class BatchPlan:
         """The number of images of the largest part of a batch."""
         return -(-self.images // self.pieces)
 
+    @property
+    def in_threads(self) -> bool:
+        """Whether threads make the batches: the compiled extension works without the GIL, Python does not."""
+        return self.decoder == "partial"
+
     def size(self, step: int) -> int:
         """Return the input size of a step, in pixels of a side."""
         return [size for first, size in self.sizes if first <= step][-1]
 
+    def empty(self, step: int, images: int, pin: bool = False) -> Tensor:
+        """Return uint8[images, size, size, 3] for images of a step; `pin`: in page-locked memory."""
+        size = self.size(step)
+        return torch.empty((images, size, size, 3), dtype=torch.uint8, pin_memory=pin)
+
+    def rows(self, step: int, start: int, stop: int) -> tuple[int, NDArray[np.int64]]:
+        """Return the position in the order of image `start` of a step's batch, and the rows of the images to `stop`."""
+        first = step * self.batch_size + self.rank * self.images + start
+        return first, self.order.rows(first, stop - start)
+
+    def fill(self, first: int, rows: Sequence[int], output: NDArray[np.uint8]) -> SparseLabels:
+        """Write the images of these rows, at positions from `first` on, to uint8[rows, size, size, 3].
+
+        Returns their labels. The augmentation of an image follows from the seed and its position alone. Threads may
+        call this at the same time.
+        """
+        samples, decoder = self.samples, self.decoder
+        opened = [samples.open(row, decoder) for row in rows]
+        widths, heights = (np.array([getattr(one, side) for one in opened]) for side in ("width", "height"))
+        changes = draw(self.augmentation, self.seed, np.arange(first, first + len(rows)), widths, heights)
+        samples.crops(rows, opened, changes.boxes, changes.mirrored, output, decoder, bounded=True)
+        augment(output, changes, decoder == "partial")
+        return samples.labels(rows)
+
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step. The augmentation of an image follows from the seed and its position alone."""
+        """Return the batch of a step."""
         return _joined([self.piece(step, number) for number in range(self.pieces)])
 
     def piece(self, step: int, number: int) -> Batch:
         """Return part `number` of the batch of a step."""
-        bounds = [self.images * i // self.pieces for i in (number, number + 1)]
-        first = step * self.batch_size + self.rank * self.images + bounds[0]
-        rows: list[int] = self.order.rows(first, bounds[1] - bounds[0]).tolist()
-        transform, least = training_transform(self.augmentation, self.size(step))
-        images = []
-        for position, row in enumerate(rows, first):
-            with seeded(self.seed, position):
-                images.append(transform(self.samples.pixels(row, least)))
-        return Batch(step, torch.tensor(rows), torch.stack(images), self.samples.labels(rows))
+        start, stop = (self.images * i // self.pieces for i in (number, number + 1))
+        first, rows = self.rows(step, start, stop)
+        images = self.empty(step, len(rows))
+        labels = self.fill(first, rows.tolist(), images.numpy())
+        return Batch(step, torch.from_numpy(rows), images.permute(0, 3, 1, 2), labels)
 
 
 def _joined(pieces: Sequence[Batch]) -> Batch:
     """Join the pieces of one batch."""
     if len(pieces) == 1:
         return pieces[0]
+    images = torch.cat([piece.images.permute(0, 2, 3, 1) for piece in pieces]).permute(0, 3, 1, 2)
+    return Batch(pieces[0].step, *_light([(piece.rows, piece.labels) for piece in pieces], images))
+
+
+def _light(
+    parts: Sequence[tuple[Tensor, SparseLabels]], images: Tensor
+) -> tuple[Tensor, Tensor, SparseLabels]:
+    """Return rows, images and labels of a batch; `parts` are the rows and labels of its images in order."""
     labels, done = [], 0
-    for piece in pieces:
-        labels.append(piece.labels._replace(image=piece.labels.image + done))
-        done += len(piece.rows)
-    return Batch(
-        pieces[0].step,
-        torch.cat([piece.rows for piece in pieces]),
-        torch.cat([piece.images for piece in pieces]),
-        SparseLabels(*(torch.cat(parts) for parts in zip(*labels, strict=True))),
-    )
+    for rows, part in parts:
+        labels.append(part._replace(image=part.image + done))
+        done += len(rows)
+    joined = SparseLabels(*(torch.cat(columns) for columns in zip(*labels, strict=True)))
+    return torch.cat([rows for rows, _ in parts]), images, joined
 
 
 class BatchLoader(IterableDataset[Any]):
@@ -132,15 +173,19 @@ class BatchLoader(IterableDataset[Any]):
     def load(
         self, workers: int, pin: bool = False, *, prefetch: int = 2, limit: float = 300.0
     ) -> Iterator[Batch]:
-        """Yield the batches in order, made by `workers` processes ahead of their use (0: here, one after another).
+        """Yield the batches in order, made ahead of their use by `workers` (0: here, one after another).
 
-        Each process makes up to `prefetch` pieces ahead.
+        They are threads with the decoder "partial", else processes. Each makes up to `prefetch` pieces of up to 256
+        images ahead, or as many images.
 
         Raises:
             MlimgError: the error of a worker, with its problems.
             TrainingError: `loader-failed` if a worker process ended or has no room for a piece, `loader-silent` if
                 nothing came for `limit` seconds of waiting.
         """
+        if workers and self.stream.in_threads:
+            yield from self._by_threads(workers, pin, prefetch, limit)
+            return
         if workers:
             source = loaded(self, workers, prefetch=prefetch, pin=pin, limit=limit)
         else:
@@ -153,6 +198,32 @@ class BatchLoader(IterableDataset[Any]):
             if len(waiting) == self.stream.pieces:
                 yield _joined(waiting)
                 waiting = []
+
+    def _by_threads(self, threads: int, pin: bool, prefetch: int, limit: float) -> Iterator[Batch]:
+        """Yield the batches; each part is written where it lies in its batch, so that nothing is copied or joined."""
+        plan, count = self.stream, -(-self.stream.images // PART)
+        bounds = [plan.images * i // count for i in range(count + 1)]
+
+        def parts() -> Iterator[Part[tuple[int, Tensor], tuple[Tensor, SparseLabels]]]:
+            for step in range(self.start, self.stop):
+                images = plan.empty(step, plan.images, pin)
+                for start, stop in pairwise(bounds):
+                    yield Part((step, images), partial(make, step, start, stop, images[start:stop]))
+
+        def make(step: int, start: int, stop: int, to: Tensor, lock: Lock) -> tuple[Tensor, SparseLabels]:
+            with lock:  # the order keeps its last window
+                first, rows = plan.rows(step, start, stop)
+            return torch.from_numpy(rows), plan.fill(first, rows.tolist(), to.numpy())
+
+        ahead = max(
+            threads * prefetch, count + threads
+        )  # so that the next batch is begun while one is waited for
+        made: list[tuple[Tensor, SparseLabels]] = []
+        for (step, images), result in made_by_threads(parts(), threads, ahead, limit):
+            made.append(result)
+            if len(made) == count:
+                yield Batch(step, *_light(made, images.permute(0, 3, 1, 2)))
+                made = []
 
 
 def _sent(piece: Batch) -> SentPiece | tuple[Problem, ...]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mlimg_build.dataset import Dataset, Split
 from mlimg_build.errors import DatasetError, DecoderMissing, Problem
-from mlimg_build.images import decode
+from mlimg_build.images import Decoder, OpenImage, decode_crops, open_image
 from mlimg_build.training.data.targets import SparseLabels
 
 __all__ = ["Samples", "single_labels"]
@@ -43,24 +43,55 @@ class Samples:
             masks.append(mask)
         return masks
 
-    def pixels(self, row: int, least: int | None = None) -> Tensor:
-        """Return the image of a row: uint8[3, height, width]; it may be reduced to a short side of at least `least`.
+    def open(self, row: int, decoder: Decoder) -> OpenImage:
+        """Return the image of a row, of which `crops` decodes a part.
 
         Raises:
             DatasetError: `image-undecodable` if the stored bytes are not those that were checked when stored.
             DecoderMissing: if the format of the image cannot be decoded here.
         """
         data = self.split.read(row)
+        with self.explained(row):
+            return open_image(data, decoder, trusted=True)
+
+    def crops(
+        self,
+        rows: Sequence[int],
+        images: Sequence[OpenImage],
+        boxes: NDArray[np.float64],
+        mirrored: NDArray[np.bool_],
+        output: NDArray[np.uint8],
+        decoder: Decoder,
+        *,
+        bounded: bool,
+    ) -> None:
+        """Fill `output` uint8[rows, size, size, 3] as `decode_crops` does; `images` are those of `rows`.
+
+        Raises:
+            DatasetError: as `open`.
+        """
         try:
-            array = decode(data, least, trusted=True)
-        except DecoderMissing:
+            decode_crops(images, boxes, mirrored, output, decoder, bounded=bounded)
+        except Exception:  # one of them; each is tried again alone, to name it
+            for at, row in enumerate(rows):
+                one = slice(at, at + 1)
+                with self.explained(row):
+                    decode_crops(
+                        images[one], boxes[one], mirrored[one], output[one], decoder, bounded=bounded
+                    )
+
+    @contextmanager
+    def explained(self, row: int) -> Iterator[None]:
+        """Turn an error of decoding the image of a row into one that names it."""
+        try:
+            yield
+        except (DecoderMissing, DatasetError):
             raise
         except Exception as error:
             message = (
                 f"the image {self.split[row].id!r} (row {row} of {self.split.name}) does not decode: {error}"
             )
             raise DatasetError(Problem("image-undecodable", message, hint="run `mlimg verify`")) from error
-        return torch.from_numpy(np.array(array)).permute(2, 0, 1)
 
     def labels(self, rows: Sequence[int]) -> SparseLabels:
         """Return what is known about the images of these rows and their copies; images count from 0 in the result."""

@@ -9,15 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mlimg_build.errors import Problem, TrainingError
+from mlimg_build.images import OpenImage, available_decoder, decode_crops
 from mlimg_build.training.data.samples import Samples
-from mlimg_build.training.data.transforms import viewing_transform
+from mlimg_build.training.data.transforms import viewing_box
 from mlimg_build.training.devices import ComputeDevice
 
-__all__ = ["ahead", "logits_of", "outputs_of", "viewed"]
+__all__ = ["ahead", "logits_of", "outputs_of", "view_of", "viewed"]
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -39,12 +41,25 @@ def ahead(make: Callable[[Given], Made], items: Iterable[Given], window: int = 4
                 future.cancel()
 
 
+def view_of(image: OpenImage, size: int) -> Tensor:
+    """Return the centre crop of an image, as `viewing_box` has it: uint8[3, size, size] in channels-last memory.
+
+    Raises:
+        BadImage: if the image does not decode.
+    """
+    output = np.empty((1, size, size, 3), np.uint8)
+    box = np.array([viewing_box(image.width, image.height, size)])
+    decode_crops((image,), box, np.zeros(1, bool), output, available_decoder(), bounded=False)
+    return torch.from_numpy(output[0]).permute(2, 0, 1)
+
+
 def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[list[int], Tensor]]:
     """Yield the images of these rows in batches: (rows, uint8[images, 3, size, size])."""
-    transform, least = viewing_transform(size)
+    decoder = available_decoder()
 
     def view(row: int) -> tuple[int, Tensor]:
-        return row, transform(samples.pixels(row, least))
+        with samples.explained(row):
+            return row, view_of(samples.open(row, decoder), size)
 
     made = ahead(view, rows)
     while batch := list(islice(made, BATCH)):

@@ -67,6 +67,7 @@ class _State(TypedDict):
     network: dict[str, Any]
     loss: dict[str, Any]
     average: NotRequired[dict[str, Any] | None]
+    decoder: NotRequired[str]
     position: NotRequired[_Position]
 
 

@@ -84,7 +84,9 @@ def learn(
         Interrupted: on SIGINT or SIGTERM, after the current step and a checkpoint.
     """
     follower = follower or Quiet()
-    if backend.loader_workers is None:
+    if job.stream.in_threads:
+        pass  # threads write where the images are used
+    elif backend.loader_workers is None:
         machine = _with_room(job, machine, backend, follower, warnings)
     else:
         require_room(job.stream, job.steps, machine.workers, backend.loader_prefetch)

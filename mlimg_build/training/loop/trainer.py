@@ -139,6 +139,7 @@ class Trainer:
             "digests": dict(self.job.digests),
             "architecture": self.job.architecture,
             "outputs": self.job.outputs,
+            "decoder": self.job.stream.decoder,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loss": self.objective.loss.state_dict(),

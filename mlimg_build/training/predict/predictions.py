@@ -16,10 +16,9 @@ from scipy.special import expit
 from torch import Tensor
 
 from mlimg_build.errors import ImageError, MlimgError, Problem, TrainingError
-from mlimg_build.images import decode
+from mlimg_build.images import available_decoder, open_image
 from mlimg_build.regular_files import read_regular
-from mlimg_build.training.data.transforms import viewing_transform
-from mlimg_build.training.data.views import BATCH, ahead, logits_of
+from mlimg_build.training.data.views import BATCH, ahead, logits_of, view_of
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.evaluate.category_tree import CategoryTree
 from mlimg_build.training.model.backbone import Backbone
@@ -171,7 +170,6 @@ def run_model(
     Raises:
         TrainingError: `read-failed` if an image was not read for a reason that is not its own, such as a lost mount.
     """
-    transform, least = viewing_transform(card.image_size)
     width = backbone.width if as_features else len(card.categories)
     run = backbone.features if as_features else backbone.logits
 
@@ -181,14 +179,14 @@ def run_model(
                 if not path.parent.is_dir():
                     raise _not_read(path, "its folder is not there any more")
                 return path, None, "unreadable", "it is no file, or a link that leads nowhere"
-            pixels = decode(read_regular(path, LARGEST), least)
+            seen = view_of(open_image(read_regular(path, LARGEST), available_decoder()), card.image_size)
         except ImageError as error:
             return path, None, error.code.replace("-", "_"), error.problems[0].message
         except OSError as error:
             if error.errno not in ONE_FILE:
                 raise _not_read(path, str(error.strerror or error)) from error
             return path, None, "unreadable", str(error.strerror or error)
-        return path, transform(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)), "ok", ""
+        return path, seen, "ok", ""
 
     made = ahead(view, paths)
     while batch := list(islice(made, BATCH)):

@@ -1,0 +1,56 @@
+/* What the files of the extension share. */
+
+#ifndef MLIMG_NATIVE_H
+#define MLIMG_NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each hot loop is compiled for AVX2 as well, and the processor's own variant is chosen when it runs. Both compute the
+   same: in whole numbers, or in floats without fused operations (-ffp-contract=off). */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
+#define FAST __attribute__((target_clones("avx2", "default")))
+#define HAS_AVX2 1
+#endif
+#endif
+#ifndef FAST
+#define FAST
+#define HAS_AVX2 0
+#endif
+
+enum { MESSAGE = 256 };
+
+/* How an image lies in its output: first mirrored left to right and top to bottom, then its axes swapped. */
+enum { MIRROR = 1, FLIP = 2, SWAP = 4 };
+
+/* One axis of a resize: output i is the sum of `taps` inputs from `first[i]` on, times weights[i * taps ...]. */
+typedef struct {
+    int taps, *first;
+    int32_t *weights; /* of 2^22 parts */
+} Axis;
+
+/* An antialiased resize of a part of an image with four bytes a pixel to `size` x `size` pixels of three bytes.
+   Rows are given in order, from `top` to `bottom` (not included), each from column `left` to `right`. */
+typedef struct {
+    Axis x, y;
+    int32_t *pairs; /* the weights of x as two outputs at a time take them; NULL without AVX2 */
+    int size, left, right, top, bottom;
+    size_t width;  /* of a resized row, in bytes: `size` pixels and one more if they are odd */
+    uint8_t *rows; /* [bottom - top, width] */
+} Resize;
+
+int resize_begin(Resize *resize, const double box[4], int width, int height, int bounded, int size);
+void resize_row(Resize *resize, int row, const uint8_t *pixels);
+int resize_end(Resize *resize, unsigned lie, uint8_t *output);
+void resize_free(Resize *resize);
+
+/* Decodes the part of a JPEG that `box` needs, and resizes it; 0, or -1 with a message. */
+int jpeg_part(const uint8_t *data, size_t bytes, const double box[4], int bounded, double least, unsigned lie, int size,
+              uint8_t *output, char *message);
+
+void rotate(uint8_t *image, int size, float degrees, uint8_t *scratch);
+void change_colours(uint8_t *image, size_t pixels, const uint8_t order[4], const float factors[4],
+                    uint8_t *scratch);
+
+#endif
