@@ -17,6 +17,7 @@ from mlimg_build.dataset.format.layout import FORMAT, Layout
 from mlimg_build.dataset.read.copy_groups import CopyGroup, CopyGroups
 from mlimg_build.dataset.read.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.records import Categories, Contradiction, Image, Label, Mapped, Mappings
+from mlimg_build.dataset.read.shard_reader import ReadBuffer
 from mlimg_build.dataset.read.split import Split, View
 from mlimg_build.dataset.verification import Finding, Verification, verify
 from mlimg_build.dataset.write.assembly import assemble
@@ -43,6 +44,7 @@ __all__ = [
     "MappingColumns",
     "Mappings",
     "PairColumns",
+    "ReadBuffer",
     "ShardOutput",
     "Split",
     "StoredImage",

@@ -79,13 +79,15 @@ class OpenImage:
 
     width: int
     height: int
-    data: bytes = b""
+    data: bytes | memoryview = b""
     orientation: int = 1
     pixels: NDArray[np.uint8] | None = None
 
 
-def open_image(data: bytes, decoder: Decoder, *, trusted: bool = False) -> OpenImage:
-    """Return the image in `data`. It is first checked by `decode_fully`, unless that was done when it was stored.
+def open_image(data: bytes | memoryview, decoder: Decoder, *, trusted: bool = False) -> OpenImage:
+    """Return the image in `data`, which must stay as it is while the result is used.
+
+    It is first checked by `decode_fully`, unless that was done when it was stored: `trusted`.
 
     With the decoder "partial", a JPEG is not decoded yet; with "whole", only one whose size is not in its first header
     is decoded at once.
@@ -95,14 +97,14 @@ def open_image(data: bytes, decoder: Decoder, *, trusted: bool = False) -> OpenI
         DecoderMissing: if the decoder of its format is not installed.
     """
     if not trusted:
-        decode_fully(data, MAX_PIXELS)
-    if data.startswith(markers.SIGNATURE):
-        found = native.frames((data,))[0] if native is not None else _frame(data)
+        decode_fully(bytes(data), MAX_PIXELS)
+    if data[: len(markers.SIGNATURE)] == markers.SIGNATURE:
+        found = native.frames((data,))[0] if native is not None else _frame(bytes(data))
         if found is not None:
             width, height, exif = found
-            turn = markers.header(data).orientation if exif else 1
+            turn = markers.header(bytes(data)).orientation if exif else 1
             return OpenImage(*((height, width) if turn >= 5 else (width, height)), data, turn)
-    pixels = decode(data, trusted=True)
+    pixels = decode(bytes(data), trusted=True)
     return OpenImage(pixels.shape[1], pixels.shape[0], pixels=pixels)
 
 
@@ -144,7 +146,7 @@ def _from_whole(image: OpenImage, box: list[float], size: int, bounded: bool) ->
     pixels = image.pixels
     if pixels is None:
         share = SHARPNESS * size / min(box[2] - box[0], box[3] - box[1])
-        pixels = decode(image.data, math.ceil(share * min(image.width, image.height)), trusted=True)
+        pixels = decode(bytes(image.data), math.ceil(share * min(image.width, image.height)), trusted=True)
     height, width = pixels.shape[:2]
     across, down = width / image.width, height / image.height
     left, top, right, bottom = (side * scale for side, scale in zip(box, (across, down) * 2, strict=True))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import zarr
 
-from mlimg_build.dataset import Dataset, Label, Layout, ShardOutput, Split, open_dataset
+from mlimg_build.dataset import Dataset, Label, Layout, ReadBuffer, ShardOutput, Split, open_dataset
 from mlimg_build.errors import DamagedDataset, DatasetError
 from tests.support.dataset_world import TABLES, build, ids, image, labels_of, write_split
 
@@ -107,7 +107,15 @@ def test_images_that_cross_chunks_and_files_are_read_whole(tmp_path: Path) -> No
     images = [image(i, size=100) for i in ids(16)]
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images, layout)}, layout)
     split = open_dataset(tmp_path / "d.zarr").train
-    assert [split.read(row) for row in range(16)] == [one.data for one in images]
+    assert everything(split, 16) == [one.data for one in images]
+
+
+def everything(split: Split, images: int) -> list[bytes]:
+    """The files of the first images, which both ways of reading give."""
+    files, buffer = [split.read(row) for row in range(images)], ReadBuffer()
+    for rows in (range(images), range(images - 1, -1, -1), range(0, images, 2)):
+        assert [bytes(file) for file in split.read_into(rows, buffer)] == [files[row] for row in rows]
+    return files
 
 
 def rewrite(path: Path, *, order: str) -> None:
@@ -130,7 +138,7 @@ def test_a_file_whose_index_is_in_another_order_is_read_through_zarr(
     monkeypatch.setattr(
         Split, "_read_slowly", lambda self, row, *span: slow.append(row) or honest(self, row, *span)
     )
-    assert [split.read(row) for row in range(37)] == [one.data for one in IMAGES]
+    assert everything(split, 37) == [one.data for one in IMAGES]
     assert slow
     assert all(row // 8 == 1 for row in slow)
 
@@ -152,7 +160,7 @@ def shuffle_index(file: Path) -> None:
 def test_files_written_again_by_zarr_are_read_right(dataset_copy: Path, order: str) -> None:
     rewrite(dataset_copy, order=order)
     split = open_dataset(dataset_copy).train
-    assert [split.read(row) for row in range(37)] == [one.data for one in IMAGES]
+    assert everything(split, 37) == [one.data for one in IMAGES]
 
 
 def test_chunks_that_are_compressed_are_read_right(dataset_copy: Path) -> None:
@@ -163,7 +171,7 @@ def test_chunks_that_are_compressed_are_read_right(dataset_copy: Path) -> None:
         ...
     ] = values
     split = open_dataset(dataset_copy).train
-    assert [split.read(row) for row in range(37)] == [one.data for one in IMAGES]
+    assert everything(split, 37) == [one.data for one in IMAGES]
 
 
 def test_a_hole_of_zeros_is_read_as_zeros(tmp_path: Path) -> None:
@@ -177,16 +185,17 @@ def test_a_hole_of_zeros_is_read_as_zeros(tmp_path: Path) -> None:
     ]
     build(tmp_path / "d.zarr", {"train": write_split(tmp_path / "s", images)})
     split = open_dataset(tmp_path / "d.zarr").train
-    assert [split.read(row) for row in range(3)] == data
+    assert everything(split, 3) == data
 
 
 def test_a_lost_shard_file_is_damage_and_not_zeros(dataset_copy: Path) -> None:
     (dataset_copy / "train/images/data/c/0/0").unlink()
     split = open_dataset(dataset_copy).train
     row = next(row for row in range(8) if IMAGES[row].data)
-    with pytest.raises(DamagedDataset) as caught:
-        split.read(row)
-    assert caught.value.code == "image-differs"
+    for read in (split.read, lambda row: split.read_into([row], ReadBuffer())):
+        with pytest.raises(DamagedDataset) as caught:
+            read(row)
+        assert caught.value.code == "image-differs"
     assert split.read(20) == IMAGES[20].data
 
 
@@ -201,12 +210,31 @@ def test_a_disk_that_fails_is_named_and_is_no_damage(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "pread", failing)
-        with pytest.raises(DatasetError) as caught:
-            split.read(row)
-    assert caught.value.code == "shard-unreadable"
-    assert not isinstance(caught.value, DamagedDataset)
-    assert str(dataset_copy / "train/images/data/c/0/0") in str(caught.value)
+        patched.setattr(os, "preadv", failing)
+        for read in (split.read, lambda row: split.read_into([row], ReadBuffer())):
+            with pytest.raises(DatasetError) as caught:
+                read(row)
+            assert caught.value.code == "shard-unreadable"
+            assert not isinstance(caught.value, DamagedDataset)
+            assert str(dataset_copy / "train/images/data/c/0/0") in str(caught.value)
     assert split.read(row) == IMAGES[row].data
+
+
+def test_a_shard_that_shrinks_while_it_is_read_is_damage(dataset_copy: Path) -> None:
+    split = open_dataset(dataset_copy).train
+    row = max(row for row in range(8) if IMAGES[row].data)
+    split.read(row)  # the file is open
+    for file in (dataset_copy / "train/images/data/c/0").iterdir():
+        os.truncate(file, 10)
+    for read in (split.read, lambda row: split.read_into([row], ReadBuffer())):
+        with pytest.raises(DamagedDataset) as caught:
+            read(row)
+        assert caught.value.code == "shard-truncated"
+
+
+def test_a_machine_without_preadv_reads_the_same(train: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlimg_build.dataset.read.shard_reader.HAS_PREADV", False)
+    assert everything(train, 37) == [one.data for one in IMAGES]
 
 
 def test_a_reader_is_pickled_with_everything_it_gave_out(train: Split) -> None:

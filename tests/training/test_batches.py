@@ -139,7 +139,7 @@ def test_bytes_that_do_not_decode_name_their_image(dataset: Dataset, monkeypatch
     whole = plan.samples.split.read(3)
     output = plan.empty(0, 1).numpy()
     for bad in (b"\xff\xd8\xffnothing", whole[:40], whole[:300]):
-        monkeypatch.setattr(type(plan.samples.split), "read", lambda self, row, bad=bad: bad)
+        monkeypatch.setattr(type(plan.samples.split), "read_into", lambda self, rows, buffer, bad=bad: [bad])
         with pytest.raises(DatasetError, match=dataset.train[3].id) as caught:
             plan.fill(0, [3], output)
         assert caught.value.code == "image-undecodable"

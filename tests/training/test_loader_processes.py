@@ -40,7 +40,7 @@ def stream(dataset: Dataset, **changes: object) -> BatchPlan:
 class Deadlocked(Samples):
     """No image ever comes."""
 
-    def open(self, row: int, decoder: str) -> OpenImage:
+    def open_all(self, rows: object, decoder: str, buffer: object) -> list[OpenImage]:
         threading.Event().wait()
         raise AssertionError
 
@@ -48,7 +48,7 @@ class Deadlocked(Samples):
 class Killed(Samples):
     """The process that makes an image is killed, as by a kernel that lacks memory."""
 
-    def open(self, row: int, decoder: str) -> OpenImage:
+    def open_all(self, rows: object, decoder: str, buffer: object) -> list[OpenImage]:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 

@@ -126,7 +126,7 @@ def test_a_deadlocked_image_is_one_error(dataset: Dataset, monkeypatch: pytest.M
     class Deadlocked(Samples):
         """No image ever comes."""
 
-        def open(self, row: int, decoder: str) -> OpenImage:
+        def open_all(self, rows: object, decoder: str, buffer: object) -> list[OpenImage]:
             free.wait()
             raise KeyError
 
@@ -158,7 +158,7 @@ from mlimg_build.training.data import loader_threads
 from tests.training.test_batches import stream
 loader_threads.CLOSING = 0.2
 class Deadlocked(Samples):
-    def open(self, row, decoder):
+    def open_all(self, *given):
         threading.Event().wait()
 dataset = open_dataset({str(dataset.path)!r})
 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 import torchvision  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from mlimg_build.dataset import Dataset, open_dataset  # noqa: E402
+from mlimg_build.dataset import Dataset, ReadBuffer, open_dataset  # noqa: E402
 from mlimg_build.errors import CheckpointError, LossNotFinite, TrainingError  # noqa: E402
 from mlimg_build.images import Decoder, OpenImage  # noqa: E402
 from mlimg_build.spec import (  # noqa: E402
@@ -399,13 +400,13 @@ def test_the_history_has_the_norm_of_the_gradient_and_the_share_of_time_spent_wa
     ran = train(setting(dataset, tmp_path / "one"), part(built[0], epochs=1))
     steps = [one for one in read_history(ran.folder / "history.jsonl") if one["kind"] == "step"]
     assert all(one["gradient_norm"] > 0 and 0 <= one["waiting"] <= 1 for one in steps)
-    opened = Samples.open
+    opened = Samples.open_all
 
-    def slow(samples: Samples, row: int, decoder: Decoder) -> OpenImage:
-        time.sleep(0.02)
-        return opened(samples, row, decoder)
+    def slow(samples: Samples, rows: Sequence[int], decoder: Decoder, buffer: ReadBuffer) -> list[OpenImage]:
+        time.sleep(0.02 * len(rows))
+        return opened(samples, rows, decoder, buffer)
 
-    monkeypatch.setattr(Samples, "open", slow)
+    monkeypatch.setattr(Samples, "open_all", slow)
     ran = train(setting(dataset, tmp_path / "two"), part(built[0], epochs=1))
     steps = [one for one in read_history(ran.folder / "history.jsonl") if one["kind"] == "step"]
     assert min(one["waiting"] for one in steps[1:]) > 0.5

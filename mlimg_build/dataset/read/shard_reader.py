@@ -19,6 +19,7 @@ __all__ = ["ShardFile", "ShardRowReader"]
 
 OPEN_FILES = 256
 PREAD_LIMIT = 1 << 30
+HAS_PREADV = hasattr(os, "preadv")
 
 
 class ShardFile:
@@ -64,16 +65,31 @@ class ShardFile:
             data = self._pread(stop - start, start)
             parts.append(data)
         if start < stop:
-            raise self._damage(
-                "shard-truncated", f"shard file {self._path} is shorter than when it was opened"
-            )
+            raise self._too_short()
         return b"".join(parts)
+
+    def read_into(self, start: int, memory: memoryview) -> None:
+        """Fill `memory` with the bytes of the file from `start` on, which holds at least that many."""
+        if not HAS_PREADV:
+            memory[:] = self.read(start, start + len(memory))
+            return
+        while memory:
+            try:
+                count = os.preadv(self._descriptor, [memory[:PREAD_LIMIT]], start)
+            except OSError as error:
+                raise self._unreadable(error) from error
+            if not count:
+                raise self._too_short()
+            start, memory = start + count, memory[count:]
 
     def _pread(self, count: int, start: int) -> bytes:
         try:
             return os.pread(self._descriptor, min(count, PREAD_LIMIT), start)
         except OSError as error:  # the disk or the mount fails; the bytes may be whole
             raise self._unreadable(error) from error
+
+    def _too_short(self) -> DamagedDataset:
+        return self._damage("shard-truncated", f"shard file {self._path} is shorter than when it was opened")
 
     def _open(self) -> int:
         try:
@@ -108,6 +124,24 @@ class ShardFile:
     @staticmethod
     def _damage(code: str, message: str) -> DamagedDataset:
         return DamagedDataset(Problem(code, message, hint="build the shard again, or fetch it again"))
+
+
+class ReadBuffer:
+    """Memory that one thread reads files into, again and again.
+
+    Memory that is new at every read costs several times the read itself: the system fills each of its pages with zeros.
+    """
+
+    __slots__ = ("_memory",)
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def take(self, size: int) -> memoryview:
+        """Return `size` bytes to write to; what was written before is lost."""
+        if len(self._memory) < size:
+            self._memory = bytearray(size + size // 4)
+        return memoryview(self._memory)[:size]
 
 
 class ShardRowReader:
@@ -145,16 +179,37 @@ class ShardRowReader:
             start += end - begin
         return b"".join(parts)
 
+    def read_into(self, row: int, start: int, memory: memoryview) -> bool:
+        """Fill `memory` with the bytes of row `row` from `start` on; False if they must be read through the array API.
+
+        Raises:
+            DamagedDataset: if a shard file is truncated or its index differs from its checksum.
+        """
+        size = self._shard_bytes
+        while size and memory:
+            number, begin = divmod(start, size)
+            part = memory[: size - begin]
+            file = self._file(row, number)
+            if file is None or begin + len(part) > file.stored:
+                return False
+            file.read_into(begin, part)
+            start, memory = start + len(part), memory[len(part) :]
+        return bool(size)
+
     def close(self) -> None:
         """Close all files, as soon as no thread reads from them."""
         self._files.clear()
 
     def _read_one(self, row: int, number: int, start: int, stop: int) -> bytes | None:
+        file = self._file(row, number)
+        return file.read(start, stop) if file is not None and stop <= file.stored else None
+
+    def _file(self, row: int, number: int) -> ShardFile | None:
+        """Return file `number` of a row; None if there is none."""
         try:
-            file = self._files.get((row, number), lambda: self._open(row, number))
+            return self._files.get((row, number), lambda: self._open(row, number))
         except FileNotFoundError:
             return None
-        return file.read(start, stop) if stop <= file.stored else None
 
     def _open(self, row: int, number: int) -> ShardFile:
         self._check()

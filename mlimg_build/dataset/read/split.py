@@ -26,7 +26,7 @@ from mlimg_build.dataset.read.column_reader import ColumnReader
 from mlimg_build.dataset.read.counted_labels import CountedLabels
 from mlimg_build.dataset.read.records import Contradiction, Image, Label
 from mlimg_build.dataset.read.root import Root
-from mlimg_build.dataset.read.shard_reader import ShardRowReader
+from mlimg_build.dataset.read.shard_reader import ReadBuffer, ShardRowReader
 from mlimg_build.errors import DamagedDataset, DatasetError, Problem
 
 __all__ = ["Split", "View", "unknown_image"]
@@ -122,6 +122,26 @@ class Split(Sequence[Image]):
             return b""
         data = self._stream.read(shard, start, stop)
         return self._read_slowly(row, start, stop) if data is None else data
+
+    def read_into(self, rows: Sequence[int], buffer: ReadBuffer) -> list[memoryview]:
+        """Return the stored files of images, read into `buffer`: they are valid until it is used again.
+
+        Raises:
+            IndexError: if there is no such row.
+            DamagedDataset: as `read`.
+            DatasetError: as `read`.
+        """
+        places = []
+        for row in rows:
+            shard, offset = self.locate(self._row(row))
+            places.append((row, shard, *self._columns.spans("images", shard)[offset].tolist()))
+        memory, done, files = buffer.take(sum(stop - start for *_, start, stop in places)), 0, []
+        for row, shard, start, stop in places:
+            file = memory[done : (done := done + stop - start)]
+            if not self._stream.read_into(shard, start, file) and start < stop:
+                file[:] = self._read_slowly(row, start, stop)
+            files.append(file)
+        return files
 
     def column(self, name: str, shard: int) -> NDArray[Any]:
         """Return the read-only values of an array, such as `images/height` or `labels/category`, for one shard.

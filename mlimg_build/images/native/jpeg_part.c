@@ -60,7 +60,7 @@ static int fail(Decoding *now, const char *message) {
 }
 
 static int decode(Decoding *now, const uint8_t *data, size_t bytes, const double box[4], int bounded, double least,
-                  unsigned lie, int size, uint8_t *output) {
+                  unsigned lie, int size, uint8_t *output, Scratch *scratch) {
     struct jpeg_decompress_struct *info = &now->info;
     Resize *resize = &now->resize;
     if (setjmp(now->errors.escape)) return -1;
@@ -79,7 +79,7 @@ static int decode(Decoding *now, const uint8_t *data, size_t bytes, const double
     const int width = info->output_width, height = info->output_height;
     const double across = (double)width / info->image_width, down = (double)height / info->image_height;
     const double part[4] = {box[0] * across, box[1] * down, box[2] * across, box[3] * down};
-    if (resize_begin(resize, part, width, height, bounded, size)) return fail(now, "there is no memory");
+    if (resize_begin(resize, scratch, part, width, height, bounded, size)) return fail(now, "there is no memory");
     /* Colours at half resolution are interpolated between neighbours: two more columns are decoded at each side. */
     JDIMENSION from = resize->left > 2 ? resize->left - 2 : 0;
     JDIMENSION columns = (resize->right + 2 < width ? resize->right + 2 : width) - from;
@@ -96,7 +96,7 @@ static int decode(Decoding *now, const uint8_t *data, size_t bytes, const double
 }
 
 int jpeg_part(const uint8_t *data, size_t bytes, const double box[4], int bounded, double least, unsigned lie, int size,
-              uint8_t *output, char *message) {
+              uint8_t *output, Scratch *scratch, char *message) {
     Decoding now;
     memset(&now, 0, sizeof now);
     now.info.err = jpeg_std_error(&now.errors.base);
@@ -104,7 +104,7 @@ int jpeg_part(const uint8_t *data, size_t bytes, const double box[4], int bounde
     now.errors.base.emit_message = say_nothing;
     now.errors.base.output_message = print_nothing;
     now.errors.message = message;
-    const int result = decode(&now, data, bytes, box, bounded, least, lie, size, output);
+    const int result = decode(&now, data, bytes, box, bounded, least, lie, size, output, scratch);
     jpeg_destroy_decompress(&now.info); /* what is below the part was not read */
     resize_free(&now.resize);
     free(now.line);

@@ -91,16 +91,18 @@ static PyObject *decode(PyObject *self, PyObject *args) {
             goto end;
         }
     }
+    Scratch scratch = {NULL, 0};
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t i = 0; i < images; i++) {
         if (!data[i].obj) continue;
         const size_t bytes = (size_t)size * size * 3;
-        if (jpeg_part(data[i].buf, data[i].len, box + 4 * i, bounded, least, lie[i], size, to + i * bytes,
+        if (jpeg_part(data[i].buf, data[i].len, box + 4 * i, bounded, least, lie[i], size, to + i * bytes, &scratch,
                       messages[i]) &&
             !messages[i][0]) {
             messages[i][0] = '?';
         }
     }
+    free(scratch.memory);
     Py_END_ALLOW_THREADS;
     result = PyList_New(0);
     for (Py_ssize_t i = 0; result && i < images; i++) {
@@ -132,6 +134,7 @@ static PyObject *resample(PyObject *self, PyObject *args) {
     int bounded, failed = 0;
     Held held = {.count = 0};
     Resize resize;
+    Scratch scratch = {NULL, 0};
     if (!PyArg_ParseTuple(args, "O(dddd)bOp", &pixels, &box[0], &box[1], &box[2], &box[3], &lie, &output, &bounded)) {
         return NULL;
     }
@@ -147,7 +150,7 @@ static PyObject *resample(PyObject *self, PyObject *args) {
     }
     const int height = (int)given->shape[0], width = (int)given->shape[1], size = (int)wanted->shape[0];
     Py_BEGIN_ALLOW_THREADS;
-    failed = resize_begin(&resize, box, width, height, bounded, size);
+    failed = resize_begin(&resize, &scratch, box, width, height, bounded, size);
     uint8_t *line = failed ? NULL : malloc(4 * (size_t)(resize.right - resize.left));
     if (line) {
         for (int row = resize.top; row < resize.bottom; row++) {
@@ -163,7 +166,8 @@ static PyObject *resample(PyObject *self, PyObject *args) {
     } else {
         failed = -1;
     }
-    if (!failed || line) resize_free(&resize);
+    resize_free(&resize);
+    free(scratch.memory);
     Py_END_ALLOW_THREADS;
     result = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
 end:

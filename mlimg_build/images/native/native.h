@@ -30,6 +30,12 @@ typedef struct {
     int32_t *weights; /* of 2^22 parts */
 } Axis;
 
+/* Memory that one image after the other uses: what is new for each of them, the system fills with zeros first. */
+typedef struct {
+    uint8_t *memory;
+    size_t bytes;
+} Scratch;
+
 /* An antialiased resize of a part of an image with four bytes a pixel to `size` x `size` pixels of three bytes.
    Rows are given in order, from `top` to `bottom` (not included), each from column `left` to `right`. */
 typedef struct {
@@ -37,17 +43,18 @@ typedef struct {
     int32_t *pairs; /* the weights of x as two outputs at a time take them; NULL without AVX2 */
     int size, left, right, top, bottom;
     size_t width;  /* of a resized row, in bytes: `size` pixels and one more if they are odd */
-    uint8_t *rows; /* [bottom - top, width] */
+    uint8_t *rows; /* [bottom - top, width], of the scratch */
 } Resize;
 
-int resize_begin(Resize *resize, const double box[4], int width, int height, int bounded, int size);
+int resize_begin(Resize *resize, Scratch *scratch, const double box[4], int width, int height, int bounded,
+                 int size);
 void resize_row(Resize *resize, int row, const uint8_t *pixels);
 int resize_end(Resize *resize, unsigned lie, uint8_t *output);
 void resize_free(Resize *resize);
 
 /* Decodes the part of a JPEG that `box` needs, and resizes it; 0, or -1 with a message. */
 int jpeg_part(const uint8_t *data, size_t bytes, const double box[4], int bounded, double least, unsigned lie, int size,
-              uint8_t *output, char *message);
+              uint8_t *output, Scratch *scratch, char *message);
 
 void rotate(uint8_t *image, int size, float degrees, uint8_t *scratch);
 void change_colours(uint8_t *image, size_t pixels, const uint8_t order[4], const float factors[4],

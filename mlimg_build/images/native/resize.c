@@ -85,7 +85,8 @@ static int32_t *in_pairs(const Axis *axis, int size) {
 
 /* Prepares for a box (left, top, right, bottom) of an image of width x height pixels. If `bounded`, no pixel outside
    the box counts, as if it had been cut out before. Returns -1 without memory. */
-int resize_begin(Resize *resize, const double box[4], int width, int height, int bounded, int size) {
+int resize_begin(Resize *resize, Scratch *scratch, const double box[4], int width, int height, int bounded,
+                 int size) {
     memset(resize, 0, sizeof *resize);
     resize->size = size;
     int ends[4] = {0, 0, width, height};
@@ -111,7 +112,13 @@ int resize_begin(Resize *resize, const double box[4], int width, int height, int
     if (fast) resize->pairs = in_pairs(&resize->x, size);
 #endif
     resize->width = 8 * ((size + 1) / 2);
-    resize->rows = malloc((size_t)(resize->bottom - resize->top) * resize->width);
+    const size_t bytes = (size_t)(resize->bottom - resize->top) * resize->width;
+    if (scratch->bytes < bytes) {
+        free(scratch->memory);
+        scratch->memory = malloc(bytes);
+        scratch->bytes = scratch->memory ? bytes : 0;
+    }
+    resize->rows = scratch->memory;
     if (!resize->rows || (fast && !resize->pairs)) {
         resize_free(resize);
         return -1;
@@ -185,42 +192,77 @@ void resize_row(Resize *resize, int row, const uint8_t *pixels) {
     plain_row(resize, pixels, output);
 }
 
-/* Sums `count` rows of `width` bytes, times their weights. */
-FAST static void sum_rows(const uint8_t *rows, size_t width, const int32_t *weights, int count, int32_t *sums,
-                          uint8_t *output) {
-    for (size_t i = 0; i < width; i++) sums[i] = HALF;
-    for (int j = 0; j < count; j++) {
-        const uint8_t *row = rows + j * width;
-        const int32_t weight = weights[j];
-        for (size_t i = 0; i < width; i++) sums[i] += row[i] * weight;
-    }
+/* Sums `taps` rows of `width` bytes, times their weights. */
+static void plain_sum(const uint8_t *rows, size_t width, const int32_t *weights, int taps, uint8_t *output) {
     for (size_t i = 0; i < width; i++) {
-        const int32_t value = sums[i] >> PRECISION;
-        output[i] = (uint8_t)(value > 255 ? 255 : value);
+        int32_t sum = HALF;
+        for (int j = 0; j < taps; j++) sum += rows[j * width + i] * weights[j];
+        output[i] = (uint8_t)(sum >> PRECISION);
     }
 }
+
+#if HAS_AVX2
+__attribute__((target("avx2"))) static void fast_sum(const uint8_t *rows, size_t width, const int32_t *weights,
+                                                     int taps, uint8_t *output) {
+    const __m256i half = _mm256_set1_epi32(HALF);
+    size_t i = 0;
+    for (; i + 16 <= width; i += 16) {
+        __m256i low = half, high = half;
+        for (int j = 0; j < taps; j++) {
+            const __m128i bytes = _mm_loadu_si128((const __m128i *)(rows + j * width + i));
+            const __m256i weight = _mm256_set1_epi32(weights[j]);
+            low = _mm256_add_epi32(low, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(bytes), weight));
+            high = _mm256_add_epi32(
+                high, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes)), weight));
+        }
+        low = _mm256_srai_epi32(low, PRECISION);
+        high = _mm256_srai_epi32(high, PRECISION);
+        const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8);
+        const __m128i sums = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+        _mm_storeu_si128((__m128i *)(output + i), sums);
+    }
+    for (; i < width; i++) {
+        int32_t sum = HALF;
+        for (int j = 0; j < taps; j++) sum += rows[j * width + i] * weights[j];
+        output[i] = (uint8_t)(sum >> PRECISION);
+    }
+}
+
+/* Drops the fourth byte of each pixel. */
+__attribute__((target("avx2"))) static int fast_pixels(const uint8_t *pixels, int size, uint8_t *output) {
+    const __m128i kept = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    int x = 0;
+    for (; x + 8 <= size; x += 4) { /* each store writes four bytes too many, which the next one mends */
+        const __m128i four = _mm_loadu_si128((const __m128i *)(pixels + 4 * x));
+        _mm_storeu_si128((__m128i *)(output + 3 * x), _mm_shuffle_epi8(four, kept));
+    }
+    return x;
+}
+#endif
 
 /* Writes uint8[size, size, 3] after the last row. Returns -1 without memory. */
 int resize_end(Resize *resize, unsigned lie, uint8_t *output) {
     const int size = resize->size;
     const size_t width = resize->width;
-    int32_t *sums = malloc(width * (sizeof(int32_t) + 1));
-    if (!sums) return -1;
-    uint8_t *line = (uint8_t *)(sums + width);
+    uint8_t *line = malloc(width);
+    if (!line) return -1;
     const ptrdiff_t along = (lie & SWAP) ? size * 3 : 3, across = (lie & SWAP) ? 3 : size * 3;
     for (int y = 0; y < size; y++) {
-        const int first = resize->y.first[y] - resize->top;
-        sum_rows(resize->rows + first * width, width, resize->y.weights + y * resize->y.taps, resize->y.taps, sums,
-                 line);
+        const uint8_t *rows = resize->rows + (resize->y.first[y] - resize->top) * width;
+        const int32_t *weights = resize->y.weights + (ptrdiff_t)y * resize->y.taps;
         uint8_t *to = output + across * (lie & FLIP ? size - 1 - y : y) + along * (lie & MIRROR ? size - 1 : 0);
         const ptrdiff_t step = lie & MIRROR ? -along : along;
-        for (int x = 0; x < size; x++, to += step) {
-            to[0] = line[4 * x];
-            to[1] = line[4 * x + 1];
-            to[2] = line[4 * x + 2];
-        }
+        int x = 0;
+#if HAS_AVX2
+        if (resize->pairs) {
+            fast_sum(rows, width, weights, resize->y.taps, line);
+            if (step == 3) x = fast_pixels(line, size, to);
+        } else
+#endif
+            plain_sum(rows, width, weights, resize->y.taps, line);
+        for (to += x * step; x < size; x++, to += step) memcpy(to, line + 4 * x, 3);
     }
-    free(sums);
+    free(line);
     return 0;
 }
 
@@ -230,7 +272,6 @@ void resize_free(Resize *resize) {
         free(axes[i]->first);
         free(axes[i]->weights);
     }
-    free(resize->rows);
     free(resize->pairs);
     memset(resize, 0, sizeof *resize);
 }

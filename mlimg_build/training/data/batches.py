@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from mlimg_build.dataset import ReadBuffer
 from mlimg_build.errors import MlimgError, Problem, TrainingError
 from mlimg_build.images import Decoder
 from mlimg_build.spec import Augmentation
@@ -31,6 +32,7 @@ __all__ = ["Batch", "BatchLoader", "BatchPlan"]
 PIECE = 256  # images that one process makes at a time
 PART = 32  # and one thread
 FAILED = "loader-failed"
+_OF_THREAD = threading.local()
 
 
 class Batch(NamedTuple):
@@ -103,7 +105,9 @@ class BatchPlan:
         call this at the same time.
         """
         samples, decoder = self.samples, self.decoder
-        opened = [samples.open(row, decoder) for row in rows]
+        if not hasattr(_OF_THREAD, "buffer"):
+            _OF_THREAD.buffer = ReadBuffer()
+        opened = samples.open_all(rows, decoder, _OF_THREAD.buffer)
         widths, heights = (np.array([getattr(one, side) for one in opened]) for side in ("width", "height"))
         changes = draw(self.augmentation, self.seed, np.arange(first, first + len(rows)), widths, heights)
         samples.crops(rows, opened, changes.boxes, changes.mirrored, output, decoder, bounded=True)
@@ -210,7 +214,9 @@ class BatchLoader(IterableDataset[Any]):
                 for start, stop in pairwise(bounds):
                     yield Part((step, images), partial(make, step, start, stop, images[start:stop]))
 
-        def make(step: int, start: int, stop: int, to: Tensor, lock: Lock) -> tuple[Tensor, SparseLabels]:
+        def make(
+            step: int, start: int, stop: int, to: Tensor, lock: threading.Lock
+        ) -> tuple[Tensor, SparseLabels]:
             with lock:  # the order keeps its last window
                 first, rows = plan.rows(step, start, stop)
             return torch.from_numpy(rows), plan.fill(first, rows.tolist(), to.numpy())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlimg_build.dataset import Dataset, Split
+from mlimg_build.dataset import Dataset, ReadBuffer, Split
 from mlimg_build.errors import DatasetError, DecoderMissing, Problem
 from mlimg_build.images import Decoder, OpenImage, decode_crops, open_image
 from mlimg_build.training.data.targets import SparseLabels
@@ -50,9 +50,20 @@ class Samples:
             DatasetError: `image-undecodable` if the stored bytes are not those that were checked when stored.
             DecoderMissing: if the format of the image cannot be decoded here.
         """
-        data = self.split.read(row)
-        with self.explained(row):
-            return open_image(data, decoder, trusted=True)
+        return self.open_all((row,), decoder, ReadBuffer())[0]
+
+    def open_all(self, rows: Sequence[int], decoder: Decoder, buffer: ReadBuffer) -> list[OpenImage]:
+        """Return the images of these rows, of which `crops` decodes parts; their files are in `buffer`.
+
+        Raises:
+            DatasetError: as `open`.
+            DecoderMissing: as `open`.
+        """
+        opened = []
+        for row, data in zip(rows, self.split.read_into(rows, buffer), strict=True):
+            with self.explained(row):
+                opened.append(open_image(data, decoder, trusted=True))
+        return opened
 
     def crops(
         self,
@@ -99,19 +110,24 @@ class Samples:
             image = torch.arange(len(rows))
             chosen = torch.from_numpy(self.classes[np.asarray(rows)].astype(np.int64))
             return SparseLabels(image, chosen, torch.ones(len(rows)))
-        counts, categories, targets = [], [], []
+        columns: dict[int, tuple[NDArray[np.int64], ...]] = {}
+        parts, counts = [], []
         for row in rows:
             shard, offset = self.split.locate(int(row))
-            start, stop = self.split.spans("counted", shard)[offset].tolist()
-            state = self.split.column("counted/state", shard)[start:stop]
-            confidence = self.split.column("counted/confidence", shard)[start:stop]
+            if shard not in columns:
+                named = (
+                    self.split.column(f"counted/{name}", shard)
+                    for name in ("category", "state", "confidence")
+                )
+                columns[shard] = (self.split.spans("counted", shard).astype(np.int64), *named)
+            spans, *values = columns[shard]
+            start, stop = spans[offset]
             counts.append(stop - start)
-            categories.append(self.split.column("counted/category", shard)[start:stop])
-            targets.append(np.where(state > 0, confidence, np.float32(0)))
-        image = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(counts, dtype=torch.int64))
-        category = np.concatenate([*categories, np.zeros(0, np.int32)]).astype(np.int64)
-        target = np.concatenate([*targets, np.zeros(0, np.float32)]).astype(np.float32)
-        return SparseLabels(image, torch.from_numpy(category), torch.from_numpy(target))
+            parts.append([column[start:stop] for column in values])
+        category, state, confidence = (np.concatenate(column) for column in zip(*parts, strict=True))
+        target = np.where(state > 0, confidence, np.float32(0)).astype(np.float32)
+        owner = np.repeat(np.arange(len(rows)), counts)
+        return SparseLabels(*map(torch.from_numpy, (owner, category.astype(np.int64), target)))
 
     def labels_per_image(self, most: int = 16) -> float:
         """Return the mean number of labels of an image, of at most `most` shards, evenly spread."""
