@@ -1,8 +1,8 @@
-"""Numbers with what they count, for people."""
+"""Numbers for people: with what they count, and in per cent."""
 
 from __future__ import annotations
 
-__all__ = ["counted"]
+__all__ = ["counted", "percent"]
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -12,3 +12,12 @@ def counted(count: int, one: str, many: str = "") -> str:
     ('1 image', '2,000 categories')
     """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent, with one figure.
+
+    >>> percent(0.4123), percent(1)
+    ('41.2 %', '100.0 %')
+    """
+    return f"{100 * share:.1f} %"

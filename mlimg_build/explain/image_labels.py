@@ -15,6 +15,7 @@ from mlimg_build.explain.category_origin import describe_category
 from mlimg_build.explain.category_senses import graph_of, sense_of
 from mlimg_build.explain.spec_lines import STATES, SpecLocations, categories_named, statement_text
 from mlimg_build.labels import written
+from mlimg_build.quantities import percent
 from mlimg_build.sources import place_of, written_place
 from mlimg_build.sources.image_files import stem
 
@@ -152,7 +153,7 @@ class _Explained:
                 raise _unfounded(self.image, f"the label {label.name}")
             text = (
                 f"{self.categories.names[label.via]} goes with {self.categories.names[label.category]}: "
-                f"{pair.together:,} of {pair.images:,} images had both, a share of at least {pair.bound:.1%}"
+                f"{pair.together:,} of {pair.images:,} images had both, a share of at least {percent(pair.bound)}"
             )
             place = self.places.of("annotation", "cooccurrence")
             return {"step": "cooccurrence", "text": text, "place": place}

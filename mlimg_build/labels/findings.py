@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mlimg_build.labels.hierarchy.differences import Departures, difference
 from mlimg_build.labels.hierarchy.hierarchy import Hierarchy
 from mlimg_build.labels.hierarchy.names import distinct_names, qualified_names
+from mlimg_build.quantities import percent
 from mlimg_build.wordnet import NounGraph
 from mlimg_build.wordnet.closure import reach
 from mlimg_build.wordnet.morphology import fold
@@ -221,7 +222,7 @@ def _general(made: _Categories, positives: Ints | None) -> Iterator[Finding]:
 def _everywhere(made: _Categories, positives: Ints, images: int) -> Iterator[Finding]:
     for i in np.flatnonzero(positives > EVERYWHERE * images).tolist() if images >= FEWEST else ():
         share = int(positives[i]) / images
-        message = f"{made.names[i]} is in {share:.1%} of the images"
+        message = f"{made.names[i]} is in {percent(share)} of the images"
         yield made.finding("everywhere", i, (), int(positives[i]), message)
 
 

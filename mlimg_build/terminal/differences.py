@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from .console import err, out
-from .fitted_table import fitted
+from .console import err, fitted, out
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.diff.changes import Differences

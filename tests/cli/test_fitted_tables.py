@@ -8,8 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from mlimg_build.terminal.console import _Plain, table
-from mlimg_build.terminal.fitted_table import fitted
+from mlimg_build.terminal.console import _Plain, fitted, table
 
 IDS = ("open_images:/m/04kkgm", "n02880940", "open_images:/m/01b9xk")
 ROW = (IDS[0], "Bowl", f"bowl (dish) {IDS[1]} by file", f"bowl and some more words {IDS[2]} by lemma 0.478")

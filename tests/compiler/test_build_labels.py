@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def test_why_tells_the_pair(world: Path) -> None:
     (label,) = explain(built.dataset, "plain/p00.jpg", "sea")["labels"]
     assert [step["step"] for step in label["chain"]] == ["source", "mapping", "cooccurrence"]
     assert "36 of 40 images had both" in label["chain"][2]["text"]
+    assert re.search(r"a share of at least \d\d\.\d %$", label["chain"][2]["text"])
     assert label["chain"][2]["place"].startswith("edited.yaml:")
     (water,) = explain(built.dataset, "plain/p00.jpg", WATER)["labels"]
     assert [step["step"] for step in water["chain"]][-2:] == ["cooccurrence", "implication"]

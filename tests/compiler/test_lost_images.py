@@ -68,7 +68,7 @@ def test_the_share_is_exactly_that_of_the_spec(tmp_path: Path, share: str, refus
 
 def test_a_large_source_does_not_hide_what_a_small_one_loses(tmp_path: Path) -> None:
     (problem,) = lost(tmp_path, {"large": {"dog": 38}, "small": {"xyzzy": 1, "cat": 1}})
-    assert "source small: 1 of 2 images (50.0%" in problem.message
+    assert "source small: 1 of 2 images (50.0 %" in problem.message
     assert problem.place is not None
     assert problem.place.line == 6
 

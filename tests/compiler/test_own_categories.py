@@ -103,7 +103,7 @@ def test_the_first_build_of_a_factory_says_what_to_write_and_what_it_says_builds
     assert problem.code == "images-lost"
     assert problem.place is not None
     assert problem.place.line == 5
-    assert "12 of 14 images (85.7%, and allow_lost is 5.0%)" in problem.message
+    assert "12 of 14 images (85.7 %, and allow_lost is 5.0 %)" in problem.message
     assert "'misalinged' (3 images: no noun of WordNet has this name)" in problem.message
     assert not (path.parent / "out" / "factory.zarr").exists()
     shown = render(problem, lambda file: None).splitlines()

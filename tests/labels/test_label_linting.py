@@ -281,6 +281,6 @@ def test_what_nearly_every_image_shows_is_said(wordnet: NounGraph) -> None:
             "everywhere", lint(wordnet, wnids, hierarchy, positives=np.array(positives), images=images)
         )
 
-    assert everywhere([96, 95], 100) == ["animal is in 96.0% of the images"]
+    assert everywhere([96, 95], 100) == ["animal is in 96.0 % of the images"]
     assert everywhere([10, 10], 10) == [], "of a handful nothing is said"
     assert everywhere([96, 95], 0) == [], "nor where nobody knows how many there are"

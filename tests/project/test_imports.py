@@ -29,14 +29,14 @@ ALLOWED = {
     "text_limits": set(),
     "spec": {"category_ids", "errors", "regular_files", "wordnet"},  # when a name is written for an id
     "wordnet": {"category_ids", "errors", "regular_files"},
-    "labels": {"category_ids", "errors", "label_states", "missing_values", "wordnet"},
+    "labels": {"category_ids", "errors", "label_states", "missing_values", "quantities", "wordnet"},
     "sources": {"errors", "label_states", "missing_values", "regular_files", "spec", "text_limits"},
     "images": {"errors"},
     "dataset": {"atomic", "errors", "regular_files"},
     "training": {"atomic", "csv_cells", "digests", "errors", "regular_files", "spec", "images", "dataset"},
     "report": {"atomic", "errors", "regular_files", "dataset", "labels"},
     "exporters": {"atomic", "csv_cells", "errors", "regular_files", "dataset"},
-    "explain": {"category_ids", "errors", "spec", "wordnet", "labels", "sources", "dataset"},
+    "explain": {"category_ids", "errors", "quantities", "spec", "wordnet", "labels", "sources", "dataset"},
     "compiler": {
         *(
             "atomic",

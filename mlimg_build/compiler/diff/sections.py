@@ -18,7 +18,7 @@ from mlimg_build.compiler.diff.changes import (
 )
 from mlimg_build.compiler.diff.label_changes import Entries
 from mlimg_build.compiler.diff.snapshot import Mapped, Pair, SourceFacts
-from mlimg_build.quantities import counted
+from mlimg_build.quantities import counted, percent
 
 __all__ = ["Section", "sections", "summary"]
 
@@ -301,4 +301,4 @@ def _pairs(found: Differences) -> Section:
 def _pair(pair: Pair | None) -> str:
     if pair is None:
         return "no pair"
-    return f"{float(pair.share):.1%}, at least {float(pair.bound):.1%}{', vetoed' if pair.vetoed else ''}"
+    return f"{percent(float(pair.share))}, at least {percent(float(pair.bound))}{', vetoed' if pair.vetoed else ''}"

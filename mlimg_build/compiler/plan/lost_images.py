@@ -8,7 +8,7 @@ from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.facts.unused_categories import LOST, UnusedCategory, own_lines
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.errors import LabelError, Problem
-from mlimg_build.quantities import counted
+from mlimg_build.quantities import counted, percent
 from mlimg_build.spec import LoadedSpec
 
 __all__ = ["lost_problems", "refuse_lost"]
@@ -51,8 +51,8 @@ def _lost(
         more = f"; and {len(names) - WORST:,} more" if len(names) > WORST else ""
         yield Problem(
             "images-lost",
-            f"source {catalog.name}: {lost:,} of {counted(images, 'image')} ({lost / images:.1%}, and allow_lost is "
-            f"{allowed:.1%}) would be left out, as no category was found for their names: {worst}{more}",
+            f"source {catalog.name}: {lost:,} of {counted(images, 'image')} ({percent(lost / images)}, and allow_lost "
+            f"is {percent(allowed)}) would be left out, as no category was found for their names: {worst}{more}",
             loaded.place("sources", catalog.name),
             _hint(loaded, names, [one.name or one.id for other in catalogs for one in other.categories]),
         )
