@@ -119,6 +119,37 @@ def test_a_model_of_ones_own_is_tuned_and_its_head_stays_where_categories_are_th
     assert torch.equal(backbone.module.state_dict()["conv1.0.weight"], given["conv1.0.weight"])
 
 
+def test_the_file_of_a_model_is_the_model_whose_bias_was_adjusted(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    base = train(setting(dataset, tmp_path / "runs"), part(built[0], epochs=1))
+    assert base.card.logit_adjustment
+    model = tmp_path / "small.model"
+    publish(model, base, None)
+    (tmp_path / "link.safetensors").symlink_to(model / "model.safetensors")
+    (tmp_path / "circle.safetensors").symlink_to("circle.safetensors")
+    whole = find_weights(model)
+    wnids = dataset.categories.wnid
+    trained = begin_with(make_backbone(TINY, len(wnids), 0), whole, wnids)
+    for file in (model / "model.safetensors", tmp_path / "link.safetensors"):
+        weights = find_weights(file)
+        assert weights == whole
+        backbone, told = begin_with(make_backbone(TINY, len(wnids), 0), weights, wnids)
+        assert told == trained[1]
+        assert torch.equal(backbone.head_bias(), trained[0].head_bias())  # type: ignore[arg-type]
+    (model / "model.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be understood"):
+        find_weights(model / "model.safetensors")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        find_weights(tmp_path / "circle.safetensors")
+
+
+def test_a_file_beside_the_model_json_of_another_program_is_a_file_alone(file: Path) -> None:
+    (file.parent / "model.json").write_text('{"format": "another"}')
+    moved = file.rename(file.parent / "model.safetensors")
+    assert find_weights(moved).card is None
+
+
 def test_as_many_outputs_of_other_categories_are_no_head(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:

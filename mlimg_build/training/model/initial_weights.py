@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import CheckpointError, Problem
+from mlimg_build.regular_files import read_object
 from mlimg_build.spec import digest_of
 from mlimg_build.training.model.backbone import Backbone, is_below
-from mlimg_build.training.model.model_files import WEIGHTS, Card, read_card
+from mlimg_build.training.model.model_files import CARD, FORMAT, WEIGHTS, Card, read_card
 
 __all__ = ["InitialWeights", "begin_with", "find_weights"]
 
@@ -44,14 +46,15 @@ class InitialWeights:
 
 
 def find_weights(path: Path) -> InitialWeights:
-    """Return the weights at `path`: a file, or the folder of a model.
+    """Return the weights at `path`: a file, or the folder of a model, for which its own weights file stands, too.
 
     Raises:
         CheckpointError: `weights-missing`, or `model-missing`, `model-unreadable` and `model-damaged` of a folder.
     """
     card, file = None, path
-    if path.is_dir():
-        card, file = read_card(path), path / WEIGHTS
+    folder = path if path.is_dir() else _model_of(path)
+    if folder is not None:
+        card, file = read_card(folder), folder / WEIGHTS
     try:
         digest = file_digest(file)
     except OSError as error:
@@ -63,6 +66,22 @@ def find_weights(path: Path) -> InitialWeights:
         message = f"{file} cannot be used: its bytes differ from the digest in model.json"
         raise CheckpointError(Problem("model-damaged", message, hint=hint))
     return InitialWeights(file, digest, card)
+
+
+def _model_of(path: Path) -> Path | None:
+    """Return the folder of the model that a file is the weights of, also through a link; None if it is of none.
+
+    Its card is needed: what was subtracted from the trained bias is there alone.
+    """
+    file = Path(os.path.realpath(path))  # Path.resolve refuses a link to itself
+    card = file.with_name(CARD)
+    if file.name != WEIGHTS or not card.is_file():
+        return None
+    try:
+        ours = str(read_object(card).get("format", "")).startswith(f"{FORMAT.partition('/')[0]}/")
+    except (OSError, ValueError):  # read_card says what is wrong with it
+        ours = True
+    return file.parent if ours else None
 
 
 def begin_with(
