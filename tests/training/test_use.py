@@ -164,7 +164,9 @@ def test_labels_are_written_as_parquet(made: Modelled, folder: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "l.parquet").to_pylist()
     assert len(rows) == len(list(folder.iterdir()))
-    assert all(row["labels"] or row["status"] == "truncated" for row in rows)
+    told = json.loads(mlimg("predict", made.model, folder, "--json").stdout)["images"]
+    assert [{"path": row.pop("image"), **row} for row in rows] == told
+    assert any(label["path"] for image in told for label in image["labels"])
 
 
 def with_evaluation(made: Modelled, folder: Path, told: object) -> Path:
@@ -361,7 +363,7 @@ def test_scores_that_do_not_fit_memory_are_measured_the_same(
         return measure(made.model, built[1], "validation", "cpu", lambda done, total: None)
 
     before = found()
-    monkeypatch.setattr("mlimg_build.training.evaluate.evaluation.IN_MEMORY", 0)
+    monkeypatch.setattr("mlimg_build.training.evaluate.score_table.IN_MEMORY", 0)
     assert found() == before
 
 

@@ -30,41 +30,25 @@ __all__ = [
 
 ROWS = 4096  # per Parquet row group
 
+SCORE = [("wnid", pa.string()), ("name", pa.string()), ("score", pa.float64())]
+LABEL = pa.struct([*SCORE, ("path", pa.list_(pa.struct(SCORE)))])
 LABELS = pa.schema(
-    [
-        ("image", pa.string()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        (
-            "labels",
-            pa.list_(pa.struct([("wnid", pa.string()), ("name", pa.string()), ("score", pa.float32())])),
-        ),
-    ]
+    [("image", pa.string()), ("status", pa.string()), ("reason", pa.string()), ("labels", pa.list_(LABEL))]
 )
 
 
 def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
-    """Write a row per image (`image`, `status`, `reason`, `labels` with wnid, name, score); return their number."""
+    """Write a row per image: `image`, `status`, `reason`, `labels`; return their number.
+
+    `image` is the path as text; `labels` are those of `record`, with their paths and the same float64 scores.
+    """
     rows = 0
     source = iter(predicted)
     with _whole(path) as temporary, pq.ParquetWriter(temporary, LABELS) as writer:
         while part := list(islice(source, ROWS)):
-            table = pa.Table.from_pylist(
-                [
-                    {
-                        "image": image.name,
-                        "status": image.status,
-                        "reason": image.reason,
-                        "labels": [
-                            {"wnid": label.wnid, "name": label.name, "score": label.score}
-                            for label in image.labels
-                        ],
-                    }
-                    for image in part
-                ],
-                schema=LABELS,
-            )
-            writer.write_table(table)
+            records = map(record, part)
+            rows_of = [{"image": one.pop("path"), **one} for one in records]
+            writer.write_table(pa.Table.from_pylist(rows_of, schema=LABELS))
             rows += len(part)
     return rows
 
