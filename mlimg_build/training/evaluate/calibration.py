@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
+from mlimg_build.training.evaluate.metrics import by_category, reached
+
 __all__ = ["OwnThresholds", "Reliability", "Threshold", "own_thresholds"]
 
 BINS = 15  # of equal width in scores, as in Guo et al. 2017 (arXiv 1706.04599)
 LOGIT, STEP = 16.0, 1 / 64  # thresholds lie on logits from -LOGIT to LOGIT
 ENOUGH = 50  # positives of a category from which on it has a threshold of its own: with fewer one overfits
-BLOCK = 256  # categories measured at a time
 PART = 1 << 20  # entries counted at a time
 
 
@@ -151,45 +152,31 @@ def own_thresholds(
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
     a slice of categories: 1 present, 0 absent, -1 no entry.
     """
-    n = logits.shape[1]
-    found = np.full(n, np.nan)
+    found = np.full(logits.shape[1], np.nan)
     hits = given = present = 0
     each: dict[str, list[float]] = {"common": [], "own": []}
-    for start in range(0, n, BLOCK):
-        block = slice(start, min(start + BLOCK, n))
-        target = targets(block)
-        known, there = target >= 0, target == 1
-        scores = expit(np.ascontiguousarray(logits[:, block]).astype(np.float64))
-        positives = there.sum(axis=0)
-        limit = np.full(block.stop - start, common)
-        for column in np.flatnonzero(positives >= ENOUGH):
-            keep = known[:, column]
-            limit[column] = found[start + column] = _best(scores[keep, column], there[keep, column])
-        some = positives > 0
-        usual, own = (scores >= common) & known, (scores >= limit) & known
-        for kind, labels in (("common", usual), ("own", own)):
-            both = (labels & there).sum(axis=0)
-            each[kind] += (2 * both[some] / (labels.sum(axis=0) + positives)[some]).tolist()
-        hits, given, present = (
-            hits + int((own & there).sum()),
-            given + int(own.sum()),
-            present + int(positives.sum()),
-        )
+    for number, known, positive in by_category(logits, targets):
+        scores, there = (expit(one.astype(np.float64)) for one in (known, positive))
+        limit = common
+        if len(there) >= ENOUGH:
+            limit = found[number] = _best(np.sort(scores), np.sort(there))
+        for kind, threshold in (("common", common), ("own", limit)):
+            right, labels = (int(np.count_nonzero(one >= threshold)) for one in (there, scores))
+            if len(there):
+                each[kind].append(2 * right / (labels + len(there)))
+        hits, given, present = hits + right, given + labels, present + len(there)  # with the last, its own
     micro = 2 * hits / (given + present) if present else None
     macro = {kind: float(np.mean(values)) if values else None for kind, values in each.items()}
     return OwnThresholds(found, macro["common"], macro["own"], micro)
 
 
-def _best(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
-    """Return the score of best F1, half-way to the next lower one.
+def _best(scores: NDArray[np.float64], present: NDArray[np.float64]) -> float:
+    """Return the score of best F1, half-way to the next lower one; both are sorted, and `scores` has `present` too.
 
-    >>> _best(np.array([0.9, 0.8, 0.4, 0.2]), np.array([True, True, False, False]))
+    >>> _best(np.array([0.2, 0.4, 0.8, 0.9]), np.array([0.8, 0.9]))
     0.6000000000000001
     """
-    order = np.argsort(-scores, kind="stable")
-    ranked, hits = scores[order], present[order].cumsum()
-    f1 = 2 * hits / (np.arange(1, len(order) + 1) + hits[-1])
-    f1[:-1][ranked[:-1] == ranked[1:]] = -1  # equal scores are given together
-    best = int(f1.argmax())
-    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
-    return float((ranked[best] + below) / 2)
+    hits, given = (counts[::-1] for counts in reached(present, scores))
+    best = int((2 * hits / (given + len(present))).argmax())  # of equal ones the highest
+    below = len(scores) - int(given[best]) - 1
+    return float((present[::-1][best] + (scores[below] if below >= 0 else 0.0)) / 2)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlimg_build.atomic import explaining_full_disk
 from mlimg_build.dataset import Dataset
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
@@ -30,12 +26,12 @@ from mlimg_build.training.evaluate.metrics import (
     mean,
 )
 from mlimg_build.training.evaluate.running_metrics import RunningMetrics, entries_of
+from mlimg_build.training.evaluate.score_table import EntryTable, score_table
 from mlimg_build.training.model.backbone import Backbone
 
 __all__ = ["FORMAT", "evaluate_multi_label", "evaluate_single_label", "training_positives"]
 
 FORMAT = "mlimg-evaluation/1"
-IN_MEMORY = 256 << 20  # bytes of scores; a larger table is kept in a temporary file
 Progress = Callable[[int, int], None]
 
 
@@ -85,7 +81,7 @@ def evaluate_multi_label(
     usual = int(counts.argmax())
     running = RunningMetrics(categories.parents, usual, positive_threshold, machine.device)
     entries: list[tuple[int, SparseLabels]] = []
-    with _scores(len(rows), n) as scores:
+    with score_table(len(rows), n) as scores:
         done = 0
         for chosen, images in viewed(samples, rows.tolist(), size):
             logits = outputs_of(backbone.logits, images, machine, precision)
@@ -96,10 +92,9 @@ def evaluate_multi_label(
             done += len(chosen)
             progress(done, len(rows))
         image, category, target = entries_of(entries)
-        table = _Table(len(rows), n, image, category, target, positive_threshold)
+        table = EntryTable(len(rows), n, image, category, target, positive_threshold)
         verified, assumed = (
-            average_precision(scores, partial(table.block, verified=kind), machine.device)
-            for kind in (True, False)
+            average_precision(scores, partial(table.block, verified=kind)) for kind in (True, False)
         )
         best = running.assumed.best_threshold()
         own = (
@@ -225,63 +220,6 @@ def evaluate_single_label(
             for (wnid, name), count, hits in zip(names, images_of.tolist(), right.tolist(), strict=True)
         ],
     }
-
-
-class _Table:
-    """The entries of all images, made dense for a few categories at a time."""
-
-    def __init__(
-        self,
-        images: int,
-        categories: int,
-        image: NDArray[np.int64],
-        category: NDArray[np.int64],
-        target: NDArray[np.float32],
-        threshold: float,
-    ) -> None:
-        order = np.argsort(category, kind="stable")
-        self._images = images
-        self._image, self._category, self._target = image[order], category[order], target[order]
-        self._threshold = threshold
-        self.positives = np.bincount(category[target >= 1], minlength=categories)  # verified ones
-        self.negatives = np.bincount(category[target == 0], minlength=categories)
-
-    def block(self, block: slice, verified: bool) -> NDArray[np.int8]:
-        """Return int8[images, categories of the block]: 1 for a positive, 0 for a negative, -1 for no entry."""
-        first, last = np.searchsorted(self._category, (block.start, block.stop))
-        image = self._image[first:last]
-        column = self._category[first:last] - block.start
-        target = self._target[first:last]
-        table = np.full((self._images, block.stop - block.start), -1 if verified else 0, np.int8)
-        if verified:
-            table[image, column] = np.where(target >= 1, 1, np.where(target == 0, 0, -1))
-        else:
-            table[image, column] = np.where(target >= self._threshold, 1, np.where(target == 0, 0, -1))
-        return table
-
-
-class _scores:  # noqa: N801  read as a function
-    """A context that gives float32[images, categories] to fill: in memory if it is small, else in a temporary file."""
-
-    def __init__(self, images: int, categories: int) -> None:
-        self._shape = (images, categories)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def __enter__(self) -> NDArray[np.float32]:
-        if 4 * self._shape[0] * self._shape[1] <= IN_MEMORY:
-            return np.empty(self._shape, np.float32)
-        self._folder = tempfile.TemporaryDirectory(prefix="mlimg-scores-")
-        path = Path(self._folder.name) / "scores"
-        with (
-            explaining_full_disk(path),
-            path.open("wb") as stream,
-        ):  # a memory map on a full disk kills the process
-            os.posix_fallocate(stream.fileno(), 0, 4 * self._shape[0] * self._shape[1])
-        return np.memmap(path, np.float32, "r+", shape=self._shape)
-
-    def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            self._folder.cleanup()
 
 
 def _usable(samples: Samples) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +15,15 @@ __all__ = [
     "Inversions",
     "average_precision",
     "bands",
+    "by_category",
     "depths",
     "implied_pairs",
     "mean",
     "precision_recall",
+    "reached",
 ]
 
 BLOCK = 256  # categories read at a time
-AT_ONCE = 64  # of them ranked at a time
 PAIRS = 8192  # (category, ancestor) pairs compared at a time
 UNKNOWN = -1
 
@@ -40,47 +41,53 @@ class AveragePrecision:
 
 
 def average_precision(
-    logits: NDArray[np.float32],
-    targets: Callable[[slice], NDArray[np.int8]],
-    device: torch.device | str = "cpu",
+    logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]]
 ) -> AveragePrecision:
-    """Compute the average precision of each category over its entries, `AT_ONCE` categories at a time on `device`.
+    """Compute the average precision of each category over its entries.
 
     `logits` is float32[images, categories] and may be a memory map; `targets` gives int8[images, chosen categories] for
     a slice of categories: 1 positive, 0 negative, -1 no entry. It is the sum over thresholds of the precision times the
-    gain in recall, as scikit-learn and torchmetrics have it; entries of one score are above a threshold together.
+    gain in recall, as scikit-learn and torchmetrics have it; entries of one score are above a threshold together. So it
+    is the mean over positives of the precision at their own scores, for which entries are sorted without their order.
     """
     n = logits.shape[1]
     value, baseline = np.full(n, np.nan), np.full(n, np.nan)
-    for start in range(0, n, BLOCK):
-        block = slice(start, min(start + BLOCK, n))
-        target = targets(block)
-        positives, negatives = (target == 1).sum(axis=0), (target == 0).sum(axis=0)
-        chosen = np.flatnonzero((positives > 0) & (negatives > 0))
-        if not len(chosen):
-            continue
-        ranked, truth = (np.ascontiguousarray(one[:, chosen].T) for one in (logits[:, block], target))
-        for first in range(0, len(chosen), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
-            found = _precision_of(*(torch.from_numpy(one[part]).to(device) for one in (ranked, truth)))
-            value[start + chosen[part]] = found.cpu().numpy()
-        baseline[start + chosen] = positives[chosen] / (positives + negatives)[chosen]
+    for number, known, positive in by_category(logits, targets):
+        if 0 < len(positive) < len(known):
+            hits, given = reached(np.sort(positive), np.sort(known))
+            value[number] = (hits / given).mean()
+            baseline[number] = len(positive) / len(known)
     return AveragePrecision(value, baseline)
 
 
-def _precision_of(scores: Tensor, truth: Tensor) -> Tensor:
-    """Return the average precision of each row, float64[rows], each with a positive; both are [rows, entries]."""
-    scores, order = torch.where(truth == UNKNOWN, -torch.inf, scores).sort(dim=1, descending=True)
-    truth = truth.gather(1, order)
-    hits = (truth == 1).cumsum(dim=1)
-    known = (truth != UNKNOWN).cumsum(dim=1)
-    ends = torch.ones_like(truth, dtype=torch.bool)
-    ends[:, :-1] = scores[:, :-1] != scores[:, 1:]
-    before = torch.where(ends, hits, 0).cummax(dim=1).values[:, :-1]
-    gained = hits.clone()
-    gained[:, 1:] -= before
-    share = torch.where(ends, gained * (hits / known.clamp(min=1).double()), 0)
-    return share.sum(dim=1) / hits[:, -1]
+def by_category(
+    logits: NDArray[np.float32], targets: Callable[[slice], NDArray[np.int8]]
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield each category with an entry: its number, the logits of its entries, and those of its positives.
+
+    Arguments are those of `average_precision`; categories are read `BLOCK` at a time.
+    """
+    for start in range(0, logits.shape[1], BLOCK):
+        block = slice(start, min(start + BLOCK, logits.shape[1]))
+        target = np.ascontiguousarray(targets(block).T)
+        told = np.flatnonzero((target != UNKNOWN).any(axis=1))
+        columns = np.ascontiguousarray(logits[:, block].T) if len(told) else ()
+        for i in told:
+            yield start + int(i), columns[i][target[i] != UNKNOWN], columns[i][target[i] == 1]
+
+
+def reached(
+    positive: NDArray[np.floating], known: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many positives, and how many entries, score at least as much as each positive: int64[positives] both.
+
+    `positive` and `known`, which holds the positives too, are sorted ascendingly.
+
+    >>> hits, given = reached(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0, 3.0]))
+    >>> hits.tolist(), given.tolist()
+    ([2, 1], [3, 1])
+    """
+    return len(positive) - np.searchsorted(positive, positive), len(known) - np.searchsorted(known, positive)
 
 
 def mean(values: NDArray[np.float64]) -> float | None:
