@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mlimg_build.errors import BuildError, DatasetError, Problem, TransientError
+from mlimg_build.errors import BuildError, DatasetError, MlimgError, Problem, TransientError
 
 __all__ = [
+    "ensure_writable",
     "explaining_full_disk",
     "fit_modes",
     "is_temporary",
@@ -118,6 +119,26 @@ def explaining_full_disk(path: Path, hint: str = KEPT) -> Iterator[None]:
             raise
         message = f"the disk that holds {path} is full"
         raise DatasetError(Problem("disk-full", message, hint=hint)) from error
+
+
+def ensure_writable(path: Path) -> None:
+    """Return if a file can be written to `path`, whose folder may have to be made: asked before hours of work.
+
+    Raises:
+        MlimgError: `output-unwritable` if `path` is a folder, or a folder above it is a file or may not be written to.
+    """
+    why = ""
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.exists():
+        above = next(one for one in path.absolute().parents if one.exists())
+        if not above.is_dir():
+            why = f"{above} is a file"
+        elif not os.access(above, os.W_OK | os.X_OK):
+            why = f"nothing may be written to {above}"
+    if why:
+        message = f"{path} cannot be written: {why}"
+        raise MlimgError(Problem("output-unwritable", message, hint="give the path of another file"))
 
 
 def write_synced(path: Path, data: bytes) -> None:

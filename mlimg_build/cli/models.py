@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mlimg_build.atomic import ensure_writable
 from mlimg_build.errors import Problem, TrainingError
 
 from .options import (
@@ -39,6 +40,7 @@ def evaluate(
     from mlimg_build.compiler.model_stage import require_torch
 
     require_torch()
+    _check_output(to)
     from mlimg_build.training.evaluate.evaluate_model import measure
 
     with terminal.counting("evaluating", quiet=quiet) as advance:
@@ -50,6 +52,12 @@ def evaluate(
         print_json(found)
     else:
         terminal.show_evaluation(found)
+
+
+def _check_output(to: Path | None) -> None:
+    """Raises `MlimgError` if the file that is asked for cannot be written."""
+    if to is not None:
+        ensure_writable(to)
 
 
 def predict(
@@ -94,10 +102,11 @@ def predict(
     from mlimg_build.compiler.model_stage import require_torch
 
     allowed = (".parquet", ".npy") if features else (".csv", ".json", ".parquet")
-    if (features and to is None) or (to is not None and to.suffix not in allowed):
+    if (features and to is None) or (to is not None and to.suffix.lower() not in allowed):
         named = " or ".join((", ".join(allowed[:-1]), allowed[-1]))
         raise typer.BadParameter(f"give a file whose name ends in {named}", param_hint="--to")
     require_torch()
+    _check_output(to)
     from mlimg_build.training.predict.label_rule import label_rule
     from mlimg_build.training.predict.outputs import record
     from mlimg_build.training.predict.predict_images import head_folder, labels_of, write
@@ -121,8 +130,9 @@ def predict(
     nothing = TrainingError(
         Problem(
             "nothing-read",
-            f"none of the {count:,} images could be read",
-            hint="each has its reason above, or in the file: are they images?",
+            "the image could not be read" if count == 1 else f"none of the {count:,} images could be read",
+            hint=f"the reason is {'in the file' if to is not None else 'in `status`' if as_json else 'above'}: "
+            f"{'is it an image' if count == 1 else 'are they images'}?",
         )
     )
     if not features and failed < count:

@@ -30,10 +30,10 @@ class ComputeDevice:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device that a spec asks for: "auto", "cpu" or "cuda".
+    """Return the device that a spec or a person asks for: "auto", "cpu" or "cuda".
 
     Raises:
-        TrainingError: `device-missing` if the spec asks for "cuda" and torch finds no GPU.
+        TrainingError: `device-missing` if "cuda" is asked for and torch finds no GPU.
     """
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
@@ -41,8 +41,8 @@ def choose_device(wanted: str) -> torch.device:
         raise TrainingError(
             Problem(
                 "device-missing",
-                f"the spec asks for a GPU (device: cuda), and {built}",
-                hint="run the same command on a machine with one, or write `device: auto`; the dataset is kept",
+                f"a GPU is asked for (device cuda), and {built}",
+                hint="run the same command on a machine with one, or ask for `auto`; a finished dataset is kept",
             )
         )
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")

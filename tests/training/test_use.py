@@ -330,6 +330,109 @@ def test_wrong_use_says_what_is_right(made: Modelled, folder: Path, tmp_path: Pa
     assert "model-missing" in done.stderr
 
 
+def test_what_is_no_model_is_named_with_the_model_that_was_meant(
+    made: Modelled, built: tuple[LoadedSpec, Path], folder: Path, tmp_path: Path
+) -> None:
+    model, picture = made.model, folder / "rocket1.jpg"
+    for given, message, meant in (
+        (tmp_path / "gone.model", f"there is no {tmp_path / 'gone.model'}", ""),
+        (model.with_suffix(""), f"there is no {model.with_suffix('')}", f"; {model} is one"),
+        (built[1], f"{built[1]} holds no model.json", f"; {model} is one"),
+        (model.parent, f"{model.parent} holds no model.json", f"; {model} is one"),
+        (model / "model.safetensors", "is a file, and a model is a folder", f"; {model} is one"),
+        (picture, "is a file, and a model is a folder", "or `mlimg train` made"),
+    ):
+        for done in (mlimg("predict", given, picture), mlimg("evaluate", given, built[1])):
+            assert done.returncode == 1
+            assert message in done.stderr
+            assert done.stderr.rstrip().endswith(meant or "made")
+
+
+def test_the_tuned_network_has_no_tuned_network(made: Modelled, folder: Path) -> None:
+    done = mlimg("predict", made.model / "transfer", folder / "rocket1.jpg", "--head", "transfer")
+    assert done.returncode == 1
+    assert "is the network that is tuned to a source already" in done.stderr
+    assert f"give {made.model}, or leave out --head transfer" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_known_before_the_work(
+    made: Modelled,
+    built: tuple[LoadedSpec, Path],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ComputeDevice, "__init__", lambda *given: pytest.fail("it began"))
+    (tmp_path / "a.csv").mkdir()
+    (tmp_path / "b").touch()
+    for to, why in (("a.csv", "it is a folder"), ("b/x.json", f"{tmp_path / 'b'} is a file")):
+        for verb, other in (("predict", folder), ("evaluate", built[1])):
+            done = mlimg(verb, made.model, other, "--to", tmp_path / to)
+            assert done.returncode == 1
+            assert f"error[output-unwritable]: {tmp_path / to} cannot be written: {why}" in done.stderr
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: mode & os.W_OK == 0)
+    done = mlimg("predict", made.model, folder, "--to", tmp_path / "new" / "x.csv")
+    assert f"nothing may be written to {tmp_path}" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b"]
+
+
+def test_what_is_no_image_is_told_with_what_to_do(
+    made: Modelled, built: tuple[LoadedSpec, Path], folder: Path, tmp_path: Path
+) -> None:
+    done = mlimg("predict", made.model, "crowd/*.jpg", cwd=folder.parent)
+    assert "there is no crowd/*.jpg" in done.stderr
+    assert "leave out the quotes" in done.stderr
+    assert "`mlimg evaluate` looks at them" in mlimg("predict", made.model, built[1]).stderr
+    half = folder / "half.jpg"
+    for more, where in (
+        ((), "above"),
+        (("--json",), "in `status`"),
+        (("--to", tmp_path / "X.CSV"), "in the file"),
+    ):
+        done = mlimg("predict", made.model, half, *more)
+        assert done.returncode == 1
+        assert "the image could not be read" in done.stderr + done.stdout
+        assert f"the reason is {where}: is it an image?" in done.stderr + done.stdout
+    assert (tmp_path / "X.CSV").read_text().startswith("image,status")
+
+
+def test_a_gpu_that_is_missing_is_not_the_fault_of_a_spec(made: Modelled, folder: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = mlimg("predict", made.model, folder / "rocket1.jpg", "--device", "cuda")
+    assert "a GPU is asked for (device cuda)" in done.stderr
+    assert "spec" not in done.stderr
+
+
+def test_weights_that_are_gone_are_told_without_a_number(
+    made: Modelled, folder: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = shutil.copytree(made.model, tmp_path / "copy.model")
+    (copy / "model.safetensors").unlink()
+    done = mlimg("predict", copy, folder / "rocket1.jpg")
+    assert f"{copy / 'model.safetensors'} cannot be used: No such file or directory\n" in done.stderr
+
+
+def test_a_tuned_model_is_not_measured_on_images_without_its_classes(
+    made: Modelled, built: tuple[LoadedSpec, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = shutil.copytree(made.model / "transfer", tmp_path / "copy.model")
+    told = json.loads((copy / "model.json").read_text())
+    for number, category in enumerate(told["categories"]):
+        category["wnid"] = f"n0000000{number}"
+    (copy / "model.json").write_text(json.dumps(told))
+    done = mlimg("evaluate", copy, built[1])
+    assert done.returncode == 1
+    assert (
+        "error[category-differs]: no image of validation in small.zarr has one of the 4 classes"
+        in done.stderr
+    )
+
+
 def test_a_missing_gpu_costs_nothing_but_the_model(
     made: Modelled, built: tuple[LoadedSpec, Path], tmp_path: Path
 ) -> None:

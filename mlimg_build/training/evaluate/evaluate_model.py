@@ -80,7 +80,16 @@ def _refuse_others(card: Card, dataset: Dataset) -> None:
 
 
 def _classes(card: Card, dataset: Dataset, split: str) -> Any:
-    """Return int32[rows]: the class of each image of a split, by the WordNet ids of a softmax model; -1 for none."""
+    """Return int32[rows]: the class of each image of a split, by the WordNet ids of a softmax model; -1 for none.
+
+    Raises:
+        TrainingError: `category-differs` if none has one.
+    """
     number_of = {category.wnid: number for number, category in enumerate(card.categories)}
     number = np.array([number_of.get(wnid, -1) for wnid in dataset.categories.wnid] + [-1], np.int32)
-    return number[single_labels(dataset, split, None)]
+    found = number[single_labels(dataset, split, None)]
+    if len(found) and not (found >= 0).any():
+        hint = "evaluate it on a dataset with its classes, or give the model beside it, whose labels are not exclusive"
+        message = f"no image of {split} in {dataset.path.name} has one of the {len(number_of):,} classes of the model"
+        raise TrainingError(Problem("category-differs", message, hint=hint))
+    return found

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 FORMAT = "mlimg-model/1"
+SHOWN = 3  # models that an error message names
 CARD, WEIGHTS = "model.json", "model.safetensors"
 OPTIONAL = frozenset({"initial", "logit_adjustment"})  # what a card does not say if it is None
 
@@ -132,8 +133,7 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD
     if not path.is_file():
-        hint = "give the folder NAME.model that `mlimg build` or `mlimg train` made"
-        raise CheckpointError(Problem("model-missing", f"{folder} holds no {CARD}", hint=hint))
+        raise CheckpointError(_missing(folder))
     try:
         told = read_object(path)
         if (found := told.pop("format", None)) != FORMAT:
@@ -145,6 +145,24 @@ def read_card(folder: Path) -> Card:
         raise _unreadable(path, f"{where}: {first['msg']}") from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _missing(folder: Path) -> Problem:
+    """Return what is wrong with a folder without a model, and the model that was probably meant."""
+    if folder.is_dir():
+        message = f"{folder} holds no {CARD}"
+        beside = folder.with_suffix(".model") if folder.suffix else folder
+        near = [beside, *sorted(folder.glob("*.model"))]
+    elif folder.exists():
+        message = f"{folder} is a file, and a model is a folder"
+        near = [folder.parent, folder.with_suffix(".model")]
+    else:
+        message, near = f"there is no {folder}", [folder.with_name(f"{folder.name}.model")]
+    meant = [one for one in near if (one / CARD).is_file()]
+    hint = "give the folder NAME.model that `mlimg build` or `mlimg train` made"
+    if meant:
+        hint += f"; {' and '.join(map(str, meant[:SHOWN]))} {'is one' if len(meant) == 1 else 'are some'}"
+    return Problem("model-missing", message, hint=hint)
 
 
 def _unreadable(path: Path, why: str) -> CheckpointError:
@@ -191,7 +209,11 @@ def load_model(folder: Path) -> tuple[Backbone, Card]:
         weights = safetensors.torch.load_file(path)
     except Exception as error:  # safetensors has its own exception for each kind of damage
         raise CheckpointError(
-            Problem("model-damaged", f"{path} cannot be used: {error}", hint=hint)
+            Problem(
+                "model-damaged",
+                f"{path} cannot be used: {getattr(error, 'strerror', None) or error}",
+                hint=hint,
+            )
         ) from error
     with torch.device("meta"):  # random weights would be replaced at once
         made = make_backbone(card.architecture, max(1, len(card.categories)), 0)

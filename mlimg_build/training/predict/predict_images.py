@@ -36,6 +36,13 @@ def head_folder(model: Path, head: Head) -> Path:
     folder = model / "transfer" if head == "transfer" else model
     if head == "transfer" and not (folder / CARD).is_file():
         read_card(model)
+        if model.absolute().name == "transfer" and (model.absolute().parent / CARD).is_file():
+            hint = f"give {model.absolute().parent}, or leave out --head transfer"
+            raise CheckpointError(
+                Problem(
+                    "head-missing", f"{model} is the network that is tuned to a source already", hint=hint
+                )
+            )
         hint = "add `transfer: {source: …}` to its spec and run `mlimg train`, or leave out --head transfer"
         message = f"{model} has no transfer/{CARD}: it was not tuned to a source"
         raise CheckpointError(Problem("head-missing", message, hint=hint))
@@ -97,15 +104,16 @@ def write(
 
     if rule is not None:
         labelled = counted(labels_of(model, images, top, rule, device, progress))
-        if to.suffix == ".json":
+        suffix = to.suffix.lower()
+        if suffix == ".json":
             return write_labels_json(to, labelled, about), failed
-        return (write_labels_csv if to.suffix == ".csv" else write_labels_parquet)(to, labelled), failed
+        return (write_labels_csv if suffix == ".csv" else write_labels_parquet)(to, labelled), failed
     backbone, card = load_model(model)
     total = _counted(images)
     with prepared(device, TrainingBackend(loader_workers=0)) as machine:
         backbone.move(machine.device, machine.memory_format)
         found = run_model(backbone, card, find_images(images), machine, as_features=True)
-        writer = write_features_npy if to.suffix == ".npy" else write_features_parquet
+        writer = write_features_npy if to.suffix.lower() == ".npy" else write_features_parquet
         rows = writer(to, counted(_followed(found, total, progress)), backbone.width)
     return rows, failed
 
@@ -114,6 +122,9 @@ def _counted(images: Sequence[Path]) -> int:
     total = sum(1 for _ in find_images(images))
     if not total:
         hint = "images end in .jpg, .png, .webp, .gif, .bmp, .tif, .avif, .jp2, .heic or a rarer suffix"
+        datasets = [path for path in images if (path / "zarr.json").is_file()]
+        if datasets:
+            hint = "a dataset has its images in shards: `mlimg evaluate` looks at them, `mlimg export` writes them"
         named = ", ".join(map(str, images))
         raise TrainingError(Problem("no-image", f"there is no image in {named}", hint=hint))
     return total

@@ -151,6 +151,8 @@ def find_images(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
         else:
             hint = "give image files or folders of them"
+            if set(path.name) & set("*?["):
+                hint += "; a pattern is not looked up here: leave out the quotes, and the shell does it"
             raise TrainingError(Problem("path-missing", f"there is no {path}", hint=hint))
 
 
