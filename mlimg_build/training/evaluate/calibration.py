@@ -19,7 +19,8 @@ __all__ = ["OwnThresholds", "Reliability", "Threshold", "own_thresholds"]
 BINS = 15  # of equal width in scores, as in Guo et al. 2017 (arXiv 1706.04599)
 LOGIT, STEP = 16.0, 1 / 64  # thresholds lie on logits from -LOGIT to LOGIT
 ENOUGH = 50  # positives of a category from which on it has a threshold of its own: with fewer one overfits
-PART = 1 << 20  # entries counted at a time
+PART = 1 << 16  # entries counted at a time on a CPU, whose cache holds them
+PART_OF_GPU = 1 << 20  # on a GPU, which is waited for after each part
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Reliability:
 
     def _count(self, logits: Tensor, times: int, *, present: bool) -> None:
         """Count entries of one state, or take them back with `times` -1."""
-        for part in torch.split(logits.double(), PART):
+        for part in torch.split(logits.double(), PART_OF_GPU if logits.is_cuda else PART):
             scores = part.sigmoid()
             chosen = (scores * BINS).long().clamp_(max=BINS - 1)
             counts = times * torch.bincount(chosen, minlength=BINS).cpu().numpy()
