@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
 
-__all__ = ["ComputeDevice", "choose_device", "prepared"]
+__all__ = ["ComputeDevice", "available_cores", "choose_device", "pinned", "prepared", "send"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,27 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
 
 
+def available_cores() -> int:
+    """Return the number of cores that this process may run on; containers and schedulers allow fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """Return the tensor in pinned memory, from which a GPU copies by itself; the tensor itself if it is there.
+
+    Raises:
+        RuntimeError: without a GPU.
+    """
+    return tensor if tensor.is_pinned() else tensor.pin_memory()
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on `device`; a GPU gets it in the order of its work, and this process does not wait for it."""
+    if device.type == "cpu" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return pinned(tensor).to(device, non_blocking=True)
+
+
 @contextmanager
 def prepared(wanted: str, backend: TrainingBackend) -> Iterator[ComputeDevice]:
     """Yield the device, with torch configured as the backend asks; restore torch's process-wide settings at the end.
@@ -55,8 +77,7 @@ def prepared(wanted: str, backend: TrainingBackend) -> Iterator[ComputeDevice]:
     Without a GPU, one core is left to the data loader, whatever its number of processes: computing threads that lack a
     core wait for each other, and another number of threads rounds differently.
     """
-    device = choose_device(wanted)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    device, cores = choose_device(wanted), available_cores()
     gpu = device.type == "cuda"
     workers = backend.loader_workers
     if workers is None:

@@ -7,6 +7,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from mlimg_build.training.devices import send
+
 __all__ = ["MASKED", "SparseLabels", "SparseTargets", "Targets", "dense"]
 
 MASKED = -1.0  # "ignore", as in Tencent's published training script
@@ -29,8 +31,8 @@ class SparseLabels(NamedTuple):
         return SparseLabels(self.image[chosen] - start, self.category[chosen], self.target[chosen])
 
     def to(self, device: torch.device) -> SparseLabels:
-        """Return the same labels on `device`."""
-        return SparseLabels(*(part.to(device, non_blocking=True) for part in self))
+        """Return the same labels on `device`; this process does not wait for a GPU to have them."""
+        return SparseLabels(*(send(part, device) for part in self))
 
 
 class SparseTargets(NamedTuple):

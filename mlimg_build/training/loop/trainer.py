@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mlimg_build.spec import LearningRate, Optimizer
 from mlimg_build.training.data.batches import Batch, BatchPlan
-from mlimg_build.training.devices import ComputeDevice
+from mlimg_build.training.devices import ComputeDevice, send
+from mlimg_build.training.loop.moving_average import MovingAverage
 from mlimg_build.training.loop.schedule import rate_at
 from mlimg_build.training.loss.objectives import Objective
 from mlimg_build.training.model.backbone import Backbone
@@ -72,11 +72,7 @@ class Trainer:
             fused=self.fused or None,
         )
         self._finite = torch.ones((), dtype=torch.bool, device=machine.device)
-        self.average = (
-            AveragedModel(network, multi_avg_fn=_decaying(job.ema), use_buffers=True)
-            if job.ema is not None
-            else None
-        )
+        self.average = None if job.ema is None else MovingAverage(network, job.ema)
         self.run: Any = torch.compile(network, dynamic=False) if machine.compile else network
 
     @property
@@ -92,7 +88,7 @@ class Trainer:
         job, device = self.job, self.machine.device
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
-        images = batch.images.to(device, non_blocking=True, memory_format=self.machine.memory_format)
+        images = send(batch.images, device).contiguous(memory_format=self.machine.memory_format)
         whole = self.objective.targets(batch.labels.to(device), len(images))
         self.objective.observe(whole, batch.step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -175,7 +171,3 @@ def _even_parts(images: int, most: int) -> Iterator[slice]:
     count = -(-images // most)
     bounds = [images * i // count for i in range(count + 1)]
     return (slice(start, stop) for start, stop in pairwise(bounds))
-
-
-def _decaying(decay: float) -> Any:
-    return get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ from torch.nn.functional import softplus
 from mlimg_build.spec import MLImagesLossPart
 from mlimg_build.training.data.shuffle_order import splitmix64
 from mlimg_build.training.data.targets import MASKED, SparseTargets, Targets
+from mlimg_build.training.devices import send
 from mlimg_build.training.loss.entry_loss import EntryLoss
 from mlimg_build.training.loss.prior import LabelPrior
 
@@ -155,7 +156,7 @@ class MLImagesLoss(EntryLoss):
             dist.all_reduce(shared, op=dist.ReduceOp.MAX)
             positive, known = shared.bool()
         drawn = torch.rand(len(positive), generator=_generator(self.seed, step)) <= self.negative_sampling
-        kept = positive | drawn.to(positive.device)
+        kept = positive | send(drawn, positive.device)
         if self.compat == "tencent-code":
             grows, ends = ~positive & kept, ~positive
         else:
