@@ -69,6 +69,11 @@ def test_no_step_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, kind: str
     assert found == []
 
 
+def test_pixels_scaled_by_channel_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("timm", reason="the extra `timm` is not installed")
+    assert waits_of_a_step(monkeypatch, "timm/test_resnet.r160_in1k", SingleLabel()) == []
+
+
 def waits_of_a_step(
     monkeypatch: pytest.MonkeyPatch, architecture: str, objective: Objective, **changes: Any
 ) -> list[str]:

@@ -17,6 +17,7 @@ from mlimg_build.training.loop.moving_average import MovingAverage
 from mlimg_build.training.loop.schedule import rate_at
 from mlimg_build.training.loss.objectives import Objective
 from mlimg_build.training.model.backbone import Backbone
+from mlimg_build.training.model.pixel_network import PixelNetwork
 
 __all__ = ["Job", "Trainer"]
 
@@ -73,7 +74,8 @@ class Trainer:
         )
         self._finite = torch.ones((), dtype=torch.bool, device=machine.device)
         self.average = None if job.ema is None else MovingAverage(network, job.ema)
-        self.run: Any = torch.compile(network, dynamic=False) if machine.compile else network
+        whole = PixelNetwork(backbone, machine.device)
+        self.run: Any = torch.compile(whole, dynamic=False) if machine.compile else whole
 
     @property
     def result(self) -> Backbone:
@@ -99,7 +101,7 @@ class Trainer:
                 labels = batch.labels.part(part.start, part.stop).to(device)
                 targets = self.objective.targets(labels, size)
             with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
-                logits = self.run(self.backbone.inputs(images[part]))
+                logits = self.run(images[part])
             loss = self.objective.loss(logits.float(), targets) * (size / len(images))
             loss.backward()
             total += loss.detach()
