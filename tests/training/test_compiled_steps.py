@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +14,16 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from torch import nn  # noqa: E402
 
+from mlimg_build.dataset import Dataset  # noqa: E402
+from mlimg_build.spec import LoadedSpec  # noqa: E402
+from mlimg_build.training import devices, runs, train  # noqa: E402
 from mlimg_build.training.devices import ComputeDevice  # noqa: E402
 from mlimg_build.training.loop import trainer  # noqa: E402
+from mlimg_build.training.loop.batch_parts import room_for_programs  # noqa: E402
 from mlimg_build.training.loss.objectives import SingleLabel  # noqa: E402
 from mlimg_build.training.model.backbone import Backbone  # noqa: E402
 from mlimg_build.training.model.pixel_network import PixelNetwork  # noqa: E402
+from tests.training.test_runs import part, setting  # noqa: E402
 from tests.training.test_step_waits import CATEGORIES, tiny_batch, tiny_job  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -84,3 +93,44 @@ def test_the_scaling_of_pixels_is_in_the_program_that_is_compiled(programs: Prog
     compiled(micro_batch=None).learn(tiny_batch(0))
     assert programs.images == [(10, 3, 32, 32)]
     assert len(programs.inputs) == 1
+
+
+def test_a_run_compiles_once_for_each_shape_of_its_parts(programs: Programs) -> None:
+    sides = [24, 28, 32, 36, 40]
+    with room_for_programs(len(sides), 10, 4):
+        learner = compiled(micro_batch=4)
+        for step in range(2 * len(sides)):
+            learner.learn(tiny_batch(step, side=sides[step % len(sides)]))
+            learner.network.eval()  # as an evaluation between two epochs
+            learner.result.logits(tiny_batch(0, images=5).images)
+            learner.train()
+    assert sorted(programs.images) == sorted((images, 3, side, side) for side in sides for images in (3, 4))
+
+
+def test_equal_parts_compile_once(programs: Programs) -> None:
+    learner = compiled(micro_batch=5)
+    for step in range(2):
+        learner.learn(tiny_batch(step))
+    assert programs.images == [(5, 3, 32, 32)]
+
+
+def test_uneven_parts_are_told_once_where_the_network_is_compiled(
+    built: tuple[LoadedSpec, Path],
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    programs: Programs,
+) -> None:
+    spec = part(built[0], micro_batch=7, epochs=1, steps_per_epoch=2)
+    assert train(setting(dataset, tmp_path / "as it is"), spec).warnings == ()
+    prepared = devices.prepared
+
+    @contextmanager
+    def compiling(*arguments: Any) -> Iterator[ComputeDevice]:
+        with prepared(*arguments) as machine:
+            yield replace(machine, compile=True)
+
+    monkeypatch.setattr(runs, "prepared", compiling)
+    ran = train(setting(dataset, tmp_path / "compiled"), spec)
+    assert [(one.code, one.severity) for one in ran.warnings] == [("uneven-parts", "warning")]
+    assert programs.images == [(5, 3, 32, 32), (6, 3, 32, 32)]

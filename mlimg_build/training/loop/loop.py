@@ -19,6 +19,7 @@ from mlimg_build.training.data.loader_memory import SHARED, UNREAD, fitting_work
 from mlimg_build.training.data.transforms import seeded
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop import checkpoints
+from mlimg_build.training.loop.batch_parts import room_for_programs, uneven_parts
 from mlimg_build.training.loop.checkpoint_policy import CheckpointPolicy
 from mlimg_build.training.loop.history import History
 from mlimg_build.training.loop.loss_log import LossLog
@@ -92,7 +93,11 @@ def learn(
         require_room(job.stream, job.steps, machine.workers, backend.loader_prefetch)
     if machine.compile:
         torch.compiler.reset()  # its limit of recompilations is per process, not per network
-    with seeded(job.seed, 0):
+        uneven = uneven_parts(job.stream.images, job.micro_batch)
+        if uneven is not None and warnings is not None:
+            warnings.append(uneven)
+    shapes = len(job.stream.sizes), job.stream.images, job.micro_batch
+    with seeded(job.seed, 0), room_for_programs(*shapes):
         learner = Trainer(job, backbone, objective, machine)
         first, warning = _resumed(learner, folder, start)
         if warning is not None:

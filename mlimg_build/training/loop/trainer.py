@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from mlimg_build.spec import LearningRate, Optimizer
 from mlimg_build.training.data.batches import Batch, BatchPlan
 from mlimg_build.training.devices import ComputeDevice, send
+from mlimg_build.training.loop.batch_parts import even_parts
 from mlimg_build.training.loop.moving_average import MovingAverage
 from mlimg_build.training.loop.schedule import rate_at
 from mlimg_build.training.loss.objectives import Objective
@@ -95,7 +95,7 @@ class Trainer:
         self.objective.observe(whole, batch.step)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=device)
-        for part in _even_parts(len(images), job.micro_batch or len(images)):
+        for part in even_parts(len(images), job.micro_batch or len(images)):
             targets, size = whole, part.stop - part.start
             if size < len(images):  # the labels are taken apart where they are, so that a GPU need not wait
                 labels = batch.labels.part(part.start, part.stop).to(device)
@@ -162,14 +162,3 @@ class Trainer:
         torch.set_rng_state(state["random"])
         if self.machine.device.type == "cuda" and state["random_cuda"]:
             torch.cuda.set_rng_state(state["random_cuda"][0])
-
-
-def _even_parts(images: int, most: int) -> Iterator[slice]:
-    """Return the fewest parts of at most `most` images, as equal as they can be, for the sake of batch norm.
-
-    >>> [(part.start, part.stop) for part in _even_parts(16, 5)]
-    [(0, 4), (4, 8), (8, 12), (12, 16)]
-    """
-    count = -(-images // most)
-    bounds = [images * i // count for i in range(count + 1)]
-    return (slice(start, stop) for start, stop in pairwise(bounds))
