@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,20 +16,23 @@ from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.images import OpenImage, available_decoder, decode_crops
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.transforms import viewing_box
-from mlimg_build.training.devices import ComputeDevice
+from mlimg_build.training.devices import ComputeDevice, available_cores
 
-__all__ = ["ahead", "logits_of", "outputs_of", "view_of", "viewed"]
+__all__ = ["ahead", "forward_images", "logits_of", "outputs_of", "view_of", "viewed"]
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 BATCH = 64  # images of one forward pass
+ON_GPU = 256  # the same on a GPU, for images of up to 224 pixels
 
 
 def ahead(make: Callable[[Given], Made], items: Iterable[Given], window: int = 4 * BATCH) -> Iterator[Made]:
-    """Yield `make(item)` for every item, in order, computed ahead by threads; at most `window` results wait."""
+    """Yield `make(item)` for every item, in order, computed ahead by threads; at most `window` results wait.
+
+    There is a thread for each core that this process may use, 32 at most.
+    """
     source = iter(items)
-    threads = min(32, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(min(32, available_cores())) as pool:
         waiting: deque[Future[Made]] = deque(pool.submit(make, item) for item in islice(source, window))
         try:
             while waiting:
@@ -53,7 +55,22 @@ def view_of(image: OpenImage, size: int) -> Tensor:
     return torch.from_numpy(output[0]).permute(2, 0, 1)
 
 
-def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[list[int], Tensor]]:
+def forward_images(device: torch.device, size: int) -> int:
+    """Return how many images of `size` pixels an evaluation takes through the network at once.
+
+    On a GPU they are more, as long as they have no more pixels than 256 images of 224 × 224.
+
+    >>> [forward_images(torch.device("cuda"), size) for size in (32, 224, 320, 512)]
+    [256, 256, 125, 64]
+    >>> forward_images(torch.device("cpu"), 224)
+    64
+    """
+    return BATCH if device.type == "cpu" else max(BATCH, min(ON_GPU, ON_GPU * 224**2 // size**2))
+
+
+def viewed(
+    samples: Samples, rows: Iterable[int], size: int, batch_images: int = BATCH
+) -> Iterator[tuple[list[int], Tensor]]:
     """Yield the images of these rows in batches: (rows, uint8[images, 3, size, size])."""
     decoder = available_decoder()
 
@@ -61,8 +78,8 @@ def viewed(samples: Samples, rows: Iterable[int], size: int) -> Iterator[tuple[l
         with samples.explained(row):
             return row, view_of(samples.open(row, decoder), size)
 
-    made = ahead(view, rows)
-    while batch := list(islice(made, BATCH)):
+    made = ahead(view, rows, 4 * batch_images)
+    while batch := list(islice(made, batch_images)):
         yield [row for row, _ in batch], torch.stack([image for _, image in batch])
 
 

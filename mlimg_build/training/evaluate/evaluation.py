@@ -13,7 +13,7 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.targets import SparseLabels
-from mlimg_build.training.data.views import logits_of, outputs_of, viewed
+from mlimg_build.training.data.views import forward_images, logits_of, outputs_of, viewed
 from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.evaluate.calibration import own_thresholds
 from mlimg_build.training.evaluate.category_tree import CategoryTree
@@ -83,7 +83,7 @@ def evaluate_multi_label(
     entries: list[tuple[int, SparseLabels]] = []
     with score_table(len(rows), n) as scores:
         done = 0
-        for chosen, images in viewed(samples, rows.tolist(), size):
+        for chosen, images in viewed(samples, rows.tolist(), size, forward_images(machine.device, size)):
             logits = outputs_of(backbone.logits, images, machine, precision)
             labels = samples.labels(chosen)
             running.add(logits, labels)
@@ -198,7 +198,7 @@ def evaluate_single_label(
     rows = _usable(samples)[:most]
     images_of, right = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
     among = done = 0
-    for chosen, images in viewed(samples, rows.tolist(), size):
+    for chosen, images in viewed(samples, rows.tolist(), size, forward_images(machine.device, size)):
         logits = logits_of(backbone.logits, images, machine, precision)
         label = samples.labels(chosen).category
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices
