@@ -105,8 +105,12 @@ def learn(
             if warnings is not None:
                 warnings.append(warning)
         told = follower.train(job.name, first, job.steps)
-        with History(folder, first) as history, _stopping() as stopped:
-            _steps(learner, first, folder, backend, history, evaluate, told, stopped)
+        with (
+            History(folder, first) as history,
+            _stopping() as stopped,
+            CheckpointPolicy(folder / "checkpoints", backend) as policy,
+        ):
+            _steps(learner, first, policy, backend, history, evaluate, told, stopped)
     result = learner.result
     result.module.eval()
     return result
@@ -158,7 +162,7 @@ def _resumed(learner: Trainer, folder: Path, start: Path | None) -> tuple[int, P
 def _steps(
     learner: Trainer,
     first: int,
-    folder: Path,
+    policy: CheckpointPolicy,
     backend: TrainingBackend,
     history: History,
     evaluate: Evaluate | None,
@@ -167,7 +171,6 @@ def _steps(
 ) -> None:
     job = learner.job
     losses = LossLog(learner, history, told)
-    policy = CheckpointPolicy(folder / "checkpoints", backend)
     gpu = learner.machine.device.type == "cuda"
     learner.train()
     batches = BatchLoader(job.stream, first, job.steps).load(
@@ -191,6 +194,7 @@ def _steps(
             losses.record(keep=0)  # no checkpoint follows a loss that is not finite
             policy.save(done, learner)
         if stop:
+            policy.wait()
             hint = "run the same command again, without --from, to go on from here"
             raise Interrupted(Problem("interrupted", f"training was stopped after step {done}", hint=hint))
 
