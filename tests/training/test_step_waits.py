@@ -129,3 +129,27 @@ def test_the_moving_average_is_torchs_own_to_the_bit(decay: float) -> None:
             average.update_parameters(network)
     assert list(ours.state_dict()) == list(own.state_dict())
     assert all(torch.equal(value, own.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("compiles", [False, True])
+@pytest.mark.parametrize(("kind", "unknown"), KINDS)
+def test_no_step_waits_for_a_gpu(kind: str, unknown: str, compiles: bool) -> None:
+    gpu = torch.device("cuda")
+    job = tiny_job(precision="bf16")
+    learner = trainer.Trainer(
+        job,
+        make_backbone("resnet18", CATEGORIES, 0),
+        objective_of(kind, unknown),
+        ComputeDevice(gpu, 0, compiles),
+    )
+    learner.train()
+    for step in (0, 1):
+        learner.learn(tiny_batch(step))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        told = learner.learn(tiny_batch(2))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert told.isfinite().all()

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from mlimg_build.spec import LearningRate, Optimizer
 from mlimg_build.training.data.batches import Batch, BatchPlan
-from mlimg_build.training.devices import ComputeDevice, send
+from mlimg_build.training.devices import ComputeDevice
 from mlimg_build.training.loop.batch_parts import even_parts
+from mlimg_build.training.loop.device_feed import DeviceFeed
 from mlimg_build.training.loop.moving_average import MovingAverage
 from mlimg_build.training.loop.schedule import rate_at
 from mlimg_build.training.loss.objectives import Objective
@@ -74,6 +75,8 @@ class Trainer:
         )
         self._finite = torch.ones((), dtype=torch.bool, device=machine.device)
         self.average = None if job.ema is None else MovingAverage(network, job.ema)
+        cuda = torch.cuda if machine.device.type == "cuda" else None
+        self._feed = DeviceFeed(machine.device, machine.memory_format, cuda)
         whole = PixelNetwork(backbone, machine.device)
         self.run: Any = torch.compile(whole, dynamic=False) if machine.compile else whole
 
@@ -87,22 +90,21 @@ class Trainer:
 
         The norm is that before `gradient_clip`. Both are in one float32[2] on the device.
         """
-        job, device = self.job, self.machine.device
+        job, device, count = self.job, self.machine.device, len(batch.images)
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(job.rate, batch.step, job.steps_per_epoch, job.epochs)
-        images = send(batch.images, device).contiguous(memory_format=self.machine.memory_format)
-        whole = self.objective.targets(batch.labels.to(device), len(images))
+        whole = self.objective.targets(batch.labels.to(device), count)
         self.objective.observe(whole, batch.step)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=device)
-        for part in even_parts(len(images), job.micro_batch or len(images)):
-            targets, size = whole, part.stop - part.start
-            if size < len(images):  # the labels are taken apart where they are, so that a GPU need not wait
+        for part, images in self._feed.parts(batch.images, even_parts(count, job.micro_batch or count)):
+            targets, size = whole, len(images)
+            if size < count:  # the labels are taken apart where they are, so that a GPU need not wait
                 labels = batch.labels.part(part.start, part.stop).to(device)
                 targets = self.objective.targets(labels, size)
             with torch.autocast(device.type, torch.bfloat16, enabled=job.precision == "bf16"):
-                logits = self.run(images[part])
-            loss = self.objective.loss(logits.float(), targets) * (size / len(images))
+                logits = self.run(images)
+            loss = self.objective.loss(logits.float(), targets) * (size / count)
             loss.backward()
             total += loss.detach()
         parameters = [one for one in self.network.parameters() if one.grad is not None]
