@@ -14,8 +14,10 @@ from mlimg_build.dataset import Dataset  # noqa: E402
 from mlimg_build.training import Samples  # noqa: E402
 from mlimg_build.training.data.views import ahead  # noqa: E402
 from mlimg_build.training.devices import ComputeDevice, available_cores  # noqa: E402
-from mlimg_build.training.evaluate import evaluation  # noqa: E402
+from mlimg_build.training.evaluate import calibration, evaluation  # noqa: E402
+from mlimg_build.training.evaluate.metrics import Inversions, implied_pairs  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
+from tests.support.waits import META, Waits  # noqa: E402
 
 
 def numbers(value: Any, path: str = "") -> dict[str, Any]:
@@ -64,3 +66,16 @@ def test_there_is_a_thread_for_each_core_that_the_process_may_use(monkeypatch: p
     monkeypatch.setattr("os.cpu_count", lambda: 96)
     threads = set(ahead(lambda _: (time.sleep(0.002), get_ident())[1], range(200)))
     assert len(threads) <= min(32, available_cores())
+
+
+def test_counts_of_an_evaluation_stay_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits(monkeypatch)
+    inversions = Inversions(implied_pairs([[1], [2], []]), META)
+    logits = torch.zeros(4, 3, device=META)
+    with waits.counted() as found:
+        inversions.add(logits)
+    assert found == []
+    assert inversions.compared == 12
+    with waits.counted() as found, pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
+        calibration._sums(torch.zeros(5, dtype=torch.int64, device=META), torch.zeros(5, device=META))
+    assert found == ["(15,) are copied from meta to cpu"]

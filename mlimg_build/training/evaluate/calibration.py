@@ -125,8 +125,8 @@ def _sums(chosen: Tensor, scores: Tensor) -> NDArray[np.float64]:
     """Return the sum of the scores in each bin."""
     if chosen.device.type == "cpu":
         sums = torch.bincount(chosen, weights=scores, minlength=BINS)
-    else:  # a weighted count of a GPU is not the same twice
-        sums = torch.stack([scores[chosen == number].sum() for number in range(BINS)])
+    else:  # a weighted count of a GPU is not the same twice, and a mask would have to be waited for
+        sums = torch.stack([torch.where(chosen == number, scores, 0).sum() for number in range(BINS)])
     found: NDArray[np.float64] = sums.cpu().numpy()
     return found
 

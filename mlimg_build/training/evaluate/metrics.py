@@ -187,10 +187,14 @@ class Inversions:
     def __init__(self, pairs: NDArray[np.int64], device: torch.device | str = "cpu") -> None:
         self._low = torch.from_numpy(pairs[:, 0].copy()).to(device)
         self._high = torch.from_numpy(pairs[:, 1].copy()).to(device)
-        self.compared = self.inverted = self.confident = self.confident_inverted = 0
+        self.compared = 0
+        self._counts = torch.zeros(3, dtype=torch.int64, device=device)  # inverted, confident, both
 
     def add(self, logits: Tensor) -> None:
-        """Count the inversions in the logits of some images, float[images, categories], on the device of the pairs."""
+        """Count the inversions in the logits of some images, float[images, categories], on the device of the pairs.
+
+        What was counted stays there: this process does not wait for a GPU.
+        """
         by_category = logits.T.contiguous()  # so that the logits of a category are read in one piece
         pairs = PAIRS_OF_GPU if logits.is_cuda else PAIRS
         for start in range(0, len(self._low), pairs):
@@ -200,14 +204,13 @@ class Inversions:
             below = high < low
             sure = low >= 0  # a score of at least 0.5
             self.compared += below.numel()
-            self.inverted += int(below.count_nonzero())
-            self.confident += int(sure.count_nonzero())
-            self.confident_inverted += int((below & sure).count_nonzero())
+            self._counts += torch.stack([one.count_nonzero() for one in (below, sure, below & sure)])
 
     def shares(self) -> dict[str, float | int | None]:
         """Return `pairs`, the share of comparisons inverted, and the same where the descendant scores at least 0.5."""
+        inverted, confident, both = self._counts.tolist()
         return {
             "pairs": len(self._low),
-            "share": self.inverted / self.compared if self.compared else None,
-            "share_confident": self.confident_inverted / self.confident if self.confident else None,
+            "share": inverted / self.compared if self.compared else None,
+            "share_confident": both / confident if confident else None,
         }
