@@ -82,6 +82,7 @@ def learn(
         TrainingError: `batch-without-label` if all labels of a batch are unknown and masked; those of `require_room`,
             `BatchLoader.load` and `learn_batch`.
         LossNotFinite: with the step and the images of its batch; no checkpoint is written after it.
+        DatasetError: `disk-full` of a checkpoint, at the step that follows its failure or at the end.
         Interrupted: on SIGINT or SIGTERM, after the current step and a checkpoint.
     """
     follower = follower or Quiet()
