@@ -190,18 +190,29 @@ class BatchLoader(IterableDataset[Any]):
         if workers and self.stream.in_threads:
             yield from self._by_threads(workers, pin, prefetch, limit)
             return
+        plan = self.stream
+        alone = plan.pieces == 1
         if workers:
-            source = loaded(self, workers, prefetch=prefetch, pin=pin, limit=limit)
+            source = loaded(self, workers, prefetch=prefetch, pin=pin and alone, limit=limit)
         else:
-            source = iter(DataLoader(self, batch_size=None, num_workers=0, pin_memory=pin))
-        waiting: list[Batch] = []
+            source = iter(DataLoader(self, batch_size=None, num_workers=0, pin_memory=pin and alone))
+        waiting: list[tuple[Tensor, SparseLabels]] = []
+        images = None
         for made in source:
             if not isinstance(made, Batch):
                 raise TrainingError(made) if made[0].code == FAILED else MlimgError(made)
-            waiting.append(made)
-            if len(waiting) == self.stream.pieces:
-                yield _joined(waiting)
-                waiting = []
+            if alone:
+                yield made
+                continue
+            if images is None:  # each piece is copied to its place once, from which a GPU copies by itself
+                images = plan.empty(made.step, plan.images, pin)
+            done = sum(len(rows) for rows, _ in waiting)
+            images[done : done + len(made.rows)] = made.images.permute(0, 2, 3, 1)
+            waiting.append((made.rows, made.labels))
+            if len(waiting) == plan.pieces:
+                yield Batch(made.step, *_light(waiting, images.permute(0, 3, 1, 2)))
+                waiting, images = [], None
+            del made  # its shared memory
 
     def _by_threads(self, threads: int, pin: bool, prefetch: int, limit: float) -> Iterator[Batch]:
         """Yield the batches; each part is written where it lies in its batch, so that nothing is copied or joined."""
