@@ -32,6 +32,7 @@ ALLOWED = {
     "labels": {"category_ids", "errors", "label_states", "missing_values", "quantities", "wordnet"},
     "sources": {"errors", "label_states", "missing_values", "regular_files", "spec", "text_limits"},
     "images": {"errors"},
+    "fetch": {"atomic", "digests", "errors", "regular_files", "sources"},
     "dataset": {"atomic", "errors", "regular_files"},
     "training": {"atomic", "csv_cells", "digests", "errors", "regular_files", "spec", "images", "dataset"},
     "report": {"atomic", "errors", "regular_files", "dataset", "labels"},
@@ -56,6 +57,7 @@ ALLOWED = {
             "sources",
             "images",
             "dataset",
+            "fetch",
         ),
         *("training", "report", "explain"),
     },
@@ -127,6 +129,10 @@ FOREIGN = {  # packages that only some may touch
     "pillow_heif": {"images"},
     "rapidfuzz": {"wordnet"},
     "simplejpeg": {"images"},
+    "aiohttp": {"fetch"},
+    "protego": {"fetch"},
+    "obstore": {"fetch"},
+    "uvloop": {"fetch"},
 }
 
 
