@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test test-slow test-gpu test-lower-bounds fuzz bench bench-labels bench-lists lint format clean
+.PHONY: quickstart test test-slow test-gpu test-lower-bounds fuzz bench bench-labels bench-lists bench-training lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +64,11 @@ bench-labels: $(STAMP)  ## measures the labels of a collection of the published 
 bench-lists: $(STAMP)  ## measures a plan from raw lists of up to the published size; 16 GB of disk, some minutes
 	MLIMG_BENCH=full $(BIN)/pytest tests/compiler/test_list_scale.py -s
 
+bench-training: $(STAMP)  ## measures loaders beside torchvision's and DALI's (1 GB, in .venv-dali), losses, evaluation, training
+	$(PYTHON) -m venv .venv-dali
+	.venv-dali/bin/python -m pip install --quiet numpy nvidia-dali-cuda120
+	MLIMG_BENCH=full MLIMG_DALI_PYTHON=$(CURDIR)/.venv-dali/bin/python $(BIN)/pytest -m bench -s tests/training
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -73,4 +78,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build $(VENV) .venv-lower examples/quickstart/data
+	rm -rf build $(VENV) .venv-lower .venv-dali examples/quickstart/data

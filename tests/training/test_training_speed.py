@@ -117,8 +117,9 @@ def test_images_a_second_fed_from_the_dataset_and_synthetic(
         where = torch.cuda.get_device_name() if pin else f"{torch.get_num_threads()} computing thread"
     loader, fed, synthetic = (median(rates[name]) for name in ("loader alone", "fed", "synthetic"))
     with capsys.disabled():
+        kind = "threads" if made.stream.in_threads else "processes"
         print(
-            f"\n{ARCHITECTURE}, {SIZE} px, bf16, batches of {BATCH}, {where}, {machine.workers} loader processes"
+            f"\n{ARCHITECTURE}, {SIZE} px, bf16, batches of {BATCH}, {where}, {machine.workers} loader {kind}"
         )
         print(
             f"loader alone {loader:,.0f} images/s; synthetic {synthetic:,.0f}; fed {fed:,.0f}: {fed / synthetic:.2f}"
