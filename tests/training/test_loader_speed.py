@@ -133,7 +133,9 @@ def test_crops_beside_image_folder(
         torch.set_num_threads(threads)
     kilobytes = sum(path.stat().st_size for path in folder.iterdir()) / len(list(folder.iterdir())) / 1000
     with capsys.disabled():
-        print(f"\n{row}, {len(list(folder.iterdir()))} photographs of {kilobytes:.0f} KB, decoder {plan.decoder}")
+        print(
+            f"\n{row}, {len(list(folder.iterdir()))} photographs of {kilobytes:.0f} KB, decoder {plan.decoder}"
+        )
         for name, runs in found.items():
             clock, processor = (median(run[of] for run in runs) for of in (0, 1))
             print(f"  {name:12} {clock:6.3f} ms an image by the clock, {processor:6.3f} of processor time")
