@@ -1,0 +1,181 @@
+"""The ledger of a store: the last known state of every URL that was asked for, and whether to ask again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+
+from mlimg_build.errors import BuildError, Problem
+from mlimg_build.fetch.ledger_log import LedgerLog, Record, read_log
+from mlimg_build.fetch.outcomes import STATES, State
+
+__all__ = ["Ledger", "url_key", "worth_asking"]
+
+SCHEMA_VERSION = 1
+_TABLES = """
+create table urls (
+    key blob primary key, url text not null, state integer not null, answer text not null, digest text not null,
+    size integer not null, attempts integer not null, time real not null
+) without rowid;
+"""
+_COLUMNS = "url, state, answer, digest, size, attempts, time"
+_PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
+_GET = f"select {_COLUMNS} from urls where key in "  # noqa: S608
+BATCH = 500  # of the values that one statement takes
+WAIT = 60.0  # seconds for another process that writes
+
+
+def url_key(url: str) -> bytes:
+    """Return the key of a URL in the ledger: 16 bytes of the sha256 of its normal form."""
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def worth_asking(record: Record | None, now: float) -> bool:
+    """Return whether a URL is to be asked for: never before, or its state is as old as `State.again` says.
+
+    A clock that was set back counts as an age of 0.
+
+    >>> worth_asking(None, 0.0), worth_asking(Record("", State.temporary, time=9.0), 9.0)
+    (True, True)
+    >>> worth_asking(Record("", State.gone, time=0.0), 3600.0), worth_asking(Record("", State.ok), 1e12)
+    (False, False)
+    """
+    return record is None or max(now - record.time, 0.0) >= record.state.again
+
+
+class Ledger:
+    """The ledger in a folder: `log/` is appended by whoever fetches, `urls.sqlite` is what was compacted.
+
+    One process compacts at a time; the log may grow meanwhile.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the ledger, which is made if it is not there.
+
+        Raises:
+            BuildError: `ledger-unreadable` if its file is none that this version reads.
+        """
+        self.folder = folder
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+        path = folder / "urls.sqlite"
+        try:
+            self._base = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+            self._base.execute("pragma synchronous = full")
+            version = self._base.execute("pragma user_version").fetchone()[0]
+            if version == 0:
+                self._base.executescript(
+                    f"begin exclusive; {_TABLES} pragma user_version = {SCHEMA_VERSION}; commit;"
+                )
+        except sqlite3.Error as error:
+            version = str(error)
+        if version not in (0, SCHEMA_VERSION):
+            message = f"the ledger {path} cannot be read: {version}"
+            hint = "move it away; what the store holds is found again when its URLs are asked for"
+            raise BuildError(Problem("ledger-unreadable", message, hint=hint))
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._base.close()
+
+    def new_log(self, name: str) -> LedgerLog:
+        """Open a new file of the log, for one process."""
+        return LedgerLog(self.folder / "log" / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl")
+
+    def compact(self) -> int:
+        """Take the log into the table, and remove its files; return how many records it had.
+
+        Idempotent: of two records of a URL the later counts, attempts in one state are added up. A process that is
+        killed between the two loses nothing.
+        """
+        taken = 0
+        for path in sorted((self.folder / "log").iterdir()):
+            with closing(self._base.cursor()) as cursor:
+                cursor.execute("begin immediate")
+                try:
+                    records = list(read_log(path))
+                    cursor.executemany(_PUT, self._later(records))
+                    cursor.execute("commit")
+                except BaseException:
+                    cursor.execute("rollback")
+                    raise
+            path.unlink(missing_ok=True)
+            taken += len(records)
+        return taken
+
+    def find(self, urls: Sequence[str]) -> dict[str, Record]:
+        """Return the records of those URLs that have one."""
+        found: dict[str, Record] = {}
+        for start in range(0, len(urls), BATCH):
+            keys = [url_key(url) for url in urls[start : start + BATCH]]
+            marks = ",".join("?" * len(keys))
+            for row in self._base.execute(f"{_GET}({marks})", keys):
+                found[row[0]] = Record(row[0], STATES[row[1]], *row[2:])
+        return found
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Record states that were decided without asking, such as what was taken down."""
+        with closing(self._base.cursor()) as cursor:
+            cursor.execute("begin immediate")
+            cursor.executemany(_PUT, map(_row, records))
+            cursor.execute("commit")
+
+    def states(self) -> Counter[State]:
+        """Return how many URLs are in each state."""
+        rows = self._base.execute("select state, count(*) from urls group by state")
+        return Counter({STATES[state]: count for state, count in rows})
+
+    def records(self) -> Iterator[Record]:
+        """Yield every record, in the order of keys."""
+        for row in self._base.execute(f"select {_COLUMNS} from urls order by key"):  # noqa: S608
+            yield Record(row[0], STATES[row[1]], *row[2:])
+
+    def repeated(self, least: int = 3) -> list[tuple[str, int]]:
+        """Return (digest, count) of bytes that came from at least so many URLs, the most frequent first.
+
+        Such bytes are often a picture that stands for a missing one.
+        """
+        rows = self._base.execute(
+            "select digest, count(*) as n from urls where digest != '' and state in (?, ?) "
+            "group by digest having n >= ? order by n desc, digest",
+            (int(State.ok), int(State.placeholder), least),
+        )
+        return [(str(digest), int(count)) for digest, count in rows]
+
+    def _later(self, records: Sequence[Record]) -> Iterator[tuple[object, ...]]:
+        """Yield the rows for the records that are later than what the table has."""
+        before = self.find([record.url for record in records])
+        for record in records:
+            known = before.get(record.url)
+            if known is not None and known.time >= record.time:
+                continue
+            attempts = record.attempts
+            if known is not None and known.state == record.state:
+                attempts += known.attempts
+            before[record.url] = Record(
+                record.url, record.state, record.answer, record.digest, record.size, attempts, record.time
+            )
+            yield _row(before[record.url])
+
+
+def _row(record: Record) -> tuple[object, ...]:
+    return (
+        url_key(record.url),
+        record.url,
+        int(record.state),
+        record.answer,
+        record.digest,
+        record.size,
+        record.attempts,
+        record.time or time.time(),
+    )

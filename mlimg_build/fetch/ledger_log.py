@@ -1,0 +1,95 @@
+"""The append-only log of what came of asking for URLs: one line of JSON a URL, one file a task."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from mlimg_build.fetch.outcomes import STATES, State
+
+__all__ = ["LedgerLog", "Record", "read_log"]
+
+TEXT = 500  # most characters of an answer that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of one URL.
+
+    `digest` is the sha256 (hex) of the bytes that came last, `size` their number; "" and 0 if none came. `answer` says
+    what was met last, `attempts` counts requests since the state changed, `time` is that of the last one in seconds
+    since 1970. The time decides when to ask again; it goes into no digest.
+    """
+
+    url: str
+    state: State
+    answer: str = ""
+    digest: str = ""
+    size: int = 0
+    attempts: int = 1
+    time: float = 0.0
+
+    def line(self) -> bytes:
+        """Return the line of the log: JSON, a tab, the CRC-32 of the JSON in hex."""
+        values = {**asdict(self), "state": self.state.name, "answer": self.answer[:TEXT]}
+        text = json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()
+        return b"%s\t%08x\n" % (text, zlib.crc32(text))
+
+    @classmethod
+    def parse(cls, line: bytes) -> Record | None:
+        """Return the record of a line, None if the line is damaged.
+
+        >>> one = Record("http://a.example/1.jpg", State.gone, "404", attempts=2, time=5.0)
+        >>> Record.parse(one.line()) == one, Record.parse(one.line()[:-3])
+        (True, None)
+        """
+        text, _, check = line.rstrip(b"\n").rpartition(b"\t")
+        if not line.endswith(b"\n") or check != b"%08x" % zlib.crc32(text):
+            return None
+        try:
+            values = json.loads(text)
+            made = cls(**{**values, "state": State[values["state"]]})
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return made if made.state in STATES and math.isfinite(made.time) else None
+
+
+class LedgerLog:
+    """One file of the log, appended by one process; what is written survives the death of the process at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def __enter__(self) -> LedgerLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.fsync(self._file)
+        os.close(self._file)
+
+    def append(self, record: Record) -> None:
+        """Append a record, whole lines only: a line that a full disk cut is ended, so that the next one counts."""
+        line = record.line()
+        done = os.write(self._file, line)
+        if done < len(line):
+            os.write(self._file, b"\n")
+            raise OSError(28, os.strerror(28), str(self.path))
+
+
+def read_log(path: Path) -> Iterator[Record]:
+    """Yield the records of a file; lines that are damaged are passed over, their URLs are asked again."""
+    with path.open("rb") as stream:
+        for line in stream:
+            record = Record.parse(line)
+            if record is not None:
+                yield record

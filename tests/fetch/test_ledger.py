@@ -1,0 +1,138 @@
+"""The ledger: one state a URL, appended by many, compacted by one, asked again only where that is worth it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlimg_build.errors import BuildError
+from mlimg_build.fetch.ledger import Ledger, worth_asking
+from mlimg_build.fetch.ledger_log import Record, read_log
+from mlimg_build.fetch.outcomes import NEVER, STATES, State
+
+URL = "http://photographs.example/1.jpg"
+RECORDS = st.builds(
+    Record,
+    url=st.text(max_size=50),
+    state=st.sampled_from(STATES),
+    answer=st.text(max_size=50),
+    digest=st.text("0123456789abcdef", max_size=64),
+    size=st.integers(0, 1 << 40),
+    attempts=st.integers(1, 100),
+    time=st.floats(0, 1e10),
+)
+
+
+@given(RECORDS)
+def test_a_record_is_read_as_it_was_written(record: Record) -> None:
+    assert Record.parse(record.line()) == record
+
+
+@given(RECORDS, st.integers(0, 200), st.integers(1, 255))
+def test_a_changed_byte_is_found(record: Record, at: int, change: int) -> None:
+    line = bytearray(record.line())
+    at %= len(line)
+    line[at] ^= change
+    assert Record.parse(bytes(line)) in (None, record)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_record_or_none(line: bytes) -> None:
+    assert Record.parse(line + b"\n") is None
+
+
+def test_the_later_record_counts_whatever_the_order_of_the_files(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        for name, state, time in (("a", State.gone, 20.0), ("b", State.temporary, 10.0)):
+            with ledger.new_log(name) as log:
+                log.append(Record(URL, state, name, time=time))
+        assert ledger.compact() == 2
+        assert ledger.find([URL])[URL].state == State.gone
+        assert list((tmp_path / "log").iterdir()) == []
+        assert ledger.states() == {State.gone: 1}
+
+
+def test_attempts_in_one_state_are_added_up_and_begin_anew_in_another(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        for time, state in enumerate((State.temporary, State.temporary, State.gone), start=1):
+            with ledger.new_log("x") as log:
+                log.append(Record(URL, state, attempts=3, time=time))
+            ledger.compact()
+            found = ledger.find([URL])[URL]
+            assert (found.state, found.attempts) == (state, 6 if time == 2 else 3)
+
+
+def test_compacting_twice_changes_nothing(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        with ledger.new_log("x") as log:
+            log.append(Record(URL, State.temporary, attempts=2, time=1.0))
+        file = next((tmp_path / "log").iterdir())
+        kept = file.read_bytes()
+        ledger.compact()
+        file.write_bytes(kept)  # as if it had been killed before the file was removed
+        ledger.compact()
+        assert ledger.find([URL])[URL].attempts == 2
+
+
+def test_a_line_that_was_cut_costs_its_own_record_only(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    lines = [Record(f"{URL}?{n}", State.gone, time=1.0).line() for n in range(3)]
+    path.write_bytes(lines[0] + lines[1][:20] + b"\n" + lines[2])
+    assert [record.url[-1] for record in read_log(path)] == ["0", "2"]
+    path.write_bytes(lines[0] + lines[1][:20])
+    assert [record.url[-1] for record in read_log(path)] == ["0"]
+
+
+def test_a_killed_writer_keeps_all_that_it_appended(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from mlimg_build.fetch.ledger import Ledger\n"
+        "from mlimg_build.fetch.ledger_log import Record; from mlimg_build.fetch.outcomes import State\n"
+        "log, number = Ledger(Path(sys.argv[1])).new_log('x'), 0\n"
+        "while True:\n"
+        "    log.append(Record(f'http://a.example/{number}', State.ok, time=1.0))\n"
+        "    print(number, flush=True); number += 1"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    threading.Event().wait(0.3)
+    writer.kill()
+    told = writer.stdout.read().splitlines()
+    writer.wait()
+    writer.stdout.close()
+    with Ledger(tmp_path) as ledger:
+        assert ledger.compact() >= int(told[-2])
+        assert set(ledger.find([f"http://a.example/{n}" for n in range(int(told[-2]))])) == {
+            f"http://a.example/{n}" for n in range(int(told[-2]))
+        }
+
+
+def test_only_what_may_have_changed_is_asked_again() -> None:
+    day = 86_400.0
+    for state in STATES:
+        record = Record(URL, state, time=1000.0)
+        assert not worth_asking(record, 1000.0 + min(state.again, 1e9) / 2) or state.again == 0
+        assert worth_asking(record, 1000.0 + state.again) == (state.again < NEVER)
+        assert worth_asking(record, 0.0) == (state.again == 0)  # a clock that was set back
+    assert State.temporary.again < State.tls.again < State.gone.again < 365 * day
+
+
+def test_bytes_that_many_urls_gave_are_proposed_as_placeholders(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.put(Record(f"{URL}?{n}", State.ok, digest="ab" * 32, time=1.0) for n in range(4))
+        ledger.put(Record(f"{URL}?x{n}", State.ok, digest="cd" * 32, time=1.0) for n in range(2))
+        assert ledger.repeated() == [("ab" * 32, 4)]
+        assert len(list(ledger.records())) == 6
+
+
+def test_a_file_that_is_no_ledger_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "urls.sqlite").write_bytes(b"not a database, far from it" * 100)
+    with pytest.raises(BuildError) as found:
+        Ledger(tmp_path)
+    assert found.value.code == "ledger-unreadable"
