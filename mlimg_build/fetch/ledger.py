@@ -14,7 +14,7 @@ from types import TracebackType
 
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.ledger_log import LedgerLog, Record, read_log
-from mlimg_build.fetch.outcomes import STATES, State
+from mlimg_build.fetch.outcomes import NEVER, STATES, State
 
 __all__ = ["Ledger", "url_key", "worth_asking"]
 
@@ -47,7 +47,9 @@ def worth_asking(record: Record | None, now: float) -> bool:
     >>> worth_asking(Record("", State.gone, time=0.0), 3600.0), worth_asking(Record("", State.ok), 1e12)
     (False, False)
     """
-    return record is None or max(now - record.time, 0.0) >= record.state.again
+    if record is None:
+        return True
+    return record.state.again < NEVER and max(now - record.time, 0.0) >= record.state.again
 
 
 class Ledger:
