@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.ledger_log import LedgerLog, Record, read_log
+from mlimg_build.fetch.ledger_log import LedgerLog, Record, closed_log, read_log
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
 
 __all__ = ["Ledger", "url_key", "worth_asking"]
@@ -22,11 +23,11 @@ SCHEMA_VERSION = 1
 _TABLES = """
 create table urls (
     key blob primary key, url text not null, state integer not null, answer text not null, digest text not null,
-    size integer not null, attempts integer not null, time real not null
+    size integer not null, attempts integer not null, time real not null, signals text not null
 ) without rowid;
 """
-_COLUMNS = "url, state, answer, digest, size, attempts, time"
-_PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
+_COLUMNS = "url, state, answer, digest, size, attempts, time, signals"
+_PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
 _GET = f"select {_COLUMNS} from urls where key in "  # noqa: S608
 BATCH = 500  # of the values that one statement takes
 WAIT = 60.0  # seconds for another process that writes
@@ -38,7 +39,7 @@ def url_key(url: str) -> bytes:
 
 
 def worth_asking(record: Record | None, now: float) -> bool:
-    """Return whether a URL is to be asked for: never before, or its state is as old as `State.again` says.
+    """Return whether a URL is to be asked for: never before, or its state is as old as `State.again` says (seconds).
 
     A clock that was set back counts as an age of 0.
 
@@ -97,23 +98,35 @@ class Ledger:
     def compact(self) -> int:
         """Take the log into the table, and remove its files; return how many records it had.
 
-        Idempotent: of two records of a URL the later counts, attempts in one state are added up. A process that is
-        killed between the two loses nothing.
+        Idempotent: of two records of a URL the later counts, attempts in one state are added up. A file that a
+        process has open is left to the next time. Being killed loses nothing.
         """
         taken = 0
         for path in sorted((self.folder / "log").iterdir()):
-            with closing(self._base.cursor()) as cursor:
-                cursor.execute("begin immediate")
-                try:
-                    records = list(read_log(path))
+            file = closed_log(path)
+            if file is None:
+                continue
+            try:
+                records = list(read_log(path))
+                with self._writing() as cursor:
                     cursor.executemany(_PUT, self._later(records))
-                    cursor.execute("commit")
-                except BaseException:
-                    cursor.execute("rollback")
-                    raise
-            path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(file)
             taken += len(records)
         return taken
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Cursor]:
+        """Yield a cursor of a transaction, which is committed unless an error is raised."""
+        with closing(self._base.cursor()) as cursor:
+            cursor.execute("begin immediate")
+            try:
+                yield cursor
+            except BaseException:
+                cursor.execute("rollback")
+                raise
+            cursor.execute("commit")
 
     def find(self, urls: Sequence[str]) -> dict[str, Record]:
         """Return the records of those URLs that have one."""
@@ -122,15 +135,13 @@ class Ledger:
             keys = [url_key(url) for url in urls[start : start + BATCH]]
             marks = ",".join("?" * len(keys))
             for row in self._base.execute(f"{_GET}({marks})", keys):
-                found[row[0]] = Record(row[0], STATES[row[1]], *row[2:])
+                found[row[0]] = _record(row)
         return found
 
     def put(self, records: Iterable[Record]) -> None:
         """Record states that were decided without asking, such as what was taken down."""
-        with closing(self._base.cursor()) as cursor:
-            cursor.execute("begin immediate")
+        with self._writing() as cursor:
             cursor.executemany(_PUT, map(_row, records))
-            cursor.execute("commit")
 
     def states(self) -> Counter[State]:
         """Return how many URLs are in each state."""
@@ -140,7 +151,7 @@ class Ledger:
     def records(self) -> Iterator[Record]:
         """Yield every record, in the order of keys."""
         for row in self._base.execute(f"select {_COLUMNS} from urls order by key"):  # noqa: S608
-            yield Record(row[0], STATES[row[1]], *row[2:])
+            yield _record(row)
 
     def repeated(self, least: int = 3) -> list[tuple[str, int]]:
         """Return (digest, count) of bytes that came from at least so many URLs, the most frequent first.
@@ -164,9 +175,7 @@ class Ledger:
             attempts = record.attempts
             if known is not None and known.state == record.state:
                 attempts += known.attempts
-            before[record.url] = Record(
-                record.url, record.state, record.answer, record.digest, record.size, attempts, record.time
-            )
+            before[record.url] = replace(record, attempts=attempts)
             yield _row(before[record.url])
 
 
@@ -179,5 +188,11 @@ def _row(record: Record) -> tuple[object, ...]:
         record.digest,
         record.size,
         record.attempts,
-        record.time or time.time(),
+        record.time,
+        " ".join(record.signals),
     )
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    url, state, *middle, signals = row
+    return Record(url, STATES[state], *middle, tuple(signals.split()))

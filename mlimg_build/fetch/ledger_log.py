@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -13,7 +14,7 @@ from types import TracebackType
 
 from mlimg_build.fetch.outcomes import STATES, State
 
-__all__ = ["LedgerLog", "Record", "read_log"]
+__all__ = ["LedgerLog", "Record", "closed_log", "read_log"]
 
 TEXT = 500  # most characters of an answer that are kept
 
@@ -22,9 +23,10 @@ TEXT = 500  # most characters of an answer that are kept
 class Record:
     """What is known of one URL.
 
-    `digest` is the sha256 (hex) of the bytes that came last, `size` their number; "" and 0 if none came. `answer` says
-    what was met last, `attempts` counts requests since the state changed, `time` is that of the last one in seconds
-    since 1970. The time decides when to ask again; it goes into no digest.
+    `digest` is the sha256 (hex) of the bytes that came last, `size` their number; "" and 0 if none came; for
+    `too_large`, `size` is the limit that was passed. `answer` says what was met last, `attempts` counts requests since
+    the state changed, `time` is that of the last one in seconds since 1970. The time decides when to ask again; it goes
+    into no digest. `signals` names the signals of rights that were obeyed when it was asked.
     """
 
     url: str
@@ -34,6 +36,7 @@ class Record:
     size: int = 0
     attempts: int = 1
     time: float = 0.0
+    signals: tuple[str, ...] = ()
 
     def line(self) -> bytes:
         """Return the line of the log: JSON, a tab, the CRC-32 of the JSON in hex."""
@@ -54,19 +57,28 @@ class Record:
             return None
         try:
             values = json.loads(text)
-            made = cls(**{**values, "state": State[values["state"]]})
+            signals = tuple(map(str, values["signals"]))
+            made = cls(**{**values, "state": State[values["state"]], "signals": signals})
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
         return made if made.state in STATES and math.isfinite(made.time) else None
 
 
 class LedgerLog:
-    """One file of the log, appended by one process; what is written survives the death of the process at once."""
+    """One file of the log, appended by one process; what is written survives the death of the process at once.
+
+    The file is locked while it is open, so that nobody compacts it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        while True:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if os.fstat(self._file).st_nlink:
+                return
+            os.close(self._file)  # it was compacted between the two calls
 
     def __enter__(self) -> LedgerLog:
         return self
@@ -84,6 +96,20 @@ class LedgerLog:
         if done < len(line):
             os.write(self._file, b"\n")
             raise OSError(28, os.strerror(28), str(self.path))
+
+
+def closed_log(path: Path) -> int | None:
+    """Return a locked descriptor of a file of the log, to be closed by the caller; None if a process has it open."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
 
 
 def read_log(path: Path) -> Iterator[Record]:

@@ -49,6 +49,43 @@ class Status(IntEnum):
         "The list names a place outside the source's folder of images",
         "put the image below `images`, or let `images` be the folder above both",
     )
+    gone = 10, "The server says that there is no such image", "its URL is asked again after 90 days"
+    forbidden = 11, "The server refuses to send the image", "its URL is asked again after 30 days"
+    no_such_host = 12, "The host of its URL does not exist", "its URL is asked again after 30 days"
+    temporary = 13, "The host of its URL did not answer as it should, which may pass", "build again"
+    tls = 14, "The host of its URL has no valid certificate", "its URL is asked again after 7 days"
+    too_large = 15, "The answer has more bytes than the limit allows", "raise fetch.max_bytes if it is meant"
+    too_slow = (
+        16,
+        "The answer came too slowly to wait for it",
+        "build again, or lower min_rate of the backend",
+    )
+    not_an_image = 17, "What lies at its URL is no image", "its URL is asked again after 30 days"
+    placeholder = (
+        18,
+        "What lies at its URL is a picture that stands for a missing one",
+        "nothing is to be done",
+    )
+    changed = (
+        19,
+        "The image at its URL is not the one of the release any more",
+        "take the bytes from a store of then",
+    )
+    opted_out = 20, "The site reserves its rights in the image", "respect it, or ask the site"
+    licence_refused = (
+        21,
+        "The licence of the image is not among those that are allowed",
+        "see rights.licences",
+    )
+    withdrawn = 22, "The image was taken down", "nothing is to be done"
+    address_refused = 23, "Its URL leads to a private network", "see allow_networks of the backend"
+    bad_redirect = 24, "Its URL redirects in a circle, or to what is no web page", "nothing is to be done"
+    bad_url = 25, "Its URL is none that can be asked for", "correct it in the source"
+    odd_answer = (
+        26,
+        "The server answers its URL in a way that gives no image",
+        "its URL is asked again after 7 days",
+    )
 
     @property
     def code(self) -> str:

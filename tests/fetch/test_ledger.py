@@ -26,6 +26,7 @@ RECORDS = st.builds(
     size=st.integers(0, 1 << 40),
     attempts=st.integers(1, 100),
     time=st.floats(0, 1e10),
+    signals=st.lists(st.sampled_from(["robots", "tdm"]), max_size=2).map(tuple),
 )
 
 
@@ -121,6 +122,16 @@ def test_only_what_may_have_changed_is_asked_again() -> None:
         assert worth_asking(record, 1000.0 + state.again) == (state.again < NEVER)
         assert worth_asking(record, 0.0) == (state.again == 0)  # a clock that was set back
     assert State.temporary.again < State.tls.again < State.gone.again < 365 * day
+
+
+def test_a_log_that_is_being_written_is_left_to_its_writer(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        with ledger.new_log("x") as log:
+            log.append(Record(URL, State.gone, time=1.0, signals=("robots",)))
+            assert ledger.compact() == 0
+            log.append(Record(f"{URL}?2", State.ok, time=1.0))
+        assert ledger.compact() == 2
+        assert ledger.find([URL])[URL].signals == ("robots",)
 
 
 def test_bytes_that_many_urls_gave_are_proposed_as_placeholders(tmp_path: Path) -> None:

@@ -23,6 +23,23 @@ def test_status_codes_are_never_renumbered() -> None:
         "too_many_pixels": 7,
         "unreadable": 8,
         "outside": 9,
+        "gone": 10,
+        "forbidden": 11,
+        "no_such_host": 12,
+        "temporary": 13,
+        "tls": 14,
+        "too_large": 15,
+        "too_slow": 16,
+        "not_an_image": 17,
+        "placeholder": 18,
+        "changed": 19,
+        "opted_out": 20,
+        "licence_refused": 21,
+        "withdrawn": 22,
+        "address_refused": 23,
+        "bad_redirect": 24,
+        "bad_url": 25,
+        "odd_answer": 26,
     }
     assert [STATUSES[status.value] for status in Status] == list(Status)
 

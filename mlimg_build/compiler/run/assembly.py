@@ -27,7 +27,7 @@ from mlimg_build.dataset import (
 )
 from mlimg_build.dataset.write.assembly import ensure_replaceable
 from mlimg_build.errors import BuildError, DatasetError, Problem
-from mlimg_build.images import STATUSES
+from mlimg_build.images import STATUSES, Status
 from mlimg_build.labels import FATES, METHODS, RELATIONS, RULES, MappedCategory, Pairs
 from mlimg_build.sources.note_codes import lost, used
 from mlimg_build.spec import Spec, digest_of
@@ -75,7 +75,7 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
             "rules": list(RULES),
             "sources": [catalog.name for catalog in plan.inputs.catalogs],
             "licences": list(plan.rows.licences),
-            "statuses": [status.name for status in STATUSES],
+            "statuses": _statuses(plan, store),
             "methods": _methods(plan.facts),
             "fates": list(FATES),
             "relations": list(RELATIONS),
@@ -127,6 +127,14 @@ def plan_digest(plan: Plan) -> str:
             "duplicates": plan.loaded.spec.duplicates.exact,
         }
     )
+
+
+def _statuses(plan: Plan, store: Store) -> list[str]:
+    """Return the table of statuses; those of fetched images, which came later, are in it as far as one is needed."""
+    failures = (noted(store, work.images, "failures") or () for work in plan.work)
+    used = {status for shard in failures for _, status, _ in shard}
+    last = max((status.value for status in STATUSES if status.name in used), default=0)
+    return [status.name for status in STATUSES[: max(last, Status.outside) + 1]]
 
 
 def _methods(facts: Facts) -> list[str]:

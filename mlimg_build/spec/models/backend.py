@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -12,13 +13,24 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from mlimg_build.errors import Problem, SpecError
-from mlimg_build.spec.field_types import ByteSize, Flag, Number, Part, Whole, known_type, refusal, tag_of
+from mlimg_build.spec.field_types import (
+    ByteSize,
+    Flag,
+    Number,
+    OptionalFile,
+    Part,
+    Whole,
+    known_type,
+    refusal,
+    tag_of,
+)
 from mlimg_build.spec.reading import read_model, read_text
 from mlimg_build.spec.suggestions import listed, nearest
 from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "Backend",
+    "FetchBackend",
     "InlineCluster",
     "LocalCluster",
     "SchedulerCluster",
@@ -37,6 +49,17 @@ def _address(value: str) -> str:
     raise refusal(
         "wrong-value", f"expected the address of a Dask scheduler, found {shown(value)}", "tcp://host:8786"
     )
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        hint = "10.1.0.0/16, or fd00::/8"
+        raise refusal("wrong-value", f"expected a network, found {shown(value)}", hint) from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class LocalCluster(Part):
@@ -131,6 +154,38 @@ class TrainingBackend(Part):
     compile: Flag = Field(default=True, description="use torch.compile on a GPU")
     deterministic: Flag = Field(
         default=False, description="on a GPU, only operations that give the same bits every time; slower"
+    )
+
+
+class FetchBackend(Part):
+    """How images that lie at URLs are asked for from here, and where they are kept."""
+
+    store: str | None = Field(
+        default=None,
+        description="folder or URL (s3://BUCKET/PREFIX) that keeps what came, for all builds; null for one in --out",
+    )
+    concurrency: Whole = Field(
+        default=256, ge=1, le=10_000, description="requests under way at a time, over all workers"
+    )
+    per_host: Whole = Field(
+        default=16, ge=1, le=1000, description="requests under way at a time to one host, over all workers"
+    )
+    connect_seconds: Number = Field(default=10.0, gt=0, description="seconds for a connection, TLS included")
+    deadline_seconds: Number = Field(
+        default=60.0, gt=0, description="seconds for one image, redirects included"
+    )
+    min_rate: ByteSize = Field(
+        default=1000, description="bytes a second; an answer that is slower over 10 s is given up"
+    )
+    attempts: Whole = Field(
+        default=3, ge=1, le=20, description="requests for one image in one run, if the failure may pass"
+    )
+    allow_networks: tuple[Network, ...] = Field(
+        default=(),
+        description="networks that may be asked though they are private, such as 10.1.0.0/16; none without it",
+    )
+    authorities: OptionalFile = Field(
+        default=None, description="PEM file of certificate authorities that are trusted besides the system's"
     )
 
 

@@ -22,6 +22,7 @@ from mlimg_build.spec.field_types import (
     refusal,
     tag_of,
 )
+from mlimg_build.spec.models.fetching import Fetching, Rights
 from mlimg_build.spec.models.grouping import Grouping
 from mlimg_build.spec.models.own_categories import OwnCategories
 from mlimg_build.spec.models.requirements import Requirements
@@ -380,6 +381,10 @@ class Spec(Part):
     hierarchy: Hierarchy = Field(default_factory=Hierarchy, description="which category implies which")
     annotation: Annotation = Field(default_factory=Annotation, description="what the labels imply")
     images: Images = Field(default_factory=Images, description="how images are checked and stored")
+    fetch: Fetching = Field(default_factory=Fetching, description="how images that lie at URLs are asked for")
+    rights: Rights = Field(
+        default_factory=Rights, description="which signals of rights are respected when images are fetched"
+    )
     duplicates: Duplicates = Field(
         default_factory=Duplicates, description="what becomes of images that are copies of each other"
     )

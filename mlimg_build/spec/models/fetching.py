@@ -1,0 +1,81 @@
+"""What a spec says of images that lie at URLs: what is asked for, and what rights are respected."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from mlimg_build.spec.field_types import ByteSize, OptionalFile, Part, refusal
+from mlimg_build.spec.yaml.scalars import shown
+
+__all__ = ["Fetching", "LicenceRule", "Rights"]
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+CONTACT = re.compile(r"[\x21-\x7e]{3,200}")
+
+
+def _digest(value: str) -> str:
+    if DIGEST.fullmatch(value.lower()):
+        return value.lower()
+    raise refusal("wrong-value", f"expected a sha256 in hex, found {shown(value)}", "64 digits, 0-9 and a-f")
+
+
+def _contact(value: str) -> str:
+    if not value or (CONTACT.fullmatch(value) and not set(value) & set("();\\")):
+        return value
+    hint = "write the address of a page or of a mailbox: https://example.org/crawling, me@example.org"
+    raise refusal("wrong-value", f"expected a way to reach you, found {shown(value)}", hint)
+
+
+Sha256 = Annotated[
+    str, AfterValidator(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})
+]
+
+
+class LicenceRule(Part):
+    """Which licences of images are allowed."""
+
+    allow: tuple[str, ...] = Field(
+        min_length=1,
+        description="SPDX ids that are allowed, * for any version: CC-BY-*, CC0-1.0; unknown for images without one",
+    )
+
+
+class Rights(Part):
+    """Which signals of rights are respected when images are fetched."""
+
+    robots: Literal["obey", "ignore"] = Field(default="obey", description="robots.txt (RFC 9309)")
+    tdm: Literal["obey", "ignore"] = Field(
+        default="obey", description="reservation of text and data mining: tdm-reservation, tdmrep.json"
+    )
+    x_robots_tag: Literal["obey", "ignore"] = Field(
+        default="obey", description="X-Robots-Tag: noai, noimageai"
+    )
+    content_usage: Literal["obey", "ignore"] = Field(
+        default="obey", description="Content-Usage: train-ai=n, in a header or in robots.txt"
+    )
+    licences: LicenceRule | None = Field(
+        default=None, description="licences of images that are fetched; all without it"
+    )
+
+
+class Fetching(Part):
+    """How images that lie at URLs are asked for, as far as it decides what the dataset holds."""
+
+    contact: Annotated[str, AfterValidator(_contact)] = Field(
+        default="",
+        description="how a site reaches you, a URL or an e-mail address; it is sent with every request",
+    )
+    max_bytes: ByteSize = Field(
+        default=64 * 2**20, description='images of more bytes are not fetched, a number or text like "64 MiB"'
+    )
+    placeholders: tuple[Sha256, ...] = Field(
+        default=(),
+        description="sha256 of pictures that a site sends in place of missing ones; they count as missing",
+    )
+    digests: OptionalFile = Field(
+        default=None,
+        description="Parquet with the columns url and sha256 of a release: an image with other bytes is left out",
+    )
