@@ -32,7 +32,7 @@ ALLOWED = {
     "labels": {"category_ids", "errors", "label_states", "missing_values", "quantities", "wordnet"},
     "sources": {"errors", "label_states", "missing_values", "regular_files", "spec", "text_limits"},
     "images": {"errors"},
-    "fetch": {"atomic", "digests", "errors", "regular_files", "sources"},
+    "fetch": {"atomic", "digests", "errors", "printable", "regular_files", "sources"},
     "dataset": {"atomic", "errors", "regular_files"},
     "training": {"atomic", "csv_cells", "digests", "errors", "regular_files", "spec", "images", "dataset"},
     "report": {"atomic", "errors", "regular_files", "dataset", "labels"},

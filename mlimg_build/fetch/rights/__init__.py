@@ -1,1 +1,1 @@
-"""Signals by which a site reserves rights in its images, and the licences that images are under."""
+"""What a site and a licence say about the use of an image, as pure functions of text and headers."""
