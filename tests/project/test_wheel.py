@@ -1,15 +1,19 @@
-"""What a user installs: the wheel's top level, and the data found from it."""
+"""What a user installs: what the sdist and the wheel hold, and the data found from the wheel."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from mlimg_build.images import native
+
 ROOT = Path(__file__).resolve().parents[2]
+NATIVE = "mlimg_build/images/native"
 PROGRAM = """
 import mlimg_build, sys
 from pathlib import Path
@@ -22,8 +26,8 @@ print(len(load()))
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from a copy of the files that git knows."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sdist of a copy of the files that git knows, and a wheel built from it, in one folder."""
     copy = tmp_path_factory.mktemp("source")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     for name in filter(None, listed.decode().split("\0")):
@@ -39,9 +43,29 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(copy)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(copy)]
     subprocess.run(command, check=True, capture_output=True)
-    return next(out.glob("*.whl"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return next(built.glob("*.whl"))
+
+
+def test_the_sdist_has_what_the_extension_is_built_from_and_the_wheel_what_was_built(
+    built: Path, wheel: Path
+) -> None:
+    sources = {f"{NATIVE}/{path.name}" for path in (ROOT / NATIVE).iterdir()}
+    assert {Path(name).suffix for name in sources} == {".c", ".h"}
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        assert sources <= {name.partition("/")[2] for name in archive.getnames()}
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert not [name for name in names if name.endswith((".c", ".h", ".o"))]
+    modules = [name for name in names if name.endswith((".so", ".pyd"))]
+    assert len(modules) == (native is not None)
+    assert all(name.startswith("mlimg_build/images/_native.") for name in modules)
 
 
 def test_the_top_level_is_mlimg_build_and_nothing_else(wheel: Path) -> None:
