@@ -2,13 +2,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+REQUIREMENTS := $(VENV)/.requirements
+NATIVE := $(wildcard mlimg_build/images/native/*.[ch])
 
 .PHONY: quickstart test test-slow test-gpu test-lower-bounds fuzz bench bench-labels bench-lists bench-training lint format clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(REQUIREMENTS): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[examples,dev,train,timm]'
+	touch $@
+
+$(STAMP): $(REQUIREMENTS) $(NATIVE)  # an edit of C builds the extension alone, in seconds; one that does not compile is shown and removed
+	rm -f mlimg_build/images/_native.*
+	$(BIN)/python -W ignore -c 'from setuptools import setup; setup()' --quiet build_ext --inplace --build-temp $(VENV)/native
 	touch $@
 
 quickstart: $(STAMP)  ## everything from nothing: two sources, the dataset, the model, the report; asks both a question
@@ -78,4 +85,4 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build $(VENV) .venv-lower .venv-dali examples/quickstart/data
+	rm -rf build $(VENV) .venv-lower .venv-dali examples/quickstart/data mlimg_build/images/_native.*

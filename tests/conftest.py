@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from mlimg_build.compiler.engine import retries
+from mlimg_build.images import available_decoder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -34,6 +35,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are named by their argument: what is packed when tests are collected may differ between two processes."""
     return argname if isinstance(val, bytes) else None
+
+
+def pytest_report_header() -> str:
+    """Says which decoder the tests meet: `whole` skips those of the compiled extension."""
+    return f"decoder of training images: {available_decoder()}"
 
 
 COLLECTED = pytest.StashKey[set[Path]]()
