@@ -15,7 +15,7 @@ $(REQUIREMENTS): pyproject.toml constraints.txt
 
 $(STAMP): $(REQUIREMENTS) $(NATIVE)  # an edit of C builds the extension alone, in seconds; one that does not compile is shown and removed
 	rm -f mlimg_build/images/_native.*
-	$(BIN)/python -W ignore -c 'from setuptools import setup; setup()' --quiet build_ext --inplace --build-temp $(VENV)/native
+	$(BIN)/python -W ignore -c 'from setuptools import setup; setup()' --quiet build_ext --inplace --build-temp $(VENV)/native --build-lib $(VENV)/native
 	touch $@
 
 quickstart: $(STAMP)  ## everything from nothing: two sources, the dataset, the model, the report; asks both a question

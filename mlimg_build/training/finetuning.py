@@ -27,7 +27,7 @@ from mlimg_build.training.loss.objectives import SingleLabel
 from mlimg_build.training.model.backbone import Backbone, try_size
 from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card, save_model
-from mlimg_build.training.run_keys import choose_run
+from mlimg_build.training.run_keys import choose_run, decoded_whole
 from mlimg_build.training.runs import (
     EVALUATION,
     RunInputs,
@@ -128,6 +128,7 @@ def transfer(setting: RunInputs, part: Transfer, base: RunResult) -> RunResult:
             backbone, _ = load_model(base.folder)
             backbone.module.requires_grad_(True)
             backbone.replace_head(len(classes.categories), part.seed)
+            warnings += [one for one in decoded_whole(part.decoder) if one not in base.warnings]
             warnings += ran.run("transfer", key, folder, backbone, part.freeze_stages)
         evaluation = read_evaluation(folder)
         if part.compare_scratch and evaluation is not None and not evaluation.get("scratch"):

@@ -17,7 +17,7 @@ from mlimg_build.spec import Training, digest_of
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.model.model_files import CARD
 
-__all__ = ["ChosenRun", "choose_decoder", "choose_run", "run_key", "told_of"]
+__all__ = ["ChosenRun", "choose_decoder", "choose_run", "decoded_whole", "run_key", "told_of"]
 
 RUN_FORMAT = 3
 FORMER = 2  # until then, every image was decoded whole and other random numbers were drawn for it
@@ -66,6 +66,17 @@ def choose_decoder(wanted: str) -> Decoder:
         message = "the spec asks for the decoder partial, and its compiled extension was not built here"
         raise TrainingError(Problem("decoder-not-built", message, hint=f"{BUILD}; or write `decoder: whole`"))
     return "whole" if wanted == "whole" else there
+
+
+def decoded_whole(wanted: str) -> tuple[Problem, ...]:
+    """Return the warning that a run decodes images whole because of this machine, not because the spec says so."""
+    if wanted != "auto" or available_decoder() == "partial":
+        return ()
+    message = (
+        "images are decoded whole, as the extension that decodes only what a crop needs was not built here"
+    )
+    hint = f"for faster training, {BUILD}; with `decoder: whole` in the spec, this warning goes"
+    return (Problem("decoder-whole", message, hint=hint, severity="warning"),)
 
 
 def choose_run(

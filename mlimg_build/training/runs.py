@@ -37,7 +37,7 @@ from mlimg_build.training.model.backbone import Backbone, try_size
 from mlimg_build.training.model.backbones import make_backbone
 from mlimg_build.training.model.initial_weights import InitialWeights, begin_with, find_weights
 from mlimg_build.training.model.model_files import CARD, Card, Category, load_model, read_card
-from mlimg_build.training.run_keys import choose_run, told_of
+from mlimg_build.training.run_keys import choose_run, decoded_whole, told_of
 
 __all__ = ["EVALUATION", "RunInputs", "RunResult", "steps_per_epoch", "train", "versions"]
 
@@ -99,6 +99,11 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
         samples = Samples(setting.dataset, "train")
         order = ShuffleOrder(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, "the dataset has no training image with bytes")
+        for warning in decoded_whole(part.decoder):
+            setting.follower.step(
+                warning.message
+            )  # before days of training; the warning itself is shown at the end
+            warnings.append(warning)
         counts = training_positives(setting.dataset)
         categories = setting.dataset.categories
         if not len(categories):

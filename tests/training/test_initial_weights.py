@@ -22,7 +22,7 @@ from mlimg_build.training.logit_adjustment import Calibration, begin_at_prior  #
 from mlimg_build.training.loop.trainer import Trainer  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
-from tests.training.test_runs import part, setting  # noqa: E402
+from tests.training.test_runs import part, setting, warned  # noqa: E402
 
 TINY = "timm/test_resnet.r160_in1k"
 
@@ -80,7 +80,7 @@ def test_what_was_loaded_is_in_the_model_and_no_path_is(
         "random": ["fc.weight"],  # the bias begins at the prior
     }
     assert ran.card.digests["initial"] == file_digest(file)
-    assert [warning.code for warning in ran.warnings] == ["head-not-loaded", "weights-scale"]
+    assert warned(ran) == ["head-not-loaded", "weights-scale"]
     for name in ("model.json", "run.json"):
         assert str(tmp_path) not in (ran.folder / name).read_text()
 

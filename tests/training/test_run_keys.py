@@ -12,7 +12,7 @@ from mlimg_build.dataset import Dataset
 from mlimg_build.errors import CheckpointError, TrainingError
 from mlimg_build.images import native
 from mlimg_build.spec import LoadedSpec, Training, Transfer
-from mlimg_build.training import train
+from mlimg_build.training import train, transfer
 from mlimg_build.training.loop import checkpoints
 from mlimg_build.training.run_keys import choose_decoder, choose_run, run_key
 from tests.training.test_runs import part, setting
@@ -42,6 +42,33 @@ def test_a_decoder_that_was_not_built_is_an_error(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(TrainingError, match="libjpeg-turbo") as caught:
         choose_decoder("partial")
     assert caught.value.code == "decoder-not-built"
+
+
+def test_a_run_without_the_extension_says_so_once_unless_the_spec_wants_it_so(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlimg_build.images.crops.native", None)
+    assert built[0].spec.transfer
+    recipe = built[0].spec.transfer.model_copy(update={"epochs": 1, "compare_scratch": False})
+    ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert [(one.code, one.severity) for one in ran.warnings] == [("decoder-whole", "warning")]
+    assert "libjpeg-dev" in (ran.warnings[0].hint or "")
+    tuned = transfer(setting(dataset, tmp_path), recipe, ran)
+    assert "decoder-whole" not in [one.code for one in tuned.warnings]  # the same build said so
+    finished = train(setting(dataset, tmp_path), part(built[0], epochs=1))
+    assert finished.again
+    assert not finished.warnings
+    alone = transfer(setting(dataset, tmp_path), recipe.model_copy(update={"seed": 1}), finished)
+    assert [one.code for one in alone.warnings].count("decoder-whole") == 1
+    meant = train(setting(dataset, tmp_path / "meant"), part(built[0], epochs=1, decoder="whole"))
+    assert not meant.warnings
+
+
+@needs_native
+def test_a_run_with_the_extension_says_nothing_of_it(
+    built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    assert not train(setting(dataset, tmp_path), part(built[0], epochs=1)).warnings
 
 
 @needs_native

@@ -37,6 +37,7 @@ from mlimg_build.training import (  # noqa: E402
 from mlimg_build.training.data.samples import Samples  # noqa: E402
 from mlimg_build.training.loop import checkpoints  # noqa: E402
 from mlimg_build.training.loop.history import read_history  # noqa: E402
+from mlimg_build.training.runs import RunResult  # noqa: E402
 
 HERE = TrainingBackend(loader_workers=0, checkpoint_minutes=0, keep_checkpoints=100, keep_finished=100)
 
@@ -50,6 +51,11 @@ def part(loaded: LoadedSpec, **changes: Any) -> Training:
     """The training of the small spec, changed."""
     assert loaded.spec.training is not None
     return Training.model_validate(loaded.spec.training.model_dump() | changes)
+
+
+def warned(ran: RunResult) -> list[str]:
+    """The codes of a run's warnings, without the one that a machine without the extension adds."""
+    return [warning.code for warning in ran.warnings if warning.code != "decoder-whole"]
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -342,7 +348,7 @@ def test_a_batch_larger_than_the_collection_warns(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path
 ) -> None:
     ran = train(setting(dataset, tmp_path), part(built[0], batch_size=300, epochs=1, steps_per_epoch=1))
-    assert [problem.code for problem in ran.warnings] == ["batch-too-large"]
+    assert warned(ran) == ["batch-too-large"]
 
 
 def test_transfer_freezes_what_it_should_and_is_measured_beside_scratch(
@@ -460,7 +466,7 @@ def test_a_checkpoint_goes_on_at_the_image_it_came_to_with_another_batch_size(
 ) -> None:
     size = part(built[0]).batch_size
     whole = train(setting(dataset, tmp_path / "whole"), part(built[0]))
-    assert whole.warnings == ()
+    assert warned(whole) == []
     saved = whole.folder / "checkpoints" / "step-00000004.pt"
     for other in (size // 2, size * 2):
         steps = part(built[0], batch_size=other, steps_per_epoch=4 * size // other)
@@ -519,6 +525,6 @@ def test_a_checkpoint_without_a_batch_size_is_gone_on_from_with_a_warning(
     state = {k: v for k, v in checkpoints.load(saved).items() if k not in ("format", "step", "position")}
     old = checkpoints.save(tmp_path / "old", 4, state)
     branch = train(setting(dataset, tmp_path / "new"), part(built[0], seed=3), start=old)
-    assert "does not say how large its batches were" in branch.warnings[0].message
+    assert "does not say how large its batches were" in branch.warnings[-1].message
     same = train(setting(dataset, tmp_path / "same"), part(built[0], epochs=1), start=old)
-    assert same.warnings == ()
+    assert warned(same) == []

@@ -29,7 +29,7 @@ from mlimg_build.training.loss.prior import LabelPrior  # noqa: E402
 from mlimg_build.training.model.backbone import Backbone  # noqa: E402
 from mlimg_build.training.model.backbones import make_backbone  # noqa: E402
 from mlimg_build.training.model.initial_weights import begin_with, find_weights  # noqa: E402
-from tests.training.test_runs import part, setting  # noqa: E402
+from tests.training.test_runs import part, setting, warned  # noqa: E402
 
 SHARES = (0.0005, 0.004, 0.02, 0.1, 0.5)
 COPIES = 150  # categories of each share, for the sake of a small error
@@ -349,7 +349,7 @@ def test_a_network_without_a_bias_says_so_and_is_not_written_at_each_run(
 ) -> None:
     monkeypatch.setattr(Backbone, "head_bias", lambda backbone: None)
     ran = train(setting(dataset, tmp_path), part(built[0], epochs=1))
-    assert [warning.code for warning in ran.warnings] == ["head-without-bias"]
+    assert warned(ran) == ["head-without-bias"]
     assert ran.card.logit_adjustment == ()
     before = (ran.folder / "model.safetensors").stat()
     again = train(setting(dataset, tmp_path), part(built[0], epochs=1))
