@@ -18,7 +18,10 @@ __all__ = ["ComputeDevice", "available_cores", "choose_device", "pinned", "prepa
 
 @dataclass(frozen=True, slots=True)
 class ComputeDevice:
-    """A device, the processes that feed it, and whether the network is compiled for it."""
+    """A device, how many workers feed it, and whether the network is compiled for it.
+
+    `workers` are threads where the extension decodes images and processes where they are decoded whole; 0 for neither.
+    """
 
     device: torch.device
     workers: int
@@ -74,8 +77,8 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 def prepared(wanted: str, backend: TrainingBackend) -> Iterator[ComputeDevice]:
     """Yield the device, with torch configured as the backend asks; restore torch's process-wide settings at the end.
 
-    Without a GPU, one core is left to the data loader, whatever its number of processes: computing threads that lack a
-    core wait for each other, and another number of threads rounds differently.
+    Without a GPU, one core is left to the data loader, however many its workers are: computing threads that lack a core
+    wait for each other, and another number of threads rounds differently.
     """
     device, cores = choose_device(wanted), available_cores()
     gpu = device.type == "cuda"

@@ -119,7 +119,8 @@ class TrainingBackend(Part):
     loader_workers: Whole | None = Field(
         default=None,
         le=1024,
-        description="processes that decode images; null for one a core with a GPU and for one without, 0 for none",
+        description="threads that decode images with the decoder partial, processes with whole; "
+        "null for one a core with a GPU and for one without, 0 for none",
     )
     loader_prefetch: Whole = Field(
         default=2,
