@@ -24,6 +24,7 @@ from torchvision.transforms import v2  # noqa: E402
 from mlimg_build.compiler.model_stage import Modelled, make_model  # noqa: E402
 from mlimg_build.dataset import open_dataset  # noqa: E402
 from mlimg_build.errors import TrainingError  # noqa: E402
+from mlimg_build.images import available_decoder  # noqa: E402
 from mlimg_build.spec import Backend, LoadedSpec, TrainingBackend  # noqa: E402
 from mlimg_build.training import Samples, load_model  # noqa: E402
 from mlimg_build.training.data.transforms import normalise  # noqa: E402
@@ -133,8 +134,9 @@ def test_scores_are_those_of_the_network(made: Modelled, folder: Path, tmp_path:
     labels = json.loads(done.stdout)["images"][0]["labels"]
     assert len(labels) == len(card.categories)
     by_wnid = {label["wnid"]: label["score"] for label in labels}
+    apart = 1e-5 if available_decoder() == "partial" else 1e-3  # Pillow takes a box as float32
     for number, category in enumerate(card.categories):
-        assert by_wnid[category.wnid] == pytest.approx(scores[number].item(), abs=1e-5)
+        assert by_wnid[category.wnid] == pytest.approx(scores[number].item(), abs=apart)
 
 
 def test_features_are_written_as_npy_and_as_parquet(made: Modelled, folder: Path, tmp_path: Path) -> None:
