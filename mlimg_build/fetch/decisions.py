@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -21,8 +20,7 @@ SIGNALS = ("robots", "content-usage", "x-robots-tag", "tdm")
 class FetchPolicy:
     """What a spec allows: the signals of rights that it obeys, its licences, its limit in bytes, its placeholders.
 
-    `licences` are patterns of SPDX ids, None for any. `placeholders` are sha256 in hex, `withdrawn` ids, URLs and sha256
-    of what was taken down.
+    `licences` are patterns of SPDX ids, None for any; `placeholders` are sha256 in hex.
     """
 
     signals: frozenset[str] = frozenset(SIGNALS)
@@ -88,5 +86,3 @@ def _holds(record: Record, policy: FetchPolicy) -> bool:
 def _refused(licence: str, patterns: tuple[str, ...]) -> str:
     refusal = licence_refusal(licence_id(licence), patterns)
     return "" if refusal is None else refusal.evidence
-
-

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.ledger_log import LedgerLog, Record, closed_log, read_log
+from mlimg_build.fetch.ledger_log import Record, closed_log, read_log
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
 
 __all__ = ["Ledger", "url_key", "worth_asking"]
@@ -90,10 +90,6 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._base.close()
-
-    def new_log(self, name: str) -> LedgerLog:
-        """Open a new file of the log, for one process."""
-        return LedgerLog(self.folder / "log" / f"{name}-{os.getpid()}-{os.urandom(4).hex()}.jsonl")
 
     def compact(self) -> int:
         """Take the log into the table, and remove its files; return how many records it had.
@@ -194,5 +190,5 @@ def _row(record: Record) -> tuple[object, ...]:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    url, state, *middle, signals = row
-    return Record(url, STATES[state], *middle, tuple(signals.split()))
+    url, state, answer, digest, size, attempts, time, signals = row
+    return Record(url, STATES[state], answer, digest, size, attempts, time, tuple(signals.split()))

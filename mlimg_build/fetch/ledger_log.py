@@ -14,7 +14,7 @@ from types import TracebackType
 
 from mlimg_build.fetch.outcomes import STATES, State
 
-__all__ = ["LedgerLog", "Record", "closed_log", "read_log"]
+__all__ = ["LedgerLog", "Record", "closed_log", "new_log", "read_log"]
 
 TEXT = 500  # most characters of an answer that are kept
 
@@ -96,6 +96,11 @@ class LedgerLog:
         if done < len(line):
             os.write(self._file, b"\n")
             raise OSError(28, os.strerror(28), str(self.path))
+
+
+def new_log(folder: Path) -> LedgerLog:
+    """Open a new file of the log of the ledger in a folder, for one process."""
+    return LedgerLog(folder / "log" / f"{os.getpid()}-{os.urandom(8).hex()}.jsonl")
 
 
 def closed_log(path: Path) -> int | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlimg_build.errors import BuildError
 from mlimg_build.fetch.ledger import Ledger, worth_asking
-from mlimg_build.fetch.ledger_log import Record, read_log
+from mlimg_build.fetch.ledger_log import Record, new_log, read_log
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
 
 URL = "http://photographs.example/1.jpg"
@@ -50,9 +50,9 @@ def test_any_bytes_are_a_record_or_none(line: bytes) -> None:
 
 def test_the_later_record_counts_whatever_the_order_of_the_files(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        for name, state, time in (("a", State.gone, 20.0), ("b", State.temporary, 10.0)):
-            with ledger.new_log(name) as log:
-                log.append(Record(URL, state, name, time=time))
+        for state, time in ((State.gone, 20.0), (State.temporary, 10.0)):
+            with new_log(tmp_path) as log:
+                log.append(Record(URL, state, time=time))
         assert ledger.compact() == 2
         assert ledger.find([URL])[URL].state == State.gone
         assert list((tmp_path / "log").iterdir()) == []
@@ -62,7 +62,7 @@ def test_the_later_record_counts_whatever_the_order_of_the_files(tmp_path: Path)
 def test_attempts_in_one_state_are_added_up_and_begin_anew_in_another(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         for time, state in enumerate((State.temporary, State.temporary, State.gone), start=1):
-            with ledger.new_log("x") as log:
+            with new_log(tmp_path) as log:
                 log.append(Record(URL, state, attempts=3, time=time))
             ledger.compact()
             found = ledger.find([URL])[URL]
@@ -71,7 +71,7 @@ def test_attempts_in_one_state_are_added_up_and_begin_anew_in_another(tmp_path: 
 
 def test_compacting_twice_changes_nothing(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        with ledger.new_log("x") as log:
+        with new_log(tmp_path) as log:
             log.append(Record(URL, State.temporary, attempts=2, time=1.0))
         file = next((tmp_path / "log").iterdir())
         kept = file.read_bytes()
@@ -92,9 +92,9 @@ def test_a_line_that_was_cut_costs_its_own_record_only(tmp_path: Path) -> None:
 
 def test_a_killed_writer_keeps_all_that_it_appended(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mlimg_build.fetch.ledger import Ledger\n"
+        "import sys; from pathlib import Path; from mlimg_build.fetch.ledger_log import new_log\n"
         "from mlimg_build.fetch.ledger_log import Record; from mlimg_build.fetch.outcomes import State\n"
-        "log, number = Ledger(Path(sys.argv[1])).new_log('x'), 0\n"
+        "log, number = new_log(Path(sys.argv[1])), 0\n"
         "while True:\n"
         "    log.append(Record(f'http://a.example/{number}', State.ok, time=1.0))\n"
         "    print(number, flush=True); number += 1"
@@ -126,7 +126,7 @@ def test_only_what_may_have_changed_is_asked_again() -> None:
 
 def test_a_log_that_is_being_written_is_left_to_its_writer(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
-        with ledger.new_log("x") as log:
+        with new_log(tmp_path) as log:
             log.append(Record(URL, State.gone, time=1.0, signals=("robots",)))
             assert ledger.compact() == 0
             log.append(Record(f"{URL}?2", State.ok, time=1.0))

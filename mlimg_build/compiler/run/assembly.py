@@ -129,10 +129,15 @@ def plan_digest(plan: Plan) -> str:
     )
 
 
+def noted_statuses(store: Store, key: Key) -> set[str]:
+    """Return the statuses of the images of a shard that have no bytes."""
+    entry = store.entry(key)
+    return {status for _, status, _ in entry["notes"].get("failures", ())} if entry is not None else set()
+
+
 def _statuses(plan: Plan, store: Store) -> list[str]:
     """Return the table of statuses; those of fetched images, which came later, are in it as far as one is needed."""
-    failures = (noted(store, work.images, "failures") or () for work in plan.work)
-    used = {status for shard in failures for _, status, _ in shard}
+    used = {status for work in plan.work for status in noted_statuses(store, work.images)}
     last = max((status.value for status in STATUSES if status.name in used), default=0)
     return [status.name for status in STATUSES[: max(last, Status.outside) + 1]]
 
