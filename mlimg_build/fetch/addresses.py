@@ -47,7 +47,9 @@ _REFUSED: tuple[tuple[str, str], ...] = (
     ("ff00::/8", "multicast"),
 )
 _TABLE = tuple((ip_network(network), why) for network, why in _REFUSED)
-_GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that is handed out, RFC 4291 and the registry of address space
+_GLOBAL_UNICAST = IPv6Network(
+    "2000::/3"
+)  # all that is handed out, RFC 4291 and the registry of address space
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")

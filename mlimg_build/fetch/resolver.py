@@ -109,8 +109,8 @@ class CheckedResolver(AbstractResolver):
             except NoSuchHost as error:
                 known = _Known(loop.time() + ABSENT_SECONDS, [], error)
             except TimeoutError:
-                error = OSError(f"no answer of DNS within {self._seconds:g} s")
-                known = _Known(loop.time() + FAILED_SECONDS, [], error)
+                late = OSError(f"no answer of DNS within {self._seconds:g} s")
+                known = _Known(loop.time() + FAILED_SECONDS, [], late)
             except (OSError, UnicodeError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 known = _Known(loop.time() + FAILED_SECONDS, [], OSError(f"DNS: {reason}"))

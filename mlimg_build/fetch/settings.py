@@ -52,7 +52,7 @@ class FetchSettings:
     retry_after_seconds: float = 60.0
     failures: int = 10
     rest_seconds: float = 60.0
-    keepalive_seconds: float = 15.0
+    keepalive_seconds: float = 10.0
     allowed_networks: tuple[Network, ...] = ()
     contact: str = ""
     authority_file: str | None = None

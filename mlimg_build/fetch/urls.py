@@ -161,7 +161,9 @@ def _ascii_host(text: str) -> str:
         if text.isascii() and text.isprintable():
             return text  # a label that breaks IDNA 2008 and may exist all the same; DNS will tell
         if re.fullmatch(r"[0-9０-９.。．]+", text):  # noqa: RUF001  digits in full width
-            return text.translate({0xFF10 + digit: 48 + digit for digit in range(10)} | {0x3002: 46, 0xFF0E: 46})
+            return text.translate(
+                {0xFF10 + digit: 48 + digit for digit in range(10)} | {0x3002: 46, 0xFF0E: 46}
+            )
         raise BadUrl("the host is no name of a host") from None
 
 
