@@ -178,6 +178,7 @@ def test_a_dictionary_is_read(text: str, members: dict[str, str | None]) -> None
             "a=(b)c",
             "a=(b,c)",
             "a=(b(c))",
+            'a=("b""c")',
         ),
         *(
             'a="b',

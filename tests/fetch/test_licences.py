@@ -221,6 +221,7 @@ def test_a_port_is_allowed_with_its_version_but_not_by_its_name_alone() -> None:
     assert allowed("CC-BY-SA-3.0-DE", ["CC-BY-*-*"])
     assert not allowed("CC-BY-3.0-DE", ["CC-BY-3.0"])
     assert not allowed("CC-BY-2.0-UK", ["CC-BY-*-*"])
+    assert not allowed("GPL-2.0-only", ["GPL-*-only"])  # in the middle, a star is a word, no version
 
 
 def test_an_unknown_licence_is_allowed_by_its_word_only() -> None:

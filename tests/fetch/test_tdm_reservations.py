@@ -84,6 +84,16 @@ def test_a_value_that_says_it_is_read(value: object, expected: bool) -> None:
     assert reserved(rules(("/", value)), "/a") is expected
 
 
+def test_a_policy_is_processed_only_with_a_reservation() -> None:
+    """The report: agents should not process the policy of what is not reserved."""
+    for value, policy in ((1, "https://provider.com/p"), (0, "")):
+        content = [{"location": "/", "tdm-reservation": value, "tdm-policy": "https://provider.com/p"}]
+        found = read_tdmrep(200, json.dumps(content).encode()).reservation(SITE)
+        assert found
+        assert found.policy == policy
+        assert ("tdm-policy" in found.evidence) == bool(policy)
+
+
 @pytest.mark.parametrize("value", [2, -1, 1.5, "yes", "", None, [], {}, "01", 10**30])
 def test_another_value_sets_nothing_and_is_told(value: object) -> None:
     file = rules(("/", value), ("/a", 1))

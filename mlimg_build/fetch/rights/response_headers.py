@@ -19,7 +19,7 @@ __all__ = ["REFUSING", "content_usage_refusal", "header_refusal", "x_robots_refu
 
 REFUSING = ("noai", "noimageai")
 
-_NAMED = re.compile(r"[ \t]*((?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]+|\*)[ \t]*:(?!//)")
+_NAMED = re.compile(r"[ \t]*((?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]+|\*)[ \t]*:")
 _WITH_VALUE = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
 
 

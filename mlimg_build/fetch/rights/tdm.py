@@ -149,12 +149,10 @@ def _rule(number: int, entry: object) -> tuple[PathPattern, Reservation] | str:
         return f"the location {location[:80]} starts with neither / nor *, so it matches nothing"
     if not isinstance(value, int | str) or value not in (0, 1, "0", "1"):
         return "tdm-reservation is neither 0 nor 1"
-    policy = one_line(policy) if isinstance(policy, str) and policy.strip() else ""
     reserved = int(value) == 1
+    policy = one_line(policy) if reserved and isinstance(policy, str) and policy.strip() else ""
     evidence = f"tdmrep.json rule {number}: tdm-reservation {int(value)} for {location[:80]}"
-    return pattern, Reservation(
-        reserved, policy if reserved else "", f"{evidence}, tdm-policy {policy}" if policy else evidence
-    )
+    return pattern, Reservation(reserved, policy, f"{evidence}, tdm-policy {policy}" if policy else evidence)
 
 
 def _depth(body: bytes) -> int:
