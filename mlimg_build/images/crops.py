@@ -20,6 +20,7 @@ from PIL import Image
 from mlimg_build.images.decoding import MAX_PIXELS, decode
 from mlimg_build.images.formats import jpeg_segments as markers
 from mlimg_build.images.full_decode import decode_fully
+from mlimg_build.images.image_info import within
 
 __all__ = [
     "DECODERS",
@@ -87,23 +88,21 @@ class OpenImage:
 def open_image(data: bytes | memoryview, decoder: Decoder, *, trusted: bool = False) -> OpenImage:
     """Return the image in `data`, which must stay as it is while the result is used.
 
-    It is first checked by `decode_fully`, unless that was done when it was stored: `trusted`.
-
-    With the decoder "partial", a JPEG is not decoded yet; with "whole", only one whose size is not in its first header
-    is decoded at once.
+    It is first checked by `decode_fully`, unless that was done when it was stored: `trusted`. A JPEG is not decoded
+    yet.
 
     Raises:
-        BadImage: if the image does not decode.
+        BadImage: if the image does not decode, or has more pixels than `MAX_PIXELS`.
         DecoderMissing: if the decoder of its format is not installed.
     """
     if not trusted:
         decode_fully(bytes(data), MAX_PIXELS)
     if data[: len(markers.SIGNATURE)] == markers.SIGNATURE:
-        found = native.frames((data,))[0] if native is not None else _frame(bytes(data))
-        if found is not None:
-            width, height, exif = found
-            turn = markers.header(bytes(data)).orientation if exif else 1
-            return OpenImage(*((height, width) if turn >= 5 else (width, height)), data, turn)
+        found = native.frames((data,))[0] if native is not None else None
+        width, height, exif = found or _frame(bytes(data))
+        within(width, height, MAX_PIXELS)
+        turn = markers.header(bytes(data)).orientation if exif else 1
+        return OpenImage(*((height, width) if turn >= 5 else (width, height)), data, turn)
     pixels = decode(bytes(data), trusted=True)
     return OpenImage(pixels.shape[1], pixels.shape[0], pixels=pixels)
 

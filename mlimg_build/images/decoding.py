@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlimg_build.images.encoding import rgb
+from mlimg_build.images.formats import jpeg
 from mlimg_build.images.formats import jpeg_segments as markers
 from mlimg_build.images.full_decode import decode_fully
 from mlimg_build.images.image_info import ImageInfo, proved
@@ -40,5 +41,6 @@ def _glance(data: bytes) -> ImageInfo:
     if not data.startswith(markers.SIGNATURE):
         return decode_fully(data, MAX_PIXELS)
     head = markers.header(data)
+    jpeg.refuse_scans(data, head)
     mode = "L" if head.frame.components == 1 else "RGB"
     return proved("jpeg", head.frame.width, head.frame.height, mode, head.orientation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import random
+import threading
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -251,3 +252,116 @@ def test_without_the_extension_whole_images_are_decoded(monkeypatch: pytest.Monk
     monkeypatch.setattr(crops, "native", None)
     assert available_decoder() == "whole"
     assert np.array_equal(cropped(data, (10, 10, 100, 80), 64, "whole"), here)
+
+
+def with_segments(data: bytes, *, before: bytes = b"", after: bytes = b"") -> bytes:
+    """The JPEG with bytes before and after its frame header."""
+    start = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
+    end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    return data[:start] + before + data[start:end] + after + data[end:]
+
+
+@needs_native
+def test_a_strange_header_means_the_same_with_and_without_the_extension(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run key names the decoder, not whether the extension is there: "whole" must be the same pixels on both."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = exif.tobytes()
+    segment = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block
+    image = jpeg(photograph("chelsea").resize((450, 300)), subsampling=0)
+    strange = (with_segments(image, before=b"lost"), with_segments(image, after=segment))
+    box, size = (30, 30, 270, 270), 32
+    here = [cropped(data, box, size, "whole") for data in strange]
+    turned = open_image(strange[1], "partial", trusted=True)
+    assert (turned.width, turned.height, turned.orientation) == (300, 450, 6)
+    monkeypatch.setattr(crops, "native", None)
+    for data, found in zip(strange, here, strict=True):
+        assert np.array_equal(cropped(data, box, size, "whole"), found)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_header_that_claims_too_much_is_refused_before_memory_is_taken(
+    decoder: Decoder, progressive: bool
+) -> None:
+    data = bytearray(jpeg(photograph("chelsea").resize((64, 48)), progressive=progressive))
+    frame = data.find(b"\xff\xc2" if progressive else b"\xff\xc0")
+    data[frame + 5 : frame + 9] = (65_500).to_bytes(2, "big") * 2
+    with pytest.raises(ImageError, match="65500 x 65500 pixels exceed"):
+        open_image(bytes(data), decoder, trusted=True)
+    if native is not None:
+        output = np.zeros((1, 8, 8, 3), np.uint8)
+        box = np.array([[0, 0, 65_500, 65_500]], np.float64)
+        assert native.decode([data], box, np.zeros(1, np.uint8), output, True, 1.25) == [
+            (0, "it has too many pixels")
+        ]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_thousands_of_scans_are_refused(decoder: Decoder, progressive: bool) -> None:
+    """Each takes the time of an image of the size in the header, and hardly a byte of the file."""
+    data = jpeg(photograph("chelsea").resize((640, 480)), progressive=progressive)
+    start = data.find(b"\xff\xda")
+    scan = data[start : start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")]
+    if not progressive:  # of one component: then the frame is not complete with it
+        scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    bomb = data[:start] + 2000 * scan + b"\xff\xd9"
+    with pytest.raises(ImageError, match="more than 500 scans"):
+        cropped(bomb, (0, 0, 640, 480), 32, decoder)
+    if native is not None:
+        output = np.zeros((1, 8, 8, 3), np.uint8)
+        box = np.array([[0, 0, 640.0, 480]])
+        failed = native.decode([bomb], box, np.zeros(1, np.uint8), output, True, 1.25)
+        assert failed == [(0, "it has more than 500 scans")]
+
+
+@needs_native
+def test_boxes_that_another_thread_changes_meanwhile_are_those_that_were_checked() -> None:
+    assert native is not None
+    large = jpeg(photograph("chelsea").resize((4000, 3000)), progressive=True)
+    small = jpeg(photograph("chelsea").resize((64, 48)), subsampling=0)
+    boxes = np.array([[0.0, 0, 4000, 3000], [0.0, 0, 64, 48]])
+    output, told = np.zeros((2, 16, 16, 3), np.uint8), np.zeros((1, 16, 16, 3), np.uint8)
+    assert native.decode([small], boxes[1:], np.zeros(1, np.uint8), told, True, 8.0) == []
+    late = threading.Timer(0.02, boxes.fill, (np.nan,))
+    late.start()
+    assert native.decode([large, small], boxes, np.zeros(2, np.uint8), output, True, 8.0) == []
+    late.join()
+    assert np.isnan(boxes).all()
+    assert np.array_equal(output[1], told[0])
+
+
+@needs_native
+def test_a_box_hardly_wider_than_nothing_is_the_pixel_where_it_is() -> None:
+    assert native is not None
+    pixels = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    output = np.zeros((1, 1, 3), np.uint8)
+    for x, y in ((0, 0), (3, 2), (4, 3)):
+        box = (x, y, math.nextafter(x, 9), math.nextafter(y, 9))
+        native.resample(pixels, box, 0, output, True)
+        assert np.array_equal(output[0, 0], pixels[y, x])
+    data = jpeg(Image.fromarray(np.full((32, 32, 3), 200, np.uint8)))
+    thin = np.array([[0, 0, 5e-324, 5e-324]])  # at an eighth of the size it is rounded to nothing
+    shown = np.zeros((1, 1, 1, 3), np.uint8)
+    assert native.decode([data], thin, np.zeros(1, np.uint8), shown, True, -1.0) == []
+    assert shown.min() > 190
+
+
+@needs_native
+def test_a_box_outside_and_numbers_that_are_none_are_refused() -> None:
+    assert native is not None
+    pixels, output = np.zeros((4, 5, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
+    for box in ((5, 0, 6, 4), (0, 0, 7, 4), (0, 4, 1, 5), (0, 0, 5, 900_000)):
+        with pytest.raises(ValueError, match="box inside"):
+            native.resample(pixels, box, 0, output, False)
+    images, flags, orders = np.zeros((1, 8, 8, 3), np.uint8), np.ones(1, np.uint8), np.zeros((1, 4), np.uint8)
+    for degrees, factor in ((np.nan, 1.0), (np.inf, 1.0), (0.0, np.nan), (0.0, -np.inf), (0.0, 1e9)):
+        given = np.array([degrees], np.float32), np.full((1, 4), factor, np.float32)
+        with pytest.raises(ValueError, match="finite"):
+            native.augment(images, flags, given[0], flags, orders, given[1])
+    shifted = np.frombuffer(bytes(33), np.float64, 4, offset=1).reshape(1, 4)
+    with pytest.raises(ValueError, match="boxes"):
+        native.decode([b""], shifted, flags, images, False, 1.0)

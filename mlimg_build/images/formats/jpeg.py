@@ -22,7 +22,7 @@ from mlimg_build.images.image_info import ImageInfo, proved, within
 from mlimg_build.images.pillow import load
 from mlimg_build.images.status import BadImage, Status
 
-__all__ = ["decode_fully", "pixels"]
+__all__ = ["decode_fully", "pixels", "refuse_scans"]
 
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _PROCESSES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})  # sequential and progressive, Huffman and arithmetic
@@ -45,8 +45,7 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
     head = header(data)
     _readable(head.frame)
     within(head.frame.width, head.frame.height, max_pixels)
-    if head.frame.process in _PROGRESSIVE and data.count(b"\xff\xda", head.scan) > _MAX_SCANS:
-        raise BadImage.because(Status.corrupt, f"the JPEG has more than {_MAX_SCANS} scans")
+    refuse_scans(data, head)
     if (at := zeroed(data, head)) is not None:
         raise BadImage.because(Status.corrupt, f"the JPEG's image data are zeros from byte {at}")
     said = _strictly(data)
@@ -61,6 +60,17 @@ def decode_fully(data: bytes, max_pixels: int) -> ImageInfo:
         raise BadImage.because(status, f"the JPEG does not decode: {said}")
     frame = head.frame
     return proved("jpeg", frame.width, frame.height, _MODES[frame.components], head.orientation)
+
+
+def refuse_scans(data: bytes, head: Header) -> None:
+    """Raise `BadImage` (corrupt) if the JPEG has more than 500 scans, each of which takes the time of a whole image.
+
+    Baseline files have one scan; those that begin with a scan of some components are counted too.
+    """
+    components = head.segments[-1][1][:1]
+    several = head.frame.process in _PROGRESSIVE or components != bytes([head.frame.components])
+    if several and data.count(b"\xff\xda", head.scan) > _MAX_SCANS:
+        raise BadImage.because(Status.corrupt, f"the JPEG has more than {_MAX_SCANS} scans")
 
 
 def pixels(data: bytes, grey: bool, min_width: int, min_height: int) -> NDArray[np.uint8]:

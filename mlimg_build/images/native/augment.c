@@ -5,13 +5,18 @@
 
 #include "native.h"
 
-static inline float clamped(float value, float most) { return value < 0 ? 0 : value > most ? most : value; }
+#define PI 3.14159265358979323846 /* M_PI is not in ISO C */
+
+/* Between 0 and `most`; what is no number becomes 0, as no byte can be made of it. */
+static inline float clamped(float value, float most) { return !(value > 0) ? 0 : value > most ? most : value; }
 
 #if HAS_AVX2
 #include <immintrin.h>
 
 __attribute__((target("avx2"))) static inline __m128 four(const uint8_t *pixel) {
-    return _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_loadu_si32(pixel)));
+    int32_t bytes;
+    memcpy(&bytes, pixel, sizeof bytes);
+    return _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes)));
 }
 
 /* Adds up four pixels of four bytes, times their shares. */
@@ -36,7 +41,7 @@ typedef void Blend(const uint8_t *, const uint8_t *, const float[4], float[4]);
 /* Turns what `framed` [size + 2, size + 2, 4] has inside its black frame; the fourth byte says where there is a pixel. */
 static inline __attribute__((always_inline)) void turn(uint8_t *image, int size, float degrees, const uint8_t *framed,
                                                        Blend *blend) {
-    const double angle = degrees * (M_PI / 180);
+    const double angle = degrees * (PI / 180);
     const float cosine = (float)cos(angle), sine = (float)sin(angle), middle = 0.5f * (size - 1);
     const ptrdiff_t wide = size + 2;
     for (int y = 0; y < size; y++) {
@@ -49,7 +54,9 @@ static inline __attribute__((always_inline)) void turn(uint8_t *image, int size,
                 to[0] = to[1] = to[2] = 0;
                 continue;
             }
-            const int left = (int)(at_x + 1), top = (int)(at_y + 1); /* of the framed image */
+            int left = (int)(at_x + 1), top = (int)(at_y + 1); /* of the framed image */
+            left = left < size ? left : size; /* just below a power of two, the sum is rounded up to size + 1 */
+            top = top < size ? top : size;
             const float right = at_x + 1 - left, bottom = at_y + 1 - top;
             const float shares[4] = {(1 - right) * (1 - bottom), right * (1 - bottom), (1 - right) * bottom,
                                      right * bottom};

@@ -36,6 +36,13 @@ static void say_nothing(j_common_ptr info, int level) {
 
 static void print_nothing(j_common_ptr info) { (void)info; }
 
+static void count_scans(j_common_ptr info) {
+    Errors *errors = (Errors *)info->err;
+    if (((j_decompress_ptr)info)->input_scan_number <= MOST_SCANS) return;
+    snprintf(errors->message, MESSAGE, "it has more than %d scans", MOST_SCANS);
+    longjmp(errors->escape, 1);
+}
+
 /* The smallest of the scales 1/8, 1/4, 1/2 (those with a fast inverse DCT) at which both sides of the box still have
    `least` times the pixels of the output; 1 otherwise. */
 static unsigned eighths(const double box[4], double least, int size) {
@@ -50,6 +57,7 @@ static unsigned eighths(const double box[4], double least, int size) {
 typedef struct {
     struct jpeg_decompress_struct info;
     Errors errors;
+    struct jpeg_progress_mgr progress;
     Resize resize;
     uint8_t *line;
 } Decoding;
@@ -66,7 +74,11 @@ static int decode(Decoding *now, const uint8_t *data, size_t bytes, const double
     if (setjmp(now->errors.escape)) return -1;
     jpeg_create_decompress(info);
     jpeg_mem_src(info, data, bytes);
+    now->progress.progress_monitor = count_scans;
+    info->progress = &now->progress;
     jpeg_read_header(info, TRUE);
+    if ((uint64_t)info->image_width * info->image_height > MOST_PIXELS) return fail(now, "it has too many pixels");
+    if (!is_inside(box, info->image_width, info->image_height)) return fail(now, "the box lies outside");
     const J_COLOR_SPACE colours = info->jpeg_color_space;
     if (colours != JCS_GRAYSCALE && colours != JCS_YCbCr && colours != JCS_RGB) {
         return fail(now, "its colours are not grey, YCbCr or RGB");

@@ -20,14 +20,22 @@ static void let_go(Held *held) {
     while (held->count) PyBuffer_Release(&held->views[--held->count]);
 }
 
-/* Returns the memory of a C-contiguous array with this struct format and at least `bytes` bytes, or NULL. */
+/* Returns the memory of a C-contiguous, aligned array with this struct format and so many bytes (-1: any), or NULL. */
 static void *array(Held *held, PyObject *given, const char *format, Py_ssize_t bytes, int writable, const char *name) {
     Py_buffer *view = &held->views[held->count];
     if (PyObject_GetBuffer(given, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0))) return NULL;
     held->count++;
-    if (strcmp(view->format ? view->format : "B", format) || (bytes >= 0 && view->len != bytes)) {
-        PyErr_Format(PyExc_ValueError, "%s: expected %zd bytes of '%s', found %zd of '%s'", name, bytes, format,
-                     view->len, view->format ? view->format : "B");
+    const char *found = view->format ? view->format : "B";
+    if (strcmp(found, format)) {
+        PyErr_Format(PyExc_ValueError, "%s: expected values of '%s', found '%s'", name, format, found);
+        return NULL;
+    }
+    if (bytes >= 0 && view->len != bytes) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %zd bytes, found %zd", name, bytes, view->len);
+        return NULL;
+    }
+    if ((uintptr_t)view->buf % (size_t)view->itemsize) {
+        PyErr_Format(PyExc_ValueError, "%s: its values lie between the places where a processor reads them", name);
         return NULL;
     }
     return view->buf;
@@ -42,6 +50,14 @@ static Py_ssize_t squares(const Py_buffer *view, int *size) {
     }
     *size = (int)view->shape[1];
     return view->shape[0];
+}
+
+/* Whether all of them are finite, and no larger than any change of an image needs. */
+static int are_moderate(const float *values, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!(fabsf(values[i]) <= 1e6f)) return 0;
+    }
+    return 1;
 }
 
 static int is_box(const double box[4]) {
@@ -61,7 +77,7 @@ static PyObject *decode(PyObject *self, PyObject *args) {
     (void)self;
     PyObject *files, *boxes, *lies, *output, *result = NULL, *whole = NULL;
     int bounded, size = 0;
-    double least;
+    double least, *box = NULL;
     Held held = {.count = 0};
     Py_buffer *data = NULL;
     char(*messages)[MESSAGE] = NULL;
@@ -69,21 +85,23 @@ static PyObject *decode(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OOOOpd", &files, &boxes, &lies, &output, &bounded, &least)) return NULL;
     uint8_t *to = array(&held, output, "B", -1, 1, "output");
     if (!to || (images = squares(&held.views[0], &size)) < 0) goto end;
-    const double *box = array(&held, boxes, "d", images * 32, 0, "boxes");
-    const uint8_t *lie = box ? array(&held, lies, "B", images, 0, "lies") : NULL;
-    if (!lie || !(whole = PySequence_Fast(files, "files must be a sequence"))) goto end;
-    if (PySequence_Fast_GET_SIZE(whole) != images) {
+    const double *given = array(&held, boxes, "d", images * 32, 0, "boxes");
+    const uint8_t *lie = given ? array(&held, lies, "B", images, 0, "lies") : NULL;
+    if (!lie || !(whole = PySequence_Tuple(files))) goto end; /* a list could be changed by another thread */
+    if (PyTuple_GET_SIZE(whole) != images) {
         PyErr_SetString(PyExc_ValueError, "there must be as many files as outputs");
         goto end;
     }
+    box = PyMem_Malloc(images ? images * 32 : 1);
     data = PyMem_Calloc(images ? images : 1, sizeof *data);
     messages = PyMem_Calloc(images ? images : 1, sizeof *messages);
-    if (!data || !messages) {
+    if (!box || !data || !messages) {
         PyErr_NoMemory();
         goto end;
     }
+    memcpy(box, given, images * 32); /* what is checked must not change while the GIL is released */
     for (; opened < images; opened++) {
-        PyObject *file = PySequence_Fast_GET_ITEM(whole, opened);
+        PyObject *file = PyTuple_GET_ITEM(whole, opened);
         if (file != Py_None && PyObject_GetBuffer(file, &data[opened], PyBUF_SIMPLE)) goto end;
         if (file != Py_None && !is_box(box + 4 * opened)) {
             PyErr_Format(PyExc_ValueError, "box %zd has no pixel", opened);
@@ -115,6 +133,7 @@ end:
     while (opened) {
         if (data[--opened].obj) PyBuffer_Release(&data[opened]);
     }
+    PyMem_Free(box);
     PyMem_Free(data);
     PyMem_Free(messages);
     Py_XDECREF(whole);
@@ -144,8 +163,9 @@ static PyObject *resample(PyObject *self, PyObject *args) {
     const Py_buffer *given = &held.views[0], *wanted = &held.views[1];
     if (given->ndim != 3 || given->shape[2] != 3 || given->shape[0] < 1 || given->shape[1] < 1 ||
         given->shape[0] > 1000000 || given->shape[1] > 1000000 || wanted->ndim != 3 || wanted->shape[2] != 3 ||
-        wanted->shape[0] != wanted->shape[1] || wanted->shape[0] < 1 || wanted->shape[0] > LARGEST || !is_box(box)) {
-        PyErr_SetString(PyExc_ValueError, "expected uint8[height, width, 3], a box with pixels and uint8[size, size, 3]");
+        wanted->shape[0] != wanted->shape[1] || wanted->shape[0] < 1 || wanted->shape[0] > LARGEST || !is_box(box) ||
+        !is_inside(box, (double)given->shape[1], (double)given->shape[0])) {
+        PyErr_SetString(PyExc_ValueError, "expected uint8[height, width, 3], a box inside it and uint8[size, size, 3]");
         goto end;
     }
     const int height = (int)given->shape[0], width = (int)given->shape[1], size = (int)wanted->shape[0];
@@ -196,6 +216,10 @@ static PyObject *augment(PyObject *self, PyObject *args) {
     const uint8_t *order = change ? array(&held, orders, "B", 4 * count, 0, "orders") : NULL;
     const float *factor = order ? array(&held, factors, "f", 16 * count, 0, "factors") : NULL;
     if (!factor) goto end;
+    if (!are_moderate(angle, count) || !are_moderate(factor, 4 * count)) {
+        PyErr_SetString(PyExc_ValueError, "degrees and factors must be finite, and at most 1e6");
+        goto end;
+    }
     uint8_t *scratch = malloc((size_t)(size + 2) * (size + 2) * 4);
     if (scratch) {
         Py_BEGIN_ALLOW_THREADS;
@@ -217,7 +241,8 @@ end:
     return result;
 }
 
-/* Finds the frame of a JPEG: its size, and whether an Exif block stands before it. 0 if there is none. */
+/* Reads the header of a JPEG up to its scan: the size in its frame, and whether it has an Exif block. 0 if that is
+   unusual: two frames, none, or bytes between segments. */
 static int frame(const uint8_t *data, size_t bytes, int32_t found[3]) {
     found[0] = found[1] = found[2] = 0;
     if (bytes < 4 || data[0] != 0xFF || data[1] != 0xD8) return 0;
@@ -233,11 +258,11 @@ static int frame(const uint8_t *data, size_t bytes, int32_t found[3]) {
         if (length < 2 || next > bytes) return 0;
         if (marker == 0xE1 && length >= 8 && !memcmp(data + at + 4, "Exif\0\0", 6)) found[2] = 1;
         if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC && length >= 8) {
+            if (found[0]) return 0;
             found[0] = data[at + 7] << 8 | data[at + 8];
             found[1] = data[at + 5] << 8 | data[at + 6];
-            return found[0] > 0 && found[1] > 0;
         }
-        if (marker == 0xDA) return 0;
+        if (marker == 0xDA) return found[0] > 0 && found[1] > 0;
         at = next;
     }
     return 0;
@@ -250,14 +275,14 @@ PyDoc_STRVAR(frames_doc,
 
 static PyObject *frames(PyObject *self, PyObject *files) {
     (void)self;
-    PyObject *whole = PySequence_Fast(files, "files must be a sequence");
+    PyObject *whole = PySequence_Tuple(files);
     if (!whole) return NULL;
-    const Py_ssize_t count = PySequence_Fast_GET_SIZE(whole);
+    const Py_ssize_t count = PyTuple_GET_SIZE(whole);
     PyObject *result = PyList_New(count);
     for (Py_ssize_t i = 0; result && i < count; i++) {
         Py_buffer view;
         int32_t found[3];
-        if (PyObject_GetBuffer(PySequence_Fast_GET_ITEM(whole, i), &view, PyBUF_SIMPLE)) {
+        if (PyObject_GetBuffer(PyTuple_GET_ITEM(whole, i), &view, PyBUF_SIMPLE)) {
             Py_CLEAR(result);
             break;
         }

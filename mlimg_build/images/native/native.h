@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /* Each hot loop is compiled for AVX2 as well, and the processor's own variant is chosen when it runs. Both compute the
-   same: in whole numbers, or in floats without fused operations (-ffp-contract=off). */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__has_attribute)
+   same: in whole numbers, or in floats without fused operations (-ffp-contract=off). MLIMG_PLAIN leaves AVX2 out, for
+   tests of that. The choice needs glibc, whose headers define __GLIBC__. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute) && !defined(MLIMG_PLAIN)
 #if __has_attribute(target_clones)
 #define FAST __attribute__((target_clones("avx2", "default")))
 #define HAS_AVX2 1
@@ -20,6 +21,10 @@
 #endif
 
 enum { MESSAGE = 256 };
+
+/* What is refused, as in `formats/jpeg.py`: more pixels, whose coefficients a file of several scans keeps in memory, and
+   more scans, each of which takes the time of a whole image and hardly a byte. */
+enum { MOST_PIXELS = 100000000, MOST_SCANS = 500 };
 
 /* How an image lies in its output: first mirrored left to right and top to bottom, then its axes swapped. */
 enum { MIRROR = 1, FLIP = 2, SWAP = 4 };
@@ -45,6 +50,12 @@ typedef struct {
     size_t width;  /* of a resized row, in bytes: `size` pixels and one more if they are odd */
     uint8_t *rows; /* [bottom - top, width], of the scratch */
 } Resize;
+
+/* Whether a box begins inside an image and ends no more than a rounding error outside: if most of it lay there, each
+   output would be a sum over all pixels. */
+static inline int is_inside(const double box[4], double width, double height) {
+    return box[0] < width && box[1] < height && box[2] <= width + 1 && box[3] <= height + 1;
+}
 
 int resize_begin(Resize *resize, Scratch *scratch, const double box[4], int width, int height, int bounded,
                  int size);

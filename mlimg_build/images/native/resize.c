@@ -96,6 +96,11 @@ int resize_begin(Resize *resize, Scratch *scratch, const double box[4], int widt
             at += side >= 2 && box[side] > at;
             ends[side] = side < 2 ? (at > ends[side] ? at : ends[side]) : (at < ends[side] ? at : ends[side]);
         }
+        for (int side = 0; side < 2; side++) { /* a box beyond the image, or so narrow that it is rounded away */
+            const int last = (side ? height : width) - 1;
+            ends[side] = ends[side] < last ? ends[side] : last;
+            ends[side + 2] = ends[side + 2] > ends[side] ? ends[side + 2] : ends[side] + 1;
+        }
     }
     if (axis_begin(&resize->x, box[0], box[2], ends[0], ends[2], size) ||
         axis_begin(&resize->y, box[1], box[3], ends[1], ends[3], size)) {
@@ -126,6 +131,12 @@ int resize_begin(Resize *resize, Scratch *scratch, const double box[4], int widt
     return 0;
 }
 
+/* A sum as a byte. Rounded up, the weights of thousands of inputs can add up to more than 1; Pillow saturates too. */
+static inline uint8_t byte_of(int32_t sum) {
+    const int32_t value = sum >> PRECISION;
+    return (uint8_t)(value > 255 ? 255 : value);
+}
+
 static void plain_row(const Resize *resize, const uint8_t *pixels, uint8_t *output) {
     const int taps = resize->x.taps;
     for (int i = 0; i < resize->size; i++) {
@@ -135,11 +146,18 @@ static void plain_row(const Resize *resize, const uint8_t *pixels, uint8_t *outp
         for (int j = 0; j < taps; j++) {
             for (int k = 0; k < 4; k++) sums[k] += input[4 * j + k] * weights[j];
         }
-        for (int k = 0; k < 4; k++) output[4 * i + k] = (uint8_t)(sums[k] >> PRECISION);
+        for (int k = 0; k < 4; k++) output[4 * i + k] = byte_of(sums[k]);
     }
 }
 
 #if HAS_AVX2
+/* Four bytes; `_mm_loadu_si32` came with GCC 11, and put them into the wrong element until 11.3. */
+static inline __attribute__((always_inline, target("avx2"))) __m128i pixel_at(const uint8_t *pixel) {
+    int32_t four;
+    memcpy(&four, pixel, sizeof four);
+    return _mm_cvtsi32_si128(four);
+}
+
 static inline __attribute__((always_inline, target("avx2"))) void paired(const Resize *resize, const int taps,
                                                                          const uint8_t *pixels, uint8_t *output) {
     const int32_t *weights = resize->pairs;
@@ -149,7 +167,7 @@ static inline __attribute__((always_inline, target("avx2"))) void paired(const R
         const uint8_t *other = pixels + 4 * (ptrdiff_t)resize->x.first[i + 1];
         __m256i sum = half;
         for (int j = 0; j < taps; j++, weights += 8) {
-            const __m128i both = _mm_unpacklo_epi32(_mm_loadu_si32(one + 4 * j), _mm_loadu_si32(other + 4 * j));
+            const __m128i both = _mm_unpacklo_epi32(pixel_at(one + 4 * j), pixel_at(other + 4 * j));
             const __m256i weight = _mm256_loadu_si256((const __m256i *)weights);
             sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(both), weight));
         }
@@ -197,7 +215,7 @@ static void plain_sum(const uint8_t *rows, size_t width, const int32_t *weights,
     for (size_t i = 0; i < width; i++) {
         int32_t sum = HALF;
         for (int j = 0; j < taps; j++) sum += rows[j * width + i] * weights[j];
-        output[i] = (uint8_t)(sum >> PRECISION);
+        output[i] = byte_of(sum);
     }
 }
 
@@ -224,7 +242,7 @@ __attribute__((target("avx2"))) static void fast_sum(const uint8_t *rows, size_t
     for (; i < width; i++) {
         int32_t sum = HALF;
         for (int j = 0; j < taps; j++) sum += rows[j * width + i] * weights[j];
-        output[i] = (uint8_t)(sum >> PRECISION);
+        output[i] = byte_of(sum);
     }
 }
 
