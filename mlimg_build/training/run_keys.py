@@ -94,18 +94,24 @@ def choose_run(
     key = run_key(stage, part, inputs, decoder)
     if part.decoder != "auto" or _begun(folder_of(key)):
         return ChosenRun(key, decoder)
-    for other in (*(one for one in DECODERS if one != decoder), None):
+    others = (*(one for one in DECODERS if one != decoder), None)
+    for other in others:
         before = run_key(stage, part, inputs, other)
-        folder = folder_of(before)
-        fed = f"the decoder {other}" if other else "an earlier version of mlimg"
-        if (folder / CARD).is_file():
+        fed = _fed(other)
+        if (folder_of(before) / CARD).is_file():
             message = f"{stage}: {fed} fed the run that is finished; this machine would take {decoder}"
             hint = f"it is used as it is; `decoder: {decoder}` in the spec trains anew"
             told = Problem("decoder-differs", message, hint=hint, severity="warning")
             return ChosenRun(before, other or "whole", (told,))
+    for other in others:
+        folder = folder_of(run_key(stage, part, inputs, other))
         if _begun(folder):
-            raise _changed(stage, fed, folder, decoder, other)
+            raise _changed(stage, _fed(other), folder, decoder, other)
     return ChosenRun(key, decoder)
+
+
+def _fed(other: Decoder | None) -> str:
+    return f"the decoder {other}" if other else "an earlier version of mlimg"
 
 
 def _begun(folder: Path) -> bool:

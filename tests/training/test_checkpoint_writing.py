@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,6 +123,37 @@ def test_who_stops_a_run_gets_its_checkpoint(
 def slowly(folder: Path, step: int, state: dict[str, Any]) -> Path:
     time.sleep(0.3)
     return SAVE(folder, step, state)
+
+
+def test_ctrl_c_while_a_checkpoint_is_waited_for_does_not_end_the_run_before_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """A second one does; until then the folder is locked, and nobody else begins in it."""
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "from pathlib import Path\n"
+        "from mlimg_build.spec import TrainingBackend\n"
+        "from mlimg_build.training.loop.checkpoint_policy import CheckpointPolicy\n"
+        "done = threading.Event()\n"
+        "def slow(folder, step, state):\n"
+        "    time.sleep(1.5); done.set()\n"
+        "class Learner: job = None; state = dict\n"
+        "import mlimg_build.training.loop.checkpoint_policy as module\n"
+        "module.position_of = lambda job: {}\n"
+        "module.checkpoints.save, module.checkpoints.prune = slow, lambda *_: None\n"
+        "policy = CheckpointPolicy(Path(sys.argv[1]), TrainingBackend())\n"
+        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n"
+        "    with policy:\n"
+        "        policy.save(1, Learner())\n"
+        "        policy.wait()\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted', done.is_set())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout.split() == ["interrupted", "True"], ran.stderr
 
 
 def test_who_stops_a_run_whose_checkpoint_fails_is_told_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mlimg_build.images import native
 from mlimg_build.spec import LoadedSpec, Training, Transfer
 from mlimg_build.training import train, transfer
 from mlimg_build.training.loop import checkpoints
+from mlimg_build.training.model.model_files import CARD
 from mlimg_build.training.run_keys import choose_decoder, choose_run, run_key
 from tests.training.test_runs import part, setting
 
@@ -117,6 +119,31 @@ def test_an_unfinished_run_of_another_decoder_is_not_continued(
             "training", part(built[0], epochs=1, decoder="whole"), inputs, setting(dataset, tmp_path).folder
         )
         assert setting(dataset, tmp_path).folder(on.key) == began
+
+
+@needs_native
+def test_a_finished_run_comes_before_an_unfinished_one_whoever_fed_it(tmp_path: Path) -> None:
+    """Every pair of states of the run of the decoder whole and of that of an earlier version."""
+    recipe, inputs = Training(), {"dataset": "0"}
+    for number, (whole, former) in enumerate(product(("", "begun", "finished"), repeat=2)):
+        root = tmp_path / str(number)
+        for decoder, state in (("whole", whole), (None, former)):
+            folder = root / run_key("training", recipe, inputs, decoder)  # type: ignore[arg-type]
+            if state:
+                (folder / "checkpoints").mkdir(parents=True)
+                (folder / "checkpoints" / checkpoints.PATTERN.replace("*", "00000001")).write_bytes(b"1")
+            if state == "finished":
+                (folder / CARD).write_bytes(b"{}")
+        if "finished" in (whole, former):
+            chosen = choose_run("training", recipe, inputs, root.joinpath)
+            first = "whole" if whole == "finished" else None
+            assert chosen.key == run_key("training", recipe, inputs, first)  # type: ignore[arg-type]
+            assert [warning.code for warning in chosen.warnings] == ["decoder-differs"]
+        elif "begun" in (whole, former):
+            with pytest.raises(TrainingError, match="which is not finished"):
+                choose_run("training", recipe, inputs, root.joinpath)
+        else:
+            assert choose_run("training", recipe, inputs, root.joinpath).decoder == "partial"
 
 
 @needs_native

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +26,9 @@ class CheckpointPolicy:
     def __init__(self, folder: Path, backend: TrainingBackend) -> None:
         self._folder, self._backend = folder, backend
         self._saved = time.monotonic()
-        self._writing: Thread | None = None
+        self._written: Event | None = (
+            None  # of the last one; a `join` that Ctrl-C interrupts forgets its thread
+        )
         self._failure: BaseException | None = None
 
     def is_due(self, *, end_of_epoch: bool) -> bool:
@@ -35,7 +37,7 @@ class CheckpointPolicy:
         Raises:
             DatasetError: `disk-full`, or another error, of the checkpoint before.
         """
-        if self._writing is not None and not self._writing.is_alive():
+        if self._written is not None and self._written.is_set():
             self.wait()
         return end_of_epoch or time.monotonic() - self._saved >= 60 * self._backend.checkpoint_minutes
 
@@ -47,8 +49,9 @@ class CheckpointPolicy:
         """
         self.wait()
         snapshot = Snapshot({**learner.state(), "position": position_of(learner.job)})
-        self._writing = Thread(target=self._write, args=(step, snapshot), name="mlimg-checkpoint")
-        self._writing.start()
+        written = Event()
+        Thread(target=self._write, args=(step, snapshot, written), name="mlimg-checkpoint").start()
+        self._written = written
         self._saved = time.monotonic()
 
     def wait(self) -> None:
@@ -57,19 +60,21 @@ class CheckpointPolicy:
         Raises:
             DatasetError: `disk-full`, or another error of writing it.
         """
-        if self._writing is not None:
-            self._writing.join()
-            self._writing = None
+        if self._written is not None:
+            self._written.wait()
+            self._written = None
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
-    def _write(self, step: int, snapshot: Snapshot) -> None:
+    def _write(self, step: int, snapshot: Snapshot, written: Event) -> None:
         try:
             checkpoints.save(self._folder, step, snapshot.read())
             checkpoints.prune(self._folder, self._backend.keep_checkpoints)
         except BaseException as error:  # it is raised where the run is
             self._failure = error
+        finally:
+            written.set()
 
     def __enter__(self) -> Self:
         return self
@@ -79,5 +84,5 @@ class CheckpointPolicy:
     ) -> None:
         if error is None:
             self.wait()
-        elif self._writing is not None:  # what ended the run is told
-            self._writing.join()
+        elif self._written is not None:  # what ended the run is told
+            self._written.wait()
