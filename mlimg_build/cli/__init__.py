@@ -39,6 +39,7 @@ VERBS = (
     specs.lint,
     names.synset,
     specs.lock,
+    builds.fetch,
     builds.build,
     builds.train,
     models.evaluate,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 from .options import (
     AsJson,
     BackendFile,
+    FetchStore,
     Fraction,
     LockFolder,
     Out,
@@ -23,10 +24,11 @@ from .options import (
     load,
     lock_folder,
     plain,
+    print_json,
     print_result,
 )
 
-__all__ = ["build", "train"]
+__all__ = ["build", "fetch", "train"]
 
 
 def build(
@@ -49,12 +51,17 @@ def build(
         Literal["dataset", "model"] | None,
         typer.Option("--until", help="Stop after the dataset, or after the model and before its transfer."),
     ] = None,
+    store: FetchStore = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask for no URL; images at URLs are used as they came before.")
+    ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
     from mlimg_build import terminal
+    from mlimg_build.compiler.fetch_stage import fetch_place
     from mlimg_build.compiler.model_stage import check_model, make_model
     from mlimg_build.compiler.pipeline import build as compile_spec
     from mlimg_build.compiler.report_stage import write_report
@@ -71,7 +78,8 @@ def build(
     with build_log(out / f"{loaded.spec.name}.log", verbose=verbose):
         with terminal.Watcher(quiet=quiet or verbose) as watcher:
             kept = (lock or lock_folder(spec, loaded)) if locked else None
-            built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept)
+            place = None if offline else fetch_place(out, cluster, store)
+            built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept, place)
         terminal.show_problems(built.warnings)
         if not as_json:
             terminal.show_built(built)
@@ -99,6 +107,36 @@ def build(
     if as_json:
         result = {**plain(built), "model": plain(made) if made else None, "report": str(page)}
         print_result(result, failure)
+
+
+def fetch(
+    spec: SpecFile,
+    out: Out = Path("build"),
+    backend: BackendFile = None,
+    fraction: Fraction = 1.0,
+    store: FetchStore = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch the images of a spec that lie at URLs; a rerun asks only for what may be otherwise now."""
+    from mlimg_build import terminal
+    from mlimg_build.compiler.fetch_stage import fetch_place
+    from mlimg_build.compiler.pipeline import fetch as fetch_spec
+    from mlimg_build.spec import load_backend
+    from mlimg_build.terminal.build_log import build_log
+
+    check_fraction(fraction)
+    loaded = load(spec)
+    cluster = load_backend(backend)
+    place = fetch_place(out, cluster, store)
+    log = build_log(out / f"{loaded.spec.name}.log", verbose=verbose)
+    with log, terminal.Watcher(quiet=quiet or verbose) as watcher:
+        found = fetch_spec(loaded, out, cluster, place, fraction, watcher)
+    if as_json:
+        print_json({"fetched": plain(found) if found is not None else None, "store": place.store})
+    else:
+        terminal.show_fetched(found, place.store)
 
 
 def train(

@@ -22,6 +22,7 @@ __all__ = [
     "BackendFile",
     "Dataset",
     "Device",
+    "FetchStore",
     "Fraction",
     "LockFolder",
     "Model",
@@ -50,6 +51,16 @@ BackendFile = Annotated[
         metavar="FILE",
         envvar="MLIMG_BACKEND",
         help="Where it runs; default: one worker a core, here.",
+    ),
+]
+
+FetchStore = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        envvar="MLIMG_STORE",
+        help="Where images that are fetched are kept, for all specs: a folder, or s3://BUCKET/PREFIX.",
     ),
 ]
 

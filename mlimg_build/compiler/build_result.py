@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.images import Status
 
-__all__ = ["Built", "ProvedShards"]
+__all__ = ["Built", "Fetched", "ProvedShards"]
 
 
 class ProvedShards(NamedTuple):
@@ -18,6 +18,16 @@ class ProvedShards(NamedTuple):
 
     same: int
     built: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch did: URLs that were asked for, rows by state of their URL, rows that nobody asked for, seconds."""
+
+    asked: int
+    states: dict[str, int]
+    unasked: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,7 @@ class Built:
     warnings: tuple[Problem, ...]
     copies: dict[str, Any]  # as in the dataset's attribute: counts, and among which images they were searched
     proved: ProvedShards | None = None  # None without a lock
+    fetched: Fetched | None = None  # None if no image lies at a URL, or nothing was to be fetched
 
     @property
     def failure(self) -> BuildError | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.build_result import Built, Fetched
 from mlimg_build.compiler.copies.copy_findings import refuse_contradicting_copies, torn_by_copies
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, copies_attribute, merge_copies
 from mlimg_build.compiler.copies.duplicates import (
@@ -23,6 +23,7 @@ from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
+from mlimg_build.compiler.fetch_stage import FetchPlace, fetch_images, fetch_place, unfetched_warnings
 from mlimg_build.compiler.lint.contradictions import clash_counts
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
@@ -55,6 +56,7 @@ __all__ = [
     "check_lock",
     "dataset_path",
     "decided",
+    "fetch",
     "labelled",
     "lock",
     "plan",
@@ -185,6 +187,24 @@ def _labelled(
     return _with_labels(_undamaged(planned, store, watcher), store, backend, watcher)
 
 
+def fetch(
+    loaded: LoadedSpec,
+    out: Path,
+    backend: Backend,
+    place: FetchPlace,
+    fraction: float = 1.0,
+    watcher: Watcher | None = None,
+) -> Fetched | None:
+    """Fetch the images of a spec that lie at URLs into `place`; nothing is packed. None if it has none.
+
+    Raises `MlimgError`; what came is kept for the next run.
+    """
+    store, watcher = _store(loaded, out, backend), watcher or Silent()
+    with store.exclusive_lock(), interruptible():
+        made = _plan(loaded, store, fraction, watcher.step)
+        return fetch_images(made, store, backend, watcher, place)
+
+
 def _with_labels(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> Plan:
     """Return a plan of the whole again after computing the labels of all shards into the store."""
     tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, images=False)
@@ -203,6 +223,7 @@ def build(
     watcher: Watcher | None = None,
     repair: bool = False,
     locked: Path | None = None,
+    place: FetchPlace | None = None,
 ) -> Built:
     """Build the dataset of a spec in `out`; stored results are reused.
 
@@ -210,6 +231,7 @@ def build(
     built shards must have its digests: else `LockChanged` is raised.
     Stored results are first checked, as far as `backend.verify_linked` says; with `repair`, all of them in full, and
     images without bytes against their sources. What is damaged is built again.
+    With `place`, images that lie at URLs are fetched into it; without it, they are as they came before, or not fetched.
 
     The watcher's `step` receives a message on each step, and its `follow`, given the numbers of remaining images and
     tasks, returns a callback for each `Progress`. Raises `MlimgError`; finished results are kept for the next run.
@@ -236,9 +258,15 @@ def build(
                 now = _lock_of_now(_with_labels(whole, store, backend, watcher), store, expected, out)
                 refuse_changes(expected, now, locked, whole=True)
         made = whole.cut(fraction)
+        unfetched = () if place is None else unfetched_warnings(made)
+        came = None
+        if place is not None and not unfetched:
+            came = fetch_images(made, store, backend, watcher, place)
+        if came is not None:
+            made = _plan(loaded, store, 1.0 if expected else fraction, watcher.step).cut(fraction)
         if repair:
             made = _repaired(made, store, watcher)
-        run = _executed(made, store, backend, watcher)
+        run = _executed(made, store, backend, watcher, fetch_place(out, backend) if place is None else place)
         made = run.plan
         proved = prove_shards(made.work, store, expected, locked) if expected and locked else None
         watcher.step("assembling the dataset")
@@ -267,11 +295,13 @@ def build(
         summary=plan_summary(made),
         warnings=(
             *damage_warnings(store),
+            *unfetched,
             *made.warnings,
             *torn_by_copies(loaded, made.inputs.groups, copies.merged),
         ),
         copies=copies_attribute(loaded.spec, copies.merged.counts, copies.basis),
         proved=proved,
+        fetched=came,
     )
 
 
@@ -330,12 +360,12 @@ def interruptible() -> Iterator[None]:
         raise Interrupted(Problem("interrupted", "it was stopped", hint=hint)) from stop
 
 
-def _executed(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> _Run:
+def _executed(made: Plan, store: Store, backend: Backend, watcher: Watcher, place: FetchPlace) -> _Run:
     """Build every missing result of the plan into the store."""
     if not made.tasks:
         return _Run(made)
     watcher.step("starting workers")
-    tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store)
+    tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, place.store)
     images = sum(work.shard.images for work in made.work if not work.images_cached)
     outcome = execute(tasks, store, backend, watcher.follow(images, made.tasks))
     return _Run(_as_read(made, store), outcome.images, outcome.seconds, outcome.workers, outcome.peak_memory)

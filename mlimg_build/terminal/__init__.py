@@ -6,6 +6,7 @@ from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
 from .differences import show_differences
 from .exports import show_exported
+from .fetched import show_fetched
 from .left_out import show_left_out_image, show_unused_category
 from .lint_findings import show_lint
 from .mapping_review import show_review
@@ -24,6 +25,7 @@ __all__ = [
     "show_differences",
     "show_evaluation",
     "show_exported",
+    "show_fetched",
     "show_info",
     "show_label_rule",
     "show_left_out_image",

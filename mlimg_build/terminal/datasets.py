@@ -13,6 +13,7 @@ from mlimg_build.quantities import counted
 
 from .build_log import say
 from .console import err, out, percent, size, table
+from .fetched import fetched_line
 from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
 
@@ -153,6 +154,8 @@ def show_built(built: Built) -> None:
         )
     else:
         say("everything was there already")
+    if built.fetched is not None:
+        say(fetched_line(built.fetched))
     if built.failed:
         listed = ", ".join(f"{count} {status}" for status, count in sorted(built.failed.items()))
         say(

@@ -218,7 +218,7 @@ def test_a_build_in_which_no_image_has_bytes_fails_and_says_what_is_left(
     rows = "a.jpg,dog\nb.jpg,dog\nhttps://a.example/1.jpg,dog\nhttps://a.example/2.jpg,dog\n"
     (tmp_path / "t.csv").write_text(f"image,labels\n{rows}")
     for _ in range(2):  # a rerun says it again
-        done = mlimg("build", "x.yaml", *(["--json"] if as_json else []), cwd=tmp_path)
+        done = mlimg("build", "x.yaml", "--offline", *(["--json"] if as_json else []), cwd=tmp_path)
         assert done.returncode == 1
         assert "error[no-bytes]: none of the 4 images has bytes (2 not_fetched and" in done.stderr
         assert "build/x.failures.csv" in done.stderr

@@ -71,6 +71,7 @@ ALLOWED = {
         "explain",
         "exporters",
         "dataset",
+        "fetch",
     },
     "__main__": {"cli"},
     "cli": {
@@ -105,7 +106,15 @@ ROOMS = (  # of the compiler, each of which sees those before it
         "copies",
     ),
     *("run", "lock", "lint"),
-    *("listings", "pipeline", "model_stage", "requirements", "report_stage", "training_run_files"),
+    *(
+        "listings",
+        "fetch_stage",
+        "pipeline",
+        "model_stage",
+        "requirements",
+        "report_stage",
+        "training_run_files",
+    ),
     *("cache_stage", "proposal", "diff"),
 )
 FOREIGN = {  # packages that only some may touch
@@ -129,6 +138,7 @@ FOREIGN = {  # packages that only some may touch
     "pillow_heif": {"images"},
     "rapidfuzz": {"wordnet"},
     "simplejpeg": {"images"},
+    "aiodns": {"fetch"},
     "aiohttp": {"fetch"},
     "protego": {"fetch"},
     "obstore": {"fetch"},

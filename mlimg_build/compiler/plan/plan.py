@@ -12,6 +12,7 @@ from mlimg_build.compiler.facts.facts import Facts, decide_facts, save_rules
 from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import missing_paths
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
+from mlimg_build.compiler.plan.fetched_rows import FetchKeys
 from mlimg_build.compiler.plan.image_groups import share_warnings
 from mlimg_build.compiler.plan.inputs import Inputs, read_inputs, refuse_changed_lists
 from mlimg_build.compiler.plan.left_out import sum_by_reason
@@ -106,7 +107,7 @@ def make_plan(
     rules_file = _rules_file(facts, store)
     if spec.annotation.conflicts == "error":
         refuse_contradictions(loaded, facts, store, key, rows)
-    work = shard_work(rows.first_shards(fraction), ShardKeys.of(spec, facts), store)
+    work = shard_work(rows.first_shards(fraction), ShardKeys.of(spec, facts), FetchKeys.of(spec), store)
     return Plan(loaded, graph, inputs, facts, rows, rules_file, fraction, tuple(work))
 
 

@@ -59,9 +59,12 @@ class ShardKeys:
             },
         )
 
-    def images(self, shard: Shard) -> Key:
-        """Return the key of the images of a shard."""
-        return Key("images", IMAGES_FORMAT, {"rows": shard.image_rows, **self.image_parts}, shard.hint)
+    def images(self, shard: Shard, fetched: str | None = None) -> Key:
+        """Return the key of the images of a shard; `fetched` is the digest of what came of its URLs."""
+        came = {} if fetched is None else {"fetched": fetched}
+        return Key(
+            "images", IMAGES_FORMAT, {"rows": shard.image_rows, **came, **self.image_parts}, shard.hint
+        )
 
     def labels(self, shard: Shard) -> Key:
         """Return the key of the labels of a shard."""

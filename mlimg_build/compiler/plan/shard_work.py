@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store, read_entry, read_json, write_json
+from mlimg_build.compiler.plan.fetched_rows import FetchKeys
 from mlimg_build.compiler.plan.format_dependence import outdated
 from mlimg_build.compiler.plan.result_keys import ShardKeys
 from mlimg_build.compiler.plan.row_files import Shard
@@ -15,6 +16,7 @@ __all__ = ["LABELS_PER_TASK", "ShardWork", "remember", "shard_work"]
 
 WHY = {  # part of a key → what is reported if it differs, the most informative first
     "images": "other images belong in it",
+    "fetched": "other answers came from its URLs",
     "encoder": "another version of the encoder is installed",
     "annotation": "annotation changed",
     "pairs": "the pairs of co-occurring categories changed",
@@ -35,13 +37,17 @@ LABELS_PER_TASK = 16  # label-only tasks are bundled, so that a task takes longe
 
 @dataclass(frozen=True, slots=True)
 class ShardWork:
-    """One shard of the dataset, the keys of its two results, and why each must be made."""
+    """One shard of the dataset, the keys of its two results, and why each must be made.
+
+    `fetched` is the key of what came of its URLs, None if nobody asked for them.
+    """
 
     shard: Shard
     images: Key
     labels: Key
     why_images: str  # why its images must be made; "" if they are in the store
     why_labels: str
+    fetched: Key | None = None
 
     @property
     def images_cached(self) -> bool:
@@ -54,16 +60,20 @@ class ShardWork:
         return not self.why_labels
 
 
-def shard_work(shards: Sequence[Shard], keys: ShardKeys, store: Store) -> Iterator[ShardWork]:
+def shard_work(
+    shards: Sequence[Shard], keys: ShardKeys, fetching: FetchKeys, store: Store
+) -> Iterator[ShardWork]:
     """Yield the keys of each shard, and why its results must be made if they are not in the store."""
     last = read_json(store.root / LAST)
+    anything = (store.root / fetching.stage).is_dir()
     for shard in shards:
-        images, labels = keys.images(shard), keys.labels(shard)
+        fetched = fetching.content(shard, store) if anything else None
+        images, labels = keys.images(shard, fetched), keys.labels(shard)
         before = last.get(_slot(shard))
         old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
-        yield ShardWork(
-            shard, images, labels, _why(images, store, old_images), _why(labels, store, old_labels)
-        )
+        why_images, why_labels = _why(images, store, old_images), _why(labels, store, old_labels)
+        came = None if fetched is None else fetching.key(shard)
+        yield ShardWork(shard, images, labels, why_images, why_labels, came)
 
 
 def remember(store: Store, work: Sequence[ShardWork]) -> None:

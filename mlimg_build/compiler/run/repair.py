@@ -115,6 +115,6 @@ def _asked(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store) ->
     told = {row[0]: row[1] for row in entry["notes"]["failures"]} if entry else {}
     if not told:
         return
-    job = packing_job(loaded, rows, work, store)
+    job = packing_job(loaded, rows, work, store, "")
     for name, status in without_bytes(job, rows.batch(work.shard), set(told)):
         yield told[name] != status

@@ -13,7 +13,11 @@ from mlimg_build.compiler.plan.shard_work import ShardWork
 
 __all__ = ["drop_superseded", "needed", "not_needed"]
 
-SHARDS = ("images", "labels")  # stages with one result per shard; others have one per build or per source
+SHARDS = (
+    "images",
+    "labels",
+    "fetched",
+)  # stages with one result per shard; others have one per build or per source
 
 Needed = Mapping[str, Collection[str]]
 
@@ -26,6 +30,7 @@ def needed(catalogs: Sequence[Catalog], work: Sequence[ShardWork], store: Store)
     found = {stage: set(digests) for stage, digests in store.used.items() if stage not in SHARDS}
     found["images"] = {one.images.digest for one in work}
     found["labels"] = {one.labels.digest for one in work}
+    found["fetched"] = {one.fetched.digest for one in work if one.fetched is not None}
     found[CATALOG] = {catalog.name for catalog in catalogs}
     return found
 

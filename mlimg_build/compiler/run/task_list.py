@@ -24,26 +24,29 @@ def tasks_of(
     rules_file: Path,
     work: Sequence[ShardWork],
     store: Store,
+    content: str = "",
     *,
     images: bool = True,
 ) -> list[Task]:
     """Return the remaining tasks: one per shard whose images are missing; label-only jobs are bundled.
 
-    Without `images`, only labels are built.
+    Without `images`, only labels are built. `content` is the place of the content store, for what came from URLs.
     """
     packing: list[Task] = []
     labelling: list[LabelShard] = []
     for one in work:
         labels = [] if one.labels_cached else [_labels(loaded.spec, rows, rules_file, one, store)]
         if images and not one.images_cached:
-            packing.append([packing_job(loaded, rows, one, store), *labels])
+            packing.append([packing_job(loaded, rows, one, store, content), *labels])
         else:
             labelling += labels
     bundles = [labelling[i : i + LABELS_PER_TASK] for i in range(0, len(labelling), LABELS_PER_TASK)]
     return [*packing, *bundles]
 
 
-def packing_job(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store) -> PackImages:
+def packing_job(
+    loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store, content: str
+) -> PackImages:
     """Return the job of packing the images of one shard."""
     spec = loaded.spec
     encoding = spec.images.encoding
@@ -62,6 +65,8 @@ def packing_job(loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Stor
         max_pixels=spec.images.max_pixels,
         encoding=None if encoding == "original" else (encoding.short_side, encoding.quality),
         keep_unreadable=spec.images.unreadable == "keep",
+        fetched=work.fetched,
+        content=content,
     )
 
 

@@ -24,6 +24,7 @@ from mlimg_build.compiler.facts.facts import load_rules
 from mlimg_build.compiler.plan.annotation_rules import AnnotationRules
 from mlimg_build.compiler.plan.format_dependence import dependence
 from mlimg_build.compiler.plan.row_files import SOURCES, hint_of, shard_batch, statements_of
+from mlimg_build.compiler.run.fetched_images import FetchedImages
 from mlimg_build.compiler.run.label_counts import save_counts
 from mlimg_build.compiler.run.page_spool import PageSpool
 from mlimg_build.dataset import (
@@ -35,6 +36,7 @@ from mlimg_build.dataset import (
     write_labels,
 )
 from mlimg_build.errors import DecoderMissing, Place, Problem, SourceError
+from mlimg_build.fetch.collection import FetchWork, collect
 from mlimg_build.images import STATUSES, BadImage, Status, check, decoder_versions, encoder
 from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import NOT_INSIDE, ImageReader, NoValueError, PageError
@@ -66,7 +68,10 @@ class SourceFolder:
 
 @dataclass(frozen=True, slots=True)
 class PackImages:
-    """A job: read, check and store the images of one shard."""
+    """A job: read, check and store the images of one shard.
+
+    `fetched` is the key of what came of its URLs, whose bytes lie in the content store at `content`.
+    """
 
     store: Path
     umask: int
@@ -79,6 +84,8 @@ class PackImages:
     max_pixels: int
     encoding: tuple[int, int] | None
     keep_unreadable: bool
+    fetched: Key | None
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ class LabelShard:
     annotation: AnnotationRules
 
 
-Task = Sequence[PackImages | LabelShard]
+Task = Sequence[PackImages | LabelShard | FetchWork]
 
 
 def silent(images: int, size: int, failed: int) -> None:
@@ -111,6 +118,10 @@ def run(task: Task, tell: Tell = silent) -> dict[str, int]:
     packing = [job for job in task if isinstance(job, PackImages)]
     labelling = [job for job in task if isinstance(job, LabelShard)]
     images = sum(_pack(job, tell) for job in packing)
+    for job in task:
+        if isinstance(job, FetchWork):
+            collect(job, tell)
+            images += len(job.urls)
     if labelling:
         with Store(labelling[0].store, umask=labelling[0].umask).batch() as batch:
             for job in labelling:
@@ -147,6 +158,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
     told = np.zeros(3, np.int64)
     unread = _Unread()
     formats: set[str] = set()
+    fetched = FetchedImages(Store(job.store), job.fetched, job.content)
     try:
         with (
             Store(job.store, umask=job.umask).create(job.key, BYTES) as (folder, notes),
@@ -157,7 +169,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
             rows = batch.select(COLUMNS).to_pylist()
             spool.fill(rows, lambda row: _read(row, readers[row["source"]], job))
             for number, row in enumerate(rows):
-                taken = partial(spool.take, number)
+                taken = fetched.taking(number) or partial(spool.take, number)
                 try:
                     image, reason, ctimes[number], kind = _image(row, readers[row["source"]], job, taken)
                 except SourceError as error:
@@ -172,6 +184,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
                 told += one
                 tell(*one)
             unread.raise_any()
+            fetched.raise_lost()
             notes["failures"], notes["again"] = failures, unread.again
             statuses = {status for _, status, _ in failures}
             notes.update(dependence(formats, statuses, encoded=job.encoding is not None))
@@ -188,11 +201,12 @@ def _pack(job: PackImages, tell: Tell) -> int:
 
 
 def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str]) -> Iterator[tuple[str, str]]:
-    """Yield (id, status) of the named images of a shard, as their sources give them now; nothing is stored."""
+    """Yield (id, status) of named images of a shard that lie in files, as their sources give them now."""
     readers = [ImageReader(one.root, one.name, one.place) if one.root else None for one in job.sources]
+    fetched = FetchedImages(Store(job.store), job.fetched, job.content)
     try:
-        for row in batch.select(COLUMNS).to_pylist():
-            if row["id"] in names:
+        for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
+            if row["id"] in names and fetched.taking(number) is None:  # else the ledger says it
                 image, *_ = _image(row, readers[row["source"]], job)
                 yield image.id, STATUSES[image.status].name
     finally:

@@ -56,7 +56,8 @@ class Table:
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
         """Yield batches of rows; rows without an image are noted and left out."""
-        require_folder(self.part.images, f"the image folder of source {self.name}")
+        if self.part.images is not None:
+            require_folder(self.part.images, f"the image folder of source {self.name}")
         archive = Archive(self.part.images, notes)
         columns, one_hot = self.part.columns, self._one_hot(notes)
         people = self.part.people if columns.source or self.part.values != "scores" else ()

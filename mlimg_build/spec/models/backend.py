@@ -185,6 +185,10 @@ class FetchBackend(Part):
         default=(),
         description="networks that may be asked though they are private, such as 10.1.0.0/16; none without it",
     )
+    name_servers: tuple[str, ...] = Field(
+        default=(),
+        description="name servers that are asked, ADDRESS or ADDRESS:PORT; the system's without it",
+    )
     authorities: OptionalFile = Field(
         default=None, description="PEM file of certificate authorities that are trusted besides the system's"
     )
@@ -205,6 +209,9 @@ class Backend(Part):
         default="sample",
         description="which images of an earlier build are compared with their digests before they are used again: "
         "some of each shard, all or none; labels and columns always are, unless none",
+    )
+    fetch: FetchBackend = Field(
+        default_factory=FetchBackend, description="how images that lie at URLs are asked for from here"
     )
     training: TrainingBackend = Field(
         default_factory=TrainingBackend, description="how a network is trained on this machine"

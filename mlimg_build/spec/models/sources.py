@@ -114,7 +114,7 @@ class CocoSource(CommonSource):
     )
     images: OptionalFolder = Field(
         default=None,
-        description="folder below which the files of the images lie; without it images are URLs, kept for later",
+        description="folder below which the files of the images lie; without it images are URLs, which are fetched",
     )
     exhaustive: Flag = Field(
         default=False,
@@ -139,7 +139,10 @@ class TableSource(SplitSource):
 
     type: Literal["table"] = Field(description="the format: table")
     table: File = Field(description="table of images and labels: .csv, .tsv or .parquet")
-    images: Folder = Field(description="folder below which the paths of the table lie")
+    images: OptionalFolder = Field(
+        default=None,
+        description="folder below which the paths of the table lie; without it they are URLs, which are fetched",
+    )
     columns: Columns = Field(default_factory=Columns, description="names of the table's columns")
     people: tuple[str, ...] = Field(
         default=PEOPLE,

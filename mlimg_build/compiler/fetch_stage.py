@@ -1,0 +1,258 @@
+"""The stage that fetches images by URL: before rows are packed, for the shards at hand only."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlimg_build.compiler.build_result import Fetched
+from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows, write_fetched
+from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan.row_files import Shard
+from mlimg_build.compiler.run.task_runner import execute
+from mlimg_build.compiler.watchers import Watcher
+from mlimg_build.errors import Problem, SpecError
+from mlimg_build.fetch.collection import FetchWork, missing_client, require_client
+from mlimg_build.fetch.content_store import FolderStore, open_content_store
+from mlimg_build.fetch.decisions import Decision, decide
+from mlimg_build.fetch.ledger import Ledger
+from mlimg_build.fetch.ledger_log import Record
+from mlimg_build.fetch.outcomes import State
+from mlimg_build.quantities import counted
+from mlimg_build.spec import Backend, LoadedSpec
+
+__all__ = ["FetchPlace", "any_url", "fetch_images", "fetch_place", "unfetched_warnings"]
+
+SHARDS = 256  # that are fetched together, so that the URLs at hand fit into memory
+TASK_URLS = 10_000
+LARGE = 1_000  # URLs of one host from which they are spread over all tasks
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPlace:
+    """Where what comes is kept: a folder or the URL of an object store, and the folder of its ledger."""
+
+    store: str
+    ledger: Path
+
+
+def fetch_place(out: Path, backend: Backend, store: str | None = None) -> FetchPlace:
+    """Return the place of the store: `store`, else the backend's, else one in the output folder.
+
+    The ledger of a folder is in it; that of an object store is in the output folder.
+    """
+    place = store or backend.fetch.store
+    own = out.absolute() / ".mlimg" / "fetched"
+    if place is None:
+        return FetchPlace(str(own), own / "ledger")
+    return FetchPlace(place, (own if "://" in place else Path(place).absolute()) / "ledger")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A shard with URLs to decide about: its rows, their URLs, licences and decisions."""
+
+    shard: Shard
+    rows: list[int]
+    urls: list[str]
+    licences: list[str]
+    decisions: list[Decision]
+
+
+def fetch_images(
+    made: Plan, store: Store, backend: Backend, watcher: Watcher, place: FetchPlace
+) -> Fetched | None:
+    """Ask for the URLs of the plan's shards that are worth asking, and store what each row takes; None without URLs.
+
+    What a shard took is a result of its own, which the key of its images depends on; a rerun asks only for what may be
+    otherwise now. On Ctrl-C or a failure what came is kept.
+
+    Raises:
+        BuildError: `fetch-missing`, `store-unusable`, `ledger-unreadable`, and what tasks fail with.
+        SpecError: `column-missing` if the file of a release's digests has other columns.
+    """
+    if not any_url(made):
+        return None
+    require_client()
+    began = time.monotonic()
+    keys = FetchKeys.of(made.loaded.spec)
+    content = open_content_store(place.store)
+    asked = 0
+    with Ledger(place.ledger) as ledger:
+        ledger.compact()
+        stale = [work.shard for work in made.work if _is_stale(work.shard, keys, store)]
+        for start in range(0, len(stale), SHARDS):
+            waiting = [
+                one for one in (_waiting(made, shard) for shard in stale[start : start + SHARDS]) if one.rows
+            ]
+            expected = _expected(made.loaded, {url for one in waiting for url in one.urls})
+            kept = content if isinstance(content, FolderStore) else None
+            for one in waiting:
+                _decide(one, keys, ledger, expected, kept)
+            urls = list(dict.fromkeys(url for one in waiting for url, told in _told(one) if told.ask))
+            if urls:
+                asked += len(urls)
+                _ask(urls, made.loaded, store, backend, watcher, place)
+                ledger.compact()
+            with store.batch() as results:
+                for one in waiting:
+                    _decide(one, keys, ledger, expected, None)
+                    with results.create(keys.key(one.shard)) as (folder, notes):
+                        notes.update(write_fetched(folder, one.rows, one.decisions))
+    states: Counter[str] = Counter()
+    unasked = 0
+    for work in made.work:
+        entry = store.entry(keys.key(work.shard))
+        if entry is not None:
+            states.update(entry["notes"]["states"])
+            unasked += entry["notes"]["unasked"]
+    return Fetched(asked, dict(states.most_common()), unasked, time.monotonic() - began)
+
+
+def unfetched_warnings(made: Plan) -> tuple[Problem, ...]:
+    """Return a warning if images lie at URLs and the libraries that fetch them are not installed."""
+    problem = missing_client()
+    return () if problem is None or not any_url(made) else (problem,)
+
+
+def any_url(made: Plan) -> bool:
+    """Return whether an image of a source lies at a URL."""
+    return any(
+        pc.any(pc.equal(chunk, "not_fetched")).as_py()
+        for catalog in made.inputs.catalogs
+        for chunk in catalog.images.chunks("status")
+    )
+
+
+def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
+    """Return whether a shard may have URLs to ask for: nobody did, something was not reached, or it is time again."""
+    key = keys.key(shard)
+    entry = store.entry(key)
+    if entry is None or not store.sound(key):
+        return True
+    notes = entry["notes"]
+    return bool(notes["unasked"]) or (notes["again_at"] is not None and notes["again_at"] <= time.time())
+
+
+def _waiting(made: Plan, shard: Shard) -> _Waiting:
+    batch = made.rows.batch(shard)
+    rows = url_rows(batch)
+    chosen = batch.select(["path", "licence"]).take(pa.array(rows))
+    licences = [made.rows.licences[code] for code in chosen.column("licence").to_pylist()]
+    return _Waiting(shard, rows.tolist(), chosen.column("path").to_pylist(), licences, [])
+
+
+def _told(one: _Waiting) -> Iterator[tuple[str, Decision]]:
+    return zip(one.urls, one.decisions, strict=True)
+
+
+def _decide(
+    one: _Waiting, keys: FetchKeys, ledger: Ledger, expected: Mapping[str, str], kept: FolderStore | None
+) -> None:
+    """Decide about the URLs of a shard; what `kept` has no file of is asked for again, if it is given."""
+    now = time.time()
+    known = ledger.find(one.urls)
+    if kept is not None:
+        known = {url: record for url, record in known.items() if not _is_lost(record, kept)}
+    one.decisions = [
+        decide(known.get(url), keys.policy, now, licence, expected.get(url, ""))
+        for url, licence in zip(one.urls, one.licences, strict=True)
+    ]
+
+
+def _is_lost(record: Record, kept: FolderStore) -> bool:
+    return record.state == State.ok and not kept.has(record.digest, record.size)
+
+
+def _expected(loaded: LoadedSpec, urls: set[str]) -> dict[str, str]:
+    """Return the sha256 that a release had of some URLs, by URL."""
+    path = loaded.spec.fetch.digests
+    if path is None:
+        return {}
+    place = loaded.place("fetch", "digests")
+    try:
+        file = pq.ParquetFile(path)
+        missing = {"url", "sha256"} - set(file.schema_arrow.names)
+    except (OSError, pa.ArrowInvalid) as error:
+        hint = "write a Parquet file with the columns url and sha256"
+        raise SpecError(
+            Problem("file-unreadable", f"{path} is no Parquet file: {error}", place, hint)
+        ) from error
+    if missing:
+        hint = "its columns are url and sha256, in hex"
+        message = f"{path} has no column {' and no column '.join(sorted(missing))}"
+        raise SpecError(Problem("column-missing", message, place, hint))
+    wanted = pa.array(sorted(urls), pa.string())
+    found: dict[str, str] = {}
+    for batch in file.iter_batches(columns=["url", "sha256"]):
+        chosen = batch.filter(pc.is_in(batch.column("url").cast(pa.string()), wanted))
+        digests = (str(digest).lower() for digest in chosen.column("sha256").to_pylist())
+        found.update(zip(chosen.column("url").to_pylist(), digests, strict=True))
+    return found
+
+
+def _ask(
+    urls: Sequence[str],
+    loaded: LoadedSpec,
+    store: Store,
+    backend: Backend,
+    watcher: Watcher,
+    place: FetchPlace,
+) -> None:
+    """Ask for the URLs in tasks of workers."""
+    hosts = [_host(url) for url in urls]
+    watcher.step(f"fetching {counted(len(urls), 'image')} from {counted(len(set(hosts)), 'host')}")
+    parts = _parts(urls, hosts)
+    how, spec = backend.fetch, loaded.spec
+    workers = min(len(parts), getattr(backend.cluster, "workers", None) or 1)
+    works = [
+        FetchWork(
+            store=place.store,
+            ledger=place.ledger,
+            urls=tuple(part),
+            signals=tuple(sorted(FetchKeys.of(spec).policy.signals)),
+            contact=spec.fetch.contact,
+            max_bytes=spec.fetch.max_bytes,
+            concurrency=max(1, how.concurrency // workers),
+            per_host=max(1, how.per_host // workers),
+            connect_seconds=how.connect_seconds,
+            deadline_seconds=how.deadline_seconds,
+            min_rate=how.min_rate,
+            attempts=how.attempts,
+            networks=how.allow_networks,
+            authorities=None if how.authorities is None else str(how.authorities),
+            name_servers=how.name_servers,
+        )
+        for part in parts
+    ]
+    execute([[work] for work in works], store, backend, watcher.follow(len(urls), len(works)))
+
+
+def _parts(urls: Sequence[str], hosts: Sequence[str]) -> list[list[str]]:
+    """Return the URLs in parts of about `TASK_URLS`; a host of few is in one part, which asks once for its rules."""
+    count = -(-len(urls) // TASK_URLS)
+    parts: list[list[str]] = [[] for _ in range(count)]
+    of_host = Counter(hosts)
+    number: dict[str, int] = {}
+    for position, (url, host) in enumerate(zip(urls, hosts, strict=True)):
+        if of_host[host] >= LARGE:
+            parts[position % count].append(url)
+        else:
+            parts[number.setdefault(host, len(number) % count)].append(url)
+    return [part for part in parts if part]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""

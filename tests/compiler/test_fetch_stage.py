@@ -1,0 +1,262 @@
+"""Builds of specs whose images lie at URLs: what is fetched, what every row gets, and what a rerun asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
+
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.fetch_stage import fetch_place
+from mlimg_build.compiler.pipeline import build, fetch
+from mlimg_build.dataset import open_dataset
+from mlimg_build.errors import BuildError
+from mlimg_build.fetch.content_store import object_path
+from mlimg_build.fetch.ledger import Ledger
+from mlimg_build.fetch.outcomes import State
+from mlimg_build.spec import Backend, load_spec
+from mlimg_build.spec.models.backend import FetchBackend
+from tests.support.hostile_http import HostileServer, jpeg
+from tests.support.runs import backend, inline
+
+SPEC = """\
+mlimg: 1
+name: web
+version: 1.0.0
+sources:
+  list: {{type: table, table: list.csv, columns: {{image: image, labels: labels{columns}}}}}
+dataset: {{images_per_shard: {per_shard}}}
+{more}"""
+LOCAL = FetchBackend(allow_networks=("127.0.0.0/8",), deadline_seconds=3.0, connect_seconds=2.0, attempts=1)
+MIX = {
+    "/ok/3000/1": "ok",
+    "/ok/3000/2": "ok",
+    "/redirect/2/x": "ok",
+    "/404/x": "gone",
+    "/410/x": "gone",
+    "/403/x": "forbidden",
+    "/502/x": "temporary",
+    "/html/x": "not_an_image",
+    "/loop/x": "bad_redirect",
+    "/to-private/x": "address_refused",
+    "/huge/x": "too_large",
+    "/reserved/x": "opted_out",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HostileServer]:
+    started = HostileServer().start()
+    yield started
+    started.stop()
+
+
+class World:
+    """A spec of a list of URLs in a folder, and what its builds leave there."""
+
+    def __init__(self, folder: Path, server: HostileServer) -> None:
+        self.folder, self.server = folder, server
+        self.place = fetch_place(folder / "out", LOCALLY, str(folder / "store"))
+
+    def url(self, path: str) -> str:
+        return self.server.url(path, "127.0.0.1")
+
+    def write(
+        self, paths: list[str], more: str = "", licences: list[str] | None = None, per_shard: int = 1000
+    ) -> None:
+        rows = [f"{self.url(path)},{'cat' if at % 2 else 'dog'}" for at, path in enumerate(paths)]
+        columns = ""
+        if licences is not None:
+            rows = [f"{row},{licence}" for row, licence in zip(rows, licences, strict=True)]
+            columns = ", licence: licence"
+        head = "image,labels,licence" if licences is not None else "image,labels"
+        (self.folder / "list.csv").write_text("\n".join([head, *rows]) + "\n")
+        text = SPEC.format(more=more, per_shard=per_shard, columns=columns)
+        (self.folder / "web.yaml").write_text(text)
+
+    def build(self, where: Backend | None = None, *, offline: bool = False, fraction: float = 1.0) -> Built:
+        loaded = load_spec(self.folder / "web.yaml")
+        place = None if offline else self.place
+        return build(loaded, self.folder / "out", where or LOCALLY, fraction, place=place)
+
+    def statuses(self, built: Built) -> dict[str, str]:
+        with open_dataset(built.dataset) as dataset:
+            return {image.id.removeprefix(f"list/{self.url('')}"): image.status for image in dataset["train"]}
+
+    def images_asked(self) -> set[str]:
+        """The paths that the server was asked for, but for those of rules."""
+        return {path for path in self.server.requests if not path.endswith(("robots.txt", "tdmrep.json"))}
+
+    def asked(self, path: str) -> int:
+        """How often the server was asked for a path."""
+        return self.server.requests[path]
+
+
+LOCALLY = inline().model_copy(update={"fetch": LOCAL})
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: HostileServer) -> World:
+    server.requests.clear()
+    return World(tmp_path, server)
+
+
+def test_every_row_gets_the_status_of_its_url_and_the_bytes_that_came(world: World) -> None:
+    world.write(list(MIX))
+    built = world.build()
+    assert world.statuses(built) == MIX
+    assert built.fetched is not None
+    assert (built.fetched.asked, built.fetched.states["ok"]) == (len(MIX), 3)
+    with open_dataset(built.dataset) as dataset:
+        data = {image.id.rpartition("/")[2]: image.data for image in dataset["train"] if image.status == "ok"}
+    assert data["1"] == jpeg("/ok/3000/1", 3000)
+    assert built.failures is not None
+    assert "gone,404" in built.failures.read_text()
+    assert "x-robots-tag: X-Robots-Tag: noai" in built.failures.read_text()
+
+
+def test_a_rerun_asks_only_for_what_may_have_passed_and_gives_the_same_dataset(world: World) -> None:
+    world.write(list(MIX))
+    first = world.build()
+    world.server.requests.clear()
+    again = world.build()
+    assert again.digest == first.digest
+    assert world.images_asked() == {"/502/x"}
+
+
+def test_another_spec_of_the_same_store_asks_for_nothing_that_came(world: World, tmp_path: Path) -> None:
+    world.write(["/ok/3000/1", "/404/x"])
+    world.build()
+    other = World(tmp_path / "other", world.server)
+    other.folder.mkdir()
+    other.place = world.place
+    other.write(["/404/x", "/ok/3000/1", "/ok/3000/9"])
+    world.server.requests.clear()
+    built = other.build()
+    assert built.failed == {"gone": 1}
+    assert (world.asked("/ok/3000/1"), world.asked("/404/x"), world.asked("/ok/3000/9")) == (0, 0, 1)
+
+
+def test_offline_uses_what_came_and_asks_for_nothing(world: World) -> None:
+    world.write(["/ok/3000/1", "/404/x"])
+    assert world.build(offline=True).failed == {"not_fetched": 2}
+    assert not world.server.requests
+    assert fetch(load_spec(world.folder / "web.yaml"), world.folder / "out", LOCALLY, world.place) is not None
+    world.server.requests.clear()
+    loaded = load_spec(world.folder / "web.yaml")
+    where = LOCALLY.model_copy(
+        update={"fetch": LOCAL.model_copy(update={"store": str(world.folder / "store")})}
+    )
+    assert build(loaded, world.folder / "out", where).failed == {"gone": 1}
+    assert not world.server.requests
+
+
+def test_a_fraction_fetches_a_fraction_and_its_shards_are_those_of_the_whole(world: World) -> None:
+    paths = [f"/ok/2000/{n}" for n in range(40)]
+    world.write(paths, per_shard=10)
+    part = world.build(fraction=0.25)
+    assert sum(world.asked(path) for path in paths) == 10
+    whole = world.build()
+    assert sum(world.asked(path) for path in paths) == 40
+    shards = [(built.lock / "shards.csv").read_text().splitlines() for built in (part, whole)]
+    assert shards[0][1] in shards[1]
+
+
+def test_a_site_that_forbids_is_asked_once_the_spec_ignores_its_signal(world: World) -> None:
+    world.write(["/reserved/1"])
+    assert world.build().failed == {"opted_out": 1}
+    world.write(["/reserved/1"], "rights: {x_robots_tag: ignore}\n")
+    assert world.build().failed == {}
+    world.write(["/reserved/1"])  # what came while the signal was ignored is no answer for who obeys
+    assert world.build().failed == {"opted_out": 1}
+
+
+def test_licences_decide_before_anything_is_asked(world: World) -> None:
+    world.write(
+        ["/ok/0/1", "/ok/0/2", "/ok/0/3"],
+        "rights: {licences: {allow: [CC-BY-*]}}\n",
+        licences=["https://creativecommons.org/licenses/by/2.0/", "CC BY-NC 2.0", ""],
+    )
+    built = world.build()
+    assert world.statuses(built) == {
+        "/ok/0/1": "ok",
+        "/ok/0/2": "licence_refused",
+        "/ok/0/3": "licence_refused",
+    }
+    assert (world.asked("/ok/0/2"), world.asked("/ok/0/3")) == (0, 0)
+    assert built.failures is not None
+    assert "licence CC-BY-NC-2.0 is not among CC-BY-*" in built.failures.read_text()
+
+
+def test_a_placeholder_of_the_spec_counts_as_missing(world: World) -> None:
+    digest = hashlib.sha256(jpeg("/ok/3000/1", 3000)).hexdigest()
+    world.write(["/ok/3000/1", "/ok/3000/2"])
+    assert world.build().failed == {}
+    world.write(["/ok/3000/1", "/ok/3000/2"], f"fetch: {{placeholders: [{digest}]}}\n")
+    world.server.requests.clear()
+    built = world.build()
+    assert world.statuses(built) == {"/ok/3000/1": "placeholder", "/ok/3000/2": "ok"}
+    assert not world.asked("/ok/3000/2")
+
+
+def test_bytes_other_than_those_of_a_release_are_left_out(world: World) -> None:
+    urls = [world.url(path) for path in ("/ok/3000/1", "/ok/3000/2")]
+    digests = [hashlib.sha256(data).hexdigest() for data in (jpeg("/ok/3000/1", 3000), b"another picture")]
+    pq.write_table(pa.table({"url": urls, "sha256": digests}), world.folder / "release.parquet")
+    world.write(["/ok/3000/1", "/ok/3000/2", "/ok/3000/3"], "fetch: {digests: release.parquet}\n")
+    assert world.statuses(world.build()) == {"/ok/3000/1": "ok", "/ok/3000/2": "changed", "/ok/3000/3": "ok"}
+
+
+def test_a_file_that_the_store_lost_is_fetched_again(world: World) -> None:
+    world.write(["/ok/3000/1", "/ok/3000/2"])
+    loaded = load_spec(world.folder / "web.yaml")
+    assert fetch(loaded, world.folder / "out", LOCALLY, world.place) is not None
+    path = Path(world.place.store) / object_path(hashlib.sha256(jpeg("/ok/3000/1", 3000)).hexdigest())
+    path.write_bytes(b"damaged")
+    with pytest.raises(BuildError) as found:
+        world.build()
+    assert found.value.code == "stored-image-lost"
+    assert world.build().failed == {}
+    assert path.read_bytes() == jpeg("/ok/3000/1", 3000)
+
+
+def test_workers_give_the_dataset_of_one_process(world: World, tmp_path: Path) -> None:
+    world.write([*MIX, *(f"/ok/2000/{n}" for n in range(30))], per_shard=10)
+    alone = world.build()
+    other = World(tmp_path / "two", world.server)
+    other.folder.mkdir()
+    other.write([*MIX, *(f"/ok/2000/{n}" for n in range(30))], per_shard=10)
+    assert other.build(backend(2).model_copy(update={"fetch": LOCAL})).digest == alone.digest
+
+
+def test_the_ledger_says_what_was_met_and_when(world: World) -> None:
+    world.write(["/ok/3000/1", "/404/x"])
+    before = time.time()
+    world.build()
+    with Ledger(world.place.ledger) as ledger:
+        found = ledger.find([world.url("/404/x"), world.url("/ok/3000/1")])
+        assert ledger.states() == {State.ok: 1, State.gone: 1}
+    gone = found[world.url("/404/x")]
+    assert (gone.state, gone.answer, gone.attempts) == (State.gone, "404", 1)
+    assert before <= gone.time <= time.time()
+    assert found[world.url("/ok/3000/1")].size == 3000
+
+
+def test_times_are_in_no_digest(world: World, tmp_path: Path) -> None:
+    world.write(["/ok/3000/1", "/404/x"])
+    first = world.build()
+    with Ledger(world.place.ledger) as ledger:
+        ledger.put([replace(record, time=record.time - 1000) for record in ledger.records()])
+    other = World(tmp_path / "later", world.server)
+    other.folder.mkdir()
+    other.place = world.place
+    other.write(["/ok/3000/1", "/404/x"])
+    assert other.build().digest == first.digest
