@@ -131,6 +131,8 @@ def decode_crops(
         stored = _as_stored(images, boxes)
         files = [image.data if image.pixels is None else None for image in images]
         failed = native.decode(files, stored, lies.astype(np.uint8), output, bounded, SHARPNESS)
+        for at, _ in failed:  # what decodes files whole gives pixels of no meaning where libjpeg gives up
+            decode_fully(bytes(images[at].data), MAX_PIXELS)
         left = sorted({at for at, _ in failed} | {at for at, file in enumerate(files) if file is None})
     else:
         left = list(range(len(images)))

@@ -319,6 +319,14 @@ def test_thousands_of_scans_are_refused(decoder: Decoder, progressive: bool) -> 
 
 
 @needs_native
+def test_a_file_on_which_libjpeg_gives_up_is_an_error_and_not_what_lay_in_memory() -> None:
+    data = bytearray(jpeg(photograph("chelsea").resize((64, 48))))
+    data[data.find(b"\xff\xda") + 5] = 77  # a component that the frame does not have
+    with pytest.raises(ImageError, match="JPEG"):
+        cropped(bytes(data), (0, 0, 64, 48), 16, "partial")
+
+
+@needs_native
 def test_boxes_that_another_thread_changes_meanwhile_are_those_that_were_checked() -> None:
     assert native is not None
     large = jpeg(photograph("chelsea").resize((4000, 3000)), progressive=True)

@@ -13,7 +13,16 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from mlimg_build import images
-from mlimg_build.images import ImageInfo, check, decode, decode_fully
+from mlimg_build.images import (
+    Decoder,
+    ImageInfo,
+    available_decoder,
+    check,
+    decode,
+    decode_crops,
+    decode_fully,
+    open_image,
+)
 from mlimg_build.images.status import BadImage
 from tests.fuzz.door import Door
 
@@ -45,6 +54,34 @@ def see(path: Path, most: int = MOST_PIXELS) -> ImageInfo:
     return info
 
 
+def see_part(path: Path) -> None:
+    """Crops of a file that nobody checked, as a dataset of others may hold it: the same bytes at each attempt."""
+    data = path.read_bytes()
+    decoders: list[Decoder] = sorted({"whole", available_decoder()})
+    for decoder in decoders:
+        image = open_image(data, decoder, trusted=True)
+        width, height = image.width, image.height
+        if width * height > MOST_PIXELS:
+            return
+        boxes = np.array(
+            [
+                (0, 0, width, height),
+                (width - 1, height - 1, width, height),
+                (width / 3, height / 7, 2 * width / 3, height),
+                (0, 0, 0.01, 0.01),
+            ]
+        )
+        mirrored = np.array([False, True, False, True])
+        for size, bounded in ((1, True), (8, False), (33, True)):
+            made = [np.full((len(boxes), size, size, 3), filling, np.uint8) for filling in (0, 255)]
+            for output in made:
+                decode_crops([image] * len(boxes), boxes, mirrored, output, decoder, bounded=bounded)
+            if (
+                decoder == "partial"
+            ):  # what decodes files whole leaves memory as it was where libjpeg gives up
+                assert np.array_equal(*made), "pixels depend on what lay in memory before"
+
+
 @lru_cache(maxsize=1)
 def picture() -> Image.Image:
     y, x = np.mgrid[0:40, 0:56]
@@ -73,6 +110,19 @@ def jpegs() -> list[bytes]:
         saved(image.convert("L"), "JPEG", restart_marker_blocks=2),
         saved(image.convert("CMYK"), "JPEG", comment=b"what"),
         saved(image.resize((1, 1)), "JPEG", optimize=True),
+    ]
+
+
+def parts() -> list[bytes]:
+    """JPEGs of which parts are decoded: every sampling, restarts, scales down to an eighth."""
+    image = picture()
+    large = image.resize((280, 200))
+    return [
+        *jpegs(),
+        *(saved(image, "JPEG", subsampling=sampling, restart_marker_rows=1) for sampling in range(3)),
+        saved(large, "JPEG", quality=60),
+        saved(large, "JPEG", quality=60, progressive=True),
+        saved(image.resize((300, 2)), "JPEG", exif=exif()),
     ]
 
 
@@ -284,6 +334,7 @@ JPEG2000 += (b"jp2h", b"ihdr", b"colr", b"pclr", b"cmap", b"cdef", b"jp2c", b"re
 
 DOORS = (
     Door("jpeg", see, jpegs, ("input.jpg",), tokens=JPEG, suffixes=(".jpg", ".jpeg", ".jfif", ".jpe")),
+    Door("crops", see_part, parts, ("input.jpg",), tokens=JPEG, suffixes=(".jpg", ".jpeg")),
     Door("png", see, pngs, ("input.png",), repair=with_checksums, tokens=PNG, suffixes=(".png", ".apng")),
     Door("gif", see, gifs, ("input.gif",), tokens=GIF, suffixes=(".gif",)),
     Door("webp", see, webps, ("input.webp",), repair=with_length, tokens=WEBP, suffixes=(".webp",)),
