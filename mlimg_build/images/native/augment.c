@@ -7,8 +7,7 @@
 
 #define PI 3.14159265358979323846 /* M_PI is not in ISO C */
 
-/* Between 0 and `most`; what is no number becomes 0, as no byte can be made of it. */
-static inline float clamped(float value, float most) { return !(value > 0) ? 0 : value > most ? most : value; }
+static inline float clamped(float value, float most) { return value < 0 ? 0 : value > most ? most : value; }
 
 #if HAS_AVX2
 #include <immintrin.h>
