@@ -60,9 +60,10 @@ class PublishedServer(HostileServer):
     async def _answered(self, request: Request, out: asyncio.StreamWriter) -> bool:
         if request.path.startswith("/robots.txt") or request.path.startswith("/.well-known/"):
             return await super()._answered(request, out)
-        told = Request(
-            f"GET {self.odd.get(request.path, f'/ok/9000{request.path}')} HTTP/1.1\r\nHost: {request.host}"
-        )
+        path = self.odd.get(request.path, f"/ok/9000{request.path}")
+        if request.name == "loop":
+            path = request.path
+        told = Request(f"GET {path} HTTP/1.1\r\nHost: {request.host}")
         self.requests[request.path] += 1
         return await super()._answered(told, out)
 

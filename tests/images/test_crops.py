@@ -318,12 +318,12 @@ def test_thousands_of_scans_are_refused(decoder: Decoder, progressive: bool) -> 
         assert failed == [(0, "it has more than 500 scans")]
 
 
-@needs_native
-def test_a_file_on_which_libjpeg_gives_up_is_an_error_and_not_what_lay_in_memory() -> None:
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_file_on_which_libjpeg_gives_up_is_an_error_and_not_what_lay_in_memory(decoder: Decoder) -> None:
     data = bytearray(jpeg(photograph("chelsea").resize((64, 48))))
     data[data.find(b"\xff\xda") + 5] = 77  # a component that the frame does not have
     with pytest.raises(ImageError, match="JPEG"):
-        cropped(bytes(data), (0, 0, 64, 48), 16, "partial")
+        cropped(bytes(data), (0, 0, 64, 48), 16, decoder)
 
 
 @needs_native

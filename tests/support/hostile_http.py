@@ -304,14 +304,28 @@ def fixed(status: int, body: bytes, *more: str, kind: str = "image/jpeg") -> Beh
 
 
 BEHAVIOURS: dict[str, Behaviour] = {
-    **{name.__name__.replace("_", "-"): name for name in (ok, redirect, to, loop, trickle, endless, hints, short, long)},
-    **{name.__name__.replace("_", "-"): name for name in (endless_headers, long_header, endless_hints, smuggled)},
-    **{name.__name__.replace("_", "-"): name for name in (gzip_bomb, zipped, brotli, chunked, cut_chunks, http10)},
-    **{name.__name__.replace("_", "-"): name for name in (garbage, close, reset, silent, half_headers, stall, slow)},
+    **{
+        name.__name__.replace("_", "-"): name
+        for name in (ok, redirect, to, loop, trickle, endless, hints, short, long)
+    },
+    **{
+        name.__name__.replace("_", "-"): name
+        for name in (endless_headers, long_header, endless_hints, smuggled)
+    },
+    **{
+        name.__name__.replace("_", "-"): name
+        for name in (gzip_bomb, zipped, brotli, chunked, cut_chunks, http10)
+    },
+    **{
+        name.__name__.replace("_", "-"): name
+        for name in (garbage, close, reset, silent, half_headers, stall, slow)
+    },
     **{name.__name__.replace("_", "-"): name for name in (busy, flaky, cookie, reserved, two_lengths, huge)},
     "html": fixed(200, HTML, kind="text/html"),
     "html-as-jpeg": fixed(200, HTML),
-    "svg": fixed(200, b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', kind="image/svg+xml"),
+    "svg": fixed(
+        200, b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', kind="image/svg+xml"
+    ),
     "empty": fixed(200, b""),
     "tiny": fixed(200, b"\xff\xd8\xff"),
     "placeholder": fixed(200, PLACEHOLDER, kind="image/png"),
@@ -341,7 +355,9 @@ class HostileServer:
 
     def url(self, path: str, host: str = "images.example", kind: str = "http") -> str:
         """The URL of a path at a host, by `http`, `https`, or a kind of TLS that is wrong."""
-        return f"{'http' if kind in ('http', 'full', 'closed') else 'https'}://{host}:{self.ports[kind]}{path}"
+        return (
+            f"{'http' if kind in ('http', 'full', 'closed') else 'https'}://{host}:{self.ports[kind]}{path}"
+        )
 
     def write_authority(self, path: Path) -> Path:
         """Write the certificate of the authority that signs the others."""
@@ -363,7 +379,9 @@ class HostileServer:
         }
         for kind, context in contexts.items():
             wanted = {"http": port, "https": tls_port}.get(kind, 0)
-            server = await asyncio.start_server(self._talk, host, wanted, ssl=context, backlog=4096, limit=1 << 17)
+            server = await asyncio.start_server(
+                self._talk, host, wanted, ssl=context, backlog=4096, limit=1 << 17
+            )
             self.ports[kind] = server.sockets[0].getsockname()[1]
             self._servers.append(server)
         server = await asyncio.start_server(self._say_nothing, host, 0)
@@ -443,7 +461,9 @@ class HostileServer:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError):
+            with suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError
+            ):
                 while True:
                     request = Request((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"))
                     if not await self._answered(request, out) or request.headers.get("connection") == "close":

@@ -77,16 +77,20 @@ def pixels(data: bytes, grey: bool, min_width: int, min_height: int) -> NDArray[
     """Return the pixels of a JPEG that `decode_fully` accepted, uint8[height, width, 1 or 3], as they are stored.
 
     It is decoded at the smallest scale of one half or less that holds `min_width` x `min_height`, else at full size.
+
+    Raises:
+        BadImage: if `decode_fully` would not accept it.
     """
     space = "GRAY" if grey else "RGB"
+    least = {"min_height": min_height, "min_width": min_width, "min_factor": 2.0}
     try:
-        return np.asarray(
-            simplejpeg.decode_jpeg(
-                data, space, min_height=min_height, min_width=min_width, min_factor=2.0, strict=False
-            )
-        )
-    except ValueError:
+        return np.asarray(simplejpeg.decode_jpeg(data, space, **least, strict=True))
+    except ValueError:  # a warning, or an error after which the binding would return memory that nobody wrote
         head = header(data)
+        decode_fully(data, head.frame.width * head.frame.height)
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(data, space, **least, strict=False))
+    except ValueError:
         image = load(JpegImageFile, head.plain() + data[head.scan :]).convert("L" if grey else "RGB")
         return np.asarray(image).reshape(image.height, image.width, -1)
 
