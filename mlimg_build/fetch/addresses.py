@@ -84,10 +84,11 @@ def address_refusal(address: str, allowed: tuple[Network, ...] = ()) -> str:
 @lru_cache(maxsize=65_536)
 def _refusal(text: str, allowed: tuple[Network, ...]) -> str:
     try:
-        address = _inner(ip_address(text.partition("%")[0]))
+        written = ip_address(text.partition("%")[0])
     except ValueError:
         return "no address"
-    if any(address in network for network in allowed):
+    address = _inner(written)
+    if any(address in network or written in network for network in allowed):
         return ""
     for network, why in _TABLE:
         if address in network:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import aiohttp
@@ -22,7 +22,7 @@ from yarl import URL
 from mlimg_build.fetch.addresses import address_refusal
 from mlimg_build.fetch.answers import REDIRECTS, AnswerRefused, failure_of, pause_of, state_of_status
 from mlimg_build.fetch.body import drain, read_body, read_image
-from mlimg_build.fetch.memory_budget import Lease, MemoryBudget
+from mlimg_build.fetch.memory_budget import Lease
 from mlimg_build.fetch.outcomes import Outcome, State
 from mlimg_build.fetch.pace import Pace
 from mlimg_build.fetch.resolver import CheckedResolver, CheckedSockets
@@ -31,7 +31,7 @@ from mlimg_build.fetch.urls import BadUrl, Url, join_url
 
 __all__ = ["Answer", "Client", "HeaderRefusal", "Redirect", "tls_context"]
 
-HeaderRefusal = Callable[[Mapping[str, str], str], str]
+HeaderRefusal = Callable[[Iterable[tuple[str, str]], str], str]
 DRAIN_SECONDS = 0.5
 LONGEST_LINE = 8190  # bytes of a line of a header; at most 100 of them
 
@@ -66,10 +66,8 @@ class Client:
         self,
         settings: FetchSettings,
         resolver: CheckedResolver,
-        budget: MemoryBudget,
-        header_refusal: HeaderRefusal | None = None,
     ) -> None:
-        self._settings, self._budget, self._header_refusal = settings, budget, header_refusal
+        self._settings = settings
         self._clock = asyncio.get_running_loop().time
         self._resolver = resolver
         connector = aiohttp.TCPConnector(
@@ -102,18 +100,35 @@ class Client:
         await self._session.close()
         await self._resolver.close()
 
-    async def ask(self, url: Url, lease: Lease, *, seconds: float, keep: bool = True) -> Answer:
-        """Ask for an image within `seconds`; the lease holds the bytes of a body. `keep` keeps the connection.
+    async def ask(
+        self,
+        url: Url,
+        lease: Lease,
+        *,
+        seconds: float,
+        keep: bool = True,
+        refusal: HeaderRefusal | None = None,
+    ) -> Answer:
+        """Ask for an image within `seconds`; the lease holds the bytes of a body.
 
+        `keep` keeps the connection for the next request; `refusal` tells of headers that forbid the use of an answer.
         Never raises for what a server or the network does.
         """
-        return await self._asked(url, lease, seconds, keep, document_bytes=0)
+        return await self._asked(url, lease, seconds, keep, 0, refusal)
 
     async def ask_document(self, url: Url, lease: Lease, *, seconds: float, max_bytes: int) -> Answer:
         """Ask for a small file that is no image, such as robots.txt; what is longer is cut after `max_bytes`."""
-        return await self._asked(url, lease, seconds, True, document_bytes=max_bytes)
+        return await self._asked(url, lease, seconds, True, max_bytes, None)
 
-    async def _asked(self, url: Url, lease: Lease, seconds: float, keep: bool, document_bytes: int) -> Answer:
+    async def _asked(
+        self,
+        url: Url,
+        lease: Lease,
+        seconds: float,
+        keep: bool,
+        document_bytes: int,
+        refusal: HeaderRefusal | None,
+    ) -> Answer:
         settings = self._settings
         if url.is_address and (why := address_refusal(url.host, settings.allowed_networks)):
             return Outcome(State.address_refused, f"{url.host} is {why}", final_url=url.text)
@@ -130,7 +145,7 @@ class Client:
                     headers=None if keep else {"Connection": "close"},
                 )
                 try:
-                    answer = await self._answer(response, url, lease, pace, document_bytes)
+                    answer = await self._answer(response, url, lease, pace, document_bytes, refusal)
                     if not response.closed and keep:
                         pace.limit(DRAIN_SECONDS)
                         await drain(response)
@@ -159,7 +174,13 @@ class Client:
         return Outcome(State.temporary, f"read timed out after {waited:.3g} s", final_url=url.text)
 
     async def _answer(
-        self, response: aiohttp.ClientResponse, url: Url, lease: Lease, pace: Pace, document_bytes: int
+        self,
+        response: aiohttp.ClientResponse,
+        url: Url,
+        lease: Lease,
+        pace: Pace,
+        document_bytes: int,
+        refusal: HeaderRefusal | None,
     ) -> Answer:
         status, headers = response.status, response.headers
         pace.begin_body()
@@ -172,7 +193,7 @@ class Client:
         if document_bytes:
             text = await read_body(response, lease, pace, document_bytes, cut=True)
             return Outcome(State.ok, str(status), text, final_url=url.text)
-        if self._header_refusal is not None and (why := self._header_refusal(headers, url.text)):
+        if refusal is not None and (why := refusal(headers.items(), url.text)):
             return Outcome(State.opted_out, why, final_url=url.text)
         body = await read_image(response, lease, pace, self._settings.max_bytes)
         if self._settings.placeholders and hashlib.sha256(body).hexdigest() in self._settings.placeholders:

@@ -21,7 +21,7 @@ from mlimg_build.fetch.memory_budget import Lease, MemoryBudget
 from mlimg_build.fetch.outcomes import Outcome, State
 from mlimg_build.fetch.settings import FetchSettings
 from mlimg_build.fetch.site_questions import SiteQuestion, ask_site
-from mlimg_build.fetch.sites import Rights, SiteFailure, Sites
+from mlimg_build.fetch.sites import Rights, SiteFailure, SiteRules, Sites
 from mlimg_build.fetch.urls import BadUrl, Url, parse_url
 
 __all__ = ["Crew", "FetchCounts"]
@@ -52,6 +52,7 @@ class _Job(Generic[K]):
     attempt: int = 0
     spent: float = 0.0
     hops: tuple[str, ...] = ()
+    rules: SiteRules | None = None
 
 
 class Crew(Generic[K]):
@@ -67,7 +68,7 @@ class Crew(Generic[K]):
     ) -> None:
         self._client, self._budget, self._settings = client, budget, settings
         self._on_outcome = on_outcome
-        self._rights = rights if rights is not None and rights.documents else None
+        self._rights = rights
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
         self._limits: HostLimits[_Job[K] | SiteQuestion] = HostLimits(
@@ -161,6 +162,9 @@ class Crew(Generic[K]):
             return
         if isinstance(item, _Job) and self._rights is not None:
             known = self._sites.known(origin, now)
+            if known is None and not self._rights.documents:
+                known = self._rights.site_rules(origin, {})
+                self._sites.settle(origin, known)
             if known is None:
                 if self._sites.park(origin, item):
                     self._limits.put(origin, SiteQuestion(item.url), first=True)
@@ -172,6 +176,7 @@ class Crew(Generic[K]):
             if why := known.refusal(item.url.text):
                 self._end(item, Outcome(State.opted_out, why))
                 return
+            item.rules = known
             if known.crawl_delay > 0:
                 self._limits.set_interval(origin, known.crawl_delay)
         self._limits.put(origin, item)
@@ -210,6 +215,7 @@ class Crew(Generic[K]):
                 lease,
                 seconds=settings.deadline_seconds - job.spent,
                 keep=self._limits.is_busy(origin),
+                refusal=job.rules.header_refusal if job.rules is not None else None,
             )
             now = self._now()
             job.spent += now - started

@@ -75,7 +75,7 @@ async def _fetch(
         most=settings.lookups,
     )
     budget = MemoryBudget(settings.memory_bytes)
-    client = Client(settings, resolver, budget, rights.header_refusal if rights is not None else None)
+    client = Client(settings, resolver)
     try:
         return await Crew(client, budget, settings, on_outcome, rights).run(requests, stop)
     finally:

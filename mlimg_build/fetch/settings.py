@@ -19,10 +19,10 @@ class FetchSettings:
     `concurrency` requests run at a time, at most `per_host` of them with one host (scheme, name and port); fewer while
     the host is in trouble. `waiting` URLs are read ahead, so that a host that is slow leaves others to be asked.
 
-    A look-up of a name ends after `lookup_seconds`, a connection with its TLS after `connect_seconds`, a wait for the
-    first byte of an answer after `answer_seconds`; all requests of one attempt, redirects included, take at most
-    `deadline_seconds`, time in queues not counted. A body must bring `min_rate` bytes a second over each
-    `rate_seconds`, and ends at `max_bytes`. Bodies in memory take at most `memory_bytes` and one body more.
+    A look-up of a name ends after `lookup_seconds`, a connection with its TLS after `connect_seconds`, and the head of
+    an answer must be there `answer_seconds` after both could have ended. All requests of one attempt, redirects
+    included, take at most `deadline_seconds`, time in queues not counted. A body must bring `min_rate` bytes a second
+    over each `rate_seconds`, and ends at `max_bytes`. Bodies in memory take at most `memory_bytes` and one body more.
 
     A URL whose state is temporary is asked `attempts` times in all, after pauses that are drawn between 0 and
     `backoff_seconds` times 2, 4, …; a server's `Retry-After` is waited for up to `retry_after_seconds` and else left

@@ -52,12 +52,13 @@ async def ask_site(
         )
         requests += asked
         last = outcome
-        if outcome.state in _UNREACHABLE and wanted.required:
+        status = int(outcome.answer[:3]) if outcome.answer[:3].isdigit() else 0
+        if wanted.required and (outcome.state in _UNREACHABLE or not status):
+            state = outcome.state if outcome.state in _UNREACHABLE else State.temporary
             answer = f"{wanted.path}: {outcome.answer}"
             until = asyncio.get_running_loop().time() + settings.rest_seconds
-            failure = SiteFailure(outcome.state, answer, until)
-            return SiteAnswer(failure, outcome.state, answer, outcome.retry_after, requests)
-        status = int(outcome.answer[:3]) if outcome.answer[:3].isdigit() else 0
+            failure = SiteFailure(state, answer, until)
+            return SiteAnswer(failure, state, answer, outcome.retry_after, requests)
         documents[wanted.path] = Document(status, outcome.body)
     rules = rights.site_rules(question.url.origin, documents)
     return SiteAnswer(rules, State.ok, last.answer, 0.0, requests)
@@ -83,4 +84,4 @@ async def _ask_document(
         if loop.time() >= end:
             break
         url = answer.url
-    return Outcome(State.bad_redirect, "too many redirects"), settings.redirects + 1
+    return Outcome(State.bad_redirect, "302: too many redirects"), settings.redirects + 1

@@ -26,7 +26,9 @@ class _OriginSignals:
     `header_refusal`.
     """
 
+    policy: RightsPolicy
     robots: Robots
+    tdm: TdmFile
 
     @property
     def crawl_delay(self) -> float:
@@ -34,6 +36,10 @@ class _OriginSignals:
 
     def refusal(self, url: str) -> str:
         return _told(self.robots.refusal(url))
+
+    def header_refusal(self, headers: Iterable[tuple[str, str]], url: str) -> str:
+        reservation = self.tdm.reservation(url) if self.tdm.rules else None
+        return _told(header_refusal(headers, self.policy, reservation))
 
 
 class SiteSignals:
@@ -44,7 +50,6 @@ class SiteSignals:
         self.policy = RightsPolicy(
             **{name.replace("-", "_"): "obey" if name in obeyed else "ignore" for name in SIGNALS}
         )
-        self._tdm: dict[str, TdmFile] = {}
 
     @property
     def documents(self) -> tuple[SiteDocument, ...]:
@@ -61,17 +66,11 @@ class SiteSignals:
         absent = Document(404)
         robots = documents.get(ROBOTS_PATH, absent)
         tdm = documents.get(TDMREP_PATH, absent)
-        file = read_tdmrep(tdm.status or None, tdm.body)
-        if file.rules:
-            self._tdm[origin] = file
-        return _OriginSignals(read_robots(robots.status or None, robots.body, self.policy))
-
-    def header_refusal(self, headers: Mapping[str, str], url: str) -> str:
-        """Return the signal that forbids the use of an answer and what stands behind it, "" if none does."""
-        origin = "/".join(url.split("/", 3)[:3])
-        file = self._tdm.get(origin)
-        reservation = None if file is None else file.reservation(url)
-        return _told(header_refusal(headers.items(), self.policy, reservation))
+        return _OriginSignals(
+            self.policy,
+            read_robots(robots.status or None, robots.body, self.policy),
+            read_tdmrep(tdm.status or None, tdm.body),
+        )
 
 
 def _told(refusal: Refusal | None) -> str:

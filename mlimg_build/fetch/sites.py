@@ -7,7 +7,7 @@ known yet is parked here without holding a slot.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -24,7 +24,7 @@ class SiteDocument:
     """A file to ask an origin for: its path, the most bytes of it that are read, and whether nothing goes without it.
 
     Without a file that is required and fails (5xx, 429, no connection) no URL of the origin is asked, as RFC 9309
-    (2.3.1.4) wants for robots.txt; any other file that fails counts as absent.
+    (2.3.1.4) wants for robots.txt; any other file that fails is left to `site_rules`.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Document:
 
 
 class SiteRules(Protocol):
-    """The rules of one origin."""
+    """The rules of one origin, for what is asked and for what it answers."""
 
     @property
     def crawl_delay(self) -> float:
@@ -50,19 +50,19 @@ class SiteRules(Protocol):
     def refusal(self, url: str) -> str:
         """Return the rule that forbids a URL and where it stands, "" if the URL may be asked."""
 
+    def header_refusal(self, headers: Iterable[tuple[str, str]], url: str) -> str:
+        """Return the header that forbids the use of an answer, "" if none does; a pair is one field line."""
+
 
 class Rights(Protocol):
     """What is asked of every origin, and how what comes is read."""
 
     @property
     def documents(self) -> tuple[SiteDocument, ...]:
-        """The files to ask every origin for; none makes `site_rules` uncalled."""
+        """The files to ask every origin for."""
 
     def site_rules(self, origin: str, documents: Mapping[str, Document]) -> SiteRules:
         """Return the rules of an origin, `http://images.example`, by the documents that came, by path."""
-
-    def header_refusal(self, headers: Mapping[str, str], url: str) -> str:
-        """Return the header that forbids the use of an answer, "" if none does; `headers` is a multi-mapping."""
 
 
 @dataclass(frozen=True, slots=True)

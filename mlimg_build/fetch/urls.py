@@ -20,7 +20,7 @@ LONGEST = 4096  # bytes of a URL in normal form
 PORTS = {"http": 80, "https": 443}
 _KEPT = "!#$%&'()*+,-./:;=?@[]_~"  # left as they are written
 _PLAIN = re.compile(  # most URLs are in normal form already
-    r"(https?)://((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z-]{0,61}[a-z])"
+    r"(https?)://((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z-]{0,61}[a-z])(:[1-9][0-9]{0,4})?"
     r"(/(?:[A-Za-z0-9_~!$&'()*+,;=:@%-][A-Za-z0-9_~!$&'()*+,;=:@%./-]*)?)?(\?[A-Za-z0-9_~!$&'()*+,;=:@%./?-]*)?"
 )
 _SHAPE = re.compile(r"(?s)([A-Za-z][A-Za-z0-9+.-]*):(//)?([^/?#\\]*)([^?#]*)(\?[^#]*)?(?:#.*)?")
@@ -64,10 +64,14 @@ def parse_url(text: str) -> Url:
     >>> parse_url("http://0x7f.1/a/../b").text, parse_url("https://a.example:8443?q").origin
     ('http://127.0.0.1/b', 'https://a.example:8443')
     """
-    if (plain := _PLAIN.fullmatch(text)) and len(text) <= LONGEST and plain[3] and not _DOTS.search(plain[3]):
-        scheme, host = plain[1], plain[2]
-        if len(host) <= 253 and "xn--" not in host:
-            return Url(text, scheme, host, PORTS[scheme], text[len(scheme) + 3 + len(host) :])
+    if (plain := _PLAIN.fullmatch(text)) and len(text) <= LONGEST:
+        scheme, host, port, path, _ = plain.groups()
+        number = PORTS[scheme] if port is None else int(port[1:])
+        is_normal = (
+            path and ("/." not in path and "/%2" not in path) and "xn--" not in host and len(host) <= 253
+        )
+        if is_normal and (port is None or PORTS[scheme] != number < 65_536):
+            return Url(text, scheme, host, number, text[plain.start(4) :])
     return _parse(text.strip(" \t\r\n\f"))
 
 

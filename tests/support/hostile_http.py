@@ -1,8 +1,8 @@
 """A web server that behaves as badly as servers do: what it does stands in the path, or in the host.
 
 `/ok/105000/7` sends a JPEG of 105,000 bytes that no other path has, `/404/x` a 404, `/trickle/x` a byte now and then;
-`BEHAVIOURS` has them all. A host whose first label is `does-NAME` does NAME whatever the path, and `robots-NAME` has the
-robots.txt NAME of `ROBOTS`. Raw sockets, as a library for servers cannot misbehave enough.
+`BEHAVIOURS` has them all. A host whose first label is `does-NAME` does NAME whatever the path, and `robots-NAME` has
+the robots.txt NAME of `ROBOTS`. Raw sockets, as a library for servers cannot misbehave enough.
 
     python -m tests.support.hostile_http --port 8080 --tls-port 8443 --authority ca.pem
 """
@@ -178,14 +178,6 @@ async def long(server: HostileServer, request: Request, out: asyncio.StreamWrite
     return False
 
 
-async def smuggled(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
-    """After the answer comes another that nobody asked for, some time later, on a connection that is kept."""
-    out.write(answer(200, jpeg(request.path)))
-    await out.drain()
-    await asyncio.sleep(0.05)
-    out.write(answer(200, jpeg("/smuggled")))
-
-
 async def gzip_bomb(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
     out.write(answer(200, bomb(), "Content-Encoding: gzip"))
 
@@ -308,10 +300,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         name.__name__.replace("_", "-"): name
         for name in (ok, redirect, to, loop, trickle, endless, hints, short, long)
     },
-    **{
-        name.__name__.replace("_", "-"): name
-        for name in (endless_headers, long_header, endless_hints, smuggled)
-    },
+    **{name.__name__.replace("_", "-"): name for name in (endless_headers, long_header, endless_hints)},
     **{
         name.__name__.replace("_", "-"): name
         for name in (gzip_bomb, zipped, brotli, chunked, cut_chunks, http10)
@@ -343,7 +332,7 @@ class HostileServer:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        self.connections = self.open = self.most_open = 0
+        self.connections = self.active = self.most_active = 0
         self.headers: dict[str, dict[str, str]] = {}
         self.ports: dict[str, int] = {}
         self.authority = trustme.CA()
@@ -412,7 +401,8 @@ class HostileServer:
 
     def stop(self) -> None:
         """Drop all connections and end the thread."""
-        assert self._loop is not None and self._thread is not None
+        assert self._loop is not None
+        assert self._thread is not None
         loop = self._loop
 
         async def end() -> None:
@@ -458,8 +448,6 @@ class HostileServer:
 
     async def _talk(self, reader: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
         try:
             with suppress(
                 ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError
@@ -469,10 +457,17 @@ class HostileServer:
                     if not await self._answered(request, out) or request.headers.get("connection") == "close":
                         break
         finally:
-            self.open -= 1
             out.close()
 
     async def _answered(self, request: Request, out: asyncio.StreamWriter) -> bool:
+        self.active += 1
+        self.most_active = max(self.most_active, self.active)
+        try:
+            return await self._behaved(request, out)
+        finally:
+            self.active -= 1
+
+    async def _behaved(self, request: Request, out: asyncio.StreamWriter) -> bool:
         self.requests[request.path] += 1
         self.headers[request.path] = request.headers
         if request.path == "/robots.txt":
