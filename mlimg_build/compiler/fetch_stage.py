@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,12 +29,13 @@ from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.ledger_log import Record
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.quantities import counted
-from mlimg_build.spec import Backend, LoadedSpec
+from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, LocalCluster
 
 __all__ = ["FetchPlace", "any_url", "fetch_images", "fetch_place", "unfetched_warnings"]
 
 SHARDS = 256  # that are fetched together, so that the URLs at hand fit into memory
 TASK_URLS = 10_000
+UNKNOWN = 16  # workers of a cluster that somebody started
 LARGE = 1_000  # URLs of one host from which they are spread over all tasks
 
 
@@ -213,7 +215,7 @@ def _ask(
     watcher.step(f"fetching {counted(len(urls), 'image')} from {counted(len(set(hosts)), 'host')}")
     parts = _parts(urls, hosts)
     how, spec = backend.fetch, loaded.spec
-    workers = min(len(parts), getattr(backend.cluster, "workers", None) or 1)
+    workers = min(len(parts), _workers(backend))
     works = [
         FetchWork(
             store=place.store,
@@ -235,6 +237,16 @@ def _ask(
         for part in parts
     ]
     execute([[work] for work in works], store, backend, watcher.follow(len(urls), len(works)))
+
+
+def _workers(backend: Backend) -> int:
+    """Return how many tasks may run at a time; of a cluster that is there nobody knows, so it is taken for large."""
+    cluster = backend.cluster
+    if isinstance(cluster, InlineCluster):
+        return 1
+    if isinstance(cluster, LocalCluster):
+        return cluster.workers or os.cpu_count() or 1
+    return UNKNOWN
 
 
 def _parts(urls: Sequence[str], hosts: Sequence[str]) -> list[list[str]]:

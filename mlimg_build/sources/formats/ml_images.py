@@ -56,7 +56,7 @@ class MLImages:
         return iter(()) if self.root is None else walk(self.root, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """Yield batches of rows; URLs are not fetched, and paths are looked up below `images`."""
+        """Yield batches of rows; URLs are fetched later, and paths are looked up below `images`."""
         wnids = pa.array(self._dictionary().wnids)
         if self.root is not None:
             require_folder(self.root, f"the image folder of source {self.name}")
