@@ -14,6 +14,7 @@ from mlimg_build.errors import Problem
 from .options import (
     AsJson,
     BackendFile,
+    FetchStore,
     Fraction,
     LockFolder,
     Out,
@@ -22,6 +23,7 @@ from .options import (
     check_fraction,
     load,
     lock_folder,
+    plain,
     print_json,
     print_result,
 )
@@ -179,22 +181,27 @@ def plan(
     spec: SpecFile,
     out: Out = Path("build"),
     fraction: Fraction = 1.0,
+    store: FetchStore = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a build would do, and why."""
     from mlimg_build import terminal
+    from mlimg_build.compiler.fetch_stage import fetch_place
+    from mlimg_build.compiler.pipeline import outlook
     from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.lost_images import lost_problems, refuse_lost
     from mlimg_build.compiler.plan.plan_summary import plan_summary
     from mlimg_build.compiler.understood import understood
     from mlimg_build.errors import LabelError
+    from mlimg_build.spec import Backend
 
     check_fraction(fraction)
     with terminal.Watcher(quiet=quiet) as watcher:
         made = make(load(spec), out, fraction, watcher.step)
     terminal.show_problems(made.warnings)
-    summary = plan_summary(made)
+    ahead = outlook(made, out, fetch_place(out, Backend(), store))
+    summary = {**plan_summary(made), "fetch": plain(ahead) if ahead is not None else None}
     found = understood(made.loaded.spec, made.inputs.catalogs, made.facts, made.graph)
     if not as_json:
         terminal.show_plan(summary)

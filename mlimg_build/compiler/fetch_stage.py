@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from mlimg_build.compiler.build_result import Fetched
 from mlimg_build.compiler.engine.cache import Store
+from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate
 from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows, write_fetched
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
@@ -103,8 +104,12 @@ def fetch_images(
             urls = list(dict.fromkeys(url for one in waiting for url, told in _told(one) if told.ask))
             if urls:
                 asked += len(urls)
+                started = time.monotonic()
                 _ask(urls, made.loaded, store, backend, watcher, place)
                 ledger.compact()
+                sizes = [record.size for record in ledger.find(urls).values() if record.state == State.ok]
+                took = time.monotonic() - started
+                note_rate(place.ledger, FetchRate(len(urls), len(sizes), sum(sizes), took))
             with store.batch() as results:
                 for one in waiting:
                     _decide(one, keys, ledger, expected, None)

@@ -23,6 +23,7 @@ from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
+from mlimg_build.compiler.fetch_outlook import FetchOutlook, fetch_outlook
 from mlimg_build.compiler.fetch_stage import FetchPlace, fetch_images, fetch_place, unfetched_warnings
 from mlimg_build.compiler.lint.contradictions import clash_counts
 from mlimg_build.compiler.lint.unused_rules import unused_rules
@@ -59,6 +60,7 @@ __all__ = [
     "fetch",
     "labelled",
     "lock",
+    "outlook",
     "plan",
 ]
 
@@ -203,6 +205,11 @@ def fetch(
     with store.exclusive_lock(), interruptible():
         made = _plan(loaded, store, fraction, watcher.step)
         return fetch_images(made, store, backend, watcher, place)
+
+
+def outlook(made: Plan, out: Path, place: FetchPlace) -> FetchOutlook | None:
+    """Return what fetching the images of a plan into `place` takes; None if none of them lies at a URL."""
+    return fetch_outlook(made, _store(made.loaded, out), place.ledger)
 
 
 def _with_labels(made: Plan, store: Store, backend: Backend, watcher: Watcher) -> Plan:

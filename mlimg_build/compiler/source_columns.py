@@ -10,7 +10,7 @@ from mlimg_build.spec import WebdatasetSource
 __all__ = ["source_columns"]
 
 MEANINGS = {
-    "image": "the image, a path below `images`",
+    "image": "the image, a path below `images`, or a URL",
     "labels": "its labels",
     "confidence": "how sure a machine is of a label",
     "source": "who said it",
@@ -46,6 +46,8 @@ def source_columns(part: Any) -> Iterator[tuple[str, str]]:
         value = getattr(columns, field)
         if field == "image" and part.type == "parquet":
             yield value, "the bytes of the image"
+        elif field == "image" and part.images is None:
+            yield value, "the image, a URL"
         elif isinstance(value, str):
             yield value, MEANINGS.get(field, field)
         elif value is not None:

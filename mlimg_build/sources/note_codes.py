@@ -52,6 +52,7 @@ NOTE_CODES: dict[str, NoteCode] = {
     "not-utf-8": NoteCode("the row is not UTF-8"),
     "outside": NoteCode("the path leads out of its tar"),
     "row-without-image": NoteCode("the row names no image"),
+    "image-without-url": NoteCode("the row of rights has no URL: without a file its image is missing"),
     "row-without-label": NoteCode("the row names no label"),
     "second-image": NoteCode("a further image of one key: the first is the image, or the best of `image`"),
     "split-left-out": NoteCode("`splits` leaves out the images of this split"),

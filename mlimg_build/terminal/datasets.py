@@ -13,7 +13,7 @@ from mlimg_build.quantities import counted
 
 from .build_log import say
 from .console import err, out, percent, size, table
-from .fetched import fetched_line
+from .fetched import fetched_line, show_outlook
 from .left_out import show_left_out, show_unused_categories
 from .pairs import show_pairs
 
@@ -71,6 +71,8 @@ def show_plan(summary: dict[str, Any]) -> None:
         f"{summary['tasks']} tasks, {reading}" if summary["tasks"] else "nothing but to assemble the dataset"
     )
     out.print(f"to do       {todo}")
+    if ahead := summary["fetch"]:
+        show_outlook(ahead)
     if training := summary["training"]:
         tuned = f", then transfer to {training['transfer']}" if training["transfer"] else ""
         out.print(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from .console import duration, err, out, percent, table
+from mlimg_build.quantities import counted
+
+from .console import duration, err, out, percent, size, table
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.build_result import Fetched
 
-__all__ = ["fetched_line", "show_fetched"]
+__all__ = ["fetched_line", "show_fetched", "show_outlook"]
 
 
 def show_fetched(found: Fetched | None, store: str) -> None:
@@ -20,10 +23,8 @@ def show_fetched(found: Fetched | None, store: str) -> None:
         err.print("no image of this spec lies at a URL")
         return
     total = sum(found.states.values()) + found.unasked
-    asked = (
-        f"asked for {found.asked:,} URLs in {duration(found.seconds)}" if found.asked else "asked for none"
-    )
-    err.print(f"{total:,} images lie at URLs; {asked}")
+    asked = f"asked for {counted(found.asked, 'URL')} in {duration(found.seconds)}"
+    err.print(f"{counted(total, 'image')} at URLs; {asked if found.asked else 'asked for none'}")
     listed = table("images", "share", "state", "meaning", right=("images", "share"))
     for name, count in found.states.items():
         listed.add_row(f"{count:,}", percent(count / total), name, State[name].meaning)
@@ -31,6 +32,19 @@ def show_fetched(found: Fetched | None, store: str) -> None:
         listed.add_row(f"{found.unasked:,}", percent(found.unasked / total), "", "Nobody asked for it yet")
     err.print(listed)
     out.print(store)
+
+
+def show_outlook(ahead: Mapping[str, Any]) -> None:
+    """Print what is known of the images at URLs, and what it takes to ask for the others."""
+    known = ", ".join(f"{count:,} {state}" for state, count in ahead["states"].items())
+    out.print(f"at URLs     {counted(ahead['images'], 'image')}" + (f": {known}" if known else ""))
+    if not ahead["to_ask"]:
+        return
+    if ahead["seconds"] is None:
+        more = "no rate is measured yet, which `mlimg fetch --fraction 0.001` does"
+    else:
+        more = f"{duration(ahead['seconds'])} and {size(ahead['bytes'])} by the latest fetches"
+    out.print(f"to fetch    {counted(ahead['to_ask'], 'URL')}: {more}")
 
 
 def fetched_line(found: Fetched) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,8 +16,9 @@ import pytest
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate, read_rate
 from mlimg_build.compiler.fetch_stage import fetch_place
-from mlimg_build.compiler.pipeline import build, fetch
+from mlimg_build.compiler.pipeline import build, fetch, outlook, plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError
 from mlimg_build.fetch.content_store import object_path
@@ -24,6 +26,7 @@ from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.spec import Backend, load_spec
 from mlimg_build.spec.models.backend import FetchBackend
+from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer, jpeg
 from tests.support.runs import backend, inline
 
@@ -260,3 +263,63 @@ def test_times_are_in_no_digest(world: World, tmp_path: Path) -> None:
     other.place = world.place
     other.write(["/ok/3000/1", "/404/x"])
     assert other.build().digest == first.digest
+
+
+def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(world: World) -> None:
+    world.write(list(MIX))
+    loaded = load_spec(world.folder / "web.yaml")
+    before = outlook(plan(loaded, world.folder / "out"), world.folder / "out", world.place)
+    assert before is not None
+    assert (before.images, before.to_ask, before.seconds) == (len(MIX), len(MIX), None)
+    fetch(loaded, world.folder / "out", LOCALLY, world.place)
+    world.write([*MIX, *(f"/ok/3000/new{n}" for n in range(40))], per_shard=60)
+    after = outlook(
+        plan(load_spec(world.folder / "web.yaml"), world.folder / "out"), world.folder / "out", world.place
+    )
+    assert after is not None
+    assert (after.images, after.to_ask) == (
+        len(MIX) + 40,
+        len(MIX) + 40,
+    )  # another shard: nobody looked into the ledger
+    assert after.seconds is not None
+    assert after.seconds > 0
+    assert after.bytes is not None
+    assert after.bytes > 3000
+    fetch(load_spec(world.folder / "web.yaml"), world.folder / "out", LOCALLY, world.place)
+    done = outlook(
+        plan(load_spec(world.folder / "web.yaml"), world.folder / "out"), world.folder / "out", world.place
+    )
+    assert done is not None
+    assert (done.to_ask, done.states["ok"]) == (1, 43)
+
+
+def test_rates_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    note_rate(tmp_path, FetchRate(10, 8, 800, 2.0))
+    with (tmp_path / "rates.jsonl").open("a") as stream:
+        stream.write('{"asked": -1, "ok": 0, "bytes": 0, "seconds": 1}\n[]\n{"asked": 1e400}\nnonsense\n')
+    note_rate(tmp_path, FetchRate(10, 9, 900, 3.0))
+    assert read_rate(tmp_path) == FetchRate(20, 17, 1700, 5.0)
+    assert read_rate(tmp_path / "none") == FetchRate()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_verb_fetch_shows_states_and_keeps_its_store(world: World, as_json: bool) -> None:
+    world.write(list(MIX))
+    (world.folder / "backend.yaml").write_text(
+        "backend: 1\ncluster: {type: inline}\n"
+        "fetch: {allow_networks: [127.0.0.0/8], deadline_seconds: 3, attempts: 1}\n"
+    )
+    more = ["--json"] if as_json else []
+    arguments = ["fetch", "web.yaml", "--backend", "backend.yaml", "--store", "kept", *more]
+    done = mlimg(*arguments, cwd=world.folder)
+    assert done.returncode == 0, done.stderr
+    assert (world.folder / "kept" / "objects").is_dir()
+    if as_json:
+        told = json.loads(done.stdout)
+        assert told["fetched"]["states"]["ok"] == 3
+        assert told["fetched"]["asked"] == len(MIX)
+    else:
+        assert done.stdout == "kept\n"
+        assert f"{len(MIX)} images at URLs; asked for {len(MIX)} URLs" in done.stderr
+        assert f"{len(MIX)} of {len(MIX)} images, 1 of 1 tasks" in done.stderr
+        assert "gone" in done.stderr

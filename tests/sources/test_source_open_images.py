@@ -204,3 +204,67 @@ def test_class_descriptions_that_are_none_are_one_clear_error(tmp_path: Path, bo
     with pytest.raises(SourceError) as error:
         class_descriptions(write(tmp_path / "classes.csv", body), "the classes")
     assert error.value.code == code
+
+
+URLS = "ImageID,OriginalURL,License,Author,Thumbnail300KURL\n"
+
+
+def at_urls(folder: Path, rows: str, **given: Any) -> OpenImages:
+    """A source of images at URLs; nothing is in a folder unless one is given."""
+    part = OpenImagesSource(
+        type="open_images",
+        labels=(
+            write(folder / "labels.csv", HEADER + "a,verification,/m/0bt9lr,1\nc,verification,/m/01yrx,1\n"),
+        ),
+        classes=write(folder / "classes.csv", CLASSES),
+        rights=write(folder / "rights.csv", URLS + rows),
+        **{"urls": "OriginalURL", **given},
+    )
+    return OpenImages("open_images", part)
+
+
+ROWS = (
+    "a,https://x.example/a_o.jpg,https://l.example/by/2.0/,Ann,https://x.example/a_z.jpg\n"
+    "c,https://x.example/c_o.jpg,,Bob,https://x.example/c_z.jpg\n"
+)
+
+
+def test_images_lie_at_the_urls_of_the_csv_of_rights(tmp_path: Path) -> None:
+    found = scan(at_urls(tmp_path, ROWS))
+    assert [(one["name"], one["path"], one["status"]) for one in found.images] == [
+        ("a", "https://x.example/a_o.jpg", "not_fetched"),
+        ("c", "https://x.example/c_o.jpg", "not_fetched"),
+    ]
+    assert [(one["licence"], one["author"]) for one in found.images] == [
+        ("https://l.example/by/2.0/", "Ann"),
+        ("", "Bob"),
+    ]
+    assert found.statements == [("a", "/m/0bt9lr", 1.0), ("c", "/m/01yrx", 1.0)]
+
+
+def test_thumbnails_are_another_column(tmp_path: Path) -> None:
+    found = scan(at_urls(tmp_path, ROWS, urls="Thumbnail300KURL"))
+    assert [one["path"][-5:] for one in found.images] == ["z.jpg", "z.jpg"]
+
+
+def test_a_file_of_the_folder_comes_before_its_url(tmp_path: Path) -> None:
+    write(tmp_path / "images/a.jpg", "a")
+    found = scan(at_urls(tmp_path, ROWS, images=tmp_path / "images"))
+    assert [(one["name"], one["path"]) for one in found.images] == [
+        ("a", "a.jpg"),
+        ("c", "https://x.example/c_o.jpg"),
+    ]
+
+
+def test_a_row_without_a_url_and_a_second_one_of_an_image_are_told(tmp_path: Path) -> None:
+    found = scan(at_urls(tmp_path, ROWS + "d,,,,\na,https://x.example/other.jpg,,,\n"))
+    assert found.names == ["a", "c"]
+    assert found.counts == {"image-without-url": 1}
+
+
+def test_images_are_in_a_folder_or_at_urls() -> None:
+    parts = {"type": "open_images", "labels": ("l.csv",), "classes": Path("c.csv")}
+    with pytest.raises(ValueError, match="nothing says where the images are"):
+        OpenImagesSource(**parts)
+    with pytest.raises(ValueError, match="no file has the column OriginalURL"):
+        OpenImagesSource(**parts, urls="OriginalURL")

@@ -120,7 +120,10 @@ def run(task: Task, tell: Tell = silent) -> dict[str, int]:
     images = sum(_pack(job, tell) for job in packing)
     for job in task:
         if isinstance(job, FetchWork):
-            collect(job, tell)
+            try:
+                collect(job, tell)
+            finally:
+                tell(0, 0, 0)
             images += len(job.urls)
     if labelling:
         with Store(labelling[0].store, umask=labelling[0].umask).batch() as batch:

@@ -1,4 +1,6 @@
-"""The format `open_images`: CSVs of `ImageID,Source,LabelName,Confidence` and a folder of images named by their ids.
+"""The format `open_images`: CSVs of `ImageID,Source,LabelName,Confidence`, and images named by their ids.
+
+They lie in a folder, or at the URLs of the CSV of rights (`OriginalURL`, `Thumbnail300KURL`).
 
 A person's confidence of 1 means verified present, 0 verified absent; values between are a machine's. If `Source` names
 a machine, its 1 is lowered to just below 1 and its 0 is no statement.
@@ -15,15 +17,16 @@ import pyarrow.compute as pc
 
 from mlimg_build.sources.image_files import image_rows, images_only, require_folder, walk, watched
 from mlimg_build.sources.image_ids import image_id, image_ids
+from mlimg_build.sources.image_locations import Archive
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.sources.lists.confidences import Speakers, confidences, stated
 from mlimg_build.sources.lists.delimited import filled, read_table, without_words
 from mlimg_build.sources.lists.line_blocks import require_file
-from mlimg_build.sources.lists.rights import read_rights
+from mlimg_build.sources.lists.rights import Rights, read_rights
 from mlimg_build.sources.lists.text_sizes import within
-from mlimg_build.sources.protocol import LABELS, Batch, Category, File, Notes, record
+from mlimg_build.sources.protocol import IMAGES, LABELS, Batch, Category, File, Notes, record
 from mlimg_build.spec import OpenImagesSource
-from mlimg_build.text_limits import ID, NAME
+from mlimg_build.text_limits import ID, NAME, URL
 
 __all__ = ["OpenImages"]
 
@@ -52,15 +55,16 @@ class OpenImages:
 
     def listing(self, notes: Notes) -> Iterator[File]:
         """Yield every file of the folder."""
-        return walk(self.part.images, notes=notes)
+        return iter(()) if self.root is None else walk(self.root, notes=notes)
 
     def scan(self, notes: Notes) -> Iterator[Batch]:
-        """Yield the files of the folder, then the labels.
+        """Yield the files of the folder, the images at URLs that it does not have, then the labels.
 
         An `ImageID` that is a path (`train/0a1b.jpg`) is reduced to its id, as file names are, without folder and
         suffix, unless an image has exactly that id.
         """
-        require_folder(self.part.images, f"the image folder of source {self.name}")
+        if self.root is not None:
+            require_folder(self.root, f"the image folder of source {self.name}")
         for path in self.files:
             require_file(path, f"a list of source {self.name}")
         known: set[str] = set()
@@ -105,9 +109,36 @@ class OpenImages:
                 yield Batch(image_rows(names, listed, *rights.of(names, licence, author)), None)
         if 2 * without > len(known):
             notes.add("image-without-rights", example, without)
+        if self.part.urls is not None and self.part.rights is not None and rights is not None:
+            yield from self._at_urls(self.part.rights, self.part.urls, rights, notes, known)
+
+    def _at_urls(
+        self, path: Path, column: str, rights: Rights, notes: Notes, known: set[str]
+    ) -> Iterator[Batch]:
+        """Yield the images of the CSV of rights that no file shows; the first row of an image counts."""
+        what, archive = f"the URLs of source {self.name}", Archive(None, notes)
+        for batch, numbers in read_table(path, what, notes, ["ImageID", column]):
+            ids = image_ids(without_words(pc.utf8_trim_whitespace(batch.column(0))), (), notes)
+            urls = without_words(pc.utf8_trim_whitespace(batch.column(1)))
+            good = within(ids, ID, "ImageID", numbers, path.name, notes)
+            good &= within(urls, URL, column, numbers, path.name, notes)
+            good &= filled(urls, numbers, path.name, notes, "image-without-url")
+            at = []
+            for i, name in enumerate(ids.to_pylist()):
+                if good[i] and name and name not in known:
+                    known.add(name)
+                    at.append(i)
+            chosen = pa.array(at, pa.int64())
+            names = ids.take(chosen)
+            licences, authors = rights.of(names.to_pylist(), self.part.licence, self.part.author)
+            texts = (pa.array(one, pa.string()) for one in (licences, authors))
+            rows = archive.rows(urls.take(chosen), *texts)
+            yield Batch(rows.set_column(0, IMAGES.field("name"), names), None)
 
     def _first_of_each(self, notes: Notes, seen: set[str]) -> Iterator[File]:
-        for file in images_only(watched(self.listing(notes), notes), self.part.images, notes):
+        if self.root is None:
+            return
+        for file in images_only(watched(self.listing(notes), notes), self.root, notes):
             key = image_id(file.path)
             if key in seen:
                 notes.add("image-twice", file.path)

@@ -70,7 +70,14 @@ class OpenImagesSource(CommonSource):
     """Open Images: label CSVs, class descriptions and a folder of images."""
 
     type: Literal["open_images"] = Field(description="the format: open_images")
-    images: Folder = Field(description="folder of images named IMAGE_ID.jpg")
+    images: OptionalFolder = Field(
+        default=None,
+        description="folder of images named IMAGE_ID.jpg; without it, `urls` says where they are",
+    )
+    urls: Literal["OriginalURL", "Thumbnail300KURL"] | None = Field(
+        default=None,
+        description="column of `rights` with the URLs of images that the folder does not have, which are fetched",
+    )
     labels: Files = Field(
         description="CSVs with ImageID, LabelName, Confidence and maybe Source: 1 is verified present, 0 verified "
         "absent, between machine-made"
@@ -90,6 +97,16 @@ class OpenImagesSource(CommonSource):
     rights: OptionalFile = Field(
         default=None, description="Open Images' image CSV with ImageID, License, Author"
     )
+
+    @model_validator(mode="after")
+    def _images_are_somewhere(self) -> OpenImagesSource:
+        if self.urls is not None and self.rights is None:
+            hint = "name the CSV with the URLs: rights: image_ids_and_rotation.csv"
+            raise refusal("missing-key", f"no file has the column {self.urls}", hint, at=("urls",))
+        if self.images is None and self.urls is None:
+            hint = "name their folder: images: …, or fetch them: urls: OriginalURL"
+            raise refusal("missing-key", "nothing says where the images are", hint)
+        return self
 
 
 class MLImagesSource(CommonSource):
