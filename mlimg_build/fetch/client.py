@@ -70,13 +70,14 @@ class Client:
         self._settings = settings
         self._clock = asyncio.get_running_loop().time
         self._resolver = resolver
+        self._sockets = CheckedSockets(settings.allowed_networks)
         connector = aiohttp.TCPConnector(
             limit=0,  # bounded by whoever asks
             ssl=tls_context(settings.authority_file),
             resolver=resolver,
             use_dns_cache=False,
             keepalive_timeout=settings.keepalive_seconds,
-            socket_factory=CheckedSockets(settings.allowed_networks),
+            socket_factory=self._sockets,
         )
         headers = {
             "User-Agent": settings.user_agent,
@@ -99,6 +100,7 @@ class Client:
         """Close all connections at once."""
         await self._session.close()
         await self._resolver.close()
+        await self._sockets.end()
 
     async def ask(
         self,
@@ -150,7 +152,7 @@ class Client:
                         pace.limit(DRAIN_SECONDS)
                         await drain(response)
                 finally:
-                    response.close()
+                    _end(response)
         except AnswerRefused as refused:
             answer = Outcome(refused.state, refused.answer, final_url=url.text)
         except aiohttp.ConnectionTimeoutError:
@@ -158,7 +160,7 @@ class Client:
                 State.temporary, f"connect timed out after {settings.connect_seconds:g} s", final_url=url.text
             )
         except TimeoutError:
-            answer = answer or self._timed_out(pace, url)
+            answer = answer or _timed_out(pace, url, min(waiting, seconds))
         except (aiohttp.ClientError, OSError, ssl.CertificateError, ValueError) as error:
             if answer is None:
                 state, text = failure_of(error)
@@ -166,12 +168,6 @@ class Client:
         if isinstance(answer, Redirect) or not answer.body:
             lease.free()
         return answer
-
-    def _timed_out(self, pace: Pace | None, url: Url) -> Outcome:
-        if pace is not None and pace.stage == "body":
-            return Outcome(State.too_slow, pace.slowness(), final_url=url.text)
-        waited = self._clock() - pace.started if pace is not None else 0.0
-        return Outcome(State.temporary, f"read timed out after {waited:.3g} s", final_url=url.text)
 
     async def _answer(
         self,
@@ -207,6 +203,20 @@ class Client:
             return Redirect(join_url(url, text), status)
         except BadUrl as bad:
             return Outcome(State.bad_redirect, f"{status} to {_shown(location)}: {bad}", final_url=url.text)
+
+
+def _timed_out(pace: Pace | None, url: Url, waited: float) -> Outcome:
+    if pace is not None and pace.stage == "body":
+        return Outcome(State.too_slow, pace.slowness(), final_url=url.text)
+    return Outcome(State.temporary, f"read timed out after {waited:.3g} s", final_url=url.text)
+
+
+def _end(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of an answer that was not read to its end, without taking leave of its TLS."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 def _shown(location: str) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import weakref
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -21,6 +23,7 @@ __all__ = ["AddressRefused", "CheckedResolver", "CheckedSockets", "NoSuchHost"]
 FOUND_SECONDS = 300.0  # an answer is kept; a host that moves is found after that
 ABSENT_SECONDS = 300.0
 FAILED_SECONDS = 5.0
+ENDING = 50  # looks, 0.01 s apart, whether connections have ended
 MOST_HOSTS = 65_536  # that are remembered
 
 
@@ -134,6 +137,7 @@ class CheckedSockets:
 
     def __init__(self, allowed: tuple[Network, ...]) -> None:
         self._allowed = allowed
+        self._made: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def __call__(self, info: tuple[int, int, int, str, tuple[object, ...]]) -> socket.socket:
         """Return a socket for an entry of `getaddrinfo`.
@@ -144,4 +148,20 @@ class CheckedSockets:
         family, kind, protocol, _, address = info
         if why := address_refusal(str(address[0]), self._allowed):
             raise AddressRefused(f"{address[0]} is {why}")
-        return socket.socket(family, kind, protocol)
+        made = socket.socket(family, kind, protocol)
+        self._made.add(made)
+        return made
+
+    async def end(self) -> None:
+        """End all connections that are still open; a server that does not take leave of TLS is not waited for.
+
+        A loop that is closed while some are open leaves them open.
+        """
+        for _ in range(ENDING):
+            still = [one for one in self._made if one.fileno() >= 0]
+            if not still:
+                return
+            for one in still:
+                with suppress(OSError):  # it was never connected, or ends by itself
+                    one.shutdown(socket.SHUT_RDWR)
+            await asyncio.sleep(0.01)

@@ -23,6 +23,8 @@ from mlimg_build.fetch.sites import Document, SiteDocument
 from tests.support.fetch_runs import Names, fetched, quick
 from tests.support.hostile_http import HostileServer
 
+LONG = ("connect_seconds", "answer_seconds", "deadline_seconds", "rate_seconds", "lookup_seconds")
+
 
 class PlainRules:
     """Rules by the words of a robots.txt, enough to see when they are asked for and obeyed."""
@@ -131,11 +133,11 @@ def test_a_host_that_fails_costs_a_few_time_outs_and_not_one_for_each_url(server
     urls = [server.url(f"/a/{n}", "full.images.example", "full") for n in range(500)]
     start = time.monotonic()
     run = fetched(urls, quick(per_host=4, failures=4, attempts=2))
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 4.0
     assert run.states() == ["temporary"] * 500
     assert run.counts.requests < 16
     last = run.outcomes[urls[-1]]
-    assert last.answer == "not asked: connect timed out after 0.6 s (4 failures in a row)"
+    assert last.answer == "not asked: connect timed out after 1 s (4 failures in a row)"
     assert last.attempts == 0
 
 
@@ -293,15 +295,20 @@ def test_a_stop_ends_all_within_a_second(server: HostileServer, authority: Path)
         for kind in ("silent", "stall", "trickle", "half-headers")
     ]
     hanging = Names({f"h{n}.images.example": [60.0] for n in range(10)})
-    threading.Timer(0.5, stop.set).start()
-    start = time.monotonic()
+    stopped: list[float] = []
+
+    def end() -> None:
+        stopped.append(time.monotonic())
+        stop.set()
+
+    threading.Timer(0.7, end).start()
     run = fetched(
         urls,
-        quick(authority, answer_seconds=60, deadline_seconds=60, rate_seconds=60, lookup_seconds=60),
+        quick(authority, **dict.fromkeys(LONG, 60)),
         names=hanging,
         stop=stop,
     )
-    assert 0.4 < time.monotonic() - start < 1.5
+    assert time.monotonic() - stopped[0] < 1.0
     assert run.counts.stopped
     assert not run.outcomes
 
