@@ -22,12 +22,17 @@ class ProvedShards(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch did: URLs that were asked for, rows by state of their URL, rows that nobody asked for, seconds."""
+    """What a fetch did: URLs that were asked for, rows by state of their URL, rows that nobody asked for, seconds.
+
+    `withdrawn` are (why, image id) of rows that turned out to be taken down: by the sha256 of what came, or as the
+    ledger of a store that several specs share says so.
+    """
 
     asked: int
     states: dict[str, int]
     unasked: int
     seconds: float
+    withdrawn: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

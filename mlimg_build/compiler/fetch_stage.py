@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,19 +20,29 @@ from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate
 from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows, write_fetched
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
+from mlimg_build.compiler.plan.withdrawals import LEDGER, STATUS
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.fetch.collection import FetchWork, missing_client, require_client
 from mlimg_build.fetch.content_store import FolderStore, open_content_store
-from mlimg_build.fetch.decisions import Decision, decide
+from mlimg_build.fetch.decisions import Decision, FetchPolicy, decide
 from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.ledger_log import Record
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.takedown import TakenDown, take_down
 from mlimg_build.quantities import counted
 from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, LocalCluster
 
-__all__ = ["FetchPlace", "any_url", "fetch_images", "fetch_place", "unfetched_warnings"]
+__all__ = [
+    "FetchPlace",
+    "any_url",
+    "as_known",
+    "fetch_images",
+    "fetch_place",
+    "take_down_images",
+    "unfetched_warnings",
+]
 
 SHARDS = 256  # that are fetched together, so that the URLs at hand fit into memory
 TASK_URLS = 10_000
@@ -66,6 +76,7 @@ class _Waiting:
 
     shard: Shard
     rows: list[int]
+    ids: list[str]
     urls: list[str]
     licences: list[str]
     decisions: list[Decision]
@@ -88,8 +99,10 @@ def fetch_images(
     require_client()
     began = time.monotonic()
     keys = FetchKeys.of(made.loaded.spec)
+    policy = _policy(made, keys)
     content = open_content_store(place.store)
     asked = 0
+    withdrawn: list[tuple[str, str]] = []
     with Ledger(place.ledger) as ledger:
         ledger.compact()
         stale = [work.shard for work in made.work if _is_stale(work.shard, keys, store)]
@@ -100,7 +113,7 @@ def fetch_images(
             expected = _expected(made.loaded, {url for one in waiting for url in one.urls})
             kept = content if isinstance(content, FolderStore) else None
             for one in waiting:
-                _decide(one, keys, ledger, expected, kept)
+                _decide(one, policy, ledger, expected, kept)
             urls = list(dict.fromkeys(url for one in waiting for url, told in _told(one) if told.ask))
             if urls:
                 asked += len(urls)
@@ -112,7 +125,8 @@ def fetch_images(
                 note_rate(place.ledger, FetchRate(len(urls), len(sizes), sum(sizes), took))
             with store.batch() as results:
                 for one in waiting:
-                    _decide(one, keys, ledger, expected, None)
+                    _decide(one, policy, ledger, expected, None)
+                    withdrawn += _withdrawn(one, policy)
                     with results.create(keys.key(one.shard)) as (folder, notes):
                         notes.update(write_fetched(folder, one.rows, one.decisions))
     states: Counter[str] = Counter()
@@ -122,7 +136,74 @@ def fetch_images(
         if entry is not None:
             states.update(entry["notes"]["states"])
             unasked += entry["notes"]["unasked"]
-    return Fetched(asked, dict(states.most_common()), unasked, time.monotonic() - began)
+    took = time.monotonic() - began
+    return Fetched(asked, dict(states.most_common()), unasked, took, tuple(withdrawn))
+
+
+def as_known(made: Plan, store: Store, place: FetchPlace) -> Fetched | None:
+    """Store what each row takes of what the ledger knows, for shards of which nothing is stored; nobody is asked.
+
+    None if there is nothing of the kind.
+
+    Raises:
+        BuildError: `ledger-unreadable`.
+        SpecError: `column-missing` if the file of a release's digests has other columns.
+    """
+    keys = FetchKeys.of(made.loaded.spec)
+    unknown = [work.shard for work in made.work if store.entry(keys.key(work.shard)) is None]
+    if not unknown or not (place.ledger / "urls.sqlite").is_file() or not any_url(made):
+        return None
+    policy, found, written = _policy(made, keys), list[tuple[str, str]](), 0
+    with Ledger(place.ledger) as ledger:
+        ledger.compact()
+        for shard in unknown:
+            one = _waiting(made, shard)
+            _decide(one, policy, ledger, _expected(made.loaded, set(one.urls)), None)
+            if all(decision.state is None for decision in one.decisions):
+                continue
+            written += 1
+            found += _withdrawn(one, policy)
+            with store.create(keys.key(shard)) as (folder, notes):
+                notes.update(write_fetched(folder, one.rows, one.decisions))
+    return Fetched(0, {}, 0, 0.0, tuple(found)) if written else None
+
+
+def take_down_images(made: Plan, place: FetchPlace, *, create: bool = True) -> TakenDown | None:
+    """Take what a spec withdraws out of the content store, and mark its URLs in the ledger; None if nothing is there.
+
+    The whole of the plan counts, also if a fraction is built. Without `create`, a place that is not there stays so.
+
+    Raises:
+        BuildError: `store-unusable`, `ledger-unreadable`.
+        TransientError: `store-unreadable` if an object store does not work.
+    """
+    if not made.withdrawn or not any_url(made):
+        return None
+    if not create and not (place.ledger / "urls.sqlite").is_file():
+        return None
+    urls = dict.fromkeys(sorted(made.withdrawn.urls))
+    for shard in made.rows.shards:
+        if shard.withdrawn:
+            batch = made.rows.batch(shard)
+            rows = batch.filter(pc.equal(batch.column("status"), STATUS))
+            urls |= dict.fromkeys(path for path in rows.column("path").to_pylist() if "://" in path)
+    with Ledger(place.ledger) as ledger:
+        ledger.compact()
+        content = open_content_store(place.store)
+        return take_down(ledger, content, list(urls), made.withdrawn.digests, time.time())
+
+
+def _policy(made: Plan, keys: FetchKeys) -> FetchPolicy:
+    """Return the policy of a plan with the sha256 of what it takes down; they are in no key, as they name rows."""
+    return replace(keys.policy, withdrawn=made.withdrawn.digests)
+
+
+def _withdrawn(one: _Waiting, policy: FetchPolicy) -> Iterator[tuple[str, str]]:
+    """Yield (sha256 or `LEDGER`, id) of the rows of a shard that turn out to be taken down."""
+    for image, decision in zip(one.ids, one.decisions, strict=True):
+        if decision.state == State.withdrawn:
+            digest = decision.answer.removeprefix("sha256 ")
+            yield digest if digest in policy.withdrawn else LEDGER, image
 
 
 def unfetched_warnings(made: Plan) -> tuple[Problem, ...]:
@@ -153,9 +234,10 @@ def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
 def _waiting(made: Plan, shard: Shard) -> _Waiting:
     batch = made.rows.batch(shard)
     rows = url_rows(batch)
-    chosen = batch.select(["path", "licence"]).take(pa.array(rows))
+    chosen = batch.select(["id", "path", "licence"]).take(pa.array(rows))
     licences = [made.rows.licences[code] for code in chosen.column("licence").to_pylist()]
-    return _Waiting(shard, rows.tolist(), chosen.column("path").to_pylist(), licences, [])
+    ids, urls = (chosen.column(name).to_pylist() for name in ("id", "path"))
+    return _Waiting(shard, rows.tolist(), ids, urls, licences, [])
 
 
 def _told(one: _Waiting) -> Iterator[tuple[str, Decision]]:
@@ -163,7 +245,7 @@ def _told(one: _Waiting) -> Iterator[tuple[str, Decision]]:
 
 
 def _decide(
-    one: _Waiting, keys: FetchKeys, ledger: Ledger, expected: Mapping[str, str], kept: FolderStore | None
+    one: _Waiting, policy: FetchPolicy, ledger: Ledger, expected: Mapping[str, str], kept: FolderStore | None
 ) -> None:
     """Decide about the URLs of a shard; what `kept` has no file of is asked for again, if it is given."""
     now = time.time()
@@ -171,7 +253,7 @@ def _decide(
     if kept is not None:
         known = {url: record for url, record in known.items() if not _is_lost(record, kept)}
     one.decisions = [
-        decide(known.get(url), keys.policy, now, licence, expected.get(url, ""))
+        decide(known.get(url), policy, now, licence, expected.get(url, ""))
         for url, licence in zip(one.urls, one.licences, strict=True)
     ]
 

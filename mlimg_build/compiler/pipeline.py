@@ -24,7 +24,14 @@ from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
 from mlimg_build.compiler.fetch_outlook import FetchOutlook, fetch_outlook
-from mlimg_build.compiler.fetch_stage import FetchPlace, fetch_images, fetch_place, unfetched_warnings
+from mlimg_build.compiler.fetch_stage import (
+    FetchPlace,
+    as_known,
+    fetch_images,
+    fetch_place,
+    take_down_images,
+    unfetched_warnings,
+)
 from mlimg_build.compiler.lint.contradictions import clash_counts
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
@@ -37,13 +44,16 @@ from mlimg_build.compiler.plan.lost_images import refuse_lost
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
 from mlimg_build.compiler.plan.shard_layout import layout_of
-from mlimg_build.compiler.plan.shard_work import remember
+from mlimg_build.compiler.plan.shard_work import ShardWork, remember
+from mlimg_build.compiler.plan.withdrawals import record_found
 from mlimg_build.compiler.run.assembly import finish, noted, plan_digest, require_room
 from mlimg_build.compiler.run.damage import damage_warnings, telling_damage
 from mlimg_build.compiler.run.repair import forget_lists, without_damage, without_flaws
 from mlimg_build.compiler.run.store_retention import drop_superseded
 from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
+from mlimg_build.compiler.takedown.remains import remains
+from mlimg_build.compiler.takedown.stored_images import forget_withdrawn, found_by_digest
 from mlimg_build.compiler.understood import Understood, understood
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.errors import BuildError, DatasetError, Interrupted, Problem
@@ -65,6 +75,7 @@ __all__ = [
 ]
 
 
+ROUNDS = 8  # of planning again; each finds images that are taken down and were unknown, so three are enough
 T = TypeVar("T")
 
 
@@ -202,9 +213,28 @@ def fetch(
     Raises `MlimgError`; what came is kept for the next run.
     """
     store, watcher = _store(loaded, out, backend), watcher or Silent()
+    came: Fetched | None = None
     with store.exclusive_lock(), interruptible():
-        made = _plan(loaded, store, fraction, watcher.step)
-        return fetch_images(made, store, backend, watcher, place)
+        for _ in range(ROUNDS):
+            made = _plan(loaded, store, fraction, watcher.step)
+            found = found_by_digest(made, store)
+            if found:
+                record_found(store, found)
+                continue
+            take_down_images(made, place)
+            came = _added(came, fetch_images(made, store, backend, watcher, place))
+            if came is None or not came.withdrawn:
+                break
+            record_found(store, came.withdrawn)
+            came = replace(came, withdrawn=())
+    return came
+
+
+def _added(before: Fetched | None, now: Fetched | None) -> Fetched | None:
+    """Return what two fetches of one plan did: the states are those of the second."""
+    if before is None or now is None:
+        return now or before
+    return replace(now, asked=before.asked + now.asked, seconds=before.seconds + now.seconds)
 
 
 def outlook(made: Plan, out: Path, place: FetchPlace) -> FetchOutlook | None:
@@ -266,15 +296,17 @@ def build(
                 refuse_changes(expected, now, locked, whole=True)
         made = whole.cut(fraction)
         unfetched = () if place is None else unfetched_warnings(made)
-        came = None
-        if place is not None and not unfetched:
-            came = fetch_images(made, store, backend, watcher, place)
-        if came is not None:
-            made = _plan(loaded, store, 1.0 if expected else fraction, watcher.step).cut(fraction)
-        if repair:
-            made = _repaired(made, store, watcher)
-        run = _executed(made, store, backend, watcher, fetch_place(out, backend) if place is None else place)
-        made = run.plan
+        run = _packed(
+            made,
+            store,
+            backend,
+            watcher,
+            fetch_place(out, backend) if place is None else place,
+            replan=lambda: _plan(loaded, store, 1.0 if expected else fraction, watcher.step).cut(fraction),
+            ask=place is not None and not unfetched,
+            repair=repair,
+        )
+        made, came = run.plan, run.fetched
         proved = prove_shards(made.work, store, expected, locked) if expected and locked else None
         watcher.step("assembling the dataset")
         copies = _found_copies(made, store, expected, whole)
@@ -282,6 +314,7 @@ def build(
         again = sum(noted(store, work.images, "again") for work in made.work)
         write_lock(made, store, folder, digest if fraction >= 1 and not again else None, copies.by_digest)
         listings = write_listings(made, store, copies.merged, path.parent, name)
+        forget_withdrawn(made, run.replaced, store)
         remember(store, made.work)
         made = replace(made, unused=unused_rules(made, store))
         drop_superseded(made.inputs.catalogs, made.work, fraction, store, path)
@@ -304,6 +337,7 @@ def build(
             *damage_warnings(store),
             *unfetched,
             *made.warnings,
+            *remains(made, path),
             *torn_by_copies(loaded, made.inputs.groups, copies.merged),
         ),
         copies=copies_attribute(loaded.spec, copies.merged.counts, copies.basis),
@@ -314,13 +348,18 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The executed plan and its run statistics; `peak_memory` is that of a worker, in bytes."""
+    """The executed plan and its run statistics; `peak_memory` is that of a worker, in bytes.
+
+    `replaced` are the shards of plans that were made before it was known what is taken down.
+    """
 
     plan: Plan
     images: int = 0  # images read
     seconds: float = 0.0
     workers: int = 0
     peak_memory: int = 0
+    fetched: Fetched | None = None
+    replaced: tuple[ShardWork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,12 +406,57 @@ def interruptible() -> Iterator[None]:
         raise Interrupted(Problem("interrupted", "it was stopped", hint=hint)) from stop
 
 
+def _packed(
+    made: Plan,
+    store: Store,
+    backend: Backend,
+    watcher: Watcher,
+    place: FetchPlace,
+    *,
+    replan: Callable[[], Plan],
+    ask: bool,
+    repair: bool,
+) -> _Run:
+    """Fetch what lies at URLs (unless nobody is to be asked), and build every missing result of the plan.
+
+    What turns out to be taken down by the sha256 of its bytes is recorded, and the plan made again, until nothing does.
+    """
+    came: Fetched | None = None
+    replaced: list[ShardWork] = []
+    images, seconds, workers, peak = 0, 0.0, 0, 0
+    for _ in range(ROUNDS):
+        found = found_by_digest(made, store)
+        if found:
+            record_found(store, found)
+            replaced += made.work
+            made = replan()
+        take_down_images(made, place, create=ask)
+        now = fetch_images(made, store, backend, watcher, place) if ask else as_known(made, store, place)
+        if now is not None:
+            came = _added(came, now) if ask else None
+            record_found(store, now.withdrawn)
+            made = replan()
+            if now.withdrawn:
+                continue
+        if repair:
+            made, repair = _repaired(made, store, watcher), False
+        run = _executed(made, store, backend, watcher, place)
+        made = run.plan
+        images, seconds = images + run.images, seconds + run.seconds
+        workers, peak = max(workers, run.workers), max(peak, run.peak_memory)
+        if not found_by_digest(made, store):
+            break
+    return _Run(made, images, seconds, workers, peak, came, tuple(replaced))
+
+
 def _executed(made: Plan, store: Store, backend: Backend, watcher: Watcher, place: FetchPlace) -> _Run:
     """Build every missing result of the plan into the store."""
     if not made.tasks:
         return _Run(made)
     watcher.step("starting workers")
-    tasks = tasks_of(made.loaded, made.rows, made.rules_file, made.work, store, place.store)
+    tasks = tasks_of(
+        made.loaded, made.rows, made.rules_file, made.work, store, place.store, made.withdrawn.digests
+    )
     images = sum(work.shard.images for work in made.work if not work.images_cached)
     outcome = execute(tasks, store, backend, watcher.follow(images, made.tasks))
     return _Run(_as_read(made, store), outcome.images, outcome.seconds, outcome.workers, outcome.peak_memory)

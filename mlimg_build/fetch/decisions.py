@@ -20,13 +20,14 @@ SIGNALS = ("robots", "content-usage", "x-robots-tag", "tdm")
 class FetchPolicy:
     """What a spec allows: the signals of rights that it obeys, its licences, its limit in bytes, its placeholders.
 
-    `licences` are patterns of SPDX ids, None for any; `placeholders` are sha256 in hex.
+    `licences` are patterns of SPDX ids, None for any; `placeholders` and `withdrawn` are sha256 in hex.
     """
 
     signals: frozenset[str] = frozenset(SIGNALS)
     licences: tuple[str, ...] | None = None
     max_bytes: int = 64 << 20
     placeholders: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,12 @@ def decide(
     >>> decide(Record("http://a.example/", State.ok, digest="ab"), FetchPolicy(), 0.0).ask  # nothing was obeyed then
     True
     """
+    if record is not None and record.state == State.withdrawn:
+        return Decision(State.withdrawn, f"sha256 {record.digest}" if record.digest else record.answer)
     if policy.licences is not None and (refused := _refused(licence, policy.licences)):
         return Decision(State.licence_refused, refused)
+    if record is not None and record.digest and record.digest in policy.withdrawn:
+        return Decision(State.withdrawn, f"sha256 {record.digest}")
     if record is None or not _holds(record, policy):
         return Decision(None, ask=True)
     found = record

@@ -134,6 +134,22 @@ class Ledger:
                 found[row[0]] = _record(row)
         return found
 
+    def with_digests(self, digests: Iterable[str]) -> list[Record]:
+        """Return the records of all URLs whose bytes have one of those sha256 (hex); reads the table once."""
+        wanted = [(digest,) for digest in digests]
+        if not wanted:
+            return []
+        with closing(self._base.cursor()) as cursor:
+            cursor.execute("create temp table wanted (digest text primary key) without rowid")
+            try:
+                cursor.executemany("insert or ignore into wanted values (?)", wanted)
+                rows = cursor.execute(
+                    f"select {_COLUMNS} from urls where digest in (select digest from wanted)"  # noqa: S608
+                )
+                return [_record(row) for row in rows]
+            finally:
+                cursor.execute("drop table wanted")
+
     def put(self, records: Iterable[Record]) -> None:
         """Record states that were decided without asking, such as what was taken down."""
         with self._writing() as cursor:

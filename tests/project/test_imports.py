@@ -105,7 +105,7 @@ ROOMS = (  # of the compiler, each of which sees those before it
         "plan",
         "copies",
     ),
-    *("run", "lock", "lint"),
+    *("run", "lock", "lint", "takedown"),
     *(
         "listings",
         "fetch_stage",

@@ -11,7 +11,7 @@ from mlimg_build.spec import LoadedSpec, file_paths
 
 __all__ = ["list_digests", "refuse_changed"]
 
-DECIDE = ("sources", "vocabulary", "hierarchy", "split", "annotation")
+DECIDE = ("sources", "vocabulary", "hierarchy", "split", "annotation", "rights")
 """The parts of a spec whose files affect the content of a dataset; WordNet has a digest of its own."""
 
 

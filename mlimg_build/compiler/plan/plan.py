@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlimg_build.compiler.engine.cache import Key, Store
@@ -21,7 +21,9 @@ from mlimg_build.compiler.plan.result_keys import ShardKeys, rows_key, rules_key
 from mlimg_build.compiler.plan.row_files import RowIndex
 from mlimg_build.compiler.plan.row_writer import write_rows
 from mlimg_build.compiler.plan.shard_work import LABELS_PER_TASK, ShardWork, shard_work
+from mlimg_build.compiler.plan.withdrawals import Withdrawals, withdrawals
 from mlimg_build.errors import Problem, SpecError
+from mlimg_build.quantities import counted
 from mlimg_build.spec import LoadedSpec, Spec
 from mlimg_build.wordnet import NounGraph
 
@@ -35,7 +37,7 @@ class Plan:
     """A complete plan of a build: facts, rows, and the work on each shard; `work` covers only `fraction`.
 
     `rules_file` passes the hierarchy and the pairs to workers. `unused` warns of rules of the spec that had no effect,
-    if requested.
+    if requested; `withdrawn` are the images that the spec takes down.
     """
 
     loaded: LoadedSpec
@@ -47,6 +49,7 @@ class Plan:
     fraction: float
     work: tuple[ShardWork, ...]
     unused: tuple[Problem, ...] = ()
+    withdrawn: Withdrawals = field(default_factory=Withdrawals)
 
     def cut(self, fraction: float) -> Plan:
         """Return the plan of the first shards of each split, at least one; they equal those of the whole."""
@@ -56,10 +59,19 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The warnings of the spec, the sources, the facts and the groups."""
+        """The warnings of the spec, the sources, the facts, the groups and the list of withdrawn images."""
         groups = self.inputs.groups
         shared = () if groups is None else share_warnings(self.loaded, groups, self.rows.splits)
-        return (*self.loaded.warnings, *self.inputs.joins, *self.facts.warnings, *shared)
+        unknown = () if not self.rows.unknown else (self._unknown(),)
+        return (*self.loaded.warnings, *self.inputs.joins, *self.facts.warnings, *shared, *unknown)
+
+    def _unknown(self) -> Problem:
+        """Return the warning about entries of the list of withdrawn images that name none."""
+        count = counted(self.rows.unknown, "entry", "entries")
+        message = f"{count} of the list of withdrawn images name no image of the dataset: {self.rows.example}"
+        hint = "write SOURCE/NAME as `mlimg why` shows it, or the URL as the source gives it"
+        place = self.loaded.place("rights", "withdrawn")
+        return Problem("withdrawn-unknown", message, place, hint, severity="warning")
 
     @property
     def unused_categories(self) -> tuple[UnusedCategory, ...]:
@@ -102,20 +114,23 @@ def make_plan(
     facts = decide_facts(loaded, inputs.catalogs, graph, store, progress)
     refuse_changed_lists(loaded, inputs)
     progress("ordering images")
-    key = rows_key(spec, inputs, facts)
-    rows = _rows(key, spec, inputs, facts, store)
+    withdrawn = withdrawals(loaded, store)
+    key = rows_key(spec, inputs, facts, withdrawn)
+    rows = _rows(key, spec, inputs, facts, store, withdrawn)
     rules_file = _rules_file(facts, store)
     if spec.annotation.conflicts == "error":
         refuse_contradictions(loaded, facts, store, key, rows)
     work = shard_work(rows.first_shards(fraction), ShardKeys.of(spec, facts), FetchKeys.of(spec), store)
-    return Plan(loaded, graph, inputs, facts, rows, rules_file, fraction, tuple(work))
+    return Plan(loaded, graph, inputs, facts, rows, rules_file, fraction, tuple(work), withdrawn=withdrawn)
 
 
-def _rows(key: Key, spec: Spec, inputs: Inputs, facts: Facts, store: Store) -> RowIndex:
+def _rows(
+    key: Key, spec: Spec, inputs: Inputs, facts: Facts, store: Store, withdrawn: Withdrawals
+) -> RowIndex:
     """Return the rows stored under `key`; they are written first if they are not in the store."""
     if not store.sound(key):
         with store.create(key) as (folder, notes):
-            notes.update(write_rows(spec, inputs.catalogs, facts, folder).record())
+            notes.update(write_rows(spec, inputs.catalogs, facts, folder, withdrawn=withdrawn).record())
     entry = store.entry(key)
     assert entry is not None  # noqa: S101  it was made just above
     return RowIndex.from_record(entry["notes"], store.path(key))

@@ -15,6 +15,7 @@ from mlimg_build.compiler.facts.unused_categories import reason_codes
 from mlimg_build.compiler.plan.inputs import Inputs
 from mlimg_build.compiler.plan.row_files import Shard
 from mlimg_build.compiler.plan.shard_layout import layout_of
+from mlimg_build.compiler.plan.withdrawals import Withdrawals
 from mlimg_build.images import encoder
 from mlimg_build.spec import Spec, digest_of, without_paths
 
@@ -72,7 +73,7 @@ class ShardKeys:
         return Key("labels", LABELS_FORMAT, {**own, **self.label_parts})
 
 
-def rows_key(spec: Spec, inputs: Inputs, facts: Facts) -> Key:
+def rows_key(spec: Spec, inputs: Inputs, facts: Facts, withdrawn: Withdrawals) -> Key:
     """Return the key of the rows of all shards."""
     placing = hashlib.sha256(facts.vocabulary.category_of.astype("<i4").tobytes())
     placing.update(np.packbits(facts.vocabulary.narrower).tobytes())
@@ -95,6 +96,8 @@ def rows_key(spec: Spec, inputs: Inputs, facts: Facts) -> Key:
     }
     if inputs.groups is not None:
         parts["groups"] = inputs.groups.digest
+    if withdrawn.digest:
+        parts["withdrawn"] = withdrawn.digest
     return Key("rows", ROWS_FORMAT, parts, hint=times.hexdigest()[:16])
 
 

@@ -50,6 +50,7 @@ class Shard:
     """One planned shard: its position in the split, and the digests of the rows of its images and its labels.
 
     `first` is the row of its first image in the split. `hint` is a digest of file times; `bytes` sums the known sizes.
+    `withdrawn` counts the images that are taken down.
     """
 
     split: str
@@ -60,6 +61,7 @@ class Shard:
     image_rows: str
     label_rows: str
     hint: str
+    withdrawn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class RowIndex:
     """The shards of all splits, the folder of their rows, and the licences by code.
 
     `dropped` counts images left out because no label of theirs counts, and `left_out` the same by source and reason
-    (of `left_out.REASONS`); `below` counts statements under `min_confidence`.
+    (of `left_out.REASONS`); `below` counts statements under `min_confidence`. `unknown` counts the ids and URLs of the
+    list of withdrawn images that no row has, with an `example`.
     """
 
     folder: Path
@@ -76,6 +79,8 @@ class RowIndex:
     dropped: int
     below: int
     left_out: dict[str, dict[str, int]]
+    unknown: int = 0
+    example: str = ""
 
     def of(self, split: str) -> tuple[Shard, ...]:
         """Return the shards of one split, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from mlimg_build.compiler.plan.row_files import (
     file_name,
     hint_of,
 )
+from mlimg_build.compiler.plan.withdrawals import STATUS, Withdrawals
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.sources import NOT_INSIDE
 from mlimg_build.spec import SPLITS, Spec
@@ -41,13 +43,19 @@ SURVEYED = 32  # blocks at a time
 
 
 def write_rows(
-    spec: Spec, catalogs: Sequence[Catalog], facts: Facts, folder: Path, block: int = BLOCK
+    spec: Spec,
+    catalogs: Sequence[Catalog],
+    facts: Facts,
+    folder: Path,
+    block: int = BLOCK,
+    withdrawn: Withdrawals | None = None,
 ) -> RowIndex:
     """Write one record batch per shard into files that `shard_batch` reads; return their index.
 
     Images are sorted by the sha256 of their ids. The split of an image is drawn from the same hash, or from that of
     its group, unless its source is put into a split as a whole. The catalogs are read by partitions of the key range,
-    in threads; `block` is the size of the partitions and does not affect the result.
+    in threads; `block` is the size of the partitions and does not affect the result. The images that are `withdrawn`
+    keep their rows without licence, author and statements; all else is decided as if they were there.
 
     Raises:
         BuildError: `no-image` if no image has a label that counts, `id-collision` if two ids have the same hash,
@@ -56,7 +64,8 @@ def write_rows(
     sources, cuts = views(spec, catalogs, facts), cut(catalogs, block)
     keep = spec.annotation.unlabelled == "keep"
     numbers = reason_numbers(spec, facts)
-    layer = _Layer(sources, cuts, numbers, keep, spec.dataset.images_per_shard, folder)
+    taken_down = withdrawn or Withdrawals()
+    layer = _Layer(sources, cuts, numbers, keep, spec.dataset.images_per_shard, folder, taken_down)
     counted = _Survey.sum(in_threads(layer.survey, range(0, cuts.blocks, SURVEYED)), len(catalogs))
     left_out = {
         catalog.name: by_reason(counts)
@@ -78,7 +87,12 @@ def write_rows(
         for split in range(len(SPLITS))
         for stretch in layer.stretches(split, ends[:, split], licences)
     ]
-    shards = [shard for written in in_threads(layer.write, stretches) for shard in written]
+    met: set[str] = set()
+    shards: list[Shard] = []
+    for written, entries in in_threads(layer.write, stretches):
+        shards += written
+        met |= entries
+    unknown = sorted((taken_down.ids | taken_down.urls) - met)
     return RowIndex(
         folder=folder,
         shards=tuple(shards),
@@ -86,6 +100,8 @@ def write_rows(
         dropped=sum(len(catalog.images) for catalog in catalogs) - int(counted.rows.sum()),
         below=counted.below,
         left_out=left_out,
+        unknown=len(unknown),
+        example=unknown[0] if unknown else "",
     )
 
 
@@ -140,6 +156,7 @@ class _Layer:
     keep_unlabelled: bool
     per_shard: int
     folder: Path
+    withdrawn: Withdrawals
 
     def survey(self, first: int) -> _Survey:
         """Return the counts of `SURVEYED` blocks from block `first` on."""
@@ -181,8 +198,8 @@ class _Layer:
             skipped = start - (int(ends[first - 1]) if first else 0)
             yield _Stretch(split, file, start, stop, first, last, skipped, licences)
 
-    def write(self, stretch: _Stretch) -> list[Shard]:
-        """Write the file of a stretch; return its shards."""
+    def write(self, stretch: _Stretch) -> tuple[list[Shard], set[str]]:
+        """Write the file of a stretch; return its shards, and the entries of the withdrawn images in them."""
         # a small split has rows in all blocks, so these are read a few at a time
         pieces = [
             self._piece(stretch, first, min(first + SURVEYED, stretch.last))
@@ -192,6 +209,12 @@ class _Layer:
         mtimes, ctimes = rows.column("mtime").to_numpy(), rows.column("ctime").to_numpy()
         columns = [rows.column(field.name).combine_chunks() for field in SCHEMA]
         whole = pa.record_batch(columns, schema=SCHEMA)
+        gone, met = np.zeros(len(whole), np.bool_), set[str]()
+        if self.withdrawn:
+            gone = self.withdrawn.chosen(whole)
+            named = whole.select(["id", "path"]).filter(pa.array(gone))
+            met = self.withdrawn.met(*(named.column(name).to_pylist() for name in ("id", "path")))
+            whole, ctimes = _emptied(whole, gone), np.where(gone, 0, ctimes)  # their files are not read
         name, shards = SPLITS[stretch.split], list[Shard]()
         batches = []
         for number, start in enumerate(range(0, len(whole), self.per_shard)):
@@ -200,9 +223,9 @@ class _Layer:
             here = slice(start, start + self.per_shard)
             hint = hint_of(mtimes[here], ctimes[here])
             place = (name, stretch.file * SHARDS_PER_FILE + number, stretch.start + start)
-            shards.append(_shard(*place, batch, hint))
+            shards.append(_shard(*place, batch, hint, int(gone[here].sum())))
         write_batches(self.folder / file_name(name, stretch.file), SCHEMA, batches)
-        return shards
+        return shards, met
 
     def _piece(self, stretch: _Stretch, first: int, last: int) -> pa.Table:
         """Return the stretch's rows in the blocks `first` to `last` (exclusive), in order, with the files' times."""
@@ -254,7 +277,30 @@ def _lists(parts: Sequence[Part], order: npt.NDArray[np.int64]) -> list[pa.ListA
     ]
 
 
-def _shard(split: str, number: int, first: int, batch: pa.RecordBatch, hint: str) -> Shard:
+def _emptied(rows: pa.RecordBatch, gone: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """Return the rows, of which some (bool[rows]) keep no more than their id and their place."""
+    if not gone.any():
+        return rows
+    instead: dict[str, Any] = {"status": STATUS, "licence": 0, "author": ""}
+    counts = rows.column(STATEMENT_FIELDS[0][0]).value_lengths().to_numpy()
+    kept = pa.array(np.repeat(~gone, counts))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.where(gone, 0, counts))]), pa.int32())
+    said = {name for name, _ in STATEMENT_FIELDS}
+    mask = pa.array(gone)
+    columns = []
+    for field in SCHEMA:
+        column = rows.column(field.name)
+        if field.name in said:
+            column = pa.ListArray.from_arrays(offsets, column.flatten().filter(kept))
+        elif field.name in instead:
+            column = pc.if_else(mask, pa.scalar(instead[field.name], field.type), column)
+        columns.append(column)
+    return pa.record_batch(columns, schema=SCHEMA)
+
+
+def _shard(
+    split: str, number: int, first: int, batch: pa.RecordBatch, hint: str, withdrawn: int = 0
+) -> Shard:
     sizes, inside = batch.column("size").to_numpy(), batch.column("inside").to_numpy()
     fields = [name for name, _ in IMAGE_FIELDS]
     if (inside != NOT_INSIDE).any():
@@ -268,6 +314,7 @@ def _shard(split: str, number: int, first: int, batch: pa.RecordBatch, hint: str
         image_rows=digest_columns(batch, fields),
         label_rows=digest_columns(batch, [name for name, _ in STATEMENT_FIELDS]),
         hint=hint,
+        withdrawn=withdrawn,
     )
 
 

@@ -12,7 +12,7 @@ from mlimg_build.compiler.plan.format_dependence import outdated
 from mlimg_build.compiler.plan.result_keys import ShardKeys
 from mlimg_build.compiler.plan.row_files import Shard
 
-__all__ = ["LABELS_PER_TASK", "ShardWork", "remember", "shard_work"]
+__all__ = ["LABELS_PER_TASK", "LAST", "ShardWork", "remember", "shard_work", "slot_of"]
 
 WHY = {  # part of a key → what is reported if it differs, the most informative first
     "images": "other images belong in it",
@@ -69,7 +69,7 @@ def shard_work(
     for shard in shards:
         fetched = fetching.content(shard, store) if anything else None
         images, labels = keys.images(shard, fetched), keys.labels(shard)
-        before = last.get(_slot(shard))
+        before = last.get(slot_of(shard))
         old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
         why_images, why_labels = _why(images, store, old_images), _why(labels, store, old_labels)
         came = None if fetched is None else fetching.key(shard)
@@ -78,11 +78,12 @@ def shard_work(
 
 def remember(store: Store, work: Sequence[ShardWork]) -> None:
     """Record the results of each shard, so that the next plan can tell what changed."""
-    slots = {_slot(one.shard): [one.images.digest, one.labels.digest] for one in work}
+    slots = {slot_of(one.shard): [one.images.digest, one.labels.digest] for one in work}
     write_json(store.root / LAST, {**read_json(store.root / LAST), **slots})
 
 
-def _slot(shard: Shard) -> str:
+def slot_of(shard: Shard) -> str:
+    """Return the name of a shard in the record of the last build."""
     return f"{shard.split}/{shard.number}"
 
 

@@ -25,12 +25,14 @@ class FetchedImages:
         self._lost: list[str] = []
         self._content: ContentStore | None = None
 
-    def taking(self, row: int) -> Taken | None:
+    def taking(self, row: int, status: str) -> Taken | None:
         """Return a function that returns the bytes of a row, with 0 for the ctime of a file; None if it has no URL.
+
+        `status` is that of the planned row: what is taken down has none either.
 
         The function raises `BadImage` with the state of the URL if there are no bytes.
         """
-        found = self._rows.get(row)
+        found = self._rows.get(row) if status == Status.not_fetched.name else None
         return None if found is None else lambda: (self._bytes(found), 0)
 
     def _bytes(self, found: FetchedRow) -> bytes:

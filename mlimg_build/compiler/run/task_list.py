@@ -25,19 +25,21 @@ def tasks_of(
     work: Sequence[ShardWork],
     store: Store,
     content: str = "",
+    withdrawn: frozenset[str] = frozenset(),
     *,
     images: bool = True,
 ) -> list[Task]:
     """Return the remaining tasks: one per shard whose images are missing; label-only jobs are bundled.
 
-    Without `images`, only labels are built. `content` is the place of the content store, for what came from URLs.
+    Without `images`, only labels are built. `content` is the place of the content store, for what came from URLs;
+    `withdrawn` are the sha256 (hex) of what is taken down.
     """
     packing: list[Task] = []
     labelling: list[LabelShard] = []
     for one in work:
         labels = [] if one.labels_cached else [_labels(loaded.spec, rows, rules_file, one, store)]
         if images and not one.images_cached:
-            packing.append([packing_job(loaded, rows, one, store, content), *labels])
+            packing.append([packing_job(loaded, rows, one, store, content, withdrawn), *labels])
         else:
             labelling += labels
     bundles = [labelling[i : i + LABELS_PER_TASK] for i in range(0, len(labelling), LABELS_PER_TASK)]
@@ -45,7 +47,12 @@ def tasks_of(
 
 
 def packing_job(
-    loaded: LoadedSpec, rows: RowIndex, work: ShardWork, store: Store, content: str
+    loaded: LoadedSpec,
+    rows: RowIndex,
+    work: ShardWork,
+    store: Store,
+    content: str,
+    withdrawn: frozenset[str] = frozenset(),
 ) -> PackImages:
     """Return the job of packing the images of one shard."""
     spec = loaded.spec
@@ -67,6 +74,7 @@ def packing_job(
         keep_unreadable=spec.images.unreadable == "keep",
         fetched=work.fetched,
         content=content,
+        withdrawn=withdrawn,
     )
 
 

@@ -70,7 +70,8 @@ class SourceFolder:
 class PackImages:
     """A job: read, check and store the images of one shard.
 
-    `fetched` is the key of what came of its URLs, whose bytes lie in the content store at `content`.
+    `fetched` is the key of what came of its URLs, whose bytes lie in the content store at `content`. Bytes with a
+    sha256 in `withdrawn` are not stored, and noted: the rows are to be planned again.
     """
 
     store: Path
@@ -86,6 +87,7 @@ class PackImages:
     keep_unreadable: bool
     fetched: Key | None
     content: str
+    withdrawn: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def _pack(job: PackImages, tell: Tell) -> int:
     batch = shard_batch(job.rows, job.split, job.number)
     readers = [ImageReader(one.root, one.name, one.place) if one.root else None for one in job.sources]
     failures: list[tuple[str, str, str]] = []
+    withdrawn: list[tuple[str, str]] = []
     ctimes = np.zeros(len(batch), np.int64)
     told = np.zeros(3, np.int64)
     unread = _Unread()
@@ -172,12 +175,16 @@ def _pack(job: PackImages, tell: Tell) -> int:
             rows = batch.select(COLUMNS).to_pylist()
             spool.fill(rows, lambda row: _read(row, readers[row["source"]], job))
             for number, row in enumerate(rows):
-                taken = fetched.taking(number) or partial(spool.take, number)
+                taken = fetched.taking(number, row["status"]) or partial(spool.take, number)
                 try:
                     image, reason, ctimes[number], kind = _image(row, readers[row["source"]], job, taken)
                 except SourceError as error:
                     unread.add(error)
                     continue
+                listed = job.withdrawn & {image.digest.hex(), image.source_digest.hex()}
+                if listed:
+                    withdrawn += [(digest, image.id) for digest in sorted(listed)]
+                    image, reason, kind = _without(image), Status.withdrawn.meaning, ""
                 writer.add(image)
                 formats.add(kind)
                 if reason is not None:
@@ -191,7 +198,9 @@ def _pack(job: PackImages, tell: Tell) -> int:
             notes["failures"], notes["again"] = failures, unread.again
             statuses = {status for _, status, _ in failures}
             notes.update(dependence(formats, statuses, encoded=job.encoding is not None))
-            notes["hint"] = ASK_AGAIN if unread.again else hint_of(batch.column("mtime").to_numpy(), ctimes)
+            notes["withdrawn"] = withdrawn
+            again = unread.again or withdrawn
+            notes["hint"] = ASK_AGAIN if again else hint_of(batch.column("mtime").to_numpy(), ctimes)
     except BaseException:
         tell(*(-told).tolist())  # they are reported again with the next try
         raise
@@ -209,13 +218,20 @@ def without_bytes(job: PackImages, batch: pa.RecordBatch, names: Container[str])
     fetched = FetchedImages(Store(job.store), job.fetched, job.content)
     try:
         for number, row in enumerate(batch.select(COLUMNS).to_pylist()):
-            if row["id"] in names and fetched.taking(number) is None:  # else the ledger says it
+            if (
+                row["id"] in names and fetched.taking(number, row["status"]) is None
+            ):  # else the ledger says it
                 image, *_ = _image(row, readers[row["source"]], job)
                 yield image.id, STATUSES[image.status].name
     finally:
         for reader in readers:
             if reader:
                 reader.close()
+
+
+def _without(image: StoredImage) -> StoredImage:
+    """Return the row of an image that is taken down."""
+    return StoredImage(image.id, image.source, Status.withdrawn, b"", 0, 0, NO_DIGEST, 0, "")
 
 
 class _Unread:

@@ -44,7 +44,7 @@ class LicenceRule(Part):
 
 
 class Rights(Part):
-    """Which signals of rights are respected when images are fetched."""
+    """Which signals of rights are respected when images are fetched, and which images are taken down."""
 
     robots: Literal["obey", "ignore"] = Field(default="obey", description="robots.txt (RFC 9309)")
     tdm: Literal["obey", "ignore"] = Field(
@@ -58,6 +58,10 @@ class Rights(Part):
     )
     licences: LicenceRule | None = Field(
         default=None, description="licences of images that are fetched; all without it"
+    )
+    withdrawn: OptionalFile = Field(
+        default=None,
+        description="images that are taken down, one a line: id (SOURCE/NAME), URL, or sha256 of their bytes",
     )
 
 

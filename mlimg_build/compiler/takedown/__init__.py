@@ -1,0 +1,1 @@
+"""Takes images down: finds them in stored results, forgets what held them, and proves that they are gone."""
