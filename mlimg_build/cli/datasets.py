@@ -11,6 +11,7 @@ import typer
 from .options import (
     AsJson,
     Dataset,
+    FetchStore,
     Quiet,
     print_json,
 )
@@ -92,6 +93,19 @@ def verify(
     labels: Annotated[
         bool, typer.Option("--labels", help="Derive every label again from its own origin, too.")
     ] = False,
+    absent: Annotated[
+        Path | None,
+        typer.Option(
+            "--absent",
+            metavar="LIST",
+            help="Prove that nothing is left of the listed images: ids, URLs or sha256, one a line.",
+        ),
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option("--also", metavar="PATH", help="With --absent: look there, too; any number of times."),
+    ] = None,
+    store: FetchStore = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,6 +116,9 @@ def verify(
     from mlimg_build.dataset import verify as check_digests
     from mlimg_build.explain.label_proofs import prove_labels
 
+    if absent is not None:
+        _prove_absent(dataset, absent, store, also or [], quiet=quiet, as_json=as_json)
+        return
     with terminal.counting("verifying", quiet=quiet) as advance:
         found = check_digests(dataset, advance)
     proof = None
@@ -116,6 +133,25 @@ def verify(
         if proof:
             terminal.show_proof(proof)
     if not found.ok or (proof and not proof.ok):
+        raise typer.Exit(1)
+
+
+def _prove_absent(
+    dataset: Path, listed: Path, store: str | None, also: list[Path], *, quiet: bool, as_json: bool
+) -> None:
+    """Print what is left of listed images; exit 1 if anything is, or if something could not be looked into."""
+    from dataclasses import asdict
+
+    from mlimg_build import terminal
+    from mlimg_build.compiler.takedown.absence import prove_absent
+
+    with terminal.Watcher(quiet=quiet) as watcher:
+        found = prove_absent(dataset, listed, store, also, lambda place: watcher.step(f"looking at {place}"))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        terminal.show_absence(found)
+    if not found.ok:
         raise typer.Exit(1)
 
 

@@ -1,5 +1,6 @@
 """Output for people: problems, progress, plans and results. Readable without colour; progress goes to stderr."""
 
+from .absence import show_absence
 from .build_progress import Watcher, counting
 from .caches import show_cache, show_pruned
 from .console import size
@@ -20,6 +21,7 @@ __all__ = [
     "Watcher",
     "counting",
     "review_at_terminal",
+    "show_absence",
     "show_built",
     "show_cache",
     "show_differences",

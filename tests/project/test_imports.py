@@ -59,7 +59,7 @@ ALLOWED = {
             "dataset",
             "fetch",
         ),
-        *("training", "report", "explain"),
+        *("training", "report", "explain", "exporters"),
     },
     "terminal": {
         "errors",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from mlimg_build.compiler.plan.withdrawals import Withdrawals, normal_url
 from mlimg_build.compiler.takedown.stored_images import rows_with_digests
 from mlimg_build.dataset import Dataset, Split
+from mlimg_build.dataset.read.array_files import read_array, read_texts
 from mlimg_build.errors import MlimgError
 
-__all__ = ["Finding", "Listed", "held_rows"]
+__all__ = ["Finding", "Listed", "held_rows", "result_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,30 @@ def held_rows(dataset: Dataset, listed: Listed, *, read: bool = False) -> Iterat
     for split in dataset.splits.values():
         for shard in range(split.shards):
             yield from _of_shard(dataset, split, shard, listed, read=read)
+
+
+def result_rows(folder: Path, listed: Listed, place: str) -> Iterator[Finding]:
+    """Yield what a stored shard of images, in a folder of the cache, holds of listed images.
+
+    Raises:
+        DamagedDataset: `column-unreadable`.
+    """
+    ids, authors = (read_texts(folder, name).tolist() for name in ("id", "author"))
+    start, stop, licence = (read_array(folder / name) for name in ("start", "stop", "licence"))
+    told = {
+        "bytes": stop > start,
+        "licence": licence > 0,
+        "author": np.array([author != "" for author in authors]),
+    }
+    for row, image in enumerate(ids):
+        entry = listed.names(image)
+        for what, there in told.items() if entry else ():
+            if there.reshape(-1)[row]:
+                yield Finding(entry, what, f"{place}, {image}")
+    for name in ("digest", "source_digest"):
+        if (folder / name).exists():
+            for row, sha256 in rows_with_digests(read_array(folder / name), listed.digests).items():
+                yield Finding(sha256, "bytes", f"{place}, {ids[row]}")
 
 
 def _of_shard(dataset: Dataset, split: Split, shard: int, listed: Listed, *, read: bool) -> Iterator[Finding]:
