@@ -115,6 +115,12 @@ def fetch(
     backend: BackendFile = None,
     fraction: Fraction = 1.0,
     store: FetchStore = None,
+    domains: Annotated[
+        Path | None,
+        typer.Option(
+            "--domains", metavar="FILE", help="Write a CSV: by domain, what came, when, and what was refused."
+        ),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
@@ -132,7 +138,7 @@ def fetch(
     place = fetch_place(out, cluster, store)
     log = build_log(out / f"{loaded.spec.name}.log", verbose=verbose)
     with log, terminal.Watcher(quiet=quiet or verbose) as watcher:
-        found = fetch_spec(loaded, out, cluster, place, fraction, watcher)
+        found = fetch_spec(loaded, out, cluster, place, fraction, watcher, domains)
     if as_json:
         print_json({"fetched": plain(found) if found is not None else None, "store": place.store})
     else:

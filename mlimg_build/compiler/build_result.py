@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +59,8 @@ class Built:
     copies: dict[str, Any]  # as in the dataset's attribute: counts, and among which images they were searched
     proved: ProvedShards | None = None  # None without a lock
     fetched: Fetched | None = None  # None if no image lies at a URL, or nothing was to be fetched
+    attribution: Path | None = None  # list of authors, licences and URLs
+    at_urls: dict[str, int] = field(default_factory=dict)  # state of the URL → images; "" for not asked
 
     @property
     def failure(self) -> BuildError | None:

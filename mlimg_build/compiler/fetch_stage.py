@@ -38,10 +38,12 @@ __all__ = [
     "FetchPlace",
     "any_url",
     "as_known",
+    "decided_rows",
     "fetch_images",
     "fetch_place",
     "take_down_images",
     "unfetched_warnings",
+    "url_states",
 ]
 
 SHARDS = 256  # that are fetched together, so that the URLs at hand fit into memory
@@ -191,6 +193,34 @@ def take_down_images(made: Plan, place: FetchPlace, *, create: bool = True) -> T
         ledger.compact()
         content = open_content_store(place.store)
         return take_down(ledger, content, list(urls), made.withdrawn.digests, time.time())
+
+
+def decided_rows(made: Plan, shard: Shard, ledger: Ledger) -> Iterator[tuple[str, Decision, Record | None]]:
+    """Yield each URL of a shard with what its row takes now, and what the ledger has of it."""
+    one = _waiting(made, shard)
+    known = ledger.find(one.urls)
+    _decide(
+        one,
+        _policy(made, FetchKeys.of(made.loaded.spec)),
+        ledger,
+        _expected(made.loaded, set(one.urls)),
+        None,
+    )
+    for url, decision in _told(one):
+        yield url, decision, known.get(url)
+
+
+def url_states(made: Plan, store: Store) -> dict[str, int]:
+    """Return how many images of the plan's shards lie at URLs, by state; "" for those that nobody asked for."""
+    states: Counter[str] = Counter()
+    for work in made.work if any_url(made) else ():
+        entry = None if work.fetched is None else store.entry(work.fetched)
+        if entry is not None:
+            states.update(entry["notes"]["states"])
+            states[""] += entry["notes"]["unasked"]
+        else:
+            states[""] += len(url_rows(made.rows.batch(work.shard)))
+    return {state: count for state, count in states.most_common() if count}
 
 
 def _policy(made: Plan, keys: FetchKeys) -> FetchPolicy:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlimg_build.compiler.attribution import write_attribution
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.copies.copy_tables import MergedCopies
 from mlimg_build.compiler.engine.cache import Store
@@ -35,6 +36,7 @@ class Listings:
     failures: Path | None
     passed_over: Path | None
     left_out: Path | None
+    attribution: Path | None
     failed: dict[str, int]
 
 
@@ -48,6 +50,7 @@ def write_listings(plan: Plan, store: Store, merged: MergedCopies, folder: Path,
         failures=write_csv(folder / f"{name}.failures.csv", FAILURES, _failures(plan.work, store)),
         passed_over=write_csv(folder / f"{name}.passed-over.csv", PASSED_OVER, _passed_over(catalogs)),
         left_out=write_left_out(plan.loaded.spec, catalogs, facts, plan.rows.dropped, folder, name),
+        attribution=write_attribution(plan, store, folder, name),
         failed=dict(failed),
     )
 

@@ -18,6 +18,8 @@ from mlimg_build.compiler.copies.duplicates import (
     ordered_groups,
     with_copies_outside,
 )
+from mlimg_build.compiler.coverage import count_coverage
+from mlimg_build.compiler.domains import write_domains
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
@@ -31,6 +33,7 @@ from mlimg_build.compiler.fetch_stage import (
     fetch_place,
     take_down_images,
     unfetched_warnings,
+    url_states,
 )
 from mlimg_build.compiler.lint.contradictions import clash_counts
 from mlimg_build.compiler.lint.unused_rules import unused_rules
@@ -207,8 +210,11 @@ def fetch(
     place: FetchPlace,
     fraction: float = 1.0,
     watcher: Watcher | None = None,
+    domains: Path | None = None,
 ) -> Fetched | None:
     """Fetch the images of a spec that lie at URLs into `place`; nothing is packed. None if it has none.
+
+    A summary by domain is written to `domains`, as `write_domains` does.
 
     Raises `MlimgError`; what came is kept for the next run.
     """
@@ -227,6 +233,8 @@ def fetch(
                 break
             record_found(store, came.withdrawn)
             came = replace(came, withdrawn=())
+        if domains is not None and came is not None:
+            write_domains(made, place, domains)
     return came
 
 
@@ -310,7 +318,7 @@ def build(
         proved = prove_shards(made.work, store, expected, locked) if expected and locked else None
         watcher.step("assembling the dataset")
         copies = _found_copies(made, store, expected, whole)
-        digest = finish(made, store, path, copies.merged, copies.basis)
+        digest = finish(made, store, path, copies.merged, copies.basis, count_coverage(made, store))
         again = sum(noted(store, work.images, "again") for work in made.work)
         write_lock(made, store, folder, digest if fraction >= 1 and not again else None, copies.by_digest)
         listings = write_listings(made, store, copies.merged, path.parent, name)
@@ -325,6 +333,8 @@ def build(
         failures=listings.failures,
         passed_over=listings.passed_over,
         left_out=listings.left_out,
+        attribution=listings.attribution,
+        at_urls=url_states(made, store),
         failed=listings.failed,
         asked_again=again,
         images=sum(work.shard.images for work in made.work),

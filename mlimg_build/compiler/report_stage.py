@@ -31,6 +31,7 @@ from mlimg_build.report import (
     branches,
     charts,
     choose,
+    coverage_of,
     curves,
     data_uri,
     decisions,
@@ -122,6 +123,7 @@ def _page(dataset: Dataset, model: Path | None) -> Page:
         ],
         pictures=[_picture(dataset, place) for place in choose(dataset, numbers.scan, PICTURES)],
         trained=_trained(model, dataset) if model else None,
+        coverage=coverage_of(dataset.attributes, meanings),
     )
 
 

@@ -15,6 +15,7 @@ __all__ = ["require_dataset", "require_model"]
 
 HINTS = {
     "images_with_bytes": "NAME.failures.csv lists the others with their reasons",
+    "fetched": "NAME.failures.csv lists the others with their reasons; a build asks again for what may come now",
     "images_labelled": "NAME.left-out.csv lists the others with their reasons",
     "mapping_reviewed": "`mlimg map` writes the decisions to be reviewed",
 }
@@ -25,9 +26,11 @@ def require_dataset(loaded: LoadedSpec, built: Built, fraction: float) -> list[P
     """Return an error for each requirement on the dataset that it does not meet, at its place in the spec."""
     summary = built.summary
     labelled = built.images + sum(summary["left_out"].values())
+    at_urls = sum(built.at_urls.values()) - built.at_urls.get("withdrawn", 0)
     reached = {
         "images": built.images,
         "images_with_bytes": _share(built.images - sum(built.failed.values()), built.images),
+        "fetched": _share(built.at_urls.get("ok", 0), at_urls) if at_urls else None,
         "images_labelled": _share(built.images, labelled) if fraction >= 1 else None,
         "categories": summary["categories"],
         "mapping_reviewed": _share(summary["mapping_reviewed"], summary["fates"].get("used", 0)),

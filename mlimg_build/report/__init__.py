@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlimg_build.report.coverage import Coverage, coverage_of
 from mlimg_build.report.dataset_scan import ContradictionRow, Scan, scan
 from mlimg_build.report.decisions import decisions
 from mlimg_build.report.flows import image_flow, label_flow
@@ -30,6 +31,7 @@ __all__ = [
     "ClashRow",
     "ContradictionCard",
     "ContradictionRow",
+    "Coverage",
     "Failure",
     "Head",
     "LeftOutRow",
@@ -46,6 +48,7 @@ __all__ = [
     "Tree",
     "branches",
     "choose",
+    "coverage_of",
     "data_uri",
     "decisions",
     "draw",

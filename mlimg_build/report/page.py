@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from mlimg_build.report import charts
 from mlimg_build.report import formatting as wording
+from mlimg_build.report.coverage import Coverage
 from mlimg_build.report.decisions import Decided, Decisions
 from mlimg_build.report.flows import RULE_NAMES
 from mlimg_build.report.gallery import ContradictionCard, Picture
@@ -181,6 +182,7 @@ class Page:
     pictures: Sequence[Picture]
     trained: Trained | None
     problems: Sequence[str] = ()
+    coverage: Coverage | None = None
 
 
 def render(page: Page) -> str:

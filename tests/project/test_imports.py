@@ -107,8 +107,11 @@ ROOMS = (  # of the compiler, each of which sees those before it
     ),
     *("run", "lock", "lint", "takedown"),
     *(
+        "attribution",
+        "coverage",
         "listings",
         "fetch_stage",
+        "domains",
         "pipeline",
         "model_stage",
         "requirements",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,18 @@ ALTERNATIVES = 3  # senses listed besides the chosen one
 __all__ = ["evidence", "finish", "noted", "plan_digest"]
 
 
-def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: str) -> str:
+def finish(
+    plan: Plan,
+    store: Store,
+    path: Path,
+    merged: MergedCopies,
+    basis: str,
+    coverage: Mapping[str, Any] | None = None,
+) -> str:
     """Assemble the complete dataset at `path`; return its digest (hex).
 
-    `basis` tells among which images the copies in `merged` were searched: "whole", "lock" or "fraction".
+    `basis` tells among which images the copies in `merged` were searched: "whole", "lock" or "fraction"; `coverage` is
+    what came of images at URLs, None without any.
     """
     labels = by_rule(plan.work, store, len(plan.facts.vocabulary), whole=True)
     positives, negatives = np.moveaxis(labels.sum(axis=1) + merged.changed, 1, 0)
@@ -68,6 +77,7 @@ def finish(plan: Plan, store: Store, path: Path, merged: MergedCopies, basis: st
         pairs=_pairs(plan.facts.pairs),
         attributes={
             **_attributes(plan, store),
+            **({} if coverage is None else {"coverage": coverage}),
             "copies": copies_attribute(plan.loaded.spec, merged.counts, basis),
         },
         copies=merged.tables,

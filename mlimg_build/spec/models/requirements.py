@@ -19,6 +19,9 @@ class Requirements(Part):
     images_with_bytes: Share | None = Field(
         default=None, description="share of the dataset's images that have bytes"
     )
+    fetched: Share | None = Field(
+        default=None, description="share of the images at URLs, without withdrawn ones, whose bytes came"
+    )
     images_labelled: Share | None = Field(
         default=None, description="share of the sources' images that are in the dataset"
     )
