@@ -26,10 +26,10 @@ YEAR = re.compile(r"/((?:19[89]|20[0-2])[0-9])(?=[/_-])")
 def count_coverage(plan: Plan, store: Store) -> dict[str, Any] | None:
     """Return the counts of the built shards of a plan as JSON, None if no image of theirs lies at a URL.
 
-    `sources`: source → state → images; `categories`: those of at least 20 images at URLs that lost the largest share, by
-    what the sources state (not what follows from it), with images and lost ones; `domains`: the largest, with images
-    and those that came; `years`: those that URLs name, likewise. Withdrawn images are counted as such, and not as lost
-    by a category, as their labels are gone.
+    `sources`: source → state → images; `categories`: those of at least 20 images at URLs that lost the largest share,
+    by what the sources state (not what follows from it), with images and lost ones; `domains`: the largest, with
+    images and those that came; `years`: those that URLs name, likewise. Withdrawn images are counted as such, and not
+    as lost by a category, as their labels are gone.
     """
     names = [catalog.name for catalog in plan.inputs.catalogs]
     sources: dict[str, Counter[str]] = {}
