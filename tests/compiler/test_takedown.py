@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from mlimg_build.compiler.pipeline import build, plan
 from mlimg_build.compiler.plan.withdrawals import read_withdrawals
 from mlimg_build.dataset import Image, open_dataset, verify
 from mlimg_build.spec import load_spec
+from tests.support.parquet_world import image_table, write_images
 from tests.support.photographs import crops
 from tests.support.runs import inline
 
@@ -234,3 +237,24 @@ def test_what_a_sha256_met_is_known_to_the_next_plan(folder: Folder, pictures: l
     made = plan(load_spec(folder.root / "pets.yaml"), folder.root / "out")
     assert made.withdrawn.found == {"list/2.jpg": sha256(pictures[2])}
     assert not made.tasks
+
+
+def test_images_in_tars_and_parquet_are_taken_down_like_files(tmp_path: Path, pictures: list[bytes]) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number, data in enumerate(pictures[:4]):
+            for name, content_of in ((f"{number}.jpg", data), (f"{number}.json", b'{"label": "cat"}')):
+                member = tarfile.TarInfo(name)
+                member.size = len(content_of)
+                tar.addfile(member, io.BytesIO(content_of))
+    write_images(tmp_path / "rows.parquet", image_table(pictures[4:8], [0] * 4))
+    (tmp_path / "gone.txt").write_text("tars/1\n" + sha256(pictures[6]) + "\n")
+    (tmp_path / "x.yaml").write_text(
+        "mlimg: 1\nname: x\nversion: 1.0.0\nvocabulary: {kind: flat}\nrights: {withdrawn: gone.txt}\nsources:\n"
+        "  tars: {type: webdataset, tars: a.tar, fields: {labels: label}}\n"
+        "  rows: {type: parquet, images: rows.parquet}\n"
+    )
+    built = build(load_spec(tmp_path / "x.yaml"), tmp_path / "out", inline())
+    gone = {name.partition("/")[0]: row for name, row in content(built).items() if row[0] == "withdrawn"}
+    assert gone == {source: ("withdrawn", b"", "", "", 0) for source in ("tars", "rows")}
+    assert built.failed == {"withdrawn": 2}
+    assert not held(built.dataset, [pictures[1], pictures[6]])
