@@ -13,7 +13,15 @@ from torch import Tensor
 from mlimg_build.errors import Problem, TrainingError
 from mlimg_build.spec import TrainingBackend
 
-__all__ = ["ComputeDevice", "available_cores", "choose_device", "pinned", "prepared", "send"]
+__all__ = [
+    "ComputeDevice",
+    "available_cores",
+    "choose_device",
+    "pinned",
+    "prepared",
+    "send",
+    "slow_precision",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,19 @@ class ComputeDevice:
     def memory_format(self) -> torch.memory_format:
         """channels_last on a GPU, whose tensor cores prefer it; contiguous on a CPU."""
         return torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+
+
+def slow_precision(precision: str, device: torch.device) -> tuple[Problem, ...]:
+    """Return the warning that a run computes in bf16 on a CPU without instructions for it, where each is imitated."""
+    known = getattr(torch.cpu, "get_capabilities", None)
+    if precision != "bf16" or device.type != "cpu" or known is None:
+        return ()
+    able: dict[str, object] = known()
+    if any(there is True for name, there in able.items() if "bf16" in name):
+        return ()
+    message = "this processor has no instructions for bf16, so that a step takes ten times as long as in fp32"
+    hint = "train it on a GPU, or write `precision: fp32`, which is another run"
+    return (Problem("bf16-slow", message, hint=hint, severity="warning"),)
 
 
 def choose_device(wanted: str) -> torch.device:

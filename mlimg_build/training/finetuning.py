@@ -18,7 +18,7 @@ from mlimg_build.spec import Transfer
 from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples, single_labels
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
-from mlimg_build.training.devices import ComputeDevice, prepared
+from mlimg_build.training.devices import ComputeDevice, prepared, slow_precision
 from mlimg_build.training.evaluate.evaluation import evaluate_single_label
 from mlimg_build.training.logit_adjustment import trained_digest
 from mlimg_build.training.loop import checkpoints
@@ -128,7 +128,8 @@ def transfer(setting: RunInputs, part: Transfer, base: RunResult) -> RunResult:
             backbone, _ = load_model(base.folder)
             backbone.module.requires_grad_(True)
             backbone.replace_head(len(classes.categories), part.seed)
-            warnings += [one for one in decoded_whole(part.decoder) if one not in base.warnings]
+            said = (*decoded_whole(part.decoder), *slow_precision(part.precision, machine.device))
+            warnings += [one for one in said if one not in base.warnings]
             warnings += ran.run("transfer", key, folder, backbone, part.freeze_stages)
         evaluation = read_evaluation(folder)
         if part.compare_scratch and evaluation is not None and not evaluation.get("scratch"):

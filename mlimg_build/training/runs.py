@@ -22,7 +22,7 @@ from mlimg_build.spec import Training, TrainingBackend
 from mlimg_build.training.data.batches import BatchPlan
 from mlimg_build.training.data.samples import Samples
 from mlimg_build.training.data.shuffle_order import ShuffleOrder
-from mlimg_build.training.devices import ComputeDevice, prepared
+from mlimg_build.training.devices import ComputeDevice, prepared, slow_precision
 from mlimg_build.training.evaluate.evaluation import evaluate_multi_label, training_positives
 from mlimg_build.training.logit_adjustment import (
     Calibration,
@@ -99,7 +99,7 @@ def train(setting: RunInputs, part: Training, start: Path | None = None) -> RunR
         samples = Samples(setting.dataset, "train")
         order = ShuffleOrder(samples.usable(), part.shards_mixed, part.seed)
         warnings = refuse_nothing(order, part.batch_size, "the dataset has no training image with bytes")
-        for warning in decoded_whole(part.decoder):
+        for warning in (*decoded_whole(part.decoder), *slow_precision(part.precision, machine.device)):
             setting.follower.step(
                 warning.message
             )  # before days of training; the warning itself is shown at the end

@@ -54,8 +54,8 @@ def part(loaded: LoadedSpec, **changes: Any) -> Training:
 
 
 def warned(ran: RunResult) -> list[str]:
-    """The codes of a run's warnings, without the one that a machine without the extension adds."""
-    return [warning.code for warning in ran.warnings if warning.code != "decoder-whole"]
+    """The codes of a run's warnings, without those that say what a machine lacks."""
+    return [warning.code for warning in ran.warnings if warning.code not in ("decoder-whole", "bf16-slow")]
 
 
 def losses(folder: Path) -> dict[int, float]:
