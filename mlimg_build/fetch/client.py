@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ __all__ = ["Answer", "Client", "HeaderRefusal", "Redirect", "tls_context"]
 
 HeaderRefusal = Callable[[Iterable[tuple[str, str]], str], str]
 DRAIN_SECONDS = 0.5
+LEAVING_SECONDS = 0.1  # a server that does not take leave of TLS could send, and be read, for 30 s by default
 LONGEST_LINE = 8190  # bytes of a line of a header; at most 100 of them
 
 
@@ -71,14 +73,20 @@ class Client:
         self._clock = asyncio.get_running_loop().time
         self._resolver = resolver
         self._sockets = CheckedSockets(settings.allowed_networks)
-        connector = aiohttp.TCPConnector(
-            limit=0,  # bounded by whoever asks
-            ssl=tls_context(settings.authority_file),
-            resolver=resolver,
-            use_dns_cache=False,
-            keepalive_timeout=settings.keepalive_seconds,
-            socket_factory=self._sockets,
-        )
+        context = tls_context(settings.authority_file)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # of the time for leaving TLS, which has no successor
+            connector = aiohttp.TCPConnector(
+                limit=0,  # bounded by whoever asks
+                ssl=context,
+                resolver=resolver,
+                use_dns_cache=False,
+                keepalive_timeout=settings.keepalive_seconds,
+                socket_factory=self._sockets,
+                ssl_shutdown_timeout=LEAVING_SECONDS,
+            )
         headers = {
             "User-Agent": settings.user_agent,
             "Accept": "image/*,*/*;q=0.5",

@@ -313,6 +313,20 @@ def test_a_stop_ends_all_within_a_second(server: HostileServer, authority: Path)
     assert not run.outcomes
 
 
+@pytest.mark.usefixtures("_either_loop")
+@pytest.mark.parametrize("kind", ["http", "https"])
+def test_a_server_that_never_ends_is_not_read_on(server: HostileServer, authority: Path, kind: str) -> None:
+    """Its connection ends with its outcome, not with the leave of TLS, for which it would never come."""
+    paths = ["/endless-headers/end", "/long-header/end", "/endless/end"]
+    start = time.monotonic()
+    urls = [
+        server.url(path, f"h{n}.images.example", kind) for n, path in enumerate((*paths, "/slow/2000/end"))
+    ]
+    run = fetched(urls, quick(authority, answer_seconds=5.0))
+    assert sorted(run.states()) == ["odd_answer", "odd_answer", "ok", "too_large"]
+    assert all(start < server.ended[path] < start + 1.5 for path in paths)
+
+
 def test_what_a_consumer_raises_ends_the_fetch(server: HostileServer) -> None:
     def full(url: str, outcome: Outcome) -> None:
         raise OSError(28, "No space left on device")

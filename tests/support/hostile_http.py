@@ -17,6 +17,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -103,6 +104,14 @@ def answer(status: int, body: bytes, *more: str, kind: str = "image/jpeg") -> by
     return head(status, len(body), *more, kind=kind) + body
 
 
+async def sent(out: asyncio.StreamWriter) -> None:
+    """Wait until more may be sent, and let others have their turn; a client that has gone ends the sending."""
+    await out.drain()
+    await asyncio.sleep(0)
+    if out.transport.is_closing():
+        raise ConnectionResetError
+
+
 async def ok(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
     body = jpeg(request.path, request.number())
     out.write(head(200, len(body)))
@@ -127,7 +136,7 @@ async def trickle(server: HostileServer, request: Request, out: asyncio.StreamWr
     out.write(head(200, 1_000_000) + jpeg(request.path)[:100])
     while True:
         out.write(b"x")
-        await out.drain()
+        await sent(out)
         await asyncio.sleep(0.02)
 
 
@@ -137,21 +146,21 @@ async def endless(server: HostileServer, request: Request, out: asyncio.StreamWr
     out.write(b"%x\r\n" % len(first) + first + b"\r\n")
     while True:
         out.write(b"10000\r\n" + bytes(65_536) + b"\r\n")
-        await out.drain()
+        await sent(out)
 
 
 async def endless_headers(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
     out.write(b"HTTP/1.1 200 OK\r\n")
     for number in range(10**9):
         out.write(b"X-Header-%d: %s\r\n" % (number, b"x" * 1000))
-        await out.drain()
+        await sent(out)
 
 
 async def long_header(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
     out.write(b"HTTP/1.1 200 OK\r\nX-Header: ")
     for _ in range(10**9):
         out.write(b"x" * 10_000)
-        await out.drain()
+        await sent(out)
 
 
 async def hints(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
@@ -162,7 +171,7 @@ async def hints(server: HostileServer, request: Request, out: asyncio.StreamWrit
 async def endless_hints(server: HostileServer, request: Request, out: asyncio.StreamWriter) -> None:
     while True:
         out.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-        await out.drain()
+        await sent(out)
         await asyncio.sleep(0.01)
 
 
@@ -334,6 +343,7 @@ class HostileServer:
         self.requests: Counter[str] = Counter()
         self.connections = self.active = self.most_active = 0
         self.headers: dict[str, dict[str, str]] = {}
+        self.ended: dict[str, float] = {}
         self.ports: dict[str, int] = {}
         self.authority = trustme.CA()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -466,6 +476,7 @@ class HostileServer:
             return await self._behaved(request, out)
         finally:
             self.active -= 1
+            self.ended[request.path] = time.monotonic()
 
     async def _behaved(self, request: Request, out: asyncio.StreamWriter) -> bool:
         self.requests[request.path] += 1
