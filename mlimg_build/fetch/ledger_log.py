@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mlimg_build.fetch.outcomes import STATES, State
+from mlimg_build.regular_files import open_regular
 
 __all__ = ["LedgerLog", "Record", "closed_log", "new_log", "read_log"]
 
@@ -104,10 +105,13 @@ def new_log(folder: Path) -> LedgerLog:
 
 
 def closed_log(path: Path) -> int | None:
-    """Return a locked descriptor of a file of the log, to be closed by the caller; None if a process has it open."""
+    """Return a locked descriptor of a file of the log, to be closed by the caller; None if a process has it open.
+
+    What is no regular file is none of the log.
+    """
     try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+        file = open_regular(path)
+    except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,7 +123,7 @@ def closed_log(path: Path) -> int | None:
 
 def read_log(path: Path) -> Iterator[Record]:
     """Yield the records of a file; lines that are damaged are passed over, their URLs are asked again."""
-    with path.open("rb") as stream:
+    with os.fdopen(open_regular(path), "rb") as stream:
         for line in stream:
             record = Record.parse(line)
             if record is not None:
