@@ -10,6 +10,7 @@ from typing import TypeVar
 from mlimg_build.fetch.client import Client
 from mlimg_build.fetch.crew import Crew, FetchCounts
 from mlimg_build.fetch.lookups import LookUp, NameThreads
+from mlimg_build.fetch.loop_messages import without_connection_messages
 from mlimg_build.fetch.memory_budget import MemoryBudget
 from mlimg_build.fetch.open_files import raise_open_files
 from mlimg_build.fetch.outcomes import Outcome
@@ -44,7 +45,10 @@ def fetch(
         OSError: `authority_file` cannot be read.
         Exception: what `requests` or `on_outcome` raised; the fetch ends with it.
     """
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with (
+        asyncio.Runner(loop_factory=new_event_loop) as runner,
+        without_connection_messages(runner.get_loop()),
+    ):
         return runner.run(_fetch(requests, settings, on_outcome, rights, stop, look_up))
 
 
