@@ -19,6 +19,7 @@ from mlimg_build.compiler.run.store_retention import needed
 from mlimg_build.compiler.training_run_files import Run, RunPruned, prune_runs, runs_in
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.spec import LoadedSpec
+from mlimg_build.spec.field_types import is_slug
 
 __all__ = [
     "CacheContents",
@@ -160,11 +161,11 @@ def _names(specs: Sequence[LoadedSpec]) -> set[str] | None:
 
 
 def _stores(specs: Sequence[LoadedSpec], out: Path) -> list[Store]:
-    """Return the stores in `out` of the names of the specs, or all without specs."""
+    """Return the stores in `out` of the names of the specs, or all without specs; what was fetched is none of them."""
     root = out.absolute() / ".mlimg"
     found = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     names = _names(specs)
-    return [Store(root / name) for name in found if names is None or name in names]
+    return [Store(root / name) for name in found if is_slug(name) and (names is None or name in names)]
 
 
 def _needed(specs: Sequence[LoadedSpec], store: Store, progress: Callable[[str], None]) -> Needed | None:

@@ -48,6 +48,7 @@ __all__ = [
 
 SHARDS = 256  # that are fetched together, so that the URLs at hand fit into memory
 TASK_URLS = 10_000
+OWN_STORE = "_fetched"  # no spec has such a name, so that it is no store of results
 UNKNOWN = 16  # workers of a cluster that somebody started
 LARGE = 1_000  # URLs of one host from which they are spread over all tasks
 
@@ -66,7 +67,7 @@ def fetch_place(out: Path, backend: Backend, store: str | None = None) -> FetchP
     The ledger of a folder is in it; that of an object store is in the output folder.
     """
     place = store or backend.fetch.store
-    own = out.absolute() / ".mlimg" / "fetched"
+    own = out.absolute() / ".mlimg" / OWN_STORE
     if place is None:
         return FetchPlace(str(own), own / "ledger")
     return FetchPlace(place, (own if "://" in place else Path(place).absolute()) / "ledger")

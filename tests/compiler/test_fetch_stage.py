@@ -16,12 +16,13 @@ import pytest
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
 from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate, read_rate
 from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build, fetch, outlook, plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError
-from mlimg_build.fetch.content_store import object_path
+from mlimg_build.fetch.content_store import FolderStore, object_path
 from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.spec import Backend, load_spec
@@ -323,3 +324,14 @@ def test_the_verb_fetch_shows_states_and_keeps_its_store(world: World, as_json: 
         assert f"{len(MIX)} images at URLs; asked for {len(MIX)} URLs" in done.stderr
         assert f"{len(MIX)} of {len(MIX)} images, 1 of 1 tasks" in done.stderr
         assert "gone" in done.stderr
+
+
+def test_what_was_fetched_is_no_cache_of_a_spec(world: World) -> None:
+    world.write(["/ok/3000/1"])
+    loaded = load_spec(world.folder / "web.yaml")
+    world.place = fetch_place(world.folder / "out", LOCALLY)
+    world.build()
+    assert [store.name for store in cache_contents([], world.folder / "out").stores] == ["web"]
+    prune_cache([], world.folder / "out")
+    prune_cache([loaded], world.folder / "out")
+    assert list(FolderStore(Path(world.place.store)).digests())

@@ -75,7 +75,7 @@ def prove_absent(
     places = []
     with open_dataset(path) as dataset:
         cache = dataset.path.parent / ".mlimg" / str(dataset.attributes.get("name", ""))
-        fetched = cache.parent / "fetched"
+        fetched = cache.parent / "_fetched"
         place = store if store is not None else (str(fetched) if fetched.is_dir() else None)
         ledger = _ledger_of(place, fetched)
         listed = _widened(withdrawn, cache, ledger)
