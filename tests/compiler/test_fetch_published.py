@@ -115,6 +115,7 @@ def published(folder: Path, shared_data: Path) -> dict[str, str]:
     return {"ML_IMAGES": str(lists), "IMAGENET": str(folder / "imagenet"), "ILSVRC": str(folder / "ilsvrc")}
 
 
+@pytest.mark.slow
 def test_every_published_row_is_fetched_by_the_name_of_its_host(
     shared_data: Path, urls: list[str], server: PublishedServer, tmp_path: Path
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_file_that_the_store_lost_is_fetched_again(world: World) -> None:
     assert path.read_bytes() == jpeg("/ok/3000/1", 3000)
 
 
+@pytest.mark.slow
 def test_workers_give_the_dataset_of_one_process(world: World, tmp_path: Path) -> None:
     world.write([*MIX, *(f"/ok/2000/{n}" for n in range(30))], per_shard=10)
     alone = world.build()
@@ -254,6 +255,7 @@ def test_the_ledger_says_what_was_met_and_when(world: World) -> None:
     assert found[world.url("/ok/3000/1")].size == 3000
 
 
+@pytest.mark.slow
 def test_times_are_in_no_digest(world: World, tmp_path: Path) -> None:
     world.write(["/ok/3000/1", "/404/x"])
     first = world.build()

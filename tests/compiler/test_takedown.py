@@ -149,6 +149,7 @@ def test_a_sha256_withdraws_every_image_with_these_bytes(
     }
 
 
+@pytest.mark.slow
 def test_by_sha256_and_by_id_give_the_same_dataset_and_a_rerun_changes_nothing(
     folder: Folder, pictures: list[bytes]
 ) -> None:
@@ -160,6 +161,7 @@ def test_by_sha256_and_by_id_give_the_same_dataset_and_a_rerun_changes_nothing(
     assert content(folder.build(out="other")) == content(first)
 
 
+@pytest.mark.slow
 def test_what_was_taken_down_comes_back_when_it_is_taken_off_the_list(folder: Folder) -> None:
     before = folder.build()
     folder.withdraw("list/3.jpg")
@@ -183,6 +185,7 @@ def test_no_result_in_the_cache_holds_it_after_the_build(folder: Folder, picture
     )
 
 
+@pytest.mark.slow
 def test_results_of_the_shard_are_forgotten_though_two_variants_are_kept(folder: Folder) -> None:
     before = {entry.digest for entry in entries_of(folder.store)}
     folder.build()
@@ -194,6 +197,7 @@ def test_results_of_the_shard_are_forgotten_though_two_variants_are_kept(folder:
     assert len(packed - after) == 2, "the images and the labels of one shard"
 
 
+@pytest.mark.slow
 def test_a_fraction_says_which_dataset_still_holds_it(folder: Folder, pictures: list[bytes]) -> None:
     whole = folder.build()
     last = list(images(whole))[-1]
@@ -223,6 +227,7 @@ def test_the_list_keeps_the_fragment_of_a_url_apart_from_a_comment(tmp_path: Pat
     assert found.digests == {"ab" * 32}
 
 
+@pytest.mark.slow
 def test_a_withdrawn_image_without_a_label_gets_no_row_back(folder: Folder) -> None:
     listed = (folder.root / "list.csv").read_text().replace("3.jpg,cat,", "3.jpg,,")
     (folder.root / "list.csv").write_text(listed)
@@ -230,6 +235,7 @@ def test_a_withdrawn_image_without_a_label_gets_no_row_back(folder: Folder) -> N
     assert "list/3.jpg" not in content(folder.build())
 
 
+@pytest.mark.slow
 def test_what_a_sha256_met_is_known_to_the_next_plan(folder: Folder, pictures: list[bytes]) -> None:
     folder.withdraw(sha256(pictures[2]))
     folder.build()

@@ -64,7 +64,9 @@ def test_a_withdrawn_url_is_never_asked_for(world: TakedownWorld) -> None:
     assert (world.asked(ONE), world.asked(TWO)) == (0, 1)
 
 
-@pytest.mark.parametrize("by", ["URL", "sha256", "id"])
+@pytest.mark.parametrize(
+    "by", ["sha256", pytest.param("URL", marks=pytest.mark.slow), pytest.param("id", marks=pytest.mark.slow)]
+)
 def test_what_came_before_leaves_the_store_and_the_ledger_says_why(world: TakedownWorld, by: str) -> None:
     world.withdraw()
     world.build()
@@ -79,6 +81,7 @@ def test_what_came_before_leaves_the_store_and_the_ledger_says_why(world: Takedo
     assert not world.images_asked()
 
 
+@pytest.mark.slow
 def test_offline_the_rest_of_the_shard_keeps_its_bytes(world: TakedownWorld) -> None:
     world.withdraw()
     world.build()
@@ -103,6 +106,7 @@ def test_bytes_that_come_with_a_listed_sha256_are_not_kept(world: TakedownWorld)
     assert not [problem for problem in built.warnings if problem.code == "withdrawn-unknown"]
 
 
+@pytest.mark.slow
 def test_another_spec_of_the_store_gets_neither_bytes_nor_labels_of_it(
     world: TakedownWorld, tmp_path: Path
 ) -> None:
@@ -120,6 +124,7 @@ def test_another_spec_of_the_store_gets_neither_bytes_nor_labels_of_it(
     assert world.asked(ONE) == 0
 
 
+@pytest.mark.slow
 def test_bytes_that_another_url_has_too_stay_unless_their_sha256_is_listed(world: TakedownWorld) -> None:
     world.withdraw(paths=(ONE, TWO))
     world.build()
