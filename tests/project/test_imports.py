@@ -110,6 +110,7 @@ ROOMS = (  # of the compiler, each of which sees those before it
         "attribution",
         "coverage",
         "listings",
+        "fetch_outlook",
         "fetch_stage",
         "domains",
         "pipeline",

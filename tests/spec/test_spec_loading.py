@@ -155,6 +155,7 @@ def test_no_path_is_left_where_paths_are_left_out() -> None:
         "split": "auto",
         "group": None,
         "type": "open_images",
+        "urls": None,
         "people": [*PEOPLE],
         "hierarchy": None,
         "rights": None,
