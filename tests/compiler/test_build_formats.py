@@ -15,7 +15,7 @@ from mlimg_build.compiler.plan import format_dependence
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError
 from mlimg_build.exporters import EXPORTERS, export
-from mlimg_build.images import decode, decoders
+from mlimg_build.images import DECODERS, Decoder, decode, decoders
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
 from tests.support.runs import backend, inline
@@ -94,15 +94,23 @@ def test_a_folder_of_all_formats_has_one_digest_with_one_and_two_workers(
         assert decode(stored).shape == ((40, 48, 3) if "original" in images else (32, 38, 3))
 
 
-def test_training_reads_every_format(tmp_path: Path, made: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_training_reads_every_format(tmp_path: Path, made: dict[str, bytes], decoder: Decoder) -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     from mlimg_build.training.data.samples import Samples
 
     built = build(load_spec(spec_in(tmp_path, made)), tmp_path / "out", inline())
     with open_dataset(built.dataset) as dataset:
         samples = Samples(dataset, "train")
-        shapes = {tuple(samples.pixels(row).shape) for row in range(len(dataset["train"]))}
-    assert shapes == {(3, 40, 48)}
+        rows = range(len(dataset["train"]))
+        opened = [samples.open(row, decoder) for row in rows]
+        assert {(one.width, one.height) for one in opened} == {(48, 40)}
+        crops = np.zeros((len(rows), 40, 40, 3), np.uint8)
+        boxes, mirrored = np.array([[4.0, 0, 44, 40]] * len(rows)), np.zeros(len(rows), bool)
+        samples.crops(rows, opened, boxes, mirrored, crops, decoder, bounded=True)
+    spread = crops.astype(int).max(axis=0) - crops.min(axis=0)
+    assert np.median(spread) < 30  # one picture, by encoders that lose more or less
+    assert crops.std() > 10
 
 
 def test_an_export_names_each_format_by_its_suffix(tmp_path: Path, made: dict[str, bytes]) -> None:
