@@ -11,7 +11,15 @@ from mlimg_build import labels
 MAY_IMPORT = {
     *(
         f"mlimg_build.{name}"
-        for name in ("category_ids", "errors", "label_states", "labels", "missing_values", "wordnet")
+        for name in (
+            "category_ids",
+            "errors",
+            "label_states",
+            "labels",
+            "missing_values",
+            "quantities",
+            "wordnet",
+        )
     ),
     *("numpy", "scipy"),
 }
