@@ -91,6 +91,7 @@ def test_two_workers_make_the_same_dataset(spec: LoadedSpec, built: Built, tmp_p
     assert tree(again.lock) == tree(built.lock)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_runs_already_makes_the_same_dataset(
     spec: LoadedSpec, built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

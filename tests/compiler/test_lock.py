@@ -184,6 +184,7 @@ def chunks(dataset: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_fraction_is_a_prefix_of_a_larger_one_and_of_the_whole_for_any_workers(
     copy: Path, built: Built, tmp_path: Path
 ) -> None:

@@ -69,7 +69,7 @@ def job(dataset: Dataset) -> Job:
         epochs=1,
         rate=LearningRate(base=0.01),
         optimizer=Optimizer(),
-        precision="bf16",
+        precision="bf16" if FULL else "fp32",
         micro_batch=None,
         gradient_clip=None,
         ema=None,
@@ -119,7 +119,8 @@ def test_images_a_second_fed_from_the_dataset_and_synthetic(
     with capsys.disabled():
         kind = "threads" if made.stream.in_threads else "processes"
         print(
-            f"\n{ARCHITECTURE}, {SIZE} px, bf16, batches of {BATCH}, {where}, {machine.workers} loader {kind}"
+            f"\n{ARCHITECTURE}, {SIZE} px, {made.precision}, batches of {BATCH}, {where}, "
+            f"{machine.workers} loader {kind}"
         )
         print(
             f"loader alone {loader:,.0f} images/s; synthetic {synthetic:,.0f}; fed {fed:,.0f}: {fed / synthetic:.2f}"
