@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.takedown import TakenDown, take_down
 from mlimg_build.quantities import counted
 from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, LocalCluster
+from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "FetchPlace",
@@ -50,6 +52,7 @@ SHARDS = 256  # that are fetched together, so that the URLs at hand fit into mem
 TASK_URLS = 10_000
 OWN_STORE = "_fetched"  # no spec has such a name, so that it is no store of results
 UNKNOWN = 16  # workers of a cluster that somebody started
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 LARGE = 1_000  # URLs of one host from which they are spread over all tasks
 
 
@@ -70,7 +73,10 @@ def fetch_place(out: Path, backend: Backend, store: str | None = None) -> FetchP
     own = out.absolute() / ".mlimg" / OWN_STORE
     if place is None:
         return FetchPlace(str(own), own / "ledger")
-    return FetchPlace(place, (own if "://" in place else Path(place).absolute()) / "ledger")
+    if "://" in place:
+        return FetchPlace(place, own / "ledger")
+    folder = Path(place).absolute()  # workers may be in another folder
+    return FetchPlace(str(folder), folder / "ledger")
 
 
 @dataclass(slots=True)
@@ -95,7 +101,7 @@ def fetch_images(
 
     Raises:
         BuildError: `fetch-missing`, `store-unusable`, `ledger-unreadable`, and what tasks fail with.
-        SpecError: `column-missing` if the file of a release's digests has other columns.
+        SpecError: `file-unreadable`, `column-missing`, `wrong-value` of the file of a release's digests.
     """
     if not any_url(made):
         return None
@@ -121,7 +127,7 @@ def fetch_images(
             if urls:
                 asked += len(urls)
                 started = time.monotonic()
-                _ask(urls, made.loaded, store, backend, watcher, place)
+                _ask(urls, keys.policy, made.loaded, store, backend, watcher, place)
                 ledger.compact()
                 sizes = [record.size for record in ledger.find(urls).values() if record.state == State.ok]
                 took = time.monotonic() - started
@@ -150,7 +156,7 @@ def as_known(made: Plan, store: Store, place: FetchPlace) -> Fetched | None:
 
     Raises:
         BuildError: `ledger-unreadable`.
-        SpecError: `column-missing` if the file of a release's digests has other columns.
+        SpecError: `file-unreadable`, `column-missing`, `wrong-value` of the file of a release's digests.
     """
     keys = FetchKeys.of(made.loaded.spec)
     unknown = [work.shard for work in made.work if store.entry(keys.key(work.shard)) is None]
@@ -313,15 +319,25 @@ def _expected(loaded: LoadedSpec, urls: set[str]) -> dict[str, str]:
         raise SpecError(Problem("column-missing", message, place, hint))
     wanted = pa.array(sorted(urls), pa.string())
     found: dict[str, str] = {}
-    for batch in file.iter_batches(columns=["url", "sha256"]):
-        chosen = batch.filter(pc.is_in(batch.column("url").cast(pa.string()), wanted))
-        digests = (str(digest).lower() for digest in chosen.column("sha256").to_pylist())
-        found.update(zip(chosen.column("url").to_pylist(), digests, strict=True))
-    return found
+    try:
+        for batch in file.iter_batches(columns=["url", "sha256"]):
+            texts = [batch.column(name).cast(pa.string()) for name in ("url", "sha256")]
+            chosen = pa.record_batch(texts, ["url", "sha256"]).filter(pc.is_in(texts[0], wanted))
+            found.update(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
+    except (OSError, pa.ArrowException) as error:
+        hint = "its columns url and sha256 are texts, a sha256 in hex"
+        message = f"{path} cannot be read: {error}"
+        raise SpecError(Problem("file-unreadable", message, place, hint)) from error
+    for url, digest in found.items():
+        if digest is None or not SHA256.fullmatch(digest):
+            message = f"{path} has {shown(digest)} as the sha256 of {url}"
+            raise SpecError(Problem("wrong-value", message, place, "write 64 digits, 0-9 and a-f"))
+    return {url: digest.lower() for url, digest in found.items()}
 
 
 def _ask(
     urls: Sequence[str],
+    policy: FetchPolicy,
     loaded: LoadedSpec,
     store: Store,
     backend: Backend,
@@ -331,7 +347,7 @@ def _ask(
     """Ask for the URLs in tasks of workers."""
     hosts = [_host(url) for url in urls]
     watcher.step(f"fetching {counted(len(urls), 'image')} from {counted(len(set(hosts)), 'host')}")
-    parts = _parts(urls, hosts)
+    parts, began = _parts(urls, hosts), time.time()
     how, spec = backend.fetch, loaded.spec
     workers = min(len(parts), _workers(backend))
     works = [
@@ -339,7 +355,7 @@ def _ask(
             store=place.store,
             ledger=place.ledger,
             urls=tuple(part),
-            signals=tuple(sorted(FetchKeys.of(spec).policy.signals)),
+            signals=tuple(sorted(policy.signals)),
             contact=spec.fetch.contact,
             max_bytes=spec.fetch.max_bytes,
             concurrency=max(1, how.concurrency // workers),
@@ -348,6 +364,7 @@ def _ask(
             deadline_seconds=how.deadline_seconds,
             min_rate=how.min_rate,
             attempts=how.attempts,
+            since=began,
             networks=how.allow_networks,
             authorities=None if how.authorities is None else str(how.authorities),
             name_servers=how.name_servers,

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from mlimg_build.atomic import explaining_full_disk
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.content_store import open_content_store
-from mlimg_build.fetch.ledger_log import Record, new_log
+from mlimg_build.fetch.ledger_log import Record, logged_since, new_log
 from mlimg_build.fetch.outcomes import Outcome, State
 
 __all__ = ["FetchWork", "collect", "missing_client", "require_client"]
@@ -23,7 +24,8 @@ class FetchWork:
     """URLs to ask for, where what came is kept, and how it is asked for.
 
     `signals` are those of rights that are obeyed. The numbers are those of `FetchSettings`, in seconds and bytes;
-    `networks` are allowed though they are private, `name_servers` are asked instead of the system's.
+    URLs that were asked for at `since` (seconds since 1970) or later are not asked for again, so that a task which is
+    done anew after its worker was killed goes on where that one was. `networks` are allowed though they are private, `name_servers` are asked instead of the system's.
     """
 
     store: str
@@ -38,6 +40,7 @@ class FetchWork:
     deadline_seconds: float
     min_rate: float
     attempts: int
+    since: float = 0.0
     networks: tuple[str, ...] = ()
     authorities: str | None = None
     name_servers: tuple[str, ...] = ()
@@ -89,7 +92,8 @@ def collect(work: FetchWork, tell: Tell) -> None:
         authority_file=work.authorities,
     )
     store = open_content_store(work.store)
-    with new_log(work.ledger) as log:
+    done = logged_since(work.ledger, work.since)
+    with explaining_full_disk(work.ledger), new_log(work.ledger) as log:
 
         def keep(url: str, outcome: Outcome) -> None:
             digest, size = "", 0
@@ -111,7 +115,7 @@ def collect(work: FetchWork, tell: Tell) -> None:
             tell(1, len(outcome.body), int(outcome.state != State.ok))
 
         fetch(
-            ((url, url) for url in work.urls),
+            ((url, url) for url in work.urls if url not in done),
             settings,
             keep,
             rights=SiteSignals(work.signals) if work.signals else None,

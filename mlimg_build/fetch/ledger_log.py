@@ -8,6 +8,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from types import TracebackType
 from mlimg_build.fetch.outcomes import STATES, State
 from mlimg_build.regular_files import open_regular
 
-__all__ = ["LedgerLog", "Record", "closed_log", "new_log", "read_log"]
+__all__ = ["LedgerLog", "Record", "closed_log", "logged_since", "new_log", "read_log"]
 
 TEXT = 500  # most characters of an answer that are kept
 
@@ -119,6 +120,15 @@ def closed_log(path: Path) -> int | None:
         os.close(file)
         return None
     return file
+
+
+def logged_since(folder: Path, since: float) -> set[str]:
+    """Return the URLs that the log of a ledger has a record of from `since` (seconds since 1970) or later."""
+    found: set[str] = set()
+    for path in (folder / "log").glob("*"):
+        with suppress(OSError):  # it was compacted meanwhile, or is no regular file
+            found.update(record.url for record in read_log(path) if record.time >= since)
+    return found
 
 
 def read_log(path: Path) -> Iterator[Record]:

@@ -21,7 +21,8 @@ from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate, read_rate
 from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build, fetch, outlook, plan
 from mlimg_build.dataset import open_dataset
-from mlimg_build.errors import BuildError
+from mlimg_build.errors import BuildError, SpecError
+from mlimg_build.fetch.collection import FetchWork, collect
 from mlimg_build.fetch.content_store import FolderStore, object_path
 from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.outcomes import State
@@ -322,7 +323,7 @@ def test_the_verb_fetch_shows_states_and_keeps_its_store(world: World, as_json: 
         assert told["fetched"]["states"]["ok"] == 3
         assert told["fetched"]["asked"] == len(MIX)
     else:
-        assert done.stdout == "kept\n"
+        assert done.stdout == f"{world.folder / 'kept'}\n"
         assert f"{len(MIX)} images at URLs; asked for {len(MIX)} URLs" in done.stderr
         assert f"{len(MIX)} of {len(MIX)} images, 1 of 1 tasks" in done.stderr
         assert "gone" in done.stderr
@@ -337,3 +338,51 @@ def test_what_was_fetched_is_no_cache_of_a_spec(world: World) -> None:
     prune_cache([], world.folder / "out")
     prune_cache([loaded], world.folder / "out")
     assert list(FolderStore(Path(world.place.store)).digests())
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ([None], "wrong-value"),
+        (["abc"], "wrong-value"),
+        ([b"\xff" * 32], "file-unreadable"),
+        ([1.5], "wrong-value"),
+    ],
+)
+def test_digests_of_a_release_that_are_none_are_an_error_and_not_changed_images(
+    world: World, values: list[object], code: str
+) -> None:
+    world.write(["/ok/3000/1"], "fetch: {digests: release.parquet}\n")
+    table = {"url": [world.url("/ok/3000/1")], "sha256": values}
+    pq.write_table(pa.table(table), world.folder / "release.parquet")
+    with pytest.raises(SpecError) as found:
+        world.build()
+    assert found.value.code == code
+    assert found.value.problems[0].place is not None
+
+
+def test_a_task_that_is_done_anew_asks_for_nothing_that_it_has_an_answer_of(world: World) -> None:
+    urls = tuple(world.url(path) for path in ("/ok/3000/1", "/404/x", "/ok/3000/2"))
+    began = time.time()
+    work = FetchWork(
+        world.place.store,
+        world.place.ledger,
+        urls[:2],
+        (),
+        "",
+        1 << 20,
+        8,
+        8,
+        2,
+        3,
+        1000,
+        1,
+        began,
+        ("127.0.0.0/8",),
+    )
+    told: list[int] = []
+    collect(work, lambda images, size, failed: told.append(images))
+    collect(replace(work, urls=urls), lambda images, size, failed: told.append(images))
+    assert [world.asked(path) for path in ("/ok/3000/1", "/404/x", "/ok/3000/2")] == [1, 1, 1]
+    collect(replace(work, urls=urls, since=time.time() + 1), lambda *counts: None)  # another run
+    assert world.asked("/404/x") == 2
