@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,9 +24,10 @@ Tell = Callable[[int, int, int], None]
 class FetchWork:
     """URLs to ask for, where what came is kept, and how it is asked for.
 
-    `signals` are those of rights that are obeyed. The numbers are those of `FetchSettings`, in seconds and bytes;
-    URLs that were asked for at `since` (seconds since 1970) or later are not asked for again, so that a task which is
-    done anew after its worker was killed goes on where that one was. `networks` are allowed though they are private, `name_servers` are asked instead of the system's.
+    `signals` are those of rights that are obeyed. The numbers are those of `FetchSettings`, in seconds and bytes. URLs
+    that were asked for at `since` (seconds since 1970) or later are not asked for again, so that a task that is done
+    anew, as its worker was killed, goes on where that one was. `networks` are allowed though they are private,
+    `name_servers` are asked instead of the system's.
     """
 
     store: str
@@ -69,7 +71,7 @@ def collect(work: FetchWork, tell: Tell) -> None:
     `tell` is called with (1, bytes, 0 or 1 for a failure) for each. On Ctrl-C what was in the air is dropped.
 
     Raises:
-        BuildError: `store-unusable`, or `fetch-missing`.
+        BuildError: `store-unusable`, `fetch-missing`, or `authorities-unreadable`.
         TransientError: `store-unreadable` if an object store does not take what came.
     """
     require_client()
@@ -91,6 +93,7 @@ def collect(work: FetchWork, tell: Tell) -> None:
         contact=work.contact,
         authority_file=work.authorities,
     )
+    _require_authorities(work.authorities)
     store = open_content_store(work.store)
     done = logged_since(work.ledger, work.since)
     with explaining_full_disk(work.ledger), new_log(work.ledger) as log:
@@ -121,3 +124,15 @@ def collect(work: FetchWork, tell: Tell) -> None:
             rights=SiteSignals(work.signals) if work.signals else None,
             look_up=look_up_at(work.name_servers) if work.name_servers else None,
         )
+
+
+def _require_authorities(path: str | None) -> None:
+    """Raises `BuildError` `authorities-unreadable` if the file of further authorities holds no certificates."""
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # an SSLError is one, too
+        message = f"the authorities in {path} cannot be read: {error.strerror or error}"
+        hint = "fetch.authorities of the backend is a PEM file of certificates"
+        raise BuildError(Problem("authorities-unreadable", message, hint=hint)) from error

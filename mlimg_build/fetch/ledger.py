@@ -30,6 +30,7 @@ _COLUMNS = "url, state, answer, digest, size, attempts, time, signals"
 _PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
 _GET = f"select {_COLUMNS} from urls where key in "  # noqa: S608
 BATCH = 500  # of the values that one statement takes
+MOVE = "move it away; what the store holds is found again when its URLs are asked for"
 WAIT = 60.0  # seconds for another process that writes
 
 
@@ -80,8 +81,7 @@ class Ledger:
             version = str(error)
         if version not in (0, SCHEMA_VERSION):
             message = f"the ledger {path} cannot be read: {version}"
-            hint = "move it away; what the store holds is found again when its URLs are asked for"
-            raise BuildError(Problem("ledger-unreadable", message, hint=hint))
+            raise BuildError(Problem("ledger-unreadable", message, hint=MOVE))
 
     def __enter__(self) -> Ledger:
         return self
@@ -115,14 +115,32 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Cursor]:
         """Yield a cursor of a transaction, which is committed unless an error is raised."""
-        with closing(self._base.cursor()) as cursor:
+        with self._told(), closing(self._base.cursor()) as cursor:
             cursor.execute("begin immediate")
             try:
                 yield cursor
+                cursor.execute("commit")
             except BaseException:
-                cursor.execute("rollback")
+                if self._base.in_transaction:
+                    cursor.execute("rollback")
                 raise
-            cursor.execute("commit")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what SQLite raises into `BuildError`.
+
+        Raises:
+            BuildError: `ledger-busy` if another process writes for over a minute, else `ledger-unreadable`.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            message = f"the ledger in {self.folder} cannot be used: {error}"
+            hint = "wait for the other build that fetches into this store" if busy else MOVE
+            raise BuildError(
+                Problem("ledger-busy" if busy else "ledger-unreadable", message, hint=hint)
+            ) from error
 
     def find(self, urls: Sequence[str]) -> dict[str, Record]:
         """Return the records of those URLs that have one."""
@@ -130,8 +148,8 @@ class Ledger:
         for start in range(0, len(urls), BATCH):
             keys = [url_key(url) for url in urls[start : start + BATCH]]
             marks = ",".join("?" * len(keys))
-            for row in self._base.execute(f"{_GET}({marks})", keys):
-                found[row[0]] = _record(row)
+            with self._told():
+                found.update((row[0], _record(row)) for row in self._base.execute(f"{_GET}({marks})", keys))
         return found
 
     def with_digests(self, digests: Iterable[str]) -> list[Record]:

@@ -386,3 +386,18 @@ def test_a_task_that_is_done_anew_asks_for_nothing_that_it_has_an_answer_of(worl
     assert [world.asked(path) for path in ("/ok/3000/1", "/404/x", "/ok/3000/2")] == [1, 1, 1]
     collect(replace(work, urls=urls, since=time.time() + 1), lambda *counts: None)  # another run
     assert world.asked("/404/x") == 2
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_authorities_that_cannot_be_read_are_one_error_with_their_path(
+    world: World, content: str | None
+) -> None:
+    world.write(["/ok/3000/1"])
+    path = world.folder / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    where = LOCALLY.model_copy(update={"fetch": LOCAL.model_copy(update={"authorities": path})})
+    with pytest.raises(BuildError) as found:
+        world.build(where)
+    assert found.value.code == "authorities-unreadable"
+    assert str(path) in found.value.problems[0].message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -146,4 +147,32 @@ def test_a_file_that_is_no_ledger_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "urls.sqlite").write_bytes(b"not a database, far from it" * 100)
     with pytest.raises(BuildError) as found:
         Ledger(tmp_path)
+    assert found.value.code == "ledger-unreadable"
+
+
+def test_a_ledger_that_another_process_writes_is_one_error_and_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlimg_build.fetch.ledger.WAIT", 0.1)
+    with Ledger(tmp_path) as ledger:
+        other = sqlite3.connect(tmp_path / "urls.sqlite", isolation_level=None)
+        other.execute("begin immediate")
+        with pytest.raises(BuildError) as found:
+            ledger.put([Record(URL, State.gone, time=1.0)])
+        assert found.value.code == "ledger-busy"
+        other.execute("rollback")
+        other.close()
+        ledger.put([Record(URL, State.gone, time=1.0)])
+        assert ledger.states() == {State.gone: 1}
+
+
+def test_a_ledger_that_is_damaged_within_is_one_error(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.put(Record(f"{URL}?{n}", State.gone, time=1.0) for n in range(2000))
+    path = tmp_path / "urls.sqlite"
+    data = bytearray(path.read_bytes())
+    data[4096:-4096] = b"\xa5" * (len(data) - 8192)
+    path.write_bytes(data)
+    with pytest.raises(BuildError) as found, Ledger(tmp_path) as ledger:
+        ledger.find([f"{URL}?{n}" for n in range(2000)])
     assert found.value.code == "ledger-unreadable"

@@ -59,7 +59,22 @@ def _network(value: str) -> str:
         raise refusal("wrong-value", f"expected a network, found {shown(value)}", hint) from None
 
 
+def _name_server(value: str) -> str:
+    host, colon, port = (
+        value.rpartition(":") if value.count(":") == 1 or value.startswith("[") else (value, "", "")
+    )
+    try:
+        ipaddress.ip_address(host.strip("[]") or port)
+        if not colon or 0 < int(port) < 65_536:
+            return value
+    except ValueError:
+        pass
+    hint = "10.0.0.53, 10.0.0.53:5353, or [fd00::53]:5353"
+    raise refusal("wrong-value", f"expected the address of a name server, found {shown(value)}", hint)
+
+
 Network = Annotated[str, AfterValidator(_network)]
+NameServer = Annotated[str, AfterValidator(_name_server)]
 
 
 class LocalCluster(Part):
@@ -185,7 +200,7 @@ class FetchBackend(Part):
         default=(),
         description="networks that may be asked though they are private, such as 10.1.0.0/16; none without it",
     )
-    name_servers: tuple[str, ...] = Field(
+    name_servers: tuple[NameServer, ...] = Field(
         default=(),
         description="name servers that are asked, ADDRESS or ADDRESS:PORT; the system's without it",
     )

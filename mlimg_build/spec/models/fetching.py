@@ -13,6 +13,9 @@ from mlimg_build.spec.yaml.scalars import shown
 __all__ = ["Fetching", "LicenceRule", "Rights"]
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+LICENCE = re.compile(
+    r"(?:[A-Za-z0-9.]+|\*)(?:-(?:[A-Za-z0-9.]+|\*))*"
+)  # as fetch.rights.licence_patterns has it
 CONTACT = re.compile(r"[\x21-\x7e]{3,200}")
 
 
@@ -29,6 +32,14 @@ def _contact(value: str) -> str:
     raise refusal("wrong-value", f"expected a way to reach you, found {shown(value)}", hint)
 
 
+def _licence(value: str) -> str:
+    if len(value) <= 100 and LICENCE.fullmatch(value):
+        return value
+    hint = "write an SPDX id, a star for any version: CC-BY-4.0, CC-BY-*, CC0-1.0, or unknown"
+    raise refusal("wrong-value", f"expected a licence, found {shown(value)}", hint)
+
+
+LicencePattern = Annotated[str, AfterValidator(_licence)]
 Sha256 = Annotated[
     str, AfterValidator(_digest), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})
 ]
@@ -37,7 +48,7 @@ Sha256 = Annotated[
 class LicenceRule(Part):
     """Which licences of images are allowed."""
 
-    allow: tuple[str, ...] = Field(
+    allow: tuple[LicencePattern, ...] = Field(
         min_length=1,
         description="SPDX ids that are allowed, * for any version: CC-BY-*, CC0-1.0; unknown for images without one",
     )
