@@ -20,7 +20,7 @@ __all__ = ["FetchWork", "collect", "missing_client", "require_client"]
 Tell = Callable[[int, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchWork:
     """URLs to ask for, where what came is kept, and how it is asked for.
 

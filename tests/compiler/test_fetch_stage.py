@@ -365,20 +365,20 @@ def test_a_task_that_is_done_anew_asks_for_nothing_that_it_has_an_answer_of(worl
     urls = tuple(world.url(path) for path in ("/ok/3000/1", "/404/x", "/ok/3000/2"))
     began = time.time()
     work = FetchWork(
-        world.place.store,
-        world.place.ledger,
-        urls[:2],
-        (),
-        "",
-        1 << 20,
-        8,
-        8,
-        2,
-        3,
-        1000,
-        1,
-        began,
-        ("127.0.0.0/8",),
+        store=world.place.store,
+        ledger=world.place.ledger,
+        urls=urls[:2],
+        signals=(),
+        contact="",
+        max_bytes=1 << 20,
+        concurrency=8,
+        per_host=8,
+        connect_seconds=2,
+        deadline_seconds=3,
+        min_rate=1000,
+        attempts=1,
+        since=began,
+        networks=("127.0.0.0/8",),
     )
     told: list[int] = []
     collect(work, lambda images, size, failed: told.append(images))

@@ -34,13 +34,23 @@ from mlimg_build.fetch.collection import FetchWork, collect
 keep_freed_memory()
 folder, authority = sys.argv[2:4]
 urls = tuple(Path(sys.argv[1]).read_text().split())
-signals = ("robots", "content-usage", "x-robots-tag", "tdm")
-collect(
-    FetchWork(
-        folder, Path(folder, "ledger"), urls, signals, "", 1 << 26, 64, 64, 10, 60, 1000, 1, ("127.0.0.0/8",), authority
-    ),
-    lambda *counts: None,
+work = FetchWork(
+    store=folder,
+    ledger=Path(folder, "ledger"),
+    urls=urls,
+    signals=("robots", "content-usage", "x-robots-tag", "tdm"),
+    contact="",
+    max_bytes=1 << 26,
+    concurrency=64,
+    per_host=64,
+    connect_seconds=10,
+    deadline_seconds=60,
+    min_rate=1000,
+    attempts=1,
+    networks=("127.0.0.0/8",),
+    authorities=authority,
 )
+collect(work, lambda *counts: None)
 """
 
 

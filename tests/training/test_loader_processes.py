@@ -94,9 +94,12 @@ def test_a_process_that_is_deadlocked_is_one_error(dataset: Dataset) -> None:
 
 @LINUX
 def test_a_process_that_is_stopped_is_one_error_that_says_so(dataset: Dataset) -> None:
+    assert (
+        len(list(BatchLoader(stream(dataset), 0, 2).load(2))) == 2
+    )  # what starts processes has imported all
     batches = BatchLoader(stream(dataset), 0, 1000).load(
-        2, limit=5
-    )  # a busy machine starts them in some seconds
+        2, limit=8
+    )  # a busy machine takes seconds for the first batch
     next(batches)
     for child in multiprocessing.active_children():
         os.kill(child.pid or 0, signal.SIGSTOP)
