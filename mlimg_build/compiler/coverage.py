@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import statements_of
-from mlimg_build.fetch.urls import BadUrl, parse_url
+from mlimg_build.fetch.names.urls import BadUrl, parse_url
 from mlimg_build.images import Status
 
 __all__ = ["count_coverage"]

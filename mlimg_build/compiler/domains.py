@@ -23,9 +23,9 @@ from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.csv_files import write_csv
 from mlimg_build.fetch.decisions import SIGNALS
-from mlimg_build.fetch.ledger import Ledger
+from mlimg_build.fetch.names.urls import BadUrl, parse_url
 from mlimg_build.fetch.outcomes import State
-from mlimg_build.fetch.urls import BadUrl, parse_url
+from mlimg_build.fetch.store.ledger import Ledger
 
 __all__ = ["COLUMNS", "domain_of", "write_domains"]
 

@@ -26,11 +26,11 @@ from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.fetch.collection import FetchWork, missing_client, require_client
-from mlimg_build.fetch.content_store import FolderStore, open_content_store
 from mlimg_build.fetch.decisions import Decision, FetchPolicy, decide
-from mlimg_build.fetch.ledger import Ledger
-from mlimg_build.fetch.ledger_log import Record
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import FolderStore, open_content_store
+from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import Record
 from mlimg_build.fetch.takedown import TakenDown, take_down
 from mlimg_build.quantities import counted
 from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, LocalCluster

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mlimg_build.atomic import explaining_full_disk
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.content_store import open_content_store
-from mlimg_build.fetch.ledger_log import Record, logged_since, new_log
 from mlimg_build.fetch.outcomes import Outcome, State
+from mlimg_build.fetch.store.content_store import open_content_store
+from mlimg_build.fetch.store.ledger_log import Record, logged_since, new_log
 
 __all__ = ["FetchWork", "collect", "missing_client", "require_client"]
 
@@ -75,9 +75,9 @@ def collect(work: FetchWork, tell: Tell) -> None:
         TransientError: `store-unreadable` if an object store does not take what came.
     """
     require_client()
-    from mlimg_build.fetch.addresses import parse_networks  # noqa: PLC0415
     from mlimg_build.fetch.fetcher import fetch  # noqa: PLC0415  the extra `fetch`
-    from mlimg_build.fetch.name_servers import look_up_at  # noqa: PLC0415
+    from mlimg_build.fetch.names.addresses import parse_networks  # noqa: PLC0415
+    from mlimg_build.fetch.names.name_servers import look_up_at  # noqa: PLC0415
     from mlimg_build.fetch.settings import FetchSettings  # noqa: PLC0415
     from mlimg_build.fetch.site_signals import SiteSignals  # noqa: PLC0415
 

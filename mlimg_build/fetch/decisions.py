@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from mlimg_build.fetch.ledger import worth_asking
-from mlimg_build.fetch.ledger_log import Record
 from mlimg_build.fetch.outcomes import NEVER, State
 from mlimg_build.fetch.rights.licence_patterns import licence_refusal
 from mlimg_build.fetch.rights.licences import licence_id
+from mlimg_build.fetch.store.ledger import worth_asking
+from mlimg_build.fetch.store.ledger_log import Record
 
 __all__ = ["SIGNALS", "Decision", "FetchPolicy", "decide"]
 

@@ -7,16 +7,16 @@ import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from mlimg_build.fetch.client import Client
-from mlimg_build.fetch.crew import Crew, FetchCounts
-from mlimg_build.fetch.lookups import LookUp, NameThreads
-from mlimg_build.fetch.loop_messages import without_connection_messages
-from mlimg_build.fetch.memory_budget import MemoryBudget
-from mlimg_build.fetch.open_files import raise_open_files
+from mlimg_build.fetch.client.client import Client
+from mlimg_build.fetch.client.loop_messages import without_connection_messages
+from mlimg_build.fetch.client.memory_budget import MemoryBudget
+from mlimg_build.fetch.client.open_files import raise_open_files
+from mlimg_build.fetch.names.lookups import LookUp, NameThreads
+from mlimg_build.fetch.names.resolver import CheckedResolver
 from mlimg_build.fetch.outcomes import Outcome
-from mlimg_build.fetch.resolver import CheckedResolver
+from mlimg_build.fetch.scheduling.crew import Crew, FetchCounts
+from mlimg_build.fetch.scheduling.sites import Rights
 from mlimg_build.fetch.settings import FetchSettings
-from mlimg_build.fetch.sites import Rights
 
 __all__ = ["FetchCounts", "fetch", "new_event_loop"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlimg_build import __version__
-from mlimg_build.fetch.addresses import Network
+from mlimg_build.fetch.names.addresses import Network
 
 __all__ = ["FetchSettings"]
 

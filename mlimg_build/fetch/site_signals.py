@@ -10,7 +10,7 @@ from mlimg_build.fetch.rights.response_headers import header_refusal
 from mlimg_build.fetch.rights.robots import Robots, read_robots
 from mlimg_build.fetch.rights.signals import Refusal, RightsPolicy
 from mlimg_build.fetch.rights.tdm import TDMREP_PATH, TdmFile, read_tdmrep
-from mlimg_build.fetch.sites import Document, SiteDocument
+from mlimg_build.fetch.scheduling.sites import Document, SiteDocument
 
 __all__ = ["SiteSignals"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mlimg_build.fetch.content_store import ContentStore
-from mlimg_build.fetch.ledger import Ledger
-from mlimg_build.fetch.ledger_log import Record
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import ContentStore
+from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import Record
 
 __all__ = ["TakenDown", "take_down"]
 

@@ -21,10 +21,10 @@ from mlimg_build.cli import run
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.takedown.absence import Absence, prove_absent
 from mlimg_build.exporters import EXPORTERS, export
-from mlimg_build.fetch.content_store import FolderStore, object_path
-from mlimg_build.fetch.ledger import Ledger
-from mlimg_build.fetch.ledger_log import Record
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import FolderStore, object_path
+from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import Record
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops
 from tests.support.runs import inline

@@ -17,7 +17,7 @@ pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build
-from mlimg_build.fetch.ledger import Ledger
+from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec
 from mlimg_build.spec.models.backend import FetchBackend
 from tests.support.hostile_http import HostileServer

@@ -20,8 +20,8 @@ pytest.importorskip("aiodns", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import fetch
-from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec
 from mlimg_build.spec.models.backend import FetchBackend
 from tests.support.hostile_http import PLACEHOLDER, HostileServer

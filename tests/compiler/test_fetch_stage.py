@@ -23,9 +23,9 @@ from mlimg_build.compiler.pipeline import build, fetch, outlook, plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError, SpecError
 from mlimg_build.fetch.collection import FetchWork, collect
-from mlimg_build.fetch.content_store import FolderStore, object_path
-from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import FolderStore, object_path
+from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import Backend, load_spec
 from mlimg_build.spec.models.backend import FetchBackend
 from tests.support.command import mlimg

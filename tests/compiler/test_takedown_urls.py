@@ -13,9 +13,9 @@ pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.pipeline import fetch
 from mlimg_build.dataset import open_dataset
-from mlimg_build.fetch.content_store import FolderStore
-from mlimg_build.fetch.ledger import Ledger
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import FolderStore
+from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec
 from tests.compiler.test_fetch_stage import LOCALLY, World
 from tests.support.hostile_http import HostileServer, jpeg

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.fetch.lookups import NoSuchHost
+from mlimg_build.fetch.names.lookups import NoSuchHost
 from tests.support.fetch_runs import Fetched, Names, fetched, quick
 from tests.support.hostile_http import PLACEHOLDER, HostileServer, jpeg
 

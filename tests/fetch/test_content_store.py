@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.errors import BuildError
-from mlimg_build.fetch.content_store import (
+from mlimg_build.fetch.store.content_store import (
     ContentStore,
     FolderStore,
     ObjectStore,
@@ -88,7 +88,7 @@ def test_threads_that_write_the_same_file_leave_one(tmp_path: Path) -> None:
 
 def test_a_killed_writer_leaves_no_half_file_under_a_digest(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mlimg_build.fetch.content_store import FolderStore\n"
+        "import sys; from pathlib import Path; from mlimg_build.fetch.store.content_store import FolderStore\n"
         "store, number = FolderStore(Path(sys.argv[1])), 0\n"
         "print('ready', flush=True)\n"
         "while True:\n    store.write(number.to_bytes(4, 'little') * 100_000); number += 1"

@@ -17,9 +17,9 @@ import pytest
 
 from mlimg_build.fetch import fetcher
 from mlimg_build.fetch.fetcher import fetch
-from mlimg_build.fetch.lookups import NoSuchHost
+from mlimg_build.fetch.names.lookups import NoSuchHost
 from mlimg_build.fetch.outcomes import Outcome, State
-from mlimg_build.fetch.sites import Document, SiteDocument
+from mlimg_build.fetch.scheduling.sites import Document, SiteDocument
 from tests.support.fetch_runs import Names, fetched, quick
 from tests.support.hostile_http import HostileServer
 
@@ -350,7 +350,7 @@ def test_what_a_consumer_raises_ends_the_fetch(server: HostileServer) -> None:
 def test_ctrl_c_ends_a_fetch_and_look_ups_that_hang_do_not_keep_the_process(server: HostileServer) -> None:
     code = f"""
 import time
-from mlimg_build.fetch import lookups
+from mlimg_build.fetch.names import lookups
 from tests.support.fetch_runs import quick
 lookups.addresses_of.__code__ = (lambda host: __import__("time").sleep(600)).__code__
 from mlimg_build.fetch.fetcher import fetch

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlimg_build.fetch.host_limits import HostLimits
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.scheduling.host_limits import HostLimits
 
 HOSTS = ["a", "b", "c"]
 

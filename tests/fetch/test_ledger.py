@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlimg_build.errors import BuildError
-from mlimg_build.fetch.ledger import Ledger, worth_asking
-from mlimg_build.fetch.ledger_log import Record, new_log, read_log
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
+from mlimg_build.fetch.store.ledger import Ledger, worth_asking
+from mlimg_build.fetch.store.ledger_log import Record, new_log, read_log
 
 URL = "http://photographs.example/1.jpg"
 RECORDS = st.builds(
@@ -93,8 +93,8 @@ def test_a_line_that_was_cut_costs_its_own_record_only(tmp_path: Path) -> None:
 
 def test_a_killed_writer_keeps_all_that_it_appended(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from mlimg_build.fetch.ledger_log import new_log\n"
-        "from mlimg_build.fetch.ledger_log import Record; from mlimg_build.fetch.outcomes import State\n"
+        "import sys; from pathlib import Path; from mlimg_build.fetch.store.ledger_log import new_log\n"
+        "from mlimg_build.fetch.store.ledger_log import Record; from mlimg_build.fetch.outcomes import State\n"
         "log, number = new_log(Path(sys.argv[1])), 0\n"
         "while True:\n"
         "    log.append(Record(f'http://a.example/{number}', State.ok, time=1.0))\n"
@@ -153,7 +153,7 @@ def test_a_file_that_is_no_ledger_is_one_error(tmp_path: Path) -> None:
 def test_a_ledger_that_another_process_writes_is_one_error_and_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlimg_build.fetch.ledger.WAIT", 0.1)
+    monkeypatch.setattr("mlimg_build.fetch.store.ledger.WAIT", 0.1)
     with Ledger(tmp_path) as ledger:
         other = sqlite3.connect(tmp_path / "urls.sqlite", isolation_level=None)
         other.execute("begin immediate")

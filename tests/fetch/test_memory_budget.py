@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from mlimg_build.fetch.memory_budget import Lease, MemoryBudget
+from mlimg_build.fetch.client.memory_budget import Lease, MemoryBudget
 
 
 def test_bytes_that_are_there_are_taken_without_waiting() -> None:

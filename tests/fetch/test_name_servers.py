@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("aiodns", reason="the extra `fetch` is not installed")
 
 from mlimg_build.fetch.fetcher import new_event_loop
-from mlimg_build.fetch.lookups import NoSuchHost
-from mlimg_build.fetch.name_servers import look_up_at
+from mlimg_build.fetch.names.lookups import NoSuchHost
+from mlimg_build.fetch.names.name_servers import look_up_at
 from tests.support.name_server import FAILURE, NO_NAME, NameServer
 
 ANSWERS = {"a.example": "127.0.0.5", "none.example": NO_NAME, "broken.example": FAILURE}

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from mlimg_build.fetch import lookups, resolver
-from mlimg_build.fetch.lookups import NameThreads, NoSuchHost, addresses_of
-from mlimg_build.fetch.resolver import AddressRefused, CheckedResolver
+from mlimg_build.fetch.names import lookups, resolver
+from mlimg_build.fetch.names.lookups import NameThreads, NoSuchHost, addresses_of
+from mlimg_build.fetch.names.resolver import AddressRefused, CheckedResolver
 from tests.support.fetch_runs import Names
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlimg_build.fetch.urls import LONGEST, BadUrl, join_url, parse_url
+from mlimg_build.fetch.names.urls import LONGEST, BadUrl, join_url, parse_url
 
 NORMAL = {
     "http://images.example/a.jpg": "http://images.example/a.jpg",

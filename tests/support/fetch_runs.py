@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlimg_build.fetch.addresses import parse_networks
 from mlimg_build.fetch.fetcher import FetchCounts, fetch
-from mlimg_build.fetch.lookups import NoSuchHost
+from mlimg_build.fetch.names.addresses import parse_networks
+from mlimg_build.fetch.names.lookups import NoSuchHost
 from mlimg_build.fetch.outcomes import Outcome
+from mlimg_build.fetch.scheduling.sites import Rights
 from mlimg_build.fetch.settings import FetchSettings
-from mlimg_build.fetch.sites import Rights
 
 
 @dataclass

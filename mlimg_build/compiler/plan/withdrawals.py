@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mlimg_build.compiler.engine.cache import Store, read_json, write_json
 from mlimg_build.compiler.facts.id_lists import text_of
 from mlimg_build.errors import Place, Problem, SpecError
-from mlimg_build.fetch.urls import LONGEST, BadUrl, parse_url
+from mlimg_build.fetch.names.urls import LONGEST, BadUrl, parse_url
 from mlimg_build.sources.image_paths import composed
 from mlimg_build.spec import LoadedSpec
 

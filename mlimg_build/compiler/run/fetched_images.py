@@ -7,8 +7,8 @@ from collections.abc import Callable
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.plan.fetched_rows import FetchedRow, read_fetched
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.content_store import ContentStore, open_content_store
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import ContentStore, open_content_store
 from mlimg_build.images import BadImage, Status
 
 __all__ = ["FetchedImages"]

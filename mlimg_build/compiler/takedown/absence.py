@@ -21,10 +21,10 @@ from mlimg_build.dataset import Dataset, open_dataset, verify
 from mlimg_build.dataset.artefact_proof import images_flaw
 from mlimg_build.dataset.write.shard_writer import read_labels
 from mlimg_build.errors import DatasetError, MlimgError
-from mlimg_build.fetch.content_store import open_content_store
-from mlimg_build.fetch.ledger import Ledger
-from mlimg_build.fetch.ledger_log import Record, read_log
 from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import open_content_store
+from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import Record, read_log
 
 __all__ = ["Absence", "prove_absent"]
 

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from mlimg_build.fetch.names.resolver import AddressRefused, NoSuchHost
 from mlimg_build.fetch.outcomes import State
-from mlimg_build.fetch.resolver import AddressRefused, NoSuchHost
 from mlimg_build.sources.image_signatures import kind_of
 
 __all__ = [

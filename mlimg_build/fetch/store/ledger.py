@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any
 
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.ledger_log import Record, closed_log, read_log
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
+from mlimg_build.fetch.store.ledger_log import Record, closed_log, read_log
 
 __all__ = ["Ledger", "url_key", "worth_asking"]
 

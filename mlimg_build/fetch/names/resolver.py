@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from mlimg_build.fetch.addresses import Network, address_refusal
-from mlimg_build.fetch.lookups import LookUp, NoSuchHost
+from mlimg_build.fetch.names.addresses import Network, address_refusal
+from mlimg_build.fetch.names.lookups import LookUp, NoSuchHost
 
 __all__ = ["AddressRefused", "CheckedResolver", "CheckedSockets", "NoSuchHost"]
 

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from mlimg_build.fetch.addresses import address_refusal
-from mlimg_build.fetch.answers import REDIRECTS, AnswerRefused, failure_of, pause_of, state_of_status
-from mlimg_build.fetch.body import drain, read_body, read_image
-from mlimg_build.fetch.memory_budget import Lease
+from mlimg_build.fetch.client.answers import REDIRECTS, AnswerRefused, failure_of, pause_of, state_of_status
+from mlimg_build.fetch.client.body import drain, read_body, read_image
+from mlimg_build.fetch.client.memory_budget import Lease
+from mlimg_build.fetch.client.pace import Pace
+from mlimg_build.fetch.names.addresses import address_refusal
+from mlimg_build.fetch.names.resolver import CheckedResolver, CheckedSockets
+from mlimg_build.fetch.names.urls import BadUrl, Url, join_url
 from mlimg_build.fetch.outcomes import Outcome, State
-from mlimg_build.fetch.pace import Pace
-from mlimg_build.fetch.resolver import CheckedResolver, CheckedSockets
 from mlimg_build.fetch.settings import FetchSettings
-from mlimg_build.fetch.urls import BadUrl, Url, join_url
 
 __all__ = ["Answer", "Client", "HeaderRefusal", "Redirect", "tls_context"]
 

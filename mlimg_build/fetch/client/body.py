@@ -9,10 +9,10 @@ from contextlib import suppress
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from mlimg_build.fetch.answers import HEAD_BYTES, AnswerRefused, not_an_image
-from mlimg_build.fetch.memory_budget import Lease
+from mlimg_build.fetch.client.answers import HEAD_BYTES, AnswerRefused, not_an_image
+from mlimg_build.fetch.client.memory_budget import Lease
+from mlimg_build.fetch.client.pace import Pace
 from mlimg_build.fetch.outcomes import State
-from mlimg_build.fetch.pace import Pace
 
 __all__ = ["drain", "read_body", "read_image"]
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.lookups import LookUp, NoSuchHost
+from mlimg_build.fetch.names.lookups import LookUp, NoSuchHost
 
 __all__ = ["look_up_at"]
 

@@ -14,15 +14,15 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from mlimg_build.fetch.attempts import Delays, pause_before
-from mlimg_build.fetch.client import Client, Redirect
-from mlimg_build.fetch.host_limits import HostLimits, Rest
-from mlimg_build.fetch.memory_budget import Lease, MemoryBudget
+from mlimg_build.fetch.client.client import Client, Redirect
+from mlimg_build.fetch.client.memory_budget import Lease, MemoryBudget
+from mlimg_build.fetch.names.urls import BadUrl, Url, parse_url
 from mlimg_build.fetch.outcomes import Outcome, State
+from mlimg_build.fetch.scheduling.attempts import Delays, pause_before
+from mlimg_build.fetch.scheduling.host_limits import HostLimits, Rest
+from mlimg_build.fetch.scheduling.site_questions import SiteQuestion, ask_site
+from mlimg_build.fetch.scheduling.sites import Rights, SiteFailure, SiteRules, Sites
 from mlimg_build.fetch.settings import FetchSettings
-from mlimg_build.fetch.site_questions import SiteQuestion, ask_site
-from mlimg_build.fetch.sites import Rights, SiteFailure, SiteRules, Sites
-from mlimg_build.fetch.urls import BadUrl, Url, parse_url
 
 __all__ = ["Crew", "FetchCounts"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from mlimg_build.fetch.client import Client, Redirect
-from mlimg_build.fetch.memory_budget import Lease, MemoryBudget
+from mlimg_build.fetch.client.client import Client, Redirect
+from mlimg_build.fetch.client.memory_budget import Lease, MemoryBudget
+from mlimg_build.fetch.names.urls import Url, join_url
 from mlimg_build.fetch.outcomes import Outcome, State
+from mlimg_build.fetch.scheduling.sites import Document, Rights, SiteDocument, SiteFailure, SiteRules
 from mlimg_build.fetch.settings import FetchSettings
-from mlimg_build.fetch.sites import Document, Rights, SiteDocument, SiteFailure, SiteRules
-from mlimg_build.fetch.urls import Url, join_url
 
 __all__ = ["SiteAnswer", "SiteQuestion", "ask_site"]
 

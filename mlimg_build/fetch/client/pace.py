@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mlimg_build.fetch.answers import AnswerRefused
+from mlimg_build.fetch.client.answers import AnswerRefused
 from mlimg_build.fetch.outcomes import State
 
 __all__ = ["Pace"]

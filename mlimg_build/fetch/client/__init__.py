@@ -1,0 +1,1 @@
+"""One request: what is asked, what may come, in what time and memory."""

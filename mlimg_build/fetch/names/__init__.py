@@ -1,0 +1,1 @@
+"""Host names, addresses and URLs: read, looked up and checked."""
