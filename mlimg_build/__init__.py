@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlimg_build.compiler.build_result import Built
-    from mlimg_build.compiler.pipeline import build, lock, plan
+    from mlimg_build.compiler.lock_stage import lock
+    from mlimg_build.compiler.pipeline import build
     from mlimg_build.compiler.plan.plan import Plan
+    from mlimg_build.compiler.plan_stage import plan
     from mlimg_build.dataset import Dataset, open_dataset, verify
     from mlimg_build.errors import MlimgError
     from mlimg_build.spec import Backend, LoadedSpec, load_backend, load_spec
@@ -42,7 +44,9 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "compiler.build_result": ("Built",),
-    "compiler.pipeline": ("build", "lock", "plan"),
+    "compiler.lock_stage": ("lock",),
+    "compiler.pipeline": ("build",),
+    "compiler.plan_stage": ("plan",),
     "compiler.plan.plan": ("Plan",),
     "dataset": ("Dataset", "open_dataset", "verify"),
     "errors": ("MlimgError",),

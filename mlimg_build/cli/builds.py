@@ -128,7 +128,7 @@ def fetch(
     """Fetch the images of a spec that lie at URLs; a rerun asks only for what may be otherwise now."""
     from mlimg_build import terminal
     from mlimg_build.compiler.fetch_stage import fetch_place
-    from mlimg_build.compiler.pipeline import fetch as fetch_spec
+    from mlimg_build.compiler.run_stage import fetch as fetch_spec
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
 

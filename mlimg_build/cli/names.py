@@ -67,7 +67,7 @@ def map_names(
     """Write which WordNet synset every source category becomes, with the evidence, as a CSV to be reviewed."""
     from mlimg_build import terminal
     from mlimg_build.compiler.lint.mapping_review import for_review, review_records, write_review
-    from mlimg_build.compiler.pipeline import plan as make
+    from mlimg_build.compiler.plan_stage import plan as make
 
     if (review or html) and as_json:
         raise typer.BadParameter("--json shows what is decided already", param_hint="--review, --html")
@@ -159,7 +159,7 @@ def synset(
     from mlimg_build import terminal
     from mlimg_build.compiler.facts.noun_search import describe_nouns, no_noun
     from mlimg_build.compiler.lint.mapping_review import for_review
-    from mlimg_build.compiler.pipeline import plan as make
+    from mlimg_build.compiler.plan_stage import plan as make
     from mlimg_build.wordnet import load as load_nouns
 
     name, placed = " ".join(words), None

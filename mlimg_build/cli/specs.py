@@ -122,8 +122,8 @@ def _understood(
 ) -> dict[str, Any]:
     """Return what is understood of the sources of a spec, and the warnings; shown are all not in `shown`."""
     from mlimg_build import terminal
-    from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.lost_images import refuse_lost
+    from mlimg_build.compiler.plan_stage import plan as make
     from mlimg_build.compiler.understood import understood
 
     with terminal.Watcher(quiet=quiet) as watcher:
@@ -188,10 +188,10 @@ def plan(
     """Show what a build would do, and why."""
     from mlimg_build import terminal
     from mlimg_build.compiler.fetch_stage import fetch_place
-    from mlimg_build.compiler.pipeline import outlook
-    from mlimg_build.compiler.pipeline import plan as make
     from mlimg_build.compiler.plan.lost_images import lost_problems, refuse_lost
     from mlimg_build.compiler.plan.plan_summary import plan_summary
+    from mlimg_build.compiler.plan_stage import outlook
+    from mlimg_build.compiler.plan_stage import plan as make
     from mlimg_build.compiler.understood import understood
     from mlimg_build.errors import LabelError
     from mlimg_build.spec import Backend
@@ -234,8 +234,8 @@ def lock(
     compared with.
     """
     from mlimg_build import terminal
-    from mlimg_build.compiler.pipeline import check_lock
-    from mlimg_build.compiler.pipeline import lock as write
+    from mlimg_build.compiler.lock_stage import check_lock
+    from mlimg_build.compiler.lock_stage import lock as write
     from mlimg_build.spec import load_backend
 
     loaded = load(spec)
@@ -270,7 +270,7 @@ def lint(
 
     from mlimg_build import terminal
     from mlimg_build.compiler.lint.findings import PART_COLUMNS, lint_plan, part_rows
-    from mlimg_build.compiler.pipeline import labelled
+    from mlimg_build.compiler.lock_stage import labelled
     from mlimg_build.compiler.run.csv_files import as_csv
     from mlimg_build.spec import load_backend
 

@@ -13,8 +13,8 @@ from mlimg_build.compiler.engine.build_usage import digests_of, last_build, read
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.store_usage import LEFTOVER, Cost, Entry, cost_of, entries_of, last_used
 from mlimg_build.compiler.facts.preflight import load_nouns
-from mlimg_build.compiler.pipeline import interruptible
 from mlimg_build.compiler.plan.plan import make_plan
+from mlimg_build.compiler.plan_stage import interruptible
 from mlimg_build.compiler.run.store_retention import needed
 from mlimg_build.compiler.training_run_files import Run, RunPruned, prune_runs, runs_in
 from mlimg_build.errors import BuildError, Problem

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mlimg_build.atomic import holding
 from mlimg_build.compiler.facts.preflight import missing_paths
-from mlimg_build.compiler.pipeline import dataset_path, interruptible
+from mlimg_build.compiler.plan_stage import dataset_path, interruptible
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, Problem, SpecError, TrainingError
 from mlimg_build.spec import Backend, LoadedSpec, digest_of

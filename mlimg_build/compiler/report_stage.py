@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mlimg_build.atomic import explaining_full_disk, process_umask, sync_file
-from mlimg_build.compiler.pipeline import interruptible
 from mlimg_build.compiler.plan.left_out import REASONS
+from mlimg_build.compiler.plan_stage import interruptible
 from mlimg_build.dataset import Dataset, Image, open_dataset
 from mlimg_build.errors import BuildError, DatasetError, Problem, SpecError
 from mlimg_build.explain.image_labels import explain_in

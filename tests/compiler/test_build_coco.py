@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.understood import understood
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SpecError

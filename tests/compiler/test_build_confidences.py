@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import SourceError
 from mlimg_build.explain.image_labels import explain

@@ -16,7 +16,8 @@ from mlimg_build.compiler.diff.loading import compare_paths
 from mlimg_build.compiler.lint.findings import lint_plan
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.lock.lock_reader import read_lock
-from mlimg_build.compiler.pipeline import build, labelled, lock
+from mlimg_build.compiler.lock_stage import labelled, lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.compiler.watchers import Silent
 from mlimg_build.dataset import Dataset, Image, copies_in_words, info, open_dataset, order_key, verify

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, MlimgError
 from mlimg_build.spec import LoadedSpec, load_spec

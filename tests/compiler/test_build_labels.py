@@ -13,8 +13,10 @@ import pytest
 import zarr
 
 from mlimg_build.compiler.lock.lock_reader import read_lock
-from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.lock_stage import lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import DatasetError, SpecError
 from mlimg_build.explain.image_labels import explain, explain_category, explain_in

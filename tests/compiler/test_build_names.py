@@ -9,8 +9,8 @@ import pytest
 from pyarrow import parquet
 
 from mlimg_build.compiler.facts.category_names import folder_problems
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import load_spec, render
 from tests.support.photographs import crops

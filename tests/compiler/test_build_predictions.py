@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlimg_build.compiler.facts.predictions import read_predictions
-from mlimg_build.compiler.pipeline import plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import Place, SpecError
 from mlimg_build.sources.lists import parquet_batches
 from mlimg_build.spec import load_spec

@@ -11,7 +11,9 @@ import pytest
 from mlimg_build.compiler.lint.findings import lint_plan
 from mlimg_build.compiler.lint.mapping_review import COLUMNS
 from mlimg_build.compiler.lock.lock_reader import read_lock
-from mlimg_build.compiler.pipeline import build, labelled, lock, plan
+from mlimg_build.compiler.lock_stage import labelled, lock
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import SpecError
 from tests.support.photographs import crops
 from tests.support.runs import inline

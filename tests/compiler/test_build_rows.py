@@ -20,9 +20,9 @@ from mlimg_build.compiler.catalog import counts as counting
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns, write_batches
 from mlimg_build.compiler.catalog.catalog import STATEMENTS, Catalog
 from mlimg_build.compiler.catalog.counts import count_groups, count_present, count_stated
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.row_files import IMAGE_FIELDS, STATEMENT_FIELDS, RowIndex
 from mlimg_build.compiler.plan.row_writer import write_rows
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import BuildError
 from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources import DRAWN, IMAGES, NOT_INSIDE, Category

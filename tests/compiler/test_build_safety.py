@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from mlimg_build.compiler.engine.cache import Key, Store
-from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.lock_stage import lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import Backend, InlineCluster, load_spec

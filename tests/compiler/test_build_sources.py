@@ -20,9 +20,10 @@ from mlimg_build.compiler.catalog.catalog import catalog
 from mlimg_build.compiler.engine import retries
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.checksums import file_sums, sealed
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.run import tasks
 from mlimg_build.compiler.run.repair import without_flaws
 from mlimg_build.compiler.run.task_list import tasks_of

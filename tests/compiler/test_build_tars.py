@@ -10,8 +10,9 @@ from urllib.parse import unquote
 import pytest
 
 from mlimg_build.compiler.facts.preflight import missing_paths
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.explain.image_labels import explain_in
 from mlimg_build.exporters import EXPORTERS, export

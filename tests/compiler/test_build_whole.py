@@ -14,8 +14,9 @@ import pytest
 import zarr
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import BackendError
 from mlimg_build.spec import Backend, LoadedSpec, SchedulerCluster, load_spec

@@ -14,8 +14,9 @@ import pytest
 
 from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.spec import LoadedSpec, load_spec

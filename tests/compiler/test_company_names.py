@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.cli import run
-from mlimg_build.compiler.pipeline import Understanding, understand
+from mlimg_build.compiler.plan_stage import Understanding, understand
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.spec import load_spec
 from mlimg_build.terminal import console

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from mlimg_build.compiler.copies.copy_tables import MergedCopies, merge_copies
 from mlimg_build.compiler.copies.duplicates import Copy
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.annotation_rules import annotation_rules
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import statements_of
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.labels import Statements, derive
 from mlimg_build.spec import load_spec
 

@@ -21,7 +21,8 @@ from mlimg_build.compiler.diff.markdown import LONGEST, as_markdown
 from mlimg_build.compiler.diff.sections import sections, summary
 from mlimg_build.compiler.diff.snapshot import COLUMN, Category, Mapped, Pair, Side, SourceFacts
 from mlimg_build.compiler.lock.lock_reader import COUNTED
-from mlimg_build.compiler.pipeline import build, lock
+from mlimg_build.compiler.lock_stage import lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import MlimgError
 from mlimg_build.labels import FATES, RULES

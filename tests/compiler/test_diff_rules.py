@@ -17,7 +17,8 @@ from mlimg_build.compiler.diff.sections import sections, summary
 from mlimg_build.compiler.diff.shared_names import with_distinct_names
 from mlimg_build.compiler.diff.snapshot import Category, Mapped, Pair, Side
 from mlimg_build.compiler.lock.rule_changes import RuleChange, rule_changes
-from mlimg_build.compiler.pipeline import build, lock
+from mlimg_build.compiler.lock_stage import lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.spec import load_spec
 from mlimg_build.spec.dataset_rules import UNKNOWN, stored_rules
 from tests.support.command import mlimg

@@ -9,7 +9,7 @@ import pytest
 from mlimg_build.compiler.diff.changes import Differences
 from mlimg_build.compiler.diff.loading import compare_paths
 from mlimg_build.compiler.diff.markdown import as_markdown
-from mlimg_build.compiler.pipeline import lock
+from mlimg_build.compiler.lock_stage import lock
 from mlimg_build.spec import load_spec
 from tests.support.runs import THREE_SOURCES, inline
 

@@ -19,7 +19,8 @@ from mlimg_build.compiler.catalog import catalog_writer, external_partitions
 from mlimg_build.compiler.catalog.arrow_tables import StoredTable, digest_columns, write_batches
 from mlimg_build.compiler.catalog.catalog_writer import STATEMENTS, CatalogWriter
 from mlimg_build.compiler.catalog.external_partitions import ExternalPartitions
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import SourceError
 from mlimg_build.label_states import ABSENT, PRESENT
 from mlimg_build.sources import IMAGES, LABELS, Batch, Notes

@@ -15,8 +15,10 @@ from mlimg_build.compiler.diff.loading import side_of_dataset
 from mlimg_build.compiler.facts.flat_vocabulary import flat_ids
 from mlimg_build.compiler.lint.findings import lint_plan
 from mlimg_build.compiler.lock.lock_reader import read_lock
-from mlimg_build.compiler.pipeline import build, check_lock, labelled, plan
+from mlimg_build.compiler.lock_stage import check_lock, labelled
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError

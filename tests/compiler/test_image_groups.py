@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from mlimg_build.compiler.catalog.arrow_tables import hash_names
 from mlimg_build.compiler.lock.lock_reader import read_lock
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import Problem, SpecError
 from mlimg_build.spec import load_spec

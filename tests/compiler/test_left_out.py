@@ -10,11 +10,11 @@ import pytest
 
 from mlimg_build.compiler.facts.unused_categories import REASONS as CATEGORY_REASONS
 from mlimg_build.compiler.facts.unused_categories import reason_codes
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan import left_out
 from mlimg_build.compiler.plan.left_out import REASONS, write_left_out
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.plan_summary import plan_summary
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.labels import FATES
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops

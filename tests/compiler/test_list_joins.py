@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mlimg_build.compiler.catalog import catalog as module
 from mlimg_build.compiler.catalog.near_names import NearNames, differences
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import Problem, SourceError
 from mlimg_build.spec import load_spec
 

@@ -15,7 +15,8 @@ import pytest
 import mlimg_build.compiler.lock.lock_writer as locking
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.lock.lock_reader import FILES, read_lock
-from mlimg_build.compiler.pipeline import build, check_lock, lock
+from mlimg_build.compiler.lock_stage import check_lock, lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.errors import BuildError, LockChanged
 from mlimg_build.spec import LoadedSpec, load_spec
 from tests.support.command import mlimg

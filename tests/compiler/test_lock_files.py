@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mlimg_build.compiler.facts.list_digests import list_digests, refuse_changed
-from mlimg_build.compiler.pipeline import check_lock, lock
+from mlimg_build.compiler.lock_stage import check_lock, lock
 from mlimg_build.errors import LockChanged, SpecError
 from mlimg_build.spec import LoadedSpec, file_paths, load_spec
 from tests.support.photographs import crops

@@ -10,9 +10,9 @@ import pytest
 
 from mlimg_build.cli import run
 from mlimg_build.compiler.facts.unused_categories import LOST
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.left_out import REASONS
 from mlimg_build.compiler.plan.lost_images import refuse_lost
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import LabelError, Problem
 from mlimg_build.spec import load_spec
 from tests.support.photographs import crops

@@ -13,7 +13,9 @@ from mlimg_build.compiler.diff.loading import side_of_dataset
 from mlimg_build.compiler.facts.preflight import check_mapping, load_nouns
 from mlimg_build.compiler.lint.mapping_review import review_rows
 from mlimg_build.compiler.lock.lock_reader import read_lock
-from mlimg_build.compiler.pipeline import build, check_lock, lock, plan
+from mlimg_build.compiler.lock_stage import check_lock, lock
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError, Problem, SpecError

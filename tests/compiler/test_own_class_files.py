@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.compiler.facts.own_categories import with_own_categories
-from mlimg_build.compiler.pipeline import plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import MlimgError, SourceError
 from mlimg_build.sources.lists.class_names import class_descriptions
 from mlimg_build.spec import load_spec

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.run import tasks
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.errors import BuildError, MlimgError

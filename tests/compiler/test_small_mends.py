@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.compiler.engine.executor import Done, Failed
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.run import task_runner
 from mlimg_build.errors import MlimgError, Problem, SpecError, TransientError
 from mlimg_build.sources.lists.class_names import class_descriptions

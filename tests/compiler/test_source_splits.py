@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlimg_build.compiler.catalog.catalog import catalog
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import MlimgError, Problem
 from mlimg_build.sources import open_source

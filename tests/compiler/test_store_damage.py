@@ -15,7 +15,9 @@ import pytest
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.checksums import Checks
-from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.lock_stage import lock
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.run import label_counts
 from mlimg_build.dataset import verify
 from mlimg_build.errors import MlimgError

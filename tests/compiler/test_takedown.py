@@ -12,8 +12,9 @@ import pytest
 
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.engine.store_usage import entries_of
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan.withdrawals import read_withdrawals
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import Image, open_dataset, verify
 from mlimg_build.spec import load_spec
 from tests.support.parquet_world import image_table, write_images

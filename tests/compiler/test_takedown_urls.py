@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
-from mlimg_build.compiler.pipeline import fetch
+from mlimg_build.compiler.run_stage import fetch
 from mlimg_build.dataset import open_dataset
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore

@@ -9,7 +9,7 @@ import pytest
 
 from mlimg_build.cli import run
 from mlimg_build.compiler.facts.category_groups import NestingUse
-from mlimg_build.compiler.pipeline import understand
+from mlimg_build.compiler.plan_stage import understand
 from mlimg_build.compiler.source_columns import source_columns
 from mlimg_build.compiler.understood import EXAMPLES, LABELS, Understood
 from mlimg_build.spec import load_spec, parse_spec

@@ -11,7 +11,9 @@ import pytest
 
 from mlimg_build.compiler.facts.preflight import check_mapping, load_wordnet
 from mlimg_build.compiler.facts.unsigned_rows import CORRECTED, described
-from mlimg_build.compiler.pipeline import build, lock, plan
+from mlimg_build.compiler.lock_stage import lock
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.errors import Problem, SpecError
 from tests.support.runs import inline
 from tests.support.sea_world import CORGI, DOG, rows_of, spec, write_mapping

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mlimg_build.compiler.pipeline import build, check_lock
+from mlimg_build.compiler.lock_stage import check_lock
+from mlimg_build.compiler.pipeline import build
 from mlimg_build.dataset import info, open_dataset, verify
 from mlimg_build.errors import BuildError, DatasetError
 from mlimg_build.spec import load_spec

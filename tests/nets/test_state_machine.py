@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import DatasetError, Interrupted, MlimgError
 from mlimg_build.spec import load_spec

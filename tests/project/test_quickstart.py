@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from mlimg_build.compiler.pipeline import plan
 from mlimg_build.compiler.plan.plan import Plan
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.spec import load_spec
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "quickstart"

@@ -11,7 +11,8 @@ from mlimg_build.compiler.cache_stage import prune_cache
 from mlimg_build.compiler.diff.loading import compare_paths
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.engine.store_usage import entries_of
-from mlimg_build.compiler.pipeline import build, plan
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.errors import MlimgError
 from mlimg_build.exporters import EXPORTERS, export

@@ -16,7 +16,7 @@ from mlimg_build.compiler.diff.shared_names import with_distinct_names
 from mlimg_build.compiler.diff.snapshot import COUNTED, Category, Key, Mapped, Pair, Side, SourceFacts
 from mlimg_build.compiler.diff.stored_labels import clashes_of, count_labels
 from mlimg_build.compiler.lock.lock_reader import Locked, read_lock
-from mlimg_build.compiler.pipeline import decided
+from mlimg_build.compiler.lock_stage import decided
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.dataset import Dataset, open_dataset
 from mlimg_build.dataset.read.array_files import read_array

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mlimg_build.category_ids import loose_name, own_slugs
 from mlimg_build.compiler.facts.unused_categories import LOST, REASONS
-from mlimg_build.compiler.pipeline import Understanding
+from mlimg_build.compiler.plan_stage import Understanding
 from mlimg_build.compiler.proposal.name_questions import COMPARED, kinds_of, near_names, near_words, noun_text
 from mlimg_build.labels import MappedCategory
 from mlimg_build.quantities import counted

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mlimg_build.compiler.pipeline import Understanding, understand
+from mlimg_build.compiler.plan_stage import Understanding, understand
 from mlimg_build.compiler.proposal.class_file import class_file_text, sources_to_name, with_class_file
 from mlimg_build.compiler.proposal.folder_contents import absolute
 from mlimg_build.compiler.proposal.layouts import Layout, layouts_of
