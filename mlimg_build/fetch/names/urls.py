@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote
 
@@ -137,6 +138,7 @@ def _port(digits: str | None, scheme: str) -> int:
     return port
 
 
+@lru_cache(maxsize=4096)
 def _host(text: str) -> tuple[str, bool]:
     """The host in normal form, and whether it is an address; `127.1` and `0x7f000001` are addresses, too."""
     if text.startswith("["):

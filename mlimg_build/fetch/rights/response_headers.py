@@ -19,6 +19,7 @@ __all__ = ["REFUSING", "content_usage_refusal", "header_refusal", "x_robots_refu
 
 REFUSING = ("noai", "noimageai")
 
+_READ = frozenset(("x-robots-tag", "content-usage", "tdm-reservation", "tdm-policy"))
 _NAMED = re.compile(r"[ \t]*((?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]+|\*)[ \t]*:")
 _WITH_VALUE = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
 
@@ -36,7 +37,7 @@ def header_refusal(
     >>> header_refusal([("Content-Usage", "train-ai=n")], RightsPolicy(content_usage="ignore")) is None
     True
     """
-    fields = [(name.lower(), value) for name, value in headers]
+    fields = [(name.lower(), value) for name, value in headers if name.lower() in _READ]
     found: Refusal | None = None
     if policy.x_robots_tag == "obey":
         found = x_robots_refusal(
@@ -44,7 +45,7 @@ def header_refusal(
         )
     if found is None and policy.tdm == "obey":
         found = tdm_refusal(header_reservation(fields), tdm_file)
-    if found is None and policy.content_usage == "obey":
+    if found is None and policy.content_usage == "obey" and fields:
         found = content_usage_refusal(value for name, value in fields if name == "content-usage")
     return found
 

@@ -68,6 +68,8 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._begin = f"{self.root}/"
+        self._writer = os.urandom(8).hex()
         try:
             (self.root / OBJECTS).mkdir(parents=True, exist_ok=True)
             (self.root / "tmp").mkdir(exist_ok=True)
@@ -81,21 +83,21 @@ class FolderStore:
         It is not synced: after a power cut a file may be damaged, which reading finds.
         """
         digest = hashlib.sha256(data).hexdigest()
-        path = self.root / object_path(digest)
         if self.has(digest, len(data)):
             return digest
-        temporary = self.root / "tmp" / f"{os.getpid()}-{next(_NUMBERS)}-{os.urandom(4).hex()}"
+        path = self._begin + object_path(digest)  # strings: a Path costs as much as writing does
+        temporary = f"{self._begin}tmp/{os.getpid()}-{next(_NUMBERS)}-{self._writer}"
         with explaining_full_disk(self.root):
             try:
                 _write(temporary, data)
                 try:
-                    temporary.rename(path)
+                    os.rename(temporary, path)  # noqa: PTH104
                 except FileNotFoundError:  # its folder is not there yet
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    temporary.rename(path)
+                    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+                    os.rename(temporary, path)  # noqa: PTH104
             except BaseException:
                 with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+                    os.unlink(temporary)  # noqa: PTH108
                 raise
         return digest
 
@@ -118,7 +120,7 @@ class FolderStore:
     def has(self, digest: str, size: int) -> bool:
         """Return whether a file of this many bytes is there; its bytes are not read."""
         try:
-            return os.stat(f"{self.root}/{object_path(digest)}").st_size == size  # noqa: PTH116  called often
+            return os.stat(self._begin + object_path(digest)).st_size == size  # noqa: PTH116  called often
         except FileNotFoundError:
             return False
 
@@ -143,7 +145,7 @@ class FolderStore:
             path.unlink(missing_ok=True)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         view = memoryview(data)

@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +19,7 @@ from mlimg_build.regular_files import open_regular
 __all__ = ["LedgerLog", "Record", "closed_log", "logged_since", "new_log", "read_log"]
 
 TEXT = 500  # most characters of an answer that are kept
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,17 @@ class Record:
 
     def line(self) -> bytes:
         """Return the line of the log: JSON, a tab, the CRC-32 of the JSON in hex."""
-        values = {**asdict(self), "state": self.state.name, "answer": self.answer[:TEXT]}
-        text = json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()
+        values = {
+            "url": self.url,
+            "state": self.state.name,
+            "answer": self.answer[:TEXT],
+            "digest": self.digest,
+            "size": self.size,
+            "attempts": self.attempts,
+            "time": self.time,
+            "signals": self.signals,
+        }
+        text = _ENCODER.encode(values).encode()
         return b"%s\t%08x\n" % (text, zlib.crc32(text))
 
     @classmethod
