@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,19 @@ LONGEST = (  # files, so that no process is left with one of them when the other
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remembers the files with tests before markers leave some out, and puts those that take longest first."""
+    """Remembers the files with tests before markers leave some out, and puts those that take longest first.
+
+    Of a test that is marked `few(N)`, the parameter sets after the first N are slow.
+    """
     config.stash[COLLECTED] = {item.path for item in items}
+    seen: Counter[str] = Counter()
+    for item in items:
+        few = item.get_closest_marker("few")
+        if few is not None:
+            name = item.nodeid.partition("[")[0]
+            seen[name] += 1
+            if seen[name] > few.args[0]:
+                item.add_marker("slow")
     turn = {Path(__file__).parent / f"{name}.py": i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: turn.get(item.path, len(turn)))
 

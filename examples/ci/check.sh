@@ -8,7 +8,8 @@
 #   review BASE        Markdown on stdout: what changes from the commit BASE to the locks that are here
 #   comment PULL FILE  the file becomes mlimg's comment on the pull request; a former one is replaced
 #
-# SPECS is the folder of specs (specs), OUT where things are built (build), FRACTION how much of each (0.01).
+# SPECS is the folder of specs (specs), OUT where things are built (build), FRACTION how much of each (0.01). Images at
+# URLs come from MLIMG_STORE, the store of the release; with OFFLINE=1 nobody is asked for one that it lacks.
 set -euo pipefail
 
 SPECS=${SPECS:-specs}
@@ -45,7 +46,7 @@ fraction() {
 
 rebuild() {
     local made
-    made=$(mlimg build --locked --fraction "$FRACTION" --until dataset --out "$OUT" "$1") || return
+    made=$(mlimg build --locked ${OFFLINE:+--offline} --fraction "$FRACTION" --until dataset --out "$OUT" "$1") || return
     mlimg verify --labels "$(sed -n 1p <<<"$made")"
 }
 

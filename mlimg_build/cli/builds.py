@@ -78,8 +78,8 @@ def build(
     with build_log(out / f"{loaded.spec.name}.log", verbose=verbose):
         with terminal.Watcher(quiet=quiet or verbose) as watcher:
             kept = (lock or lock_folder(spec, loaded)) if locked else None
-            place = None if offline else fetch_place(out, cluster, store)
-            built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept, place)
+            place = fetch_place(out, cluster, store)
+            built = compile_spec(loaded, out, cluster, fraction, watcher, repair, kept, place, offline)
         terminal.show_problems(built.warnings)
         if not as_json:
             terminal.show_built(built)
@@ -121,6 +121,14 @@ def fetch(
             "--domains", metavar="FILE", help="Write a CSV: by domain, what came, when, and what was refused."
         ),
     ] = None,
+    digests: Annotated[
+        Path | None,
+        typer.Option(
+            "--digests",
+            metavar="FILE",
+            help="Write Parquet: what every URL gave, for `fetch.digests` of a spec that is to be built again from it.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
@@ -138,7 +146,7 @@ def fetch(
     place = fetch_place(out, cluster, store)
     log = build_log(out / f"{loaded.spec.name}.log", verbose=verbose)
     with log, terminal.Watcher(quiet=quiet or verbose) as watcher:
-        found = fetch_spec(loaded, out, cluster, place, fraction, watcher, domains)
+        found = fetch_spec(loaded, out, cluster, place, fraction, watcher, domains, digests)
     if as_json:
         print_json({"fetched": plain(found) if found is not None else None, "store": place.store})
     else:

@@ -70,15 +70,15 @@ def write_domains(made: Plan, place: FetchPlace, path: Path) -> Path | None:
     found: dict[str, _Domain] = {}
     with Ledger(place.ledger) as ledger:
         ledger.compact()
+        for url, decision, record in decided_rows(made, place, ledger):
+            one = found.setdefault(domain_of(url), _Domain())
+            one.counts["images"] += 1
+            one.counts[_column(decision.state, decision.answer)] += 1
+            if decision.state == State.ok and record is not None:
+                one.bytes += record.size
+            if record is not None and record.time:
+                one.first, one.last = min(one.first, record.time), max(one.last, record.time)
         for work in made.work:
-            for url, decision, record in decided_rows(made, work.shard, ledger):
-                one = found.setdefault(domain_of(url), _Domain())
-                one.counts["images"] += 1
-                one.counts[_column(decision.state, decision.answer)] += 1
-                if decision.state == State.ok and record is not None:
-                    one.bytes += record.size
-                if record is not None and record.time:
-                    one.first, one.last = min(one.first, record.time), max(one.last, record.time)
             if work.shard.withdrawn:
                 batch = made.rows.batch(work.shard)
                 gone = batch.filter(pc.equal(batch.column("status"), STATUS))

@@ -48,7 +48,7 @@ def fetch_outlook(made: Plan, store: Store, ledger: Path) -> FetchOutlook | None
 
     Of a shard that was never fetched, every URL counts as one to ask for, though another spec may have asked for it.
     """
-    keys = FetchKeys.of(made.loaded.spec)
+    keys = FetchKeys.of(made.loaded)
     states: Counter[str] = Counter()
     images = to_ask = 0
     now = time.time()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mlimg_build.compiler.build_result import Fetched
 from mlimg_build.compiler.engine.cache import Store
@@ -21,26 +18,27 @@ from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate
 from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows, write_fetched
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
-from mlimg_build.compiler.plan.withdrawals import LEDGER, STATUS
+from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.task_runner import execute
+from mlimg_build.compiler.url_decisions import UrlDecisions
 from mlimg_build.compiler.watchers import Watcher
-from mlimg_build.errors import Problem, SpecError
+from mlimg_build.errors import Problem
 from mlimg_build.fetch.collection import FetchWork, missing_client, require_client
-from mlimg_build.fetch.decisions import Decision, FetchPolicy, decide
+from mlimg_build.fetch.decisions import Decision, FetchPolicy
 from mlimg_build.fetch.outcomes import State
-from mlimg_build.fetch.store.content_store import FolderStore, open_content_store
+from mlimg_build.fetch.store.content_store import open_content_store
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.fetch.store.ledger_log import Record
 from mlimg_build.fetch.takedown import TakenDown, take_down
 from mlimg_build.quantities import counted
 from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, LocalCluster
-from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = [
     "FetchPlace",
     "any_url",
     "as_known",
     "decided_rows",
+    "departures",
     "fetch_images",
     "fetch_place",
     "take_down_images",
@@ -48,11 +46,9 @@ __all__ = [
     "url_states",
 ]
 
-SHARDS = 256  # that are fetched together, so that the URLs at hand fit into memory
 TASK_URLS = 10_000
 OWN_STORE = "_fetched"  # no spec has such a name, so that it is no store of results
 UNKNOWN = 16  # workers of a cluster that somebody started
-SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 LARGE = 1_000  # URLs of one host from which they are spread over all tasks
 
 
@@ -79,18 +75,6 @@ def fetch_place(out: Path, backend: Backend, store: str | None = None) -> FetchP
     return FetchPlace(str(folder), folder / "ledger")
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A shard with URLs to decide about: its rows, their URLs, licences and decisions."""
-
-    shard: Shard
-    rows: list[int]
-    ids: list[str]
-    urls: list[str]
-    licences: list[str]
-    decisions: list[Decision]
-
-
 def fetch_images(
     made: Plan, store: Store, backend: Backend, watcher: Watcher, place: FetchPlace
 ) -> Fetched | None:
@@ -107,23 +91,18 @@ def fetch_images(
         return None
     require_client()
     began = time.monotonic()
-    keys = FetchKeys.of(made.loaded.spec)
-    policy = _policy(made, keys)
+    keys = FetchKeys.of(made.loaded)
     content = open_content_store(place.store)
     asked = 0
     withdrawn: list[tuple[str, str]] = []
     with Ledger(place.ledger) as ledger:
         ledger.compact()
+        deciding = UrlDecisions(made, keys, ledger, content)
         stale = [work.shard for work in made.work if _is_stale(work.shard, keys, store)]
-        for start in range(0, len(stale), SHARDS):
-            waiting = [
-                one for one in (_waiting(made, shard) for shard in stale[start : start + SHARDS]) if one.rows
-            ]
-            expected = _expected(made.loaded, {url for one in waiting for url in one.urls})
-            kept = content if isinstance(content, FolderStore) else None
-            for one in waiting:
-                _decide(one, policy, ledger, expected, kept)
-            urls = list(dict.fromkeys(url for one in waiting for url, told in _told(one) if told.ask))
+        for group in deciding.groups(stale):
+            for one in group:
+                deciding.decide(one, lost=True)
+            urls = list(dict.fromkeys(url for one in group for url, told in one.told() if told.ask))
             if urls:
                 asked += len(urls)
                 started = time.monotonic()
@@ -133,9 +112,9 @@ def fetch_images(
                 took = time.monotonic() - started
                 note_rate(place.ledger, FetchRate(len(urls), len(sizes), sum(sizes), took))
             with store.batch() as results:
-                for one in waiting:
-                    _decide(one, policy, ledger, expected, None)
-                    withdrawn += _withdrawn(one, policy)
+                for one in group:
+                    deciding.decide(one)
+                    withdrawn += deciding.withdrawn(one)
                     with results.create(keys.key(one.shard)) as (folder, notes):
                         notes.update(write_fetched(folder, one.rows, one.decisions))
     states: Counter[str] = Counter()
@@ -150,7 +129,9 @@ def fetch_images(
 
 
 def as_known(made: Plan, store: Store, place: FetchPlace) -> Fetched | None:
-    """Store what each row takes of what the ledger knows, for shards of which nothing is stored; nobody is asked.
+    """Store what each row takes of what the ledger and a release know, for shards of which not all is stored.
+
+    Nobody is asked; what the store has lost is not known.
 
     None if there is nothing of the kind.
 
@@ -158,21 +139,23 @@ def as_known(made: Plan, store: Store, place: FetchPlace) -> Fetched | None:
         BuildError: `ledger-unreadable`.
         SpecError: `file-unreadable`, `column-missing`, `wrong-value` of the file of a release's digests.
     """
-    keys = FetchKeys.of(made.loaded.spec)
-    unknown = [work.shard for work in made.work if store.entry(keys.key(work.shard)) is None]
-    if not unknown or not (place.ledger / "urls.sqlite").is_file() or not any_url(made):
+    keys = FetchKeys.of(made.loaded)
+    entries = ((work.shard, store.entry(keys.key(work.shard))) for work in made.work)
+    unknown = [shard for shard, entry in entries if entry is None or entry["notes"]["unasked"]]
+    released = made.loaded.spec.fetch.digests is not None
+    if not unknown or not (released or (place.ledger / "urls.sqlite").is_file()) or not any_url(made):
         return None
-    policy, found, written = _policy(made, keys), list[tuple[str, str]](), 0
+    found, written = list[tuple[str, str]](), 0
     with Ledger(place.ledger) as ledger:
         ledger.compact()
-        for shard in unknown:
-            one = _waiting(made, shard)
-            _decide(one, policy, ledger, _expected(made.loaded, set(one.urls)), None)
+        deciding = UrlDecisions(made, keys, ledger, open_content_store(place.store))
+        for one in (one for group in deciding.groups(unknown) for one in group):
+            deciding.decide(one, lost=True)
             if all(decision.state is None for decision in one.decisions):
                 continue
             written += 1
-            found += _withdrawn(one, policy)
-            with store.create(keys.key(shard)) as (folder, notes):
+            found += deciding.withdrawn(one)
+            with store.create(keys.key(one.shard)) as (folder, notes):
                 notes.update(write_fetched(folder, one.rows, one.decisions))
     return Fetched(0, {}, 0, 0.0, tuple(found)) if written else None
 
@@ -202,19 +185,28 @@ def take_down_images(made: Plan, place: FetchPlace, *, create: bool = True) -> T
         return take_down(ledger, content, list(urls), made.withdrawn.digests, time.time())
 
 
-def decided_rows(made: Plan, shard: Shard, ledger: Ledger) -> Iterator[tuple[str, Decision, Record | None]]:
-    """Yield each URL of a shard with what its row takes now, and what the ledger has of it."""
-    one = _waiting(made, shard)
-    known = ledger.find(one.urls)
-    _decide(
-        one,
-        _policy(made, FetchKeys.of(made.loaded.spec)),
-        ledger,
-        _expected(made.loaded, set(one.urls)),
-        None,
-    )
-    for url, decision in _told(one):
-        yield url, decision, known.get(url)
+def decided_rows(
+    made: Plan, place: FetchPlace, ledger: Ledger
+) -> Iterator[tuple[str, Decision, Record | None]]:
+    """Yield each URL of a plan with what its row takes now, and what is known of it."""
+    deciding = UrlDecisions(made, FetchKeys.of(made.loaded), ledger, open_content_store(place.store))
+    for group in deciding.groups([work.shard for work in made.work]):
+        for one in group:
+            yield from deciding.known(one)
+
+
+def departures(made: Plan, place: FetchPlace, shards: Sequence[Shard]) -> Iterator[tuple[str, str, str]]:
+    """Yield (URL, what the release had, what is had now) of those URLs of shards that are otherwise now.
+
+    Nothing if the spec names no release.
+    """
+    if made.loaded.spec.fetch.digests is None:
+        return
+    with Ledger(place.ledger) as ledger:
+        deciding = UrlDecisions(made, FetchKeys.of(made.loaded), ledger, open_content_store(place.store))
+        for group in deciding.groups(shards):
+            for one in group:
+                yield from deciding.departures(one)
 
 
 def url_states(made: Plan, store: Store) -> dict[str, int]:
@@ -228,19 +220,6 @@ def url_states(made: Plan, store: Store) -> dict[str, int]:
         else:
             states[""] += len(url_rows(made.rows.batch(work.shard)))
     return {state: count for state, count in states.most_common() if count}
-
-
-def _policy(made: Plan, keys: FetchKeys) -> FetchPolicy:
-    """Return the policy of a plan with the sha256 of what it takes down; they are in no key, as they name rows."""
-    return replace(keys.policy, withdrawn=made.withdrawn.digests)
-
-
-def _withdrawn(one: _Waiting, policy: FetchPolicy) -> Iterator[tuple[str, str]]:
-    """Yield (sha256 or `LEDGER`, id) of the rows of a shard that turn out to be taken down."""
-    for image, decision in zip(one.ids, one.decisions, strict=True):
-        if decision.state == State.withdrawn:
-            digest = decision.answer.removeprefix("sha256 ")
-            yield digest if digest in policy.withdrawn else LEDGER, image
 
 
 def unfetched_warnings(made: Plan) -> tuple[Problem, ...]:
@@ -266,73 +245,6 @@ def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
         return True
     notes = entry["notes"]
     return bool(notes["unasked"]) or (notes["again_at"] is not None and notes["again_at"] <= time.time())
-
-
-def _waiting(made: Plan, shard: Shard) -> _Waiting:
-    batch = made.rows.batch(shard)
-    rows = url_rows(batch)
-    chosen = batch.select(["id", "path", "licence"]).take(pa.array(rows))
-    licences = [made.rows.licences[code] for code in chosen.column("licence").to_pylist()]
-    ids, urls = (chosen.column(name).to_pylist() for name in ("id", "path"))
-    return _Waiting(shard, rows.tolist(), ids, urls, licences, [])
-
-
-def _told(one: _Waiting) -> Iterator[tuple[str, Decision]]:
-    return zip(one.urls, one.decisions, strict=True)
-
-
-def _decide(
-    one: _Waiting, policy: FetchPolicy, ledger: Ledger, expected: Mapping[str, str], kept: FolderStore | None
-) -> None:
-    """Decide about the URLs of a shard; what `kept` has no file of is asked for again, if it is given."""
-    now = time.time()
-    known = ledger.find(one.urls)
-    if kept is not None:
-        known = {url: record for url, record in known.items() if not _is_lost(record, kept)}
-    one.decisions = [
-        decide(known.get(url), policy, now, licence, expected.get(url, ""))
-        for url, licence in zip(one.urls, one.licences, strict=True)
-    ]
-
-
-def _is_lost(record: Record, kept: FolderStore) -> bool:
-    return record.state == State.ok and not kept.has(record.digest, record.size)
-
-
-def _expected(loaded: LoadedSpec, urls: set[str]) -> dict[str, str]:
-    """Return the sha256 that a release had of some URLs, by URL."""
-    path = loaded.spec.fetch.digests
-    if path is None:
-        return {}
-    place = loaded.place("fetch", "digests")
-    try:
-        file = pq.ParquetFile(path)
-        missing = {"url", "sha256"} - set(file.schema_arrow.names)
-    except (OSError, pa.ArrowInvalid) as error:
-        hint = "write a Parquet file with the columns url and sha256"
-        raise SpecError(
-            Problem("file-unreadable", f"{path} is no Parquet file: {error}", place, hint)
-        ) from error
-    if missing:
-        hint = "its columns are url and sha256, in hex"
-        message = f"{path} has no column {' and no column '.join(sorted(missing))}"
-        raise SpecError(Problem("column-missing", message, place, hint))
-    wanted = pa.array(sorted(urls), pa.string())
-    found: dict[str, str] = {}
-    try:
-        for batch in file.iter_batches(columns=["url", "sha256"]):
-            texts = [batch.column(name).cast(pa.string()) for name in ("url", "sha256")]
-            chosen = pa.record_batch(texts, ["url", "sha256"]).filter(pc.is_in(texts[0], wanted))
-            found.update(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
-    except (OSError, pa.ArrowException) as error:
-        hint = "its columns url and sha256 are texts, a sha256 in hex"
-        message = f"{path} cannot be read: {error}"
-        raise SpecError(Problem("file-unreadable", message, place, hint)) from error
-    for url, digest in found.items():
-        if digest is None or not SHA256.fullmatch(digest):
-            message = f"{path} has {shown(digest)} as the sha256 of {url}"
-            raise SpecError(Problem("wrong-value", message, place, "write 64 digits, 0-9 and a-f"))
-    return {url: digest.lower() for url, digest in found.items()}
 
 
 def _ask(

@@ -19,13 +19,14 @@ from mlimg_build.compiler.coverage import count_coverage
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.fetch_stage import (
     FetchPlace,
+    departures,
     fetch_place,
     unfetched_warnings,
     url_states,
 )
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
-from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes
+from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes, refuse_other_answers
 from mlimg_build.compiler.lock.lock_reader import Locked, parse_lock, read_lock
 from mlimg_build.compiler.lock.lock_reader import changes as lock_changes
 from mlimg_build.compiler.lock.lock_writer import ensure_replaceable, lock_files, write_lock
@@ -57,6 +58,7 @@ def build(
     repair: bool = False,
     locked: Path | None = None,
     place: FetchPlace | None = None,
+    offline: bool | None = None,
 ) -> Built:
     """Build the dataset of a spec in `out`; stored results are reused.
 
@@ -64,7 +66,8 @@ def build(
     built shards must have its digests: else `LockChanged` is raised.
     Stored results are first checked, as far as `backend.verify_linked` says; with `repair`, all of them in full, and
     images without bytes against their sources. What is damaged is built again.
-    With `place`, images that lie at URLs are fetched into it; without it, they are as they came before, or not fetched.
+    Images that lie at URLs are fetched into `place`. With `offline`, which is the default without a place, nobody is
+    asked: they are as they came before into the place (by default that of the backend or in `out`), or not fetched.
 
     The watcher's `step` receives a message on each step, and its `follow`, given the numbers of remaining images and
     tasks, returns a callback for each `Progress`. Raises `MlimgError`; finished results are kept for the next run.
@@ -91,15 +94,25 @@ def build(
                 now = lock_of_now(with_labels(whole, store, backend, watcher), store, expected, out)
                 refuse_changes(expected, now, locked, whole=True)
         made = whole.cut(fraction)
-        unfetched = () if place is None else unfetched_warnings(made)
+        ask = place is not None if offline is None else not offline
+        kept = fetch_place(out, backend) if place is None else place
+        unfetched = unfetched_warnings(made) if ask else ()
+
+        def check(ready: Plan) -> None:
+            if expected and locked:
+                refuse_other_answers(
+                    ready.work, expected, locked, store, lambda shards: departures(ready, kept, shards)
+                )
+
         run = run_plan(
             made,
             store,
             backend,
             watcher,
-            fetch_place(out, backend) if place is None else place,
+            kept,
             replan=lambda: planned(loaded, store, 1.0 if expected else fraction, watcher.step).cut(fraction),
-            ask=place is not None and not unfetched,
+            check=check,
+            ask=ask and not unfetched,
             repair=repair,
         )
         made, came = run.plan, run.fetched

@@ -68,6 +68,7 @@ class Watcher:
     def follow(self, images: int, shards: int) -> Callable[[Any], None]:
         """Return a callback for each `Progress` of the remaining tasks."""
         self.images, self.shards = images, shards
+        self.counted = [0, 0, 0, 0]
         self.started = self.told = self.logged = time.monotonic()
         if self.live:
             self._image_bar = self._bar("images", images, 0) if images else None

@@ -206,6 +206,7 @@ def test_a_folder_whose_variable_nobody_set_is_a_warning_of_check_only(
     assert mlimg("check", "x.yaml", cwd=tmp_path).returncode == 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_build_in_which_no_image_has_bytes_fails_and_says_what_is_left(
@@ -312,6 +313,7 @@ def test_verify_of_nothing_offers_no_repair(tmp_path: Path) -> None:
         assert "hint: " in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.2, pytest.param(1.8, marks=pytest.mark.slow)])
 def test_an_interrupted_build_says_so_and_goes_on(project: Path, tmp_path: Path, pause: float) -> None:
     process = subprocess.Popen(

@@ -112,6 +112,7 @@ TOGETHER = [
 ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("odd", [*TOGETHER, *ALONE])
 def test_a_build_does_not_mind_its_environment(few: Path, tmp_path: Path, odd: dict[str, str]) -> None:
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), "MLIMG_BACKEND": os.environ["MLIMG_BACKEND"]}
@@ -122,6 +123,7 @@ def test_a_build_does_not_mind_its_environment(few: Path, tmp_path: Path, odd: d
     assert (tmp_path / "few.zarr" / "zarr.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_working_folder_that_is_gone_is_said(few: Path, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     start = "from mlimg_build.cli import main\nmain()"
@@ -154,6 +156,7 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("lacking", "said"),
     [

@@ -66,6 +66,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     "command",
     [

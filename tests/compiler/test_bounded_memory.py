@@ -51,6 +51,7 @@ def passed_over(folder: Path) -> str:
     return (folder / "out/x.passed-over.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_name_of_two_megabytes_among_two_thousand_costs_its_row(tmp_path: Path) -> None:
     rows = "".join(f"i{i}.jpg,dog\n" for i in range(2000))
     (tmp_path / "t.csv").write_text(f"image,labels\n{rows}{'N' * 2_000_000}.jpg,dog\n")
@@ -97,6 +98,7 @@ def listed(path: Path) -> None:
     parquet.write_table(pa.table({"image": [*(["b.jpg"] * 3000), "a.jpg"], "labels": lists}), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "write",
     [dictionary, listed, *(pytest.param(write, marks=pytest.mark.slow) for write in (plain, prefixes))],
@@ -125,6 +127,7 @@ def values(path: Path) -> None:
     parquet.write_table(pa.table({"image": ["a.jpg"], "labels": numbers}), path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("write", "says"), [(page, "its pages may take 600,0"), (values, "its lists may take")]
 )
@@ -186,6 +189,7 @@ def labels(path: Path) -> None:
     path.write_bytes(b"image,labels\na.jpg,dog\nb.jpg," + b"d|" * (20 << 20) + b"\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [endless, cells, labels], ids=lambda write: write.__name__)
 def test_a_csv_of_long_lines_costs_these(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path / "t.csv")
@@ -211,6 +215,7 @@ def test_a_csv_of_empty_lines_takes_no_more_than_twice_the_ceiling(tmp_path: Pat
     assert (code, peak < 2 * CEILING) == (0, True), said
 
 
+@pytest.mark.slow
 def test_a_list_of_a_million_labels_a_line_takes_no_more_than_twice_the_ceiling(tmp_path: Path) -> None:
     (tmp_path / "d.txt").write_text("0\tn02084071\t-1\tdog\n1\tn02121620\t-1\tcat\n")
     with (tmp_path / "l.txt").open("wb") as stream:
@@ -263,6 +268,7 @@ def member(name: str, kind: bytes, size: int) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "kind", [b"x", b"L", *(pytest.param(kind, marks=pytest.mark.slow) for kind in (b"g", b"K"))]
 )

@@ -75,6 +75,7 @@ def spec_in(folder: Path, made: dict[str, bytes], images: str = "{encoding: orig
     return folder / "formats.yaml"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("images", ["{encoding: original}", "{encoding: {short_side: 32, quality: 90}}"])
 def test_a_folder_of_all_formats_has_one_digest_with_one_and_two_workers(
     tmp_path: Path, made: dict[str, bytes], images: str

@@ -58,6 +58,7 @@ def test_results_come_in_order_from_other_processes() -> None:
     assert not list(in_processes(Squared(), []))
 
 
+@pytest.mark.slow
 def test_what_a_dead_process_leaves_is_done_here() -> None:
     assert list(in_processes(Squared(deadly=7), range(30))) == [number**2 for number in range(30)]
 
@@ -66,6 +67,7 @@ def squares_of(numbers: list[int]) -> list[int]:
     return list(in_processes(Squared(), numbers))
 
 
+@pytest.mark.slow
 def test_a_daemonic_process_does_everything_itself() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # its processes are daemonic
         assert pool.apply(squares_of, ([1, 2, 3],)) == [1, 4, 9]
@@ -206,6 +208,7 @@ def test_a_catalog_that_is_kept_is_mapped_again_elsewhere(small: Collection) -> 
         pickle.loads(pickle.dumps(replace(kept, digest="of another")))
 
 
+@pytest.mark.slow
 def test_pairs_are_the_same_however_they_are_counted(
     small: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

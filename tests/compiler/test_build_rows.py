@@ -244,6 +244,7 @@ def test_rows_equal_the_slow_reference_whatever_the_blocks(world: World) -> None
     assert all(record == made[0] for record in made)
 
 
+@pytest.mark.slow
 @given(worlds())
 @settings(max_examples=25, deadline=None)
 def test_counts_equal_sets_of_images_whatever_the_blocks(world: World) -> None:

@@ -165,6 +165,7 @@ def test_every_digest_of_the_whole_is_right(three: Built) -> None:
     assert (found.images, found.shards) == (20_522, 11)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("parents", "pairs"), [("tree", 83_422), ("all", 88_196)])
 def test_the_published_rows_are_all_there(
     shared_data: Path, tmp_path: Path, parents: str, pairs: int

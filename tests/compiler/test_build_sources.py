@@ -484,6 +484,7 @@ def test_the_hint_of_a_result_is_no_part_of_what_it_holds(world: Path) -> None:
     assert made(world).digest == first.digest
 
 
+@pytest.mark.slow
 def test_repair_finds_damage_in_the_store_where_no_dataset_is(world: Path, calm: str) -> None:
     built = made(world)
     shutil.rmtree(built.dataset)

@@ -149,6 +149,7 @@ def test_what_a_prune_says_it_frees_is_what_the_disk_gains(after: Path, variant:
     assert verify(after / "small.zarr").ok
 
 
+@pytest.mark.slow
 def test_files_that_a_dataset_shares_cost_nothing_and_stay(variant: Variant, out: Path) -> None:
     build(variant(), out, inline())
     shutil.copytree(out / "small.zarr", out / "kept.zarr", copy_function=os.link)
@@ -165,6 +166,7 @@ def test_files_that_a_dataset_shares_cost_nothing_and_stay(variant: Variant, out
     assert verify(out / "kept.zarr").ok
 
 
+@pytest.mark.slow
 def test_another_datasets_store_is_never_touched(after: Path, variant: Variant) -> None:
     *_, one, other = edits()
     for more in ("", one):

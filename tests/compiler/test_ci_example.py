@@ -132,6 +132,7 @@ def test_the_script_alone_says_what_it_can_do() -> None:
     assert all(f"  {step} " in done.stderr for step in lines())
 
 
+@pytest.mark.slow
 def test_install_installs_mlimg(tmp_path: Path) -> None:
     pytest.importorskip("setuptools", minversion="77", reason="nothing is there that builds a package")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
@@ -157,6 +158,7 @@ def test_a_branch_with_its_lock_passes_every_step(project: Project) -> None:
     assert (project.root / "build" / "small@0.01.zarr").is_dir()
 
 
+@pytest.mark.slow
 def test_the_change_is_posted_once_and_then_replaced(project: Project) -> None:
     project.done("git checkout -q edit")
     review, given = lines()["review"]

@@ -59,6 +59,7 @@ def test_workers_get_a_folder_that_exists(spec: LoadedSpec, built: Built, tmp_pa
     assert run(spec, tmp_path / "out", GONE) == built.digest
 
 
+@pytest.mark.slow
 def test_few_descriptors_are_said(spec: LoadedSpec, tmp_path: Path) -> None:
     assert run(spec, tmp_path / "out", FEW) == [
         [

@@ -144,6 +144,7 @@ def joined(address: str) -> Backend:
     return Backend(cluster=SchedulerCluster(type="scheduler", address=address))
 
 
+@pytest.mark.few(1)
 def test_a_scheduler_that_dies_ends_a_build_with_one_error_and_costs_nothing(
     spec: LoadedSpec, built: Built, tmp_path: Path
 ) -> None:
@@ -383,6 +384,7 @@ def test_a_worker_of_a_build_never_pauses(tmp_path: Path) -> None:
         assert [*client.run(pauses_at).values()] == [False]
 
 
+@pytest.mark.slow
 def test_a_cluster_with_tls_is_joined_with_a_certificate_and_not_without(
     spec: LoadedSpec, built: Built, tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ def all_statements(plan: Plan, groups: list[list[Copy]]) -> Statements:
     return Statements.of(*parts)  # type: ignore[arg-type]
 
 
+@pytest.mark.few(2)
 @settings(max_examples=40, deadline=None)
 @given(groupings())
 def test_the_order_of_copies_changes_nothing_but_which_of_them_counts(
@@ -132,6 +133,7 @@ def test_the_order_of_copies_changes_nothing_but_which_of_them_counts(
             assert mine == yours
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(groupings())
 def test_copies_together_have_the_labels_that_all_their_statements_make(
@@ -158,6 +160,7 @@ def test_copies_together_have_the_labels_that_all_their_statements_make(
             assert [(*row[:5], *row[6:]) for row in rows] == right
 
 
+@pytest.mark.few(1)
 @settings(max_examples=40, deadline=None)
 @given(groupings())
 def test_a_label_rests_on_a_statement_of_the_copy_that_it_names(

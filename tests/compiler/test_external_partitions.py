@@ -104,6 +104,7 @@ def catalogued(stream: Any, held: int) -> tuple[list[dict[str, Any]], list[dict[
         return rows[0], rows[1], notes
 
 
+@pytest.mark.slow
 @given(streams)
 @settings(deadline=None)
 def test_a_catalog_sorted_on_disk_is_that_of_a_slow_definition(stream: Any) -> None:

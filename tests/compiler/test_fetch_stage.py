@@ -15,7 +15,6 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
-from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
 from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate, read_rate
 from mlimg_build.compiler.fetch_stage import fetch_place
@@ -28,21 +27,12 @@ from mlimg_build.fetch.collection import FetchWork, collect
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore, object_path
 from mlimg_build.fetch.store.ledger import Ledger
-from mlimg_build.spec import Backend, load_spec
-from mlimg_build.spec.models.backend import FetchBackend
+from mlimg_build.spec import load_spec
 from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer, jpeg
-from tests.support.runs import backend, inline
+from tests.support.runs import backend
+from tests.support.web_world import LOCAL, LOCALLY, WebWorld
 
-SPEC = """\
-mlimg: 1
-name: web
-version: 1.0.0
-sources:
-  list: {{type: table, table: list.csv, columns: {{image: image, labels: labels{columns}}}}}
-dataset: {{images_per_shard: {per_shard}}}
-{more}"""
-LOCAL = FetchBackend(allow_networks=("127.0.0.0/8",), deadline_seconds=3.0, connect_seconds=2.0, attempts=1)
 MIX = {
     "/ok/3000/1": "ok",
     "/ok/3000/2": "ok",
@@ -66,57 +56,13 @@ def server() -> Iterator[HostileServer]:
     started.stop()
 
 
-class World:
-    """A spec of a list of URLs in a folder, and what its builds leave there."""
-
-    def __init__(self, folder: Path, server: HostileServer) -> None:
-        self.folder, self.server = folder, server
-        self.place = fetch_place(folder / "out", LOCALLY, str(folder / "store"))
-
-    def url(self, path: str) -> str:
-        return self.server.url(path, "127.0.0.1")
-
-    def write(
-        self, paths: list[str], more: str = "", licences: list[str] | None = None, per_shard: int = 1000
-    ) -> None:
-        rows = [f"{self.url(path)},{'cat' if at % 2 else 'dog'}" for at, path in enumerate(paths)]
-        columns = ""
-        if licences is not None:
-            rows = [f"{row},{licence}" for row, licence in zip(rows, licences, strict=True)]
-            columns = ", licence: licence"
-        head = "image,labels,licence" if licences is not None else "image,labels"
-        (self.folder / "list.csv").write_text("\n".join([head, *rows]) + "\n")
-        text = SPEC.format(more=more, per_shard=per_shard, columns=columns)
-        (self.folder / "web.yaml").write_text(text)
-
-    def build(self, where: Backend | None = None, *, offline: bool = False, fraction: float = 1.0) -> Built:
-        loaded = load_spec(self.folder / "web.yaml")
-        place = None if offline else self.place
-        return build(loaded, self.folder / "out", where or LOCALLY, fraction, place=place)
-
-    def statuses(self, built: Built) -> dict[str, str]:
-        with open_dataset(built.dataset) as dataset:
-            return {image.id.removeprefix(f"list/{self.url('')}"): image.status for image in dataset["train"]}
-
-    def images_asked(self) -> set[str]:
-        """The paths that the server was asked for, but for those of rules."""
-        return {path for path in self.server.requests if not path.endswith(("robots.txt", "tdmrep.json"))}
-
-    def asked(self, path: str) -> int:
-        """How often the server was asked for a path."""
-        return self.server.requests[path]
-
-
-LOCALLY = inline().model_copy(update={"fetch": LOCAL})
-
-
 @pytest.fixture
-def world(tmp_path: Path, server: HostileServer) -> World:
+def world(tmp_path: Path, server: HostileServer) -> WebWorld:
     server.requests.clear()
-    return World(tmp_path, server)
+    return WebWorld(tmp_path, server)
 
 
-def test_every_row_gets_the_status_of_its_url_and_the_bytes_that_came(world: World) -> None:
+def test_every_row_gets_the_status_of_its_url_and_the_bytes_that_came(world: WebWorld) -> None:
     world.write(list(MIX))
     built = world.build()
     assert world.statuses(built) == MIX
@@ -130,7 +76,7 @@ def test_every_row_gets_the_status_of_its_url_and_the_bytes_that_came(world: Wor
     assert "x-robots-tag: X-Robots-Tag: noai" in built.failures.read_text()
 
 
-def test_a_rerun_asks_only_for_what_may_have_passed_and_gives_the_same_dataset(world: World) -> None:
+def test_a_rerun_asks_only_for_what_may_have_passed_and_gives_the_same_dataset(world: WebWorld) -> None:
     world.write(list(MIX))
     first = world.build()
     world.server.requests.clear()
@@ -139,10 +85,10 @@ def test_a_rerun_asks_only_for_what_may_have_passed_and_gives_the_same_dataset(w
     assert world.images_asked() == {"/502/x"}
 
 
-def test_another_spec_of_the_same_store_asks_for_nothing_that_came(world: World, tmp_path: Path) -> None:
+def test_another_spec_of_the_same_store_asks_for_nothing_that_came(world: WebWorld, tmp_path: Path) -> None:
     world.write(["/ok/3000/1", "/404/x"])
     world.build()
-    other = World(tmp_path / "other", world.server)
+    other = WebWorld(tmp_path / "other", world.server)
     other.folder.mkdir()
     other.place = world.place
     other.write(["/404/x", "/ok/3000/1", "/ok/3000/9"])
@@ -152,7 +98,7 @@ def test_another_spec_of_the_same_store_asks_for_nothing_that_came(world: World,
     assert (world.asked("/ok/3000/1"), world.asked("/404/x"), world.asked("/ok/3000/9")) == (0, 0, 1)
 
 
-def test_offline_uses_what_came_and_asks_for_nothing(world: World) -> None:
+def test_offline_uses_what_came_and_asks_for_nothing(world: WebWorld) -> None:
     world.write(["/ok/3000/1", "/404/x"])
     assert world.build(offline=True).failed == {"not_fetched": 2}
     assert not world.server.requests
@@ -166,7 +112,7 @@ def test_offline_uses_what_came_and_asks_for_nothing(world: World) -> None:
     assert not world.server.requests
 
 
-def test_a_fraction_fetches_a_fraction_and_its_shards_are_those_of_the_whole(world: World) -> None:
+def test_a_fraction_fetches_a_fraction_and_its_shards_are_those_of_the_whole(world: WebWorld) -> None:
     paths = [f"/ok/2000/{n}" for n in range(40)]
     world.write(paths, per_shard=10)
     part = world.build(fraction=0.25)
@@ -177,7 +123,7 @@ def test_a_fraction_fetches_a_fraction_and_its_shards_are_those_of_the_whole(wor
     assert shards[0][1] in shards[1]
 
 
-def test_a_site_that_forbids_is_asked_once_the_spec_ignores_its_signal(world: World) -> None:
+def test_a_site_that_forbids_is_asked_once_the_spec_ignores_its_signal(world: WebWorld) -> None:
     world.write(["/reserved/1"])
     assert world.build().failed == {"opted_out": 1}
     world.write(["/reserved/1"], "rights: {x_robots_tag: ignore}\n")
@@ -186,7 +132,7 @@ def test_a_site_that_forbids_is_asked_once_the_spec_ignores_its_signal(world: Wo
     assert world.build().failed == {"opted_out": 1}
 
 
-def test_licences_decide_before_anything_is_asked(world: World) -> None:
+def test_licences_decide_before_anything_is_asked(world: WebWorld) -> None:
     world.write(
         ["/ok/0/1", "/ok/0/2", "/ok/0/3"],
         "rights: {licences: {allow: [CC-BY-*]}}\n",
@@ -203,7 +149,7 @@ def test_licences_decide_before_anything_is_asked(world: World) -> None:
     assert "licence CC-BY-NC-2.0 is not among CC-BY-*" in built.failures.read_text()
 
 
-def test_a_placeholder_of_the_spec_counts_as_missing(world: World) -> None:
+def test_a_placeholder_of_the_spec_counts_as_missing(world: WebWorld) -> None:
     digest = hashlib.sha256(jpeg("/ok/3000/1", 3000)).hexdigest()
     world.write(["/ok/3000/1", "/ok/3000/2"])
     assert world.build().failed == {}
@@ -214,7 +160,7 @@ def test_a_placeholder_of_the_spec_counts_as_missing(world: World) -> None:
     assert not world.asked("/ok/3000/2")
 
 
-def test_bytes_other_than_those_of_a_release_are_left_out(world: World) -> None:
+def test_bytes_other_than_those_of_a_release_are_left_out(world: WebWorld) -> None:
     urls = [world.url(path) for path in ("/ok/3000/1", "/ok/3000/2")]
     digests = [hashlib.sha256(data).hexdigest() for data in (jpeg("/ok/3000/1", 3000), b"another picture")]
     pq.write_table(pa.table({"url": urls, "sha256": digests}), world.folder / "release.parquet")
@@ -222,7 +168,7 @@ def test_bytes_other_than_those_of_a_release_are_left_out(world: World) -> None:
     assert world.statuses(world.build()) == {"/ok/3000/1": "ok", "/ok/3000/2": "changed", "/ok/3000/3": "ok"}
 
 
-def test_a_file_that_the_store_lost_is_fetched_again(world: World) -> None:
+def test_a_file_that_the_store_lost_is_fetched_again(world: WebWorld) -> None:
     world.write(["/ok/3000/1", "/ok/3000/2"])
     loaded = load_spec(world.folder / "web.yaml")
     assert fetch(loaded, world.folder / "out", LOCALLY, world.place) is not None
@@ -236,16 +182,16 @@ def test_a_file_that_the_store_lost_is_fetched_again(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_workers_give_the_dataset_of_one_process(world: World, tmp_path: Path) -> None:
+def test_workers_give_the_dataset_of_one_process(world: WebWorld, tmp_path: Path) -> None:
     world.write([*MIX, *(f"/ok/2000/{n}" for n in range(30))], per_shard=10)
     alone = world.build()
-    other = World(tmp_path / "two", world.server)
+    other = WebWorld(tmp_path / "two", world.server)
     other.folder.mkdir()
     other.write([*MIX, *(f"/ok/2000/{n}" for n in range(30))], per_shard=10)
     assert other.build(backend(2).model_copy(update={"fetch": LOCAL})).digest == alone.digest
 
 
-def test_the_ledger_says_what_was_met_and_when(world: World) -> None:
+def test_the_ledger_says_what_was_met_and_when(world: WebWorld) -> None:
     world.write(["/ok/3000/1", "/404/x"])
     before = time.time()
     world.build()
@@ -259,19 +205,19 @@ def test_the_ledger_says_what_was_met_and_when(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_times_are_in_no_digest(world: World, tmp_path: Path) -> None:
+def test_times_are_in_no_digest(world: WebWorld, tmp_path: Path) -> None:
     world.write(["/ok/3000/1", "/404/x"])
     first = world.build()
     with Ledger(world.place.ledger) as ledger:
         ledger.put([replace(record, time=record.time - 1000) for record in ledger.records()])
-    other = World(tmp_path / "later", world.server)
+    other = WebWorld(tmp_path / "later", world.server)
     other.folder.mkdir()
     other.place = world.place
     other.write(["/ok/3000/1", "/404/x"])
     assert other.build().digest == first.digest
 
 
-def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(world: World) -> None:
+def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(world: WebWorld) -> None:
     world.write(list(MIX))
     loaded = load_spec(world.folder / "web.yaml")
     before = outlook(plan(loaded, world.folder / "out"), world.folder / "out", world.place)
@@ -309,7 +255,7 @@ def test_rates_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_verb_fetch_shows_states_and_keeps_its_store(world: World, as_json: bool) -> None:
+def test_the_verb_fetch_shows_states_and_keeps_its_store(world: WebWorld, as_json: bool) -> None:
     world.write(list(MIX))
     (world.folder / "backend.yaml").write_text(
         "backend: 1\ncluster: {type: inline}\n"
@@ -331,7 +277,7 @@ def test_the_verb_fetch_shows_states_and_keeps_its_store(world: World, as_json: 
         assert "gone" in done.stderr
 
 
-def test_what_was_fetched_is_no_cache_of_a_spec(world: World) -> None:
+def test_what_was_fetched_is_no_cache_of_a_spec(world: WebWorld) -> None:
     world.write(["/ok/3000/1"])
     loaded = load_spec(world.folder / "web.yaml")
     world.place = fetch_place(world.folder / "out", LOCALLY)
@@ -352,7 +298,7 @@ def test_what_was_fetched_is_no_cache_of_a_spec(world: World) -> None:
     ],
 )
 def test_digests_of_a_release_that_are_none_are_an_error_and_not_changed_images(
-    world: World, values: list[object], code: str
+    world: WebWorld, values: list[object], code: str
 ) -> None:
     world.write(["/ok/3000/1"], "fetch: {digests: release.parquet}\n")
     table = {"url": [world.url("/ok/3000/1")], "sha256": values}
@@ -363,7 +309,7 @@ def test_digests_of_a_release_that_are_none_are_an_error_and_not_changed_images(
     assert found.value.problems[0].place is not None
 
 
-def test_a_task_that_is_done_anew_asks_for_nothing_that_it_has_an_answer_of(world: World) -> None:
+def test_a_task_that_is_done_anew_asks_for_nothing_that_it_has_an_answer_of(world: WebWorld) -> None:
     urls = tuple(world.url(path) for path in ("/ok/3000/1", "/404/x", "/ok/3000/2"))
     began = time.time()
     work = FetchWork(
@@ -392,7 +338,7 @@ def test_a_task_that_is_done_anew_asks_for_nothing_that_it_has_an_answer_of(worl
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_authorities_that_cannot_be_read_are_one_error_with_their_path(
-    world: World, content: str | None
+    world: WebWorld, content: str | None
 ) -> None:
     world.write(["/ok/3000/1"])
     path = world.folder / "ca.pem"

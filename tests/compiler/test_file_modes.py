@@ -16,6 +16,7 @@ from tests.support.file_modes import masked, wrong_modes
 from tests.support.runs import external_cluster, inline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("driver", "workers"),
     [

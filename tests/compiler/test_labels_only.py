@@ -66,6 +66,7 @@ def traced(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Traced
     return made
 
 
+@pytest.mark.slow
 def test_edits_of_label_rules_read_no_image(traced: Traced) -> None:
     edits = [
         ("dataset:\n", "annotation:\n  negatives: none\ndataset:\n"),

@@ -37,6 +37,7 @@ split: {{validation: 0.005}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
 def test_the_memory_of_a_plan_does_not_grow_with_its_lists(

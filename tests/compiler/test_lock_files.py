@@ -122,6 +122,7 @@ def touched(project: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     path.write_bytes(before)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("touched", NAMED, indirect=True)
 def test_a_change_of_any_file_is_named_even_where_it_changes_no_decision(project: Path, touched: str) -> None:
     with pytest.raises(LockChanged) as caught:

@@ -63,6 +63,7 @@ def work_seconds(spec: LoadedSpec, tmp_path_factory: pytest.TempPathFactory) -> 
     return calm.assembled - calm.began
 
 
+@pytest.mark.few(1)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_scheduler_killed_at_any_moment_is_one_error_soon_and_costs_nothing(

@@ -125,6 +125,7 @@ def test_every_kind_of_file_of_a_store_is_damaged(
     assert stages >= {"catalog", "rows", "rules", "groups", "cooccurrence", "colabels", "images", "labels"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("shift", "every"),
@@ -156,6 +157,7 @@ def test_a_damaged_file_is_made_anew_and_the_dataset_is_that_of_a_clean_build(
     assert wrong == []
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "kind", ["images/data/c/n/n", "images/start/c/n", "labels/chunks", "rows/train-00000.arrow"]
 )

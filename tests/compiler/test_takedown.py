@@ -128,6 +128,7 @@ def test_only_its_shard_is_written_again(folder: Folder) -> None:
     assert verify(built.dataset).ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "stored"),
     [(True, True), (False, False)],

@@ -203,6 +203,7 @@ def test_of_no_category_nothing_is_found(wordnet: NounGraph) -> None:
     assert lint(wordnet, [], nothing, positives=np.array([], dtype=np.int64), dag=nothing) == ()
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(deadline=None)
 def test_findings_are_sorted_and_do_not_depend_on_the_order_of_categories(

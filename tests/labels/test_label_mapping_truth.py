@@ -96,6 +96,7 @@ def figures(made: list[Decision], world: World) -> dict[tuple[str, str], float]:
     return {part: judge(made, truth).accuracy for part, truth in world.truth.items()}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("part", [slice(0, 2), pytest.param(slice(None), marks=pytest.mark.slow)])
 def test_the_shipped_policy_beats_sense_order_on_the_half_that_it_was_not_fitted_to(
     world: World, wordnet: NounGraph, part: slice
@@ -141,6 +142,7 @@ def test_a_score_is_about_the_share_that_is_right(world: World, wordnet: NounGra
         assert judge(part, truth).accuracy == pytest.approx(expected, abs=0.12)
 
 
+@pytest.mark.slow
 def test_the_mistakes_can_be_read(world: World, wordnet: NounGraph) -> None:
     categories, context = [*world.names, *world.nodes, *world.published], world.context
     made = decide(categories, wordnet, **context)

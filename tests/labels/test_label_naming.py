@@ -67,6 +67,7 @@ def test_a_category_that_stands_twice_has_no_name_of_its_own(wordnet: NounGraph)
         distinct_names(wordnet, [DOG, BIRD, DOG])
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_names_differ_and_do_not_depend_on_the_order(

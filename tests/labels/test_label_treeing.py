@@ -139,6 +139,7 @@ def test_the_tree_implies_nothing_that_wordnet_does_not(
     assert uncollapsed[tree.hops.toarray() > 0].all(), "a move up takes ancestors away and adds none"
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @LAW
 def test_the_order_of_categories_changes_no_parent(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.spec import load_spec
@@ -25,6 +27,7 @@ annotation:
 """
 
 
+@pytest.mark.slow
 def test_eleven_thousand_categories_make_a_page(shared_data: Path, tmp_path: Path) -> None:
     (tmp_path / "published.yaml").write_text(SPEC.format(data=shared_data))
     dataset = build(load_spec(tmp_path / "published.yaml"), tmp_path / "out", inline()).dataset

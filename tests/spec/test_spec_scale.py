@@ -86,6 +86,7 @@ def checked(folder: Path, text: str) -> int:
     return done.stderr.count("error[")
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_check_takes_a_small_multiple_of_reading_the_file(tmp_path: Path, kind: str) -> None:
     checked(tmp_path, ONE)  # what is loaded once

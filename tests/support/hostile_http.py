@@ -345,6 +345,7 @@ class HostileServer:
         self.headers: dict[str, dict[str, str]] = {}
         self.ended: dict[str, float] = {}
         self.ports: dict[str, int] = {}
+        self.dead: set[str] = set()  # paths that answer 404 whatever they did before
         self.authority = trustme.CA()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -483,6 +484,8 @@ class HostileServer:
         self.headers[request.path] = request.headers
         if request.path == "/robots.txt":
             await self._robots(request, out)
+        elif request.path in self.dead:
+            out.write(answer(404, b"", kind="text/plain"))
         elif request.name in BEHAVIOURS:
             if await BEHAVIOURS[request.name](self, request, out) is False:
                 return False

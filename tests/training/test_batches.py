@@ -40,6 +40,7 @@ def same(one: Batch, other: Batch) -> bool:
     return one.step == other.step and all(torch.equal(a, b) for a, b in parts)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("decoder", sorted({"whole", available_decoder()}))
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(dataset: Dataset, workers: int, decoder: str) -> None:
@@ -59,6 +60,7 @@ def test_a_large_batch_is_made_in_pieces_and_is_the_same(
     assert all(same(one, other) for one, other in zip(whole, parts, strict=True))
 
 
+@pytest.mark.slow
 def test_pieces_of_a_batch_come_together_from_several_workers(dataset: Dataset) -> None:
     for decoder in {"whole", available_decoder()}:
         large = stream(dataset, batch_size=600, decoder=decoder)

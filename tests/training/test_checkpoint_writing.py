@@ -125,6 +125,7 @@ def slowly(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return SAVE(folder, step, state)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_checkpoint_is_waited_for_does_not_end_the_run_before_it_is_written(
     tmp_path: Path,
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_clock_that_jumps_while_the_job_is_stopped_is_no_silence(monkeypatch: 
     timer.join()
 
 
+@pytest.mark.slow
 def test_a_loader_that_is_left_early_leaves_no_process(dataset: Dataset) -> None:
     batches = BatchLoader(stream(dataset), 0, 1000).load(2)
     next(batches)

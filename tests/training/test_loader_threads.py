@@ -146,6 +146,7 @@ def test_batches_have_memory_of_their_own_that_is_written_once(dataset: Dataset)
         assert torch.equal(batch.images, plan.batch(batch.step).images)
 
 
+@pytest.mark.slow
 @needs_native
 def test_a_process_ends_while_a_thread_waits_for_ever(dataset: Dataset) -> None:
     """As for a mount that is gone: the error is told, and nothing keeps the process."""

@@ -31,6 +31,7 @@ def _rank(rank: int, rendezvous: str, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_a_category_is_positive_or_known_if_it_is_on_any_rank(tmp_path: Path) -> None:
     from mlimg_build.training import MLImagesLoss
 

@@ -90,6 +90,7 @@ def test_the_best_logit_of_a_share_is_where_its_arithmetic_says(
     np.testing.assert_allclose(zero, best, atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_best_logit_where_few_labels_are_known_counts_the_batches_that_know_one() -> None:
     """In a quarter of the batches nothing is known of a category."""
     shares, batch, known = np.array(SHARES[2:]), 64, 0.02

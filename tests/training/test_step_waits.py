@@ -63,6 +63,7 @@ def objective_of(kind: str, unknown: str) -> Objective:
     return multi_label(LOSSES[kind](kind=kind, unknown=unknown), CATEGORIES, 0)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("kind", "unknown"), KINDS)
 def test_no_step_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, kind: str, unknown: str) -> None:
     found = waits_of_a_step(monkeypatch, "resnet18", objective_of(kind, unknown))

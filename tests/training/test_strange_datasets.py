@@ -112,6 +112,7 @@ def flaws(world: Path, edited: Callable[[Edit], Path], verb: str, edits: Sequenc
     return found
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_ends_and_says_what_is_wrong(
     world: Path, edited: Callable[[Edit], Path], verb: str
@@ -128,6 +129,7 @@ def test_every_verb_ends_whatever_was_edited(world: Path, edited: Callable[[Edit
     assert flaws(world, edited, verb, EDITS) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edits", [EDITS[1::6], pytest.param(EDITS, marks=pytest.mark.slow)])
 def test_verify_lists_every_change_and_never_raises(
     edited: Callable[[Edit], Path], edits: Sequence[Edit]

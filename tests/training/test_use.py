@@ -309,6 +309,7 @@ def test_the_tuned_network_is_asked_by_its_name(made: Modelled, folder: Path, tm
     assert mlimg("predict", copy, picture, "--head", "other").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), "--json"])
 def test_a_reader_that_goes_away_is_no_failure(made: Modelled, folder: Path, more: str) -> None:
     line = f"{MLIMG} predict {made.model} {folder} {more} | head -n 1; echo ${{PIPESTATUS[0]}}"

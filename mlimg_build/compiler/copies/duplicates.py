@@ -46,7 +46,7 @@ class KnownCopies(Protocol):
 
     @property
     def image_keys(self) -> Mapping[tuple[str, int], str]:
-        """(split, number of the shard) → the first digits of its key."""
+        """(split, number of the shard) → the first digits of its key, without what came of its URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def known_copies(
                 for digest, image in zip(digests, images, strict=True)
                 if digest.any()
             )
-        elif known and one.images.digest.startswith(known):
+        elif known and one.decided.digest.startswith(known):
             yield from ((before.repeated[image], image) for image in images)
 
 

@@ -21,6 +21,8 @@ __all__ = [
     "FILES",
     "KEY",
     "LOCK_FORMAT",
+    "OPTIONAL",
+    "SHOWN",
     "Locked",
     "changes",
     "parse_lock",
@@ -80,6 +82,9 @@ FILES: dict[str, tuple[str, ...]] = {
 }
 """The files of a lock and their columns."""
 
+OPTIONAL: dict[str, tuple[str, ...]] = {"shards.csv": ("fetched",)}
+"""Columns at the end of a file that are there only if they hold something."""
+
 KEYS = {"categories.csv": 1, "mappings.csv": 2, "cooccurrence.csv": 3, "duplicates.csv": 2, "shards.csv": 2}
 COUNTED = ("stated", "implied", "cooccurring", "absent_stated", "absent_implied")
 """The columns of categories.csv that count labels, by rule and state."""
@@ -100,6 +105,15 @@ class Locked:
             for row in self.tables["shards.csv"]
             for kind in ("images", "labels")
             if row[f"{kind}_digest"]
+        }
+
+    @property
+    def fetched(self) -> dict[tuple[str, str], str]:
+        """(SPLIT/SHARD, key of its images) → the first `KEY` digits of the digest of what came of its URLs."""
+        return {
+            (f"{row['split']}/{row['shard']}", row["images_key"]): row["fetched"]
+            for row in self.tables["shards.csv"]
+            if row["fetched"]
         }
 
     @property
@@ -157,7 +171,7 @@ def parse_lock(files: Mapping[str, bytes], where: str) -> Locked:
             message = f"{where} is a lock of format {written}, and this version of mlimg writes {LOCK_FORMAT}"
             hint = "`mlimg lock SPEC` writes it anew; to read it as it is, use the version that wrote it"
             raise BuildError(Problem("lock-unsupported", message, hint=hint))
-        tables = {name: _rows(files[name].decode(), columns) for name, columns in FILES.items() if columns}
+        tables = {name: _rows(files[name].decode(), name) for name, columns in FILES.items() if columns}
         if not isinstance(head, dict):
             raise ValueError("lock.yaml is no mapping")
         if not isinstance(head.get("sources"), dict):
@@ -178,7 +192,7 @@ def read_leniently(folder: Path) -> Locked | None:
         try:
             lines = read_regular(folder / name, LARGEST).decode().splitlines()
             text = "\n".join(line for line in lines if not line.startswith(MARKS))
-            tables[name] = _rows(text, columns) if columns else []
+            tables[name] = _rows(text, name) if columns else []
         except (OSError, ValueError, csv.Error):
             tables[name] = []
     try:
@@ -196,11 +210,13 @@ def _parse_head(text: bytes) -> Any:
         raise ValueError("lock.yaml is nested too deep") from error
 
 
-def _rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
+def _rows(text: str, name: str) -> list[dict[str, str]]:
+    columns, optional = FILES[name], OPTIONAL.get(name, ())
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    if tuple(reader.fieldnames or ()) != tuple(columns):
+    there = tuple(reader.fieldnames or ())
+    if there not in (columns, (*columns, *optional)):
         raise ValueError(f"expected the columns {','.join(columns)}")
-    rows = [*reader]
+    rows = [{**dict.fromkeys(optional, ""), **row} for row in reader]
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row has too many or too few columns")
     return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
@@ -278,11 +294,13 @@ def _source(part: Any) -> str:
 def _table_changes(
     name: str, old: Sequence[dict[str, str]], new: Sequence[dict[str, str]], whole: bool
 ) -> Iterator[str]:
-    columns = FILES[name]
+    columns = (*FILES[name], *OPTIONAL.get(name, ()))
     if not whole and name == "duplicates.csv":
         return
     if not whole:
-        columns = tuple(c for c in columns if c not in COUNTED and not c.endswith("_digest"))
+        columns = tuple(
+            c for c in columns if c not in COUNTED and not c.endswith("_digest") and c != "fetched"
+        )
     key = [columns[i] for i in ((0, 2) if name == "cooccurrence.csv" else range(min(2, KEYS[name])))]
     before, after = ({tuple(row[c] for c in key): row for row in rows} for rows in (old, new))
     listed = []

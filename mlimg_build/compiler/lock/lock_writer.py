@@ -13,7 +13,7 @@ from mlimg_build.atomic import explaining_full_disk, replacing, write_synced
 from mlimg_build.compiler.copies.duplicates import CopiesByDigest, copies, groups_of_copies, known_copies
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.facts.facts import Facts
-from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, Locked, read_leniently
+from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, OPTIONAL, Locked, read_leniently
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.assembly import evidence, plan_digest
@@ -69,22 +69,26 @@ def lock_files(
     """
     spec, facts, graph = plan.loaded.spec, plan.facts, plan.graph
     shards = list(_shards(plan.work, store, before))
-    if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan):
-        dataset = before.head.get("dataset")
+    if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan, decided=True):
+        known = before.fetched
+        if all(not one.came or known.get(_place_of(one)) == one.came[:KEY] for one in plan.work):
+            dataset = before.head.get("dataset")
     head = yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
     found = groups_of_copies(spec, plan.work, store) if groups is None else groups
-    known = () if before is None else known_copies(before, spec, plan.rows, plan.work, store)
+    repeated = () if before is None else known_copies(before, spec, plan.rows, plan.work, store)
     tables = {
         "categories.csv": _categories(facts, graph, plan.work, store),
         "mappings.csv": _mappings(facts),
         "cooccurrence.csv": _pairs(facts, graph),
-        "duplicates.csv": copies(found, known),
+        "duplicates.csv": copies(found, repeated),
         "shards.csv": shards,
     }
-    return {
-        "lock.yaml": head,
-        **{name: as_csv(FILES[name], rows) for name, rows in tables.items()},
-    }
+    columns = dict(FILES)
+    if any(row[-1] for row in shards):
+        columns["shards.csv"] += OPTIONAL["shards.csv"]
+    else:
+        tables["shards.csv"] = [row[:-1] for row in shards]
+    return {"lock.yaml": head, **{name: as_csv(columns[name], rows) for name, rows in tables.items()}}
 
 
 def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
@@ -115,7 +119,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
         **({} if inputs.groups is None else {"groups": inputs.groups.record()}),
         "images": sum(shard.images for shard in plan.rows.shards),
         "shards": len(plan.rows.shards),
-        "plan": plan_digest(plan),
+        "plan": plan_digest(plan, decided=True),
         "dataset": dataset,
     }
 
@@ -182,14 +186,31 @@ def _pairs(facts: Facts, graph: NounGraph) -> Iterator[tuple[Any, ...]]:
 
 
 def _shards(work: Sequence[ShardWork], store: Store, before: Locked | None) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of `shards.csv`; the last column, what came of URLs, is "" for a shard without any.
+
+    Digests of images that are not built here are those of the lock before, unless URLs gave other answers here.
+    """
     known: Mapping[tuple[str, str, str], str] = {} if before is None else before.digests
+    fetched = {} if before is None else before.fetched
     for one in work:
-        row: list[Any] = [one.shard.split, one.shard.number, one.shard.images]
-        keys = (one.images.digest[:KEY], one.labels.digest[:KEY])
-        digests = []
-        for key, kind, short in ((one.images, "images", keys[0]), (one.labels, "labels", keys[1])):
-            if store.has(key):
-                digests.append(read_result(store.path(key), kind)["digest"])
-            else:
-                digests.append(known.get((kind, f"{one.shard.split}/{one.shard.number}", short), ""))
-        yield (*row, *keys, *digests)
+        slot, keys = (
+            f"{one.shard.split}/{one.shard.number}",
+            (one.decided.digest[:KEY], one.labels.digest[:KEY]),
+        )
+        came, was = one.came[:KEY], fetched.get(_place_of(one), "")
+        if store.has(one.images):
+            images = read_result(store.path(one.images), "images")["digest"]
+        elif came in ("", was):
+            images, came = known.get(("images", slot, keys[0]), ""), was
+        else:
+            images = ""
+        if store.has(one.labels):
+            labels = read_result(store.path(one.labels), "labels")["digest"]
+        else:
+            labels = known.get(("labels", slot, keys[1]), "")
+        yield (one.shard.split, one.shard.number, one.shard.images, *keys, images, labels, came)
+
+
+def _place_of(one: ShardWork) -> tuple[str, str]:
+    """Return a shard as `Locked.fetched` names it."""
+    return f"{one.shard.split}/{one.shard.number}", one.decided.digest[:KEY]

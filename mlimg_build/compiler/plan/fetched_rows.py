@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from mlimg_build.compiler.catalog.arrow_tables import open_batches
 from mlimg_build.compiler.engine.cache import Key, Store
 from mlimg_build.compiler.plan.row_files import Shard
-from mlimg_build.digests import file_digest
+from mlimg_build.compiler.releases import release_digest
 from mlimg_build.fetch.decisions import SIGNALS, Decision, FetchPolicy
 from mlimg_build.fetch.outcomes import NEVER, STATES
-from mlimg_build.spec import Spec
+from mlimg_build.spec import LoadedSpec
 
 __all__ = ["FetchKeys", "FetchedRow", "read_fetched", "url_rows", "write_fetched"]
 
@@ -57,12 +57,13 @@ class FetchKeys:
         return STAGE
 
     @classmethod
-    def of(cls, spec: Spec) -> FetchKeys:
+    def of(cls, loaded: LoadedSpec) -> FetchKeys:
         """Return what a spec says of fetching.
 
         Raises:
-            OSError: if the file of digests cannot be read.
+            SpecError: `file-unreadable` if the file or the dataset of an earlier release cannot be read.
         """
+        spec = loaded.spec
         rights = spec.rights
         obeyed = (rights.robots, rights.content_usage, rights.x_robots_tag, rights.tdm)
         policy = FetchPolicy(
@@ -71,8 +72,7 @@ class FetchKeys:
             max_bytes=spec.fetch.max_bytes,
             placeholders=frozenset(spec.fetch.placeholders),
         )
-        release = spec.fetch.digests
-        return cls(policy, "" if release is None else file_digest(release))
+        return cls(policy, release_digest(loaded))
 
     def key(self, shard: Shard) -> Key:
         """Return the key of what came of a shard's URLs."""

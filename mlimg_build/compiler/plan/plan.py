@@ -120,7 +120,7 @@ def make_plan(
     rules_file = _rules_file(facts, store)
     if spec.annotation.conflicts == "error":
         refuse_contradictions(loaded, facts, store, key, rows)
-    work = shard_work(rows.first_shards(fraction), ShardKeys.of(spec, facts), FetchKeys.of(spec), store)
+    work = shard_work(rows.first_shards(fraction), ShardKeys.of(spec, facts), FetchKeys.of(loaded), store)
     return Plan(loaded, graph, inputs, facts, rows, rules_file, fraction, tuple(work), withdrawn=withdrawn)
 
 

@@ -39,7 +39,8 @@ LABELS_PER_TASK = 16  # label-only tasks are bundled, so that a task takes longe
 class ShardWork:
     """One shard of the dataset, the keys of its two results, and why each must be made.
 
-    `fetched` is the key of what came of its URLs, None if nobody asked for them.
+    `fetched` is the key of what came of its URLs and `came` its digest (hex), None and "" if nobody asked for them.
+    `decided` is the key of its images without what came: it follows from the spec and the sources alone.
     """
 
     shard: Shard
@@ -47,7 +48,9 @@ class ShardWork:
     labels: Key
     why_images: str  # why its images must be made; "" if they are in the store
     why_labels: str
+    decided: Key
     fetched: Key | None = None
+    came: str = ""
 
     @property
     def images_cached(self) -> bool:
@@ -73,7 +76,8 @@ def shard_work(
         old_images, old_labels = before if isinstance(before, list) and len(before) == 2 else ("", "")
         why_images, why_labels = _why(images, store, old_images), _why(labels, store, old_labels)
         came = None if fetched is None else fetching.key(shard)
-        yield ShardWork(shard, images, labels, why_images, why_labels, came)
+        decided = keys.images(shard)
+        yield ShardWork(shard, images, labels, why_images, why_labels, decided, came, fetched or "")
 
 
 def remember(store: Store, work: Sequence[ShardWork]) -> None:

@@ -111,12 +111,19 @@ def require_room(name: str, fraction: float, path: Path) -> None:
         raise BuildError(Problem("not-replaceable", message, hint="give another --out, or move it away"))
 
 
-def plan_digest(plan: Plan) -> str:
-    """Return the sha256 (hex) over everything that determines a dataset: equal plan digests give equal datasets."""
+def plan_digest(plan: Plan, *, decided: bool = False) -> str:
+    """Return the sha256 (hex) over everything that determines a dataset: equal plan digests give equal datasets.
+
+    With `decided`, what came of URLs is left out: it is not decided by the spec and the sources.
+    """
+    images = [(work.decided if decided else work.images).digest for work in plan.work]
     return digest_of(
         {
             "fraction": plan.fraction,
-            "work": [[work.shard.split, work.images.digest, work.labels.digest] for work in plan.work],
+            "work": [
+                [work.shard.split, key, work.labels.digest]
+                for work, key in zip(plan.work, images, strict=True)
+            ],
             "categories": list(plan.facts.vocabulary.wnids),
             "mappings": [
                 [row.decision.source, row.decision.id, row.decision.name, row.decision.method, evidence(row)]

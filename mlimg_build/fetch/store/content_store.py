@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlimg_build.regular_files import open_regular
 __all__ = ["ContentStore", "FolderStore", "ObjectStore", "open_content_store"]
 
 OBJECTS = "objects"
+QUESTIONS = 32  # whether objects are there, asked at a time
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NUMBERS = itertools.count()
 
@@ -34,6 +36,9 @@ class ContentStore(Protocol):
 
     def has(self, digest: str, size: int) -> bool:
         """Return whether a file of this many bytes is there; its bytes are not read."""
+
+    def lacking(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return the digests, of those with the bytes that their files have, whose files are not there."""
 
     def remove(self, digest: str) -> bool:
         """Remove a file; return whether it was there."""
@@ -124,6 +129,10 @@ class FolderStore:
         except FileNotFoundError:
             return False
 
+    def lacking(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return the digests, of those with the bytes that their files have, whose files are not there."""
+        return {digest for digest, size in sizes.items() if not self.has(digest, size)}
+
     def remove(self, digest: str) -> bool:
         """Remove a file; return whether it was there."""
         try:
@@ -192,6 +201,15 @@ class ObjectStore:
         """Return whether a file of this many bytes is there; its bytes are not read."""
         found = self._done(lambda: self._library.head(self._store, object_path(digest)))
         return found is not None and int(found["size"]) == size
+
+    def lacking(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return the digests, of those with the bytes that their files have, whose files are not there.
+
+        Asks for `QUESTIONS` of them at a time.
+        """
+        with ThreadPoolExecutor(QUESTIONS) as threads:
+            there = threads.map(self.has, sizes.keys(), sizes.values())
+            return {digest for digest, is_there in zip(sizes, there, strict=True) if not is_there}
 
     def remove(self, digest: str) -> bool:
         """Remove a file; return whether it was there."""

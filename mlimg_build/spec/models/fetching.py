@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from mlimg_build.spec.field_types import ByteSize, OptionalFile, Part, refusal
+from mlimg_build.spec.field_types import ByteSize, FileOrFolder, OptionalFile, Part, refusal
 from mlimg_build.spec.yaml.scalars import shown
 
 __all__ = ["Fetching", "LicenceRule", "Rights"]
@@ -90,7 +90,8 @@ class Fetching(Part):
         default=(),
         description="sha256 of pictures that a site sends in place of missing ones; they count as missing",
     )
-    digests: OptionalFile = Field(
+    digests: FileOrFolder = Field(
         default=None,
-        description="Parquet with the columns url and sha256 of a release: an image with other bytes is left out",
+        description="what an earlier release had: Parquet of `mlimg fetch --digests` (at least url and sha256), or its "
+        "dataset; an image with other bytes is left out",
     )

@@ -1,0 +1,287 @@
+"""A release of images at URLs: locked, built again from its store or from its URLs, and what dead links do to that."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
+
+from mlimg_build.compiler.build_result import Built
+from mlimg_build.compiler.fetch_stage import FetchPlace
+from mlimg_build.compiler.lock_stage import check_lock, lock
+from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.errors import LockChanged, SpecError
+from mlimg_build.spec import LoadedSpec, load_spec
+from tests.support.command import mlimg
+from tests.support.hostile_http import HostileServer
+from tests.support.web_world import LOCALLY, WebWorld
+
+PATHS = [*(f"/ok/3000/{number}" for number in range(6)), "/404/x", "/403/x"]
+RELEASED = "fetch: {digests: web.digests.parquet}\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HostileServer]:
+    started = HostileServer().start()
+    yield started
+    started.stop()
+
+
+class Release:
+    """A dataset of URLs that is built and locked in `out`, and machines on which it is built again."""
+
+    def __init__(self, world: WebWorld) -> None:
+        self.world, self.folder, self.locked = world, world.folder, world.folder / "web.lock"
+        world.write(PATHS, per_shard=4)
+        self.first = world.build()
+        fetch(
+            self.loaded,
+            world.folder / "out",
+            LOCALLY,
+            world.place,
+            digests=self.folder / "web.digests.parquet",
+        )
+        world.write(PATHS, RELEASED, per_shard=4)
+        self.again = world.build()
+        lock(self.loaded, world.folder / "out", self.locked, LOCALLY)
+        world.server.requests.clear()
+
+    @property
+    def loaded(self) -> LoadedSpec:
+        return load_spec(self.folder / "web.yaml")
+
+    def on(self, name: str, store: str = "", *, offline: bool = False, fraction: float = 1.0) -> Built:
+        """A build of what is locked on a machine of its own, with a store of its own if none is given."""
+        out = self.folder / name
+        place = FetchPlace(store or str(out / "store"), out / "ledger")
+        return build(self.loaded, out, LOCALLY, fraction, locked=self.locked, place=place, offline=offline)
+
+
+@pytest.fixture
+def release(tmp_path: Path, server: HostileServer) -> Iterator[Release]:
+    server.requests.clear()
+    yield Release(WebWorld(tmp_path, server))
+    server.dead.clear()
+
+
+def test_a_file_of_digests_says_what_every_url_gave_and_changes_no_byte(release: Release) -> None:
+    table = pq.read_table(release.folder / "web.digests.parquet")
+    rows = {row["url"]: row for row in table.to_pylist()}
+    assert {release.world.url(path) for path in PATHS} == set(rows)
+    states = {path: rows[release.world.url(path)]["state"] for path in PATHS}
+    assert states == {**dict.fromkeys(PATHS[:6], "ok"), "/404/x": "gone", "/403/x": "forbidden"}
+    assert all(len(row["sha256"]) == (64 if row["state"] == "ok" else 0) for row in rows.values())
+    assert release.again.digest == release.first.digest
+    assert release.again.read == 0
+
+
+def test_a_lock_is_checked_where_nothing_was_fetched(release: Release) -> None:
+    check_lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+    assert release.world.images_asked() == set()
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_fraction_is_built_from_the_store_of_the_release_without_asking_anybody(
+    release: Release, scheme: str
+) -> None:
+    if scheme:
+        pytest.importorskip("obstore")
+    built = release.on("ci", f"{scheme}{release.world.place.store}", offline=True, fraction=0.5)
+    assert built.proved is not None
+    assert built.proved == (1, 1)
+    assert release.world.images_asked() == set()
+    whole = release.on("ci", f"{scheme}{release.world.place.store}", offline=True)
+    assert whole.digest == release.first.digest
+
+
+def test_a_machine_that_asks_takes_what_the_store_has_and_asks_for_the_rest(release: Release) -> None:
+    store = Path(release.world.place.store)
+    lost = sorted(path for path in (store / "objects").rglob("*") if path.is_file())[:2]
+    for path in lost:
+        path.unlink()
+    built = release.on("ci", str(store))
+    assert built.digest == release.first.digest
+    assert len(release.world.images_asked()) == 2
+    assert all(path.is_file() for path in lost)
+
+
+def test_dead_links_do_no_harm_where_the_store_has_their_images(release: Release) -> None:
+    release.world.server.dead.update(PATHS)
+    assert release.on("ci", release.world.place.store).digest == release.first.digest
+
+
+def test_dead_links_without_the_store_are_named_before_anything_is_packed(release: Release) -> None:
+    release.world.server.dead.update({"/ok/3000/1", "/ok/3000/4"})
+    with pytest.raises(LockChanged) as found:
+        release.on("ci")
+    problem = found.value.problems[0]
+    assert problem.code == "answers-changed"
+    for path in ("/ok/3000/1", "/ok/3000/4"):
+        assert f"{release.world.url(path)}: ok in the release, now gone: 404" in problem.message
+    assert "/ok/3000/0" not in problem.message
+    assert "1 gone" in problem.message
+    assert not (release.folder / "ci" / "web.zarr").exists()
+    release.world.server.dead.clear()
+
+
+def test_without_a_file_of_digests_the_shards_are_named(release: Release) -> None:
+    release.world.write(PATHS, per_shard=4)
+    lock(release.loaded, release.folder / "out", release.locked, LOCALLY)
+    release.world.server.dead.add("/ok/3000/1")
+    with pytest.raises(LockChanged) as found:
+        release.on("ci")
+    message = found.value.problems[0].message
+    assert "the URLs of 1 of 2 shards gave other answers than web.lock stands for" in message
+    assert message.count("shards.csv: train ") == 1
+    assert release.world.url("") not in message
+
+
+def test_a_build_that_asks_nobody_and_has_no_store_says_so(release: Release) -> None:
+    release.world.write(PATHS, per_shard=4)
+    lock(release.loaded, release.folder / "out", release.locked, LOCALLY)
+    with pytest.raises(LockChanged, match="nobody asked for its URLs here"):
+        release.on("ci", offline=True)
+
+
+def test_a_lock_that_is_written_where_nothing_was_fetched_keeps_what_it_knows(release: Release) -> None:
+    before = {path.name: path.read_bytes() for path in release.locked.iterdir()}
+    assert b",fetched\n" in before["shards.csv"]
+    lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+    assert {path.name: path.read_bytes() for path in release.locked.iterdir()} == before
+
+
+def test_a_lock_after_other_answers_has_their_digests_and_no_old_ones(release: Release) -> None:
+    release.world.server.dead.add("/ok/3000/1")
+    out = release.folder / "ci"
+    fetch(release.loaded, out, LOCALLY, FetchPlace(str(out / "store"), out / "ledger"))
+    before = (release.locked / "shards.csv").read_text().splitlines()
+    lock(release.loaded, out, release.locked, LOCALLY)
+    after = (release.locked / "shards.csv").read_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    old, new = (line.split(",") for line in changed[0])
+    assert old[3:5] == new[3:5]  # the keys
+    assert (new[5], old[7] != new[7]) == ("", True)
+    assert "dataset: null" in (release.locked / "lock.yaml").read_text()
+
+
+def test_an_opt_out_since_the_release_is_obeyed(release: Release) -> None:
+    """The ledger knows better than the release, though the store has the bytes."""
+    from mlimg_build.fetch.outcomes import State
+    from mlimg_build.fetch.store.ledger import Ledger
+
+    url = release.world.url("/ok/3000/1")
+    with Ledger(release.world.place.ledger) as ledger:
+        record = ledger.find([url])[url]
+        ledger.put(
+            [replace(record, state=State.opted_out, answer="robots: Disallow: /", time=record.time + 1)]
+        )
+    place = release.world.place
+    with pytest.raises(LockChanged, match="ok in the release, now opted_out: robots"):
+        build(
+            release.loaded, release.folder / "ci", LOCALLY, locked=release.locked, place=place, offline=True
+        )
+
+
+def test_signals_that_the_release_did_not_obey_are_asked_for(release: Release) -> None:
+    path = release.folder / "web.digests.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("signals")
+    pq.write_table(table.set_column(at, "signals", pa.array([""] * len(table))), path)
+    built = release.on("ci", release.world.place.store)
+    assert built.digest == release.first.digest
+    assert {path for path in PATHS if path.startswith("/ok")} <= release.world.images_asked()
+
+
+def test_a_dataset_stands_for_the_release_that_it_is(release: Release) -> None:
+    kept = release.folder / "kept.zarr"
+    shutil.copytree(release.first.dataset, kept)
+    release.world.write(PATHS, f"fetch: {{digests: {kept}}}\n", per_shard=4)
+    out = release.folder / "ci"
+    built = build(release.loaded, out, LOCALLY, place=FetchPlace(str(out / "store"), out / "ledger"))
+    assert built.digest == release.first.digest
+    release.world.write([*PATHS[1:], "/ok/3000/9"], f"fetch: {{digests: {kept}}}\n", per_shard=4)
+    assert set(release.world.statuses(release.world.build()).values()) == {"ok", "gone", "forbidden"}
+
+
+def test_a_folder_that_is_no_dataset_is_an_error(release: Release) -> None:
+    (release.folder / "empty.zarr").mkdir()
+    release.world.write(PATHS, "fetch: {digests: empty.zarr}\n", per_shard=4)
+    with pytest.raises(SpecError) as found:
+        release.world.build()
+    assert found.value.code == "file-unreadable"
+    assert found.value.problems[0].place is not None
+
+
+def test_a_state_that_is_none_is_an_error(release: Release) -> None:
+    path = release.folder / "web.digests.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("state")
+    pq.write_table(table.set_column(at, "state", pa.array(["fine"] * len(table))), path)
+    with pytest.raises(SpecError) as found:
+        release.on("ci")
+    assert found.value.code == "wrong-value"
+    assert '"fine" as the state of' in found.value.problems[0].message
+
+
+def test_what_is_taken_down_is_in_no_file_of_digests(release: Release) -> None:
+    url = release.world.url("/ok/3000/1")
+    (release.folder / "gone.txt").write_text(f"{url}\n")
+    release.world.write(PATHS, "rights: {withdrawn: gone.txt}\n", per_shard=4)
+    path = release.folder / "new.parquet"
+    fetch(release.loaded, release.folder / "out", LOCALLY, release.world.place, digests=path)
+    urls = pq.read_table(path).column("url").to_pylist()
+    assert url not in urls
+    assert len(urls) == len(PATHS) - 1
+
+
+def test_the_commands_end_with_3_for_dead_links_and_with_0_from_the_store(release: Release) -> None:
+    where = release.folder / "backend.yaml"
+    where.write_text("cluster: {type: inline}\nfetch: {allow_networks: [127.0.0.0/8], attempts: 1}\n")
+    release.world.server.dead.add("/ok/3000/1")
+    command = ["build", "web.yaml", "--locked", "--until", "dataset", "--backend", str(where), "--out"]
+    dead = mlimg(*command, "ci", "--store", "empty", cwd=release.folder)
+    assert dead.returncode == 3
+    assert "answers-changed" in dead.stderr
+    done = mlimg(
+        *command, "ci2", "--store", release.world.place.store, "--offline", "--json", cwd=release.folder
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["proved"] == [2, 2]
+
+
+def test_the_workflow_of_the_examples_builds_a_fraction_from_the_store(release: Release) -> None:
+    (release.folder / "specs").mkdir()
+    for name in ("web.yaml", "web.lock", "web.digests.parquet", "list.csv"):
+        shutil.move(release.folder / name, release.folder / "specs" / name)
+    release.world.server.dead.update(PATHS)
+    script = Path(__file__).resolve().parents[2] / "examples" / "ci" / "check.sh"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {
+        **os.environ,
+        "PATH": path,
+        "MLIMG_STORE": release.world.place.store,
+        "OFFLINE": "1",
+        "FRACTION": "0.5",
+    }
+
+    def step(name: str, **more: str) -> int:
+        command = ["bash", str(script), name]
+        return subprocess.run(
+            command, cwd=release.folder, env={**env, **more}, check=False, timeout=100
+        ).returncode
+
+    assert (step("locks"), step("fraction")) == (0, 0)
+    assert step("fraction", MLIMG_STORE=str(release.folder / "none"), OUT="other") == 3
