@@ -32,7 +32,7 @@ import trustme
 from PIL import Image
 
 PLACEHOLDER = b"\x89PNG\r\n\x1a\n" + b"no longer here" * 40
-NAMES = ("images.example", "*.images.example", "127.0.0.1")  # of the certificates that are right
+NAMES = ("images.example", "*.images.example", "127.0.0.1", "localhost")  # of the certificates that are right
 HTML = b"<!DOCTYPE html><html><head><title>Gone</title></head><body>This picture has moved.</body></html>"
 ROBOTS = {
     "deny": b"User-agent: *\nDisallow: /\n",

@@ -72,6 +72,8 @@ class Robots:
 
         Takes time in proportion to the URL times the rules of the group, which are bounded. Never raises.
         """
+        if self.judge is None and not self.usage and not self.denied:
+            return None
         if self.policy.robots == "obey":
             if self.denied:
                 return Refusal("robots", self.denied)
