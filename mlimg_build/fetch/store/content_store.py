@@ -78,8 +78,8 @@ class FolderStore:
         self._begin = f"{self.root}/"
         self._writer = os.urandom(8).hex()
         try:
-            (self.root / OBJECTS).mkdir(parents=True, exist_ok=True)
-            (self.root / "tmp").mkdir(exist_ok=True)
+            if not (self.root / OBJECTS).is_dir():  # one that may only be read is not written to
+                (self.root / OBJECTS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             message = f"the store {root} cannot be made: {error.strerror}"
             raise BuildError(Problem("store-unusable", message, hint="give a folder to --store")) from error
@@ -96,7 +96,11 @@ class FolderStore:
         temporary = f"{self._begin}tmp/{os.getpid()}-{next(_NUMBERS)}-{self._writer}"
         with explaining_full_disk(self.root):
             try:
-                _write(temporary, data)
+                try:
+                    _write(temporary, data)
+                except FileNotFoundError:
+                    (self.root / "tmp").mkdir(exist_ok=True)
+                    _write(temporary, data)
                 try:
                     os.rename(temporary, path)  # noqa: PTH104
                 except FileNotFoundError:  # its folder is not there yet
@@ -121,7 +125,8 @@ class FolderStore:
             raise TransientError(Problem("store-unreadable", message, hint="check the disk")) from error
         if hashlib.sha256(data).hexdigest() == digest:
             return data
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # who may only read leaves it there
+            path.unlink(missing_ok=True)
         return None
 
     def has(self, digest: str, size: int) -> bool:
@@ -152,7 +157,7 @@ class FolderStore:
 
     def sweep(self) -> None:
         """Remove what killed processes left half written; only while nobody writes."""
-        for path in (self.root / "tmp").iterdir():
+        for path in (self.root / "tmp").glob("*"):
             path.unlink(missing_ok=True)
 
 
@@ -196,7 +201,8 @@ class ObjectStore:
         found = self._done(lambda: bytes(self._library.get(self._store, object_path(digest)).bytes()))
         if found is None or hashlib.sha256(found).hexdigest() == digest:
             return None if found is None else bytes(found)
-        self.remove(digest)
+        with suppress(TransientError):  # who may only read leaves it there
+            self.remove(digest)
         return None
 
     def has(self, digest: str, size: int) -> bool:
