@@ -234,6 +234,7 @@ def lock(
     compared with.
     """
     from mlimg_build import terminal
+    from mlimg_build.compiler.lock.lock_reader import read_lock
     from mlimg_build.compiler.lock_stage import check_lock
     from mlimg_build.compiler.lock_stage import lock as write
     from mlimg_build.spec import load_backend
@@ -246,6 +247,8 @@ def lock(
     terminal.show_problems(made.warnings)
     if check:
         print(f"{folder}: up to date", file=sys.stderr)
+    elif not quiet:
+        terminal.show_unproved(read_lock(folder).unbuilt, len(made.work))
     print(folder)
 
 

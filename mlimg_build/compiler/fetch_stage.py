@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.url_decisions import UrlDecisions
 from mlimg_build.compiler.watchers import Watcher
-from mlimg_build.errors import Problem
+from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.collection import FetchWork, missing_client, require_client
 from mlimg_build.fetch.decisions import Decision, FetchPolicy
 from mlimg_build.fetch.outcomes import State
@@ -64,11 +65,19 @@ def fetch_place(out: Path, backend: Backend, store: str | None = None) -> FetchP
     """Return the place of the store: `store`, else the backend's, else one in the output folder.
 
     The ledger of a folder is in it; that of an object store is in the output folder.
+
+    Raises:
+        BuildError: `store-unusable` for a URL with one slash, which would be a folder of that name.
     """
     place = store or backend.fetch.store
     own = out.absolute() / ".mlimg" / OWN_STORE
     if place is None:
         return FetchPlace(str(own), own / "ledger")
+    if re.match(r"[a-z][a-z0-9+.-]+:/?(?!/)", place):
+        message = f"the store {place} is neither a folder nor a URL"
+        raise BuildError(
+            Problem("store-unusable", message, hint="write s3://BUCKET/PREFIX, or ./ before a folder")
+        )
     if "://" in place:
         return FetchPlace(place, own / "ledger")
     folder = Path(place).absolute()  # workers may be in another folder

@@ -10,6 +10,7 @@ from .exports import show_exported
 from .fetched import show_fetched
 from .left_out import show_left_out_image, show_unused_category
 from .lint_findings import show_lint
+from .locks import show_unproved
 from .mapping_review import show_review
 from .models import show_evaluation, show_label_rule, show_modelled, show_predicted, show_written
 from .problems import show_problems
@@ -42,6 +43,7 @@ __all__ = [
     "show_review",
     "show_synsets",
     "show_understood",
+    "show_unproved",
     "show_unused_category",
     "show_verified",
     "show_why",

@@ -177,6 +177,15 @@ def test_a_lock_after_other_answers_has_their_digests_and_no_old_ones(release: R
     assert "dataset: null" in (release.locked / "lock.yaml").read_text()
 
 
+def test_lock_says_how_many_shards_nobody_can_prove(release: Release) -> None:
+    release.world.write(
+        PATHS, RELEASED + "images: {max_pixels: 1000000}\n", per_shard=4
+    )  # other keys of images
+    done = mlimg("lock", "web.yaml", "--out", "fresh", cwd=release.folder)
+    assert done.returncode == 0
+    assert "2 of 2 shards have no digest" in done.stderr
+
+
 def test_an_opt_out_since_the_release_is_obeyed(release: Release) -> None:
     """The ledger knows better than the release, though the store has the bytes."""
     from mlimg_build.fetch.outcomes import State

@@ -349,3 +349,11 @@ def test_authorities_that_cannot_be_read_are_one_error_with_their_path(
         world.build(where)
     assert found.value.code == "authorities-unreadable"
     assert str(path) in found.value.problems[0].message
+
+
+@pytest.mark.parametrize("place", ["s3:/bucket/x", "s3:bucket", "gs:/bucket"])
+def test_a_store_with_a_slash_too_few_is_no_folder(tmp_path: Path, place: str) -> None:
+    with pytest.raises(BuildError) as found:
+        fetch_place(tmp_path, LOCALLY, place)
+    assert found.value.code == "store-unusable"
+    assert fetch_place(tmp_path, LOCALLY, f"./{place}").store.startswith("/")

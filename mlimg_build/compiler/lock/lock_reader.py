@@ -117,9 +117,14 @@ class Locked:
         }
 
     @property
+    def unbuilt(self) -> int:
+        """How many shards of images have no digest, as nobody who wrote the lock built them."""
+        return sum(not row["images_digest"] for row in self.tables["shards.csv"])
+
+    @property
     def knows_images(self) -> bool:
         """Whether the lock has the digest of every image shard, so that `repeated` lists all copies."""
-        return all(row["images_digest"] for row in self.tables["shards.csv"])
+        return not self.unbuilt
 
     @property
     def image_keys(self) -> dict[tuple[str, int], str]:
