@@ -33,7 +33,9 @@ class FetchRate:
 class FetchOutlook:
     """The images of a plan that lie at URLs: those whose state is known, those to ask for, and what that takes.
 
-    `seconds` and `bytes` follow from the latest fetches into the same store; they are None if there was none.
+    `seconds` and `bytes` follow from the latest fetches into the same store; they are None if there was none. The bytes
+    are in the store, and in the dataset a second time unless it encodes images anew. `free` is what the disk of the
+    store has left, in bytes, None for an object store.
     """
 
     images: int
@@ -41,9 +43,10 @@ class FetchOutlook:
     to_ask: int
     seconds: float | None
     bytes: int | None
+    free: int | None = None
 
 
-def fetch_outlook(made: Plan, store: Store, ledger: Path) -> FetchOutlook | None:
+def fetch_outlook(made: Plan, store: Store, ledger: Path, free: int | None = None) -> FetchOutlook | None:
     """Return the outlook of a plan; None if no image of its shards lies at a URL.
 
     Of a shard that was never fetched, every URL counts as one to ask for, though another spec may have asked for it.
@@ -69,11 +72,10 @@ def fetch_outlook(made: Plan, store: Store, ledger: Path) -> FetchOutlook | None
         return None
     rate = read_rate(ledger)
     if not rate.asked or not rate.seconds:
-        return FetchOutlook(images, dict(states.most_common()), to_ask, None, None)
+        return FetchOutlook(images, dict(states.most_common()), to_ask, None, None, free)
     seconds = to_ask * rate.seconds / rate.asked
-    return FetchOutlook(
-        images, dict(states.most_common()), to_ask, seconds, round(to_ask * rate.bytes / rate.asked)
-    )
+    coming = round(to_ask * rate.bytes / rate.asked)
+    return FetchOutlook(images, dict(states.most_common()), to_ask, seconds, coming, free)
 
 
 def note_rate(ledger: Path, rate: FetchRate) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +91,12 @@ def understand(
 
 def outlook(made: Plan, out: Path, place: FetchPlace) -> FetchOutlook | None:
     """Return what fetching the images of a plan into `place` takes; None if none of them lies at a URL."""
-    return fetch_outlook(made, open_store(made.loaded, out), place.ledger)
+    free = None
+    if "://" not in place.store:
+        there = next(path for path in (Path(place.store), *Path(place.store).parents) if path.exists())
+        with suppress(OSError):
+            free = shutil.disk_usage(there).free
+    return fetch_outlook(made, open_store(made.loaded, out), place.ledger, free)
 
 
 def open_store(loaded: LoadedSpec, out: Path, backend: Backend | None = None) -> Store:

@@ -45,6 +45,10 @@ def show_outlook(ahead: Mapping[str, Any]) -> None:
     else:
         more = f"{duration(ahead['seconds'])} and {size(ahead['bytes'])} by the latest fetches"
     out.print(f"to fetch    {counted(ahead['to_ask'], 'URL')}: {more}")
+    if ahead["bytes"] is not None:
+        free = "" if ahead["free"] is None else f"; {size(ahead['free'])} are free there"
+        short = ahead["free"] is not None and ahead["free"] < ahead["bytes"]
+        out.print(f"disk        {size(ahead['bytes'])} in the store{free}{', too few' if short else ''}")
 
 
 def fetched_line(found: Fetched) -> str:

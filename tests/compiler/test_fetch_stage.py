@@ -28,6 +28,7 @@ from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore, object_path
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec
+from mlimg_build.terminal.fetched import show_outlook
 from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer, jpeg
 from tests.support.runs import backend
@@ -217,7 +218,9 @@ def test_times_are_in_no_digest(world: WebWorld, tmp_path: Path) -> None:
     assert other.build().digest == first.digest
 
 
-def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(world: WebWorld) -> None:
+def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(
+    world: WebWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
     world.write(list(MIX))
     loaded = load_spec(world.folder / "web.yaml")
     before = outlook(plan(loaded, world.folder / "out"), world.folder / "out", world.place)
@@ -237,6 +240,11 @@ def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(world: WebWorl
     assert after.seconds > 0
     assert after.bytes is not None
     assert after.bytes > 3000
+    assert after.free is not None
+    command = ("plan", "web.yaml", "--out", "out", "--store", world.place.store)
+    assert "are free there" in mlimg(*command, cwd=world.folder).stdout
+    show_outlook({"states": {}, "images": 9, "to_ask": 9, "seconds": 60.0, "bytes": 2000, "free": 1000})
+    assert "in the store; 1000 B are free there, too few" in capsys.readouterr().out
     fetch(load_spec(world.folder / "web.yaml"), world.folder / "out", LOCALLY, world.place)
     done = outlook(
         plan(load_spec(world.folder / "web.yaml"), world.folder / "out"), world.folder / "out", world.place
