@@ -61,11 +61,11 @@ def build(
 ) -> None:
     """Build all that a spec declares: dataset, model, report; what is there already is not made again."""
     from mlimg_build import terminal
-    from mlimg_build.compiler.fetch_stage import fetch_place
     from mlimg_build.compiler.model_stage import check_model, make_model
     from mlimg_build.compiler.pipeline import build as compile_spec
     from mlimg_build.compiler.report_stage import write_report
     from mlimg_build.compiler.requirements import require_dataset, require_model
+    from mlimg_build.compiler.urls.fetch_stage import fetch_place
     from mlimg_build.errors import BelowRequired
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
@@ -135,8 +135,8 @@ def fetch(
 ) -> None:
     """Fetch the images of a spec that lie at URLs; a rerun asks only for what may be otherwise now."""
     from mlimg_build import terminal
-    from mlimg_build.compiler.fetch_stage import fetch_place
     from mlimg_build.compiler.run_stage import fetch as fetch_spec
+    from mlimg_build.compiler.urls.fetch_stage import fetch_place
     from mlimg_build.spec import load_backend
     from mlimg_build.terminal.build_log import build_log
 

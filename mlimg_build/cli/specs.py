@@ -187,12 +187,12 @@ def plan(
 ) -> None:
     """Show what a build would do, and why."""
     from mlimg_build import terminal
-    from mlimg_build.compiler.fetch_stage import fetch_place
     from mlimg_build.compiler.plan.lost_images import lost_problems, refuse_lost
     from mlimg_build.compiler.plan.plan_summary import plan_summary
     from mlimg_build.compiler.plan_stage import outlook
     from mlimg_build.compiler.plan_stage import plan as make
     from mlimg_build.compiler.understood import understood
+    from mlimg_build.compiler.urls.fetch_stage import fetch_place
     from mlimg_build.errors import LabelError
     from mlimg_build.spec import Backend
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlimg_build.compiler.attribution import write_attribution
 from mlimg_build.compiler.catalog.catalog import Catalog
 from mlimg_build.compiler.copies.copy_tables import MergedCopies
 from mlimg_build.compiler.engine.cache import Store
@@ -17,6 +16,7 @@ from mlimg_build.compiler.plan.left_out import write_left_out
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.csv_files import write_csv
+from mlimg_build.compiler.urls.attribution import write_attribution
 from mlimg_build.sources.note_codes import NOTE_CODES
 
 __all__ = ["Listings", "write_listings"]

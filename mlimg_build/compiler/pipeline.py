@@ -15,15 +15,7 @@ from mlimg_build.compiler.copies.duplicates import (
     ordered_groups,
     with_copies_outside,
 )
-from mlimg_build.compiler.coverage import count_coverage
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.fetch_stage import (
-    FetchPlace,
-    departures,
-    fetch_place,
-    unfetched_warnings,
-    url_states,
-)
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.listings import write_listings
 from mlimg_build.compiler.lock.lock_proof import prove_shards, refuse_changes, refuse_other_answers
@@ -43,6 +35,14 @@ from mlimg_build.compiler.run.store_retention import drop_superseded
 from mlimg_build.compiler.run_stage import run_plan
 from mlimg_build.compiler.takedown.remains import remains
 from mlimg_build.compiler.takedown.stored_images import forget_withdrawn
+from mlimg_build.compiler.urls.coverage import count_coverage
+from mlimg_build.compiler.urls.fetch_stage import (
+    FetchPlace,
+    departures,
+    fetch_place,
+    unfetched_warnings,
+    url_states,
+)
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.spec import Backend, LoadedSpec
 

@@ -14,14 +14,14 @@ from mlimg_build.compiler.facts.facts import decide_facts
 from mlimg_build.compiler.facts.flat_vocabulary import flat_nouns
 from mlimg_build.compiler.facts.preflight import load_nouns
 from mlimg_build.compiler.facts.unused_categories import UnusedCategory, unused_categories
-from mlimg_build.compiler.fetch_outlook import FetchOutlook, fetch_outlook
-from mlimg_build.compiler.fetch_stage import FetchPlace
 from mlimg_build.compiler.lint.unused_rules import unused_rules
 from mlimg_build.compiler.plan.inputs import read_inputs
 from mlimg_build.compiler.plan.plan import Plan, make_plan
 from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.run.repair import without_damage
 from mlimg_build.compiler.understood import Understood, understood
+from mlimg_build.compiler.urls.fetch_outlook import FetchOutlook, fetch_outlook
+from mlimg_build.compiler.urls.fetch_stage import FetchPlace
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.errors import BuildError, Interrupted, Problem
 from mlimg_build.labels import MappedCategory

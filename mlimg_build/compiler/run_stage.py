@@ -7,15 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlimg_build.compiler.build_result import Fetched
-from mlimg_build.compiler.domains import write_domains
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
-from mlimg_build.compiler.fetch_stage import (
-    FetchPlace,
-    as_known,
-    decided_rows,
-    fetch_images,
-    take_down_images,
-)
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.plan.withdrawals import record_found
@@ -25,6 +17,14 @@ from mlimg_build.compiler.run.repair import without_flaws
 from mlimg_build.compiler.run.task_list import tasks_of
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.takedown.stored_images import found_by_digest
+from mlimg_build.compiler.urls.domains import write_domains
+from mlimg_build.compiler.urls.fetch_stage import (
+    FetchPlace,
+    as_known,
+    decided_rows,
+    fetch_images,
+    take_down_images,
+)
 from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import Backend, LoadedSpec

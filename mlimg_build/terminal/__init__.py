@@ -5,12 +5,11 @@ from .build_progress import Watcher, counting
 from .caches import show_cache, show_pruned
 from .console import size
 from .datasets import show_built, show_info, show_plan, show_portrait, show_proof, show_verified, show_why
-from .differences import show_differences
+from .differences import show_differences, show_unproved
 from .exports import show_exported
 from .fetched import show_fetched
 from .left_out import show_left_out_image, show_unused_category
 from .lint_findings import show_lint
-from .locks import show_unproved
 from .mapping_review import show_review
 from .models import show_evaluation, show_label_rule, show_modelled, show_predicted, show_written
 from .problems import show_problems

@@ -17,10 +17,10 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
-from mlimg_build.compiler import fetch_stage
-from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.compiler.urls import fetch_stage
+from mlimg_build.compiler.urls.fetch_stage import fetch_place
 from mlimg_build.errors import BuildError
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec

@@ -18,8 +18,8 @@ import pytest
 
 pytest.importorskip("aiodns", reason="the extra `fetch` is not installed")
 
-from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.compiler.urls.fetch_stage import fetch_place
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec

@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("aiodns", reason="the extra `fetch` is not installed")
 
-from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.urls.fetch_stage import fetch_place
 from mlimg_build.dataset import open_dataset, verify
 from mlimg_build.spec import load_spec
 from mlimg_build.spec.models.backend import FetchBackend

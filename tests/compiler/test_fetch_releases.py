@@ -18,10 +18,10 @@ import pytest
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.fetch_stage import FetchPlace
 from mlimg_build.compiler.lock_stage import check_lock, lock
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.compiler.urls.fetch_stage import FetchPlace
 from mlimg_build.errors import LockChanged, SpecError
 from mlimg_build.spec import LoadedSpec, load_spec
 from tests.support.command import mlimg

@@ -16,11 +16,11 @@ import pytest
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
 from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
-from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate, read_rate
-from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan_stage import outlook, plan
 from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.compiler.urls.fetch_outlook import FetchRate, note_rate, read_rate
+from mlimg_build.compiler.urls.fetch_stage import fetch_place
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError, SpecError
 from mlimg_build.fetch.collection import FetchWork, collect

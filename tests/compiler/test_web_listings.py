@@ -12,13 +12,13 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
-from mlimg_build.compiler.attribution import write_attribution
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan_stage import plan
 from mlimg_build.compiler.report_stage import write_report
 from mlimg_build.compiler.requirements import require_dataset
 from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.compiler.urls.attribution import write_attribution
 from mlimg_build.spec import load_spec
 from tests.compiler.test_fetch_stage import LOCALLY, MIX, World
 from tests.support.hostile_http import HostileServer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlimg_build.compiler.build_result import Built
-from mlimg_build.compiler.fetch_stage import fetch_place
 from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.urls.fetch_stage import fetch_place
 from mlimg_build.dataset import open_dataset
 from mlimg_build.spec import Backend, load_spec
 from mlimg_build.spec.models.backend import FetchBackend

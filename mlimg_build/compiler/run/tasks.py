@@ -47,7 +47,7 @@ NO_DIGEST = bytes(32)
 ONE_FILE = (
     "file-unreadable",
     "source-changed",
-)  # errors after which the rest of the shard is read, so that all such files are reported
+)  # after these the rest is read, so that all such files are told
 PIXEL = 8  # most bytes of a pixel in a file (16-bit RGBA, not packed)
 BESIDE = 64 << 20  # bytes of all else in it
 ANY = 256 << 20  # bytes that every file may have: one of a small canvas may hold many frames

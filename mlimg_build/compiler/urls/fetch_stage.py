@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from mlimg_build.compiler.build_result import Fetched
 from mlimg_build.compiler.engine.cache import Store
-from mlimg_build.compiler.fetch_outlook import FetchRate, note_rate
 from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows, write_fetched
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
 from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.task_runner import execute
-from mlimg_build.compiler.url_decisions import UrlDecisions
+from mlimg_build.compiler.urls.fetch_outlook import FetchRate, note_rate
+from mlimg_build.compiler.urls.url_decisions import UrlDecisions
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.collection import FetchWork, missing_client, require_client

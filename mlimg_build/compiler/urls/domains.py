@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from mlimg_build.compiler.fetch_stage import FetchPlace, decided_rows
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.csv_files import write_csv
+from mlimg_build.compiler.urls.fetch_stage import FetchPlace, decided_rows
 from mlimg_build.fetch.decisions import SIGNALS
 from mlimg_build.fetch.names.urls import BadUrl, parse_url
 from mlimg_build.fetch.outcomes import State
