@@ -194,6 +194,7 @@ def test_a_review_beside_the_spec_goes_on_though_no_spec_names_it(
 DELETE, F5, F2, F1, ESC = b"\x1b[3~", b"\x1b[15~", b"\x1bOQ", b"\x1b[[A", b"\x1b"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", [b"1nq", DELETE + F5 + b"1" + F2 + F1 + ESC + b"nq"])
 def test_at_a_terminal_one_key_is_enough_and_one_of_several_letters_decides_nothing(
     pets: Path, typed: bytes

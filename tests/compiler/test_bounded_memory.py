@@ -127,6 +127,7 @@ def values(path: Path) -> None:
     parquet.write_table(pa.table({"image": ["a.jpg"], "labels": numbers}), path)
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("write", "says"), [(page, "its pages may take 600,0"), (values, "its lists may take")]
@@ -268,6 +269,7 @@ def member(name: str, kind: bytes, size: int) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     "kind", [b"x", b"L", *(pytest.param(kind, marks=pytest.mark.slow) for kind in (b"g", b"K"))]

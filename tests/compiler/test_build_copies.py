@@ -396,6 +396,7 @@ def test_to_count_copies_otherwise_costs_no_image_and_no_label(tmp_path: Path) -
     assert again.digest != first.digest
 
 
+@pytest.mark.slow
 def test_verify_finds_a_table_of_copies_that_is_wrong(whole: Built, tmp_path: Path) -> None:
     import zarr
 

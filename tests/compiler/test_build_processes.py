@@ -49,6 +49,7 @@ class Squared:
         return number, os.getpid()
 
 
+@pytest.mark.slow
 def test_results_come_in_order_from_other_processes() -> None:
     found = list(in_processes(Squared().whereabouts, range(40)))
     assert [number for number, _ in found] == list(range(40))
@@ -83,6 +84,7 @@ class Heavy:
         return math.isqrt(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [pytest.param("file", marks=pytest.mark.slow), "stdin"])
 def test_a_script_without_a_guard_still_gets_its_results(tmp_path: Path, way: str) -> None:
     program = (
@@ -169,6 +171,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path) -> None:
     assert not left
 
 
+@pytest.mark.slow
 def test_no_worker_of_a_cluster_outlives_a_build_that_is_killed(tmp_path: Path) -> None:
     """In the middle of a task."""
     program = tmp_path / "builds.py"

@@ -146,6 +146,7 @@ def test_every_statement_of_the_crowd_is_a_label(dataset: Dataset, shared_data: 
     assert counted > 1_000
 
 
+@pytest.mark.slow
 def test_why_explains_any_label(three: Built, dataset: Dataset) -> None:
     rows = np.random.default_rng(7).choice(len(dataset.train), 40, replace=False)
     crowd = [row for row in range(len(dataset.train)) if dataset.train[row].source == "coco"][:20]

@@ -504,6 +504,7 @@ def test_repair_finds_damage_in_the_store_where_no_dataset_is(world: Path, calm:
     assert verify(mended.dataset).ok
 
 
+@pytest.mark.slow
 def test_repair_asks_the_source_for_images_without_bytes(world: Path, calm: str) -> None:
     """A result of an older build, or of a machine with bad memory, that calls a whole file corrupt."""
     _, store, jobs = packing(world)

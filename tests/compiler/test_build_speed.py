@@ -24,6 +24,7 @@ def spec_text(data: Path) -> str:
     return f"mlimg: 1\nname: speed\nversion: 1.0.0\nsources:\n{sources}"
 
 
+@pytest.mark.slow
 @pytest.mark.bench
 @pytest.mark.timeout(900)
 def test_images_a_second_with_one_and_two_workers(

@@ -96,6 +96,7 @@ def disk_use(folder: Path) -> int:
     return sum({state.st_ino: state.st_size for state in states}.values())
 
 
+@pytest.mark.slow
 def test_edits_of_a_spec_leave_two_variants_of_each_stage(edited: tuple[Path, list[Plan], list[str]]) -> None:
     folder, plans, _ = edited
     found = stored(folder)
@@ -127,6 +128,7 @@ def test_a_source_that_left_the_spec_long_ago_leaves_no_catalog(variant: Variant
     assert sorted(path.name for path in folder.iterdir()) == ["crowd", "synsets"]
 
 
+@pytest.mark.slow
 def test_a_fraction_takes_no_shard_of_the_whole_away(variant: Variant, out: Path) -> None:
     whole = build(variant(), out, inline())
     before = stored(out)

@@ -65,6 +65,7 @@ class Visitor:
         return hear
 
 
+@pytest.mark.slow
 def test_what_a_build_starts_listens_on_the_loopback_only(spec: LoadedSpec, tmp_path: Path) -> None:
     before, seen = listening(), set[tuple[str, int]]()
     build(spec, tmp_path, backend(1), watcher=Visitor(lambda: seen.update(listening() - before)))

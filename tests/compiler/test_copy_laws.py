@@ -160,6 +160,7 @@ def test_copies_together_have_the_labels_that_all_their_statements_make(
             assert [(*row[:5], *row[6:]) for row in rows] == right
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @settings(max_examples=40, deadline=None)
 @given(groupings())

@@ -40,6 +40,7 @@ def collapsed(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Di
     return compare_paths(root / "before.lock", root / "after.lock", root / "out", inline())
 
 
+@pytest.mark.slow
 def test_collapsed_categories_are_dropped_and_merged_into_one(collapsed: Differences) -> None:
     assert [row.name for row in collapsed.merged] == ["feline"]
     assert {"tabby", "Persian cat", "lion", "tiger"} <= {

@@ -367,6 +367,7 @@ def test_a_spec_without_groups_says_nothing_of_them(planned: Made) -> None:
     assert all(catalog.draws is None for catalog in made.inputs.catalogs)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.integers(0, 40), st.sampled_from(["a", "b", "c", "d/e", "ü", ""]), min_size=1),
     st.floats(0.0, 0.99),

@@ -114,6 +114,7 @@ def test_one_more_row_of_labels_is_named(copy: Path, tmp_path: Path, kept: Path)
     assert "mappings.csv: crowd /m/cat: images 5 → 6" in said
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [

@@ -63,6 +63,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_images_are_those_of_the_folder_it_was_made_of(tmp_path: Path, options: dict[str, Any]) -> None:
     photographs = crops("chelsea", 36, 40)

@@ -75,6 +75,7 @@ def test_a_slug_never_takes_the_images_of_a_category_that_is_called_so(tmp_path:
     }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "folders", [("yes", "no"), ("good", "scratch", "Bad"), ("собачка", "划痕", "كلب"), ("dog", "1e3", "???")]
 )

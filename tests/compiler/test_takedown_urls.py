@@ -17,8 +17,8 @@ from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import load_spec
-from tests.compiler.test_fetch_stage import LOCALLY, World
 from tests.support.hostile_http import HostileServer, jpeg
+from tests.support.web_world import LOCALLY, WebWorld
 
 LISTED = "rights: {withdrawn: gone.txt}\n"
 ONE, TWO, THREE = "/ok/3000/1", "/ok/3000/2", "/ok/3000/3"
@@ -31,7 +31,7 @@ def server() -> Iterator[HostileServer]:
     started.stop()
 
 
-class TakedownWorld(World):
+class TakedownWorld(WebWorld):
     """A list of URLs, some of which are taken down."""
 
     def withdraw(self, *entries: str, paths: tuple[str, ...] = (ONE, TWO, THREE)) -> None:

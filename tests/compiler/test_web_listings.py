@@ -20,9 +20,10 @@ from mlimg_build.compiler.requirements import require_dataset
 from mlimg_build.compiler.run_stage import fetch
 from mlimg_build.compiler.urls.attribution import write_attribution
 from mlimg_build.spec import load_spec
-from tests.compiler.test_fetch_stage import LOCALLY, MIX, World
+from tests.compiler.test_fetch_stage import MIX
 from tests.support.hostile_http import HostileServer
 from tests.support.html_page import parse, section
+from tests.support.web_world import LOCALLY, WebWorld
 
 LICENCE = "=CC BY 2.0"  # as a spreadsheet would take it for a formula
 
@@ -35,8 +36,8 @@ def server() -> Iterator[HostileServer]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, server: HostileServer) -> World:
-    made = World(tmp_path_factory.mktemp("web"), server)
+def world(tmp_path_factory: pytest.TempPathFactory, server: HostileServer) -> WebWorld:
+    made = WebWorld(tmp_path_factory.mktemp("web"), server)
     paths = [*MIX, *(f"/ok/3000/2014/{n}/1" for n in range(12)), *(f"/404/2015/{n}/1" for n in range(20))]
     (made.folder / "gone.txt").write_text(f"{made.url('/ok/3000/2014/0/1')}\n")
     licences = [LICENCE, "https://creativecommons.org/licenses/by/2.0/", *[""] * (len(paths) - 2)]
@@ -45,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, server: HostileServer) -> Wo
 
 
 @pytest.fixture(scope="module")
-def built(world: World) -> Built:
+def built(world: WebWorld) -> Built:
     return world.build()
 
 
@@ -54,7 +55,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_authors_and_licences_are_listed_for_the_images_that_came(world: World, built: Built) -> None:
+def test_authors_and_licences_are_listed_for_the_images_that_came(world: WebWorld, built: Built) -> None:
     assert built.attribution is not None
     listed = {row["url"].removeprefix(world.url("")): row for row in rows(built.attribution)}
     assert len(listed) == 3 + 11, "neither those that are lost nor the one that is taken down"
@@ -62,7 +63,9 @@ def test_authors_and_licences_are_listed_for_the_images_that_came(world: World, 
     assert (listed["/ok/3000/2"]["spdx"], listed["/ok/3000/2"]["source"]) == ("CC-BY-2.0", "list")
 
 
-def test_a_long_list_is_a_parquet_file_of_the_same_rows(world: World, built: Built, tmp_path: Path) -> None:
+def test_a_long_list_is_a_parquet_file_of_the_same_rows(
+    world: WebWorld, built: Built, tmp_path: Path
+) -> None:
     assert built.attribution is not None
     made, store = (
         plan(load_spec(world.folder / "web.yaml"), world.folder / "out"),
@@ -77,7 +80,7 @@ def test_a_long_list_is_a_parquet_file_of_the_same_rows(world: World, built: Bui
     assert LICENCE in {row["licence"] for row in listed}
 
 
-def test_domains_are_summed_up_with_what_was_refused_and_when(world: World, built: Built) -> None:
+def test_domains_are_summed_up_with_what_was_refused_and_when(world: WebWorld, built: Built) -> None:
     to = world.folder / "domains.csv"
     loaded = load_spec(world.folder / "web.yaml")
     assert fetch(loaded, world.folder / "out", LOCALLY, world.place, domains=to) is not None
@@ -91,13 +94,13 @@ def test_domains_are_summed_up_with_what_was_refused_and_when(world: World, buil
     assert counted + int(row["came"]) == int(row["images"])
 
 
-def test_too_few_bytes_are_below_what_is_required(world: World, built: Built) -> None:
+def test_too_few_bytes_are_below_what_is_required(world: WebWorld, built: Built) -> None:
     (problem,) = require_dataset(load_spec(world.folder / "web.yaml"), built, 1.0)
     assert problem.message == "fetched is 0.3256, and 0.5 is required"
     assert built.at_urls["ok"] == 14
 
 
-def test_the_report_says_what_came_from_where(world: World, built: Built) -> None:
+def test_the_report_says_what_came_from_where(world: WebWorld, built: Built) -> None:
     page = parse(write_report(built.dataset, world.folder / "page.html").read_text())
     part = section(page, "coverage")
     assert "44 images lie at URLs; the bytes of 14 are here" in part.text

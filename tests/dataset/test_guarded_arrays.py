@@ -142,6 +142,7 @@ def test_labels_that_no_reader_accepts_are_not_written(tmp_path: Path, column: s
     assert caught.value.code == "value-out-of-range"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("codec", ["gzip", "blosc"])
 def test_columns_that_another_tool_packed_are_read(dataset_copy: Path, codec: str) -> None:
     packing = {"gzip": zarr.codecs.GzipCodec(), "blosc": zarr.codecs.BloscCodec()}[codec]

@@ -96,6 +96,7 @@ def figures(made: list[Decision], world: World) -> dict[tuple[str, str], float]:
     return {part: judge(made, truth).accuracy for part, truth in world.truth.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.few(1)
 @pytest.mark.parametrize("part", [slice(0, 2), pytest.param(slice(None), marks=pytest.mark.slow)])
 def test_the_shipped_policy_beats_sense_order_on_the_half_that_it_was_not_fitted_to(
@@ -129,6 +130,7 @@ def test_sense_order_is_as_good_as_it_is_known_to_be(world: World, wordnet: Noun
     assert right == {"agree": 83, "either": 328}, "of 103 and of 450; 79.8 % and 70.9 % of the whole table"
 
 
+@pytest.mark.slow
 def test_a_score_is_about_the_share_that_is_right(world: World, wordnet: NounGraph) -> None:
     made = decide([*world.names, *world.nodes], wordnet, **world.context)
     truth = world.truth["tuning", "either"] | world.truth["test", "either"]

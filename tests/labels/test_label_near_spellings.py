@@ -106,6 +106,7 @@ def test_every_lemma_within_two_edits_is_found(wordnet: NounGraph) -> None:
         assert {one.lemma for one in lemmas.near([text])[0]} == every
 
 
+@pytest.mark.slow
 def test_scores_of_open_images_names_are_low_where_they_are_no_nouns(
     shared_data: Path, wordnet: NounGraph
 ) -> None:

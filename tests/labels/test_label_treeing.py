@@ -124,6 +124,7 @@ def test_the_parent_is_the_nearest_ancestor_by_the_slow_way_too(
         assert (synset_name(wordnet, parent) if parent else None) == (min(inside)[1] if inside else None)
 
 
+@pytest.mark.slow
 @given(data=st.data(), collapse=st.booleans())
 @LAW
 def test_the_tree_implies_nothing_that_wordnet_does_not(

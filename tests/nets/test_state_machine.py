@@ -189,4 +189,4 @@ class Builds(RuleBasedStateMachine):
 
 TestBuilds = Builds.TestCase
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
-TestBuilds.settings = settings(max_examples=40 if FULL else 4, stateful_step_count=12, deadline=None)
+TestBuilds.settings = settings(max_examples=40 if FULL else 2, stateful_step_count=12, deadline=None)

@@ -82,6 +82,7 @@ def test_a_model_beside_the_dataset_is_found(plain: Path, model: Path, tmp_path:
     assert b'id="model"' in found
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_may_be_absent(plain: Path, copy: Path, tmp_path: Path, name: str) -> None:
     (copy / name).unlink()

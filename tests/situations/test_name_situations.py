@@ -18,6 +18,7 @@ def _mapped(world: World) -> dict[str, dict[str, str]]:
         return {row["category"]: row for row in csv.DictReader(stream)}
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("situation", "cell"),
     [

@@ -257,6 +257,7 @@ def test_a_small_file_that_is_huge_is_an_error(tmp_path: Path) -> None:
         assert "UTF-8" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_many_classes_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.csv"
     path.write_text("".join(f"/m/{i:06},the name of the class with the number {i}\n" for i in range(420_000)))

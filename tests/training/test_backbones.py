@@ -181,6 +181,7 @@ def test_a_run_of_timms_network_goes_on_from_a_checkpoint_to_the_bit(
     assert losses(resumed.folder) == {s: v for s, v in losses(whole.folder).items() if s > 5}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", [TINY, "timm/test_convnext", "timm/test_vit"])
 def test_a_network_of_timm_is_trained_tuned_and_read_again(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, name: str

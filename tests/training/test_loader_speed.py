@@ -93,6 +93,7 @@ ROWS: dict[str, tuple[Callable[[list[Path]], Iterator[tuple[str, bytes]]], str, 
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.bench
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("row", ROWS)

@@ -54,6 +54,7 @@ def with_infinite_gradient(logits: Tensor) -> Tensor:
     return same
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("fused", [(), ("cpu",)], ids=["host", "device"])
 @pytest.mark.parametrize("backend", [HERE, SELDOM], ids=["each step", "later"])
 def test_an_infinite_gradient_with_a_finite_loss_is_not_stepped_on(

@@ -617,6 +617,7 @@ def test_a_card_that_makes_no_sense_is_refused(
         assert caught.value.code == "model-unreadable"
 
 
+@pytest.mark.slow
 def test_a_report_of_the_folder_that_one_is_in(built: tuple[LoadedSpec, Path], tmp_path: Path) -> None:
     done = subprocess.run(
         [MLIMG, "report", ".", "--to", str(tmp_path / "r.html")],
