@@ -39,7 +39,7 @@ def keep(url, outcome):
 
 allowed = parse_networks(["127.0.0.0/8"])
 settings = FetchSettings(
-    per_host=256, attempts=1, allowed_networks=allowed, deadline_seconds=500, answer_seconds=200, min_rate=0
+    per_host=256, attempts=1, allowed_networks=allowed, deadline_seconds=500, answer_seconds=200, rate_seconds=100
 )
 fetch(((url.strip(), url.strip()) for url in sys.stdin), settings, keep)
 status = Path("/proc/self/status").read_text()

@@ -105,23 +105,27 @@ async def _grow(lease: Lease, pace: Pace, size: int) -> None:
 
 
 async def _expanded(body: bytes, encoding: str, lease: Lease, pace: Pace, max_bytes: int) -> bytes:
-    """The bytes that a compressed body stands for, at most `max_bytes`: a small body may stand for very many."""
+    """The bytes that a compressed body stands for, at most `max_bytes`: a small body may stand for very many.
+
+    They are counted first and kept only if they are not too many.
+    """
+    size = await _expanded_size(body, encoding, max_bytes)
+    await _grow(lease, pace, size + len(body))
+    return zlib.decompressobj(_WINDOW_BITS[encoding]).decompress(body, size) if size else b""
+
+
+async def _expanded_size(body: bytes, encoding: str, max_bytes: int) -> int:
     machine = zlib.decompressobj(_WINDOW_BITS[encoding])
-    pieces: list[bytes] = []
     size, rest = 0, body
     try:
         while rest and not machine.eof:
-            piece = machine.decompress(rest, STEP)
+            size += len(machine.decompress(rest, STEP))
             rest = machine.unconsumed_tail
-            pieces.append(piece)
-            size += len(piece)
             if size > max_bytes:
                 raise AnswerRefused(State.too_large, f"over {max_bytes:,} bytes when expanded")
-            if size + len(body) > lease.size:
-                await _grow(lease, pace, 2 * size + len(body))
             await asyncio.sleep(0)  # others have their turn
     except zlib.error as error:
         raise AnswerRefused(State.odd_answer, f"Content-Encoding {encoding}: {error}") from error
     if not machine.eof:
         raise AnswerRefused(State.temporary, "connection lost in a compressed body")
-    return b"".join(pieces)
+    return size
