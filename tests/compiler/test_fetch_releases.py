@@ -23,6 +23,7 @@ from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.run_stage import fetch
 from mlimg_build.compiler.urls.fetch_stage import FetchPlace
 from mlimg_build.errors import LockChanged, SpecError
+from mlimg_build.fetch.store.content_store import object_path
 from mlimg_build.spec import LoadedSpec, load_spec
 from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer
@@ -115,6 +116,21 @@ def test_a_machine_that_asks_takes_what_the_store_has_and_asks_for_the_rest(rele
     assert built.digest == release.first.digest
     assert len(release.world.images_asked()) == 2
     assert all(path.is_file() for path in lost)
+
+
+def test_what_the_store_lost_is_named_where_nobody_is_asked(release: Release) -> None:
+    store = Path(release.world.place.store)
+    url = release.world.url("/ok/3000/1")
+    table = pq.read_table(release.folder / "web.digests.parquet").to_pylist()
+    digest = next(row["sha256"] for row in table if row["url"] == url)
+    (store / object_path(digest)).unlink()
+    place = FetchPlace(str(store), store / "ledger")
+    with pytest.raises(LockChanged, match="ok in the release, now not asked for") as found:
+        build(
+            release.loaded, release.folder / "ci", LOCALLY, locked=release.locked, place=place, offline=True
+        )
+    assert found.value.problems[0].message.count("in the release") == 1
+    assert url in found.value.problems[0].message
 
 
 def test_dead_links_do_no_harm_where_the_store_has_their_images(release: Release) -> None:

@@ -95,7 +95,7 @@ class UrlDecisions:
 
     def departures(self, one: UrlShard) -> Iterator[tuple[str, str, str]]:
         """Decide about a shard; yield (URL, what the release had, what is had now) of those that are otherwise now."""
-        self.decide(one)
+        self.decide(one, lost=True)
         for url, decision in one.told():
             released = self._released.get(url)
             if released is None:
