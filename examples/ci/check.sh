@@ -45,8 +45,9 @@ fraction() {
 }
 
 rebuild() {
-    local made
-    made=$(mlimg build --locked ${OFFLINE:+--offline} --fraction "$FRACTION" --until dataset --out "$OUT" "$1") || return
+    local made offline=
+    if [ "${OFFLINE:-0}" != 0 ]; then offline=--offline; fi
+    made=$(mlimg build --locked $offline --fraction "$FRACTION" --until dataset --out "$OUT" "$1") || return
     mlimg verify --labels "$(sed -n 1p <<<"$made")"
 }
 

@@ -114,6 +114,7 @@ def build(
             check=check,
             ask=ask and not unfetched,
             repair=repair,
+            pinned=expected is not None,
         )
         made, came = run.plan, run.fetched
         proved = prove_shards(made.work, store, expected, locked) if expected and locked else None

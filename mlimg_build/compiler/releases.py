@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlimg_build.atomic import explaining_full_disk
+from mlimg_build.atomic import explaining_full_disk, sync_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import DatasetError, Problem, SpecError
 from mlimg_build.fetch.outcomes import State
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Released", "find_released", "release_digest", "write_release"]
 
+LAST = 253_402_300_800.0  # seconds from 1970 to the year 10000
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 HINT = "`mlimg fetch SPEC --digests FILE` writes one; its columns url and sha256 are texts, a sha256 in hex"
 SCHEMA = pa.schema(
@@ -38,8 +39,13 @@ SCHEMA = pa.schema(
         ("asked", pa.float64()),
     ]
 )
-"""The columns of a file of digests; those after `sha256` may be missing. `asked` is in seconds since 1970."""
-ROWS = 65_536  # of a group of the file
+"""The columns of a file of digests; those after `sha256` are all there, or none counts.
+
+`asked` is in seconds since 1970.
+"""
+ROWS = 65_536  # of a group of a file that is written
+BATCH = 1 << 19  # rows of a file that are looked through together
+NOT_RELEASED = {State.withdrawn, State.licence_refused}  # what a spec says, not a URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,10 @@ def release_digest(loaded: LoadedSpec) -> str:
         raise _unreadable(loaded, f"{path} cannot be read: {reason}") from error
 
 
-def find_released(loaded: LoadedSpec, wanted: Mapping[str, str]) -> dict[str, Released]:
-    """Return what the release that a spec names had of some URLs; `wanted` has the id of the image of each URL.
+def find_released(loaded: LoadedSpec, wanted: Collection[str]) -> dict[str, Released]:
+    """Return what the release that a spec names had: a file of some URLs, a dataset of some ids of images.
 
-    A file is asked by URL and read once, a dataset by id.
+    It is read once.
 
     Raises:
         SpecError: `file-unreadable`, `column-missing`, `wrong-value`.
@@ -82,24 +88,30 @@ def find_released(loaded: LoadedSpec, wanted: Mapping[str, str]) -> dict[str, Re
     path = loaded.spec.fetch.digests
     if path is None or not wanted:
         return {}
-    if path.is_dir():
-        return _of_dataset(loaded, path, wanted)
-    found: dict[str, Released] = {}
     texts = pa.array(sorted(wanted), pa.string())
+    if path.is_dir():
+        return _of_dataset(loaded, path, texts)
+    found: dict[str, Released] = {}
     try:
         with pq.ParquetFile(path) as file:
             there = _columns(loaded, path, file)
-            for batch in file.iter_batches(columns=there):
+            for batch in file.iter_batches(columns=there, batch_size=BATCH):
                 columns = [batch.column(name).cast(SCHEMA.field(name).type) for name in there]
                 rows = pa.record_batch(columns, there).filter(pc.is_in(columns[0], texts))
-                found.update(_released(loaded, path, row) for row in rows.to_pylist())
+                for url, one in (_released(loaded, path, row) for row in rows.to_pylist()):
+                    if found.setdefault(url, one).digest != one.digest:
+                        message = f"{path} has two sha256 of {url}"
+                        place = loaded.place("fetch", "digests")
+                        raise SpecError(Problem("wrong-value", message, place, "leave one of them"))
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(loaded, f"{path} cannot be read: {error}") from error
     return found
 
 
 def write_release(path: Path, records: Iterable[Record]) -> int:
-    """Write a file of digests, and return how many URLs it has; what is taken down is left out, its URL, too.
+    """Write a file of digests, and return how many URLs it has.
+
+    What is taken down or refused for its licence is left out, its URL, too.
 
     Written whole or not at all.
     """
@@ -113,9 +125,10 @@ def write_release(path: Path, records: Iterable[Record]) -> int:
                 temporary, SCHEMA, compression="zstd", use_dictionary=["state", "signals"]
             ) as file,
         ):
-            for batch in _batches(record for record in records if record.state != State.withdrawn):
+            for batch in _batches(record for record in records if record.state not in NOT_RELEASED):
                 file.write_batch(batch)
                 count += batch.num_rows
+        sync_file(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -146,6 +159,9 @@ def _batches(records: Iterator[Record]) -> Iterator[pa.RecordBatch]:
 def _columns(loaded: LoadedSpec, path: Path, file: pq.ParquetFile) -> list[str]:
     """Return the columns to be read: those that say what was asked, and how, count together or not at all."""
     there = set(file.schema_arrow.names)
+    twice = [name for name in SCHEMA.names if file.schema_arrow.names.count(name) > 1]
+    if twice:
+        raise _unreadable(loaded, f"{path} has two columns {twice[0]}")
     missing = {"url", "sha256"} - there
     if missing:
         message = f"{path} has no column {' and no column '.join(sorted(missing))}"
@@ -166,41 +182,36 @@ def _released(loaded: LoadedSpec, path: Path, row: Mapping[str, object]) -> tupl
     digest = str(digest).lower()
     if state is None:
         return url, Released(digest)
-    if state not in State.__members__:
-        names = ", ".join(State.__members__)
+    if state not in State.__members__ or State[str(state)] in NOT_RELEASED:
+        names = ", ".join(one.name for one in State if one not in NOT_RELEASED)
         message = f"{path} has {shown(state)} as the state of {url}"
         raise SpecError(
             Problem("wrong-value", message, loaded.place("fetch", "digests"), f"states are {names}")
         )
     size, asked = row["size"], row["asked"]
+    is_time = isinstance(asked, float) and 0 <= asked < LAST  # not NaN, and no milliseconds
     record = Record(
         url,
         State[str(state)],
         str(row["answer"] or ""),
         digest,
-        size if isinstance(size, int) else 0,
+        max(size, 0) if isinstance(size, int) else 0,
         0,
-        asked if isinstance(asked, float) else 0.0,
+        asked if is_time and isinstance(asked, float) else 0.0,
         tuple(str(row["signals"] or "").split()),
     )
     return url, Released(digest, record)
 
 
-def _of_dataset(loaded: LoadedSpec, path: Path, wanted: Mapping[str, str]) -> dict[str, Released]:
-    """Return the sha256 that the images of a dataset had before they were encoded again, by URL."""
+def _of_dataset(loaded: LoadedSpec, path: Path, wanted: pa.Array) -> dict[str, Released]:
+    """Return the sha256 that the images of a dataset had before they were encoded again, by id."""
     from mlimg_build.dataset import open_dataset  # noqa: PLC0415  zarr is slow to load
 
-    urls: dict[str, list[str]] = {}
-    for url, image in wanted.items():
-        urls.setdefault(image, []).append(url)
-    found: dict[str, Released] = {}
     try:
         with open_dataset(path) as dataset:
-            for image, digest in _digests(dataset, pa.array(sorted(urls), pa.string())):
-                found |= {url: Released(digest) for url in urls[image]}
+            return {image: Released(digest) for image, digest in _digests(dataset, wanted)}
     except DatasetError as error:
         raise _unreadable(loaded, f"{path} cannot be read: {error.problems[0].message}") from error
-    return found
 
 
 def _digests(dataset: Dataset, wanted: pa.Array) -> Iterator[tuple[str, str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlimg_build.atomic import ensure_writable
 from mlimg_build.compiler.build_result import Fetched
 from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.plan.plan import Plan
@@ -26,7 +27,9 @@ from mlimg_build.compiler.urls.fetch_stage import (
     take_down_images,
 )
 from mlimg_build.compiler.watchers import Silent, Watcher
+from mlimg_build.fetch.decisions import Decision
 from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import Record
 from mlimg_build.spec import Backend, LoadedSpec
 
 __all__ = ["PlanRun", "fetch", "run_plan"]
@@ -51,6 +54,8 @@ def fetch(
 
     Raises `MlimgError`; what came is kept for the next run.
     """
+    for path in filter(None, (domains, digests)):
+        ensure_writable(path)
     store, watcher = open_store(loaded, out, backend), watcher or Silent()
     came: Fetched | None = None
     with store.exclusive_lock(), interruptible():
@@ -70,7 +75,7 @@ def fetch(
             write_domains(made, place, domains)
         if digests is not None and came is not None:
             with Ledger(place.ledger) as ledger:
-                write_release(digests, (known for _, _, known in decided_rows(made, place, ledger) if known))
+                write_release(digests, _as_decided(decided_rows(made, place, ledger)))
     return came
 
 
@@ -101,11 +106,13 @@ def run_plan(
     check: Callable[[Plan], None],
     ask: bool,
     repair: bool,
+    pinned: bool = False,
 ) -> PlanRun:
     """Fetch what lies at URLs (unless nobody is to be asked), and build every missing result of the plan.
 
     What turns out to be taken down by the sha256 of its bytes is recorded, and the plan made again, until nothing does.
-    `check` is given the plan before anything of it is built, when it is known what came.
+    `check` is given the plan before anything of it is built, when it is known what came. With `pinned`, URLs of which a
+    release knows what they gave are not asked for again.
     """
     came: Fetched | None = None
     replaced: list[ShardWork] = []
@@ -117,7 +124,10 @@ def run_plan(
             replaced += made.work
             made = replan()
         take_down_images(made, place, create=ask)
-        now = fetch_images(made, store, backend, watcher, place) if ask else as_known(made, store, place)
+        if ask:
+            now = fetch_images(made, store, backend, watcher, place, pinned=pinned)
+        else:
+            now = as_known(made, store, place, pinned=pinned)
         if now is not None:
             came = _added(came, now) if ask else None
             record_found(store, now.withdrawn)
@@ -134,6 +144,16 @@ def run_plan(
         if not found_by_digest(made, store):
             break
     return PlanRun(made, images, seconds, workers, peak, came, tuple(replaced))
+
+
+def _as_decided(rows: Iterable[tuple[str, Decision, Record | None]]) -> Iterator[Record]:
+    """Yield a record of what each row took of its URL; nothing of those that nobody asked for."""
+    for url, decision, known in rows:
+        if decision.state is not None:
+            record = Record(url, decision.state) if known is None else known
+            yield replace(
+                record, url=url, state=decision.state, answer=decision.answer, digest=decision.digest
+            )
 
 
 def _added(before: Fetched | None, now: Fetched | None) -> Fetched | None:

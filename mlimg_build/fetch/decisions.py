@@ -11,7 +11,7 @@ from mlimg_build.fetch.rights.licences import licence_id
 from mlimg_build.fetch.store.ledger import worth_asking
 from mlimg_build.fetch.store.ledger_log import Record
 
-__all__ = ["SIGNALS", "Decision", "FetchPolicy", "decide"]
+__all__ = ["SIGNALS", "Decision", "FetchPolicy", "decide", "holds"]
 
 SIGNALS = ("robots", "content-usage", "x-robots-tag", "tdm")
 
@@ -62,7 +62,9 @@ def decide(
         return Decision(State.licence_refused, refused)
     if record is not None and record.digest and record.digest in policy.withdrawn:
         return Decision(State.withdrawn, f"sha256 {record.digest}")
-    if record is None or not _holds(record, policy):
+    if expected and expected in policy.withdrawn:
+        return Decision(State.withdrawn, f"sha256 {expected}")
+    if record is None or not holds(record, policy):
         return Decision(None, ask=True)
     found = record
     if record.state == State.ok and record.digest in policy.placeholders:
@@ -75,7 +77,7 @@ def decide(
     return Decision(found.state, found.answer, digest, ask, again)
 
 
-def _holds(record: Record, policy: FetchPolicy) -> bool:
+def holds(record: Record, policy: FetchPolicy) -> bool:
     """Return whether a record answers the question that this policy asks."""
     obeyed = frozenset(record.signals)
     if record.state == State.opted_out:

@@ -22,11 +22,13 @@ from mlimg_build.compiler.lock_stage import check_lock, lock
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.run_stage import fetch
 from mlimg_build.compiler.urls.fetch_stage import FetchPlace
-from mlimg_build.errors import LockChanged, SpecError
-from mlimg_build.fetch.store.content_store import object_path
+from mlimg_build.errors import LockChanged, MlimgError, SpecError
+from mlimg_build.fetch.outcomes import State
+from mlimg_build.fetch.store.content_store import FolderStore, object_path
+from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.spec import LoadedSpec, load_spec
 from tests.support.command import mlimg
-from tests.support.hostile_http import HostileServer
+from tests.support.hostile_http import HostileServer, jpeg
 from tests.support.web_world import LOCALLY, WebWorld
 
 PATHS = [*(f"/ok/3000/{number}" for number in range(6)), "/404/x", "/403/x"]
@@ -204,7 +206,6 @@ def test_lock_says_how_many_shards_nobody_can_prove(release: Release) -> None:
 
 def test_an_opt_out_since_the_release_is_obeyed(release: Release) -> None:
     """The ledger knows better than the release, though the store has the bytes."""
-    from mlimg_build.fetch.outcomes import State
     from mlimg_build.fetch.store.ledger import Ledger
 
     url = release.world.url("/ok/3000/1")
@@ -225,9 +226,16 @@ def test_signals_that_the_release_did_not_obey_are_asked_for(release: Release) -
     table = pq.read_table(path)
     at = table.schema.get_field_index("signals")
     pq.write_table(table.set_column(at, "signals", pa.array([""] * len(table))), path)
-    built = release.on("ci", release.world.place.store)
-    assert built.digest == release.first.digest
-    assert {path for path in PATHS if path.startswith("/ok")} <= release.world.images_asked()
+    with pytest.raises(LockChanged, match="fetch: digests: "):
+        release.on("ci", release.world.place.store)
+    release.world.server.dead.add("/ok/3000/1")
+    out = release.folder / "ci"
+    place = FetchPlace(release.world.place.store, out / "ledger")
+    for _ in range(2):
+        release.world.server.requests.clear()
+        built = build(release.loaded, out, LOCALLY, place=place)
+        assert release.world.statuses(built)["/ok/3000/1"] == "gone"
+    assert release.world.images_asked() == set()  # each was asked in the first build
 
 
 def test_a_dataset_stands_for_the_release_that_it_is(release: Release) -> None:
@@ -250,15 +258,16 @@ def test_a_folder_that_is_no_dataset_is_an_error(release: Release) -> None:
     assert found.value.problems[0].place is not None
 
 
-def test_a_state_that_is_none_is_an_error(release: Release) -> None:
+@pytest.mark.parametrize("state", ["fine", "withdrawn", "licence_refused"])
+def test_a_state_that_no_url_gives_is_an_error(release: Release, state: str) -> None:
     path = release.folder / "web.digests.parquet"
     table = pq.read_table(path)
     at = table.schema.get_field_index("state")
-    pq.write_table(table.set_column(at, "state", pa.array(["fine"] * len(table))), path)
+    pq.write_table(table.set_column(at, "state", pa.array([state] * len(table))), path)
     with pytest.raises(SpecError) as found:
-        release.on("ci")
+        release.world.build()
     assert found.value.code == "wrong-value"
-    assert '"fine" as the state of' in found.value.problems[0].message
+    assert f'"{state}" as the state of' in found.value.problems[0].message
 
 
 def test_what_is_taken_down_is_in_no_file_of_digests(release: Release) -> None:
@@ -311,3 +320,169 @@ def test_the_workflow_of_the_examples_builds_a_fraction_from_the_store(release: 
 
     assert (step("locks"), step("fraction")) == (0, 0)
     assert step("fraction", MLIMG_STORE=str(release.folder / "none"), OUT="other") == 3
+
+
+def test_a_limit_below_what_was_released_is_told_and_asked_for_once(release: Release) -> None:
+    release.world.write(PATHS, "fetch: {digests: web.digests.parquet, max_bytes: 1000}\n", per_shard=4)
+    out = release.folder / "ci"
+    place = FetchPlace(release.world.place.store, out / "ledger")
+    for _ in range(2):
+        release.world.server.requests.clear()
+        built = build(release.loaded, out, LOCALLY, place=place)
+        assert built.failed == {"too_large": 6, "gone": 1, "forbidden": 1}
+    assert release.world.images_asked() == set()
+
+
+def test_a_url_that_failed_for_a_time_stays_as_released_where_a_lock_is_given(
+    tmp_path: Path, server: HostileServer
+) -> None:
+    world = WebWorld(tmp_path, server)
+    paths = ["/ok/3000/1", "/502/x", "/ok/3000/2"]
+    world.write(paths)
+    world.build()
+    fetch(
+        load_spec(tmp_path / "web.yaml"),
+        tmp_path / "out",
+        LOCALLY,
+        world.place,
+        digests=tmp_path / "web.digests.parquet",
+    )
+    world.write(paths, RELEASED)
+    loaded = load_spec(tmp_path / "web.yaml")
+    build(loaded, tmp_path / "out", LOCALLY, place=world.place, offline=True)
+    lock(loaded, tmp_path / "out", tmp_path / "web.lock", LOCALLY)
+    server.requests.clear()
+    for name, offline in (("a", True), ("b", False)):
+        out = tmp_path / name
+        place = FetchPlace(world.place.store, out / "ledger")
+        built = build(loaded, out, LOCALLY, locked=tmp_path / "web.lock", place=place, offline=offline)
+        assert built.proved == (1, 1)
+    assert world.images_asked() == set()
+    build(loaded, tmp_path / "b", LOCALLY, place=FetchPlace(world.place.store, tmp_path / "b" / "ledger"))
+    assert world.images_asked() == {"/502/x"}
+
+
+def test_a_lock_tells_a_change_of_what_counts_and_keeps_no_answer_of_another_policy(release: Release) -> None:
+    more = RELEASED + "rights: {licences: {allow: [CC0-1.0]}}\n"
+    release.world.write(PATHS, more, per_shard=4)
+    with pytest.raises(LockChanged, match="fetch: licences: none → "):
+        check_lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+    lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+    rows = (release.locked / "shards.csv").read_text().splitlines()
+    assert rows[0].endswith(",labels_digest")  # no answers
+    assert "dataset: null" in (release.locked / "lock.yaml").read_text()
+
+
+def test_a_change_of_the_file_of_digests_is_a_change_of_the_lock(release: Release) -> None:
+    path = release.folder / "web.digests.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("sha256")
+    pq.write_table(table.set_column(at, "sha256", pa.array(["cd" * 32] * len(table))), path)
+    with pytest.raises(LockChanged, match="fetch: digests: "):
+        check_lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+
+
+def test_a_merged_lock_keeps_digest_and_answers_of_one_side(release: Release) -> None:
+    path = release.locked / "shards.csv"
+    head, *rows = path.read_text().splitlines()
+    other = [",".join([*row.split(",")[:5], "", row.split(",")[6], "f" * 16]) for row in rows]
+    for lines in ([*rows, *other], [*other, *rows]):
+        path.write_text("\n".join([head, *lines]) + "\n")
+        lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+        assert path.read_text().splitlines() == [head, *rows]
+
+
+def test_a_lock_after_a_build_that_asked_nobody_keeps_what_the_release_had(release: Release) -> None:
+    before = {path.name: path.read_bytes() for path in release.locked.iterdir()}
+    out = release.folder / "ci"
+    release.world.write(PATHS, per_shard=4)  # no file of digests: nothing is known here
+    lock(release.loaded, release.folder / "out", release.locked, LOCALLY)
+    before = {path.name: path.read_bytes() for path in release.locked.iterdir()}
+    build(release.loaded, out, LOCALLY, 0.5)
+    check_lock(release.loaded, out, release.locked, LOCALLY)
+    lock(release.loaded, out, release.locked, LOCALLY)
+    assert {path.name: path.read_bytes() for path in release.locked.iterdir()} == before
+
+
+def test_a_lock_of_a_build_that_asked_nobody_refuses_before_anything_is_packed(
+    tmp_path: Path, server: HostileServer
+) -> None:
+    world = WebWorld(tmp_path, server)
+    world.write(["/ok/3000/1", "/ok/3000/2"])
+    world.build(offline=True)
+    loaded = load_spec(tmp_path / "web.yaml")
+    lock(loaded, tmp_path / "out", tmp_path / "web.lock", LOCALLY)
+    with pytest.raises(LockChanged) as found:
+        build(loaded, tmp_path / "ci", LOCALLY, locked=tmp_path / "web.lock", place=world.place)
+    assert found.value.problems[0].code == "answers-changed"
+    assert not list((tmp_path / "ci" / ".mlimg" / "web").glob("images/*/*"))
+
+
+def test_a_file_of_digests_has_what_rows_took_and_not_what_the_ledger_knows(
+    tmp_path: Path, server: HostileServer
+) -> None:
+    world = WebWorld(tmp_path, server)
+    paths, licences = ["/ok/3000/1", "/ok/3000/2", "/ok/3000/3"], ["CC0", "CC-BY-NC-2.0", "CC0"]
+    world.write(paths, licences=licences)
+    world.build()
+    old = {"url": [world.url(paths[2])], "sha256": ["ab" * 32]}
+    pq.write_table(pa.table(old), tmp_path / "old.parquet")
+    more = "fetch: {digests: old.parquet}\nrights: {licences: {allow: [CC0-1.0]}}\n"
+    world.write(paths, more, licences=licences)
+    fetch(
+        load_spec(tmp_path / "web.yaml"),
+        tmp_path / "out",
+        LOCALLY,
+        world.place,
+        digests=tmp_path / "new.parquet",
+    )
+    rows = {row["url"]: row for row in pq.read_table(tmp_path / "new.parquet").to_pylist()}
+    assert set(rows) == {world.url(paths[0]), world.url(paths[2])}
+    assert (rows[world.url(paths[2])]["state"], rows[world.url(paths[2])]["sha256"]) == ("changed", "")
+
+
+def test_bytes_of_a_release_that_are_taken_down_are_not_asked_for(release: Release) -> None:
+    table = pq.read_table(release.folder / "web.digests.parquet").to_pylist()
+    row = next(row for row in table if row["url"] == release.world.url("/ok/3000/1"))
+    (release.folder / "gone.txt").write_text(row["sha256"] + "\n")
+    release.world.write(PATHS, RELEASED + "rights: {withdrawn: gone.txt}\n", per_shard=4)
+    out = release.folder / "ci"
+    built = build(release.loaded, out, LOCALLY, place=FetchPlace(str(out / "store"), out / "ledger"))
+    assert release.world.statuses(built)["/ok/3000/1"] == "withdrawn"
+    assert not release.world.asked("/ok/3000/1")
+
+
+def test_other_bytes_than_those_of_a_dataset_that_was_released_are_changed(release: Release) -> None:
+    kept = release.folder / "kept.zarr"
+    shutil.copytree(release.first.dataset, kept)
+    url = release.world.url("/ok/3000/1")
+    with Ledger(release.world.place.ledger) as ledger:
+        other = FolderStore(Path(release.world.place.store)).write(jpeg("/ok/3000/9", 3000))
+        record = ledger.find([url])[url]
+        ledger.put([replace(record, digest=other, time=record.time + 1)])
+    release.world.write(PATHS, f"fetch: {{digests: {kept}}}\n", per_shard=4)
+    assert release.world.statuses(release.world.build(offline=True))["/ok/3000/1"] == "not_fetched"
+    loaded, out = release.loaded, release.folder / "ci"
+    built = build(loaded, out, LOCALLY, place=release.world.place, offline=True)
+    states = release.world.statuses(built)
+    assert (states["/ok/3000/1"], states["/ok/3000/2"]) == ("changed", "ok")
+
+
+def test_two_digests_of_one_url_and_two_columns_of_one_name_are_errors(release: Release) -> None:
+    url = release.world.url("/ok/3000/1")
+    path = release.folder / "web.digests.parquet"
+    pq.write_table(pa.table({"url": [url, url], "sha256": ["ab" * 32, "cd" * 32]}), path)
+    with pytest.raises(SpecError, match="two sha256"):
+        release.world.build()
+    columns = [pa.array([url]), pa.array([url]), pa.array(["ab" * 32])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["url", "url", "sha256"]), path)
+    with pytest.raises(SpecError, match="two columns url"):
+        release.world.build()
+
+
+def test_a_file_of_digests_that_cannot_be_written_is_said_before_anything_is_asked(release: Release) -> None:
+    release.world.server.requests.clear()
+    with pytest.raises(MlimgError) as found:
+        fetch(release.loaded, release.folder / "new", LOCALLY, release.world.place, digests=release.folder)
+    assert found.value.code == "output-unwritable"
+    assert release.world.images_asked() == set()

@@ -45,6 +45,10 @@ class KnownCopies(Protocol):
         """image id → sha256."""
 
     @property
+    def fetched(self) -> Mapping[tuple[str, int], str]:
+        """(split, number of the shard) → the first digits of the digest of what came of its URLs; "" without any."""
+
+    @property
     def image_keys(self) -> Mapping[tuple[str, int], str]:
         """(split, number of the shard) → the first digits of its key, without what came of its URLs."""
 
@@ -204,8 +208,14 @@ def known_copies(
                 for digest, image in zip(digests, images, strict=True)
                 if digest.any()
             )
-        elif known and one.decided.digest.startswith(known):
+        elif known and one.decided.digest.startswith(known) and _same_answers(before, one):
             yield from ((before.repeated[image], image) for image in images)
+
+
+def _same_answers(before: KnownCopies, one: ShardWork) -> bool:
+    """Return whether URLs of a shard gave here what they gave for the lock, or nobody asked for them here."""
+    came = before.fetched.get((one.shard.split, one.shard.number), "")
+    return not one.came or (came != "" and one.came.startswith(came))
 
 
 def _column(spec: Spec) -> str:

@@ -42,11 +42,12 @@ def refuse_other_answers(
 
     `departures` yields (URL, what was had, what is had now) of shards, as far as a release tells it.
     """
-    fetched, found = locked.fetched, []
+    known, found = locked.images, []
     others = []
     for one in work:
-        was = fetched.get((f"{one.shard.split}/{one.shard.number}", one.decided.digest[:KEY]))
-        if was is None or one.came[:KEY] == was:
+        place = f"{one.shard.split}/{one.shard.number}", one.decided.digest[:KEY]
+        digest, was = known.get(place, ("", ""))
+        if not (digest or was) or one.came[:KEY] == was:
             continue
         others.append(one.shard)
         if len(others) <= SHOWN:
@@ -55,10 +56,13 @@ def refuse_other_answers(
         return
     if len(others) > SHOWN:
         found.append(f"shards.csv: and {len(others) - SHOWN:,} more")
-    named = list(departures(others))
-    found += [f"{url}: {before} in the release, now {now}" for url, before, now in named[:SHOWN]]
-    if len(named) > SHOWN:
-        found.append(f"and {len(named) - SHOWN:,} more URLs")
+    named = 0
+    for url, before, now in departures(others):
+        named += 1
+        if named <= SHOWN:
+            found.append(f"{url}: {before} in the release, now {now}")
+    if named > SHOWN:
+        found.append(f"and {named - SHOWN:,} more URLs")
     shards = f"{len(others):,} of {counted(len(work), 'shard')}"
     message = f"the URLs of {shards} gave other answers than {folder.name} stands for"
     hint = (

@@ -108,13 +108,23 @@ class Locked:
         }
 
     @property
-    def fetched(self) -> dict[tuple[str, str], str]:
-        """(SPLIT/SHARD, key of its images) → the first `KEY` digits of the digest of what came of its URLs."""
-        return {
-            (f"{row['split']}/{row['shard']}", row["images_key"]): row["fetched"]
-            for row in self.tables["shards.csv"]
-            if row["fetched"]
-        }
+    def images(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """(SPLIT/SHARD, key of its images) → the digest of its images and what came of its URLs, "" if not known.
+
+        Both are of one row, as one belongs to the other; of several rows, left by a merge, the last with a digest.
+        """
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for row in self.tables["shards.csv"]:
+            place = f"{row['split']}/{row['shard']}", row["images_key"]
+            if row["images_digest"] or place not in found:
+                found[place] = row["images_digest"], row["fetched"]
+        return found
+
+    @property
+    def fetched(self) -> dict[tuple[str, int], str]:
+        """(split, shard number) → the first `KEY` digits of the digest of what came of its URLs; "" without any."""
+        rows = [row for row in self.tables["shards.csv"] if row["shard"].isdecimal()]
+        return {(row["split"], int(row["shard"])): row["fetched"] for row in rows}
 
     @property
     def unbuilt(self) -> int:
@@ -240,13 +250,17 @@ def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:
 
 
 def _head_changes(old: Mapping[str, Any], new: Mapping[str, Any], whole: bool) -> Iterator[str]:
-    left_out = {"sources", "files", "rules", *(() if whole else ("dataset", "plan"))}
+    left_out = {"sources", "files", "rules", "fetch", *(() if whole else ("dataset", "plan"))}
     for field in dict.fromkeys([*old, *new]):
         if field not in left_out and old.get(field) != new.get(field):
             yield f"lock.yaml: {field}: {_short(old.get(field))} → {_short(new.get(field))}"
     was, now = old.get("rules"), new.get("rules")
     if isinstance(was, dict) and isinstance(now, dict):  # a lock of an earlier version has none
         yield from (f"lock.yaml: rules: {change}" for change in rule_changes(was, now))
+    asked, asks = old.get("fetch") or {}, new.get("fetch") or {}
+    for field in dict.fromkeys([*asked, *asks]) if isinstance(asked, dict) else ():
+        if asked.get(field) != asks.get(field):
+            yield f"lock.yaml: fetch: {field}: {_short(asked.get(field))} → {_short(asks.get(field))}"
     before, after = old.get("sources") or {}, new.get("sources") or {}
     for source in dict.fromkeys([*before, *after]):
         if before.get(source) != after.get(source):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import yaml
 
 from mlimg_build.atomic import explaining_full_disk, replacing, write_synced
@@ -14,6 +15,7 @@ from mlimg_build.compiler.copies.duplicates import CopiesByDigest, copies, group
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.facts.facts import Facts
 from mlimg_build.compiler.lock.lock_reader import FILES, KEY, LOCK_FORMAT, OPTIONAL, Locked, read_leniently
+from mlimg_build.compiler.plan.fetched_rows import FetchKeys
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.shard_work import ShardWork
 from mlimg_build.compiler.run.assembly import evidence, plan_digest
@@ -68,12 +70,19 @@ def lock_files(
     `groups` is the result of `groups_of_copies` if it is known already.
     """
     spec, facts, graph = plan.loaded.spec, plan.facts, plan.graph
+    fetching = _fetching(plan)
+    if before is not None and before.head.get("fetch") != fetching:  # other answers would count
+        before = Locked({}, {**before.tables, "shards.csv": [], "duplicates.csv": []})
     shards = list(_shards(plan.work, store, before))
     if dataset is None and before is not None and before.head.get("plan") == plan_digest(plan, decided=True):
-        known = before.fetched
-        if all(not one.came or known.get(_place_of(one)) == one.came[:KEY] for one in plan.work):
+        known = before.images
+        if not any(
+            old and old != new
+            for one, row in zip(plan.work, shards, strict=True)
+            for old, new in zip(known.get(_place_of(one), ("", "")), (row[5], row[7]), strict=True)
+        ):
             dataset = before.head.get("dataset")
-    head = yaml.safe_dump(_head(plan, dataset), sort_keys=False, allow_unicode=True).encode()
+    head = yaml.safe_dump(_head(plan, dataset, fetching), sort_keys=False, allow_unicode=True).encode()
     found = groups_of_copies(spec, plan.work, store) if groups is None else groups
     repeated = () if before is None else known_copies(before, spec, plan.rows, plan.work, store)
     tables = {
@@ -91,7 +100,7 @@ def lock_files(
     return {"lock.yaml": head, **{name: as_csv(columns[name], rows) for name, rows in tables.items()}}
 
 
-def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
+def _head(plan: Plan, dataset: str | None, fetching: Mapping[str, Any] | None) -> dict[str, Any]:
     spec, inputs = plan.loaded.spec, plan.inputs
     return {
         "lock": LOCK_FORMAT,
@@ -110,6 +119,7 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
             for catalog in inputs.catalogs
         },
         **({"files": dict(inputs.lists)} if inputs.lists else {}),
+        **({} if fetching is None else {"fetch": fetching}),
         "duplicates": spec.duplicates.exact,
         "categories": len(plan.facts.vocabulary),
         "implied_pairs": plan.facts.hierarchy.pairs,
@@ -121,6 +131,22 @@ def _head(plan: Plan, dataset: str | None) -> dict[str, Any]:
         "shards": len(plan.rows.shards),
         "plan": plan_digest(plan, decided=True),
         "dataset": dataset,
+    }
+
+
+def _fetching(plan: Plan) -> dict[str, Any] | None:
+    """Return what decides which answers of URLs count, None if no image lies at a URL."""
+    chunks = (chunk for catalog in plan.inputs.catalogs for chunk in catalog.images.chunks("status"))
+    if not any(pc.any(pc.equal(chunk, "not_fetched")).as_py() for chunk in chunks):
+        return None
+    keys = FetchKeys.of(plan.loaded)
+    licences = keys.policy.licences
+    return {
+        "signals": sorted(keys.policy.signals),
+        "licences": None if licences is None else list(licences),
+        "max_bytes": keys.policy.max_bytes,
+        "placeholders": sorted(keys.policy.placeholders),
+        "digests": keys.release,
     }
 
 
@@ -191,17 +217,17 @@ def _shards(work: Sequence[ShardWork], store: Store, before: Locked | None) -> I
     Digests of images that are not built here are those of the lock before, unless URLs gave other answers here.
     """
     known: Mapping[tuple[str, str, str], str] = {} if before is None else before.digests
-    fetched = {} if before is None else before.fetched
+    former = {} if before is None else before.images
     for one in work:
         slot, keys = (
             f"{one.shard.split}/{one.shard.number}",
             (one.decided.digest[:KEY], one.labels.digest[:KEY]),
         )
-        came, was = one.came[:KEY], fetched.get(_place_of(one), "")
-        if store.has(one.images):
+        came, (digest, was) = one.came[:KEY], former.get(_place_of(one), ("", ""))
+        if store.has(one.images) and (came or not was):
             images = read_result(store.path(one.images), "images")["digest"]
         elif came in ("", was):
-            images, came = known.get(("images", slot, keys[0]), ""), was
+            images, came = digest, was
         else:
             images = ""
         if store.has(one.labels):
@@ -212,5 +238,5 @@ def _shards(work: Sequence[ShardWork], store: Store, before: Locked | None) -> I
 
 
 def _place_of(one: ShardWork) -> tuple[str, str]:
-    """Return a shard as `Locked.fetched` names it."""
+    """Return a shard as `Locked.images` names it."""
     return f"{one.shard.split}/{one.shard.number}", one.decided.digest[:KEY]

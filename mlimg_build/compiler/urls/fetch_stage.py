@@ -85,9 +85,17 @@ def fetch_place(out: Path, backend: Backend, store: str | None = None) -> FetchP
 
 
 def fetch_images(
-    made: Plan, store: Store, backend: Backend, watcher: Watcher, place: FetchPlace
+    made: Plan,
+    store: Store,
+    backend: Backend,
+    watcher: Watcher,
+    place: FetchPlace,
+    *,
+    pinned: bool = False,
 ) -> Fetched | None:
     """Ask for the URLs of the plan's shards that are worth asking, and store what each row takes; None without URLs.
+
+    `pinned` is that of `UrlDecisions`.
 
     What a shard took is a result of its own, which the key of its images depends on; a rerun asks only for what may be
     otherwise now. On Ctrl-C or a failure what came is kept.
@@ -106,7 +114,7 @@ def fetch_images(
     withdrawn: list[tuple[str, str]] = []
     with Ledger(place.ledger) as ledger:
         ledger.compact()
-        deciding = UrlDecisions(made, keys, ledger, content)
+        deciding = UrlDecisions(made, keys, ledger, content, pinned=pinned)
         stale = [work.shard for work in made.work if _is_stale(work.shard, keys, store)]
         for group in deciding.groups(stale):
             for one in group:
@@ -137,7 +145,7 @@ def fetch_images(
     return Fetched(asked, dict(states.most_common()), unasked, took, tuple(withdrawn))
 
 
-def as_known(made: Plan, store: Store, place: FetchPlace) -> Fetched | None:
+def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = False) -> Fetched | None:
     """Store what each row takes of what the ledger and a release know, for shards of which not all is stored.
 
     Nobody is asked; what the store has lost is not known.
@@ -157,7 +165,7 @@ def as_known(made: Plan, store: Store, place: FetchPlace) -> Fetched | None:
     found, written = list[tuple[str, str]](), 0
     with Ledger(place.ledger) as ledger:
         ledger.compact()
-        deciding = UrlDecisions(made, keys, ledger, open_content_store(place.store))
+        deciding = UrlDecisions(made, keys, ledger, open_content_store(place.store), pinned=pinned)
         for one in (one for group in deciding.groups(unknown) for one in group):
             deciding.decide(one, lost=True)
             if all(decision.state is None for decision in one.decisions):

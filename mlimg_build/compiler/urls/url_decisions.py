@@ -13,7 +13,7 @@ from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
 from mlimg_build.compiler.plan.withdrawals import LEDGER
 from mlimg_build.compiler.releases import Released, find_released
-from mlimg_build.fetch.decisions import Decision, decide
+from mlimg_build.fetch.decisions import Decision, decide, holds
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import ContentStore
 from mlimg_build.fetch.store.ledger import Ledger
@@ -22,7 +22,6 @@ from mlimg_build.fetch.store.ledger_log import Record
 __all__ = ["SHARDS", "UrlDecisions", "UrlShard"]
 
 SHARDS = 256  # that are decided about together, so that their URLs fit into memory
-SETTLED = {State.ok, State.opted_out, State.withdrawn}  # states of the ledger that no release outdoes
 
 
 @dataclass(slots=True)
@@ -44,15 +43,20 @@ class UrlShard:
 class UrlDecisions:
     """Decides about the URLs of a plan.
 
-    What the ledger has of a URL counts. Where it has nothing, or the URL did not work, and a release with a record of
-    it has bytes that the store holds, these are taken, as an image that came once is not asked for again.
+    What the ledger has of a URL counts. But where a release has a record of it that answers what the policy asks, and
+    the store holds its bytes, these are taken, as an image that came once is not asked for again; an opt-out and a
+    takedown in the ledger outdo them. `pinned` takes the failures of the release, too, and asks for none of them again.
 
     Raises:
         SpecError: `file-unreadable`, `column-missing`, `wrong-value` of the file of a release's digests.
     """
 
-    def __init__(self, made: Plan, keys: FetchKeys, ledger: Ledger, content: ContentStore) -> None:
-        self._made, self._ledger, self._content = made, ledger, content
+    def __init__(
+        self, made: Plan, keys: FetchKeys, ledger: Ledger, content: ContentStore, *, pinned: bool = False
+    ) -> None:
+        self._made, self._ledger, self._content, self._pinned = made, ledger, content, pinned
+        path = made.loaded.spec.fetch.digests
+        self._is_by_id = path is not None and path.is_dir()
         self.policy = replace(keys.policy, withdrawn=made.withdrawn.digests)
         self._released: Mapping[str, Released] = {}
         self._held: frozenset[str] = frozenset()
@@ -61,8 +65,8 @@ class UrlDecisions:
         """Yield the shards that have URLs, `SHARDS` or fewer together; of these alone decisions can be made."""
         for start in range(0, len(shards), SHARDS):
             group = [one for one in map(self._read, shards[start : start + SHARDS]) if one.rows]
-            wanted = {url: image for one in group for url, image in zip(one.urls, one.ids, strict=True)}
-            self._released = find_released(self._made.loaded, wanted)
+            names = (one.ids if self._is_by_id else one.urls for one in group)
+            self._released = find_released(self._made.loaded, {name for some in names for name in some})
             self._held = frozenset()
             if any(one.record is not None for one in self._released.values()):
                 records = (one.record for one in self._released.values() if one.record is not None)
@@ -80,24 +84,27 @@ class UrlDecisions:
             lacking = self._content.lacking(sizes)
             known = {url: record for url, record in known.items() if record.digest not in lacking}
         one.decisions = []
-        for url, licence in zip(one.urls, one.licences, strict=True):
-            released = self._released.get(url)
+        for url, image, licence in zip(one.urls, one.ids, one.licences, strict=True):
+            released = self._release_of(url, image)
             record = self._record(known.get(url), released)
             expected = "" if released is None else released.digest
-            one.decisions.append(decide(record, self.policy, now, licence, expected))
+            decision = decide(record, self.policy, now, licence, expected)
+            if self._pinned and released is not None and record is released.record and record is not None:
+                decision = replace(decision, ask=False)
+            one.decisions.append(decision)
 
     def known(self, one: UrlShard) -> Iterator[tuple[str, Decision, Record | None]]:
         """Decide about a shard; yield each URL with its decision and the record that it rests on."""
-        self.decide(one)
+        self.decide(one, lost=True)
         known = self._ledger.find(one.urls)
-        for url, decision in one.told():
-            yield url, decision, self._record(known.get(url), self._released.get(url))
+        for (url, decision), image in zip(one.told(), one.ids, strict=True):
+            yield url, decision, self._record(known.get(url), self._release_of(url, image))
 
     def departures(self, one: UrlShard) -> Iterator[tuple[str, str, str]]:
         """Decide about a shard; yield (URL, what the release had, what is had now) of those that are otherwise now."""
         self.decide(one, lost=True)
-        for url, decision in one.told():
-            released = self._released.get(url)
+        for (url, decision), image in zip(one.told(), one.ids, strict=True):
+            released = self._release_of(url, image)
             if released is None:
                 continue
             was = State.ok if released.record is None else released.record.state
@@ -116,11 +123,21 @@ class UrlDecisions:
 
     def _record(self, known: Record | None, released: Released | None) -> Record | None:
         """Return the record that counts for a URL."""
-        if released is None or released.record is None or (known is not None and known.state in SETTLED):
+        mine = None if released is None else released.record
+        if mine is None or not holds(mine, self.policy):
             return known
-        if released.record.state == State.ok:
-            return released.record if released.digest in self._held else known
-        return released.record if known is None else known
+        if known is None:
+            return mine if mine.state != State.ok or mine.digest in self._held else None
+        opted_out = known.state == State.opted_out and holds(known, self.policy)
+        if known.state == State.withdrawn or opted_out:
+            return known
+        if mine.state == State.ok:
+            return mine if mine.digest in self._held else known
+        return mine if self._pinned else known
+
+    def _release_of(self, url: str, image: str) -> Released | None:
+        """Return what the release had of an image, by its URL, or by its id in a dataset."""
+        return self._released.get(image if self._is_by_id else url)
 
     def _read(self, shard: Shard) -> UrlShard:
         batch = self._made.rows.batch(shard)
