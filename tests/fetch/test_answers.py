@@ -75,8 +75,8 @@ EXPECTED_PORTS = {  # by the kind of the port
     "wrong-host": "tls: certificate: Hostname mismatch",
     "unknown": "tls: certificate: unable to get local issuer certificate",
     "closed": "temporary: connection refused",
-    "full": "temporary: connect timed out after 1 s",
-    "mute": "temporary: connect timed out after 1 s",
+    "full": "temporary: connect timed out after 4 s",
+    "mute": "temporary: connect timed out after 4 s",
 }
 EXPECTED_HOSTS = {
     "absent.test": "no_such_host: no such host",
@@ -121,7 +121,7 @@ def world(server: HostileServer, authority: Path) -> Fetched:
         *EXPECTED_URLS,
     ]
     placeholders = frozenset([hashlib.sha256(PLACEHOLDER).hexdigest()])
-    return fetched(urls, quick(authority, placeholders=placeholders), names=names)
+    return fetched(urls, quick(authority, placeholders=placeholders, connect_seconds=4.0), names=names)
 
 
 def shown(world: Fetched, url: str) -> str:

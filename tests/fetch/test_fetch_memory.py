@@ -49,9 +49,9 @@ print(json.dumps([int(status.partition("VmHWM:")[2].split()[0]) * 1024, counts])
 KINDS = {
     "105 KB": ("/ok/105000/{n}", 300, 20_000, "ok"),
     "4 MB": ("/ok/4000000/{n}", 40, 600, "ok"),
-    "30 MB": ("/ok/30000000/{n}", 4, 60, "ok"),
-    "without an end": ("/endless/{n}", 4, 40, "too_large"),
-    "packed, over 64 MB each": ("/gzip-bomb/{n}", 4, 200, "too_large"),
+    "30 MB": ("/ok/30000000/{n}", 2, 60, "ok"),
+    "without an end": ("/endless/{n}", 2, 40, "too_large"),
+    "packed, over 64 MB each": ("/gzip-bomb/{n}", 2, 200, "too_large"),
     "404": ("/404/{n}", 300, 100_000, "gone"),
 }
 
