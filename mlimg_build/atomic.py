@@ -24,6 +24,7 @@ __all__ = [
     "process_umask",
     "replace_file",
     "replacing",
+    "replacing_file",
     "save_json",
     "sync_all",
     "sync_file",
@@ -166,6 +167,23 @@ def replace_file(path: Path, data: bytes) -> None:
             sync_file(temporary)
             temporary.replace(target)
             sync_file(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file beside `path`, which replaces it, synced, if the block succeeds.
+
+    Folders above it are made. If the block fails, the new file is removed and `path` is unchanged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    with explaining_full_disk(path):
+        try:
+            yield temporary
+            sync_file(temporary)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

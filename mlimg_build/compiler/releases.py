@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mlimg_build.atomic import explaining_full_disk, sync_file
+from mlimg_build.atomic import replacing_file
 from mlimg_build.digests import file_digest
 from mlimg_build.errors import DatasetError, Problem, SpecError
 from mlimg_build.fetch.outcomes import State
@@ -115,23 +115,14 @@ def write_release(path: Path, records: Iterable[Record]) -> int:
 
     Written whole or not at all.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
     count = 0
-    try:
-        with (
-            explaining_full_disk(path),
-            pq.ParquetWriter(
-                temporary, SCHEMA, compression="zstd", use_dictionary=["state", "signals"]
-            ) as file,
-        ):
-            for batch in _batches(record for record in records if record.state not in NOT_RELEASED):
-                file.write_batch(batch)
-                count += batch.num_rows
-        sync_file(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing_file(path) as temporary,
+        pq.ParquetWriter(temporary, SCHEMA, compression="zstd", use_dictionary=["state", "signals"]) as file,
+    ):
+        for batch in _batches(record for record in records if record.state not in NOT_RELEASED):
+            file.write_batch(batch)
+            count += batch.num_rows
     return count
 
 

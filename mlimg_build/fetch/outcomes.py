@@ -77,9 +77,9 @@ class Outcome:
     """What came of asking for one URL.
 
     `answer` says in one line what was met last: `404`, `read timed out after 20 s` or, for `opted_out`, the rule
-    and where it stands. `body` holds the bytes if `state` is `ok`, or those of a picture that is refused for what it is
-    (`placeholder`, `changed`), else it is empty. `attempts` counts requests for this URL, redirects not counted;
-    `retry_after` is what the server asked for, in seconds, 0 if nothing. `final_url` is where redirects led.
+    and where it stands. `body` holds the bytes if `state` is `ok`, else it is empty. `attempts` counts requests for
+    this URL, redirects not counted; `retry_after` is what the server asked for, in seconds, 0 if nothing. `final_url`
+    is where redirects led.
     """
 
     state: State

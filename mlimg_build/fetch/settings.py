@@ -31,7 +31,6 @@ class FetchSettings:
 
     `allowed_networks` are asked although they are not globally reachable. `contact` (a URL or a mail address) stands in
     the User-Agent. `authority_file` is a PEM file of certificates that are trusted besides those of the system.
-    `placeholders` are hex SHA-256 digests of pictures that stand for missing ones.
     """
 
     concurrency: int = 256
@@ -56,7 +55,6 @@ class FetchSettings:
     allowed_networks: tuple[Network, ...] = ()
     contact: str = ""
     authority_file: str | None = None
-    placeholders: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse settings that could ask for nothing or wait for ever.

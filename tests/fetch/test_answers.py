@@ -10,7 +10,7 @@ import pytest
 
 from mlimg_build.fetch.names.lookups import NoSuchHost
 from tests.support.fetch_runs import Fetched, Names, fetched, quick
-from tests.support.hostile_http import PLACEHOLDER, HostileServer, jpeg
+from tests.support.hostile_http import HostileServer, jpeg
 
 EXPECTED = {  # by path
     "/ok/0/a": "ok: 200",
@@ -50,7 +50,7 @@ EXPECTED = {  # by path
     "/empty/a": "not_an_image: an empty body",
     "/tiny/a": "not_an_image: an image of a few bytes",
     "/brotli/a": "odd_answer: Content-Encoding: br",
-    "/placeholder/a": "placeholder: 200",
+    "/placeholder/a": "ok: 200",
     "/huge/a": "too_large: Content-Length: 1,000,000,000,000 bytes",
     "/endless/a": "too_large: over 1,048,576 bytes",
     "/gzip-bomb/a": "too_large: over 1,048,576 bytes when expanded",
@@ -120,8 +120,7 @@ def world(server: HostileServer, authority: Path) -> Fetched:
         *(f"http://{host}/a" for host in EXPECTED_HOSTS),
         *EXPECTED_URLS,
     ]
-    placeholders = frozenset([hashlib.sha256(PLACEHOLDER).hexdigest()])
-    return fetched(urls, quick(authority, placeholders=placeholders, connect_seconds=4.0), names=names)
+    return fetched(urls, quick(authority, connect_seconds=4.0), names=names)
 
 
 def shown(world: Fetched, url: str) -> str:
@@ -161,7 +160,7 @@ def test_the_bytes_of_an_image_come_as_they_were_sent(
 
 def test_only_images_and_pictures_that_are_refused_have_bytes(world: Fetched) -> None:
     for outcome in world.outcomes.values():
-        assert bool(outcome.body) == (outcome.state.name in ("ok", "placeholder"))
+        assert bool(outcome.body) == (outcome.state.name == "ok")
 
 
 def test_an_outcome_tells_where_redirects_led_and_counts_requests(

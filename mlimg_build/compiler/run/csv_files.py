@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlimg_build.atomic import explaining_full_disk
+from mlimg_build.atomic import replacing_file
 from mlimg_build.csv_cells import CellWriter
 
 __all__ = ["as_csv", "write_csv"]
@@ -30,15 +29,8 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     if first is None:
         path.unlink(missing_ok=True)
         return None
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with explaining_full_disk(path), temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = CellWriter(file)
-            writer.writerows([header, first])
-            writer.writerows(stream)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = CellWriter(file)
+        writer.writerows([header, first])
+        writer.writerows(stream)
     return path

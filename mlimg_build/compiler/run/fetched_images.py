@@ -54,5 +54,5 @@ class FetchedImages:
         self._store.drop(self._key)
         others = f" and {len(self._lost) - 1:,} others of its shard" if len(self._lost) > 1 else ""
         message = f"the store has no whole file {self._lost[0]}{others}, though its URL was fetched"
-        hint = "run the same command again: what is missing is fetched again"
+        hint = "run the same command again: what is missing is fetched again, but for --offline"
         raise BuildError(Problem("stored-image-lost", message, hint=hint))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlimg_build.atomic import replacing_file
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.run.csv_files import write_csv
@@ -36,16 +37,14 @@ def write_attribution(plan: Plan, store: Store, folder: Path, name: str, most: i
     if len(first) <= most:
         paths["parquet"].unlink(missing_ok=True)
         return write_csv(paths["csv"], COLUMNS, first)
-    temporary = folder / f".{paths['parquet'].name}.new"
-    try:
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            listed = chain(first, rows)
-            while piece := list(islice(listed, PIECE)):
-                columns = [pa.array(column, pa.string()) for column in zip(*piece, strict=True)]
-                writer.write_table(pa.table(columns, schema=SCHEMA))
-        temporary.replace(paths["parquet"])
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing_file(paths["parquet"]) as temporary,
+        pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+    ):
+        listed = chain(first, rows)
+        while piece := list(islice(listed, PIECE)):
+            columns = [pa.array(column, pa.string()) for column in zip(*piece, strict=True)]
+            writer.write_table(pa.table(columns, schema=SCHEMA))
     paths["csv"].unlink(missing_ok=True)
     return paths["parquet"]
 

@@ -19,7 +19,7 @@ from mlimg_build.fetch.store.content_store import ContentStore
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.fetch.store.ledger_log import Record
 
-__all__ = ["SHARDS", "UrlDecisions", "UrlShard"]
+__all__ = ["UrlDecisions", "UrlShard"]
 
 SHARDS = 256  # that are decided about together, so that their URLs fit into memory
 

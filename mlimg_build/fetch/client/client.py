@@ -11,7 +11,6 @@ What aiohttp does by itself: a request whose connection ends before the answer b
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl
 import warnings
 from collections.abc import Callable, Iterable
@@ -200,8 +199,6 @@ class Client:
         if refusal is not None and (why := refusal(headers.items(), url.text)):
             return Outcome(State.opted_out, why, final_url=url.text)
         body = await read_image(response, lease, pace, self._settings.max_bytes)
-        if self._settings.placeholders and hashlib.sha256(body).hexdigest() in self._settings.placeholders:
-            return Outcome(State.placeholder, str(status), body, final_url=url.text)
         return Outcome(State.ok, str(status), body, final_url=url.text)
 
     def _redirect(self, url: Url, status: int, location: str) -> Answer:

@@ -35,7 +35,7 @@ WAIT = 60.0  # seconds for another process that writes
 
 
 def url_key(url: str) -> bytes:
-    """Return the key of a URL in the ledger: 16 bytes of the sha256 of its normal form."""
+    """Return the key of a URL in the ledger: 16 bytes of the sha256 of its text, as it is written."""
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).digest()[:16]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlimg_build.atomic import explaining_full_disk, sync_file
+from mlimg_build.atomic import replacing_file
 from mlimg_build.csv_cells import CellWriter
 from mlimg_build.training.data.views import BATCH
 from mlimg_build.training.predict.predictions import ModelOutputs, Predicted, joined, name_of
@@ -44,7 +43,7 @@ def write_labels_parquet(path: Path, predicted: Iterable[Predicted]) -> int:
     """
     rows = 0
     source = iter(predicted)
-    with _whole(path) as temporary, pq.ParquetWriter(temporary, LABELS) as writer:
+    with replacing_file(path) as temporary, pq.ParquetWriter(temporary, LABELS) as writer:
         while part := list(islice(source, ROWS)):
             records = map(record, part)
             rows_of = [{"image": one.pop("path"), **one} for one in records]
@@ -60,7 +59,7 @@ def write_labels_csv(path: Path, predicted: Iterable[Predicted]) -> int:
     not readable, has one row, whose last four cells are empty. Cells are guarded (`csv_cells`); scores are unrounded.
     """
     count = 0
-    with _whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with replacing_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         table = CellWriter(stream)
         table.writerow(("image", "status", "reason", "rank", "wnid", "name", "score"))
         for image in predicted:
@@ -76,7 +75,7 @@ def write_labels_csv(path: Path, predicted: Iterable[Predicted]) -> int:
 def write_labels_json(path: Path, predicted: Iterable[Predicted], about: Mapping[str, Any]) -> int:
     """Write one object: what `about` has, and under `images` the `record` of each, one a line; return their number."""
     count = 0
-    with _whole(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+    with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.write("{\n")
         for name, value in about.items():
             stream.write(f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)},\n")
@@ -114,7 +113,7 @@ def write_features_parquet(path: Path, seen: Iterable[ModelOutputs], width: int)
     )
     rows = 0
     source = iter(seen)
-    with _whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with replacing_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         while group := list(islice(source, ROWS // BATCH)):
             part = joined(group)
             bad = pa.array([status != "ok" for status in part.statuses])
@@ -140,8 +139,8 @@ def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> 
     header = {"descr": "<f4", "fortran_order": False}
     listing = path.with_name(f"{path.name}.images.csv")
     with (
-        _whole(path) as temporary,
-        _whole(listing) as listed,
+        replacing_file(path) as temporary,
+        replacing_file(listing) as listed,
         temporary.open("w+b") as stream,
         listed.open("w", newline="", encoding="utf-8") as text,
     ):
@@ -160,17 +159,3 @@ def write_features_npy(path: Path, seen: Iterable[ModelOutputs], width: int) -> 
         if stream.tell() != begin:
             raise RuntimeError("numpy's header grew with the number of rows")
     return rows
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary file that replaces `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with explaining_full_disk(path):
-        try:
-            yield temporary
-            sync_file(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
