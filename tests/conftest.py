@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -26,6 +27,14 @@ if (
 ):
     os.environ["TMPDIR"] = str(MEMORY)  # tests write many small files and sync each: twice as fast in memory
     tempfile.tempdir = None
+
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # as a shell leaves it that starts tests in the background
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # else no process that a test starts hears of Ctrl-C
 
 
 settings.register_profile("ci", max_examples=25)
