@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,14 @@ class Locked:
     def images(self) -> dict[tuple[str, str], tuple[str, str]]:
         """(SPLIT/SHARD, key of its images) → the digest of its images and what came of its URLs, "" if not known.
 
-        Both are of one row, as one belongs to the other; of several rows, left by a merge, the last with a digest.
+        Both are of one row, as one belongs to the other; of several rows, left by a merge, the last that knows most.
         """
         found: dict[tuple[str, str], tuple[str, str]] = {}
         for row in self.tables["shards.csv"]:
             place = f"{row['split']}/{row['shard']}", row["images_key"]
-            if row["images_digest"] or place not in found:
-                found[place] = row["images_digest"], row["fetched"]
+            before, now = found.get(place, ("", "")), (row["images_digest"], row["fetched"])
+            if (now[0] != "", now[1] != "") >= (before[0] != "", before[1] != ""):
+                found[place] = now
         return found
 
     @property
@@ -206,8 +207,7 @@ def read_leniently(folder: Path) -> Locked | None:
     for name, columns in FILES.items():
         try:
             lines = read_regular(folder / name, LARGEST).decode().splitlines()
-            text = "\n".join(line for line in lines if not line.startswith(MARKS))
-            tables[name] = _rows(text, name) if columns else []
+            tables[name] = _rows_of_sides(lines, name) if columns else []
         except (OSError, ValueError, csv.Error):
             tables[name] = []
     try:
@@ -235,6 +235,21 @@ def _rows(text: str, name: str) -> list[dict[str, str]]:
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row has too many or too few columns")
     return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
+
+
+def _rows_of_sides(lines: Iterable[str], name: str) -> list[dict[str, str]]:
+    """Return the rows of both sides of a conflict; one side may have an optional column that the other has not.
+
+    Each row counts by the columns that it has; those that have others are passed over.
+    """
+    columns, optional = FILES[name], OPTIONAL.get(name, ())
+    headers = [list(columns), [*columns, *optional]]
+    found: list[dict[str, str]] = []
+    for cells in csv.reader(line for line in lines if not line.startswith(MARKS)):
+        if cells not in headers and len(cells) in {len(header) for header in headers}:
+            named = dict(zip((*columns, *optional), map(unguarded, cells), strict=False))
+            found.append({**dict.fromkeys(optional, ""), **named})
+    return found
 
 
 def changes(locked: Locked, now: Locked, *, whole: bool) -> list[str]:
