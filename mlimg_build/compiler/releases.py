@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,9 +23,9 @@ from mlimg_build.spec import LoadedSpec
 from mlimg_build.spec.yaml.scalars import shown
 
 if TYPE_CHECKING:
-    from mlimg_build.dataset import Dataset
+    from mlimg_build.dataset import Dataset, Split
 
-__all__ = ["Released", "find_released", "release_digest", "write_release"]
+__all__ = ["Release", "Released", "release_digest", "write_release"]
 
 LAST = 253_402_300_800.0  # seconds from 1970 to the year 10000
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -44,7 +46,7 @@ SCHEMA = pa.schema(
 `asked` is in seconds since 1970.
 """
 ROWS = 65_536  # of a group of a file that is written
-BATCH = 1 << 19  # rows of a file that are looked through together
+BATCH = 1 << 17  # rows of a file that are looked through together
 NOT_RELEASED = {State.withdrawn, State.licence_refused}  # what a spec says, not a URL
 
 
@@ -77,35 +79,105 @@ def release_digest(loaded: LoadedSpec) -> str:
         raise _unreadable(loaded, f"{path} cannot be read: {reason}") from error
 
 
-def find_released(loaded: LoadedSpec, wanted: Collection[str]) -> dict[str, Released]:
-    """Return what the release that a spec names had: a file of some URLs, a dataset of some ids of images.
+class Release:
+    """The release that a spec names, if it names one: a file of what URLs gave, or a dataset with its images by id.
 
-    It is read once.
-
-    Raises:
-        SpecError: `file-unreadable`, `column-missing`, `wrong-value`.
+    It is looked through once, for the hashes of its names; from then on only those of its blocks (row groups, shards)
+    are read that hold what is wanted. As a release lies in the order of its images, these are few.
     """
-    path = loaded.spec.fetch.digests
-    if path is None or not wanted:
-        return {}
-    texts = pa.array(sorted(wanted), pa.string())
-    if path.is_dir():
-        return _of_dataset(loaded, path, texts)
-    found: dict[str, Released] = {}
-    try:
+
+    def __init__(self, loaded: LoadedSpec) -> None:
+        self._loaded, self._path = loaded, loaded.spec.fetch.digests
+        self._blocks: _Blocks | None = None
+
+    @property
+    def is_by_id(self) -> bool:
+        """Whether its names are ids of images, not URLs."""
+        return self._path is not None and self._path.is_dir()
+
+    def find(self, wanted: Collection[str]) -> dict[str, Released]:
+        """Return what the release had of URLs, or of ids, by their name.
+
+        Raises:
+            SpecError: `file-unreadable`, `column-missing`, `wrong-value`.
+        """
+        path = self._path
+        if path is None or not wanted:
+            return {}
+        try:
+            return self._of_dataset(path, wanted) if self.is_by_id else self._of_file(path, wanted)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(self._loaded, f"{path} cannot be read: {error}") from error
+
+    def _of_file(self, path: Path, wanted: Collection[str]) -> dict[str, Released]:
+        found: dict[str, Released] = {}
+        texts = pa.array(sorted(wanted), pa.string())
         with pq.ParquetFile(path) as file:
-            there = _columns(loaded, path, file)
-            for batch in file.iter_batches(columns=there, batch_size=BATCH):
+            there = _columns(self._loaded, path, file)
+            if self._blocks is None:
+                groups = range(file.metadata.num_row_groups)
+                self._blocks = _Blocks(_url_hashes(file, group) for group in groups)
+            chosen = self._blocks.that_may_hold(wanted)
+            for batch in file.iter_batches(BATCH, chosen, there) if chosen else ():
                 columns = [batch.column(name).cast(SCHEMA.field(name).type) for name in there]
                 rows = pa.record_batch(columns, there).filter(pc.is_in(columns[0], texts))
-                for url, one in (_released(loaded, path, row) for row in rows.to_pylist()):
+                for url, one in (_released(self._loaded, path, row) for row in rows.to_pylist()):
                     if found.setdefault(url, one).digest != one.digest:
                         message = f"{path} has two sha256 of {url}"
-                        place = loaded.place("fetch", "digests")
+                        place = self._loaded.place("fetch", "digests")
                         raise SpecError(Problem("wrong-value", message, place, "leave one of them"))
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(loaded, f"{path} cannot be read: {error}") from error
-    return found
+        return found
+
+    def _of_dataset(self, path: Path, wanted: Collection[str]) -> dict[str, Released]:
+        """Return the sha256 that the images of a dataset had before they were encoded again."""
+        from mlimg_build.dataset import open_dataset  # noqa: PLC0415  zarr is slow to load
+
+        texts = pa.array(sorted(wanted), pa.string())
+        try:
+            with open_dataset(path) as dataset:
+                shards = [(name, shard) for name in dataset.splits for shard in range(dataset[name].shards)]
+                if self._blocks is None:
+                    self._blocks = _Blocks(
+                        _hashes(_ids(dataset[name], shard).to_pylist()) for name, shard in shards
+                    )
+                chosen = [shards[block] for block in self._blocks.that_may_hold(wanted)]
+                return {
+                    image: Released(digest)
+                    for name, shard in chosen
+                    for image, digest in _digests(dataset, dataset[name], shard, texts)
+                }
+        except DatasetError as error:
+            raise _unreadable(self._loaded, f"{path} cannot be read: {error.problems[0].message}") from error
+
+
+class _Blocks:
+    """The blocks of a release, by the hashes of the names in each: 8 bytes a name."""
+
+    def __init__(self, hashes: Iterable[npt.NDArray[np.int64]]) -> None:
+        self._hashes = list(hashes)
+
+    def that_may_hold(self, wanted: Collection[str]) -> list[int]:
+        """Return the numbers of the blocks with a hash of one of those names."""
+        hashes = _hashes(wanted)
+        return [number for number, block in enumerate(self._hashes) if _has_any(hashes, block)]
+
+
+def _url_hashes(file: pq.ParquetFile, group: int) -> npt.NDArray[np.int64]:
+    """Return the hashes of the URLs of a row group, sorted; one as large as its file is read in parts."""
+    parts = [_hashes(batch.column(0).to_pylist()) for batch in file.iter_batches(BATCH, [group], ["url"])]
+    return np.sort(np.concatenate(parts)) if parts else _hashes(())
+
+
+def _hashes(names: Collection[str]) -> npt.NDArray[np.int64]:
+    """Return the hashes of names, sorted; they are those of this process."""
+    return np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
+
+
+def _has_any(some: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> bool:
+    """Return whether two sorted arrays have a value in common."""
+    few, many = (some, others) if len(some) < len(others) else (others, some)
+    at = np.minimum(np.searchsorted(many, few), len(many) - 1)
+    return len(few) > 0 and bool((many[at] == few).any())
 
 
 def write_release(path: Path, records: Iterable[Record]) -> int:
@@ -194,30 +266,19 @@ def _released(loaded: LoadedSpec, path: Path, row: Mapping[str, object]) -> tupl
     return url, Released(digest, record)
 
 
-def _of_dataset(loaded: LoadedSpec, path: Path, wanted: pa.Array) -> dict[str, Released]:
-    """Return the sha256 that the images of a dataset had before they were encoded again, by id."""
-    from mlimg_build.dataset import open_dataset  # noqa: PLC0415  zarr is slow to load
-
-    try:
-        with open_dataset(path) as dataset:
-            return {image: Released(digest) for image, digest in _digests(dataset, wanted)}
-    except DatasetError as error:
-        raise _unreadable(loaded, f"{path} cannot be read: {error.problems[0].message}") from error
+def _ids(split: Split, shard: int) -> pa.Array:
+    return pa.array(split.texts("images/id", shard).tolist(), pa.string())
 
 
-def _digests(dataset: Dataset, wanted: pa.Array) -> Iterator[tuple[str, str]]:
-    """Yield (id, sha256) of those images that are wanted and have bytes."""
+def _digests(dataset: Dataset, split: Split, shard: int, wanted: pa.Array) -> Iterator[tuple[str, str]]:
+    """Yield (id, sha256) of those images of a shard that are wanted and have bytes."""
     column = "images/source_digest" if dataset.layout.source_digest else "images/digest"
-    for name in dataset.splits:
-        split = dataset[name]
-        for shard in range(split.shards):
-            ids = pa.array(split.texts("images/id", shard).tolist(), pa.string())
-            rows = pc.indices_nonzero(pc.is_in(ids, wanted)).to_numpy()
-            if len(rows):
-                digests = split.column(column, shard)[rows]
-                for image, digest in zip(ids.take(pa.array(rows)).to_pylist(), digests, strict=True):
-                    if digest.any():
-                        yield image, bytes(digest).hex()
+    ids = _ids(split, shard)
+    rows = pc.indices_nonzero(pc.is_in(ids, wanted)).to_numpy()
+    digests = split.column(column, shard)[rows]
+    for image, digest in zip(ids.take(pa.array(rows)).to_pylist(), digests, strict=True):
+        if digest.any():
+            yield image, bytes(digest).hex()
 
 
 def _unreadable(loaded: LoadedSpec, message: str) -> SpecError:

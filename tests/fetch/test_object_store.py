@@ -13,6 +13,7 @@ pytest.importorskip("obstore", reason="the extra `fetch` is not installed")
 
 from mlimg_build.errors import TransientError
 from mlimg_build.fetch.store.content_store import open_content_store
+from mlimg_build.fetch.store.object_listing import Listing, list_objects
 from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer, jpeg
 from tests.support.object_server import ObjectServer, serving_objects
@@ -47,6 +48,50 @@ def test_a_file_is_written_once_read_and_removed(objects: ObjectServer) -> None:
     assert list(store.digests()) == [digest]
     assert (store.remove(digest), store.remove(digest), store.read(digest)) == (True, False, None)
     assert objects.objects == {}
+
+
+def test_many_objects_are_listed_and_only_what_was_not_listed_is_asked_for(objects: ObjectServer) -> None:
+    store = open_content_store(STORE)
+    sizes = {store.write(b"%d" % number): len(b"%d" % number) for number in range(300)}
+    there = list(sizes)
+    objects.objects.pop(f"/bucket/fetched/objects/{there[0][:2]}/{there[0]}")
+    objects.objects[f"/bucket/fetched/objects/{there[1][:2]}/{there[1]}"] += b"cut"
+    objects.objects["/bucket/fetched/objects/00/notes.txt"] = b"not ours"
+    objects.asked.clear()
+    assert store.lacking(sizes) == set(there[:2])
+    assert (objects.asked["GET"], objects.asked["HEAD"]) == (256, 2)
+    later = store.write(b"that came since")
+    objects.asked.clear()
+    assert store.lacking({later: 15, there[5]: sizes[there[5]]}) == set()
+    assert (objects.asked["GET"], objects.asked["HEAD"]) == (0, 1)
+    few = open_content_store(STORE)
+    objects.asked.clear()
+    assert few.lacking(dict(list(sizes.items())[:9])) == set(there[:2])
+    assert (objects.asked["GET"], objects.asked["HEAD"]) == (0, 9)
+
+
+def test_a_store_with_more_than_is_wanted_is_not_listed() -> None:
+    listed: list[str] = []
+
+    def folder(name: str) -> list[tuple[str, int]]:
+        listed.append(name)
+        return [(f"{name}{number:062x}", 1) for number in range(5_000)]
+
+    assert list_objects(folder, 1_000) is None
+    assert listed == ["00"]
+    assert list_objects(folder, 255) is None
+    whole = list_objects(folder, 1_280)
+    assert whole is not None
+    assert len(whole) == 256 * 5_000
+    assert Listing([]).lacking({"ab": 1}) == {"ab"}
+
+
+def test_a_store_that_fails_while_it_is_listed_is_one_error(objects: ObjectServer) -> None:
+    store = open_content_store(STORE)
+    objects.refusing = 403
+    with pytest.raises(TransientError) as found:
+        store.lacking({f"{number:064x}": 1 for number in range(300)})
+    assert found.value.code == "store-unreadable"
 
 
 def test_a_damaged_object_is_removed(objects: ObjectServer) -> None:

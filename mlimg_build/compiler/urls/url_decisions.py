@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
 from mlimg_build.compiler.plan.withdrawals import LEDGER
-from mlimg_build.compiler.releases import Released, find_released
+from mlimg_build.compiler.releases import Release, Released
 from mlimg_build.fetch.decisions import Decision, decide, holds
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import ContentStore
@@ -46,32 +46,40 @@ class UrlDecisions:
     What the ledger has of a URL counts. But where a release has a record of it that answers what the policy asks, and
     the store holds its bytes, these are taken, as an image that came once is not asked for again; an opt-out and a
     takedown in the ledger outdo them. `pinned` takes the failures of the release, too, and asks for none of them again.
+    Without `content`, the store is taken to hold what the release and the ledger say.
 
     Raises:
         SpecError: `file-unreadable`, `column-missing`, `wrong-value` of the file of a release's digests.
     """
 
     def __init__(
-        self, made: Plan, keys: FetchKeys, ledger: Ledger, content: ContentStore, *, pinned: bool = False
+        self,
+        made: Plan,
+        keys: FetchKeys,
+        ledger: Ledger,
+        content: ContentStore | None,
+        *,
+        pinned: bool = False,
     ) -> None:
         self._made, self._ledger, self._content, self._pinned = made, ledger, content, pinned
-        path = made.loaded.spec.fetch.digests
-        self._is_by_id = path is not None and path.is_dir()
+        self._release = Release(made.loaded)
+        self._is_by_id = self._release.is_by_id
         self.policy = replace(keys.policy, withdrawn=made.withdrawn.digests)
         self._released: Mapping[str, Released] = {}
-        self._held: frozenset[str] = frozenset()
+        self._held: Set[str] = frozenset()  # of the release, and in the store
+        self._lost: Set[str] = frozenset()  # of the ledger, and not in the store
 
     def groups(self, shards: Sequence[Shard]) -> Iterator[list[UrlShard]]:
         """Yield the shards that have URLs, `SHARDS` or fewer together; of these alone decisions can be made."""
         for start in range(0, len(shards), SHARDS):
             group = [one for one in map(self._read, shards[start : start + SHARDS]) if one.rows]
             names = (one.ids if self._is_by_id else one.urls for one in group)
-            self._released = find_released(self._made.loaded, {name for some in names for name in some})
-            self._held = frozenset()
-            if any(one.record is not None for one in self._released.values()):
-                records = (one.record for one in self._released.values() if one.record is not None)
-                sizes = {record.digest: record.size for record in records if record.state == State.ok}
-                self._held = frozenset(sizes) - self._content.lacking(sizes)
+            self._released = self._release.find({name for some in names for name in some})
+            released = _sizes(one.record for one in self._released.values() if one.record is not None)
+            known = _sizes(record for one in group for record in self._ledger.find(one.urls).values())
+            sizes = {**released, **known}
+            self._lost = set() if self._content is None else self._content.lacking(sizes)
+            self._held = released.keys() - self._lost
             if group:
                 yield group
 
@@ -80,9 +88,7 @@ class UrlDecisions:
         now = time.time()
         known = self._ledger.find(one.urls)
         if lost:
-            sizes = {record.digest: record.size for record in known.values() if record.state == State.ok}
-            lacking = self._content.lacking(sizes)
-            known = {url: record for url, record in known.items() if record.digest not in lacking}
+            known = {url: record for url, record in known.items() if record.digest not in self._lost}
         one.decisions = []
         for url, image, licence in zip(one.urls, one.ids, one.licences, strict=True):
             released = self._release_of(url, image)
@@ -146,3 +152,8 @@ class UrlDecisions:
         licences = [self._made.rows.licences[code] for code in chosen.column("licence").to_pylist()]
         ids, urls = (chosen.column(name).to_pylist() for name in ("id", "path"))
         return UrlShard(shard, rows.tolist(), ids, urls, licences)
+
+
+def _sizes(records: Iterable[Record]) -> dict[str, int]:
+    """Return sha256 → bytes of what came."""
+    return {record.digest: record.size for record in records if record.state == State.ok}

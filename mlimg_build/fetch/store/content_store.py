@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from mlimg_build.atomic import explaining_full_disk
 from mlimg_build.errors import BuildError, Problem, TransientError
+from mlimg_build.fetch.store.object_listing import Listing, list_objects
 from mlimg_build.regular_files import open_regular
 
 __all__ = ["ContentStore", "FolderStore", "ObjectStore", "open_content_store"]
@@ -176,6 +177,7 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._listing: Listing | None = None
         try:
             self._library = import_module("obstore")
             stores = import_module("obstore.store")
@@ -213,11 +215,22 @@ class ObjectStore:
     def lacking(self, sizes: Mapping[str, int]) -> set[str]:
         """Return the digests, of those with the bytes that their files have, whose files are not there.
 
-        Asks for `QUESTIONS` of them at a time.
+        Asks for `QUESTIONS` of them at a time; where there are many, the store is listed, once, and those alone are
+        asked for that were not listed.
         """
+        if self._listing is None:
+            self._listing = list_objects(self._listed, len(sizes))
+        if self._listing is not None:
+            lacking = self._listing.lacking({**sizes})
+            sizes = {digest: sizes[digest] for digest in lacking}
         with ThreadPoolExecutor(QUESTIONS) as threads:
             there = threads.map(self.has, sizes.keys(), sizes.values())
             return {digest for digest, is_there in zip(sizes, there, strict=True) if not is_there}
+
+    def _listed(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Yield (sha256, bytes) of the objects in a folder."""
+        for batch in self._done(lambda: list(self._library.list(self._store, f"{OBJECTS}/{folder}"))) or ():
+            yield from ((str(one["path"]).rpartition("/")[2], int(one["size"])) for one in batch)
 
     def remove(self, digest: str) -> bool:
         """Remove a file; return whether it was there."""
