@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["STATES", "Outcome", "State"]
+__all__ = ["REFUSED", "STATES", "Outcome", "State"]
 
 _DAY = 86_400.0
 NEVER = float("inf")
@@ -70,6 +70,8 @@ class State(IntEnum):
 
 
 STATES: tuple[State, ...] = tuple(State)
+REFUSED = (State.opted_out, State.withdrawn)
+"""States that somebody asked for: they count for datasets that have the image already, too."""
 
 
 @dataclass(frozen=True, slots=True)

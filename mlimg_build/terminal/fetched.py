@@ -36,7 +36,8 @@ def show_fetched(found: Fetched | None, store: str) -> None:
 
 def show_outlook(ahead: Mapping[str, Any]) -> None:
     """Print what is known of the images at URLs, and what it takes to ask for the others."""
-    known = ", ".join(f"{count:,} {state}" for state, count in ahead["states"].items())
+    about = "about " if ahead["is_sample"] else ""
+    known = ", ".join(f"{about}{count:,} {state}" for state, count in ahead["states"].items())
     out.print(f"at URLs     {counted(ahead['images'], 'image')}" + (f": {known}" if known else ""))
     if not ahead["to_ask"]:
         return
@@ -44,7 +45,7 @@ def show_outlook(ahead: Mapping[str, Any]) -> None:
         more = "no rate is measured yet, which `mlimg fetch --fraction 0.001` does"
     else:
         more = f"{duration(ahead['seconds'])} and {size(ahead['bytes'])} by the latest fetches"
-    out.print(f"to fetch    {counted(ahead['to_ask'], 'URL')}: {more}")
+    out.print(f"to fetch    {about}{counted(ahead['to_ask'], 'URL')}: {more}")
     if ahead["bytes"] is not None:
         free = "" if ahead["free"] is None else f"; {size(ahead['free'])} are free there"
         short = ahead["free"] is not None and ahead["free"] < ahead["bytes"]

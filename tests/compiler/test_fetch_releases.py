@@ -20,6 +20,7 @@ pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 from mlimg_build.compiler.build_result import Built
 from mlimg_build.compiler.lock_stage import check_lock, lock
 from mlimg_build.compiler.pipeline import build
+from mlimg_build.compiler.releases import Release as ReleaseOfSpec
 from mlimg_build.compiler.run_stage import fetch
 from mlimg_build.compiler.urls.fetch_stage import FetchPlace
 from mlimg_build.errors import LockChanged, MlimgError, SpecError
@@ -249,6 +250,33 @@ def test_a_dataset_stands_for_the_release_that_it_is(release: Release) -> None:
     assert set(release.world.statuses(release.world.build()).values()) == {"ok", "gone", "forbidden"}
 
 
+def test_a_release_is_read_where_its_names_lie_whatever_its_blocks(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = release.folder / "web.digests.parquet"
+    whole = ReleaseOfSpec(release.loaded).find([release.world.url(one) for one in PATHS])
+    assert len(whole) == len(PATHS)
+    pq.write_table(pq.read_table(path), path, row_group_size=3)
+    read: list[list[int]] = []
+    batches = pq.ParquetFile.iter_batches
+
+    def seen(file: pq.ParquetFile, size: int, groups: list[int], columns: list[str]) -> object:
+        if len(columns) > 1:
+            read.append(groups)
+        return batches(file, size, groups, columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", seen)
+    found = ReleaseOfSpec(release.loaded)
+    urls = pq.read_table(path).column("url").to_pylist()
+    assert found.find(urls[:2]) == {url: whole[url] for url in urls[:2]}
+    assert found.find([urls[4], "http://nobody.example/"]) == {urls[4]: whole[urls[4]]}
+    assert found.find(["http://nobody.example/"]) == found.find([]) == {}
+    assert found.find(urls) == whole
+    assert read == [[0], [1], [0, 1, 2]]
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert ReleaseOfSpec(release.loaded).find(urls) == {}
+
+
 def test_a_folder_that_is_no_dataset_is_an_error(release: Release) -> None:
     (release.folder / "empty.zarr").mkdir()
     release.world.write(PATHS, "fetch: {digests: empty.zarr}\n", per_shard=4)
@@ -390,6 +418,24 @@ def test_a_merged_lock_keeps_digest_and_answers_of_one_side(release: Release) ->
         path.write_text("\n".join([head, *lines]) + "\n")
         lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
         assert path.read_text().splitlines() == [head, *rows]
+
+
+@pytest.mark.parametrize("first", ["with", "without"])
+def test_a_conflict_over_a_lock_with_answers_and_one_without_keeps_the_digests_of_both(
+    release: Release, first: str
+) -> None:
+    path = release.locked / "shards.csv"
+    before = path.read_text()
+    head, *rows = before.splitlines()
+    bare = [line.rpartition(",")[0] for line in (head, *rows)]
+    labels = rows[0].split(",")[6]
+    assert labels
+    sides = [[head, *rows], [line.replace(labels, "") for line in bare]]
+    if first == "without":
+        sides.reverse()
+    path.write_text("\n".join(["<<<<<<< ours", *sides[0], "=======", *sides[1], ">>>>>>> theirs"]) + "\n")
+    lock(release.loaded, release.folder / "ci", release.locked, LOCALLY)
+    assert path.read_text() == before
 
 
 def test_a_lock_after_a_build_that_asked_nobody_keeps_what_the_release_had(release: Release) -> None:

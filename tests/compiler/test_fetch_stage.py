@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 
+from mlimg_build.cli.options import plain
 from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
 from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.plan_stage import outlook, plan
@@ -27,10 +28,12 @@ from mlimg_build.fetch.collection import FetchWork, collect
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore, object_path
 from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import new_log
 from mlimg_build.spec import load_spec
 from mlimg_build.terminal.fetched import show_outlook
 from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer, jpeg
+from tests.support.other_user import as_nobody, folder_for_all
 from tests.support.runs import backend
 from tests.support.web_world import LOCAL, LOCALLY, WebWorld
 
@@ -55,6 +58,13 @@ def server() -> Iterator[HostileServer]:
     started = HostileServer().start()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter."""
+    with folder_for_all() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -232,10 +242,9 @@ def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(
         plan(load_spec(world.folder / "web.yaml"), world.folder / "out"), world.folder / "out", world.place
     )
     assert after is not None
-    assert (after.images, after.to_ask) == (
-        len(MIX) + 40,
-        len(MIX) + 40,
-    )  # another shard: nobody looked into the ledger
+    waiting = sum(state in ("temporary", "timeout") for state in MIX.values())
+    assert (after.images, after.to_ask, after.is_sample) == (len(MIX) + 40, 40 + waiting, False)
+    assert after.states["ok"] == 3  # the ledger knows them, though the shard is another
     assert after.seconds is not None
     assert after.seconds > 0
     assert after.bytes is not None
@@ -243,7 +252,8 @@ def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(
     assert after.free is not None
     command = ("plan", "web.yaml", "--out", "out", "--store", world.place.store)
     assert "are free there" in mlimg(*command, cwd=world.folder).stdout
-    show_outlook({"states": {}, "images": 9, "to_ask": 9, "seconds": 60.0, "bytes": 2000, "free": 1000})
+    told = {"states": {}, "images": 9, "to_ask": 9, "seconds": 60.0, "bytes": 2000, "free": 1000}
+    show_outlook({**told, "is_sample": False})
     assert "in the store; 1000 B are free there, too few" in capsys.readouterr().out
     fetch(load_spec(world.folder / "web.yaml"), world.folder / "out", LOCALLY, world.place)
     done = outlook(
@@ -251,6 +261,89 @@ def test_a_plan_tells_what_is_to_be_fetched_and_how_long_it_takes(
     )
     assert done is not None
     assert (done.to_ask, done.states["ok"]) == (1, 43)
+
+
+def test_a_plan_of_many_shards_looks_at_some_of_them(
+    world: WebWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mlimg_build.compiler.urls.fetch_outlook.SAMPLE", 3)
+    known = [f"/ok/3000/{n}" for n in range(12)]
+    world.write(known, per_shard=12)
+    fetch(load_spec(world.folder / "web.yaml"), world.folder / "out", LOCALLY, world.place)
+    world.write([*known, *(f"/ok/3000/new{n}" for n in range(12))], per_shard=2)
+    loaded = load_spec(world.folder / "web.yaml")
+    ahead = outlook(plan(loaded, world.folder / "out"), world.folder / "out", world.place)
+    assert ahead is not None
+    assert ahead.is_sample
+    assert ahead.images == 24
+    assert ahead.states["ok"] + ahead.to_ask == 24
+    assert ahead.states["ok"] % 4 == 0  # of six images, each stands for four
+    show_outlook(plain(ahead))
+    assert f"to fetch    about {ahead.to_ask} URLs" in capsys.readouterr().out
+    world.server.requests.clear()
+    monkeypatch.undo()
+    whole = outlook(plan(loaded, world.folder / "out"), world.folder / "out", world.place)
+    assert whole is not None
+    assert (whole.states["ok"], whole.to_ask, whole.is_sample) == (12, 12, False)
+    assert world.images_asked() == set()
+
+
+@pytest.mark.parametrize("offline", [False, True])
+@pytest.mark.parametrize("state", [State.opted_out, State.withdrawn])
+def test_what_somebody_else_met_since_is_obeyed_where_the_shard_is_finished(
+    world: WebWorld, state: State, offline: bool
+) -> None:
+    paths = [f"/ok/3000/{n}" for n in range(6)]
+    world.write(paths, per_shard=2)
+    first = world.build()
+    url, again = world.url(paths[3]), world.build()
+    assert again.digest == first.digest
+    with Ledger(world.place.ledger) as ledger:
+        known = ledger.find([url])[url]
+        ledger.put([replace(known, state=state, answer="robots: Disallow: /", time=known.time + 1)])
+    kept = [
+        path.stat().st_mtime_ns for path in sorted((world.folder / "out/.mlimg/web/fetched").rglob("*.arrow"))
+    ]
+    world.server.requests.clear()
+    loaded = load_spec(world.folder / "web.yaml")
+    now = build(loaded, world.folder / "out", LOCALLY, place=world.place, offline=offline)
+    told = dict.fromkeys(paths, "ok") | {paths[3]: state.name}
+    assert world.statuses(now) == told
+    assert world.images_asked() == set()
+    after = [
+        path.stat().st_mtime_ns for path in sorted((world.folder / "out/.mlimg/web/fetched").rglob("*.arrow"))
+    ]
+    # one shard alone was decided again, and is another one without the row that is taken down
+    assert sum(time not in kept for time in after) == (2 if state == State.withdrawn else 1)
+    assert (
+        build(loaded, world.folder / "out", LOCALLY, place=world.place, offline=offline).digest == now.digest
+    )
+
+
+def test_a_store_that_may_only_be_read_serves_a_build_that_asks_nobody(
+    open_folder: Path, server: HostileServer
+) -> None:
+    """Its ledger has a log that nobody took into its table."""
+    world = WebWorld(open_folder, server)
+    world.write(["/ok/3000/1", "/404/x"])
+    first = world.build()
+    with Ledger(world.place.ledger) as ledger, new_log(world.place.ledger) as log:
+        known = ledger.find([world.url("/404/x")])[world.url("/404/x")]
+        log.append(replace(known, answer="410", time=known.time + 1))
+    before = {path: path.read_bytes() for path in (open_folder / "store").rglob("*") if path.is_file()}
+    mine = open_folder / "mine"
+    mine.mkdir(mode=0o777)
+    mine.chmod(0o777)
+    loaded = load_spec(open_folder / "web.yaml")
+    with as_nobody():
+        ahead = outlook(plan(loaded, mine), mine, world.place)
+        built = build(loaded, mine, LOCALLY, place=world.place, offline=True)
+    assert ahead is not None
+    assert (ahead.states, ahead.to_ask) == ({"ok": 1, "gone": 1}, 0)
+    assert built.digest == first.digest
+    assert {
+        path: path.read_bytes() for path in (open_folder / "store").rglob("*") if path.is_file()
+    } == before
 
 
 def test_rates_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:

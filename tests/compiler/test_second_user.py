@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +19,8 @@ from mlimg_build.compiler.pipeline import build
 from mlimg_build.compiler.run.task_runner import Progress
 from mlimg_build.spec import LoadedSpec
 from tests.compiler.test_clusters import certificate, listening, processes
+from tests.support.other_user import folder_for_all
 from tests.support.runs import backend, external_cluster
-
-NOBODY = 65534
 
 # loads all that it needs while it is root, tries itself on a cluster that lets everybody in, and then becomes nobody
 STRANGER = """
@@ -132,15 +128,9 @@ os._exit(0)  # whatever waits
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter, as somebody's project folder is."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    folder = Path(tempfile.mkdtemp(prefix="mlimg-open-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
+    """A folder that everybody may enter."""
+    with folder_for_all() as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 class Visited:

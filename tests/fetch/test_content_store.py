@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from mlimg_build.fetch.store.content_store import (
     object_path,
     open_content_store,
 )
+from tests.support.other_user import as_nobody, folder_for_all
 
 DATA = b"the bytes of an image" * 100
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -109,11 +109,10 @@ def test_a_killed_writer_leaves_no_half_file_under_a_digest(tmp_path: Path) -> N
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_store_where_nothing_may_be_written_is_one_error(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(BuildError, match="cannot be made"):
-        FolderStore(tmp_path / "store")
+def test_a_store_where_nothing_may_be_written_is_one_error() -> None:
+    with folder_for_all() as folder, as_nobody(), pytest.raises(BuildError, match="cannot be made") as found:
+        FolderStore(folder / "store")
+    assert found.value.code == "store-unusable"
 
 
 def test_a_file_as_a_store_and_a_scheme_that_is_none_are_one_error_each(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def test_a_file_that_is_no_ledger_is_one_error(tmp_path: Path) -> None:
 def test_a_ledger_that_another_process_writes_is_one_error_and_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlimg_build.fetch.store.ledger.WAIT", 0.1)
+    monkeypatch.setattr("mlimg_build.fetch.store.ledger_tables.WAIT", 0.1)
     with Ledger(tmp_path) as ledger:
         other = sqlite3.connect(tmp_path / "urls.sqlite", isolation_level=None)
         other.execute("begin immediate")
@@ -176,3 +177,71 @@ def test_a_ledger_that_is_damaged_within_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(BuildError) as found, Ledger(tmp_path) as ledger:
         ledger.find([f"{URL}?{n}" for n in range(2000)])
     assert found.value.code == "ledger-unreadable"
+
+
+def test_what_was_refused_is_numbered_once_however_often_it_is_met(tmp_path: Path) -> None:
+    def log(*records: Record) -> None:
+        with new_log(tmp_path) as opened:
+            for record in records:
+                opened.append(record)
+
+    log(Record(URL, State.ok, time=1.0), Record(f"{URL}?2", State.opted_out, time=1.0))
+    with Ledger(tmp_path) as ledger:
+        ledger.compact()
+        assert (ledger.refusals(), ledger.refused_since(0)) == (1, {f"{URL}?2"})
+        log(Record(f"{URL}?2", State.opted_out, time=2.0), Record(URL, State.opted_out, time=2.0))
+        ledger.compact()
+        assert (ledger.refusals(), ledger.refused_since(1)) == (2, {URL})
+        ledger.put([Record(f"{URL}?3", State.withdrawn, time=3.0), Record(f"{URL}?4", State.gone, time=3.0)])
+        assert (ledger.refusals(), ledger.refused_since(2)) == (3, {f"{URL}?3"})
+        name = ledger.name
+    with Ledger(tmp_path) as again, Ledger(tmp_path / "other") as other:
+        assert (again.name == name, other.name == name) == (True, False)
+
+
+def test_a_ledger_of_the_first_version_is_read_on_and_knows_what_was_refused(tmp_path: Path) -> None:
+    with Ledger(tmp_path) as ledger:
+        ledger.put([Record(URL, State.withdrawn, time=1.0), Record(f"{URL}?2", State.ok, time=1.0)])
+    with closing(sqlite3.connect(tmp_path / "urls.sqlite")) as tables:
+        tables.executescript("drop table refusals; drop table about; pragma user_version = 1;")
+    with Ledger(tmp_path) as ledger:
+        assert ledger.refused_since(0) == {URL}
+        assert ledger.states() == {State.withdrawn: 1, State.ok: 1}
+    with closing(sqlite3.connect(tmp_path / "urls.sqlite")) as tables:
+        tables.execute("pragma user_version = 3")
+    with pytest.raises(BuildError, match="of version 3") as found:
+        Ledger(tmp_path)
+    assert found.value.code == "ledger-unreadable"
+
+
+@pytest.mark.parametrize("left", ["nothing", "table", "log", "both", "first version"])
+def test_a_ledger_that_may_only_be_read_is_read_with_its_log_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    folder = tmp_path / "ledger"
+    folder.mkdir()
+    if left != "nothing":
+        with new_log(folder) as log:
+            log.append(Record(URL, State.gone, time=1.0))
+    if left in ("table", "both", "first version"):
+        with Ledger(folder) as ledger:
+            ledger.compact()
+    if left == "both":
+        with new_log(folder) as log:
+            log.append(Record(URL, State.withdrawn, time=2.0))
+    if left == "first version":
+        with closing(sqlite3.connect(folder / "urls.sqlite")) as tables:
+            tables.executescript("drop table refusals; drop table about; pragma user_version = 1;")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr("mlimg_build.fetch.store.ledger.may_write", lambda folder: False)
+    with Ledger(folder) as ledger:
+        ledger.compact()
+        known = ledger.find([URL])
+        assert ledger.with_digests(["ab" * 32]) == []
+        assert ledger.refusals() == (left == "both")
+        with pytest.raises(BuildError) as found:
+            ledger.put([Record(URL, State.ok, time=3.0)])
+    assert found.value.code == "store-unusable"
+    state = State.withdrawn if left == "both" else State.gone
+    assert known == ({} if left == "nothing" else {URL: Record(URL, state, time=1.0 + (left == "both"))})
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

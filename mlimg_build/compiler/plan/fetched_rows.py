@@ -100,9 +100,12 @@ def url_rows(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     return found
 
 
-def write_fetched(folder: Path, rows: Sequence[int], decisions: Sequence[Decision]) -> Mapping[str, Any]:
+def write_fetched(
+    folder: Path, rows: Sequence[int], decisions: Sequence[Decision], refusals: tuple[str, int]
+) -> Mapping[str, Any]:
     """Write what came of the URLs of a shard; return the notes: its content's digest, its states, when to ask again.
 
+    `refusals` are the name of the ledger and the number of its latest refusal, which are noted, too.
     Rows whose URL was never asked for are left out: they stay `not_fetched`.
     """
     told = [(row, one) for row, one in zip(rows, decisions, strict=True) if one.state is not None]
@@ -129,6 +132,7 @@ def write_fetched(folder: Path, rows: Sequence[int], decisions: Sequence[Decisio
         "content": content.hexdigest(),
         "states": dict(sorted(counts.items())),
         "unasked": len(rows) - len(told),
+        "refusals": list(refusals),
         "again_at": again if math.isfinite(again) else None,
     }
 

@@ -63,6 +63,11 @@ class Shard:
     hint: str
     withdrawn: int = 0
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Its split and number, which no other shard of a plan has."""
+        return self.split, self.number
+
 
 @dataclass(frozen=True, slots=True)
 class RowIndex:

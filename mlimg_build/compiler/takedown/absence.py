@@ -25,6 +25,7 @@ from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import open_content_store
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.fetch.store.ledger_log import Record, read_log
+from mlimg_build.fetch.store.ledger_tables import TABLES, is_ledger
 
 __all__ = ["Absence", "prove_absent"]
 
@@ -114,7 +115,7 @@ def _ledger_of(place: str | None, own: Path) -> Path | None:
     if place is None:
         return None
     folder = (own if "://" in place else Path(place)) / "ledger"
-    return folder if (folder / "urls.sqlite").is_file() else None
+    return folder if is_ledger(folder) else None
 
 
 def _widened(withdrawn: Withdrawals, cache: Path, ledger: Path | None) -> Listed:
@@ -134,7 +135,7 @@ def _widened(withdrawn: Withdrawals, cache: Path, ledger: Path | None) -> Listed
                 elif url in urls:
                     ids.add(image)
     if ledger is not None and urls:
-        with Ledger(ledger) as opened:
+        with Ledger(ledger, create=False) as opened:
             own = {
                 record.digest
                 for record in opened.records()
@@ -272,9 +273,9 @@ def _of_store(place: str, ledger: Path | None, listed: Listed, files: HeldFiles)
 
 def _recorded(ledger: Path) -> Iterator[tuple[str, Record]]:
     """Yield the records of a ledger with the files that they are in, those of its log, too."""
-    with Ledger(ledger) as opened:
+    with Ledger(ledger, create=False) as opened:
         for record in opened.records():
-            yield str(ledger / "urls.sqlite"), record
+            yield str(ledger / TABLES), record
     for path in sorted((ledger / "log").glob("*")):
         for record in read_log(path):
             yield str(path), record

@@ -6,11 +6,12 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.compiler.build_result import Fetched
@@ -30,6 +31,7 @@ from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import open_content_store
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.fetch.store.ledger_log import Record
+from mlimg_build.fetch.store.ledger_tables import is_ledger
 from mlimg_build.fetch.takedown import TakenDown, take_down
 from mlimg_build.quantities import counted
 from mlimg_build.spec import Backend, InlineCluster, LoadedSpec, LocalCluster
@@ -115,7 +117,7 @@ def fetch_images(
     with Ledger(place.ledger) as ledger:
         ledger.compact()
         deciding = UrlDecisions(made, keys, ledger, content, pinned=pinned)
-        stale = [work.shard for work in made.work if _is_stale(work.shard, keys, store)]
+        stale = _stale(made, keys, store, ledger)
         for group in deciding.groups(stale):
             for one in group:
                 deciding.decide(one, lost=True)
@@ -128,12 +130,13 @@ def fetch_images(
                 sizes = [record.size for record in ledger.find(urls).values() if record.state == State.ok]
                 took = time.monotonic() - started
                 note_rate(place.ledger, FetchRate(len(urls), len(sizes), sum(sizes), took))
+            seen = ledger.name, ledger.refusals()
             with store.batch() as results:
                 for one in group:
                     deciding.decide(one)
                     withdrawn += deciding.withdrawn(one)
                     with results.create(keys.key(one.shard)) as (folder, notes):
-                        notes.update(write_fetched(folder, one.rows, one.decisions))
+                        notes.update(write_fetched(folder, one.rows, one.decisions, seen))
     states: Counter[str] = Counter()
     unasked = 0
     for work in made.work:
@@ -157,14 +160,16 @@ def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = Fals
         SpecError: `file-unreadable`, `column-missing`, `wrong-value` of the file of a release's digests.
     """
     keys = FetchKeys.of(made.loaded)
+    released = made.loaded.spec.fetch.digests is not None
+    if not (released or is_ledger(place.ledger)) or not any_url(made):
+        return None
     entries = ((work.shard, store.entry(keys.key(work.shard))) for work in made.work)
     unknown = [shard for shard, entry in entries if entry is None or entry["notes"]["unasked"]]
-    released = made.loaded.spec.fetch.digests is not None
-    if not unknown or not (released or (place.ledger / "urls.sqlite").is_file()) or not any_url(made):
-        return None
     found, written = list[tuple[str, str]](), 0
-    with Ledger(place.ledger) as ledger:
+    with Ledger(place.ledger, create=False) as ledger:
         ledger.compact()
+        unknown += _refused_since(made, keys, store, ledger, {shard.key for shard in unknown})
+        seen = ledger.name, ledger.refusals()
         deciding = UrlDecisions(made, keys, ledger, open_content_store(place.store), pinned=pinned)
         for one in (one for group in deciding.groups(unknown) for one in group):
             deciding.decide(one, lost=True)
@@ -173,7 +178,7 @@ def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = Fals
             written += 1
             found += deciding.withdrawn(one)
             with store.create(keys.key(one.shard)) as (folder, notes):
-                notes.update(write_fetched(folder, one.rows, one.decisions))
+                notes.update(write_fetched(folder, one.rows, one.decisions, seen))
     return Fetched(0, {}, 0, 0.0, tuple(found)) if written else None
 
 
@@ -188,7 +193,7 @@ def take_down_images(made: Plan, place: FetchPlace, *, create: bool = True) -> T
     """
     if not made.withdrawn or not any_url(made):
         return None
-    if not create and not (place.ledger / "urls.sqlite").is_file():
+    if not create and not is_ledger(place.ledger):
         return None
     urls = dict.fromkeys(sorted(made.withdrawn.urls))
     for shard in made.rows.shards:
@@ -219,7 +224,7 @@ def departures(made: Plan, place: FetchPlace, shards: Sequence[Shard]) -> Iterat
     """
     if made.loaded.spec.fetch.digests is None:
         return
-    with Ledger(place.ledger) as ledger:
+    with Ledger(place.ledger, create=False) as ledger:
         deciding = UrlDecisions(made, FetchKeys.of(made.loaded), ledger, open_content_store(place.store))
         for group in deciding.groups(shards):
             for one in group:
@@ -254,14 +259,47 @@ def any_url(made: Plan) -> bool:
     )
 
 
-def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
-    """Return whether a shard may have URLs to ask for: nobody did, something was not reached, or it is time again."""
-    key = keys.key(shard)
-    entry = store.entry(key)
-    if entry is None or not store.sound(key):
-        return True
-    notes = entry["notes"]
-    return bool(notes["unasked"]) or (notes["again_at"] is not None and notes["again_at"] <= time.time())
+def _stale(made: Plan, keys: FetchKeys, store: Store, ledger: Ledger) -> list[Shard]:
+    """Return the shards that may have URLs to ask for, and those with a URL that was refused since they were decided.
+
+    The former: nobody asked, something was not reached, or it is time again.
+    """
+    found: list[Shard] = []
+    for work in made.work:
+        key = keys.key(work.shard)
+        entry = store.entry(key)
+        if entry is None or not store.sound(key):
+            found.append(work.shard)
+            continue
+        notes = entry["notes"]
+        if notes["unasked"] or (notes["again_at"] is not None and notes["again_at"] <= time.time()):
+            found.append(work.shard)
+    return found + _refused_since(made, keys, store, ledger, {shard.key for shard in found})
+
+
+def _refused_since(
+    made: Plan, keys: FetchKeys, store: Store, ledger: Ledger, beside: Collection[tuple[str, int]]
+) -> list[Shard]:
+    """Return the shards, but for those `beside`, with a URL that was refused since they were decided.
+
+    Who shares the ledger may have met an opt-out or taken an image down.
+    """
+    number = ledger.refusals()
+    refused: dict[int, pa.Array] = {}
+    found: list[Shard] = []
+    for work in made.work:
+        entry = None if work.shard.key in beside else store.entry(keys.key(work.shard))
+        if entry is None:
+            continue
+        name, seen = entry["notes"].get("refusals") or ("", 0)
+        seen = seen if name == ledger.name else 0
+        if seen == number:
+            continue
+        if seen not in refused:
+            refused[seen] = pa.array(sorted(ledger.refused_since(seen)), pa.string())
+        if pc.any(pc.is_in(made.rows.batch(work.shard).column("path"), refused[seen])).as_py():
+            found.append(work.shard)
+    return found
 
 
 def _ask(

@@ -14,24 +14,18 @@ from types import TracebackType
 from typing import Any
 
 from mlimg_build.errors import BuildError, Problem
-from mlimg_build.fetch.outcomes import NEVER, STATES, State
+from mlimg_build.fetch.outcomes import NEVER, REFUSED, STATES, State
 from mlimg_build.fetch.store.ledger_log import Record, closed_log, read_log
+from mlimg_build.fetch.store.ledger_tables import TABLES, may_write, open_tables, read_tables
 
 __all__ = ["Ledger", "url_key", "worth_asking"]
 
-SCHEMA_VERSION = 1
-_TABLES = """
-create table urls (
-    key blob primary key, url text not null, state integer not null, answer text not null, digest text not null,
-    size integer not null, attempts integer not null, time real not null, signals text not null
-) without rowid;
-"""
 _COLUMNS = "url, state, answer, digest, size, attempts, time, signals"
 _PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
+_REFUSE = "insert into refusals (url) values (?)"
 _GET = f"select {_COLUMNS} from urls where key in "  # noqa: S608
 BATCH = 500  # of the values that one statement takes
 MOVE = "move it away; what the store holds is found again when its URLs are asked for"
-WAIT = 60.0  # seconds for another process that writes
 
 
 def url_key(url: str) -> bytes:
@@ -57,31 +51,26 @@ def worth_asking(record: Record | None, now: float) -> bool:
 class Ledger:
     """The ledger in a folder: `log/` is appended by whoever fetches, `urls.sqlite` is what was compacted.
 
-    One process compacts at a time; the log may grow meanwhile.
+    One process compacts at a time; the log may grow meanwhile. A ledger that may only be read is copied when it is
+    opened, and its log is taken into the copy.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open the ledger, which is made if it is not there.
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
+        """Open the ledger; it is made if it is not there, or without `create` is empty and cannot be written.
 
         Raises:
             BuildError: `ledger-unreadable` if its file is none that this version reads.
         """
         self.folder = folder
-        (folder / "log").mkdir(parents=True, exist_ok=True)
-        path = folder / "urls.sqlite"
+        self.writable = may_write(folder) and (create or (folder / TABLES).is_file())
         try:
-            self._base = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
-            self._base.execute("pragma synchronous = full")
-            version = self._base.execute("pragma user_version").fetchone()[0]
-            if version == 0:
-                self._base.executescript(
-                    f"begin exclusive; {_TABLES} pragma user_version = {SCHEMA_VERSION}; commit;"
-                )
+            if self.writable:
+                (folder / "log").mkdir(parents=True, exist_ok=True)
+            self._base = open_tables(folder) if self.writable else read_tables(folder)
+            self.name = str(self._base.execute("select coalesce(max(name), '') from about").fetchone()[0])
         except sqlite3.Error as error:
-            version = str(error)
-        if version not in (0, SCHEMA_VERSION):
-            message = f"the ledger {path} cannot be read: {version}"
-            raise BuildError(Problem("ledger-unreadable", message, hint=MOVE))
+            message = f"the ledger {folder / TABLES} cannot be read: {error}"
+            raise BuildError(Problem("ledger-unreadable", message, hint=MOVE)) from error
 
     def __enter__(self) -> Ledger:
         return self
@@ -95,22 +84,32 @@ class Ledger:
         """Take the log into the table, and remove its files; return how many records it had.
 
         Idempotent: of two records of a URL the later counts, attempts in one state are added up. A file that a
-        process has open is left to the next time. Being killed loses nothing.
+        process has open is left to the next time. Being killed loses nothing. Of a ledger that may only be read, every
+        file stays.
         """
         taken = 0
-        for path in sorted((self.folder / "log").iterdir()):
+        for path in sorted((self.folder / "log").glob("*")):
+            if not self.writable:
+                taken += self._take(path)
+                continue
             file = closed_log(path)
             if file is None:
                 continue
             try:
-                records = list(read_log(path))
-                with self._writing() as cursor:
-                    cursor.executemany(_PUT, self._later(records))
+                taken += self._take(path)
                 path.unlink(missing_ok=True)
             finally:
                 os.close(file)
-            taken += len(records)
         return taken
+
+    def _take(self, path: Path) -> int:
+        """Take a file of the log into the table; return how many records it had."""
+        records = list(read_log(path))
+        with self._writing() as cursor:
+            later, refused = self._later(records)
+            cursor.executemany(_PUT, later)
+            cursor.executemany(_REFUSE, refused)
+        return len(records)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Cursor]:
@@ -169,9 +168,30 @@ class Ledger:
                 cursor.execute("drop table wanted")
 
     def put(self, records: Iterable[Record]) -> None:
-        """Record states that were decided without asking, such as what was taken down."""
+        """Record states that were decided without asking, such as what was taken down.
+
+        Raises:
+            BuildError: `store-unusable` if the ledger may only be read.
+        """
+        told = list(records)
+        if told and not self.writable:
+            message = f"the ledger in {self.folder} can only be read"
+            hint = "images are taken down where its store can be written, or with a --store of one's own"
+            raise BuildError(Problem("store-unusable", message, hint=hint))
         with self._writing() as cursor:
-            cursor.executemany(_PUT, map(_row, records))
+            cursor.executemany(_PUT, map(_row, told))
+            cursor.executemany(_REFUSE, [(record.url,) for record in told if record.state in REFUSED])
+
+    def refusals(self) -> int:
+        """Return the number of the latest refusal: each URL that comes to a state of `REFUSED` gets the next one."""
+        with self._told():
+            return int(self._base.execute("select coalesce(max(number), 0) from refusals").fetchone()[0])
+
+    def refused_since(self, number: int) -> set[str]:
+        """Return the URLs that were refused after the refusal of a number."""
+        with self._told():
+            rows = self._base.execute("select url from refusals where number > ?", (number,))
+            return {str(url) for (url,) in rows}
 
     def states(self) -> Counter[State]:
         """Return how many URLs are in each state."""
@@ -195,9 +215,11 @@ class Ledger:
         )
         return [(str(digest), int(count)) for digest, count in rows]
 
-    def _later(self, records: Sequence[Record]) -> Iterator[tuple[object, ...]]:
-        """Yield the rows for the records that are later than what the table has."""
+    def _later(self, records: Sequence[Record]) -> tuple[list[tuple[object, ...]], list[tuple[str]]]:
+        """Return the rows for the records that are later than what the table has, and those that are refused now."""
         before = self.find([record.url for record in records])
+        rows: list[tuple[object, ...]] = []
+        refused: list[tuple[str]] = []
         for record in records:
             known = before.get(record.url)
             if known is not None and known.time >= record.time:
@@ -206,7 +228,10 @@ class Ledger:
             if known is not None and known.state == record.state:
                 attempts += known.attempts
             before[record.url] = replace(record, attempts=attempts)
-            yield _row(before[record.url])
+            rows.append(_row(before[record.url]))
+            if record.state in REFUSED and (known is None or known.state != record.state):
+                refused.append((record.url,))
+        return rows, refused
 
 
 def _row(record: Record) -> tuple[object, ...]:
