@@ -50,10 +50,10 @@ class SiteSignals:
         self.policy = RightsPolicy(
             **{name.replace("-", "_"): "obey" if name in obeyed else "ignore" for name in SIGNALS}
         )
+        self.documents = self._documents()
 
-    @property
-    def documents(self) -> tuple[SiteDocument, ...]:
-        """The files to ask every origin for."""
+    def _documents(self) -> tuple[SiteDocument, ...]:
+        """Return the files to ask every origin for."""
         policy, wanted = self.policy, []
         if policy.robots == "obey" or policy.content_usage == "obey":
             wanted.append(SiteDocument(ROBOTS_PATH, required=policy.robots == "obey"))

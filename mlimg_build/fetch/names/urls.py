@@ -21,7 +21,7 @@ LONGEST = 4096  # bytes of a URL in normal form
 PORTS = {"http": 80, "https": 443}
 _KEPT = "!#$%&'()*+,-./:;=?@[]_~"  # left as they are written
 _PLAIN = re.compile(  # most URLs are in normal form already
-    r"(https?)://((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z-]{0,61}[a-z])(:[1-9][0-9]{0,4})?"
+    r"(https?)://((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z][a-z-]{0,61}[a-z])(:[1-9][0-9]{0,4})?"
     r"(/(?:[A-Za-z0-9_~!$&'()*+,;=:@%-][A-Za-z0-9_~!$&'()*+,;=:@%./-]*)?)?(\?[A-Za-z0-9_~!$&'()*+,;=:@%./?-]*)?"
 )
 _SHAPE = re.compile(r"(?s)([A-Za-z][A-Za-z0-9+.-]*):(//)?([^/?#\\]*)([^?#]*)(\?[^#]*)?(?:#.*)?")

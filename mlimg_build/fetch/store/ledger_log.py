@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +21,6 @@ from mlimg_build.regular_files import open_regular
 __all__ = ["LedgerLog", "Record", "closed_log", "logged_since", "new_log", "read_log"]
 
 TEXT = 500  # most characters of an answer that are kept
-_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,12 @@ class Record:
 
     def line(self) -> bytes:
         """Return the line of the log: JSON, a tab, the CRC-32 of the JSON in hex."""
-        values = {
-            "url": self.url,
-            "state": self.state.name,
-            "answer": self.answer[:TEXT],
-            "digest": self.digest,
-            "size": self.size,
-            "attempts": self.attempts,
-            "time": self.time,
-            "signals": self.signals,
-        }
-        text = _ENCODER.encode(values).encode()
+        quoted = encode_basestring_ascii  # by hand, as a log has millions of lines: a fifth of the time of an encoder
+        text = (
+            f'{{"url":{quoted(self.url)},"state":"{self.state.name}","answer":{quoted(self.answer[:TEXT])},'
+            f'"digest":{quoted(self.digest)},"size":{self.size},"attempts":{self.attempts},"time":{self.time!r},'
+            f'"signals":{_listed(self.signals)}}}'
+        ).encode()
         return b"%s\t%08x\n" % (text, zlib.crc32(text))
 
     @classmethod
@@ -74,6 +70,11 @@ class Record:
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
         return made if made.state in STATES and math.isfinite(made.time) else None
+
+
+@lru_cache(maxsize=64)
+def _listed(signals: tuple[str, ...]) -> str:
+    return json.dumps(signals, separators=(",", ":"))
 
 
 class LedgerLog:
