@@ -14,6 +14,7 @@ from mlimg_build.fetch.settings import FetchSettings
 
 __all__ = ["SiteAnswer", "SiteQuestion", "ask_site"]
 
+LARGE = 50_000  # bytes of documents, which are read in 0.1 s
 _UNREACHABLE = {State.temporary, State.too_slow, State.tls, State.no_such_host, State.address_refused}
 
 
@@ -60,7 +61,10 @@ async def ask_site(
             failure = SiteFailure(state, answer, until)
             return SiteAnswer(failure, state, answer, outcome.retry_after, requests)
         documents[wanted.path] = Document(status, outcome.body)
-    rules = rights.site_rules(question.url.origin, documents)
+    if sum(len(document.body) for document in documents.values()) > LARGE:  # others go on meanwhile
+        rules = await asyncio.to_thread(rights.site_rules, question.url.origin, documents)
+    else:
+        rules = rights.site_rules(question.url.origin, documents)
     return SiteAnswer(rules, State.ok, last.answer, 0.0, requests)
 
 
