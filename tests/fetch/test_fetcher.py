@@ -393,7 +393,7 @@ except KeyboardInterrupt:
     time.sleep(0.5)
     start = time.monotonic()
     os.kill(process.pid, signal.SIGINT)
-    rest, _ = process.communicate(timeout=10)
-    assert time.monotonic() - start < 1.5
+    rest, _ = process.communicate(timeout=20)
+    assert time.monotonic() - start < 5  # on a busy machine; the look-up hangs for 600
     assert rest == "interrupted\n"
     assert process.returncode == 0
