@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import statements_of
-from mlimg_build.fetch.names.urls import BadUrl, parse_url
+from mlimg_build.fetch.names.urls import domain_of
 from mlimg_build.images import Status
 
 __all__ = ["count_coverage"]
@@ -55,7 +55,7 @@ def count_coverage(plan: Plan, store: Store) -> dict[str, Any] | None:
             state = told.get(image, Status.ok.name)
             gone[row] = state != Status.ok.name
             sources.setdefault(names[source], Counter())[state] += 1
-            for groups, key in ((domains, _host(url)), (years, _year(url))):
+            for groups, key in ((domains, domain_of(url)), (years, _year(url))):
                 if key:
                     groups.setdefault(key, Counter()).update(images=1, came=int(not gone[row]))
         said = statements_of(batch)
@@ -88,13 +88,6 @@ def _worst(plan: Plan, images: Any, lost: Any) -> list[list[Any]]:
 def _largest(groups: dict[str, Counter[str]]) -> list[list[Any]]:
     ordered = sorted(groups.items(), key=lambda item: (-item[1]["images"], item[0]))
     return [[name, counts["images"], counts["came"]] for name, counts in ordered]
-
-
-def _host(url: str) -> str:
-    try:
-        return parse_url(url).host.removeprefix("www.")
-    except BadUrl:
-        return ""
 
 
 def _year(url: str) -> str:

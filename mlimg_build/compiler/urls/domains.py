@@ -23,11 +23,11 @@ from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.csv_files import write_csv
 from mlimg_build.compiler.urls.fetch_stage import FetchPlace, decided_rows
 from mlimg_build.fetch.decisions import SIGNALS
-from mlimg_build.fetch.names.urls import BadUrl, parse_url
+from mlimg_build.fetch.names.urls import domain_of
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.ledger import Ledger
 
-__all__ = ["COLUMNS", "domain_of", "write_domains"]
+__all__ = ["COLUMNS", "write_domains"]
 
 TOP = 0.1  # share of the domains, by bytes, that the template asks for
 REFUSALS = tuple(f"refused_{signal.replace('-', '_')}" for signal in SIGNALS)
@@ -45,18 +45,6 @@ class _Domain:
     bytes: int = 0
     first: float = math.inf
     last: float = 0.0
-
-
-def domain_of(url: str) -> str:
-    """Return the host of a URL without `www.`, "" if the URL is none.
-
-    >>> domain_of("https://www.Photos.example:8443/1.jpg"), domain_of("1.jpg")
-    ('photos.example', '')
-    """
-    try:
-        return parse_url(url).host.removeprefix("www.")
-    except BadUrl:
-        return ""
 
 
 def write_domains(made: Plan, place: FetchPlace, path: Path) -> Path | None:

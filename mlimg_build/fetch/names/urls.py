@@ -15,7 +15,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote
 
-__all__ = ["LONGEST", "BadUrl", "Url", "join_url", "parse_url"]
+__all__ = ["LONGEST", "BadUrl", "Url", "domain_of", "join_url", "parse_url"]
 
 LONGEST = 4096  # bytes of a URL in normal form
 PORTS = {"http": 80, "https": 443}
@@ -99,6 +99,18 @@ def join_url(base: Url, location: str) -> Url:
     if location.startswith("#") or not location:
         return base
     return _parse(base.origin + path[: path.rfind("/") + 1] + location)
+
+
+def domain_of(url: str) -> str:
+    """Return the host of a URL without `www.`, "" if the URL is none.
+
+    >>> domain_of("https://www.Photos.example:8443/1.jpg"), domain_of("1.jpg")
+    ('photos.example', '')
+    """
+    try:
+        return parse_url(url).host.removeprefix("www.")
+    except BadUrl:
+        return ""
 
 
 def _parse(text: str) -> Url:
