@@ -11,7 +11,8 @@ from mlimg_build.compiler.plan.annotation_rules import annotation_rules
 from mlimg_build.compiler.plan.row_files import RowIndex
 from mlimg_build.compiler.plan.shard_layout import layout_of
 from mlimg_build.compiler.plan.shard_work import LABELS_PER_TASK, ShardWork
-from mlimg_build.compiler.run.tasks import LabelShard, PackImages, SourceFolder, Task
+from mlimg_build.compiler.run.label_shards import LabelShard
+from mlimg_build.compiler.run.tasks import PackImages, SourceFolder, Task
 from mlimg_build.sources import open_source
 from mlimg_build.spec import LoadedSpec, Spec
 

@@ -5,43 +5,35 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass, fields
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import scipy
-from scipy import sparse
 
 import mlimg_build
-from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, PendingResults, Store
+from mlimg_build.compiler.engine.cache import ASK_AGAIN, Key, Store
 from mlimg_build.compiler.engine.executor import Tell
-from mlimg_build.compiler.facts.facts import load_rules
-from mlimg_build.compiler.plan.annotation_rules import AnnotationRules
 from mlimg_build.compiler.plan.format_dependence import dependence
-from mlimg_build.compiler.plan.row_files import SOURCES, hint_of, shard_batch, statements_of
+from mlimg_build.compiler.plan.row_files import hint_of, shard_batch
 from mlimg_build.compiler.run.fetched_images import FetchedImages
-from mlimg_build.compiler.run.label_counts import save_counts
+from mlimg_build.compiler.run.label_shards import LabelShard, label_shard
 from mlimg_build.compiler.run.page_spool import PageSpool
 from mlimg_build.dataset import (
-    ContradictionColumns,
     ImagesWriter,
-    LabelColumns,
     Layout,
     StoredImage,
-    write_labels,
 )
 from mlimg_build.errors import DecoderMissing, Place, Problem, SourceError
 from mlimg_build.fetch.collection import FetchWork, collect
 from mlimg_build.images import STATUSES, BadImage, Status, check, decoder_versions, encoder
-from mlimg_build.labels import Contradictions, Hierarchy, Pairs, Statements, derive
 from mlimg_build.sources import NOT_INSIDE, ImageReader, NoValueError, PageError
 
-__all__ = ["LabelShard", "PackImages", "SourceFolder", "Task", "run", "silent", "version", "without_bytes"]
+__all__ = ["PackImages", "SourceFolder", "Task", "run", "silent", "version", "without_bytes"]
 
 NO_DIGEST = bytes(32)
 ONE_FILE = (
@@ -90,21 +82,6 @@ class PackImages:
     withdrawn: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class LabelShard:
-    """A job: derive the labels of one shard."""
-
-    store: Path
-    umask: int
-    key: Key
-    rows: Path
-    split: str
-    number: int
-    facts: Path
-    layout: Layout
-    annotation: AnnotationRules
-
-
 Task = Sequence[PackImages | LabelShard | FetchWork]
 
 
@@ -130,7 +107,7 @@ def run(task: Task, tell: Tell = silent) -> dict[str, int]:
     if labelling:
         with Store(labelling[0].store, umask=labelling[0].umask).batch() as batch:
             for job in labelling:
-                _label(job, batch)
+                label_shard(job, batch)
     return {"images": images, "labels": len(labelling), "peak": _peak_memory()}
 
 
@@ -341,61 +318,3 @@ def _require_room(size: int, most: int, job: PackImages) -> None:
     if size > most:
         reason = f"it has {size:,} bytes, and at most {most:,} are read for {job.max_pixels:,} pixels"
         raise BadImage.because(Status.too_many_pixels, reason)
-
-
-def _label(job: LabelShard, results: PendingResults) -> None:
-    batch = shard_batch(job.rows, job.split, job.number)
-    hierarchy, pairs, relation = _rules(str(job.facts))
-    statements = statements_of(batch)
-    table, clashes = derive(
-        statements,
-        hierarchy,
-        job.annotation.rules,
-        job.annotation.conflicts,
-        pairs,
-        images=np.isin(batch.column("source").to_numpy(), job.annotation.add_to),
-        relation=relation,
-    )
-    source_of = _sources(str(job.rows / SOURCES))
-    labels = LabelColumns(
-        counts=table.counts(len(batch)),
-        source=source_of[table.mapping],
-        **{
-            field.name: getattr(table, field.name)
-            for field in fields(LabelColumns)
-            if field.name not in ("counts", "source")
-        },
-    )
-    with results.create(job.key) as (folder, notes):
-        clashing = _contradictions(statements, clashes, len(batch))
-        write_labels(folder, job.layout, labels, clashing, sync=False)
-        save_counts(folder, table, len(hierarchy))
-        notes["contradictions"] = len(clashes)
-
-
-def _contradictions(statements: Statements, clashes: Contradictions, images: int) -> ContradictionColumns:
-    absent, present = statements.take(clashes.absent), statements.take(clashes.present)
-    return ContradictionColumns(
-        counts=np.bincount(absent.image, minlength=images).astype(np.int64),
-        absent=absent.category,
-        present=present.category,
-        absent_mapping=absent.mapping,
-        present_mapping=present.mapping,
-        absent_record=absent.record,
-        present_record=present.record,
-        confidence=present.confidence,
-        kept=clashes.kept,
-    )
-
-
-@lru_cache(maxsize=1)
-def _rules(path: str) -> tuple[Hierarchy, Pairs, sparse.csr_array]:
-    """Return the hierarchy, the pairs, and the relation that the pairs form."""
-    hierarchy, pairs = load_rules(Path(path))
-    return hierarchy, pairs, pairs.relation(len(hierarchy))
-
-
-@lru_cache(maxsize=1)
-def _sources(path: str) -> npt.NDArray[np.uint16]:
-    found: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
-    return found
