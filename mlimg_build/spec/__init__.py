@@ -2,6 +2,7 @@
 
 from mlimg_build.spec.canonical import canonical_json, digest_of
 from mlimg_build.spec.loading import LoadedSpec, file_paths, load_spec, parse_spec
+from mlimg_build.spec.models.annotation import Annotation, Cooccurrence
 from mlimg_build.spec.models.backend import (
     Backend,
     InlineCluster,
@@ -12,6 +13,7 @@ from mlimg_build.spec.models.backend import (
     shipped_backends,
 )
 from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.hierarchy import Hierarchy, Nearest, Relations, Tree
 from mlimg_build.spec.models.losses import (
     LOSSES,
     AsymmetricLossPart,
@@ -36,19 +38,13 @@ from mlimg_build.spec.models.sources import (
     WebdatasetSource,
 )
 from mlimg_build.spec.models.specification import (
-    Annotation,
-    Cooccurrence,
     DatasetPart,
     Duplicates,
-    Hierarchy,
     Images,
     Mapping,
-    Nearest,
     Reencode,
-    Relations,
     Spec,
     Split,
-    Tree,
     Vocabulary,
     WordNetFile,
 )

@@ -9,8 +9,6 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from mlimg_build.spec.field_types import (
     ByteSize,
     File,
-    Flag,
-    Number,
     OptionalFile,
     Part,
     Share,
@@ -22,46 +20,31 @@ from mlimg_build.spec.field_types import (
     refusal,
     tag_of,
 )
+from mlimg_build.spec.models.annotation import Annotation
 from mlimg_build.spec.models.fetching import Fetching, Rights
 from mlimg_build.spec.models.grouping import Grouping
+from mlimg_build.spec.models.hierarchy import Hierarchy
 from mlimg_build.spec.models.own_categories import OwnCategories
 from mlimg_build.spec.models.requirements import Requirements
 from mlimg_build.spec.models.sources import Source, WnidList
 from mlimg_build.spec.models.training import Training, Transfer
 
 __all__ = [
-    "Annotation",
-    "Cooccurrence",
     "DatasetPart",
-    "Hierarchy",
     "Images",
     "Mapping",
-    "Nearest",
     "Reencode",
-    "Relations",
     "Spec",
     "Split",
-    "Tree",
     "Vocabulary",
     "WordNetFile",
 ]
 
-WORD_TAG, OTHER_TAG, RULE_TAG = tag_of("word"), tag_of("other"), tag_of("rule")
+WORD_TAG, OTHER_TAG = tag_of("word"), tag_of("other")
 
 
 def _word_or_mapping(value: Any) -> str:
     return OTHER_TAG if isinstance(value, dict | Part) else WORD_TAG
-
-
-def _word_rule_or_tree(value: Any) -> str:
-    if isinstance(value, Nearest) or (isinstance(value, dict) and "rule" in value):
-        return RULE_TAG
-    return _word_or_mapping(value)
-
-
-def _word_or_number(value: Any) -> str:
-    number = isinstance(value, int | float) or (isinstance(value, str) and value.isdigit())
-    return OTHER_TAG if number else WORD_TAG
 
 
 class WordNetFile(Part):
@@ -154,134 +137,6 @@ class Vocabulary(Part):
             sentence = 'merge does not have "same_id": a category is its WordNet id'
             raise refusal("wrong-value", sentence, "write merge: [same_id] or merge: [same_id, synonyms]")
         return merge
-
-
-class Relations(Part):
-    """Which relations of WordNet make a category imply another."""
-
-    hypernym: Literal["all", "none"] = Field(default="all", description="a kind of: dog → canine")
-    instance_hypernym: Literal["all", "none"] = Field(
-        default="all", description="an instance of: Danube → river"
-    )
-    part_holonym: OptionalFile = Field(
-        default=None, description="a part of: CSV of the pairs part,whole that are allowed; none without it"
-    )
-
-
-class Tree(Part):
-    """A hierarchy from a file."""
-
-    tree: File = Field(description="file with one parent a category, as in the published dictionary")
-
-
-class Nearest(Part):
-    """A tree made by rule."""
-
-    rule: Literal["nearest"] = Field(
-        description="one parent a category: the nearest of WordNet's ancestors, by hops, then by name"
-    )
-    collapse_only_leaf: Flag = Field(
-        default=False,
-        description="whether a leaf that is an only child hangs from its grandparent, as in published ML-Images",
-    )
-
-
-class Hierarchy(Part):
-    """Which category implies which."""
-
-    relations: Relations = Field(default_factory=Relations, description="relations of WordNet that imply")
-    parents: Annotated[
-        Annotated[Literal["all", "nearest"], Tag(WORD_TAG)]
-        | Annotated[Nearest, Tag(RULE_TAG)]
-        | Annotated[Tree, Tag(OTHER_TAG)],
-        Discriminator(_word_rule_or_tree),
-    ] = Field(
-        default="all",
-        description="all parents that WordNet has; one a category: nearest, {rule: nearest, …} or {tree: FILE}",
-    )
-
-
-class Cooccurrence(Part):
-    """Labels added because categories go together."""
-
-    learn_from: tuple[Slug, ...] = Field(
-        min_length=1,
-        description="sources whose label rows are counted: how often one category comes with another",
-    )
-    add_to: tuple[Slug, ...] | None = Field(
-        default=None, description="sources whose images get labels; all without it"
-    )
-    predictions: OptionalFile = Field(
-        default=None,
-        description="Parquet of `mlimg predict` over images of learn_from: what a model sees there counts as present",
-    )
-    min_score: Share = Field(default=0.95, description="predictions of a lower score are not counted")
-    min_probability: Share = Field(
-        default=0.7,
-        gt=0,
-        description="smallest share of a category's images that have the other, at its lower bound",
-    )
-    confidence: Share = Field(
-        default=0.95, ge=0.5, lt=1, description="confidence of that lower bound; 0.5 is the plain share"
-    )
-    min_images: Whole = Field(
-        default=5,
-        ge=1,
-        description="fewest images of a category that others follow from; the bound tells more",
-    )
-    skip_related: Flag = Field(
-        default=True,
-        description="whether pairs are left out of which one implies the other, or that a third one implies",
-    )
-    min_content: Share = Field(
-        default=0.5,
-        description="a pair is doubtful whose first category has less information content in WordNet; 0 asks nothing",
-    )
-    max_ratio: Number = Field(
-        default=5.0,
-        ge=0,
-        description="a pair is doubtful that would add more than so many times the labels that it was learnt from",
-    )
-    doubtful: Literal["drop", "use"] = Field(
-        default="drop",
-        description="what happens to doubtful pairs that nobody accepted; both are listed with the reason",
-    )
-    vetoes: OptionalFile = Field(
-        default=None,
-        description="CSV like the lock's cooccurrence.csv: rows with anything in the column veto are not used, "
-        "doubtful ones with anything in the column accept are",
-    )
-
-
-class Annotation(Part):
-    """What the labels imply."""
-
-    positives: Literal["ancestors", "none"] = Field(
-        default="ancestors", description="what a present category makes present: its ancestors, or nothing"
-    )
-    negatives: Literal["descendants", "none"] = Field(
-        default="descendants", description="what a verified absence makes absent: its descendants, or nothing"
-    )
-    machine_levels: Annotated[
-        Annotated[Literal["all"], Tag(WORD_TAG)] | Annotated[Whole, Field(ge=0), Tag(OTHER_TAG)],
-        Discriminator(_word_or_number),
-    ] = Field(
-        default="all",
-        description="levels of ancestors that a label of confidence below 1 implies: all, or a number",
-    )
-    implied_confidence: Literal["strongest", "first"] = Field(
-        default="strongest",
-        description="which of several statements gives a label its confidence; first imitates the published data",
-    )
-    cooccurrence: Cooccurrence | None = Field(
-        default=None, description="labels added because categories go together; none without it"
-    )
-    conflicts: Literal["prefer_verified", "drop", "error"] = Field(
-        default="prefer_verified", description="what happens to a label that is both present and absent"
-    )
-    unlabelled: Literal["drop", "keep"] = Field(
-        default="drop", description="what happens to an image with no label left"
-    )
 
 
 class Reencode(Part):
