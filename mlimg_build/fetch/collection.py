@@ -24,7 +24,8 @@ Tell = Callable[[int, int, int], None]
 class FetchWork:
     """URLs to ask for, where what came is kept, and how it is asked for.
 
-    `signals` are those of rights that are obeyed. The numbers are those of `FetchSettings`, in seconds and bytes. URLs
+    `signals` are those of rights that are obeyed. The numbers are those of `FetchSettings`, in seconds and bytes; the
+    origins in `shared` are asked by as many as `sharing` processes at a time, this one among them. URLs
     that were asked for at `since` (seconds since 1970) or later are not asked for again, so that a task that is done
     anew, as its worker was killed, goes on where that one was. `networks` are allowed though they are private,
     `name_servers` are asked instead of the system's.
@@ -42,6 +43,8 @@ class FetchWork:
     deadline_seconds: float
     min_rate: float
     attempts: int
+    shared: frozenset[str] = frozenset()
+    sharing: int = 1
     since: float = 0.0
     networks: tuple[str, ...] = ()
     authorities: str | None = None
@@ -89,6 +92,8 @@ def collect(work: FetchWork, tell: Tell) -> None:
         min_rate=work.min_rate,
         max_bytes=work.max_bytes,
         attempts=work.attempts,
+        shared=work.shared,
+        sharing=work.sharing,
         allowed_networks=parse_networks(work.networks),
         contact=work.contact,
         authority_file=work.authorities,

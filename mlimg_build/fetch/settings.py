@@ -31,6 +31,9 @@ class FetchSettings:
 
     `allowed_networks` are asked although they are not globally reachable. `contact` (a URL or a mail address) stands in
     the User-Agent. `authority_file` is a PEM file of certificates that are trusted besides those of the system.
+
+    The origins in `shared` are asked by `sharing` processes at a time, each of which waits so many times as long
+    between two requests as a site asks for (Crawl-delay).
     """
 
     concurrency: int = 256
@@ -54,6 +57,8 @@ class FetchSettings:
     keepalive_seconds: float = 10.0
     allowed_networks: tuple[Network, ...] = ()
     contact: str = ""
+    shared: frozenset[str] = frozenset()
+    sharing: int = 1
     authority_file: str | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +67,16 @@ class FetchSettings:
         Raises:
             ValueError: a number is below its least, or the contact would break a header.
         """
-        for name in ("concurrency", "per_host", "waiting", "lookups", "attempts", "max_bytes", "failures"):
+        for name in (
+            "concurrency",
+            "per_host",
+            "waiting",
+            "lookups",
+            "attempts",
+            "max_bytes",
+            "failures",
+            "sharing",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is below 1")
         for name in ("lookup", "connect", "answer", "deadline", "rate"):

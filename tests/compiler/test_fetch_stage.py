@@ -18,13 +18,16 @@ pytest.importorskip("aiohttp", reason="the extra `fetch` is not installed")
 from mlimg_build.cli.options import plain
 from mlimg_build.compiler.cache_stage import cache_contents, prune_cache
 from mlimg_build.compiler.pipeline import build
-from mlimg_build.compiler.plan_stage import outlook, plan
+from mlimg_build.compiler.plan_stage import open_store, outlook, plan
 from mlimg_build.compiler.run_stage import fetch
+from mlimg_build.compiler.urls import fetch_stage
 from mlimg_build.compiler.urls.fetch_outlook import FetchRate, note_rate, read_rate
 from mlimg_build.compiler.urls.fetch_stage import fetch_place
+from mlimg_build.compiler.watchers import Silent
 from mlimg_build.dataset import open_dataset
 from mlimg_build.errors import BuildError, SpecError
 from mlimg_build.fetch.collection import FetchWork, collect
+from mlimg_build.fetch.decisions import FetchPolicy
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore, object_path
 from mlimg_build.fetch.store.ledger import Ledger
@@ -344,6 +347,42 @@ def test_a_store_that_may_only_be_read_serves_a_build_that_asks_nobody(
     assert {
         path: path.read_bytes() for path in (open_folder / "store").rglob("*") if path.is_file()
     } == before
+
+
+@pytest.mark.parametrize(
+    ("workers", "per_host", "tasks", "each", "sharing"),
+    [(1, 4, 6, 4, 1), (3, 4, 6, 1, 3), (6, 4, 4, 1, 4), (None, 4, 4, 1, 4), (2, 8, 6, 4, 2)],
+)
+def test_a_host_never_gets_more_requests_at_a_time_however_many_workers_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+    world: WebWorld,
+    workers: int | None,
+    per_host: int,
+    tasks: int,
+    each: int,
+    sharing: int,
+) -> None:
+    """`tasks` have URLs of the large host; so many of them as run at a time ask it with `each` requests."""
+    monkeypatch.setattr(fetch_stage, "TASK_URLS", 10)
+    monkeypatch.setattr(fetch_stage, "LARGE", 20)
+    monkeypatch.setattr(fetch_stage, "_workers", lambda backend: workers)
+    seen: list[FetchWork] = []
+    monkeypatch.setattr(fetch_stage, "execute", lambda tasks, *_: seen.extend(one for (one,) in tasks))
+    large = [f"http://large.example/{n}" for n in range(48)]
+    small = [f"http://small{n % 4}.example/{n}" for n in range(12)]
+    how = LOCALLY.model_copy(update={"fetch": LOCAL.model_copy(update={"per_host": per_host})})
+    world.write(["/ok/1/1"])
+    loaded = load_spec(world.folder / "web.yaml")
+    store = open_store(loaded, world.folder / "out")
+    fetch_stage._ask([*large, *small], FetchPolicy(), loaded, store, how, Silent(), world.place)
+    assert sorted(url for one in seen for url in one.urls) == sorted([*large, *small])
+    asking = [one for one in seen if any("large" in url for url in one.urls)]
+    assert len(asking) == tasks
+    assert {(one.per_host, one.sharing) for one in seen} == {(each, sharing)}
+    assert each * min(len(asking), workers or len(asking)) <= per_host
+    assert all(one.shared == {"http://large.example"} for one in seen)
+    for number in range(4):
+        assert sum(any(f"small{number}." in url for url in one.urls) for one in seen) == 1
 
 
 def test_rates_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:

@@ -257,6 +257,15 @@ def test_a_crawl_delay_is_kept(server: HostileServer) -> None:
     assert time.monotonic() - start > 0.6  # three times 0.2 s
 
 
+def test_a_crawl_delay_of_an_origin_that_others_ask_too_is_longer(server: HostileServer) -> None:
+    start = time.monotonic()
+    urls = [server.url(f"/ok/0/{n}", "robots-delay.images.example") for n in range(3)]
+    origin = urls[0].removesuffix("/ok/0/0")
+    run = fetched(urls, quick(shared=frozenset({origin}), sharing=3), rights=PlainRights())
+    assert run.states() == ["ok"] * 3
+    assert time.monotonic() - start > 1.2  # twice 0.6 s
+
+
 def test_bodies_in_memory_are_bounded_and_all_come_in_the_end(server: HostileServer) -> None:
     urls = [
         server.url(f"/{kind}/400000/{n}", f"h{n % 5}.images.example")

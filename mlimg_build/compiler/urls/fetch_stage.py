@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +26,7 @@ from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.collection import FetchWork, missing_client, require_client
 from mlimg_build.fetch.decisions import Decision, FetchPolicy
+from mlimg_build.fetch.names.urls import BadUrl, parse_url
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import open_content_store
 from mlimg_build.fetch.store.ledger import Ledger
@@ -51,8 +51,8 @@ __all__ = [
 
 TASK_URLS = 10_000
 OWN_STORE = "_fetched"  # no spec has such a name, so that it is no store of results
-UNKNOWN = 16  # workers of a cluster that somebody started
-LARGE = 1_000  # URLs of one host from which they are spread over all tasks
+UNKNOWN = 16  # workers that a cluster is taken to have which somebody started
+LARGE = 1_000  # URLs of one origin from which they are spread over several tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +311,15 @@ def _ask(
     watcher: Watcher,
     place: FetchPlace,
 ) -> None:
-    """Ask for the URLs in tasks of workers."""
-    hosts = [_host(url) for url in urls]
-    watcher.step(f"fetching {counted(len(urls), 'image')} from {counted(len(set(hosts)), 'host')}")
-    parts, began = _parts(urls, hosts), time.time()
-    how, spec = backend.fetch, loaded.spec
-    workers = min(len(parts), _workers(backend))
+    """Ask for the URLs in tasks of workers, which share the bounds on requests."""
+    origins = [_origin(url) for url in urls]
+    hosts = {origin.partition("://")[2] for origin in origins}
+    watcher.step(f"fetching {counted(len(urls), 'image')} from {counted(len(hosts), 'host')}")
+    how, spec, began = backend.fetch, loaded.spec, time.time()
+    workers = _workers(backend)
+    is_few = workers is not None and workers <= how.per_host
+    parts, spread = _parts(urls, origins, None if is_few else how.per_host)
+    running = min(len(parts), UNKNOWN if workers is None else workers)
     works = [
         FetchWork(
             store=place.store,
@@ -325,8 +328,10 @@ def _ask(
             signals=tuple(sorted(policy.signals)),
             contact=spec.fetch.contact,
             max_bytes=spec.fetch.max_bytes,
-            concurrency=max(1, how.concurrency // workers),
-            per_host=max(1, how.per_host // workers),
+            concurrency=max(1, how.concurrency // running),
+            per_host=max(1, how.per_host // running) if is_few else 1,
+            shared=spread,
+            sharing=running if is_few else min(len(parts), how.per_host),
             connect_seconds=how.connect_seconds,
             deadline_seconds=how.deadline_seconds,
             min_rate=how.min_rate,
@@ -341,32 +346,40 @@ def _ask(
     execute([[work] for work in works], store, backend, watcher.follow(len(urls), len(works)))
 
 
-def _workers(backend: Backend) -> int:
-    """Return how many tasks may run at a time; of a cluster that is there nobody knows, so it is taken for large."""
+def _workers(backend: Backend) -> int | None:
+    """Return how many tasks may run at a time; None of a cluster that is there, of which nobody knows."""
     cluster = backend.cluster
     if isinstance(cluster, InlineCluster):
         return 1
     if isinstance(cluster, LocalCluster):
         return cluster.workers or os.cpu_count() or 1
-    return UNKNOWN
+    return None
 
 
-def _parts(urls: Sequence[str], hosts: Sequence[str]) -> list[list[str]]:
-    """Return the URLs in parts of about `TASK_URLS`; a host of few is in one part, which asks once for its rules."""
+def _parts(
+    urls: Sequence[str], origins: Sequence[str], most: int | None
+) -> tuple[list[list[str]], frozenset[str]]:
+    """Return the URLs in parts of about `TASK_URLS`, and the origins that are in several of them, in `most` at most.
+
+    An origin of few is in one part, which asks once for its rules.
+    """
     count = -(-len(urls) // TASK_URLS)
     parts: list[list[str]] = [[] for _ in range(count)]
-    of_host = Counter(hosts)
+    of_origin = Counter(origins)
     number: dict[str, int] = {}
-    for position, (url, host) in enumerate(zip(urls, hosts, strict=True)):
-        if of_host[host] >= LARGE:
-            parts[position % count].append(url)
+    for position, (url, origin) in enumerate(zip(urls, origins, strict=True)):
+        first = number.setdefault(origin, len(number) % count)
+        if of_origin[origin] >= LARGE:
+            parts[(first + position % min(count, most or count)) % count].append(url)
         else:
-            parts[number.setdefault(host, len(number) % count)].append(url)
-    return [part for part in parts if part]
+            parts[first].append(url)
+    spread = frozenset(origin for origin, urls in of_origin.items() if urls >= LARGE and count > 1)
+    return [part for part in parts if part], spread
 
 
-def _host(url: str) -> str:
+def _origin(url: str) -> str:
+    """Return scheme, host and port of a URL, "" if it is none."""
     try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
+        return parse_url(url).origin
+    except BadUrl:
         return ""

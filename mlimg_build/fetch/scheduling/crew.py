@@ -178,7 +178,8 @@ class Crew(Generic[K]):
                 return
             item.rules = known
             if known.crawl_delay > 0:
-                self._limits.set_interval(origin, known.crawl_delay)
+                sharing = self._settings.sharing if origin in self._settings.shared else 1
+                self._limits.set_delay(origin, known.crawl_delay, sharing)
         self._limits.put(origin, item)
         self._wake()
 

@@ -46,7 +46,8 @@ class _Host(Generic[T]):
     failures: int = 0  # in a row
     cut: float = float("-inf")  # when the limit was halved last
     not_before: float = float("-inf")
-    interval: float = 0.0
+    delay: float = 0.0  # that the host asks for
+    interval: float = 0.0  # between two requests of this process
     rest: Rest | None = None
     rests: int = 0
     listed: bool = False  # in the ring or the heap
@@ -129,8 +130,8 @@ class HostLimits(Generic[T]):
         else:
             self._answered(host)
         pause = retry_after if state in TROUBLE else 0.0
-        if host.interval > self._longest_pause and pause <= self._longest_pause:
-            pause, answer = host.interval, f"Crawl-delay: {host.interval:g}"
+        if host.delay > self._longest_pause and pause <= self._longest_pause:
+            pause, answer = host.delay, f"Crawl-delay: {host.delay:g}"
         if pause > self._longest_pause:
             given_up += self._begin_rest(host, Rest(now + pause, State.temporary, answer))
         elif pause:
@@ -151,12 +152,15 @@ class HostLimits(Generic[T]):
         host.rest = None
         return None
 
-    def set_interval(self, name: str, seconds: float) -> None:
-        """Ask a host one at a time, `seconds` from one request to the next (Crawl-delay)."""
+    def set_delay(self, name: str, seconds: float, sharing: int = 1) -> None:
+        """Ask a host one at a time, `seconds` from one request to the next (Crawl-delay).
+
+        With so many processes `sharing` the host, each of them waits so many times as long.
+        """
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = _Host(name, 1)
-        host.interval, host.limit = seconds, 1
+        host.delay, host.interval, host.limit = seconds, seconds * sharing, 1
 
     def is_busy(self, name: str) -> bool:
         """Whether a host has more to do than one request: a connection to it is worth keeping."""
