@@ -164,7 +164,8 @@ class _Blocks:
 
 def _url_hashes(file: pq.ParquetFile, group: int) -> npt.NDArray[np.int64]:
     """Return the hashes of the URLs of a row group, sorted; one as large as its file is read in parts."""
-    parts = [_hashes(batch.column(0).to_pylist()) for batch in file.iter_batches(BATCH, [group], ["url"])]
+    batches = file.iter_batches(BATCH, [group], ["url"])
+    parts = [_hashes(batch.column(0).cast(pa.string()).to_pylist()) for batch in batches]
     return np.sort(np.concatenate(parts)) if parts else _hashes(())
 
 

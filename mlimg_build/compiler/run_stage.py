@@ -30,6 +30,8 @@ from mlimg_build.compiler.watchers import Silent, Watcher
 from mlimg_build.fetch.decisions import Decision
 from mlimg_build.fetch.store.ledger import Ledger
 from mlimg_build.fetch.store.ledger_log import Record
+from mlimg_build.fetch.takedown import TakenDown
+from mlimg_build.quantities import counted
 from mlimg_build.spec import Backend, LoadedSpec
 
 __all__ = ["PlanRun", "fetch", "run_plan"]
@@ -65,7 +67,7 @@ def fetch(
             if found:
                 record_found(store, found)
                 continue
-            take_down_images(made, place)
+            _tell_left(take_down_images(made, place), place, watcher)
             came = _added(came, fetch_images(made, store, backend, watcher, place))
             if came is None or not came.withdrawn:
                 break
@@ -123,7 +125,7 @@ def run_plan(
             record_found(store, found)
             replaced += made.work
             made = replan()
-        take_down_images(made, place, create=ask)
+        _tell_left(take_down_images(made, place, create=ask), place, watcher)
         if ask:
             now = fetch_images(made, store, backend, watcher, place, pinned=pinned)
         else:
@@ -144,6 +146,13 @@ def run_plan(
         if not found_by_digest(made, store):
             break
     return PlanRun(made, images, seconds, workers, peak, came, tuple(replaced))
+
+
+def _tell_left(taken: TakenDown | None, place: FetchPlace, watcher: Watcher) -> None:
+    """Say that a store still has files of images that are taken down."""
+    if taken is not None and taken.left:
+        files = counted(taken.left, "file")
+        watcher.step(f"{files} of withdrawn images stay in {place.store}, which can only be read")
 
 
 def _as_decided(rows: Iterable[tuple[str, Decision, Record | None]]) -> Iterator[Record]:

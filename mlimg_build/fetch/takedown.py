@@ -17,11 +17,15 @@ LISTED = "it is on a list of withdrawn images"
 
 @dataclass(frozen=True, slots=True)
 class TakenDown:
-    """How many URLs were marked and files removed now, and how many files stay as another URL has the same bytes."""
+    """How many URLs were marked and files removed now, and how many files stay as another URL has the same bytes.
+
+    `left` counts files that stay as the store may only be read.
+    """
 
     urls: int
     files: int
     shared: int
+    left: int = 0
 
 
 def take_down(
@@ -37,7 +41,8 @@ def take_down(
         TransientError: `store-unreadable` if an object store does not work.
     """
     known = ledger.find(urls)
-    held = {record.digest for record in known.values() if record.state == State.ok and record.digest}
+    kept = (State.ok, State.withdrawn)  # bytes of what is withdrawn already may have been in the air then
+    held = {record.digest for record in known.values() if record.state in kept and record.digest}
     same = ledger.with_digests({*held, *digests})
     listed = set(urls)
     others = {

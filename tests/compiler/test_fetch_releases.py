@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -27,6 +28,8 @@ from mlimg_build.errors import LockChanged, MlimgError, SpecError
 from mlimg_build.fetch.outcomes import State
 from mlimg_build.fetch.store.content_store import FolderStore, object_path
 from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger_log import new_log
+from mlimg_build.fetch.takedown import take_down
 from mlimg_build.spec import LoadedSpec, load_spec
 from tests.support.command import mlimg
 from tests.support.hostile_http import HostileServer, jpeg
@@ -512,6 +515,53 @@ def test_other_bytes_than_those_of_a_dataset_that_was_released_are_changed(relea
     built = build(loaded, out, LOCALLY, place=release.world.place, offline=True)
     states = release.world.statuses(built)
     assert (states["/ok/3000/1"], states["/ok/3000/2"]) == ("changed", "ok")
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_takedown_since_the_release_stays_though_the_release_has_the_image(
+    release: Release, offline: bool
+) -> None:
+    url, place = release.world.url("/ok/3000/1"), release.world.place
+    with Ledger(place.ledger) as ledger:
+        assert take_down(ledger, FolderStore(Path(place.store)), [url], (), 2e9).files == 1
+    for out in ("out", "ci"):
+        built = build(release.loaded, release.folder / out, LOCALLY, place=place, offline=offline)
+        assert release.world.statuses(built)["/ok/3000/1"] == "withdrawn"
+    assert release.world.asked("/ok/3000/1") == 0
+    assert not FolderStore(Path(place.store)).read(hashlib.sha256(jpeg("/ok/3000/1", 3000)).hexdigest())
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.struct([("a", pa.string())]), pa.int64()])
+def test_urls_of_a_release_that_are_no_texts_are_one_error(release: Release, kind: pa.DataType) -> None:
+    path = release.folder / "web.digests.parquet"
+    pq.write_table(pa.table({"url": pa.array([None], kind), "sha256": ["ab" * 32]}), path)
+    if kind == pa.int64():
+        assert ReleaseOfSpec(release.loaded).find(["http://a.example/"]) == {}
+        return
+    with pytest.raises(SpecError) as found:
+        ReleaseOfSpec(release.loaded).find(["http://a.example/"])
+    assert found.value.code == "file-unreadable"
+
+
+def test_urls_of_a_release_that_are_bytes_are_found(release: Release) -> None:
+    url = "http://a.example/\u00e4.jpg"
+    table = pa.table({"url": pa.array([url.encode()], pa.binary()), "sha256": ["ab" * 32]})
+    pq.write_table(table, release.folder / "web.digests.parquet")
+    assert ReleaseOfSpec(release.loaded).find([url])[url].digest == "ab" * 32
+
+
+def test_a_log_in_a_store_that_may_only_be_read_is_in_the_file_of_digests(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, place = release.world.url("/ok/3000/1"), release.world.place
+    with Ledger(place.ledger) as ledger, new_log(place.ledger) as log:
+        known = ledger.find([url])[url]
+        log.append(replace(known, state=State.opted_out, answer="robots: Disallow: /", time=known.time + 1))
+    monkeypatch.setattr("mlimg_build.fetch.store.ledger.may_write", lambda folder: False)
+    path = release.folder / "again.parquet"
+    fetch(release.loaded, release.folder / "out", LOCALLY, place, digests=path)
+    rows = {row["url"]: row["state"] for row in pq.read_table(path).to_pylist()}
+    assert rows[url] == "opted_out"
 
 
 def test_two_digests_of_one_url_and_two_columns_of_one_name_are_errors(release: Release) -> None:

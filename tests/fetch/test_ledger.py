@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mlimg_build.fetch.store.ledger as ledger_module
 from mlimg_build.errors import BuildError
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
-from mlimg_build.fetch.store.ledger import Ledger, worth_asking
+from mlimg_build.fetch.store.content_store import FolderStore
+from mlimg_build.fetch.store.ledger import NONE, Ledger, worth_asking
 from mlimg_build.fetch.store.ledger_log import Record, new_log, read_log
+from mlimg_build.fetch.store.ledger_tables import is_ledger
+from mlimg_build.fetch.takedown import take_down
+from tests.support.other_user import as_nobody, folder_for_all
 
 URL = "http://photographs.example/1.jpg"
 RECORDS = st.builds(
@@ -188,24 +195,30 @@ def test_what_was_refused_is_numbered_once_however_often_it_is_met(tmp_path: Pat
     log(Record(URL, State.ok, time=1.0), Record(f"{URL}?2", State.opted_out, time=1.0))
     with Ledger(tmp_path) as ledger:
         ledger.compact()
-        assert (ledger.refusals(), ledger.refused_since(0)) == (1, {f"{URL}?2"})
+        assert (ledger.latest_refusal[0], ledger.refused_since(0)) == (1, {f"{URL}?2": 1})
         log(Record(f"{URL}?2", State.opted_out, time=2.0), Record(URL, State.opted_out, time=2.0))
         ledger.compact()
-        assert (ledger.refusals(), ledger.refused_since(1)) == (2, {URL})
+        assert (ledger.latest_refusal[0], ledger.refused_since(1)) == (2, {URL: 2})
         ledger.put([Record(f"{URL}?3", State.withdrawn, time=3.0), Record(f"{URL}?4", State.gone, time=3.0)])
-        assert (ledger.refusals(), ledger.refused_since(2)) == (3, {f"{URL}?3"})
-        name = ledger.name
-    with Ledger(tmp_path) as again, Ledger(tmp_path / "other") as other:
-        assert (again.name == name, other.name == name) == (True, False)
+        latest = ledger.latest_refusal
+        assert (latest[0], ledger.refused_since(2)) == (3, {f"{URL}?3": 3})
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    with Ledger(tmp_path) as again, Ledger(tmp_path / "copy") as copied:
+        assert (again.latest_refusal, again.number_of(latest)) == (latest, 3)
+        again.put([Record(f"{URL}?5", State.withdrawn, time=4.0)])
+        copied.put([Record(f"{URL}?6", State.withdrawn, time=4.0)])
+        assert copied.number_of(latest) == 3
+        assert copied.number_of(again.latest_refusal) == 0  # the fourth of another ledger
+        assert copied.number_of((9, "x")) == copied.number_of((0, "")) == 0
 
 
 def test_a_ledger_of_the_first_version_is_read_on_and_knows_what_was_refused(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         ledger.put([Record(URL, State.withdrawn, time=1.0), Record(f"{URL}?2", State.ok, time=1.0)])
     with closing(sqlite3.connect(tmp_path / "urls.sqlite")) as tables:
-        tables.executescript("drop table refusals; drop table about; pragma user_version = 1;")
+        tables.executescript("drop table refusals; pragma user_version = 1;")
     with Ledger(tmp_path) as ledger:
-        assert ledger.refused_since(0) == {URL}
+        assert ledger.refused_since(0) == {URL: 1}
         assert ledger.states() == {State.withdrawn: 1, State.ok: 1}
     with closing(sqlite3.connect(tmp_path / "urls.sqlite")) as tables:
         tables.execute("pragma user_version = 3")
@@ -231,17 +244,108 @@ def test_a_ledger_that_may_only_be_read_is_read_with_its_log_and_stays_as_it_is(
             log.append(Record(URL, State.withdrawn, time=2.0))
     if left == "first version":
         with closing(sqlite3.connect(folder / "urls.sqlite")) as tables:
-            tables.executescript("drop table refusals; drop table about; pragma user_version = 1;")
+            tables.executescript("drop table refusals; pragma user_version = 1;")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setattr("mlimg_build.fetch.store.ledger.may_write", lambda folder: False)
     with Ledger(folder) as ledger:
         ledger.compact()
         known = ledger.find([URL])
         assert ledger.with_digests(["ab" * 32]) == []
-        assert ledger.refusals() == (left == "both")
+        assert set(ledger.refused_since(0)) == ({URL} if left == "both" else set())
+        assert ledger.latest_refusal == NONE  # nobody else has the number that the copy gave
         with pytest.raises(BuildError) as found:
             ledger.put([Record(URL, State.ok, time=3.0)])
     assert found.value.code == "store-unusable"
     state = State.withdrawn if left == "both" else State.gone
     assert known == ({} if left == "nothing" else {URL: Record(URL, state, time=1.0 + (left == "both"))})
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_withdrawn_stays_so_whatever_was_in_the_air(tmp_path: Path) -> None:
+    """Its bytes came after the takedown: their digest is kept, so that the next one removes them."""
+    with Ledger(tmp_path) as ledger:
+        ledger.put([Record(URL, State.withdrawn, time=10.0)])
+        with new_log(tmp_path) as log:
+            log.append(Record(URL, State.ok, digest="ab" * 32, size=3, time=11.0))
+        ledger.compact()
+        known = ledger.find([URL])[URL]
+        assert (known.state, known.digest) == (State.withdrawn, "ab" * 32)
+        store = FolderStore(tmp_path / "store")
+        digest = store.write(b"came late")
+        ledger.put([replace(known, digest=digest)])
+        assert take_down(ledger, store, [URL], (), 12.0).files == 1
+        assert list(store.digests()) == []
+
+
+def test_a_ledger_that_is_written_while_somebody_reads_it_shows_every_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = [f"{URL}?{n}" for n in range(3000)]
+    with Ledger(tmp_path) as ledger:
+        ledger.put(Record(url, State.gone, time=1.0) for url in urls)
+        with monkeypatch.context() as patched:
+            patched.setattr("mlimg_build.fetch.store.ledger.may_write", lambda folder: False)
+            reader = Ledger(tmp_path)
+        with reader:
+            ledger.put(Record(f"{URL}?x{n}", State.opted_out, time=1.0) for n in range(2000))
+            assert len(reader.find(urls)) == len(urls)
+            assert sum(1 for _ in reader.records()) == 5000
+
+
+def test_a_log_that_vanishes_while_a_ledger_is_copied_is_in_the_table_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_log(tmp_path) as log:
+        log.append(Record(URL, State.opted_out, time=1.0))
+    (tmp_path / "log" / "folder").mkdir()
+    read = ledger_module.read_tables
+
+    def read_and_compact(folder: Path, *, copy: bool) -> sqlite3.Connection:
+        found = read(folder, copy=copy)
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger_module, "may_write", lambda folder: True)
+            with Ledger(folder) as owner:
+                owner.compact()
+        return found
+
+    monkeypatch.setattr(ledger_module, "may_write", lambda folder: False)
+    monkeypatch.setattr(ledger_module, "read_tables", read_and_compact)
+    with Ledger(tmp_path) as ledger:
+        assert ledger.find([URL])[URL].state == State.opted_out
+
+
+def test_what_a_reader_may_not_read_is_one_error() -> None:
+    with folder_for_all() as folder:
+        with new_log(folder) as log:
+            log.append(Record(URL, State.gone, time=1.0))
+        log.path.chmod(0o600)
+        with as_nobody(), pytest.raises(BuildError, match="cannot be read: Permission denied") as found:
+            Ledger(folder)
+        assert found.value.code == "ledger-unreadable"
+        folder.chmod(0o700)
+        for use in (Ledger, is_ledger):
+            with as_nobody(), pytest.raises(BuildError, match="cannot be looked into") as found:
+                use(folder)
+            assert found.value.code == "store-unusable"
+
+
+def test_a_reader_is_told_that_a_killed_writer_left_a_transaction() -> None:
+    code = """
+import os, sqlite3, sys
+tables = sqlite3.connect(sys.argv[1], isolation_level=None)
+tables.execute("pragma cache_size = 1")
+tables.execute("begin immediate")
+tables.executemany("update urls set answer = ? where url = ?", [("x" * 3000, f"u{n}") for n in range(300)])
+os.kill(os.getpid(), 9)
+"""
+    with folder_for_all() as folder:
+        with Ledger(folder) as ledger:
+            ledger.put(Record(f"u{n}", State.gone, time=1.0) for n in range(300))
+        subprocess.run([sys.executable, "-c", code, str(folder / "urls.sqlite")], check=False)
+        assert (folder / "urls.sqlite-journal").stat().st_size
+        with as_nobody(), pytest.raises(BuildError) as found, Ledger(folder) as ledger:
+            ledger.states()
+        assert found.value.code == "ledger-busy"
+        assert "a writer was killed" in found.value.problems[0].hint
+        with Ledger(folder) as ledger:
+            assert ledger.states() == {State.gone: 300}

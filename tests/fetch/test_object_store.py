@@ -56,7 +56,8 @@ def test_many_objects_are_listed_and_only_what_was_not_listed_is_asked_for(objec
     there = list(sizes)
     objects.objects.pop(f"/bucket/fetched/objects/{there[0][:2]}/{there[0]}")
     objects.objects[f"/bucket/fetched/objects/{there[1][:2]}/{there[1]}"] += b"cut"
-    objects.objects["/bucket/fetched/objects/00/notes.txt"] = b"not ours"
+    for name in ("notes.txt", "-1", "0" * 63 + "G"):
+        objects.objects[f"/bucket/fetched/objects/00/{name}"] = b"not ours"
     objects.asked.clear()
     assert store.lacking(sizes) == set(there[:2])
     assert (objects.asked["GET"], objects.asked["HEAD"]) == (256, 2)
@@ -64,6 +65,9 @@ def test_many_objects_are_listed_and_only_what_was_not_listed_is_asked_for(objec
     objects.asked.clear()
     assert store.lacking({later: 15, there[5]: sizes[there[5]]}) == set()
     assert (objects.asked["GET"], objects.asked["HEAD"]) == (0, 1)
+    assert store.remove(there[5])
+    assert store.lacking(sizes) == {*there[:2], there[5]}  # listed anew
+    store.write(b"5")
     few = open_content_store(STORE)
     objects.asked.clear()
     assert few.lacking(dict(list(sizes.items())[:9])) == set(there[:2])
@@ -83,7 +87,8 @@ def test_a_store_with_more_than_is_wanted_is_not_listed() -> None:
     whole = list_objects(folder, 1_280)
     assert whole is not None
     assert len(whole) == 256 * 5_000
-    assert Listing([]).lacking({"ab": 1}) == {"ab"}
+    assert Listing([]).lacking({"ab" * 32: 1}) == {"ab" * 32}
+    assert whole.lacking({"no digest": 1, "": 1, f"00{7:062x}": 1}) == {"no digest", ""}
 
 
 def test_a_store_that_fails_while_it_is_listed_is_one_error(objects: ObjectServer) -> None:

@@ -206,7 +206,7 @@ def read_leniently(folder: Path) -> Locked | None:
     tables: dict[str, list[dict[str, str]]] = {}
     for name, columns in FILES.items():
         try:
-            lines = read_regular(folder / name, LARGEST).decode().splitlines()
+            lines = read_regular(folder / name, LARGEST).decode().splitlines(keepends=True)
             tables[name] = _rows_of_sides(lines, name) if columns else []
         except (OSError, ValueError, csv.Error):
             tables[name] = []

@@ -20,6 +20,7 @@ from mlimg_build.compiler.plan.row_files import Shard
 from mlimg_build.compiler.releases import release_digest
 from mlimg_build.fetch.decisions import SIGNALS, Decision, FetchPolicy
 from mlimg_build.fetch.outcomes import NEVER, STATES
+from mlimg_build.fetch.store.ledger import Refusal
 from mlimg_build.spec import LoadedSpec
 
 __all__ = ["FetchKeys", "FetchedRow", "read_fetched", "url_rows", "write_fetched"]
@@ -101,12 +102,12 @@ def url_rows(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
 
 
 def write_fetched(
-    folder: Path, rows: Sequence[int], decisions: Sequence[Decision], refusals: tuple[str, int]
+    folder: Path, rows: Sequence[int], decisions: Sequence[Decision], seen: Refusal
 ) -> Mapping[str, Any]:
     """Write what came of the URLs of a shard; return the notes: its content's digest, its states, when to ask again.
 
-    `refusals` are the name of the ledger and the number of its latest refusal, which are noted, too.
-    Rows whose URL was never asked for are left out: they stay `not_fetched`.
+    `seen` is the latest refusal of the ledger, which is noted, too. Rows whose URL was never asked for are left
+    out: they stay `not_fetched`.
     """
     told = [(row, one) for row, one in zip(rows, decisions, strict=True) if one.state is not None]
     states = [one.state for _, one in told if one.state is not None]
@@ -132,7 +133,7 @@ def write_fetched(
         "content": content.hexdigest(),
         "states": dict(sorted(counts.items())),
         "unasked": len(rows) - len(told),
-        "refusals": list(refusals),
+        "refusals": list(seen),
         "again_at": again if math.isfinite(again) else None,
     }
 

@@ -84,9 +84,9 @@ def fetch_outlook(made: Plan, store: Store, ledger: Path, free: int | None = Non
     images += sum(count for _, count in unknown)
     if not images:
         return None
-    there, more = _expected(made, keys, ledger, unknown)
+    there, more, is_sample = _expected(made, keys, ledger, unknown)
     states, to_ask = states + there, to_ask + more
-    rate, is_sample = read_rate(ledger), len(unknown) > SAMPLE and bool(there)
+    rate = read_rate(ledger)
     seconds = coming = None
     if rate.asked and rate.seconds:
         seconds, coming = to_ask * rate.seconds / rate.asked, round(to_ask * rate.bytes / rate.asked)
@@ -95,12 +95,15 @@ def fetch_outlook(made: Plan, store: Store, ledger: Path, free: int | None = Non
 
 def _expected(
     made: Plan, keys: FetchKeys, ledger: Path, unknown: Sequence[tuple[Shard, int]]
-) -> tuple[Counter[str], int]:
-    """Return how many images of shards that were never fetched are in each state, and how many are to be asked for."""
+) -> tuple[Counter[str], int, bool]:
+    """Return how many images of shards that were never fetched are in each state, and how many are to be asked for.
+
+    The third tells whether some of the shards stood for all.
+    """
     total = sum(count for _, count in unknown)
     told = keys.release or keys.policy.licences is not None or is_ledger(ledger)
     if not told or not total:
-        return Counter(), total
+        return Counter(), total, False
     step = max(1.0, len(unknown) / SAMPLE)
     chosen = [unknown[int(at * step)] for at in range(min(SAMPLE, len(unknown)))]
     states: Counter[str] = Counter()
@@ -114,7 +117,7 @@ def _expected(
             to_ask += sum(told.ask for told in one.decisions)
     share = total / sum(count for _, count in chosen)
     scaled = Counter({state: round(count * share) for state, count in states.items()})
-    return scaled, min(round(to_ask * share), total)
+    return scaled, min(round(to_ask * share), total), len(chosen) < len(unknown)
 
 
 def note_rate(ledger: Path, rate: FetchRate) -> None:

@@ -6,11 +6,10 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlimg_build.compiler.build_result import Fetched
@@ -21,6 +20,7 @@ from mlimg_build.compiler.plan.row_files import Shard
 from mlimg_build.compiler.plan.withdrawals import STATUS
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.urls.fetch_outlook import FetchRate, note_rate
+from mlimg_build.compiler.urls.refusals import obey_refusals
 from mlimg_build.compiler.urls.url_decisions import UrlDecisions
 from mlimg_build.compiler.watchers import Watcher
 from mlimg_build.errors import BuildError, Problem
@@ -117,12 +117,14 @@ def fetch_images(
     with Ledger(place.ledger) as ledger:
         ledger.compact()
         deciding = UrlDecisions(made, keys, ledger, content, pinned=pinned)
-        stale = _stale(made, keys, store, ledger)
+        withdrawn += obey_refusals(made, keys, store, ledger, deciding).withdrawn
+        stale = [work.shard for work in made.work if _is_stale(work.shard, keys, store)]
         for group in deciding.groups(stale):
             for one in group:
                 deciding.decide(one, lost=True)
             urls = list(dict.fromkeys(url for one in group for url, told in one.told() if told.ask))
             if urls:
+                _require_writable(ledger)
                 asked += len(urls)
                 started = time.monotonic()
                 _ask(urls, keys.policy, made.loaded, store, backend, watcher, place)
@@ -130,7 +132,7 @@ def fetch_images(
                 sizes = [record.size for record in ledger.find(urls).values() if record.state == State.ok]
                 took = time.monotonic() - started
                 note_rate(place.ledger, FetchRate(len(urls), len(sizes), sum(sizes), took))
-            seen = ledger.name, ledger.refusals()
+            seen = ledger.latest_refusal
             with store.batch() as results:
                 for one in group:
                     deciding.decide(one)
@@ -163,14 +165,15 @@ def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = Fals
     released = made.loaded.spec.fetch.digests is not None
     if not (released or is_ledger(place.ledger)) or not any_url(made):
         return None
-    entries = ((work.shard, store.entry(keys.key(work.shard))) for work in made.work)
-    unknown = [shard for shard, entry in entries if entry is None or entry["notes"]["unasked"]]
     found, written = list[tuple[str, str]](), 0
     with Ledger(place.ledger, create=False) as ledger:
         ledger.compact()
-        unknown += _refused_since(made, keys, store, ledger, {shard.key for shard in unknown})
-        seen = ledger.name, ledger.refusals()
         deciding = UrlDecisions(made, keys, ledger, open_content_store(place.store), pinned=pinned)
+        obeyed = obey_refusals(made, keys, store, ledger, deciding)
+        found += obeyed.withdrawn
+        seen = ledger.latest_refusal
+        entries = ((work.shard, store.entry(keys.key(work.shard))) for work in made.work)
+        unknown = [shard for shard, entry in entries if entry is None or entry["notes"]["unasked"]]
         for one in (one for group in deciding.groups(unknown) for one in group):
             deciding.decide(one, lost=True)
             if all(decision.state is None for decision in one.decisions):
@@ -179,13 +182,14 @@ def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = Fals
             found += deciding.withdrawn(one)
             with store.create(keys.key(one.shard)) as (folder, notes):
                 notes.update(write_fetched(folder, one.rows, one.decisions, seen))
-    return Fetched(0, {}, 0, 0.0, tuple(found)) if written else None
+    return Fetched(0, {}, 0, 0.0, tuple(found)) if written or obeyed.shards else None
 
 
 def take_down_images(made: Plan, place: FetchPlace, *, create: bool = True) -> TakenDown | None:
     """Take what a spec withdraws out of the content store, and mark its URLs in the ledger; None if nothing is there.
 
     The whole of the plan counts, also if a fraction is built. Without `create`, a place that is not there stays so.
+    What is in a store that may only be read is counted.
 
     Raises:
         BuildError: `store-unusable`, `ledger-unreadable`.
@@ -204,6 +208,12 @@ def take_down_images(made: Plan, place: FetchPlace, *, create: bool = True) -> T
     with Ledger(place.ledger) as ledger:
         ledger.compact()
         content = open_content_store(place.store)
+        if not ledger.writable:
+            known = [*ledger.find(list(urls)).values(), *ledger.with_digests(made.withdrawn.digests)]
+            left = {
+                record.digest for record in known if record.digest and content.has(record.digest, record.size)
+            }
+            return TakenDown(0, 0, 0, len(left))
         return take_down(ledger, content, list(urls), made.withdrawn.digests, time.time())
 
 
@@ -259,47 +269,24 @@ def any_url(made: Plan) -> bool:
     )
 
 
-def _stale(made: Plan, keys: FetchKeys, store: Store, ledger: Ledger) -> list[Shard]:
-    """Return the shards that may have URLs to ask for, and those with a URL that was refused since they were decided.
-
-    The former: nobody asked, something was not reached, or it is time again.
-    """
-    found: list[Shard] = []
-    for work in made.work:
-        key = keys.key(work.shard)
-        entry = store.entry(key)
-        if entry is None or not store.sound(key):
-            found.append(work.shard)
-            continue
-        notes = entry["notes"]
-        if notes["unasked"] or (notes["again_at"] is not None and notes["again_at"] <= time.time()):
-            found.append(work.shard)
-    return found + _refused_since(made, keys, store, ledger, {shard.key for shard in found})
+def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
+    """Return whether a shard may have URLs to ask for: nobody did, something was not reached, or it is time again."""
+    key = keys.key(shard)
+    entry = store.entry(key)
+    if entry is None or not store.sound(key):
+        return True
+    notes = entry["notes"]
+    return bool(notes["unasked"]) or (notes["again_at"] is not None and notes["again_at"] <= time.time())
 
 
-def _refused_since(
-    made: Plan, keys: FetchKeys, store: Store, ledger: Ledger, beside: Collection[tuple[str, int]]
-) -> list[Shard]:
-    """Return the shards, but for those `beside`, with a URL that was refused since they were decided.
-
-    Who shares the ledger may have met an opt-out or taken an image down.
-    """
-    number = ledger.refusals()
-    refused: dict[int, pa.Array] = {}
-    found: list[Shard] = []
-    for work in made.work:
-        entry = None if work.shard.key in beside else store.entry(keys.key(work.shard))
-        if entry is None:
-            continue
-        name, seen = entry["notes"].get("refusals") or ("", 0)
-        seen = seen if name == ledger.name else 0
-        if seen == number:
-            continue
-        if seen not in refused:
-            refused[seen] = pa.array(sorted(ledger.refused_since(seen)), pa.string())
-        if pc.any(pc.is_in(made.rows.batch(work.shard).column("path"), refused[seen])).as_py():
-            found.append(work.shard)
-    return found
+def _require_writable(ledger: Ledger) -> None:
+    """Raises `BuildError` `store-unusable` if what comes could not be kept."""
+    if not ledger.writable:
+        message = (
+            f"the ledger in {ledger.folder} can only be read, and images are to be fetched into its store"
+        )
+        hint = "--offline takes what the store has; --store names another one"
+        raise BuildError(Problem("store-unusable", message, hint=hint))
 
 
 def _ask(

@@ -88,7 +88,11 @@ class UrlDecisions:
         now = time.time()
         known = self._ledger.find(one.urls)
         if lost:
-            known = {url: record for url, record in known.items() if record.digest not in self._lost}
+            known = {
+                url: record
+                for url, record in known.items()
+                if record.state != State.ok or record.digest not in self._lost
+            }
         one.decisions = []
         for url, image, licence in zip(one.urls, one.ids, one.licences, strict=True):
             released = self._release_of(url, image)

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,7 @@ from mlimg_build.regular_files import open_regular
 __all__ = ["ContentStore", "FolderStore", "ObjectStore", "open_content_store"]
 
 OBJECTS = "objects"
+LISTING_SECONDS = 600.0
 QUESTIONS = 32  # whether objects are there, asked at a time
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NUMBERS = itertools.count()
@@ -178,6 +180,7 @@ class ObjectStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self._listing: Listing | None = None
+        self._listed_at = 0.0
         try:
             self._library = import_module("obstore")
             stores = import_module("obstore.store")
@@ -215,14 +218,14 @@ class ObjectStore:
     def lacking(self, sizes: Mapping[str, int]) -> set[str]:
         """Return the digests, of those with the bytes that their files have, whose files are not there.
 
-        Asks for `QUESTIONS` of them at a time; where there are many, the store is listed, once, and those alone are
-        asked for that were not listed.
+        Asks for `QUESTIONS` of them at a time; where there are many, the store is listed, and those alone are asked for
+        that were not listed. A listing counts for `LISTING_SECONDS`.
         """
-        if self._listing is None:
+        if self._listing is None or time.monotonic() - self._listed_at > LISTING_SECONDS:
+            self._listed_at = time.monotonic()
             self._listing = list_objects(self._listed, len(sizes))
         if self._listing is not None:
-            lacking = self._listing.lacking({**sizes})
-            sizes = {digest: sizes[digest] for digest in lacking}
+            sizes = {digest: sizes[digest] for digest in self._listing.lacking(sizes)}
         with ThreadPoolExecutor(QUESTIONS) as threads:
             there = threads.map(self.has, sizes.keys(), sizes.values())
             return {digest for digest, is_there in zip(sizes, there, strict=True) if not is_there}
@@ -237,6 +240,7 @@ class ObjectStore:
         there = self._done(lambda: self._library.head(self._store, object_path(digest))) is not None
         if there:
             self._done(lambda: self._library.delete(self._store, object_path(digest)))
+        self._listing = None
         return there
 
     def digests(self) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +17,25 @@ from typing import Any
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.outcomes import NEVER, REFUSED, STATES, State
 from mlimg_build.fetch.store.ledger_log import Record, closed_log, read_log
-from mlimg_build.fetch.store.ledger_tables import TABLES, may_write, open_tables, read_tables
+from mlimg_build.fetch.store.ledger_tables import (
+    TABLES,
+    logs_of,
+    may_write,
+    open_tables,
+    read_tables,
+    telling_folder,
+)
 
-__all__ = ["Ledger", "url_key", "worth_asking"]
+__all__ = ["NONE", "Ledger", "Refusal", "url_key", "worth_asking"]
 
 _COLUMNS = "url, state, answer, digest, size, attempts, time, signals"
 _PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
 _REFUSE = "insert into refusals (url) values (?)"
 _GET = f"select {_COLUMNS} from urls where key in "  # noqa: S608
+Refusal = tuple[int, str]
+"""The number of a refusal, and a random token by which it is told from that of another ledger."""
+NONE: Refusal = (0, "")
+OPENINGS = 10  # of a ledger whose log is taken in meanwhile
 BATCH = 500  # of the values that one statement takes
 MOVE = "move it away; what the store holds is found again when its URLs are asked for"
 
@@ -51,26 +63,34 @@ def worth_asking(record: Record | None, now: float) -> bool:
 class Ledger:
     """The ledger in a folder: `log/` is appended by whoever fetches, `urls.sqlite` is what was compacted.
 
-    One process compacts at a time; the log may grow meanwhile. A ledger that may only be read is copied when it is
-    opened, and its log is taken into the copy.
+    One process compacts at a time; the log may grow meanwhile. A ledger that may only be read is read with its log,
+    which is taken into a copy.
     """
 
     def __init__(self, folder: Path, *, create: bool = True) -> None:
         """Open the ledger; it is made if it is not there, or without `create` is empty and cannot be written.
 
         Raises:
-            BuildError: `ledger-unreadable` if its file is none that this version reads.
+            BuildError: `ledger-unreadable` if its file is none that this version reads, `store-unusable` if its folder
+                may not be entered.
         """
         self.folder = folder
-        self.writable = may_write(folder) and (create or (folder / TABLES).is_file())
-        try:
+        with telling_folder(folder), self._told(), ExitStack() as unless_done:
+            self.writable = may_write(folder) and (create or (folder / TABLES).is_file())
             if self.writable:
                 (folder / "log").mkdir(parents=True, exist_ok=True)
-            self._base = open_tables(folder) if self.writable else read_tables(folder)
-            self.name = str(self._base.execute("select coalesce(max(name), '') from about").fetchone()[0])
-        except sqlite3.Error as error:
-            message = f"the ledger {folder / TABLES} cannot be read: {error}"
-            raise BuildError(Problem("ledger-unreadable", message, hint=MOVE)) from error
+                self._base = open_tables(folder)
+                return
+            for _ in range(OPENINGS):
+                logs = logs_of(folder)
+                self._base = unless_done.enter_context(closing(read_tables(folder, copy=bool(logs))))
+                self._noted = self._latest()
+                if all(self._taken(path) for path in logs):
+                    unless_done.pop_all()
+                    return
+            raise BuildError(
+                Problem("ledger-busy", f"the log in {folder} is being taken in", hint="run it again")
+            )
 
     def __enter__(self) -> Ledger:
         return self
@@ -83,15 +103,12 @@ class Ledger:
     def compact(self) -> int:
         """Take the log into the table, and remove its files; return how many records it had.
 
-        Idempotent: of two records of a URL the later counts, attempts in one state are added up. A file that a
-        process has open is left to the next time. Being killed loses nothing. Of a ledger that may only be read, every
-        file stays.
+        Idempotent: of two records of a URL the later counts, attempts in one state are added up; what is withdrawn
+        stays so. A file that a process has open is left to the next time. Being killed loses nothing. Of a ledger that
+        may only be read, the log was taken in when it was opened.
         """
         taken = 0
-        for path in sorted((self.folder / "log").glob("*")):
-            if not self.writable:
-                taken += self._take(path)
-                continue
+        for path in logs_of(self.folder) if self.writable else ():
             file = closed_log(path)
             if file is None:
                 continue
@@ -101,6 +118,23 @@ class Ledger:
             finally:
                 os.close(file)
         return taken
+
+    def _taken(self, path: Path) -> bool:
+        """Take a file of the log of a ledger that may only be read into its copy; False if the file is gone.
+
+        Then who may write has taken it into the table, maybe after that was copied.
+        """
+        try:
+            self._take(path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # no regular file, and none of the log
+                return True
+            message = f"{path} cannot be read: {error.strerror}"
+            hint = "its owner takes it in with the next build or plan that uses this store"
+            raise BuildError(Problem("ledger-unreadable", message, hint=hint)) from error
+        return True
 
     def _take(self, path: Path) -> int:
         """Take a file of the log into the table; return how many records it had."""
@@ -129,16 +163,21 @@ class Ledger:
         """Turn what SQLite raises into `BuildError`.
 
         Raises:
-            BuildError: `ledger-busy` if another process writes for over a minute, else `ledger-unreadable`.
+            BuildError: `ledger-busy` if another process writes for over a minute, or was killed while it wrote and who
+                may write has to open the ledger first; else `ledger-unreadable`.
         """
         try:
             yield
         except sqlite3.Error as error:
-            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # none if it is raised here
+            busy = kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            half = kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and not self.writable
             message = f"the ledger in {self.folder} cannot be used: {error}"
             hint = "wait for the other build that fetches into this store" if busy else MOVE
+            if half:
+                hint = "a writer was killed: `mlimg plan` with this store mends it, by somebody who may write there"
             raise BuildError(
-                Problem("ledger-busy" if busy else "ledger-unreadable", message, hint=hint)
+                Problem("ledger-busy" if busy or half else "ledger-unreadable", message, hint=hint)
             ) from error
 
     def find(self, urls: Sequence[str]) -> dict[str, Record]:
@@ -182,16 +221,35 @@ class Ledger:
             cursor.executemany(_PUT, map(_row, told))
             cursor.executemany(_REFUSE, [(record.url,) for record in told if record.state in REFUSED])
 
-    def refusals(self) -> int:
-        """Return the number of the latest refusal: each URL that comes to a state of `REFUSED` gets the next one."""
-        with self._told():
-            return int(self._base.execute("select coalesce(max(number), 0) from refusals").fetchone()[0])
+    @property
+    def latest_refusal(self) -> Refusal:
+        """The latest refusal that everybody sees who opens this ledger; each URL that is refused gets the next number.
 
-    def refused_since(self, number: int) -> set[str]:
-        """Return the URLs that were refused after the refusal of a number."""
+        Those that are in a log only have no number yet, so that a copy of the table does not count.
+        """
         with self._told():
-            rows = self._base.execute("select url from refusals where number > ?", (number,))
-            return {str(url) for (url,) in rows}
+            return self._latest() if self.writable else self._noted
+
+    def number_of(self, refusal: Refusal) -> int:
+        """Return the number of a refusal that was noted, 0 if this ledger has none such: it is another, or older."""
+        number, token = refusal
+        with self._told():
+            there = self._base.execute("select token from refusals where number = ?", (number,)).fetchone()
+        return number if there is not None and there[0] == token else 0
+
+    def refused_since(self, number: int) -> dict[str, int]:
+        """Return the URLs that were refused after the refusal of a number, each with the number of its last one."""
+        with self._told():
+            rows = self._base.execute(
+                "select url, max(number) from refusals where number > ? group by url", (number,)
+            )
+            return {str(url): int(last) for url, last in rows}
+
+    def _latest(self) -> Refusal:
+        found = self._base.execute(
+            "select number, token from refusals order by number desc limit 1"
+        ).fetchone()
+        return NONE if found is None else (int(found[0]), str(found[1]))
 
     def states(self) -> Counter[State]:
         """Return how many URLs are in each state."""
@@ -222,6 +280,11 @@ class Ledger:
         refused: list[tuple[str]] = []
         for record in records:
             known = before.get(record.url)
+            if known is not None and known.state == State.withdrawn:
+                if record.state == State.ok and record.digest != known.digest:  # it was in the air
+                    before[record.url] = replace(known, digest=record.digest)
+                    rows.append(_row(before[record.url]))
+                continue
             if known is not None and known.time >= record.time:
                 continue
             attempts = record.attempts

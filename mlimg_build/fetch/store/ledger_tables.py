@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.outcomes import REFUSED
 
-__all__ = ["TABLES", "WAIT", "is_ledger", "may_write", "open_tables", "read_tables"]
+__all__ = [
+    "TABLES",
+    "WAIT",
+    "is_ledger",
+    "logs_of",
+    "may_write",
+    "open_tables",
+    "read_tables",
+    "telling_folder",
+]
 
 TABLES = "urls.sqlite"
 VERSION = 2
@@ -21,16 +32,30 @@ create table urls (
 ) without rowid;
 """
 _REFUSALS = f"""
-create table refusals (number integer primary key autoincrement, url text not null);
-create table about (name text not null);
-insert into about values (lower(hex(randomblob(8))));
+create table refusals (
+    number integer primary key autoincrement, url text not null, token text not null default (hex(randomblob(8)))
+);
 insert into refusals (url) select url from urls where state in ({", ".join(str(int(state)) for state in REFUSED)});
 """  # noqa: S608  numbers
 
 
 def is_ledger(folder: Path) -> bool:
-    """Return whether there is a ledger in a folder, be it only a log that nobody took into its table yet."""
-    return (folder / TABLES).is_file() or any((folder / "log").glob("*"))
+    """Return whether there is a ledger in a folder, be it only a log that nobody took into its table yet.
+
+    Raises:
+        BuildError: `store-unusable` if the folder may not be entered.
+    """
+    with telling_folder(folder):
+        return (folder / TABLES).is_file() or bool(logs_of(folder))
+
+
+def logs_of(folder: Path) -> list[Path]:
+    """Return the files of the log of a ledger, in the order in which they are taken in."""
+    try:
+        with os.scandir(folder / "log") as found:
+            return sorted(folder / "log" / one.name for one in found)
+    except FileNotFoundError:
+        return []
 
 
 def may_write(folder: Path) -> bool:
@@ -38,6 +63,17 @@ def may_write(folder: Path) -> bool:
     path = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     tables = folder / TABLES
     return os.access(path, os.W_OK | os.X_OK) and (not tables.exists() or os.access(tables, os.W_OK))
+
+
+@contextmanager
+def telling_folder(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` about a folder into `BuildError` `store-unusable`."""
+    try:
+        yield
+    except OSError as error:
+        message = f"the ledger in {folder} cannot be looked into: {error.strerror}"
+        hint = "ask its owner for access, or give another --store"
+        raise BuildError(Problem("store-unusable", message, hint=hint)) from error
 
 
 def open_tables(folder: Path) -> sqlite3.Connection:
@@ -56,10 +92,11 @@ def open_tables(folder: Path) -> sqlite3.Connection:
     return base
 
 
-def read_tables(folder: Path) -> sqlite3.Connection:
+def read_tables(folder: Path, *, copy: bool) -> sqlite3.Connection:
     """Open the tables in a folder to read, empty ones if there are none; nothing in the folder is touched.
 
-    With a log beside them, or of an earlier version, they are a copy on disk, which is gone with the connection.
+    With `copy`, and if they are of an earlier version, they are a copy, on disk, which is gone with the connection and
+    can be written.
 
     Raises:
         sqlite3.Error: they are damaged, or of a version that is not known.
@@ -68,14 +105,12 @@ def read_tables(folder: Path) -> sqlite3.Connection:
     with ExitStack() as unless_done:
         base = unless_done.enter_context(closing(sqlite3.connect("", isolation_level=None)))
         if path.is_file():
-            alone = not path.with_name(f"{TABLES}-journal").exists()  # nobody is in the midst of writing
-            where = f"{path.absolute().as_uri()}?{'mode=ro&immutable=1' if alone else 'mode=ro'}"
+            where = f"{path.absolute().as_uri()}?mode=ro"
             with ExitStack() as unless_whole:
                 there = unless_whole.enter_context(
                     closing(sqlite3.connect(where, timeout=WAIT, isolation_level=None, uri=True))
                 )
-                is_whole = there.execute("pragma user_version").fetchone()[0] == VERSION
-                if is_whole and not any((folder / "log").glob("*")):
+                if not copy and there.execute("pragma user_version").fetchone()[0] == VERSION:
                     unless_whole.pop_all()
                     return there
                 there.backup(base)

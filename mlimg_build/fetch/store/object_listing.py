@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 __all__ = ["FOLDERS", "Listing", "list_objects"]
 
 FOLDERS = tuple(f"{number:02x}" for number in range(256))
+DIGEST = re.compile("[0-9a-f]{64}")
 LIST_PAGE = 1_000  # objects that a request lists
 TOGETHER = 32
 
@@ -29,14 +31,16 @@ class Listing:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def lacking(self, sizes: dict[str, int]) -> set[str]:
+    def lacking(self, sizes: Mapping[str, int]) -> set[str]:
         """Return those digests (hex), of those with the bytes of their files, that were not listed with so many."""
-        if not len(self._keys):
+        named = {digest: size for digest, size in sizes.items() if DIGEST.fullmatch(digest)}
+        if not len(self._keys) or not named:
             return set(sizes)
-        wanted = _rows(sizes.items())
+        wanted = _rows(named.items())
         at = np.minimum(np.searchsorted(self._keys, wanted[:, 0]), len(self._keys) - 1)
         there = (self._keys[at] == wanted[:, 0]) & (self._sizes[at] == wanted[:, 1])
-        return {digest for digest, is_there in zip(sizes, there.tolist(), strict=True) if not is_there}
+        found = {digest for digest, is_there in zip(named, there.tolist(), strict=True) if is_there}
+        return sizes.keys() - found
 
 
 def list_objects(folder: Callable[[str], Listed], wanted: int) -> Listing | None:
@@ -55,10 +59,5 @@ def list_objects(folder: Callable[[str], Listed], wanted: int) -> Listing | None
 
 def _rows(listed: Listed) -> npt.NDArray[np.uint64]:
     """Return (first 64 bits of the sha256, bytes) by object; what has another name than a sha256 is passed over."""
-    found: list[tuple[int, int]] = []
-    for digest, size in listed:
-        try:
-            found.append((int(digest[:16], 16), size))
-        except ValueError:
-            continue
+    found = [(int(digest[:16], 16), size) for digest, size in listed if DIGEST.fullmatch(digest)]
     return np.array(found, np.uint64).reshape(-1, 2)
