@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from mlimg_build.compiler.engine.cache import Store, read_json, write_json
@@ -54,28 +54,33 @@ def obey_refusals(
         finished = {shard: max(number, own) for shard, own in finished.items()}
     changed = 0
     withdrawn: list[tuple[str, str]] = []
-    for group in deciding.groups(_concerned(made, ledger, finished)):
+    refused = ledger.refused_since(min(finished.values())) if finished else {}
+    for group in deciding.groups(_concerned(made, finished, refused), among=refused.keys()):
         for one in group:
-            key = keys.key(one.shard)
-            again = (store.entry(key) or {"notes": {"again_at": None}})["notes"]["again_at"]
             deciding.decide(one)
-            before = read_fetched(store.path(key))
-            merged = list(_merged(one.rows, one.decisions, before, NEVER if again is None else float(again)))
-            if all(refused is None for _, refused in merged):
+            key = keys.key(one.shard)
+            entry, before = store.entry(key), read_fetched(store.path(key))
+            refusals = {
+                row: told
+                for row, told in zip(one.rows, one.decisions, strict=True)
+                if told.state in REFUSED and (row not in before or before[row].state != told.state.name)
+            }
+            if entry is None or not refusals:
                 continue
-            one.decisions = [refused or kept for kept, refused in merged]
+            rows = url_rows(made.rows.batch(one.shard)).tolist()
+            again = entry["notes"]["again_at"]
+            decisions = [refusals.get(row) or _as_before(before.get(row), again) for row in rows]
             changed += 1
             withdrawn += deciding.withdrawn(one)
             with store.create(key) as (folder, notes):
-                notes.update(write_fetched(folder, one.rows, one.decisions, seen))
+                notes.update(write_fetched(folder, rows, decisions, seen))
     if finished and checked != (now := {"plan": plan, "refusal": list(seen)}):
         write_json(store.root / CHECKED, now)
     return Obeyed(changed, tuple(withdrawn))
 
 
-def _concerned(made: Plan, ledger: Ledger, finished: Mapping[Shard, int]) -> list[Shard]:
+def _concerned(made: Plan, finished: Mapping[Shard, int], refused: Mapping[str, int]) -> list[Shard]:
     """Return the shards with a URL that was refused after the refusal of their number."""
-    refused = ledger.refused_since(min(finished.values())) if finished else {}
     latest = max(refused.values(), default=0)
     found: list[Shard] = []
     for shard, number in finished.items():
@@ -87,17 +92,11 @@ def _concerned(made: Plan, ledger: Ledger, finished: Mapping[Shard, int]) -> lis
     return found
 
 
-def _merged(
-    rows: Iterable[int], decisions: Iterable[Decision], before: Mapping[int, FetchedRow], again: float
-) -> Iterable[tuple[Decision, Decision | None]]:
-    """Yield, for each row, what it had before, and what it takes now if that is a refusal which it had not."""
-    for row, now in zip(rows, decisions, strict=True):
-        had = before.get(row)
-        state = None if had is None else State[had.state]
-        kept = Decision(None, ask=True)
-        if had is not None:
-            kept = Decision(state, had.answer, had.digest, again_at=again)
-        yield kept, now if now.state in REFUSED and now.state != state else None
+def _as_before(had: FetchedRow | None, again: float | None) -> Decision:
+    """Return what a row had as a decision; `again` is the time from which one of its shard is worth asking."""
+    if had is None:
+        return Decision(None, ask=True)
+    return Decision(State[had.state], had.answer, had.digest, again_at=NEVER if again is None else again)
 
 
 def _noted(refusal: object) -> tuple[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -69,10 +69,16 @@ class UrlDecisions:
         self._held: Set[str] = frozenset()  # of the release, and in the store
         self._lost: Set[str] = frozenset()  # of the ledger, and not in the store
 
-    def groups(self, shards: Sequence[Shard]) -> Iterator[list[UrlShard]]:
-        """Yield the shards that have URLs, `SHARDS` or fewer together; of these alone decisions can be made."""
+    def groups(
+        self, shards: Sequence[Shard], among: Container[str] | None = None
+    ) -> Iterator[list[UrlShard]]:
+        """Yield the shards that have URLs, `SHARDS` or fewer together; of these alone decisions can be made.
+
+        With `among`, they have only the rows with one of those URLs.
+        """
         for start in range(0, len(shards), SHARDS):
-            group = [one for one in map(self._read, shards[start : start + SHARDS]) if one.rows]
+            read = (self._read(shard, among) for shard in shards[start : start + SHARDS])
+            group = [one for one in read if one.rows]
             names = (one.ids if self._is_by_id else one.urls for one in group)
             self._released = self._release.find({name for some in names for name in some})
             released = _sizes(one.record for one in self._released.values() if one.record is not None)
@@ -149,9 +155,12 @@ class UrlDecisions:
         """Return what the release had of an image, by its URL, or by its id in a dataset."""
         return self._released.get(image if self._is_by_id else url)
 
-    def _read(self, shard: Shard) -> UrlShard:
+    def _read(self, shard: Shard, among: Container[str] | None) -> UrlShard:
         batch = self._made.rows.batch(shard)
         rows = url_rows(batch)
+        if among is not None:
+            urls = batch.column("path").take(pa.array(rows)).to_pylist()
+            rows = rows[[url in among for url in urls]]
         chosen = batch.select(["id", "path", "licence"]).take(pa.array(rows))
         licences = [self._made.rows.licences[code] for code in chosen.column("licence").to_pylist()]
         ids, urls = (chosen.column(name).to_pylist() for name in ("id", "path"))
