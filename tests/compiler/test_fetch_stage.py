@@ -333,6 +333,21 @@ def test_a_refusal_that_the_spec_does_not_obey_changes_nothing(world: WebWorld, 
     assert world.images_asked() == set()
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_refusal_is_obeyed_where_what_a_shard_took_is_damaged(world: WebWorld, offline: bool) -> None:
+    paths = [f"/ok/3000/{n}" for n in range(4)]
+    world.write(paths, per_shard=2)
+    world.build()
+    met(world, world.url(paths[0]), State.opted_out, "robots: Disallow: /")
+    for path, _ in fetched_files(world):
+        data = bytearray(Path(path).read_bytes())
+        data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+        Path(path).write_bytes(data)
+    loaded = load_spec(world.folder / "web.yaml")
+    now = build(loaded, world.folder / "out", LOCALLY, place=world.place, offline=offline)
+    assert world.statuses(now) == dict.fromkeys(paths, "ok") | {paths[0]: "opted_out"}
+
+
 def test_finished_shards_are_looked_at_once_for_what_was_refused(
     world: WebWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,8 +172,7 @@ def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = Fals
         obeyed = obey_refusals(made, keys, store, ledger, deciding)
         found += obeyed.withdrawn
         seen = ledger.latest_refusal
-        entries = ((work.shard, store.entry(keys.key(work.shard))) for work in made.work)
-        unknown = [shard for shard, entry in entries if entry is None or entry["notes"]["unasked"]]
+        unknown = [work.shard for work in made.work if _is_unknown(work.shard, keys, store)]
         for one in (one for group in deciding.groups(unknown) for one in group):
             deciding.decide(one, lost=True)
             if all(decision.state is None for decision in one.decisions):
@@ -269,14 +268,20 @@ def any_url(made: Plan) -> bool:
     )
 
 
-def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
-    """Return whether a shard may have URLs to ask for: nobody did, something was not reached, or it is time again."""
+def _is_unknown(shard: Shard, keys: FetchKeys, store: Store) -> bool:
+    """Return whether it is not known, or not of each URL, what a shard took."""
     key = keys.key(shard)
     entry = store.entry(key)
-    if entry is None or not store.sound(key):
+    return entry is None or not store.sound(key) or bool(entry["notes"]["unasked"])
+
+
+def _is_stale(shard: Shard, keys: FetchKeys, store: Store) -> bool:
+    """Return whether a shard may have URLs to ask for: nobody did, something was not reached, or it is time again."""
+    if _is_unknown(shard, keys, store):
         return True
-    notes = entry["notes"]
-    return bool(notes["unasked"]) or (notes["again_at"] is not None and notes["again_at"] <= time.time())
+    entry = store.entry(keys.key(shard))
+    again = None if entry is None else entry["notes"]["again_at"]
+    return again is not None and float(again) <= time.time()
 
 
 def _require_writable(ledger: Ledger) -> None:

@@ -57,15 +57,20 @@ def obey_refusals(
     refused = ledger.refused_since(min(finished.values())) if finished else {}
     for group in deciding.groups(_concerned(made, finished, refused), among=refused.keys()):
         for one in group:
-            deciding.decide(one)
             key = keys.key(one.shard)
-            entry, before = store.entry(key), read_fetched(store.path(key))
+            entry = store.entry(key)
+            if entry is None or not store.sound(
+                key
+            ):  # what is damaged is removed, and decided anew as a whole
+                continue
+            deciding.decide(one)
+            before = read_fetched(store.path(key))
             refusals = {
                 row: told
                 for row, told in zip(one.rows, one.decisions, strict=True)
                 if told.state in REFUSED and (row not in before or before[row].state != told.state.name)
             }
-            if entry is None or not refusals:
+            if not refusals:
                 continue
             rows = url_rows(made.rows.batch(one.shard)).tolist()
             again = entry["notes"]["again_at"]
