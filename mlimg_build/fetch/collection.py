@@ -25,7 +25,7 @@ class FetchWork:
     """URLs to ask for, where what came is kept, and how it is asked for.
 
     `signals` are those of rights that are obeyed. The numbers are those of `FetchSettings`, in seconds and bytes; the
-    origins in `shared` are asked by as many as `sharing` processes at a time, this one among them. URLs
+    origins in `shared` are asked by as many as `sharing` processes at a time, of which this one is number `turn`. URLs
     that were asked for at `since` (seconds since 1970) or later are not asked for again, so that a task that is done
     anew, as its worker was killed, goes on where that one was. `networks` are allowed though they are private,
     `name_servers` are asked instead of the system's.
@@ -45,6 +45,7 @@ class FetchWork:
     attempts: int
     shared: frozenset[str] = frozenset()
     sharing: int = 1
+    turn: int = 0
     since: float = 0.0
     networks: tuple[str, ...] = ()
     authorities: str | None = None
@@ -94,6 +95,7 @@ def collect(work: FetchWork, tell: Tell) -> None:
         attempts=work.attempts,
         shared=work.shared,
         sharing=work.sharing,
+        turn=work.turn,
         allowed_networks=parse_networks(work.networks),
         contact=work.contact,
         authority_file=work.authorities,

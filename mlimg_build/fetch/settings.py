@@ -32,8 +32,8 @@ class FetchSettings:
     `allowed_networks` are asked although they are not globally reachable. `contact` (a URL or a mail address) stands in
     the User-Agent. `authority_file` is a PEM file of certificates that are trusted besides those of the system.
 
-    The origins in `shared` are asked by `sharing` processes at a time, each of which waits so many times as long
-    between two requests as a site asks for (Crawl-delay).
+    The origins in `shared` are asked by `sharing` processes at a time, of which this is number `turn`, from 0: each
+    waits so many times as long between two requests as a site asks for (Crawl-delay), and begins in its turn.
     """
 
     concurrency: int = 256
@@ -59,6 +59,7 @@ class FetchSettings:
     contact: str = ""
     shared: frozenset[str] = frozenset()
     sharing: int = 1
+    turn: int = 0
     authority_file: str | None = None
 
     def __post_init__(self) -> None:

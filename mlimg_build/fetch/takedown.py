@@ -41,8 +41,11 @@ def take_down(
         TransientError: `store-unreadable` if an object store does not work.
     """
     known = ledger.find(urls)
-    kept = (State.ok, State.withdrawn)  # bytes of what is withdrawn already may have been in the air then
-    held = {record.digest for record in known.values() if record.state in kept and record.digest}
+    held = {
+        record.digest
+        for record in known.values()
+        if record.digest and (record.state == State.ok or _came_late(record))
+    }
     same = ledger.with_digests({*held, *digests})
     listed = set(urls)
     others = {
@@ -56,7 +59,12 @@ def take_down(
     new = [
         Record(url, State.withdrawn, LISTED, record.digest, 0, record.attempts, now, record.signals)
         for url, record in marks.items()
-        if record.state != State.withdrawn or not record.time
+        if record.state != State.withdrawn or not record.time or _came_late(record)
     ]
     ledger.put(new)
     return TakenDown(len(new), files, len(held & others))
+
+
+def _came_late(record: Record) -> bool:
+    """Return whether bytes of a URL came after it was withdrawn, as it was in the air: the ledger keeps their size."""
+    return record.state == State.withdrawn and record.size > 0

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from mlimg_build.compiler.urls.fetch_outlook import FetchRate, note_rate, read_r
 from mlimg_build.compiler.urls.fetch_stage import fetch_place
 from mlimg_build.compiler.watchers import Silent
 from mlimg_build.dataset import open_dataset
-from mlimg_build.errors import BuildError, SpecError
+from mlimg_build.errors import BuildError, Interrupted, SpecError
 from mlimg_build.fetch.collection import FetchWork, collect
 from mlimg_build.fetch.decisions import FetchPolicy
 from mlimg_build.fetch.outcomes import State
@@ -320,6 +321,48 @@ def test_what_somebody_else_met_since_is_obeyed_where_the_shard_is_finished(
 
 
 @pytest.mark.parametrize("offline", [False, True])
+def test_an_opt_out_is_obeyed_though_it_is_the_second_or_somebody_asked_again_who_obeys_less(
+    world: WebWorld, offline: bool
+) -> None:
+    paths = [f"/ok/3000/{n}" for n in range(4)]
+    world.write(paths, "rights: {robots: ignore}\n", per_shard=2)
+    first = world.build()
+    loaded = load_spec(world.folder / "web.yaml")
+    met(world, world.url(paths[0]), State.opted_out, "robots: Disallow: /")
+    now = build(loaded, world.folder / "out", LOCALLY, place=world.place, offline=offline)
+    assert now.digest == first.digest
+    for path, lesser in ((paths[0], False), (paths[1], True)):
+        with Ledger(world.place.ledger) as ledger, new_log(world.place.ledger) as log:
+            known = ledger.find([world.url(path)])[world.url(path)]
+            log.append(replace(known, state=State.opted_out, answer="tdm: 1", digest="", time=known.time + 5))
+            if lesser:
+                log.append(replace(known, signals=("robots",), time=known.time + 6))
+    now = build(loaded, world.folder / "out", LOCALLY, place=world.place, offline=offline)
+    assert world.statuses(now) == dict.fromkeys(paths, "ok") | dict.fromkeys(paths[:2], "opted_out")
+
+
+def test_a_takedown_that_others_made_is_whole_though_the_first_build_after_it_is_stopped(
+    world: WebWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [f"/ok/3000/{n}" for n in range(4)]
+    world.write(paths, licences=["CC BY 4.0"] * 4, per_shard=2)
+    world.build()
+    met(world, world.url(paths[0]), State.withdrawn, "")
+
+    def stop(*arguments: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fetch_stage, "_is_stale", stop)
+        with pytest.raises(Interrupted):
+            world.build()
+    with open_dataset(world.build().dataset) as dataset:
+        (gone,) = [image for image in dataset["train"] if image.status == "withdrawn"]
+        assert gone.id.endswith(paths[0])
+        assert (list(gone.labels), gone.licence) == ([], "")
+
+
+@pytest.mark.parametrize("offline", [False, True])
 def test_a_refusal_that_the_spec_does_not_obey_changes_nothing(world: WebWorld, offline: bool) -> None:
     paths = [f"/ok/3000/{n}" for n in range(4)]
     world.write(paths, "rights: {tdm: ignore}\n", per_shard=2)
@@ -426,7 +469,14 @@ def test_a_store_that_may_only_be_read_serves_a_build_that_asks_nobody(
 
 @pytest.mark.parametrize(
     ("workers", "per_host", "tasks", "each", "sharing"),
-    [(1, 4, 6, 4, 1), (3, 4, 6, 1, 3), (6, 4, 4, 1, 4), (None, 4, 4, 1, 4), (2, 8, 6, 4, 2)],
+    [
+        (1, 4, 6, 4, 1),
+        (3, 4, 6, 1, 3),
+        (6, 4, 4, 1, 4),
+        (None, 4, 4, 1, 4),
+        (2, 8, 6, 4, 2),
+        (64, 16, 6, 2, 6),
+    ],
 )
 def test_a_host_never_gets_more_requests_at_a_time_however_many_workers_there_are(
     monkeypatch: pytest.MonkeyPatch,
@@ -449,13 +499,17 @@ def test_a_host_never_gets_more_requests_at_a_time_however_many_workers_there_ar
     world.write(["/ok/1/1"])
     loaded = load_spec(world.folder / "web.yaml")
     store = open_store(loaded, world.folder / "out")
-    fetch_stage._ask([*large, *small], FetchPolicy(), loaded, store, how, Silent(), world.place)
+    mixed = [url for pair in zip_longest(large, small) for url in pair if url is not None]
+    fetch_stage._ask(mixed, FetchPolicy(), loaded, store, how, Silent(), world.place)
     assert sorted(url for one in seen for url in one.urls) == sorted([*large, *small])
     asking = [one for one in seen if any("large" in url for url in one.urls)]
     assert len(asking) == tasks
     assert {(one.per_host, one.sharing) for one in seen} == {(each, sharing)}
     assert each * min(len(asking), workers or len(asking)) <= per_host
     assert all(one.shared == {"http://large.example"} for one in seen)
+    assert {one.turn for one in asking} == set(range(sharing))
+    share = [sum("large" in url for url in one.urls) for one in asking]
+    assert max(share) - min(share) <= 1
     for number in range(4):
         assert sum(any(f"small{number}." in url for url in one.urls) for one in seen) == 1
 

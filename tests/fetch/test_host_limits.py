@@ -137,7 +137,7 @@ def test_an_answer_between_failures_keeps_a_host_from_resting() -> None:
 
 def test_a_crawl_delay_spaces_requests() -> None:
     limits: HostLimits[int] = HostLimits(10, 8)
-    limits.set_delay("a", 2.0)
+    limits.set_delay("a", 2.0, 0)
     for item in range(3):
         limits.put("a", item)
     assert limits.take(0) == ("a", 0)
@@ -148,19 +148,22 @@ def test_a_crawl_delay_spaces_requests() -> None:
 
 
 def test_a_crawl_delay_is_kept_by_all_processes_together() -> None:
-    limits: HostLimits[int] = HostLimits(10, 8, longest_pause=3)
-    limits.set_delay("a", 2.0, sharing=4)
-    for item in range(3):
-        limits.put("a", item)
-    assert limits.take(0) == ("a", 0)
-    assert limits.finish("a", State.ok, "200", started=0, now=0.1) == []
-    assert limits.take(7.9) is None
-    assert limits.take(8.0) == ("a", 1)
+    asked: list[float] = []
+    for turn in range(4):
+        limits: HostLimits[int] = HostLimits(10, 8, longest_pause=3)
+        for item in range(3):
+            limits.set_delay("a", 2.0, 0, sharing=4, turn=turn)
+            limits.put("a", item)
+        for tick in range(200):
+            if limits.take(tick / 10) is not None:
+                asked.append(tick / 10)
+                assert limits.finish("a", State.ok, "200", started=0, now=tick / 10) == []
+    assert sorted(asked)[:10] == [2.0 * number for number in range(10)]
 
 
 def test_a_crawl_delay_that_is_too_long_leaves_the_rest_to_the_next_run() -> None:
     limits: HostLimits[int] = HostLimits(10, 8, longest_pause=60)
-    limits.set_delay("a", 3600)
+    limits.set_delay("a", 3600, 0)
     for item in range(3):
         limits.put("a", item)
     limits.take(0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from mlimg_build.errors import BuildError
 from mlimg_build.fetch.outcomes import NEVER, STATES, State
 from mlimg_build.fetch.store.content_store import FolderStore
 from mlimg_build.fetch.store.ledger import NONE, Ledger, worth_asking
-from mlimg_build.fetch.store.ledger_log import Record, new_log, read_log
+from mlimg_build.fetch.store.ledger_log import Record, closed_log, new_log, read_log
 from mlimg_build.fetch.store.ledger_tables import is_ledger
 from mlimg_build.fetch.takedown import take_down
 from tests.support.other_user import as_nobody, folder_for_all
@@ -195,20 +195,30 @@ def test_what_was_refused_is_numbered_once_however_often_it_is_met(tmp_path: Pat
     log(Record(URL, State.ok, time=1.0), Record(f"{URL}?2", State.opted_out, time=1.0))
     with Ledger(tmp_path) as ledger:
         ledger.compact()
-        assert (ledger.latest_refusal[0], ledger.refused_since(0)) == (1, {f"{URL}?2": 1})
+        assert (ledger.latest_refusal[0], numbers(ledger, 0)) == (1, {f"{URL}?2": [1]})
         log(Record(f"{URL}?2", State.opted_out, time=2.0), Record(URL, State.opted_out, time=2.0))
         ledger.compact()
-        assert (ledger.latest_refusal[0], ledger.refused_since(1)) == (2, {URL: 2})
+        assert (ledger.latest_refusal[0], numbers(ledger, 1)) == (2, {URL: [2]})
         ledger.put([Record(f"{URL}?3", State.withdrawn, time=3.0), Record(f"{URL}?4", State.gone, time=3.0)])
         latest = ledger.latest_refusal
-        assert (latest[0], ledger.refused_since(2)) == (3, {f"{URL}?3": 3})
+        assert (latest[0], numbers(ledger, 2)) == (3, {f"{URL}?3": [3]})
+        for second, answer in enumerate(("tdm: a", "tdm: b", "robots: c", "tdm: d")):
+            log(Record(f"{URL}?2", State.opted_out, answer, time=5.0 + second))
+            ledger.compact()
+        assert numbers(ledger, 3) == {f"{URL}?2": [4, 5, 6]}  # another signal is another refusal
+        assert [one.answer for one in ledger.refused_since(3)[f"{URL}?2"]] == [
+            "tdm: a",
+            "robots: c",
+            "tdm: d",
+        ]
+        latest = ledger.latest_refusal
     shutil.copytree(tmp_path, tmp_path / "copy")
     with Ledger(tmp_path) as again, Ledger(tmp_path / "copy") as copied:
-        assert (again.latest_refusal, again.number_of(latest)) == (latest, 3)
+        assert (again.latest_refusal, again.number_of(latest)) == (latest, 6)
         again.put([Record(f"{URL}?5", State.withdrawn, time=4.0)])
         copied.put([Record(f"{URL}?6", State.withdrawn, time=4.0)])
-        assert copied.number_of(latest) == 3
-        assert copied.number_of(again.latest_refusal) == 0  # the fourth of another ledger
+        assert copied.number_of(latest) == 6
+        assert copied.number_of(again.latest_refusal) == 0  # the seventh of another ledger
         assert copied.number_of((9, "x")) == copied.number_of((0, "")) == 0
 
 
@@ -218,11 +228,11 @@ def test_a_ledger_of_the_first_version_is_read_on_and_knows_what_was_refused(tmp
     with closing(sqlite3.connect(tmp_path / "urls.sqlite")) as tables:
         tables.executescript("drop table refusals; pragma user_version = 1;")
     with Ledger(tmp_path) as ledger:
-        assert ledger.refused_since(0) == {URL: 1}
+        assert numbers(ledger, 0) == {URL: [1]}
         assert ledger.states() == {State.withdrawn: 1, State.ok: 1}
     with closing(sqlite3.connect(tmp_path / "urls.sqlite")) as tables:
-        tables.execute("pragma user_version = 3")
-    with pytest.raises(BuildError, match="of version 3") as found:
+        tables.execute("pragma user_version = 4")
+    with pytest.raises(BuildError, match="of version 4") as found:
         Ledger(tmp_path)
     assert found.value.code == "ledger-unreadable"
 
@@ -261,20 +271,64 @@ def test_a_ledger_that_may_only_be_read_is_read_with_its_log_and_stays_as_it_is(
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_what_is_withdrawn_stays_so_whatever_was_in_the_air(tmp_path: Path) -> None:
-    """Its bytes came after the takedown: their digest is kept, so that the next one removes them."""
+def numbers(ledger: Ledger, after: int) -> dict[str, list[int]]:
+    """The URLs that were refused after a refusal, with the numbers of their refusals."""
+    return {url: [one.number for one in told] for url, told in ledger.refused_since(after).items()}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_withdrawn_stays_so_whatever_was_in_the_air(tmp_path: Path, known: bool) -> None:
+    """Its bytes came after the takedown: the next one removes them, and those after it nothing of others."""
+    store = FolderStore(tmp_path / "store")
     with Ledger(tmp_path) as ledger:
-        ledger.put([Record(URL, State.withdrawn, time=10.0)])
+        if known:
+            ledger.put([Record(URL, State.ok, digest=store.write(b"came late"), size=9, time=1.0)])
+        take_down(ledger, store, [URL], (), 10.0)
         with new_log(tmp_path) as log:
-            log.append(Record(URL, State.ok, digest="ab" * 32, size=3, time=11.0))
+            log.append(Record(URL, State.ok, digest=store.write(b"came late"), size=9, time=11.0))
         ledger.compact()
-        known = ledger.find([URL])[URL]
-        assert (known.state, known.digest) == (State.withdrawn, "ab" * 32)
-        store = FolderStore(tmp_path / "store")
-        digest = store.write(b"came late")
-        ledger.put([replace(known, digest=digest)])
+        assert ledger.find([URL])[URL].state == State.withdrawn
         assert take_down(ledger, store, [URL], (), 12.0).files == 1
         assert list(store.digests()) == []
+        store.write(b"came late")  # for another URL, whose record is in another ledger
+        assert take_down(ledger, store, [URL], (), 13.0).files == 0
+        assert len(list(store.digests())) == 1
+
+
+def test_bytes_that_came_while_a_url_was_taken_down_go_with_the_next_takedown(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    with Ledger(tmp_path) as ledger:
+        ledger.put([Record(URL, State.ok, digest=store.write(b"first"), size=5, time=1.0)])
+        second = Record(URL, State.ok, digest=store.write(b"second"), size=6, time=2.0)
+        remove = store.remove
+
+        def meanwhile(digest: str) -> bool:
+            with new_log(tmp_path) as log:
+                log.append(second)
+            with Ledger(tmp_path) as other:
+                other.compact()
+            return remove(digest)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(store, "remove", meanwhile)
+            take_down(ledger, store, [URL], (), 10.0)
+        assert ledger.find([URL])[URL].state == State.withdrawn
+        assert take_down(ledger, store, [URL], (), 11.0).files == 1
+        assert list(store.digests()) == []
+
+
+def test_a_log_that_another_process_takes_in_is_waited_for(tmp_path: Path) -> None:
+    with new_log(tmp_path) as log:
+        log.append(Record(URL, State.gone, time=1.0))
+    held = closed_log(log.path)
+    assert held is not None
+    freed = threading.Timer(0.5, os.close, (held,))
+    freed.start()
+    with Ledger(tmp_path) as ledger:
+        assert ledger.compact() == 0
+        assert ledger.wait_for([URL])[URL].state == State.gone
+        assert ledger.wait_for([URL, "http://never.example/"]).keys() == {URL}  # nobody has a log
+    freed.join()
 
 
 def test_a_ledger_that_is_written_while_somebody_reads_it_shows_every_record(
@@ -322,6 +376,21 @@ def test_what_a_reader_may_not_read_is_one_error() -> None:
         with as_nobody(), pytest.raises(BuildError, match="cannot be read: Permission denied") as found:
             Ledger(folder)
         assert found.value.code == "ledger-unreadable"
+        Ledger(folder).__exit__(None, None, None)
+        for path in (folder, folder / "log", folder / "urls.sqlite"):
+            path.chmod(0o777)
+        with (
+            as_nobody(),
+            Ledger(folder) as ledger,
+            pytest.raises(BuildError, match="Permission denied") as found,
+        ):
+            ledger.compact()  # it may write, and must not pass over what it cannot read
+        assert found.value.code == "ledger-unreadable"
+        (folder / "log").chmod(0o755)
+        log.path.chmod(0o644)
+        with as_nobody(), Ledger(folder) as ledger:
+            assert not ledger.writable
+            assert URL in ledger.find([URL])
         folder.chmod(0o700)
         for use in (Ledger, is_ledger):
             with as_nobody(), pytest.raises(BuildError, match="cannot be looked into") as found:

@@ -17,7 +17,7 @@ from mlimg_build.compiler.engine.cache import Store
 from mlimg_build.compiler.plan.fetched_rows import FetchKeys, url_rows, write_fetched
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
-from mlimg_build.compiler.plan.withdrawals import STATUS
+from mlimg_build.compiler.plan.withdrawals import STATUS, record_found
 from mlimg_build.compiler.run.task_runner import execute
 from mlimg_build.compiler.urls.fetch_outlook import FetchRate, note_rate
 from mlimg_build.compiler.urls.refusals import obey_refusals
@@ -128,15 +128,17 @@ def fetch_images(
                 asked += len(urls)
                 started = time.monotonic()
                 _ask(urls, keys.policy, made.loaded, store, backend, watcher, place)
-                ledger.compact()
-                sizes = [record.size for record in ledger.find(urls).values() if record.state == State.ok]
+                came = ledger.wait_for(urls).values()
+                sizes = [record.size for record in came if record.state == State.ok]
                 took = time.monotonic() - started
                 note_rate(place.ledger, FetchRate(len(urls), len(sizes), sum(sizes), took))
             seen = ledger.latest_refusal
             with store.batch() as results:
                 for one in group:
                     deciding.decide(one)
-                    withdrawn += deciding.withdrawn(one)
+                    gone = list(deciding.withdrawn(one))
+                    record_found(store, gone)  # before it is stored: no interruption loses it
+                    withdrawn += gone
                     with results.create(keys.key(one.shard)) as (folder, notes):
                         notes.update(write_fetched(folder, one.rows, one.decisions, seen))
     states: Counter[str] = Counter()
@@ -178,7 +180,9 @@ def as_known(made: Plan, store: Store, place: FetchPlace, *, pinned: bool = Fals
             if all(decision.state is None for decision in one.decisions):
                 continue
             written += 1
-            found += deciding.withdrawn(one)
+            gone = list(deciding.withdrawn(one))
+            record_found(store, gone)
+            found += gone
             with store.create(keys.key(one.shard)) as (folder, notes):
                 notes.update(write_fetched(folder, one.rows, one.decisions, seen))
     return Fetched(0, {}, 0, 0.0, tuple(found)) if written or obeyed.shards else None
@@ -312,6 +316,7 @@ def _ask(
     is_few = workers is not None and workers <= how.per_host
     parts, spread = _parts(urls, origins, None if is_few else how.per_host)
     running = min(len(parts), UNKNOWN if workers is None else workers)
+    sharing = running if is_few else min(len(parts), how.per_host)
     works = [
         FetchWork(
             store=place.store,
@@ -321,9 +326,10 @@ def _ask(
             contact=spec.fetch.contact,
             max_bytes=spec.fetch.max_bytes,
             concurrency=max(1, how.concurrency // running),
-            per_host=max(1, how.per_host // running) if is_few else 1,
+            per_host=how.per_host // sharing,
             shared=spread,
-            sharing=running if is_few else min(len(parts), how.per_host),
+            sharing=sharing,
+            turn=number % sharing,
             connect_seconds=how.connect_seconds,
             deadline_seconds=how.deadline_seconds,
             min_rate=how.min_rate,
@@ -333,7 +339,7 @@ def _ask(
             authorities=None if how.authorities is None else str(how.authorities),
             name_servers=how.name_servers,
         )
-        for part in parts
+        for number, part in enumerate(parts)
     ]
     execute([[work] for work in works], store, backend, watcher.follow(len(urls), len(works)))
 
@@ -359,10 +365,12 @@ def _parts(
     parts: list[list[str]] = [[] for _ in range(count)]
     of_origin = Counter(origins)
     number: dict[str, int] = {}
-    for position, (url, origin) in enumerate(zip(urls, origins, strict=True)):
+    position: Counter[str] = Counter()
+    for url, origin in zip(urls, origins, strict=True):
         first = number.setdefault(origin, len(number) % count)
         if of_origin[origin] >= LARGE:
-            parts[(first + position % min(count, most or count)) % count].append(url)
+            parts[(first + position[origin] % min(count, most or count)) % count].append(url)
+            position[origin] += 1
         else:
             parts[first].append(url)
     spread = frozenset(origin for origin, urls in of_origin.items() if urls >= LARGE and count > 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mlimg_build.compiler.engine.cache import Store, read_json, write_json
@@ -16,10 +16,11 @@ from mlimg_build.compiler.plan.fetched_rows import (
 )
 from mlimg_build.compiler.plan.plan import Plan
 from mlimg_build.compiler.plan.row_files import Shard
+from mlimg_build.compiler.plan.withdrawals import record_found
 from mlimg_build.compiler.urls.url_decisions import UrlDecisions
-from mlimg_build.fetch.decisions import Decision
+from mlimg_build.fetch.decisions import Decision, FetchPolicy
 from mlimg_build.fetch.outcomes import NEVER, REFUSED, State
-from mlimg_build.fetch.store.ledger import Ledger
+from mlimg_build.fetch.store.ledger import Ledger, Refused
 
 __all__ = ["Obeyed", "obey_refusals"]
 
@@ -38,7 +39,9 @@ def obey_refusals(
 ) -> Obeyed:
     """Store anew what the rows of finished shards took, where a URL was refused since; nobody is asked.
 
-    Only rows that the policy of the spec refuses change; the others keep what they had.
+    Only rows that the policy of the spec refuses change; the others keep what they had. An opt-out counts though
+    somebody who does not obey its signal asked again since: who obeys it asks when its time has come. What is taken
+    down is recorded before a shard is stored, so that no interruption loses it.
     """
     seen = ledger.latest_refusal
     finished: dict[Shard, int] = {}
@@ -64,6 +67,7 @@ def obey_refusals(
             ):  # what is damaged is removed, and decided anew as a whole
                 continue
             deciding.decide(one)
+            one.decisions = [_as_refused(told, refused[url], keys.policy) for url, told in one.told()]
             before = read_fetched(store.path(key))
             refusals = {
                 row: told
@@ -76,7 +80,9 @@ def obey_refusals(
             again = entry["notes"]["again_at"]
             decisions = [refusals.get(row) or _as_before(before.get(row), again) for row in rows]
             changed += 1
-            withdrawn += deciding.withdrawn(one)
+            found = list(deciding.withdrawn(one))
+            record_found(store, found)
+            withdrawn += found
             with store.create(key) as (folder, notes):
                 notes.update(write_fetched(folder, rows, decisions, seen))
     if finished and checked != (now := {"plan": plan, "refusal": list(seen)}):
@@ -84,17 +90,28 @@ def obey_refusals(
     return Obeyed(changed, tuple(withdrawn))
 
 
-def _concerned(made: Plan, finished: Mapping[Shard, int], refused: Mapping[str, int]) -> list[Shard]:
+def _concerned(
+    made: Plan, finished: Mapping[Shard, int], refused: Mapping[str, tuple[Refused, ...]]
+) -> list[Shard]:
     """Return the shards with a URL that was refused after the refusal of their number."""
-    latest = max(refused.values(), default=0)
+    numbers = {url: told[-1].number for url, told in refused.items()}
+    latest = max(numbers.values(), default=0)
     found: list[Shard] = []
     for shard, number in finished.items():
         if number < latest:
             batch = made.rows.batch(shard)
             urls = batch.column("path").take(url_rows(batch)).to_pylist()
-            if any(refused.get(url, 0) > number for url in urls):
+            if any(numbers.get(url, 0) > number for url in urls):
                 found.append(shard)
     return found
+
+
+def _as_refused(now: Decision, refusals: Sequence[Refused], policy: FetchPolicy) -> Decision:
+    """Return the latest refusal that the policy obeys, if the ledger has no answer to what the policy asks."""
+    for told in reversed(refusals):
+        if now.state is None and told.answer.partition(":")[0] in policy.signals:
+            return Decision(State.opted_out, told.answer, again_at=told.time + State.opted_out.again)
+    return now
 
 
 def _as_before(had: FetchedRow | None, again: float | None) -> Decision:

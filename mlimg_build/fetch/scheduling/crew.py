@@ -178,8 +178,9 @@ class Crew(Generic[K]):
                 return
             item.rules = known
             if known.crawl_delay > 0:
-                sharing = self._settings.sharing if origin in self._settings.shared else 1
-                self._limits.set_delay(origin, known.crawl_delay, sharing)
+                settings = self._settings
+                sharing, turn = (settings.sharing, settings.turn) if origin in settings.shared else (1, 0)
+                self._limits.set_delay(origin, known.crawl_delay, now, sharing=sharing, turn=turn)
         self._limits.put(origin, item)
         self._wake()
 

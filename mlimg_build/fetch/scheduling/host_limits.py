@@ -152,14 +152,16 @@ class HostLimits(Generic[T]):
         host.rest = None
         return None
 
-    def set_delay(self, name: str, seconds: float, sharing: int = 1) -> None:
+    def set_delay(self, name: str, seconds: float, now: float, *, sharing: int = 1, turn: int = 0) -> None:
         """Ask a host one at a time, `seconds` from one request to the next (Crawl-delay).
 
-        With so many processes `sharing` the host, each of them waits so many times as long.
+        With so many processes `sharing` the host, each of them waits so many times as long, and begins in its `turn`.
         """
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = _Host(name, 1)
+        if not host.delay:
+            host.not_before = max(host.not_before, now + turn * seconds)
         host.delay, host.interval, host.limit = seconds, seconds * sharing, 1
 
     def is_busy(self, name: str) -> bool:

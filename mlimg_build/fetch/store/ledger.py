@@ -6,13 +6,14 @@ import errno
 import hashlib
 import os
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlimg_build.errors import BuildError, Problem
 from mlimg_build.fetch.outcomes import NEVER, REFUSED, STATES, State
@@ -26,16 +27,28 @@ from mlimg_build.fetch.store.ledger_tables import (
     telling_folder,
 )
 
-__all__ = ["NONE", "Ledger", "Refusal", "url_key", "worth_asking"]
+__all__ = ["NONE", "Ledger", "Refusal", "Refused", "url_key", "worth_asking"]
 
 _COLUMNS = "url, state, answer, digest, size, attempts, time, signals"
 _PUT = f"insert or replace into urls (key, {_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608  constants
-_REFUSE = "insert into refusals (url) values (?)"
+_REFUSE = "insert into refusals (url, answer, time) values (?, ?, ?)"
 _GET = f"select {_COLUMNS} from urls where key in "  # noqa: S608
 Refusal = tuple[int, str]
 """The number of a refusal, and a random token by which it is told from that of another ledger."""
 NONE: Refusal = (0, "")
+
+
+class Refused(NamedTuple):
+    """A refusal of a URL: its number, what was met, and when, in seconds since 1970."""
+
+    number: int
+    answer: str
+    time: float
+
+
+READABLE = "its owner takes it in with the next `mlimg fetch` into this store, or lets it be read"
 OPENINGS = 10  # of a ledger whose log is taken in meanwhile
+TAKING = 60.0  # seconds for another process that takes a log into the table
 BATCH = 500  # of the values that one statement takes
 MOVE = "move it away; what the store holds is found again when its URLs are asked for"
 
@@ -108,8 +121,11 @@ class Ledger:
         may only be read, the log was taken in when it was opened.
         """
         taken = 0
-        for path in logs_of(self.folder) if self.writable else ():
-            file = closed_log(path)
+        with telling_folder(self.folder):
+            logs = logs_of(self.folder) if self.writable else []
+        for path in logs:
+            with _telling_log(path):
+                file = closed_log(path)
             if file is None:
                 continue
             try:
@@ -119,26 +135,40 @@ class Ledger:
                 os.close(file)
         return taken
 
+    def wait_for(self, urls: Sequence[str]) -> dict[str, Record]:
+        """Compact, and return the records of URLs that were asked for, waiting for who else takes them in just now.
+
+        After `TAKING` seconds, those that are there.
+        """
+        end = time.monotonic() + TAKING
+        self.compact()
+        found = self.find(urls)
+        while len(found) < len(urls) and logs_of(self.folder) and time.monotonic() < end:
+            time.sleep(0.1)
+            self.compact()
+            found = self.find(urls)
+        return found
+
     def _taken(self, path: Path) -> bool:
         """Take a file of the log of a ledger that may only be read into its copy; False if the file is gone.
 
         Then who may write has taken it into the table, maybe after that was copied.
         """
         try:
-            self._take(path)
+            with _telling_log(path):
+                self._take(path)
         except FileNotFoundError:
             return False
-        except OSError as error:
-            if error.errno == errno.EINVAL:  # no regular file, and none of the log
-                return True
-            message = f"{path} cannot be read: {error.strerror}"
-            hint = "its owner takes it in with the next build or plan that uses this store"
-            raise BuildError(Problem("ledger-unreadable", message, hint=hint)) from error
         return True
 
     def _take(self, path: Path) -> int:
         """Take a file of the log into the table; return how many records it had."""
-        records = list(read_log(path))
+        try:
+            records = list(read_log(path))
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # no regular file, and none of the log
+                return 0
+            raise
         with self._writing() as cursor:
             later, refused = self._later(records)
             cursor.executemany(_PUT, later)
@@ -175,7 +205,7 @@ class Ledger:
             message = f"the ledger in {self.folder} cannot be used: {error}"
             hint = "wait for the other build that fetches into this store" if busy else MOVE
             if half:
-                hint = "a writer was killed: `mlimg plan` with this store mends it, by somebody who may write there"
+                hint = "a writer was killed: `mlimg fetch` into this store mends it, by somebody who may write there"
             raise BuildError(
                 Problem("ledger-busy" if busy or half else "ledger-unreadable", message, hint=hint)
             ) from error
@@ -195,7 +225,7 @@ class Ledger:
         wanted = [(digest,) for digest in digests]
         if not wanted:
             return []
-        with closing(self._base.cursor()) as cursor:
+        with self._told(), closing(self._base.cursor()) as cursor:
             cursor.execute("create temp table wanted (digest text primary key) without rowid")
             try:
                 cursor.executemany("insert or ignore into wanted values (?)", wanted)
@@ -218,8 +248,10 @@ class Ledger:
             hint = "images are taken down where its store can be written, or with a --store of one's own"
             raise BuildError(Problem("store-unusable", message, hint=hint))
         with self._writing() as cursor:
+            before = self.find([record.url for record in told])
+            told = [_with_late_bytes(record, before.get(record.url)) for record in told]
             cursor.executemany(_PUT, map(_row, told))
-            cursor.executemany(_REFUSE, [(record.url,) for record in told if record.state in REFUSED])
+            cursor.executemany(_REFUSE, [_refusal(record) for record in told if record.state in REFUSED])
 
     @property
     def latest_refusal(self) -> Refusal:
@@ -237,13 +269,16 @@ class Ledger:
             there = self._base.execute("select token from refusals where number = ?", (number,)).fetchone()
         return number if there is not None and there[0] == token else 0
 
-    def refused_since(self, number: int) -> dict[str, int]:
-        """Return the URLs that were refused after the refusal of a number, each with the number of its last one."""
+    def refused_since(self, number: int) -> dict[str, tuple[Refused, ...]]:
+        """Return the URLs that were refused after the refusal of a number, each with its refusals since, in order."""
         with self._told():
             rows = self._base.execute(
-                "select url, max(number) from refusals where number > ? group by url", (number,)
+                "select url, number, answer, time from refusals where number > ? order by number", (number,)
             )
-            return {str(url): int(last) for url, last in rows}
+            found: dict[str, tuple[Refused, ...]] = {}
+            for url, *told in rows:
+                found[str(url)] = (*found.get(str(url), ()), Refused(*told))
+            return found
 
     def _latest(self) -> Refusal:
         found = self._base.execute(
@@ -253,36 +288,41 @@ class Ledger:
 
     def states(self) -> Counter[State]:
         """Return how many URLs are in each state."""
-        rows = self._base.execute("select state, count(*) from urls group by state")
-        return Counter({STATES[state]: count for state, count in rows})
+        with self._told():
+            rows = self._base.execute("select state, count(*) from urls group by state")
+            return Counter({STATES[state]: count for state, count in rows})
 
     def records(self) -> Iterator[Record]:
         """Yield every record, in the order of keys."""
-        for row in self._base.execute(f"select {_COLUMNS} from urls order by key"):  # noqa: S608
-            yield _record(row)
+        with self._told():
+            for row in self._base.execute(f"select {_COLUMNS} from urls order by key"):  # noqa: S608
+                yield _record(row)
 
     def repeated(self, least: int = 3) -> list[tuple[str, int]]:
         """Return (digest, count) of bytes that came from at least so many URLs, the most frequent first.
 
         Such bytes are often a picture that stands for a missing one.
         """
-        rows = self._base.execute(
-            "select digest, count(*) as n from urls where digest != '' and state in (?, ?) "
-            "group by digest having n >= ? order by n desc, digest",
-            (int(State.ok), int(State.placeholder), least),
-        )
-        return [(str(digest), int(count)) for digest, count in rows]
+        with self._told():
+            rows = self._base.execute(
+                "select digest, count(*) as n from urls where digest != '' and state in (?, ?) "
+                "group by digest having n >= ? order by n desc, digest",
+                (int(State.ok), int(State.placeholder), least),
+            )
+            return [(str(digest), int(count)) for digest, count in rows]
 
-    def _later(self, records: Sequence[Record]) -> tuple[list[tuple[object, ...]], list[tuple[str]]]:
+    def _later(
+        self, records: Sequence[Record]
+    ) -> tuple[list[tuple[object, ...]], list[tuple[str, str, float]]]:
         """Return the rows for the records that are later than what the table has, and those that are refused now."""
         before = self.find([record.url for record in records])
         rows: list[tuple[object, ...]] = []
-        refused: list[tuple[str]] = []
+        refused: list[tuple[str, str, float]] = []
         for record in records:
             known = before.get(record.url)
             if known is not None and known.state == State.withdrawn:
-                if record.state == State.ok and record.digest != known.digest:  # it was in the air
-                    before[record.url] = replace(known, digest=record.digest)
+                if record.state == State.ok:  # it was in the air
+                    before[record.url] = replace(known, digest=record.digest, size=record.size)
                     rows.append(_row(before[record.url]))
                 continue
             if known is not None and known.time >= record.time:
@@ -292,9 +332,40 @@ class Ledger:
                 attempts += known.attempts
             before[record.url] = replace(record, attempts=attempts)
             rows.append(_row(before[record.url]))
-            if record.state in REFUSED and (known is None or known.state != record.state):
-                refused.append((record.url,))
+            if record.state in REFUSED and (known is None or _kind(known) != _kind(record)):
+                refused.append(_refusal(record))
         return rows, refused
+
+
+def _kind(record: Record) -> tuple[State, str]:
+    """Return what tells two refusals apart: the state, and the signal that was met."""
+    return record.state, record.answer.partition(":")[0]
+
+
+def _refusal(record: Record) -> tuple[str, str, float]:
+    return record.url, record.answer, record.time
+
+
+def _with_late_bytes(record: Record, known: Record | None) -> Record:
+    """Return a record to be put; one that withdraws a URL keeps the digest of bytes that came since it was decided.
+
+    Its size is theirs then, which tells that they are still to be removed.
+    """
+    if record.state != State.withdrawn or known is None or known.state != State.ok:
+        return record
+    return record if known.digest == record.digest else replace(record, digest=known.digest, size=known.size)
+
+
+@contextmanager
+def _telling_log(path: Path) -> Iterator[None]:
+    """Turn an `OSError` about a file of the log into `BuildError` `ledger-unreadable`, but for one that is gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise BuildError(Problem("ledger-unreadable", message, hint=READABLE)) from error
 
 
 def _row(record: Record) -> tuple[object, ...]:
@@ -312,5 +383,5 @@ def _row(record: Record) -> tuple[object, ...]:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    url, state, answer, digest, size, attempts, time, signals = row
-    return Record(url, STATES[state], answer, digest, size, attempts, time, tuple(signals.split()))
+    url, state, answer, digest, size, attempts, asked, signals = row
+    return Record(url, STATES[state], answer, digest, size, attempts, asked, tuple(signals.split()))

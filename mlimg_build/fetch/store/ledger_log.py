@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import math
@@ -119,12 +120,19 @@ def new_log(folder: Path) -> LedgerLog:
 def closed_log(path: Path) -> int | None:
     """Return a locked descriptor of a file of the log, to be closed by the caller; None if a process has it open.
 
-    What is no regular file is none of the log.
+    What is gone, or no regular file, is none of the log.
+
+    Raises:
+        OSError: it may not be read.
     """
     try:
         file = open_regular(path)
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

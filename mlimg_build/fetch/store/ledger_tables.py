@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 TABLES = "urls.sqlite"
-VERSION = 2
+VERSION = 3
 WAIT = 60.0  # seconds for another process that writes
 _URLS = """
 create table urls (
@@ -32,10 +32,14 @@ create table urls (
 ) without rowid;
 """
 _REFUSALS = f"""
+drop table if exists refusals;
+drop table if exists about;
 create table refusals (
-    number integer primary key autoincrement, url text not null, token text not null default (hex(randomblob(8)))
+    number integer primary key autoincrement, url text not null, answer text not null, time real not null,
+    token text not null default (hex(randomblob(8)))
 );
-insert into refusals (url) select url from urls where state in ({", ".join(str(int(state)) for state in REFUSED)});
+insert into refusals (url, answer, time) select url, answer, time from urls
+    where state in ({", ".join(str(int(state)) for state in REFUSED)});
 """  # noqa: S608  numbers
 
 
@@ -61,8 +65,10 @@ def logs_of(folder: Path) -> list[Path]:
 def may_write(folder: Path) -> bool:
     """Return whether a ledger in a folder can be written, or made."""
     path = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    tables = folder / TABLES
-    return os.access(path, os.W_OK | os.X_OK) and (not tables.exists() or os.access(tables, os.W_OK))
+    inside = ((folder / TABLES, os.W_OK), (folder / "log", os.R_OK | os.W_OK | os.X_OK))
+    return os.access(path, os.W_OK | os.X_OK) and all(
+        os.access(one, how) for one, how in inside if one.exists()
+    )
 
 
 @contextmanager
@@ -125,7 +131,7 @@ def _update(base: sqlite3.Connection) -> None:
         version = base.execute("pragma user_version").fetchone()[0]
         if version == VERSION:
             break
-        if version not in (0, 1):
+        if version not in (0, 1, 2):
             raise sqlite3.DatabaseError(f"it is of version {version}, and this mlimg reads up to {VERSION}")
         if not base.in_transaction:
             base.execute("begin exclusive")
