@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mlimg_build.spec import Backend, InlineCluster, LocalCluster
@@ -77,9 +78,11 @@ class external_cluster:  # noqa: N801  read as a function
             )
         )
         deadline = time.monotonic() + 30
-        while not self.file.exists() and time.monotonic() < deadline:
+        address = ""
+        while not address and time.monotonic() < deadline:
             time.sleep(0.05)
-        address: str = json.loads(self.file.read_text())["address"]
+            with suppress(OSError, ValueError):  # it is not there yet, or half written
+                address = json.loads(self.file.read_text())["address"]
         self.processes.append(
             subprocess.Popen(
                 [
