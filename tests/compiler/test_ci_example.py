@@ -182,6 +182,7 @@ def test_the_change_is_posted_once_and_then_replaced(project: Project) -> None:
         assert ("comments/12 " in posted) == bool(former)
 
 
+@pytest.mark.slow
 def test_an_edit_without_its_lock_exits_with_3(project: Project) -> None:
     project.done("git checkout -q edit")
     project.edit("  ancestors: common\n", "  ancestors: common\n  exclude: [n02121620]\n")

@@ -269,6 +269,7 @@ def plugins(dask_worker: Worker) -> list[str]:
     return list(dask_worker.plugins)
 
 
+@pytest.mark.slow
 def test_settings_reach_a_worker_that_joins_later(tmp_path: Path) -> None:
     (tmp_path / "cluster").mkdir()
     with external_cluster(tmp_path / "cluster") as address:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,11 +77,25 @@ class Release:
         return build(self.loaded, out, LOCALLY, fraction, locked=self.locked, place=place, offline=offline)
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, server: HostileServer) -> Release:
+    return Release(WebWorld(tmp_path_factory.mktemp("released"), server))
+
+
 @pytest.fixture
-def release(tmp_path: Path, server: HostileServer) -> Iterator[Release]:
-    server.requests.clear()
-    yield Release(WebWorld(tmp_path, server))
-    server.dead.clear()
+def release(released: Release, tmp_path: Path) -> Iterator[Release]:
+    """A copy of what was released, for one test."""
+    world = WebWorld(tmp_path, released.world.server)
+    shutil.copytree(released.folder, tmp_path, dirs_exist_ok=True)
+    release = copy(released)
+    release.world, release.folder, release.locked = world, tmp_path, tmp_path / "web.lock"
+    for name in ("first", "again"):
+        built = getattr(released, name)
+        moved = tmp_path / built.dataset.relative_to(released.folder)
+        setattr(release, name, replace(built, dataset=moved))
+    world.server.requests.clear()
+    yield release
+    world.server.dead.clear()
 
 
 def test_a_file_of_digests_says_what_every_url_gave_and_changes_no_byte(release: Release) -> None:
@@ -99,6 +114,7 @@ def test_a_lock_is_checked_where_nothing_was_fetched(release: Release) -> None:
     assert release.world.images_asked() == set()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_fraction_is_built_from_the_store_of_the_release_without_asking_anybody(
     release: Release, scheme: str
@@ -289,6 +305,7 @@ def test_a_folder_that_is_no_dataset_is_an_error(release: Release) -> None:
     assert found.value.problems[0].place is not None
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("state", ["fine", "withdrawn", "licence_refused"])
 def test_a_state_that_no_url_gives_is_an_error(release: Release, state: str) -> None:
     path = release.folder / "web.digests.parquet"

@@ -297,6 +297,7 @@ def test_a_plan_of_many_shards_looks_at_some_of_them(
     assert world.images_asked() == set()
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("offline", [False, True])
 @pytest.mark.parametrize("state", [State.opted_out, State.withdrawn])
 def test_what_somebody_else_met_since_is_obeyed_where_the_shard_is_finished(

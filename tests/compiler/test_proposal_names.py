@@ -156,7 +156,7 @@ def test_most_names_without_a_noun_make_all_own_ones_below_nothing() -> None:
     assert ids()["cat/0"] == {("own:cat", "cat")}
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["OK", "other", "background", "42", "true"])
 def test_a_name_that_names_nothing_is_proposed_so_that_the_next_command_works(name: str) -> None:
     write("pics/dog/0.jpg", "pics/cat/0.jpg", f"pics/{name}/0.jpg")

@@ -345,7 +345,7 @@ def test_a_stop_ends_all_within_a_second(server: HostileServer, authority: Path)
     assert not run.outcomes
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.usefixtures("_either_loop")
 @pytest.mark.parametrize("kind", ["http", "https"])
 def test_a_server_that_never_ends_is_not_read_on(server: HostileServer, authority: Path, kind: str) -> None:

@@ -85,7 +85,7 @@ def test_what_was_loaded_is_in_the_model_and_no_path_is(
         assert str(tmp_path) not in (ran.folder / name).read_text()
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_other_weights_are_another_run_and_another_path_is_not(
     built: tuple[LoadedSpec, Path], dataset: Dataset, tmp_path: Path, file: Path
 ) -> None:

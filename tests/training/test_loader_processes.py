@@ -76,6 +76,7 @@ def error_of(batches: Iterator[object]) -> TrainingError:
     return caught.value
 
 
+@pytest.mark.slow  # one that is deadlocked ends the same way
 def test_a_process_that_is_killed_is_one_error(dataset: Dataset) -> None:
     plan = stream(dataset, samples=Killed(dataset, "train"))
     error = error_of(BatchLoader(plan, 0, 5).load(2))
