@@ -62,10 +62,8 @@ def obey_refusals(
         for one in group:
             key = keys.key(one.shard)
             entry = store.entry(key)
-            if entry is None or not store.sound(
-                key
-            ):  # what is damaged is removed, and decided anew as a whole
-                continue
+            if entry is None or not store.sound(key):
+                continue  # what is damaged is decided anew as a whole
             deciding.decide(one)
             one.decisions = [_as_refused(told, refused[url], keys.policy) for url, told in one.told()]
             before = read_fetched(store.path(key))

@@ -50,7 +50,10 @@ READABLE = "its owner takes it in with the next `mlimg fetch` into this store, o
 OPENINGS = 10  # of a ledger whose log is taken in meanwhile
 TAKING = 60.0  # seconds for another process that takes a log into the table
 BATCH = 500  # of the values that one statement takes
-MOVE = "move it away; what the store holds is found again when its URLs are asked for"
+MOVE = (
+    "put a backup of it in its place; without it, what the store holds is found again when its URLs are asked for, "
+    "but not what other specs took down or which sites opted out"
+)
 
 
 def url_key(url: str) -> bytes:
